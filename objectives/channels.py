@@ -1,0 +1,109 @@
+"""Single channels: their mean over positions, their value at one position, a class's score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from optvis.objectives.labels import Labels
+from optvis.objectives.layout import OUTPUT, channels_second, pick, positions
+from optvis.objectives.objective import Objective, as_index, made
+
+Index = int | Iterable[int] | Tensor
+
+
+def channel_mean(a: Tensor, index: Tensor, channel_axis: int | None = None) -> Tensor:
+    """Mean over positions of each image's own channel.  a (B, C, ...), index (B,) or (1,) -> (B,)"""
+    return pick(positions(a, channel_axis), index).mean(1)
+
+
+def neuron_value(
+    a: Tensor, index: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel_axis: int | None = None
+) -> Tensor:
+    """Each image's own channel at its own position, the middle one by default.  a (B, C, H, W) -> (B,)"""
+    a = channels_second(a, channel_axis)
+    plane = pick(a, index)
+    if plane.dim() == 1:
+        return plane
+    return at_position(plane.unsqueeze(1), y, x).squeeze(1)
+
+
+def at_position(a: Tensor, y: Tensor | None, x: Tensor | None) -> Tensor:
+    """The values at one position an image; None is the middle one.  a (B, C, H, W) or (B, C, T) -> (B, C)"""
+    row = a[:, :, a.shape[2] // 2] if y is None else pick(a, y, axis=2)
+    if row.dim() == 2:
+        return row
+    return row[:, :, row.shape[2] // 2] if x is None else pick(row, x, axis=2)
+
+
+def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Objective:
+    """The mean activation of a channel: ⟨A_c⟩ over positions.
+
+    The standard feature visualization objective (Olah et al., "Feature Visualization", Distill 2017,
+    doi:10.23915/distill.00007).
+
+    Args:
+        layer: name as in `layers(net)`.
+        index: one channel, or one per image (any sequence of integers); an image is made for each.
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Raises:
+        TypeError: `index` is no integer or sequence of integers.
+        IndexError: at the first step, a channel that the layer does not have.
+
+    Example:
+        >>> channel("mixed3", range(64)).batch
+        64
+    """
+    return made("channel", (layer,), channel_mean, as_index(index, "channel"), channel_axis=channel_axis)
+
+
+def neuron(
+    layer: str, index: Index, y: Index | None = None, x: Index | None = None, *, channel_axis: int | None = None
+) -> Objective:
+    """One channel at one position; the middle one, (H // 2, W // 2), by default.
+
+    Args:
+        layer: name as in `layers(net)`.
+        index: one channel, or one per image.
+        y: row of the position (of T tokens: its place), or one per image; needs `x` where there are columns.
+        x: column of the position, or one per image.
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Raises:
+        TypeError: an index is no integer or sequence of integers.
+        ValueError: `x` without `y`.
+        IndexError: at the first step, a channel or position that the layer does not have.
+
+    Example:
+        >>> neuron("mixed3", 17, 2, 3)
+        neuron('mixed3', 17, 2, 3)
+    """
+    if y is None and x is not None:
+        raise ValueError("neuron() got x without y; give both, or neither for the middle position")
+    places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
+    return made("neuron", (layer,), neuron_value, as_index(index, "channel"), *places, channel_axis=channel_axis)
+
+
+def logit(target: int | str | Iterable[int] | Iterable[str] | Tensor) -> Objective:
+    """The score of a class, before any softmax: the network's own output at an index.
+
+    Args:
+        target: index of a class or its label text, or one per image.
+
+    Raises:
+        TypeError: neither an index nor a label.
+        KeyError: by the call that knows the network: an unknown label, or one that names two classes.
+        ValueError: likewise: a label asked of a network without labels.
+
+    Example:
+        >>> logit("container ship") - logit("liner")
+        logit('container ship') - logit('liner')
+    """
+    texts = (target,) if isinstance(target, str) else target
+    if not isinstance(texts, int | range | Tensor):
+        texts = tuple(texts)
+        if texts and all(isinstance(text, str) for text in texts):
+            return made("logit", (OUTPUT,), channel_mean, Labels(texts))
+    return made("logit", (OUTPUT,), channel_mean, as_index(texts, "logit"))

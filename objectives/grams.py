@@ -1,0 +1,83 @@
+"""Gram matrices: which channels are active together, wherever that is. Textures, styles, dreams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optvis.objectives.layout import positions
+from optvis.objectives.objective import Objective, as_rows, made
+
+
+def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:
+    """The Gram matrix of a layer, FFᵀ / P: mean product of each two channels over P positions.
+
+    Divided by the number of positions, so that images of different sizes compare
+    (Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", CVPR; arXiv:1508.06576).
+
+    Args:
+        a: (B, C, ...).
+        channel_axis: axis of the channels; by default the second, or the last of three.
+
+    Returns:
+        (B, C, C).
+
+    Example:
+        >>> gram_matrix(torch.ones(1, 2, 4, 4))
+        tensor([[[1., 1.],
+                 [1., 1.]]])
+    """
+    f = positions(a, channel_axis)
+    return f @ f.mT / f.shape[2]
+
+
+def gram_sum(a: Tensor, channel_axis: int | None = None) -> Tensor:
+    """Σ over all channel pairs of FFᵀ, as Σ_p (Σ_c F)², which is the same and needs no matrix.  -> (B,)"""
+    return positions(a, channel_axis).sum(1).square().sum(1)
+
+
+def gram_difference(a: Tensor, target: Tensor, power: float = 1.0, channel_axis: int | None = None) -> Tensor:
+    """Mean of |G − target|^power over channel pairs.  a (B, C, ...), target (B, C, C) or (1, C, C) -> (B,)"""
+    gap = (gram_matrix(a, channel_axis) - target).abs()
+    return (gap if power == 1 else gap.pow(power)).flatten(1).mean(1)
+
+
+def gram(layer: str, *, channel_axis: int | None = None) -> Objective:
+    """The sum of a layer's Gram matrix FFᵀ over all channel pairs (not divided by positions): a loss for dreams.
+
+    Args:
+        layer: name as in `layers(net)`.
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Example:
+        >>> gram("mixed3")({"mixed3": torch.ones(1, 2, 4, 4)})
+        tensor([64.])
+    """
+    return made("gram", (layer,), gram_sum, channel_axis=channel_axis)
+
+
+def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: int | None = None) -> Objective:
+    """The distance of a layer's Gram matrix to a given one: mean |G − target|^power. Subtract it for a style.
+
+    Args:
+        layer: name as in `layers(net)`.
+        target: a Gram matrix as `gram_matrix` gives it, (C, C), or one per image, (B, C, C).
+        power: 1 for the mean absolute difference (Lucid's), 2 for the mean square (Gatys et al. 2016,
+            arXiv:1508.06576).
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Raises:
+        ValueError: a target that is not square.
+
+    Example:
+        >>> style = gram_matrix(torch.rand(1, 3, 8, 8))
+        >>> -1.0 * gram_distance("mixed3", style, power=2)
+        -gram_distance('mixed3', ..., power=2)
+    """
+    rows = as_rows(target, axes=3)
+    if rows.dim() != 3 or rows.shape[1] != rows.shape[2]:
+        raise ValueError(f"target Gram matrix is {tuple(rows.shape)}; expected (C, C), or one per image, (B, C, C)")
+    option = None if power == 1 else power
+    return made("gram_distance", (layer,), gram_difference, rows, power=option, channel_axis=channel_axis)

@@ -1,0 +1,73 @@
+"""Where a layer keeps its channels and positions, and the one gather that picks a channel per image."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+IMAGE = "<image>"  # the canvas before transforms, (B, 3, H, W) in [0, 1]
+OUTPUT = ""  # the network's own output: the root's name in named_modules()
+
+
+def channels_second(a: Tensor, channel_axis: int | None = None) -> Tensor:
+    """A layer's activations with channels on the second axis: (B, C, ...).
+
+    Args:
+        a: (B, C), (B, C, H, W), (B, T, C), or any layout whose channels lie on `channel_axis`.
+        channel_axis: the axis of the channels. None takes the last of three axes (tokens of a transformer)
+            and the second otherwise; networks that keep channels last (Swin: (B, H, W, C)) need -1.
+    """
+    if a.dim() < 2:
+        raise ValueError(f"activations are {tuple(a.shape)}; expected (B, C) or more axes")
+    axis = (2 if a.dim() == 3 else 1) if channel_axis is None else channel_axis
+    if not -a.dim() <= axis < a.dim() or axis % a.dim() == 0:
+        raise ValueError(f"channel_axis={axis} for activations {tuple(a.shape)}; expected 1 to {a.dim() - 1}")
+    return a.movedim(axis, 1)
+
+
+def positions(a: Tensor, channel_axis: int | None = None) -> Tensor:
+    """A layer's activations as (B images, C channels, P positions).
+
+    Args:
+        a: (B, C), (B, C, H, W), (B, T, C), or any layout whose channels lie on `channel_axis`.
+        channel_axis: see `channels_second`.
+
+    Example:
+        >>> import torch
+        >>> positions(torch.zeros(2, 5, 4, 4)).shape, positions(torch.zeros(2, 16, 5)).shape
+        (torch.Size([2, 5, 16]), torch.Size([2, 5, 16]))
+    """
+    a = channels_second(a, channel_axis)
+    return a.unsqueeze(2) if a.dim() == 2 else a.flatten(2)
+
+
+def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
+    """Each image's own entry along an axis, in one gather.
+
+    Args:
+        a: (B, ...).
+        index: integers, (B,) or (1,): one an image, or one for all.
+        axis: the axis that is indexed, and is gone from the result.
+
+    Raises:
+        IndexError: an index that lies outside the axis (checked where it costs no synchronisation: on the CPU).
+
+    Example:
+        >>> import torch
+        >>> pick(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0]))
+        tensor([2., 3.])
+    """
+    axis = axis % a.dim()
+    if index.device.type == "cpu":
+        _check_range(index, a.shape, axis)
+    shape = [1] * a.dim()
+    shape[0] = len(index)
+    wanted = list(a.shape)
+    wanted[axis] = 1
+    return a.gather(axis, index.view(shape).expand(wanted)).squeeze(axis)
+
+
+def _check_range(index: Tensor, shape: tuple[int, ...], axis: int) -> None:
+    size = shape[axis]
+    wrong = [int(i) for i in index if not 0 <= i < size]
+    if wrong:
+        raise IndexError(f"index {wrong[0]} is outside 0..{size - 1}")

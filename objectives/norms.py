@@ -1,0 +1,104 @@
+"""Norms of a layer, of one of its channels, or of the image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from optvis.objectives.channels import Index
+from optvis.objectives.layout import IMAGE, pick, positions
+from optvis.objectives.objective import Objective, as_index, made
+
+LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.objectives.L2, 2017)
+
+
+def norm(a: Tensor, index: Tensor | None = None, p: float = 2.0, channel_axis: int | None = None) -> Tensor:
+    """(Σ|A|^p)^(1/p) over a whole layer, or over each image's own channel.  a (B, C, ...) -> (B,)"""
+    values = a if index is None else pick(positions(a, channel_axis), index)
+    return torch.linalg.vector_norm(values.flatten(1), ord=p, dim=1)
+
+
+def mean_of_squares(a: Tensor) -> Tensor:
+    """Mean of A² over a whole layer.  a (B, ...) -> (B,)"""
+    return a.flatten(1).square().mean(1)
+
+
+def sum_of_distances(a: Tensor, constant: float = 0.0) -> Tensor:
+    """Σ|A − k|.  a (B, ...) -> (B,)"""
+    return (a - constant).abs().flatten(1).sum(1)
+
+
+def root_of_squares(a: Tensor, constant: float = 0.0, epsilon: float = LUCID_EPSILON) -> Tensor:
+    """√(ε + Σ(A − k)²).  a (B, ...) -> (B,)"""
+    return ((a - constant).square().flatten(1).sum(1) + epsilon).sqrt()
+
+
+def layer_norm(
+    layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None
+) -> Objective:
+    """The p-norm of a layer, (Σ|A|^p)^(1/p): makes everything that it sees stronger; the loss of dreams.
+
+    DeepDream (Mordvintsev et al., "Inceptionism", Google Research blog, 2015) maximises a layer's L2 norm.
+
+    Args:
+        layer: name as in `layers(net)`.
+        index: only this channel, or one per image; None takes the whole layer.
+        p: the power, at least 1; `float("inf")` is the largest absolute value.
+        channel_axis: axis of the channels, where `index` is given.
+
+    Raises:
+        ValueError: `p` under 1.
+
+    Example:
+        >>> layer_norm("mixed4")({"mixed4": torch.tensor([[3.0, 4.0]])})
+        tensor([5.])
+    """
+    if not p >= 1:
+        raise ValueError(f"p is {p}; a norm needs p >= 1")
+    targets = () if index is None else (as_index(index, "channel"),)
+    return made("layer_norm", (layer,), norm, *targets, p=None if p == 2.0 else p, channel_axis=channel_axis)
+
+
+def mean_square(layer: str) -> Objective:
+    """The mean of A² over a layer: Lucid's `deepdream` objective.
+
+    Example:
+        >>> mean_square("mixed4")({"mixed4": torch.tensor([[3.0, 4.0]])})
+        tensor([12.5000])
+    """
+    return made("mean_square", (layer,), mean_of_squares)
+
+
+def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
+    """Σ|A − k| over the image or a layer: subtract it to pull values to the constant k.
+
+    Args:
+        layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
+        constant: k.
+
+    Example:
+        >>> l1(constant=0.5)({IMAGE: torch.tensor([[0.0, 1.0]])})
+        tensor([1.])
+    """
+    return made("l1", (layer,), sum_of_distances, constant=constant if constant else None)
+
+
+def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSILON) -> Objective:
+    """√(ε + Σ(A − k)²) over the image or a layer: subtract it to pull values to the constant k.
+
+    Args:
+        layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
+        constant: k.
+        epsilon: ε, keeps the gradient finite where A = k.
+
+    Example:
+        >>> l2(constant=0.5)({IMAGE: torch.tensor([[0.5, 1.0]])})
+        tensor([0.5000])
+    """
+    return made(
+        "l2",
+        (layer,),
+        root_of_squares,
+        constant=constant if constant else None,
+        epsilon=None if epsilon == LUCID_EPSILON else epsilon,
+    )

@@ -1,0 +1,282 @@
+"""Objectives: sums of weighted terms, each a question that gives one score per image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optvis.objectives.labels import Labels
+from optvis.objectives.spelling import spelled_sum
+
+Target = Tensor | Labels
+Weight = float | Sequence[float] | Tensor
+
+ONE = torch.ones(1, dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One weighted question.
+
+    Args:
+        name: what logs call it.
+        layers: the layers whose activations `fn` reads, in order.
+        fn: (*activations, *targets, **options) -> (B,).
+        targets: each (B, ...), a row per image, or (1, ...) shared by all; or label texts.
+        options: keyword arguments of `fn` that are the same for all images.
+        weight: (B,) or (1,), float64.
+        coupled: images see each other, so a batch is never split.
+        maker: the function that made the term, as its `repr` spells it.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    fn: Callable[..., Tensor]
+    targets: tuple[Target, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+    weight: Tensor = ONE
+    coupled: bool = False
+    maker: str = "on"
+
+    @property
+    def batch(self) -> int:
+        """Images that the targets and weights are for; 1 when all are shared."""
+        return _common_batch([len(rows) for rows in (*self.targets, self.weight)], self.name)
+
+    def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
+        """The weighted score of each image, (B,)."""
+        read = [activations[layer] for layer in self.layers]
+        try:
+            scores = self.fn(*read, *self.targets, **dict(self.options))
+        except IndexError as error:
+            raise IndexError(f"{self.name}: {error}{_layouts(read)}") from error
+        images = len(read[0])
+        if not isinstance(scores, Tensor) or scores.shape != (images,):
+            came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise ValueError(
+                f"{self.name} gave {came}; expected ({images},): one score per image. "
+                "Reduce every axis but the first, e.g. a.flatten(1).mean(1)"
+            )
+        return scores * self.weight.to(scores.dtype)
+
+    def __getitem__(self, images: slice) -> Term:
+        if self.coupled:
+            raise ValueError(f"{self.name} couples images, so a batch of them cannot be split; render without chunk")
+        return replace(
+            self,
+            targets=tuple(rows[images] if len(rows) > 1 else rows for rows in self.targets),
+            weight=self.weight[images] if len(self.weight) > 1 else self.weight,
+        )
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Term:
+        """The same term with its tensors on a device, and its real ones of a dtype."""
+        return replace(
+            self,
+            targets=tuple(t if isinstance(t, Labels) else _moved(t, device, dtype) for t in self.targets),
+            weight=_moved(self.weight, device, dtype),
+        )
+
+    def resolved(self, labels: Sequence[str] | None) -> Term:
+        """The same term with label texts replaced by class indices."""
+        return replace(
+            self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets)
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Objective:
+    """A score per image, to be maximised: a flat sum of terms. Data: it prints, pickles and slices.
+
+    Objectives add, subtract, and are multiplied by a number or by a weight per image, (B,).
+
+    Args:
+        terms: the summands.
+
+    Raises:
+        ValueError: terms are for different numbers of images.
+
+    Example:
+        >>> from optvis.objectives import channel
+        >>> both = channel("mixed3", 17) + 0.5 * channel("mixed4", [3, 5])
+        >>> both.batch, both.layers
+        (2, ('mixed3', 'mixed4'))
+        >>> both[1:]
+        channel('mixed3', 17) + 0.5 * channel('mixed4', 5)
+    """
+
+    terms: tuple[Term, ...]
+    batch: int = field(init=False)
+
+    __array_ufunc__ = None  # numpy arrays leave the multiplication to us
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "batch", _common_batch([term.batch for term in self.terms], "the sum"))
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers to read, each once, in order of appearance."""
+        return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
+
+    @property
+    def coupled(self) -> bool:
+        """Whether images see each other."""
+        return any(term.coupled for term in self.terms)
+
+    def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
+        """The score of each image, (B,), from activations by layer name."""
+        if not self.terms:
+            raise ValueError("an objective without terms asks nothing")
+        scores = self.terms[0](activations)
+        for term in self.terms[1:]:
+            scores = scores + term(activations)
+        return scores
+
+    def report(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted score of each term, (B,), by the term's name; repeated names are numbered."""
+        scores: dict[str, Tensor] = {}
+        for name, term in zip(self.names, self.terms, strict=True):
+            scores[name] = term(activations)
+        return scores
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The terms' names; the second "channel mixed3" is "channel mixed3 #2"."""
+        seen: dict[str, int] = {}
+        names = []
+        for term in self.terms:
+            seen[term.name] = seen.get(term.name, 0) + 1
+            names.append(term.name if seen[term.name] == 1 else f"{term.name} #{seen[term.name]}")
+        return tuple(names)
+
+    def __getitem__(self, images: slice) -> Objective:
+        """The same question for some of the images."""
+        if not isinstance(images, slice):
+            raise TypeError(f"an objective is sliced, got [{images!r}]; for image i write [i:i + 1]")
+        return Objective(tuple(term[images] for term in self.terms))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Objective:
+        """The same objective with its tensors on a device, and its real ones of a dtype."""
+        return Objective(tuple(term.to(device, dtype) for term in self.terms))
+
+    def resolved(self, labels: Sequence[str] | None) -> Objective:
+        """The same objective with label texts replaced by indices into a network's labels."""
+        return Objective(tuple(term.resolved(labels) for term in self.terms))
+
+    def __add__(self, other: Objective | float) -> Objective:
+        if isinstance(other, Objective):
+            return Objective(self.terms + other.terms)
+        return self if _is_zero(other) else NotImplemented
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Objective) -> Objective:
+        return self + -other if isinstance(other, Objective) else NotImplemented
+
+    def __mul__(self, weight: Weight) -> Objective:
+        if isinstance(weight, Objective):
+            return NotImplemented
+        factor = _as_weight(weight)
+        return Objective(tuple(replace(term, weight=term.weight * factor) for term in self.terms))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Weight) -> Objective:
+        return self * (1 / _as_weight(divisor))
+
+    def __neg__(self) -> Objective:
+        return self * -1.0
+
+    def __repr__(self) -> str:
+        return spelled_sum(self.terms)
+
+
+def on(
+    layers: str | Sequence[str], fn: Callable[..., Tensor], *targets: Any, name: str | None = None, coupled: bool = False
+) -> Objective:
+    """A custom objective: a plain function of the activations of one layer or of several.
+
+    Args:
+        layers: name of a layer, or names in the order in which `fn` takes their activations.
+        fn: (*activations, *targets) -> (B,), activations as the network gives them, (B, ...).
+        targets: passed on after the activations: tensors (B, ...), a row per image, or (1, ...) shared.
+        name: what logs call it; by default the function's name and the layer's.
+        coupled: `fn` compares images with each other, so a batch is never split.
+
+    Raises:
+        TypeError: `fn` cannot be called.
+
+    Example:
+        >>> def kurtosis(a):
+        ...     return a.flatten(1).pow(4).mean(1)
+        >>> on("mixed3", kurtosis)({"mixed3": torch.full((2, 3, 4, 4), 2.0)})
+        tensor([16., 16.])
+    """
+    if not callable(fn):
+        raise TypeError(f"on() got {type(fn).__name__}; expected a function of the activations: (B, ...) -> (B,)")
+    names = (layers,) if isinstance(layers, str) else tuple(layers)
+    spelled = getattr(fn, "__name__", type(fn).__name__)
+    label = f"{spelled} {' '.join(names)}" if name is None else name
+    rows = tuple(as_rows(target) for target in targets)
+    return Objective((Term(label, names, fn, rows, coupled=coupled),))
+
+
+def made(
+    maker: str, layers: Sequence[str], fn: Callable[..., Tensor], *targets: Target, **options: Any
+) -> Objective:
+    """One of the library's own terms; options that are None are left to the function's default."""
+    given = tuple((key, value) for key, value in options.items() if value is not None)
+    name = " ".join((maker, *(layer for layer in layers if layer)))
+    return Objective((Term(name, tuple(layers), fn, targets, given, maker=maker),))
+
+
+def as_rows(target: Any, axes: int = 1) -> Tensor:
+    """A target with a row per image, (B, ...): `axes` axes or one more than a single image's target has."""
+    rows = torch.as_tensor(target).detach().cpu()
+    return rows.unsqueeze(0) if rows.dim() < axes else rows
+
+
+def as_index(index: Any, what: str) -> Tensor:
+    """Indices, (B,) or (1,), from an integer, a range, a list or a tensor.
+
+    >>> as_index(range(3), "channel"), as_index(7, "channel")
+    (tensor([0, 1, 2]), tensor([7]))
+    """
+    rows = as_rows(list(index) if isinstance(index, range) else index)
+    if rows.dim() != 1 or len(rows) == 0 or rows.is_floating_point() or rows.dtype == torch.bool:
+        raise TypeError(f"{what} is {index!r}; expected an integer, or a sequence with one integer per image")
+    return rows.long()
+
+
+def _as_weight(weight: Weight) -> Tensor:
+    try:
+        rows = torch.as_tensor(weight, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"weight is {weight!r}; expected a number, or one per image, (B,)") from error
+    if rows.dim() > 1 or rows.numel() == 0:
+        raise ValueError(f"weight is {tuple(rows.shape)}; expected a number, or one per image, (B,)")
+    return rows.reshape(-1)
+
+
+def _common_batch(sizes: Sequence[int], what: str) -> int:
+    batches = sorted({size for size in sizes if size != 1})
+    if len(batches) > 1:
+        raise ValueError(f"{what} mixes targets or weights for {batches[0]} and for {batches[1]} images")
+    return batches[0] if batches else 1
+
+
+def _layouts(read: Sequence[Tensor]) -> str:
+    shapes = " and ".join(str(tuple(a.shape)) for a in read)
+    hint = "; where channels lie last, give channel_axis=-1" if any(a.dim() == 4 for a in read) else ""
+    return f"; the activations are {shapes}{hint}"
+
+
+def _moved(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)
+
+
+def _is_zero(other: object) -> bool:
+    return isinstance(other, int | float) and other == 0

@@ -1,0 +1,94 @@
+"""How an objective is written: the constructor calls that make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from optvis.objectives.labels import Labels
+
+if TYPE_CHECKING:
+    from optvis.objectives.objective import Term
+
+MOST_NUMBERS = 64  # larger tensors are given by shape and digest
+
+
+def spelled_sum(terms: Sequence[Term]) -> str:
+    """`2.0 * channel('a', 1) - total_variation()`."""
+    text = ""
+    for term in terms:
+        minus = len(term.weight) == 1 and float(term.weight) < 0
+        product = _product(term, -term.weight if minus else term.weight)
+        joint = (" - " if text else "-") if minus else (" + " if text else "")
+        text += joint + product
+    return text if text else "Objective(())"
+
+
+def _product(term: Term, weight: Tensor) -> str:
+    call = _call(term)
+    if len(weight) > 1:
+        return f"{_rows(weight)} * {call}"
+    return call if float(weight) == 1 else f"{float(weight)!r} * {call}"
+
+
+def _call(term: Term) -> str:
+    custom = term.maker == "on"
+    layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
+    if not custom and term.maker in LAYERLESS.get(term.layers, ()):
+        layers = []
+    arguments = layers + ([_function(term.fn)] if custom else []) + [_target(target) for target in term.targets]
+    keywords = [f"{key}={value!r}" for key, value in term.options]
+    if custom and term.coupled:
+        keywords.append("coupled=True")
+    return f"{term.maker}({', '.join(arguments + keywords)})"
+
+
+# Makers that name no layer, because they always read this one.
+LAYERLESS = {("",): ("logit",), ("<image>",): ("total_variation",)}
+
+
+def _target(target: Tensor | Labels) -> str:
+    if isinstance(target, Labels):
+        return repr(target.texts[0] if len(target) == 1 else list(target.texts))
+    return _rows(target)
+
+
+def _rows(rows: Tensor) -> str:
+    """A tensor as nested lists, without the first axis where it is shared; long ones by shape and digest."""
+    if rows.numel() > MOST_NUMBERS:
+        digest = hashlib.sha256(rows.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+        return f"<{tuple(rows.shape)} {str(rows.dtype).removeprefix('torch.')} sha256 {digest[:12]}>"
+    shared = rows[0] if len(rows) == 1 else rows
+    text = _numbers(shared.tolist(), rows.dtype)
+    usual = rows.dtype in (torch.int64, torch.get_default_dtype(), torch.float64) and (
+        rows.dtype != torch.float64 or rows.dim() == 1
+    )
+    return text if usual else f"torch.tensor({text}, dtype={rows.dtype})"
+
+
+def _numbers(values: Any, dtype: torch.dtype) -> str:
+    if isinstance(values, list):
+        return f"[{', '.join(_numbers(value, dtype) for value in values)}]"
+    if not isinstance(values, float) or dtype == torch.float64:
+        return repr(values)
+    exact = torch.tensor(values, dtype=dtype)
+    short = (f"{values:.{digits}g}" for digits in range(1, 10))
+    found = next((text for text in short if torch.tensor(float(text), dtype=dtype).equal(exact)), repr(values))
+    return repr(float(found))
+
+
+def _function(fn: Callable[..., Any]) -> str:
+    """`module.name` where that is what importing finds, and a description that is no code otherwise."""
+    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
+    if not module or not name or "<" in name:
+        return f"<function {name or type(fn).__name__}>"
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    spelled = name if module in ("__main__", "builtins") else f"{module}.{name}"
+    return spelled if found is fn else f"<function {spelled}>"

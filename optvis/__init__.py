@@ -1,0 +1,39 @@
+"""Feature visualization for PyTorch: see what a vision network has learned, and prove it.
+
+    from optvis import load, render
+    from optvis.objectives import channel
+
+    render(load("squeezenet1_0"), channel("features.12", 50)).save("50.png")
+"""
+
+from pathlib import Path
+
+# From a checkout, `objectives/` and `params/` lie beside this folder; installed, they lie in it.
+if not (Path(__file__).parent / "objectives").is_dir():
+    __path__.append(str(Path(__file__).parent.parent))
+
+from optvis.ascent import ascend
+from optvis.capture import activations, layers
+from optvis.classifier import IMAGENET, Classifier, Normalize
+from optvis.classes import Classification, classify
+from optvis.dreams import dream
+from optvis.loading import load
+from optvis.making import render
+from optvis.rendering import Rendering
+from optvis.version import __version__
+
+__all__ = [
+    "IMAGENET",
+    "Classification",
+    "Classifier",
+    "Normalize",
+    "Rendering",
+    "__version__",
+    "activations",
+    "ascend",
+    "classify",
+    "dream",
+    "layers",
+    "load",
+    "render",
+]

@@ -1,0 +1,261 @@
+"""Gradient ascent on images: the open loop, one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from optvis.borrow import borrow
+from optvis.capture import read
+from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.objectives import IMAGE, Objective
+from optvis.params import ImageParam, Streams, fft_image
+from optvis.redirect import redirected_relu
+from optvis.transforms import STANDARD, Compose, Resize
+
+OptimizerMaker: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+ADAM: OptimizerMaker = partial(torch.optim.Adam, lr=0.05, fused=True)  # Lucid's optimizer and rate
+REDIRECTED_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
+STEPS_BETWEEN_CHECKS = 16  # on devices where looking at a number waits for the queue
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of an ascent.
+
+    Args:
+        index: how many updates the images have had.
+        images: (B, 3, H, W) in [0, 1], before this step's update, on the network's device.
+        scores: their scores as seen through this step's transforms, (B,).
+        report: the weighted score of each term by name, (B,) each.
+    """
+
+    index: int
+    images: Tensor
+    scores: Tensor
+    report: Mapping[str, Tensor]
+
+
+class NotFiniteError(ValueError):
+    """A score or a gradient is NaN or infinite; the message names step, image and term."""
+
+
+def ascend(
+    model: nn.Module | Classifier,
+    objective: Objective,
+    image: nn.Module | None = None,
+    *,
+    size: int | tuple[int, int] | None = None,
+    transform: nn.Module | None = STANDARD,
+    normalize: Normalizer | str = CARRIED,
+    optimizer: OptimizerMaker = ADAM,
+    seed: int | Sequence[int] = 0,
+    redirect: int = REDIRECTED_STEPS,
+) -> Iterator[Step]:
+    """Make images that a network scores higher and higher, without end: stop, look or branch whenever you like.
+
+    Between steps the network is as it was before; no step leaves a trace on it.
+
+    Args:
+        model: a network, or a Classifier.
+        objective: what is maximised: a score per image.
+        image: a parameterization, which is updated in place; `fft_image(size)` by default.
+        size: side, or (height, width), of the images in pixels, where `image` is not given.
+        transform: between images and network; None shows it the images as they are.
+        normalize: how the network's input is normalised, where a bare module does not carry it.
+        optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)`.
+        seed: one number gives every image the same stream of noise and transforms, so that an image is the
+            same alone and in a batch; a sequence gives each image its own. Objectives that compare images
+            (coupled ones) turn a number into seed, seed + 1, ….
+        redirect: for how many steps ReLU gradients are redirected where an image has none.
+
+    Yields:
+        A Step before each update.
+
+    Raises:
+        KeyError, IndexError, ValueError, TypeError: at the call, for layers, channels, labels, sizes that do not
+            fit the network; at a step, NotFiniteError.
+
+    Example:
+        >>> from optvis.classifier import Classifier
+        >>> from optvis.objectives import channel
+        >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 16)
+        >>> for step in ascend(net, channel("", 2), transform=None):
+        ...     if step.index == 3:
+        ...         break
+        >>> step.images.shape
+        torch.Size([1, 3, 16, 16])
+    """
+    classifier = as_classifier(model, normalize)
+    objective = asked(objective, classifier)
+    seeds = seeds_for(seed, objective, image)
+    made = fft_image(classifier.sized(size), seeds=seeds) if image is None else image
+    made.to(classifier.device, classifier.image_dtype)
+    chain = fitted(classifier, made, transform, seeds)
+    check(classifier, objective, made, chain, seeds)
+    ascent = _Ascent(classifier, objective, made, chain, Streams(seeds, "transform"), redirect)
+    return ascent.steps(optimizer(ascent.free))
+
+
+def asked(objective: Objective, classifier: Classifier) -> Objective:
+    """The objective with labels turned into indices of this network's classes."""
+    if not isinstance(objective, Objective):
+        raise TypeError(
+            f"objective is a {type(objective).__name__}; expected e.g. channel('mixed3', 17), or on('mixed3', function)"
+        )
+    return objective.resolved(classifier.labels)
+
+
+def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module | None) -> tuple[int, ...]:
+    """One seed per image, (B,): B is what seeds, objective and image agree on.
+
+    Raises:
+        ValueError: they do not agree.
+    """
+    given = (seed,) if isinstance(seed, int) else tuple(seed)
+    images = len(image()) if image is not None and not isinstance(image, ImageParam) else len(image or given)
+    counts = {"seeds": len(given), "the objective": objective.batch, "the image parameterization": images}
+    batch = max(counts.values())
+    wrong = {what: count for what, count in counts.items() if count not in (1, batch)}
+    if image is not None and images != batch:
+        wrong["the image parameterization"] = images
+    if wrong:
+        told = ", ".join(f"{what} {count}" for what, count in counts.items())
+        raise ValueError(f"the numbers of images differ: {told}; give one for all, or as many everywhere")
+    if len(given) == batch:
+        return given
+    return tuple(given[0] + place if objective.coupled else given[0] for place in range(batch))
+
+
+def fitted(
+    classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]
+) -> Compose:
+    """The chain of transforms, ending at the network's size where it takes no other."""
+    chain = Compose() if transform is None else Compose(transform)
+    if not classifier.fixed_size:
+        return chain
+    with torch.no_grad():
+        seen = chain(image()[:1], Streams(seeds[:1], "transform"))
+    return chain if tuple(seen.shape[2:]) == classifier.size else Compose(chain, Resize(classifier.size))
+
+
+def check(
+    classifier: Classifier, objective: Objective, image: nn.Module, chain: Compose, seeds: Sequence[int]
+) -> None:
+    """Ask once, of one image, whether layers exist and indices fit: on CUDA a bad gather kills the context."""
+    with borrow(classifier.network), torch.no_grad():
+        images = image()[:1]
+        inputs = classifier.prepared(chain(images, Streams(seeds[:1], "transform")))
+        found = read(classifier.network, inputs, objective.layers) | {IMAGE: images}
+    for term in objective.terms:
+        if any(not target.is_floating_point() for target in term.targets):  # type: ignore[union-attr]
+            shapes = {layer: (len(seeds), *found[layer].shape[1:]) for layer in term.layers}
+            term({layer: torch.zeros(1).expand(shape) for layer, shape in shapes.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class _Ascent:
+    classifier: Classifier
+    objective: Objective
+    image: nn.Module
+    chain: Compose
+    streams: Streams
+    redirect: int
+
+    @property
+    def free(self) -> list[nn.Parameter]:
+        return [values for values in self.image.parameters() if values.requires_grad]
+
+    def steps(self, optimizer: torch.optim.Optimizer) -> Iterator[Step]:
+        objective = self.objective.to(self.classifier.device, self.classifier.image_dtype)
+        waits = self.classifier.device.type != "cpu"
+        unchecked: list[tuple[Step, Tensor]] = []
+        index = 0
+        while True:
+            asked_first: list[Step] = []
+
+            def closure(index: int = index, first: list[Step] = asked_first) -> Tensor:
+                step, gradients = self.evaluated(objective, index)
+                for values, gradient in zip(self.free, gradients, strict=True):
+                    values.grad = gradient
+                if not first:
+                    unchecked.append((step, _finite(step.scores, gradients)))
+                    if not waits or len(unchecked) == STEPS_BETWEEN_CHECKS:
+                        self.check_finite(objective, unchecked)
+                first.append(step)
+                return -step.scores.sum()
+
+            optimizer.step(closure)
+            yield asked_first[0]
+            index += 1
+
+    def evaluated(self, objective: Objective, index: int) -> tuple[Step, Sequence[Tensor | None]]:
+        """One forward and backward pass."""
+        network = self.classifier.network
+        with borrow(network), torch.enable_grad():
+            images = self.image()
+            inputs = self.classifier.prepared(self.chain(images, self.streams.at(index)))
+            with redirected_relu() if index < self.redirect else nullcontext():
+                found = read(network, inputs, objective.layers)
+            report = objective.report(found | {IMAGE: images})
+            scores = summed(report)
+            if not scores.requires_grad:
+                raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
+            gradients = torch.autograd.grad(-scores.sum(), self.free, allow_unused=True)
+        detached = {name: score.detach() for name, score in report.items()}
+        return Step(index, images.detach(), scores.detach(), detached), gradients
+
+    def check_finite(self, objective: Objective, unchecked: list[tuple[Step, Tensor]]) -> None:
+        """Raise for the first step since the last check that was not finite."""
+        fine = torch.stack([flag for _, flag in unchecked]).tolist()
+        steps = [step for step, _ in unchecked]
+        unchecked.clear()
+        for step, is_fine in zip(steps, fine, strict=True):
+            if not is_fine:
+                raise NotFiniteError(_what_is_not_finite(step, objective))
+
+
+def summed(report: Mapping[str, Tensor]) -> Tensor:
+    """The scores of all terms added, (B,)."""
+    first, *others = report.values()
+    for scores in others:
+        first = first + scores
+    return first
+
+
+def _finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
+    """Whether all scores and gradients are finite, as a tensor that nobody has waited for."""
+    sums = [scores.sum(), *(gradient.sum() for gradient in gradients if gradient is not None)]
+    return torch.stack([total.to(scores.dtype) for total in sums]).isfinite().all()
+
+
+def _what_is_not_finite(step: Step, objective: Objective) -> str:
+    for name, scores in step.report.items():
+        places = (~scores.isfinite()).nonzero().flatten().tolist()
+        if places:
+            value = float(scores[places[0]])
+            return f"step {step.index}: the score of {name!r} is {value} for image {places[0]}; the image is as before it"
+    names = ", ".join(map(repr, step.report))
+    return (
+        f"step {step.index}: the gradient of {names} is not finite though every score is; "
+        "look for a root, a logarithm or a division at zero in it; the image is as before the step"
+    )
+
+
+def optimizer_text(optimizer: OptimizerMaker) -> str:
+    """How a recipe names an optimizer: `Adam(lr=0.05, fused=True)`."""
+    if isinstance(optimizer, partial):
+        options = ", ".join(f"{key}={value!r}" for key, value in optimizer.keywords.items())
+        return f"{_name(optimizer.func)}({options})"
+    return _name(optimizer)
+
+
+def _name(maker: Any) -> str:
+    return str(getattr(maker, "__name__", type(maker).__name__))

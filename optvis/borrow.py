@@ -1,0 +1,35 @@
+"""Somebody else's network, borrowed: eval mode and frozen weights inside, as it was outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def borrow(network: nn.Module) -> Iterator[nn.Module]:
+    """Put a network in eval mode with frozen weights; every flag is restored on any exit.
+
+    Example:
+        >>> net = nn.Linear(2, 1)
+        >>> with borrow(net):
+        ...     net.training, net.weight.requires_grad
+        (False, False)
+        >>> net.training, net.weight.requires_grad
+        (True, True)
+    """
+    training = [module for module in network.modules() if module.training]
+    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    try:
+        for module in training:
+            module.training = False
+        for weight in learning:
+            weight.requires_grad_(False)
+        yield network
+    finally:
+        for module in training:
+            module.training = True
+        for weight in learning:
+            weight.requires_grad_(True)

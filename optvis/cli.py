@@ -1,0 +1,278 @@
+"""The `optvis` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from optvis.version import __version__
+
+USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError)
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], None] = options.run
+    try:
+        run(options)
+    except USER_MISTAKES as error:
+        if options.debug:
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"optvis: error: {' '.join(str(text).split())}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("optvis: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="optvis", description="See what a vision network has learned.", formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"optvis {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_layers, _add_render, _add_dream, _add_classify):
+        add(commands)
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str):  # type: ignore[no-untyped-def,type-arg] # noqa: A002
+    command = commands.add_parser(
+        name, help=help, description=help, epilog=f"example: {example}", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    command.set_defaults(run=run)
+    command.add_argument("network", metavar="NETWORK", help="torchvision name, timm/NAME, or a file of weights")
+    command.add_argument(
+        "--weights", default="DEFAULT", help="which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
+    )
+    command.add_argument("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
+    command.add_argument("--device", default="cpu", help="where to work: cpu, cuda, cuda:1, mps")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return command
+
+
+def _add_layers(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(
+        commands, "layers", _layers, "list a network's layers: names, types, output shapes",
+        "optvis layers resnet18 --weights none",
+    )
+    command.add_argument("--size", type=_size, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given")
+
+
+def _add_render(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(
+        commands, "render", _render, "draw what excites channels or classes, one PNG each",
+        "optvis render squeezenet1_0 features.12 --channels 50,450 --out pictures",
+    )
+    command.add_argument("layer", metavar="LAYER", nargs="?", help="layer name, as `optvis layers` lists them")
+    command.add_argument("--channels", type=_numbers, help="which channels: 50,450 or 0-63 or both mixed")
+    command.add_argument("--label", action="append", help="draw a class's logit, by label text or index; may be repeated")
+    command.add_argument("--out", type=Path, default=Path("pictures"), help="folder for the pictures; made if need be")
+    command.add_argument("--size", type=_size, help="side of the pictures in pixels, or HEIGHTxWIDTH; the network's own if not given")
+    command.add_argument("--steps", type=int, default=512, help="updates of each picture")
+    command.add_argument("--rate", type=float, default=0.05, help="learning rate of Adam")
+    command.add_argument("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the pictures")
+    command.add_argument("--decay", type=float, default=1.0, help="with --param fft: power that damps high frequencies")
+    command.add_argument("--variation", type=float, default=0.0, help="weight of total variation, subtracted")
+    command.add_argument("--no-transforms", action="store_true", help="show the network the pictures as they are, not jittered")
+    command.add_argument("--seed", type=int, default=0, help="of noise and transforms")
+    command.add_argument("--chunk", type=int, help="pictures made at a time; all if not given")
+    command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the pictures' growth as an animation")
+
+
+def _add_dream(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(
+        commands, "dream", _dream, "dream of a photograph",
+        "optvis dream squeezenet1_0 photo.jpg --layer features.9 --out dreams",
+    )
+    command.add_argument("photo", metavar="PHOTO", nargs="?", help="an image file; not with --start")
+    command.add_argument("--start", choices=("noise", "black"), help="start from nothing, at --size, in place of a photograph")
+    command.add_argument("--layer", required=True, help="whose activations grow")
+    command.add_argument("--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed")
+    command.add_argument("--channel", type=int, help="with --loss norm: only this channel of the layer")
+    command.add_argument("--out", type=Path, default=Path("dreams"), help="folder for the picture; made if need be")
+    command.add_argument("--size", type=_size, help="longer side in pixels; the photograph's own if not given")
+    command.add_argument("--steps", type=int, default=10, help="steps at each octave")
+    command.add_argument("--step-size", type=float, default=0.01, help="change of pixels in [0, 1] at each step")
+    command.add_argument("--octaves", type=int, default=4, help="sizes, from coarse to fine")
+    command.add_argument("--octave-scale", type=float, default=1.4, help="how much larger each size is")
+    command.add_argument("--rounds", type=int, default=1, help="feed the result back so often: deeper and deeper")
+    command.add_argument("--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation")
+    command.add_argument("--tile", type=int, help="side in pixels of the pieces of a large canvas; whole if not given")
+    command.add_argument("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
+    command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
+
+
+def _add_classify(commands) -> None:  # type: ignore[no-untyped-def]
+    command = _command(
+        commands, "classify", _classify, "say what a network calls photographs",
+        "optvis classify squeezenet1_0 photo.jpg",
+    )
+    command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
+    command.add_argument("--top", type=int, default=5, help="how many classes of each")
+
+
+def _loaded(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from optvis.loading import load
+
+    weights = None if options.weights.casefold() == "none" else options.weights
+    classifier = load(options.network, weights=weights, architecture=options.architecture)
+    try:
+        classifier.network.to(options.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"cannot work on {options.device!r}: {str(error).splitlines()[0]}") from error
+    return classifier
+
+
+def _layers(options: argparse.Namespace) -> None:
+    from optvis.capture import layers
+
+    print(layers(_loaded(options), size=options.size))
+
+
+def _render(options: argparse.Namespace) -> None:
+    import torch
+
+    from optvis.files import file_name, made_folder, write_whole
+    from optvis.making import render
+    from optvis.objectives import channel, logit, total_variation
+    from optvis.params import fft_image, pixel_image
+    from optvis.sheet import png
+    from optvis.transforms import STANDARD
+
+    if (options.layer is None) == (options.label is None) or (options.layer is None) != (options.channels is None):
+        raise ValueError("render needs LAYER and --channels, or else --label")
+    classifier = _loaded(options)
+    folder = made_folder(options.out)
+    if options.label is None:
+        objective, names = channel(options.layer, options.channels), [f"{options.layer}-{n}" for n in options.channels]
+    else:
+        objective, names = logit([_label(text, classifier.labels) for text in options.label]), options.label
+    if options.variation:
+        objective -= options.variation * total_variation()
+    size, seeds = classifier.sized(options.size), (options.seed,) * len(names)
+    image = pixel_image(size, seeds=seeds) if options.param == "pixel" else fft_image(size, seeds=seeds, decay=options.decay)
+    made = render(
+        classifier,
+        objective,
+        image,
+        steps=options.steps,
+        transform=None if options.no_transforms else STANDARD,
+        optimizer=partial(torch.optim.Adam, lr=options.rate),
+        seed=options.seed,
+        snapshots=range(options.steps + 1) if options.animate else (),
+        chunk=options.chunk,
+    )
+    files = [file_name(name) for name in names]
+    for place in range(len(made)):
+        print(made[place].save(folder / f"{files[place]}.png"))
+        if options.animate:
+            print(made[place].animate(folder / f"{files[place]}-growing.{options.animate}"))
+    if len(made) > 1:
+        print(write_whole(folder / "sheet.png", png(made.sheet(labels=names[: len(made)]))))
+    if made.recipe["interrupted"]:
+        raise KeyboardInterrupt
+
+
+def _dream(options: argparse.Namespace) -> None:
+    from optvis import dreams
+    from optvis.files import file_name, made_folder
+    from optvis.objectives import gram, layer_norm
+
+    if (options.photo is None) == (options.start is None):
+        raise ValueError("dream needs a PHOTO, or else --start noise or --start black")
+    if options.loss == "gram" and options.channel is not None:
+        raise ValueError("--channel goes with --loss norm")
+    classifier = _loaded(options)
+    folder = made_folder(options.out)
+    size = classifier.sized(options.size)
+    starts = {"noise": lambda: dreams.noise(size, options.seed), "black": lambda: dreams.black(size)}
+    objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
+    made = dreams.dream(
+        classifier,
+        options.photo if options.start is None else starts[options.start](),
+        objective,
+        steps=options.steps,
+        step_size=options.step_size,
+        octaves=options.octaves,
+        octave_scale=options.octave_scale,
+        rounds=options.rounds,
+        scaling=dreams.raw if options.raw else dreams.by_deviation,
+        tile=options.tile,
+        size=None if options.size is None or options.start else max(size),
+        seed=options.seed,
+        snapshots=options.animate is not None,
+    )
+    name = file_name(f"{Path(options.photo).stem if options.photo else options.start}-{options.layer}-{options.loss}")
+    print(made.save(folder / f"{name}.png"))
+    if options.animate:
+        print(made.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))
+    if made.recipe["interrupted"]:
+        raise KeyboardInterrupt
+
+
+def _classify(options: argparse.Namespace) -> None:
+    from optvis.classes import classify
+
+    classifier = _loaded(options)
+    for path in _files(options.photos):
+        print(f"{path}\n{classify(classifier, path, top=options.top)}\n")
+
+
+def _files(paths: Sequence[str]) -> list[Path]:
+    """Files, and the images in folders, sorted."""
+    from PIL import Image
+
+    Image.init()
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = sorted(file for file in path.iterdir() if file.suffix.casefold() in Image.EXTENSION) if path.is_dir() else [path]
+        if not inside:
+            raise ValueError(f"no images in the folder {str(path)!r}")
+        found += inside
+    return found
+
+
+def _label(text: str, labels: Sequence[str]) -> int:
+    from optvis.objectives.labels import index_of
+
+    return int(text) if text.isdecimal() else index_of(text, labels)
+
+
+def _numbers(text: str) -> list[int]:
+    """
+    >>> _numbers("50,3-5")
+    [50, 3, 4, 5]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or not (last.isdecimal() or "-" not in part):
+            raise argparse.ArgumentTypeError(f"{text!r}: expected numbers and ranges, like 50,450 or 0-63")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    """
+    >>> _size("128"), _size("96x128")
+    (128, (96, 128))
+    """
+    sides = text.casefold().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected pixels, like 224 or 96x128")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

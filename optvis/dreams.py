@@ -1,0 +1,290 @@
+"""Deep dreams: a photograph in which a network is shown more and more of what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from optvis.ascent import NotFiniteError, asked, summed
+from optvis.borrow import borrow
+from optvis.capture import read
+from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.objectives import IMAGE, Objective
+from optvis.params import Streams
+from optvis.params.canvas import height_and_width
+from optvis.photos import Photo, picture
+from optvis.rendering import Rendering
+from optvis.version import __version__
+
+Scaling: TypeAlias = Callable[[Tensor], Tensor]
+
+GENTLEST = 1e-8  # added to a deviation, so that an image without gradient stands still
+
+
+def by_deviation(gradient: Tensor) -> Tensor:
+    """Each image's gradient divided by its standard deviation, (B, 3, H, W): steps of one strength at any depth.
+
+    DeepDream's own rule divides by the mean absolute value (Mordvintsev et al., "Inceptionism", 2015); the later
+    TensorFlow tutorial "DeepDream" by the standard deviation.
+    """
+    return gradient / (gradient.flatten(1).std(1).view(-1, 1, 1, 1) + GENTLEST)
+
+
+def raw(gradient: Tensor) -> Tensor:
+    """The gradient as it is, (B, 3, H, W)."""
+    return gradient
+
+
+def noise(size: int | tuple[int, int], seed: int = 0) -> Tensor:
+    """A start from nothing: N(0.5, 0.1) pixels, (1, 3, H, W) in [0, 1].
+
+    >>> noise(8).shape
+    torch.Size([1, 3, 8, 8])
+    """
+    return (0.5 + 0.1 * Streams((seed,), "dream start").normal(3, *height_and_width(size))).clamp(0, 1).float()
+
+
+def black(size: int | tuple[int, int]) -> Tensor:
+    """A start from less than nothing: (1, 3, H, W) of zeros.
+
+    >>> float(black((2, 3)).max())
+    0.0
+    """
+    return torch.zeros(1, 3, *height_and_width(size))
+
+
+def dream(
+    model: nn.Module | Classifier,
+    photo: Photo | Sequence[Photo],
+    objective: Objective,
+    *,
+    steps: int = 10,
+    step_size: float = 0.01,
+    octaves: int = 4,
+    octave_scale: float = 1.4,
+    rounds: int = 1,
+    scaling: Scaling = by_deviation,
+    tile: int | None = None,
+    size: int | None = None,
+    normalize: Normalizer | str = CARRIED,
+    seed: int = 0,
+    snapshots: bool = False,
+    progress: bool = True,
+) -> Rendering:
+    """Dream of a photograph: gradient ascent on its pixels, from coarse to fine.
+
+    The photograph is dreamt at the smallest octave first; what was added there is enlarged onto the next. Each step
+    adds `step_size` · `scaling(gradient)` and clips to [0, 1], after a random shift that hides the tiles' seams.
+    Ctrl-C stops early and returns what is there. (Mordvintsev et al., "Inceptionism", Google Research blog, 2015.)
+
+    Args:
+        model: a network, or a Classifier.
+        photo: where to start: a photograph in any form, whole and of any aspect; `noise(size)`; `black(size)`.
+        objective: what is maximised; `layer_norm(layer)` and `1e-5 * gram(layer)` are the usual ones.
+        steps: at each octave.
+        step_size: by how much a step changes pixels in [0, 1]: by this one standard deviation of the gradient,
+            or with `scaling=raw` by this multiple of the gradient.
+        octaves: how many sizes, the last being the photograph's own.
+        octave_scale: by how much each is larger than the one before.
+        rounds: how often the result is fed back, "deeper and deeper".
+        scaling: `by_deviation`, `raw`, or any function of the gradient, (B, 3, H, W) -> (B, 3, H, W).
+        tile: side in pixels of the pieces whose gradients are computed one after the other, so that memory does not
+            grow with the canvas; by default the whole at once, or the network's size where it takes no other.
+        size: the longer side in pixels to which the photograph is brought first; its own by default.
+        normalize: see `render`; by default what the model carries.
+        seed: of the random shifts.
+        snapshots: keep the picture after each octave of each round, for an animation.
+        progress: show a progress bar.
+
+    Returns:
+        A Rendering; its scores are those of the whole canvas at each step, summed over tiles.
+
+    Raises:
+        ValueError: numbers out of range; as in `photograph`.
+        NotFiniteError: a score or gradient is not finite.
+
+    Example:
+        >>> from optvis.objectives import layer_norm
+        >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 16)
+        >>> dream(net, noise((40, 60)), layer_norm(""), octaves=2, steps=2, progress=False)
+        Rendering(1 of 40 × 60 px, 4 steps, scores ...)
+    """
+    for name, value in (("octaves", octaves), ("rounds", rounds)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; expected 1 or more")
+    if steps < 0 or not octave_scale > 1:
+        raise ValueError(f"steps={steps}, octave_scale={octave_scale}; expected steps >= 0 and a scale over 1")
+    from tqdm.auto import tqdm
+
+    classifier = as_classifier(model, normalize)
+    question = asked(objective, classifier).to(classifier.device, classifier.image_dtype)
+    start = _batch(photo, size).to(classifier.device, classifier.image_dtype)
+    tile = classifier.size[0] if tile is None and classifier.fixed_size else tile
+    if classifier.fixed_size and min(start.shape[2:]) < classifier.size[0]:
+        raise ValueError(
+            f"{classifier.name} takes pieces of {classifier.size[0]} px only, and the picture is "
+            f"{start.shape[2]} × {start.shape[3]}; enlarge it with size=..."
+        )
+    sizes = octave_sizes((start.shape[2], start.shape[3]), octaves, octave_scale, 1 if tile is None else tile)
+    dreamer = _Dreamer(classifier, question, tile, scaling, step_size, Streams((seed,) * len(start), "dream"))
+    recipe = {
+        "network": classifier.name,
+        "objective": repr(objective),
+        "octaves": [list(sides) for sides in sizes],
+        "rounds": rounds,
+        "steps": steps,
+        "step_size": step_size,
+        "scaling": getattr(scaling, "__name__", repr(scaling)),
+        "tile": tile,
+        "normalize": repr(classifier.normalize),
+        "seeds": [seed],
+        "optvis": __version__,
+        "torch": torch.__version__,
+    }
+    canvas, scores, kept = _Canvas.of(start), list[Tensor](), dict[int, Tensor]()
+    interrupted = False
+    bar = tqdm(total=rounds * len(sizes) * steps, disable=not progress, desc="dream", unit="step", leave=False)
+    with bar:
+        try:
+            for _ in _dreamt(dreamer, canvas, [sizes] * rounds, steps, scores, bar):
+                if snapshots:
+                    kept[len(scores)] = canvas.picture().cpu()
+        except KeyboardInterrupt:
+            interrupted = True
+    history = torch.stack(scores).cpu() if scores else torch.empty(0, len(start))
+    return Rendering(canvas.picture().cpu(), history, recipe | {"interrupted": interrupted}, kept, ("",) * len(start))
+
+
+def octave_sizes(size: tuple[int, int], octaves: int, scale: float, least: int) -> list[tuple[int, int]]:
+    """(H, W) of each octave in pixels, smallest first; those with a side under `least` are left out.
+
+    >>> octave_sizes((140, 280), 3, 1.4, least=80)
+    [(100, 200), (140, 280)]
+    """
+    powers = range(octaves - 1, 0, -1)
+    smaller = [(round(size[0] / scale**power), round(size[1] / scale**power)) for power in powers]
+    return [*(sides for sides in smaller if min(sides) >= least), size]
+
+
+@dataclass(frozen=True, eq=False)
+class _Dreamer:
+    classifier: Classifier
+    objective: Objective
+    tile: int | None
+    scaling: Scaling
+    step_size: float
+    streams: Streams
+
+    def step(self, images: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """Images one step deeper, (B, 3, H, W), and their scores before it, (B,)."""
+        height, width = images.shape[2:]
+        reach = torch.tensor([height, width]) if self.tile is None else torch.tensor([self.tile, self.tile])
+        down, right = (self.streams.at(index).uniform(2)[0] * reach).long().tolist()
+        rolled = images.roll((down, right), (2, 3))
+        scores, gradient = self.gradient(rolled)
+        back = gradient.roll((-down, -right), (2, 3))
+        return (images + self.step_size * self.scaling(back)).clamp(0, 1), scores
+
+    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores summed over tiles, (B,), and the gradient of all pixels, (B, 3, H, W)."""
+        gradient = torch.zeros_like(images)
+        scores = images.new_zeros(len(images))
+        for rows, columns in tiles(images.shape[2:], self.tile):
+            piece = images[:, :, rows, columns].detach().requires_grad_()
+            score, gradient[:, :, rows, columns] = self.ask(piece)
+            scores = scores + score
+        return scores, gradient
+
+    def ask(self, piece: Tensor) -> tuple[Tensor, Tensor]:
+        network = self.classifier.network
+        with borrow(network), torch.enable_grad():
+            found = read(network, self.classifier.prepared(piece), self.objective.layers)
+            scores = summed(self.objective.report(found | {IMAGE: piece}))
+            (gradient,) = torch.autograd.grad(scores.sum(), piece)
+        return scores.detach(), gradient
+
+
+def tiles(size: Sequence[int], side: int | None) -> Iterator[tuple[slice, slice]]:
+    """Pieces of `side` × `side` pixels that cover a canvas; the last in each direction overlaps its neighbour.
+
+    >>> [(rows.start, columns.start) for rows, columns in tiles((50, 30), 30)]
+    [(0, 0), (20, 0)]
+    """
+    for top in _starts(size[0], side):
+        for left in _starts(size[1], side):
+            yield slice(top, size[0] if side is None else top + side), slice(left, size[1] if side is None else left + side)
+
+
+def _starts(length: int, side: int | None) -> list[int]:
+    if side is None or side >= length:
+        return [0]
+    return [*range(0, length - side, side), length - side]
+
+
+@dataclass(eq=False)
+class _Canvas:
+    """A picture being dreamt: what the octave began with, and what has become of it."""
+
+    original: Tensor
+    base: Tensor
+    current: Tensor
+
+    @classmethod
+    def of(cls, images: Tensor) -> _Canvas:
+        return cls(images, images, images)
+
+    def next_octave(self, size: tuple[int, int]) -> None:
+        """Put what was added so far onto the original at another size."""
+        added = _resized(self.current - self.base, size)
+        self.base = _resized(self.original, size)
+        self.current = (self.base + added).clamp(0, 1)
+
+    def picture(self) -> Tensor:
+        """What there is, at the original's size, (B, 3, H, W) in [0, 1]."""
+        whole = (self.original.shape[2], self.original.shape[3])
+        return (self.original + _resized(self.current - self.base, whole)).clamp(0, 1)
+
+
+def _dreamt(
+    dreamer: _Dreamer,
+    canvas: _Canvas,
+    rounds: Sequence[Sequence[tuple[int, int]]],
+    steps: int,
+    scores: list[Tensor],
+    bar: Any,
+) -> Iterator[None]:
+    """Dream in place, yielding after each octave."""
+    for sizes in rounds:
+        for size in sizes:
+            canvas.next_octave(size)
+            for _ in range(steps):
+                canvas.current, score = dreamer.step(canvas.current, len(scores))
+                scores.append(score)
+                bar.update()
+            _check_finite(scores, canvas.current, dreamer.objective)
+            yield
+        canvas.original = canvas.base = canvas.current
+
+
+def _check_finite(scores: Sequence[Tensor], images: Tensor, objective: Objective) -> None:
+    wrong = [step for step, score in enumerate(scores) if not score.isfinite().all()]
+    if wrong or not images.isfinite().all():
+        where = f"step {wrong[0]}: the score" if wrong else f"step {len(scores) - 1}: the gradient"
+        raise NotFiniteError(f"{where} of {objective} is not finite")
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(images.shape[2:]) == size:
+        return images
+    return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def _batch(photo: Photo | Sequence[Photo], size: int | None) -> Tensor:
+    if isinstance(photo, list | tuple):
+        return torch.cat([picture(one, size) for one in photo])
+    return picture(photo, size)

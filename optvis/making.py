@@ -1,0 +1,238 @@
+"""The one-liner: images that a network answers to."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from optvis.ascent import (
+    ADAM,
+    REDIRECTED_STEPS,
+    NotFiniteError,
+    OptimizerMaker,
+    ascend,
+    asked,
+    optimizer_text,
+    seeds_for,
+)
+from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.objectives import Objective
+from optvis.params import ImageParam, fft_image
+from optvis.rendering import Rendering, joined
+from optvis.transforms import STANDARD
+from optvis.version import __version__
+
+LUCID_STEPS = 512  # lucid.optvis.render.render_vis, 2017
+
+
+def render(
+    model: nn.Module | Classifier,
+    objective: Objective,
+    image: ImageParam | nn.Module | None = None,
+    *,
+    steps: int = LUCID_STEPS,
+    size: int | tuple[int, int] | None = None,
+    transform: nn.Module | None = STANDARD,
+    normalize: Normalizer | str = CARRIED,
+    optimizer: OptimizerMaker = ADAM,
+    seed: int | Sequence[int] = 0,
+    snapshots: Collection[int] = (),
+    chunk: int | None = None,
+    redirect: int = REDIRECTED_STEPS,
+    progress: bool = True,
+) -> Rendering:
+    """Make images that maximise an objective: one per target, weight or seed.
+
+    Ctrl-C (or interrupting a notebook's cell) stops early and returns what is there. The network is left exactly as
+    it was, whatever happens.
+
+    Args:
+        model: a network, or a Classifier, which knows its own normalisation, size and labels.
+        objective: what is maximised: a score per image.
+        image: a parameterization, which is updated in place; `fft_image(size)` by default.
+        steps: how many updates.
+        size: side, or (height, width), of the images in pixels; the network's own by default.
+        transform: between images and network; None shows it the images as they are.
+        normalize: for a bare module that does not carry its own: `IMAGENET`, `Normalize(mean, std)`, a
+            function, or None if it takes [0, 1] as it is.
+        optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)`.
+        seed: one number gives every image the same stream of noise and transforms, so that an image is the same
+            alone and in a batch; a sequence gives each image its own.
+        snapshots: numbers of updates at which the images are kept as well; `range(steps)` for an animation.
+        chunk: how many images are made at a time, all at once by default; memory does not grow beyond. When CUDA
+            runs out of memory it is halved and the work goes on.
+        redirect: for how many steps ReLU gradients are redirected where an image has none.
+        progress: show a progress bar.
+
+    Returns:
+        A Rendering with images, scores and recipe; save it, print it, or let a notebook show it.
+
+    Raises:
+        KeyError, IndexError, ValueError, TypeError: before the first step, for layers, channels, labels, sizes
+            that do not fit the network.
+        NotFiniteError: a score or gradient is not finite; its attribute `rendering` holds what there was.
+
+    Example:
+        >>> from optvis.objectives import channel
+        >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 16)
+        >>> render(net, channel("", [0, 2]), steps=4, progress=False)
+        Rendering(2 of 16 × 16 px, 4 steps, scores ...)
+    """
+    if steps < 0:
+        raise ValueError(f"steps is {steps}; expected 0 or more")
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk is {chunk}; expected 1 or more images")
+    classifier = as_classifier(model, normalize)
+    objective = asked(objective, classifier)
+    seeds = seeds_for(seed, objective, image)
+    kept = frozenset(snapshots)
+    work = _Work(classifier, objective, image, seeds, classifier.sized(size), transform, optimizer, redirect, steps, kept)
+    with _bar(steps, len(seeds), progress) as bar:
+        return work.done(len(seeds) if chunk is None else min(chunk, len(seeds)), bar)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    classifier: Classifier
+    objective: Objective
+    image: nn.Module | None
+    seeds: tuple[int, ...]
+    size: tuple[int, int]
+    transform: nn.Module | None
+    optimizer: OptimizerMaker
+    redirect: int
+    steps: int
+    kept: frozenset[int]
+
+    def done(self, chunk: int, bar: Any) -> Rendering:
+        """All images, a chunk at a time."""
+        parts: list[Rendering] = []
+        start = 0
+        while start < len(self.seeds):
+            rows = slice(start, start + chunk)
+            try:
+                part, interrupted = self.part(rows, bar)
+            except torch.OutOfMemoryError:
+                if min(chunk, len(self.seeds) - start) == 1 or self.objective.coupled:
+                    raise
+                chunk = (min(chunk, len(self.seeds) - start) + 1) // 2
+                torch.cuda.empty_cache()
+                continue
+            except NotFiniteError as error:
+                found = parts + getattr(error, "parts", [])
+                error.rendering = joined(found, self.recipe(False)) if found else None  # type: ignore[attr-defined]
+                raise
+            parts.append(part)
+            if interrupted:
+                return joined(parts, self.recipe(interrupted=True))
+            start += chunk
+        return joined(parts, self.recipe(interrupted=False))
+
+    def part(self, rows: slice, bar: Any) -> tuple[Rendering, bool]:
+        """Some of the images, and whether Ctrl-C cut them short."""
+        whole = rows.start == 0 and rows.stop >= len(self.seeds)
+        objective = self.objective if whole else self.objective[rows]
+        image = self.chosen(rows, whole)
+        labels = () if objective.coupled else tuple(_label(objective, i) for i in range(len(self.seeds[rows])))
+        history = _History(image, self.kept, labels)
+        loop = ascend(
+            self.classifier,
+            objective,
+            image,
+            transform=self.transform,
+            optimizer=self.optimizer,
+            seed=self.seeds[rows],
+            redirect=self.redirect,
+        )
+        interrupted = False
+        try:
+            for step in islice(loop, self.steps):
+                history.add(step.index, step.images, step.scores)
+                bar.update(len(step.scores))
+        except KeyboardInterrupt:
+            interrupted = True
+        except NotFiniteError as error:
+            error.parts = [history.rendering(self.recipe(False))]  # type: ignore[attr-defined]
+            raise
+        finally:
+            self.give_back(rows, whole, image)
+        return history.rendering(self.recipe(interrupted)), interrupted
+
+    def chosen(self, rows: slice, whole: bool) -> nn.Module:
+        """The parameterization of some of the images."""
+        if self.image is None:
+            return fft_image(self.size, seeds=self.seeds[rows])
+        if whole:
+            return self.image
+        if not isinstance(self.image, ImageParam):
+            raise ValueError(f"chunk needs an image that can be sliced, an ImageParam; got {type(self.image).__name__}")
+        return self.image[rows]
+
+    @torch.no_grad()
+    def give_back(self, rows: slice, whole: bool, image: nn.Module) -> None:
+        """Write a chunk's parameters into the parameterization that was given."""
+        if self.image is not None and not whole:
+            for mine, made in zip(self.image.parameters(), image.parameters(), strict=True):
+                mine[rows] = made.to(mine.device, mine.dtype)
+
+    def recipe(self, interrupted: bool) -> dict[str, Any]:
+        """What made the images, in JSON's types."""
+        image = f"fft_image({self.size})" if self.image is None else " ".join(repr(self.image).split())
+        return {
+            "network": self.classifier.name,
+            "objective": repr(self.objective),
+            "image": image,
+            "transform": " ".join(repr(self.transform).split()),
+            "normalize": repr(self.classifier.normalize),
+            "optimizer": optimizer_text(self.optimizer),
+            "steps": self.steps,
+            "interrupted": interrupted,
+            "seeds": list(self.seeds),
+            "redirect": self.redirect,
+            "dtype": str(self.classifier.image_dtype),
+            "device": str(self.classifier.device),
+            "optvis": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        }
+
+
+class _History:
+    """What is kept of each step, on the network's device until the end."""
+
+    def __init__(self, image: nn.Module, kept: frozenset[int], labels: tuple[str, ...]) -> None:
+        self.image, self.kept, self.labels = image, kept, labels
+        self.scores: list[Tensor] = []
+        self.snapshots: dict[int, Tensor] = {}
+
+    def add(self, index: int, images: Tensor, scores: Tensor) -> None:
+        self.scores.append(scores)
+        if index in self.kept:
+            self.snapshots[index] = images.cpu()
+
+    @torch.no_grad()
+    def rendering(self, recipe: dict[str, Any]) -> Rendering:
+        images = self.image().detach().clone().cpu()
+        if len(self.scores) in self.kept:
+            self.snapshots[len(self.scores)] = images
+        scores = torch.stack(self.scores).cpu() if self.scores else torch.empty(0, len(images))
+        return Rendering(images, scores, recipe, self.snapshots, self.labels)
+
+
+def _label(objective: Objective, place: int) -> str:
+    return repr(objective[place : place + 1])
+
+
+def _bar(steps: int, images: int, progress: bool) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=steps * images, disable=not progress, unit="img", desc="render", leave=False, smoothing=0.1)
+
+
+__all__ = ["Rendering", "render"]

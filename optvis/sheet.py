@@ -1,0 +1,121 @@
+"""Pictures of pictures: tiles with labels, and frames as an animation."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+GAP = 6  # pixels between tiles
+PAPER, INK = (255, 255, 255), (40, 40, 40)
+ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """(3, H, W) in [0, 1] -> a Pillow image; values outside are clipped."""
+    from PIL import Image
+
+    levels = (image.detach().float().clamp(0, 1) * 255).round().byte()
+    return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None) -> Image.Image:
+    """Images side by side, each with its label below.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        labels: a text per image, or none.
+        columns: how many in a row; by default as many as make the sheet nearly square.
+
+    Raises:
+        ValueError: another number of labels than of images; columns under 1.
+
+    Example:
+        >>> import torch
+        >>> sheet(torch.rand(3, 3, 32, 32), columns=3).size
+        (120, 44)
+    """
+    from PIL import Image, ImageDraw
+
+    batch, _, height, width = images.shape
+    if labels and len(labels) != batch:
+        raise ValueError(f"{len(labels)} labels for {batch} images")
+    if columns is not None and columns < 1:
+        raise ValueError(f"columns is {columns}; expected 1 or more")
+    across = min(batch, math.ceil(math.sqrt(batch)) if columns is None else columns)
+    font = _font(width)
+    texts = [_lines(label, font, width) for label in labels]
+    below = max((_height(lines, font) for lines in texts), default=0)
+    down = math.ceil(batch / across)
+    paper = Image.new("RGB", (across * (width + GAP) + GAP, down * (height + GAP + below) + GAP), PAPER)
+    draw = ImageDraw.Draw(paper)
+    for place, image in enumerate(images):
+        x = GAP + place % across * (width + GAP)
+        y = GAP + place // across * (height + GAP + below)
+        paper.paste(to_picture(image), (x, y))
+        if labels:
+            draw.multiline_text((x, y + height + 2), "\n".join(texts[place]), fill=INK, font=font, spacing=2)
+    return paper
+
+
+def png(picture: Image.Image, recipe: str | None = None) -> bytes:
+    """A picture as PNG, with a recipe in its text chunk "optvis"."""
+    from PIL.PngImagePlugin import PngInfo
+
+    notes = PngInfo()
+    if recipe is not None:
+        notes.add_itxt("optvis", recipe)
+    data = io.BytesIO()
+    picture.save(data, "PNG", pnginfo=notes)
+    return data.getvalue()
+
+
+def animation(frames: Sequence[Image.Image], suffix: str, milliseconds: int) -> bytes:
+    """Frames as GIF, WebP or APNG, endlessly repeated.
+
+    Raises:
+        ValueError: another suffix, or no frames.
+    """
+    form = ANIMATED.get(suffix.casefold())
+    if form is None:
+        raise ValueError(f"an animation is {', '.join(ANIMATED)}; got {suffix!r}")
+    if not frames:
+        raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")
+    data = io.BytesIO()
+    options = {"lossless": False, "quality": 90} if form == "WEBP" else {}
+    frames[0].save(
+        data, form, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options
+    )
+    return data.getvalue()
+
+
+def _font(width: int):  # type: ignore[no-untyped-def]
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size=max(9, min(14, width // 10)))
+
+
+def _lines(text: str, font, width: int) -> list[str]:  # type: ignore[no-untyped-def]
+    """The text in at most three lines that fit the width; what does not fit is cut."""
+    lines: list[str] = []
+    rest = " ".join(text.split())
+    while rest and len(lines) < 3:
+        end = max(1, next((n for n in range(len(rest), 0, -1) if font.getlength(rest[:n]) <= width), 1))
+        space = rest.rfind(" ", 1, end)
+        end = space if end < len(rest) and space > end // 2 else end
+        lines.append(rest[:end].strip())
+        rest = rest[end:].strip()
+    if rest:
+        lines[-1] = lines[-1][:-1] + "…"
+    return lines
+
+
+def _height(lines: Sequence[str], font) -> int:  # type: ignore[no-untyped-def]
+    ascent, descent = font.getmetrics()
+    return len(lines) * (ascent + descent + 2) + 4

@@ -1,0 +1,164 @@
+"""Canvases: free parameters whose output is an unbounded image, (B, C, H, W)."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from optvis.params.streams import Streams
+
+LUCID_SD = 0.01  # standard deviation of Lucid's first noise (lucid.optvis.param, 2017)
+LUCID_GAIN = 4.0  # Lucid divides its image by 4: it keeps the sigmoid out of saturation
+
+
+def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(H, W) in pixels from one side or from both.
+
+    >>> height_and_width(64), height_and_width((33, 47))
+    ((64, 64), (33, 47))
+    """
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
+        raise ValueError(f"size is {size!r}; expected one positive integer or (height, width), in pixels")
+    return sides[0], sides[1]
+
+
+class Canvas(nn.Module, ABC):
+    """An unbounded image per row of its parameters; the first axis of every parameter is the image's."""
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """The images, (B, C, H, W), unbounded."""
+
+    @abstractmethod
+    def fill_(self, images: Tensor) -> Self:
+        """Set the parameters so that the output is `images`, (B, C, H, W) or (1, C, H, W)."""
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+
+    def __len__(self) -> int:
+        return len(next(self.parameters()))
+
+    def __getitem__(self, rows: slice) -> Self:
+        """A canvas of its own with some of the images."""
+        parts = {id(p): nn.Parameter(p.detach()[rows].clone()) for p in self.parameters()}
+        return copy.deepcopy(self, parts)
+
+
+class Pixels(Canvas):
+    """Pixels themselves: N(0, sd) noise at first.
+
+    Args:
+        size: side, or (height, width), in pixels.
+        streams: one per image; their noise is the first image.
+        channels: number of channels C.
+        sd: standard deviation of the first noise; 0 gives a constant canvas.
+
+    Example:
+        >>> Pixels(8, Streams((0,), "canvas"))().shape
+        torch.Size([1, 3, 8, 8])
+    """
+
+    def __init__(
+        self, size: int | tuple[int, int], streams: Streams, channels: int = 3, sd: float = LUCID_SD
+    ) -> None:
+        super().__init__()
+        noise = streams.normal(channels, *height_and_width(size))
+        self.sd = sd
+        self.values = nn.Parameter((sd * noise).to(torch.get_default_dtype()))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.values.shape[2], self.values.shape[3]
+
+    def forward(self) -> Tensor:
+        return self.values
+
+    @torch.no_grad()
+    def fill_(self, images: Tensor) -> Self:
+        self.values.copy_(_checked(images, self.values.shape))
+        return self
+
+    def __repr__(self) -> str:
+        return f"Pixels({self.size}, sd={self.sd})"
+
+
+class FFT(Canvas):
+    """The image's spectrum, each frequency scaled by 1 / f^decay, as natural images are.
+
+    The image is the orthonormal inverse real FFT of spectrum · max(f, 1 / max(H, W))^-decay, divided by 4, with
+    f in cycles per pixel. Constants and scaling are Lucid's (lucid.optvis.param.spatial.fft_image, 2017); the
+    reason is that steepest descent then moves all frequencies alike (Olah et al., "Feature Visualization",
+    Distill 2017, doi:10.23915/distill.00007). Unlike there, odd widths are exact and `sd=0` means zero.
+
+    Args:
+        size: side, or (height, width), in pixels.
+        streams: one per image; their noise is the first spectrum.
+        decay: power of the frequency; 0 leaves the spectrum white.
+        channels: number of channels C.
+        sd: standard deviation of the real and imaginary parts of the first spectrum.
+
+    Example:
+        >>> FFT((33, 47), Streams((0,), "canvas"))().shape
+        torch.Size([1, 3, 33, 47])
+    """
+
+    scale: Tensor
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        streams: Streams,
+        decay: float = 1.0,
+        channels: int = 3,
+        sd: float = LUCID_SD,
+    ) -> None:
+        super().__init__()
+        self._size = height_and_width(size)
+        self.decay, self.sd = decay, sd
+        height, width = self._size
+        noise = streams.normal(channels, height, width // 2 + 1, 2)
+        dtype = torch.get_default_dtype()
+        self.spectrum = nn.Parameter((sd * noise).to(dtype))
+        self.register_buffer("scale", frequency_scale(self._size, decay).unsqueeze(-1).to(dtype), persistent=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    def forward(self) -> Tensor:
+        spectrum = torch.view_as_complex(self.spectrum * self.scale)
+        return torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
+
+    @torch.no_grad()
+    def fill_(self, images: Tensor) -> Self:
+        shape = (*self.spectrum.shape[:2], *self._size)
+        images = _checked(images, shape).to(self.spectrum)
+        self.spectrum.copy_(torch.view_as_real(torch.fft.rfft2(images, norm="ortho")) / self.scale)
+        return self
+
+    def __repr__(self) -> str:
+        return f"FFT({self.size}, decay={self.decay}, sd={self.sd})"
+
+
+def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:
+    """max(f, 1 / max(H, W))^-decay / 4 for each frequency f of a real FFT, (H, W // 2 + 1), float64."""
+    height, width = size
+    down = torch.fft.fftfreq(height, dtype=torch.float64)
+    across = torch.fft.rfftfreq(width, dtype=torch.float64)
+    frequency = torch.hypot(down.unsqueeze(1), across.unsqueeze(0))
+    return frequency.clamp(min=1 / max(size)).pow(-decay) / LUCID_GAIN
+
+
+def _checked(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+    batch, *rest = shape
+    if images.dim() != 4 or list(images.shape[1:]) != rest or images.shape[0] not in (1, batch):
+        raise ValueError(f"images are {tuple(images.shape)}; this canvas holds {tuple(shape)}")
+    return images

@@ -1,0 +1,83 @@
+"""One random stream per image: an image's draws depend on its own seed, never on its neighbours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+STEPS_A_PAGE = 64
+NUMBERS_A_PAGE = 64
+
+
+class Streams:
+    """Random numbers for B images, each from a stream of its own, fixed by seed, purpose and step.
+
+    Everything is drawn on the CPU in float64, so that every device and dtype sees the same numbers. The
+    numbers of a step do not depend on how many were drawn before it, so a step can be asked again (as a line
+    search does) and gets the same draws.
+
+    Args:
+        seeds: one integer per image (B of them); equal seeds give equal numbers.
+        purpose: a word that keeps streams of different uses apart ("canvas", "transform").
+
+    Example:
+        >>> together, alone = Streams((7, 8), "demo"), Streams((8,), "demo")
+        >>> bool((together.uniform(3)[1] == alone.uniform(3)[0]).all())
+        True
+    """
+
+    def __init__(self, seeds: Sequence[int], purpose: str) -> None:
+        if len(seeds) == 0:
+            raise ValueError("no seeds: a stream needs one integer per image, e.g. seeds=(0,)")
+        self.seeds = tuple(int(seed) for seed in seeds)
+        self.purpose = purpose
+        self._distinct = tuple(dict.fromkeys(self.seeds))
+        place = {seed: row for row, seed in enumerate(self._distinct)}
+        self._rows = torch.tensor([place[seed] for seed in self.seeds])
+        self._pages: dict[tuple[int, int], Tensor] = {}
+        self._step = 0
+        self._drawn = 0
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def at(self, step: int) -> Streams:
+        """Go to the first number of `step`; returns self."""
+        self._step, self._drawn = step, 0
+        return self
+
+    def uniform(self, count: int) -> Tensor:
+        """The next `count` numbers of each image, uniform in [0, 1): (B, count), float64, on the CPU."""
+        if count > NUMBERS_A_PAGE:
+            raise ValueError(f"{count} numbers at once, at most {NUMBERS_A_PAGE}: use normal() for whole images")
+        if self._drawn % NUMBERS_A_PAGE + count > NUMBERS_A_PAGE:
+            self._drawn += -self._drawn % NUMBERS_A_PAGE
+        page, start = divmod(self._drawn, NUMBERS_A_PAGE)
+        self._drawn += count
+        return self._page(page)[self._step % STEPS_A_PAGE, self._rows, start : start + count]
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers for each image: (B, *shape), float64, on the CPU."""
+        word = f"normal {self._step} {self._drawn}"
+        self._drawn += 1
+        return torch.stack([torch.randn(shape, generator=g, dtype=torch.float64) for g in self._generators(word)])[
+            self._rows
+        ]
+
+    def _page(self, page: int) -> Tensor:
+        """Numbers of 64 successive steps, (steps, distinct seeds, numbers), kept until the next block begins."""
+        block = self._step // STEPS_A_PAGE
+        if (block, page) not in self._pages:
+            self._pages = {key: kept for key, kept in self._pages.items() if key[0] == block}
+            shape = (STEPS_A_PAGE, NUMBERS_A_PAGE)
+            drawn = [torch.rand(shape, generator=g, dtype=torch.float64) for g in self._generators(f"{block} {page}")]
+            self._pages[block, page] = torch.stack(drawn, dim=1)
+        return self._pages[block, page]
+
+    def _generators(self, word: str) -> Iterator[torch.Generator]:
+        for seed in self._distinct:
+            digest = hashlib.sha256(f"{self.purpose} {seed} {word}".encode()).digest()
+            yield torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
