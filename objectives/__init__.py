@@ -1,8 +1,8 @@
 """What is asked of a network: a score per image, to be maximised.
 
-    >>> from optvis.objectives import channel, total_variation
-    >>> channel("mixed3", [17, 40]) - 0.001 * total_variation()
-    channel('mixed3', [17, 40]) - 0.001 * total_variation()
+>>> from optvis.objectives import channel, total_variation
+>>> channel("mixed3", [17, 40]) - 0.001 * total_variation()
+channel('mixed3', [17, 40]) - 0.001 * total_variation()
 """
 
 from optvis.objectives.channels import channel, logit, neuron

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from torch import Tensor
-
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import OUTPUT, channels_second, pick, positions
 from optvis.objectives.objective import Objective, as_index, made
+from torch import Tensor
 
 Index = int | Iterable[int] | Tensor
 
@@ -22,19 +21,20 @@ def neuron_value(
     a: Tensor, index: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel_axis: int | None = None
 ) -> Tensor:
     """Each image's own channel at its own position, the middle one by default.  a (B, C, H, W) -> (B,)"""
-    a = channels_second(a, channel_axis)
-    plane = pick(a, index)
-    if plane.dim() == 1:
-        return plane
+    plane = pick(channels_second(a, channel_axis), index)
     return at_position(plane.unsqueeze(1), y, x).squeeze(1)
 
 
 def at_position(a: Tensor, y: Tensor | None, x: Tensor | None) -> Tensor:
-    """The values at one position an image; None is the middle one.  a (B, C, H, W) or (B, C, T) -> (B, C)"""
-    row = a[:, :, a.shape[2] // 2] if y is None else pick(a, y, axis=2)
-    if row.dim() == 2:
-        return row
-    return row[:, :, row.shape[2] // 2] if x is None else pick(row, x, axis=2)
+    """The values at one position an image, the middle one by default.  a (B, C, H, W), (B, C, T) or (B, C) -> (B, C)"""
+    given = [place for place in (y, x) if place is not None]
+    axes = a.dim() - 2
+    if given and len(given) != axes:
+        wanted = {1: "y alone", 2: "y and x"}.get(axes, "neither y nor x")
+        raise ValueError(f"positions of this layer are {tuple(a.shape[2:])}: give {wanted}, or none for the middle one")
+    for place in given if given else [None] * axes:
+        a = a[:, :, a.shape[2] // 2] if place is None else pick(a, place, axis=2)
+    return a
 
 
 def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Objective:
@@ -67,13 +67,13 @@ def neuron(
     Args:
         layer: name as in `layers(net)`.
         index: one channel, or one per image.
-        y: row of the position (of T tokens: its place), or one per image; needs `x` where there are columns.
+        y: row of the position (of T tokens: its place), or one per image.
         x: column of the position, or one per image.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
         TypeError: an index is no integer or sequence of integers.
-        ValueError: `x` without `y`.
+        ValueError: `x` without `y`; at the first step, `y` without `x` where there are columns, or `x` where there are none.
         IndexError: at the first step, a channel or position that the layer does not have.
 
     Example:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import channels_second, positions
 from optvis.objectives.objective import Objective, as_index, as_rows, made
+from torch import Tensor
 
 LUCID_EPSILON = 1e-4  # added to each norm, and
 LUCID_FLOOR = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)
@@ -19,6 +18,7 @@ def dot_and_cosine(a: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
     """a·v and its cosine at each position.  a (B, C, P), vector (B, C) or (1, C) -> (B, P) twice"""
     if vector.shape[-1] != a.shape[1]:
         raise ValueError(f"a direction of {vector.shape[-1]} numbers in a layer of {a.shape[1]} channels")
+    vector = vector.to(a.dtype)
     dot = (vector.unsqueeze(1) @ a).squeeze(1)
     norms = torch.linalg.vector_norm(a, dim=1), torch.linalg.vector_norm(vector, dim=1, keepdim=True)
     return dot, dot / ((LUCID_EPSILON + norms[0]) * (LUCID_EPSILON + norms[1]))
@@ -66,17 +66,16 @@ def direction(layer: str, vector: Any, *, power: float = 0.0, channel_axis: int 
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        ValueError: a vector with no axis or more than two, a negative power; at the first step, a vector of another length
-            than the layer has channels.
+        ValueError: a vector with no axis or more than two, a negative power; at the first step, a vector of another
+            length than the layer has channels.
 
     Example:
+        >>> import torch
         >>> direction("mixed3", [1.0, 0.0])({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([1.])
     """
     power_option = None if power == 0 else _checked_power(power)
-    return made(
-        "direction", (layer,), mean_alignment, _vector(vector), power=power_option, channel_axis=channel_axis
-    )
+    return made("direction", (layer,), mean_alignment, _vector(vector), power=power_option, channel_axis=channel_axis)
 
 
 def direction_neuron(
@@ -99,10 +98,11 @@ def direction_neuron(
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        ValueError: as in `direction`; `x` without `y`.
+        ValueError: as in `direction` and `neuron`.
         IndexError: at the first step, a position that the layer does not have.
 
     Example:
+        >>> import torch
         >>> direction_neuron("mixed3", [0.0, 1.0])({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([1.])
     """
@@ -133,6 +133,7 @@ def cosine(layer: str, vector: Any, *, channel_axis: int | None = None) -> Objec
         ValueError: as in `direction`.
 
     Example:
+        >>> import torch
         >>> cosine("mixed3", [3.0, 4.0])({"mixed3": torch.tensor([[30.0, 40.0]])}).round(decimals=3)
         tensor([1.])
     """

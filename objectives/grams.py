@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, as_rows, made
+from torch import Tensor
 
 
 def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:
@@ -25,6 +23,7 @@ def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:
         (B, C, C).
 
     Example:
+        >>> import torch
         >>> gram_matrix(torch.ones(1, 2, 4, 4))
         tensor([[[1., 1.],
                  [1., 1.]]])
@@ -40,7 +39,10 @@ def gram_sum(a: Tensor, channel_axis: int | None = None) -> Tensor:
 
 def gram_difference(a: Tensor, target: Tensor, power: float = 1.0, channel_axis: int | None = None) -> Tensor:
     """Mean of |G − target|^power over channel pairs.  a (B, C, ...), target (B, C, C) or (1, C, C) -> (B,)"""
-    gap = (gram_matrix(a, channel_axis) - target).abs()
+    found = gram_matrix(a, channel_axis)
+    if found.shape[1] != target.shape[1]:
+        raise ValueError(f"a Gram matrix of {target.shape[1]} channels for a layer of {found.shape[1]}")
+    gap = (found - target).abs()
     return (gap if power == 1 else gap.pow(power)).flatten(1).mean(1)
 
 
@@ -52,6 +54,7 @@ def gram(layer: str, *, channel_axis: int | None = None) -> Objective:
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Example:
+        >>> import torch
         >>> gram("mixed3")({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([64.])
     """
@@ -69,9 +72,11 @@ def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: 
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        ValueError: a target that is not square.
+        ValueError: a target that is not square, a power that is not positive; at the first step, a target of another
+            number of channels than the layer has.
 
     Example:
+        >>> import torch
         >>> style = gram_matrix(torch.rand(1, 3, 8, 8))
         >>> -1.0 * gram_distance("mixed3", style, power=2)
         -gram_distance('mixed3', ..., power=2)
@@ -79,5 +84,7 @@ def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: 
     rows = as_rows(target, axes=3)
     if rows.dim() != 3 or rows.shape[1] != rows.shape[2]:
         raise ValueError(f"target Gram matrix is {tuple(rows.shape)}; expected (C, C), or one per image, (B, C, C)")
+    if not power > 0:
+        raise ValueError(f"power is {power}; expected more than 0")
     option = None if power == 1 else power
     return made("gram_distance", (layer,), gram_difference, rows, power=option, channel_axis=channel_axis)

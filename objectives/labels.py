@@ -54,7 +54,9 @@ def index_of(text: str, labels: Sequence[str]) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        raise KeyError(f"label {text!r} names classes {' and '.join(map(str, found))}: give the index of the one you mean")
+        raise KeyError(
+            f"label {text!r} names classes {' and '.join(map(str, found))}: give the index of the one you mean"
+        )
     names = {name: label for label in labels for name in (label.casefold(), *_synonyms(label))}
     close = [names[name] for name in difflib.get_close_matches(wanted, names, n=4)]
     close += [label for label in labels if wanted in label.casefold()][:4]

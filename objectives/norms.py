@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-
 from optvis.objectives.channels import Index
 from optvis.objectives.layout import IMAGE, pick, positions
 from optvis.objectives.objective import Objective, as_index, made
+from torch import Tensor
 
 LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.objectives.L2, 2017)
 
@@ -15,7 +14,8 @@ LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.o
 def norm(a: Tensor, index: Tensor | None = None, p: float = 2.0, channel_axis: int | None = None) -> Tensor:
     """(Σ|A|^p)^(1/p) over a whole layer, or over each image's own channel.  a (B, C, ...) -> (B,)"""
     values = a if index is None else pick(positions(a, channel_axis), index)
-    return torch.linalg.vector_norm(values.flatten(1), ord=p, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(values.flatten(1), ord=p, dim=1)
+    return norms
 
 
 def mean_of_squares(a: Tensor) -> Tensor:
@@ -33,9 +33,7 @@ def root_of_squares(a: Tensor, constant: float = 0.0, epsilon: float = LUCID_EPS
     return ((a - constant).square().flatten(1).sum(1) + epsilon).sqrt()
 
 
-def layer_norm(
-    layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None
-) -> Objective:
+def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None) -> Objective:
     """The p-norm of a layer, (Σ|A|^p)^(1/p): makes everything that it sees stronger; the loss of dreams.
 
     DeepDream (Mordvintsev et al., "Inceptionism", Google Research blog, 2015) maximises a layer's L2 norm.
@@ -50,6 +48,7 @@ def layer_norm(
         ValueError: `p` under 1.
 
     Example:
+        >>> import torch
         >>> layer_norm("mixed4")({"mixed4": torch.tensor([[3.0, 4.0]])})
         tensor([5.])
     """
@@ -63,6 +62,7 @@ def mean_square(layer: str) -> Objective:
     """The mean of A² over a layer: Lucid's `deepdream` objective.
 
     Example:
+        >>> import torch
         >>> mean_square("mixed4")({"mixed4": torch.tensor([[3.0, 4.0]])})
         tensor([12.5000])
     """
@@ -77,6 +77,7 @@ def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
         constant: k.
 
     Example:
+        >>> import torch
         >>> l1(constant=0.5)({IMAGE: torch.tensor([[0.0, 1.0]])})
         tensor([1.])
     """
@@ -92,6 +93,7 @@ def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSI
         epsilon: ε, keeps the gradient finite where A = k.
 
     Example:
+        >>> import torch
         >>> l2(constant=0.5)({IMAGE: torch.tensor([[0.5, 1.0]])})
         tensor([0.5000])
     """

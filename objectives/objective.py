@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from optvis.objectives.labels import Labels
-from optvis.objectives.spelling import spelled_sum
+from optvis.objectives.spelling import spelled_sum, usual_name
+from torch import Tensor
 
 Target = Tensor | Labels
 Weight = float | Sequence[float] | Tensor
@@ -41,20 +40,22 @@ class Term:
     weight: Tensor = ONE
     coupled: bool = False
     maker: str = "on"
+    batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
 
-    @property
-    def batch(self) -> int:
-        """Images that the targets and weights are for; 1 when all are shared."""
-        return _common_batch([len(rows) for rows in (*self.targets, self.weight)], self.name)
+    def __post_init__(self) -> None:
+        sizes = [len(rows) for rows in (*self.targets, self.weight)]
+        object.__setattr__(self, "batch", _common_batch(sizes, self.name))
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
         """The weighted score of each image, (B,)."""
         read = [activations[layer] for layer in self.layers]
+        images = len(read[0])
+        if self.batch not in (1, images):
+            raise ValueError(f"{self.name} asks about {self.batch} images; the activations are of {images}")
         try:
-            scores = self.fn(*read, *self.targets, **dict(self.options))
+            scores = self.fn(*read, *self.resolved(None).targets, **dict(self.options))
         except IndexError as error:
             raise IndexError(f"{self.name}: {error}{_layouts(read)}") from error
-        images = len(read[0])
         if not isinstance(scores, Tensor) or scores.shape != (images,):
             came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
@@ -82,9 +83,9 @@ class Term:
 
     def resolved(self, labels: Sequence[str] | None) -> Term:
         """The same term with label texts replaced by class indices."""
-        return replace(
-            self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets)
-        )
+        if not any(isinstance(t, Labels) for t in self.targets):
+            return self
+        return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -177,8 +178,6 @@ class Objective:
         return self + -other if isinstance(other, Objective) else NotImplemented
 
     def __mul__(self, weight: Weight) -> Objective:
-        if isinstance(weight, Objective):
-            return NotImplemented
         factor = _as_weight(weight)
         return Objective(tuple(replace(term, weight=term.weight * factor) for term in self.terms))
 
@@ -195,7 +194,11 @@ class Objective:
 
 
 def on(
-    layers: str | Sequence[str], fn: Callable[..., Tensor], *targets: Any, name: str | None = None, coupled: bool = False
+    layers: str | Sequence[str],
+    fn: Callable[..., Tensor],
+    *targets: Any,
+    name: str | None = None,
+    coupled: bool = False,
 ) -> Objective:
     """A custom objective: a plain function of the activations of one layer or of several.
 
@@ -207,7 +210,8 @@ def on(
         coupled: `fn` compares images with each other, so a batch is never split.
 
     Raises:
-        TypeError: `fn` cannot be called.
+        TypeError: `fn` cannot be called, or a target is not made of numbers.
+        ValueError: no layers; targets for different numbers of images.
 
     Example:
         >>> def kurtosis(a):
@@ -218,15 +222,14 @@ def on(
     if not callable(fn):
         raise TypeError(f"on() got {type(fn).__name__}; expected a function of the activations: (B, ...) -> (B,)")
     names = (layers,) if isinstance(layers, str) else tuple(layers)
-    spelled = getattr(fn, "__name__", type(fn).__name__)
-    label = f"{spelled} {' '.join(names)}" if name is None else name
+    if not names:
+        raise ValueError("on() got no layers; expected the name of one or of several, e.g. 'mixed3' or '<image>'")
     rows = tuple(as_rows(target) for target in targets)
+    label = usual_name(fn, names) if name is None else name
     return Objective((Term(label, names, fn, rows, coupled=coupled),))
 
 
-def made(
-    maker: str, layers: Sequence[str], fn: Callable[..., Tensor], *targets: Target, **options: Any
-) -> Objective:
+def made(maker: str, layers: Sequence[str], fn: Callable[..., Tensor], *targets: Target, **options: Any) -> Objective:
     """One of the library's own terms; options that are None are left to the function's default."""
     given = tuple((key, value) for key, value in options.items() if value is not None)
     name = " ".join((maker, *(layer for layer in layers if layer)))
@@ -235,8 +238,14 @@ def made(
 
 def as_rows(target: Any, axes: int = 1) -> Tensor:
     """A target with a row per image, (B, ...): `axes` axes or one more than a single image's target has."""
-    rows = torch.as_tensor(target).detach().cpu()
-    return rows.unsqueeze(0) if rows.dim() < axes else rows
+    try:
+        rows = _own_tensor(target)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"target is {target!r}; expected numbers: a tensor with a row per image, (B, ...)") from error
+    rows = rows.unsqueeze(0) if rows.dim() < axes else rows
+    if len(rows) == 0:
+        raise ValueError(f"target is {tuple(rows.shape)}; expected a row per image, or one for all")
+    return rows
 
 
 def as_index(index: Any, what: str) -> Tensor:
@@ -245,10 +254,23 @@ def as_index(index: Any, what: str) -> Tensor:
     >>> as_index(range(3), "channel"), as_index(7, "channel")
     (tensor([0, 1, 2]), tensor([7]))
     """
-    rows = as_rows(list(index) if isinstance(index, range) else index)
-    if rows.dim() != 1 or len(rows) == 0 or rows.is_floating_point() or rows.dtype == torch.bool:
-        raise TypeError(f"{what} is {index!r}; expected an integer, or a sequence with one integer per image")
+    wrong = f"{what} is {index!r}; expected an integer, or a sequence with one integer per image"
+    try:
+        rows = as_rows(list(index) if isinstance(index, Iterable) and not isinstance(index, Tensor) else index)
+    except (TypeError, ValueError) as error:
+        raise TypeError(wrong) from error
+    if rows.dim() != 1 or rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
+        raise TypeError(wrong)
     return rows.long()
+
+
+def _own_tensor(target: Any) -> Tensor:
+    """A copy on the CPU that nobody else can change; rows may also come one by one, as tensors or arrays."""
+    if isinstance(target, Tensor):
+        return target.detach().cpu().clone()
+    if isinstance(target, list | tuple) and any(hasattr(row, "shape") for row in target):
+        return torch.stack([_own_tensor(row) for row in target])
+    return torch.tensor(target)
 
 
 def _as_weight(weight: Weight) -> Tensor:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
+import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
-
 from optvis.objectives.labels import Labels
+from torch import Tensor
 
 if TYPE_CHECKING:
     from optvis.objectives.objective import Term
@@ -32,8 +32,8 @@ def spelled_sum(terms: Sequence[Term]) -> str:
 def _product(term: Term, weight: Tensor) -> str:
     call = _call(term)
     if len(weight) > 1:
-        return f"{_rows(weight)} * {call}"
-    return call if float(weight) == 1 else f"{float(weight)!r} * {call}"
+        return f"{_rows(weight, weight.tolist(), usual=(weight.dtype,))} * {call}"
+    return call if float(weight) == 1 else f"{_number(float(weight))} * {call}"
 
 
 def _call(term: Term) -> str:
@@ -41,41 +41,51 @@ def _call(term: Term) -> str:
     layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
     if not custom and term.maker in LAYERLESS.get(term.layers, ()):
         layers = []
-    arguments = layers + ([_function(term.fn)] if custom else []) + [_target(target) for target in term.targets]
-    keywords = [f"{key}={value!r}" for key, value in term.options]
+    arguments = layers + ([_function(term.fn)] if custom else []) + [_target(t, custom) for t in term.targets]
+    keywords = [f"{key}={_number(value)}" for key, value in term.options]
+    if custom and term.name != usual_name(term.fn, term.layers):
+        keywords.append(f"name={term.name!r}")
     if custom and term.coupled:
         keywords.append("coupled=True")
     return f"{term.maker}({', '.join(arguments + keywords)})"
 
 
 # Makers that name no layer, because they always read this one.
-LAYERLESS = {("",): ("logit",), ("<image>",): ("total_variation",)}
+LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {("",): ("logit",), ("<image>",): ("total_variation",)}
 
 
-def _target(target: Tensor | Labels) -> str:
+def usual_name(fn: Callable[..., Any], layers: Sequence[str]) -> str:
+    """What logs call a custom term: its function's name and its layers'."""
+    return " ".join((getattr(fn, "__name__", type(fn).__name__), *layers))
+
+
+def _target(target: Tensor | Labels, custom: bool) -> str:
+    """A target, without the first axis where it is shared and the maker adds it (on() does so to numbers alone)."""
     if isinstance(target, Labels):
         return repr(target.texts[0] if len(target) == 1 else list(target.texts))
-    return _rows(target)
+    bare = len(target) == 1 and (target.dim() == 1 or not custom)
+    usual = (torch.int64, torch.bool, torch.get_default_dtype())
+    return _rows(target, (target[0] if bare else target).tolist(), usual)
 
 
-def _rows(rows: Tensor) -> str:
-    """A tensor as nested lists, without the first axis where it is shared; long ones by shape and digest."""
+def _rows(rows: Tensor, values: Any, usual: Sequence[torch.dtype]) -> str:
+    """The values of a tensor as nested lists, with the dtype where it is unusual; long ones by shape and digest."""
     if rows.numel() > MOST_NUMBERS:
-        digest = hashlib.sha256(rows.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
+        digest = hashlib.sha256(rows.cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
         return f"<{tuple(rows.shape)} {str(rows.dtype).removeprefix('torch.')} sha256 {digest[:12]}>"
-    shared = rows[0] if len(rows) == 1 else rows
-    text = _numbers(shared.tolist(), rows.dtype)
-    usual = rows.dtype in (torch.int64, torch.get_default_dtype(), torch.float64) and (
-        rows.dtype != torch.float64 or rows.dim() == 1
-    )
-    return text if usual else f"torch.tensor({text}, dtype={rows.dtype})"
+    text = _numbers(values, rows.dtype)
+    return text if rows.dtype in usual else f"torch.tensor({text}, dtype={rows.dtype})"
+
+
+def _number(value: Any) -> str:
+    return repr(value) if not isinstance(value, float) or math.isfinite(value) else f"float('{value}')"
 
 
 def _numbers(values: Any, dtype: torch.dtype) -> str:
     if isinstance(values, list):
         return f"[{', '.join(_numbers(value, dtype) for value in values)}]"
-    if not isinstance(values, float) or dtype == torch.float64:
-        return repr(values)
+    if not isinstance(values, float) or dtype == torch.float64 or not math.isfinite(values):
+        return _number(values)
     exact = torch.tensor(values, dtype=dtype)
     short = (f"{values:.{digits}g}" for digits in range(1, 10))
     found = next((text for text in short if torch.tensor(float(text), dtype=dtype).equal(exact)), repr(values))
@@ -87,7 +97,7 @@ def _function(fn: Callable[..., Any]) -> str:
     module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
     if not module or not name or "<" in name:
         return f"<function {name or type(fn).__name__}>"
-    found: Any = importlib.import_module(module)
+    found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, part, None)
     spelled = name if module in ("__main__", "builtins") else f"{module}.{name}"

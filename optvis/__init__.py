@@ -1,9 +1,9 @@
 """Feature visualization for PyTorch: see what a vision network has learned, and prove it.
 
-    from optvis import load, render
-    from optvis.objectives import channel
+from optvis import load, render
+from optvis.objectives import channel
 
-    render(load("squeezenet1_0"), channel("features.12", 50)).save("50.png")
+render(load("squeezenet1_0"), channel("features.12", 50)).save("50.png")
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ if not (Path(__file__).parent / "objectives").is_dir():
 
 from optvis.ascent import ascend
 from optvis.capture import activations, layers
-from optvis.classifier import IMAGENET, Classifier, Normalize
 from optvis.classes import Classification, classify
+from optvis.classifier import IMAGENET, Classifier, Normalize
 from optvis.dreams import dream
 from optvis.loading import load
 from optvis.making import render

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any, TypeAlias
 
 import torch
@@ -44,7 +45,12 @@ class Step:
 
 
 class NotFiniteError(ValueError):
-    """A score or a gradient is NaN or infinite; the message names step, image and term."""
+    """A score or a gradient is NaN or infinite; the message names step, image and term.
+
+    Where `render` or `dream` raise it, `rendering` holds what there was until then.
+    """
+
+    rendering: Any = None
 
 
 def ascend(
@@ -93,6 +99,33 @@ def ascend(
         >>> step.images.shape
         torch.Size([1, 3, 16, 16])
     """
+    ascent = prepared(
+        model,
+        objective,
+        image,
+        size=size,
+        transform=transform,
+        normalize=normalize,
+        optimizer=optimizer,
+        seed=seed,
+        redirect=redirect,
+    )
+    return ascent.steps()
+
+
+def prepared(
+    model: nn.Module | Classifier,
+    objective: Objective,
+    image: nn.Module | None,
+    *,
+    size: int | tuple[int, int] | None = None,
+    transform: nn.Module | None,
+    normalize: Normalizer | str = CARRIED,
+    optimizer: OptimizerMaker,
+    seed: int | Sequence[int],
+    redirect: int,
+) -> Ascent:
+    """An ascent that is ready to begin; see `ascend`."""
     classifier = as_classifier(model, normalize)
     objective = asked(objective, classifier)
     seeds = seeds_for(seed, objective, image)
@@ -100,8 +133,8 @@ def ascend(
     made.to(classifier.device, classifier.image_dtype)
     chain = fitted(classifier, made, transform, seeds)
     check(classifier, objective, made, chain, seeds)
-    ascent = _Ascent(classifier, objective, made, chain, Streams(seeds, "transform"), redirect)
-    return ascent.steps(optimizer(ascent.free))
+    moved = objective.to(classifier.device, classifier.image_dtype)
+    return Ascent(classifier, moved, made, chain, Streams(seeds, "transform"), optimizer, redirect)
 
 
 def asked(objective: Objective, classifier: Classifier) -> Objective:
@@ -134,9 +167,7 @@ def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module 
     return tuple(given[0] + place if objective.coupled else given[0] for place in range(batch))
 
 
-def fitted(
-    classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]
-) -> Compose:
+def fitted(classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]) -> Compose:
     """The chain of transforms, ending at the network's size where it takes no other."""
     chain = Compose() if transform is None else Compose(transform)
     if not classifier.fixed_size:
@@ -146,9 +177,7 @@ def fitted(
     return chain if tuple(seen.shape[2:]) == classifier.size else Compose(chain, Resize(classifier.size))
 
 
-def check(
-    classifier: Classifier, objective: Objective, image: nn.Module, chain: Compose, seeds: Sequence[int]
-) -> None:
+def check(classifier: Classifier, objective: Objective, image: nn.Module, chain: Compose, seeds: Sequence[int]) -> None:
     """Ask once, of one image, whether layers exist and indices fit: on CUDA a bad gather kills the context."""
     with borrow(classifier.network), torch.no_grad():
         images = image()[:1]
@@ -160,66 +189,75 @@ def check(
             term({layer: torch.zeros(1).expand(shape) for layer, shape in shapes.items()})
 
 
-@dataclass(frozen=True, eq=False)
-class _Ascent:
-    classifier: Classifier
-    objective: Objective
-    image: nn.Module
-    chain: Compose
-    streams: Streams
-    redirect: int
+class Ascent:
+    """Images on their way up."""
 
-    @property
-    def free(self) -> list[nn.Parameter]:
-        return [values for values in self.image.parameters() if values.requires_grad]
+    def __init__(
+        self,
+        classifier: Classifier,
+        objective: Objective,
+        image: nn.Module,
+        chain: Compose,
+        streams: Streams,
+        optimizer: OptimizerMaker,
+        redirect: int,
+    ) -> None:
+        self.classifier, self.objective, self.image, self.chain = classifier, objective, image, chain
+        self.streams, self.redirect = streams, redirect
+        self.free = [values for values in image.parameters() if values.requires_grad]
+        self.optimizer = optimizer(self.free)
+        self.unchecked: list[tuple[Step, Tensor]] = []
 
-    def steps(self, optimizer: torch.optim.Optimizer) -> Iterator[Step]:
-        objective = self.objective.to(self.classifier.device, self.classifier.image_dtype)
-        waits = self.classifier.device.type != "cpu"
-        unchecked: list[tuple[Step, Tensor]] = []
-        index = 0
-        while True:
-            asked_first: list[Step] = []
+    def steps(self) -> Iterator[Step]:
+        """Update without end, yielding each step as it was before its update."""
+        for index in count():
+            asked_here: list[Step] = []
+            self.optimizer.step(partial(self._closure, index, asked_here))  # type: ignore[arg-type]
+            yield asked_here[0]
 
-            def closure(index: int = index, first: list[Step] = asked_first) -> Tensor:
-                step, gradients = self.evaluated(objective, index)
-                for values, gradient in zip(self.free, gradients, strict=True):
-                    values.grad = gradient
-                if not first:
-                    unchecked.append((step, _finite(step.scores, gradients)))
-                    if not waits or len(unchecked) == STEPS_BETWEEN_CHECKS:
-                        self.check_finite(objective, unchecked)
-                first.append(step)
-                return -step.scores.sum()
+    def _closure(self, index: int, asked_here: list[Step]) -> Tensor:
+        """What torch's optimizers call, a line search several times: sets gradients, returns the loss."""
+        step, gradients = self.evaluated(index)
+        for values, gradient in zip(self.free, gradients, strict=True):
+            values.grad = gradient
+        if not asked_here:
+            self._watch(step, gradients)
+        asked_here.append(step)
+        return -step.scores.sum()
 
-            optimizer.step(closure)
-            yield asked_first[0]
-            index += 1
-
-    def evaluated(self, objective: Objective, index: int) -> tuple[Step, Sequence[Tensor | None]]:
-        """One forward and backward pass."""
+    def evaluated(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
+        """One forward and backward pass: the step, and the gradients of the free parameters' loss."""
         network = self.classifier.network
         with borrow(network), torch.enable_grad():
             images = self.image()
             inputs = self.classifier.prepared(self.chain(images, self.streams.at(index)))
             with redirected_relu() if index < self.redirect else nullcontext():
-                found = read(network, inputs, objective.layers)
-            report = objective.report(found | {IMAGE: images})
+                found = read(network, inputs, self.objective.layers)
+            report = self.objective.report(found | {IMAGE: images})
             scores = summed(report)
             if not scores.requires_grad:
-                raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
+                raise ValueError(f"the score of {self.objective} does not depend on the image; is something detached?")
             gradients = torch.autograd.grad(-scores.sum(), self.free, allow_unused=True)
         detached = {name: score.detach() for name, score in report.items()}
         return Step(index, images.detach(), scores.detach(), detached), gradients
 
-    def check_finite(self, objective: Objective, unchecked: list[tuple[Step, Tensor]]) -> None:
-        """Raise for the first step since the last check that was not finite."""
-        fine = torch.stack([flag for _, flag in unchecked]).tolist()
-        steps = [step for step, _ in unchecked]
-        unchecked.clear()
-        for step, is_fine in zip(steps, fine, strict=True):
+    def _watch(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
+        self.unchecked.append((step, _finite(step.scores, gradients)))
+        waits = self.classifier.device.type != "cpu"
+        if not waits or len(self.unchecked) == STEPS_BETWEEN_CHECKS:
+            self.check_finite()
+
+    def check_finite(self) -> None:
+        """Raise for the first step since the last check that was not finite.
+
+        Raises:
+            NotFiniteError: with step, image and term.
+        """
+        seen, self.unchecked = self.unchecked, []
+        fine = torch.stack([flag for _, flag in seen]).tolist() if seen else []
+        for (step, _), is_fine in zip(seen, fine, strict=True):
             if not is_fine:
-                raise NotFiniteError(_what_is_not_finite(step, objective))
+                raise NotFiniteError(_what_is_not_finite(step))
 
 
 def summed(report: Mapping[str, Tensor]) -> Tensor:
@@ -236,12 +274,14 @@ def _finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
     return torch.stack([total.to(scores.dtype) for total in sums]).isfinite().all()
 
 
-def _what_is_not_finite(step: Step, objective: Objective) -> str:
+def _what_is_not_finite(step: Step) -> str:
     for name, scores in step.report.items():
         places = (~scores.isfinite()).nonzero().flatten().tolist()
         if places:
             value = float(scores[places[0]])
-            return f"step {step.index}: the score of {name!r} is {value} for image {places[0]}; the image is as before it"
+            return (
+                f"step {step.index}: the score of {name!r} is {value} for image {places[0]}; the image is as before it"
+            )
     names = ", ".join(map(repr, step.report))
     return (
         f"step {step.index}: the gradient of {names} is not finite though every score is; "

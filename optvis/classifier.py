@@ -190,16 +190,16 @@ def from_timm(network: nn.Module, name: str = "") -> Classifier:
     from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_model_data_config
 
     config: dict[str, Any] = resolve_model_data_config(network)
-    size = tuple(config["input_size"][1:])
-    covering = tuple(int(side / config["crop_pct"]) for side in size)
-    keeps_aspect = config["crop_mode"] != "squash" and size[0] == size[1]
+    height, width = config["input_size"][1:]
+    covering = int(height / config["crop_pct"]), int(width / config["crop_pct"])
+    keeps_aspect = config["crop_mode"] != "squash" and height == width
     subset = infer_imagenet_subset(network)
     return Classifier(
         network,
         Normalize(config["mean"], config["std"]),
-        size,
+        (height, width),
         ImageNetInfo(subset).label_descriptions() if subset else (),
-        Framing(covering[0] if keeps_aspect else covering, size, config["interpolation"]),
+        Framing(covering[0] if keeps_aspect else covering, (height, width), config["interpolation"]),
         name,
         fixed_size=bool(network.pretrained_cfg.get("fixed_input_size", False)),  # type: ignore[union-attr, operator]
     )

@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="optvis", description="See what a vision network has learned.", formatter_class=argparse.RawTextHelpFormatter
+        prog="optvis",
+        description="See what a vision network has learned.",
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -46,9 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str):  # type: ignore[no-untyped-def,type-arg] # noqa: A002
+def _command(commands: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str):  # type: ignore[no-untyped-def,type-arg]
     command = commands.add_parser(
-        name, help=help, description=help, epilog=f"example: {example}", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        name,
+        help=help,
+        description=help,
+        epilog=f"example: {example}",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.set_defaults(run=run)
     command.add_argument("network", metavar="NETWORK", help="torchvision name, timm/NAME, or a file of weights")
@@ -63,42 +69,65 @@ def _command(commands: argparse._SubParsersAction, name: str, run: Callable[...,
 
 def _add_layers(commands) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands, "layers", _layers, "list a network's layers: names, types, output shapes",
+        commands,
+        "layers",
+        _layers,
+        "list a network's layers: names, types, output shapes",
         "optvis layers resnet18 --weights none",
     )
-    command.add_argument("--size", type=_size, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given")
+    command.add_argument(
+        "--size", type=_size, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given"
+    )
 
 
 def _add_render(commands) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands, "render", _render, "draw what excites channels or classes, one PNG each",
+        commands,
+        "render",
+        _render,
+        "draw what excites channels or classes, one PNG each",
         "optvis render squeezenet1_0 features.12 --channels 50,450 --out pictures",
     )
     command.add_argument("layer", metavar="LAYER", nargs="?", help="layer name, as `optvis layers` lists them")
     command.add_argument("--channels", type=_numbers, help="which channels: 50,450 or 0-63 or both mixed")
-    command.add_argument("--label", action="append", help="draw a class's logit, by label text or index; may be repeated")
+    command.add_argument(
+        "--label", action="append", help="draw a class's logit, by label text or index; may be repeated"
+    )
     command.add_argument("--out", type=Path, default=Path("pictures"), help="folder for the pictures; made if need be")
-    command.add_argument("--size", type=_size, help="side of the pictures in pixels, or HEIGHTxWIDTH; the network's own if not given")
+    command.add_argument(
+        "--size", type=_size, help="side of the pictures in pixels, or HEIGHTxWIDTH; the network's own if not given"
+    )
     command.add_argument("--steps", type=int, default=512, help="updates of each picture")
     command.add_argument("--rate", type=float, default=0.05, help="learning rate of Adam")
     command.add_argument("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the pictures")
     command.add_argument("--decay", type=float, default=1.0, help="with --param fft: power that damps high frequencies")
     command.add_argument("--variation", type=float, default=0.0, help="weight of total variation, subtracted")
-    command.add_argument("--no-transforms", action="store_true", help="show the network the pictures as they are, not jittered")
+    command.add_argument(
+        "--no-transforms", action="store_true", help="show the network the pictures as they are, not jittered"
+    )
     command.add_argument("--seed", type=int, default=0, help="of noise and transforms")
     command.add_argument("--chunk", type=int, help="pictures made at a time; all if not given")
-    command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the pictures' growth as an animation")
+    command.add_argument(
+        "--animate", choices=("gif", "webp", "apng"), help="also write the pictures' growth as an animation"
+    )
 
 
 def _add_dream(commands) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands, "dream", _dream, "dream of a photograph",
+        commands,
+        "dream",
+        _dream,
+        "dream of a photograph",
         "optvis dream squeezenet1_0 photo.jpg --layer features.9 --out dreams",
     )
     command.add_argument("photo", metavar="PHOTO", nargs="?", help="an image file; not with --start")
-    command.add_argument("--start", choices=("noise", "black"), help="start from nothing, at --size, in place of a photograph")
+    command.add_argument(
+        "--start", choices=("noise", "black"), help="start from nothing, at --size, in place of a photograph"
+    )
     command.add_argument("--layer", required=True, help="whose activations grow")
-    command.add_argument("--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed")
+    command.add_argument(
+        "--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed"
+    )
     command.add_argument("--channel", type=int, help="with --loss norm: only this channel of the layer")
     command.add_argument("--out", type=Path, default=Path("dreams"), help="folder for the picture; made if need be")
     command.add_argument("--size", type=_size, help="longer side in pixels; the photograph's own if not given")
@@ -107,7 +136,9 @@ def _add_dream(commands) -> None:  # type: ignore[no-untyped-def]
     command.add_argument("--octaves", type=int, default=4, help="sizes, from coarse to fine")
     command.add_argument("--octave-scale", type=float, default=1.4, help="how much larger each size is")
     command.add_argument("--rounds", type=int, default=1, help="feed the result back so often: deeper and deeper")
-    command.add_argument("--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation")
+    command.add_argument(
+        "--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation"
+    )
     command.add_argument("--tile", type=int, help="side in pixels of the pieces of a large canvas; whole if not given")
     command.add_argument("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
     command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
@@ -115,7 +146,10 @@ def _add_dream(commands) -> None:  # type: ignore[no-untyped-def]
 
 def _add_classify(commands) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands, "classify", _classify, "say what a network calls photographs",
+        commands,
+        "classify",
+        _classify,
+        "say what a network calls photographs",
         "optvis classify squeezenet1_0 photo.jpg",
     )
     command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
@@ -161,7 +195,11 @@ def _render(options: argparse.Namespace) -> None:
     if options.variation:
         objective -= options.variation * total_variation()
     size, seeds = classifier.sized(options.size), (options.seed,) * len(names)
-    image = pixel_image(size, seeds=seeds) if options.param == "pixel" else fft_image(size, seeds=seeds, decay=options.decay)
+    image = (
+        pixel_image(size, seeds=seeds)
+        if options.param == "pixel"
+        else fft_image(size, seeds=seeds, decay=options.decay)
+    )
     made = render(
         classifier,
         objective,
@@ -236,7 +274,11 @@ def _files(paths: Sequence[str]) -> list[Path]:
     Image.init()
     found: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(file for file in path.iterdir() if file.suffix.casefold() in Image.EXTENSION) if path.is_dir() else [path]
+        inside = (
+            sorted(file for file in path.iterdir() if file.suffix.casefold() in Image.EXTENSION)
+            if path.is_dir()
+            else [path]
+        )
         if not inside:
             raise ValueError(f"no images in the folder {str(path)!r}")
         found += inside

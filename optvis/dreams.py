@@ -217,7 +217,10 @@ def tiles(size: Sequence[int], side: int | None) -> Iterator[tuple[slice, slice]
     """
     for top in _starts(size[0], side):
         for left in _starts(size[1], side):
-            yield slice(top, size[0] if side is None else top + side), slice(left, size[1] if side is None else left + side)
+            yield (
+                slice(top, size[0] if side is None else top + side),
+                slice(left, size[1] if side is None else left + side),
+            )
 
 
 def _starts(length: int, side: int | None) -> list[int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,10 @@ from optvis.ascent import (
     REDIRECTED_STEPS,
     NotFiniteError,
     OptimizerMaker,
-    ascend,
+    Step,
     asked,
     optimizer_text,
+    prepared,
     seeds_for,
 )
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
@@ -92,9 +94,14 @@ def render(
     objective = asked(objective, classifier)
     seeds = seeds_for(seed, objective, image)
     kept = frozenset(snapshots)
-    work = _Work(classifier, objective, image, seeds, classifier.sized(size), transform, optimizer, redirect, steps, kept)
+    work = _Work(
+        classifier, objective, image, seeds, classifier.sized(size), transform, optimizer, redirect, steps, kept
+    )
     with _bar(steps, len(seeds), progress) as bar:
         return work.done(len(seeds) if chunk is None else min(chunk, len(seeds)), bar)
+
+
+_Part: TypeAlias = tuple[Rendering | None, KeyboardInterrupt | NotFiniteError | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,75 +118,90 @@ class _Work:
     kept: frozenset[int]
 
     def done(self, chunk: int, bar: Any) -> Rendering:
-        """All images, a chunk at a time."""
+        """All images, a chunk at a time; what there is after Ctrl-C.
+
+        Raises:
+            NotFiniteError: with what there is as its `rendering`.
+        """
         parts: list[Rendering] = []
         start = 0
         while start < len(self.seeds):
-            rows = slice(start, start + chunk)
-            try:
-                part, interrupted = self.part(rows, bar)
-            except torch.OutOfMemoryError:
-                if min(chunk, len(self.seeds) - start) == 1 or self.objective.coupled:
-                    raise
-                chunk = (min(chunk, len(self.seeds) - start) + 1) // 2
+            chunk = min(chunk, len(self.seeds) - start)
+            made = self.tried(slice(start, start + chunk), bar)
+            if made is None:
+                chunk = (chunk + 1) // 2
                 torch.cuda.empty_cache()
+                bar.reset()
+                bar.update(start * self.steps)
                 continue
-            except NotFiniteError as error:
-                found = parts + getattr(error, "parts", [])
-                error.rendering = joined(found, self.recipe(False)) if found else None  # type: ignore[attr-defined]
-                raise
-            parts.append(part)
-            if interrupted:
+            part, stop = made
+            parts += [] if part is None else [part]
+            if isinstance(stop, NotFiniteError):
+                stop.rendering = joined(parts, self.recipe(interrupted=False))
+                raise stop
+            if stop is not None:
+                if not parts:
+                    raise stop
                 return joined(parts, self.recipe(interrupted=True))
             start += chunk
         return joined(parts, self.recipe(interrupted=False))
 
-    def part(self, rows: slice, bar: Any) -> tuple[Rendering, bool]:
-        """Some of the images, and whether Ctrl-C cut them short."""
-        whole = rows.start == 0 and rows.stop >= len(self.seeds)
-        objective = self.objective if whole else self.objective[rows]
-        image = self.chosen(rows, whole)
-        labels = () if objective.coupled else tuple(_label(objective, i) for i in range(len(self.seeds[rows])))
-        history = _History(image, self.kept, labels)
-        loop = ascend(
-            self.classifier,
-            objective,
-            image,
-            transform=self.transform,
-            optimizer=self.optimizer,
-            seed=self.seeds[rows],
-            redirect=self.redirect,
-        )
-        interrupted = False
+    def tried(self, rows: slice, bar: Any) -> _Part | None:
+        """Some of the images; None where memory does not suffice and fewer may do."""
         try:
-            for step in islice(loop, self.steps):
-                history.add(step.index, step.images, step.scores)
-                bar.update(len(step.scores))
-        except KeyboardInterrupt:
-            interrupted = True
-        except NotFiniteError as error:
-            error.parts = [history.rendering(self.recipe(False))]  # type: ignore[attr-defined]
-            raise
-        finally:
-            self.give_back(rows, whole, image)
-        return history.rendering(self.recipe(interrupted)), interrupted
+            return self.part(rows, bar)
+        except torch.OutOfMemoryError:
+            if len(self.seeds[rows]) == 1 or self.objective.coupled:
+                raise
+            return None
 
-    def chosen(self, rows: slice, whole: bool) -> nn.Module:
-        """The parameterization of some of the images."""
+    def part(self, rows: slice, bar: Any) -> _Part:
+        """Some of the images, and what stopped them early."""
+        whole = len(self.seeds[rows]) == len(self.seeds)
+        objective = self.objective if whole else self.objective[rows]
+        image = self.working_copy(rows, whole)
+        labels = () if objective.coupled else tuple(_label(objective, i) for i in range(len(self.seeds[rows])))
+        stop: KeyboardInterrupt | NotFiniteError | None = None
+        history: _History | None = None
+        try:
+            ascent = prepared(
+                self.classifier,
+                objective,
+                image,
+                transform=self.transform,
+                optimizer=self.optimizer,
+                seed=self.seeds[rows],
+                redirect=self.redirect,
+            )
+            history = _History(image, self.kept, labels)
+            for step in islice(ascent.steps(), self.steps):
+                history.add(step)
+                bar.update(len(step.scores))
+            ascent.check_finite()
+        except (KeyboardInterrupt, NotFiniteError) as error:
+            stop = error
+        if history is None:
+            return None, stop
+        self.give_back(rows, image)
+        return history.rendering(self.recipe(isinstance(stop, KeyboardInterrupt))), stop
+
+    def working_copy(self, rows: slice, whole: bool) -> nn.Module:
+        """A parameterization of some of the images; the given one changes only when they are done."""
         if self.image is None:
             return fft_image(self.size, seeds=self.seeds[rows])
         if whole:
-            return self.image
+            return copy.deepcopy(self.image)
         if not isinstance(self.image, ImageParam):
             raise ValueError(f"chunk needs an image that can be sliced, an ImageParam; got {type(self.image).__name__}")
         return self.image[rows]
 
     @torch.no_grad()
-    def give_back(self, rows: slice, whole: bool, image: nn.Module) -> None:
-        """Write a chunk's parameters into the parameterization that was given."""
-        if self.image is not None and not whole:
+    def give_back(self, rows: slice, image: nn.Module) -> None:
+        """Write the parameters of some images into the parameterization that was given."""
+        if self.image is not None:
+            whole = len(self.seeds[rows]) == len(self.seeds)
             for mine, made in zip(self.image.parameters(), image.parameters(), strict=True):
-                mine[rows] = made.to(mine.device, mine.dtype)
+                (mine if whole else mine[rows]).copy_(made)
 
     def recipe(self, interrupted: bool) -> dict[str, Any]:
         """What made the images, in JSON's types."""
@@ -211,10 +233,10 @@ class _History:
         self.scores: list[Tensor] = []
         self.snapshots: dict[int, Tensor] = {}
 
-    def add(self, index: int, images: Tensor, scores: Tensor) -> None:
-        self.scores.append(scores)
-        if index in self.kept:
-            self.snapshots[index] = images.cpu()
+    def add(self, step: Step) -> None:
+        self.scores.append(step.scores)
+        if step.index in self.kept:
+            self.snapshots[step.index] = step.images.cpu()
 
     @torch.no_grad()
     def rendering(self, recipe: dict[str, Any]) -> Rendering:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -116,7 +115,9 @@ def _opened(source: Any) -> Any:
     if isinstance(source, Image.Image):
         return _rgb(source)
     if isinstance(source, np.ndarray):
-        is_photo = source.dtype == np.uint8 and (source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4)))
+        is_photo = source.dtype == np.uint8 and (
+            source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4))
+        )
         if is_photo and source.size:
             return _rgb(Image.fromarray(source.squeeze(2) if source.shape[2:] == (1,) else source))
         source = torch.from_numpy(np.ascontiguousarray(source))

@@ -34,12 +34,12 @@ class RedirectedReLU(torch.autograd.Function):
         below, above = ctx.saved_tensors
         usual = grad.masked_fill(below | above, 0)
         pulling = grad.masked_fill((below & (grad > 0)) | (above & (grad < 0)), 0)
-        alive = (usual != 0).flatten(1).any(1).view(-1, *[1] * (grad.dim() - 1))
+        alive = torch.atleast_1d(usual != 0).unsqueeze(1).flatten(1).any(1).view(-1, *[1] * (grad.dim() - 1))
         return torch.where(alive, usual, pulling), None, None
 
 
 def _relu(x: Tensor, inplace: bool = False) -> Tensor:
-    return RedirectedReLU.apply(x, INFINITE, inplace)  # type: ignore[no-any-return, no-untyped-call]
+    return RedirectedReLU.apply(x, INFINITE, inplace)  # type: ignore[no-any-return]
 
 
 def _relu_(x: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def _relu_(x: Tensor) -> Tensor:
 
 
 def _relu6(x: Tensor, inplace: bool = False) -> Tensor:
-    return RedirectedReLU.apply(x, 6.0, inplace)  # type: ignore[no-any-return, no-untyped-call]
+    return RedirectedReLU.apply(x, 6.0, inplace)  # type: ignore[no-any-return]
 
 
 def _hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
@@ -67,7 +67,7 @@ REDIRECTED: Mapping[Any, Callable[..., Tensor]] = {
 }
 
 
-class redirected_relu(TorchFunctionMode):  # noqa: N801, used like a function, with `with`
+class redirected_relu(TorchFunctionMode):
     """Inside, every ReLU and ReLU6, as module, function or in place, has a redirected gradient.
 
     Example:

@@ -123,8 +123,10 @@ class Rendering:
             OSError: the folder cannot be written.
         """
         target = Path(path)
-        frames = [sheet.sheet(images, columns=columns) if len(self) > 1 else sheet.to_picture(images[0])
-                  for images in self.snapshots.values()]
+        frames = [
+            sheet.sheet(images, columns=columns) if len(self) > 1 else sheet.to_picture(images[0])
+            for images in self.snapshots.values()
+        ]
         data = sheet.animation(frames, target.suffix, milliseconds)
         made_folder(target.parent)
         return write_whole(target, data)
@@ -150,8 +152,9 @@ class Rendering:
 def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
     """Renderings of successive images as one; shorter score histories end in NaN."""
     longest = max(len(part.scores) for part in parts)
-    scores = [torch.nn.functional.pad(part.scores, (0, 0, 0, longest - len(part.scores)), value=torch.nan)
-              for part in parts]
+    scores = [
+        torch.nn.functional.pad(part.scores, (0, 0, 0, longest - len(part.scores)), value=torch.nan) for part in parts
+    ]
     common = [step for step in parts[0].snapshots if all(step in part.snapshots for part in parts)]
     return Rendering(
         torch.cat([part.images for part in parts]),
@@ -165,5 +168,7 @@ def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
 def _png_path(path: str | Path) -> Path:
     target = Path(path)
     if target.suffix.casefold() != ".png":
-        raise ValueError(f"a rendering is saved as PNG (tensors beside it): give a path ending in .png, not {str(path)!r}")
+        raise ValueError(
+            f"a rendering is saved as PNG (tensors beside it): give a path ending in .png, not {str(path)!r}"
+        )
     return target

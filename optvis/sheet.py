@@ -89,9 +89,7 @@ def animation(frames: Sequence[Image.Image], suffix: str, milliseconds: int) -> 
         raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")
     data = io.BytesIO()
     options = {"lossless": False, "quality": 90} if form == "WEBP" else {}
-    frames[0].save(
-        data, form, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options
-    )
+    frames[0].save(data, form, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options)
     return data.getvalue()
 
 
@@ -117,5 +115,4 @@ def _lines(text: str, font, width: int) -> list[str]:  # type: ignore[no-untyped
 
 
 def _height(lines: Sequence[str], font) -> int:  # type: ignore[no-untyped-def]
-    ascent, descent = font.getmetrics()
-    return len(lines) * (ascent + descent + 2) + 4
+    return len(lines) * (sum(map(int, font.getmetrics())) + 2) + 4

@@ -237,9 +237,9 @@ def warped(images: Tensor, matrix: Tensor, size: Size, outside: Pad) -> Tensor:
 
     matrix = matrix[:, :2].to(images.dtype).to(images.device)
     level = outside.level(images)
-    if level is None:
-        return warp_affine(images, matrix, size, padding_mode=outside.mode)
-    return warp_affine(images - level, matrix, size, padding_mode=outside.mode) + level
+    inside = images if level is None else images - level
+    sampled: Tensor = warp_affine(inside, matrix, size, padding_mode=outside.mode)
+    return sampled if level is None else sampled + level
 
 
 def _seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:
@@ -258,7 +258,8 @@ def _about_centre(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
     height, width = size
     centre = torch.tensor([[(width - 1) / 2, (height - 1) / 2]], dtype=torch.float64).expand(len(angle), 2)
     matrix = get_rotation_matrix2d(centre, angle, scale.unsqueeze(1).expand(-1, 2))
-    return convert_affinematrix_to_homography(matrix)
+    homography: Tensor = convert_affinematrix_to_homography(matrix)
+    return homography
 
 
 def _chosen(choices: tuple[float, ...], streams: Streams) -> Tensor:

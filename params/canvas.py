@@ -7,9 +7,8 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
-from torch import Tensor, nn
-
 from optvis.params.streams import Streams
+from torch import Tensor, nn
 
 LUCID_SD = 0.01  # standard deviation of Lucid's first noise (lucid.optvis.param, 2017)
 LUCID_GAIN = 4.0  # Lucid divides its image by 4: it keeps the sigmoid out of saturation
@@ -48,6 +47,8 @@ class Canvas(nn.Module, ABC):
 
     def __getitem__(self, rows: slice) -> Self:
         """A canvas of its own with some of the images."""
+        if not isinstance(rows, slice):
+            raise TypeError(f"a canvas is sliced, got [{rows!r}]; for image i write [i:i + 1]")
         parts = {id(p): nn.Parameter(p.detach()[rows].clone()) for p in self.parameters()}
         return copy.deepcopy(self, parts)
 
@@ -66,9 +67,7 @@ class Pixels(Canvas):
         torch.Size([1, 3, 8, 8])
     """
 
-    def __init__(
-        self, size: int | tuple[int, int], streams: Streams, channels: int = 3, sd: float = LUCID_SD
-    ) -> None:
+    def __init__(self, size: int | tuple[int, int], streams: Streams, channels: int = 3, sd: float = LUCID_SD) -> None:
         super().__init__()
         noise = streams.normal(channels, *height_and_width(size))
         self.sd = sd
@@ -135,7 +134,8 @@ class FFT(Canvas):
 
     def forward(self) -> Tensor:
         spectrum = torch.view_as_complex(self.spectrum * self.scale)
-        return torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
+        images: Tensor = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
+        return images
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:

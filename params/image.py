@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
-from torch import Tensor, nn
-
 from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels
 from optvis.params.color import ColorMap, Decorrelated, Sigmoid
 from optvis.params.streams import Streams
+from torch import Tensor, nn
 
 
 class ImageParam(nn.Module):
@@ -60,9 +59,10 @@ class ImageParam(nn.Module):
         return len(self.canvas)
 
     def __getitem__(self, rows: slice) -> ImageParam:
-        """Some of the images, as an ImageParam of their own."""
+        """Some of the images, as an ImageParam of their own; parameters of the maps stay shared."""
+        shared = {id(values): values for values in self.maps.parameters()}
         part = copy.copy(self)
-        part._modules = {**self._modules, "canvas": self.canvas[rows]}
+        part._modules = {**self._modules, "canvas": self.canvas[rows], "maps": copy.deepcopy(self.maps, shared)}
         return part
 
     def __repr__(self) -> str:
@@ -90,9 +90,7 @@ def fft_image(
     return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, sd=sd), Decorrelated(), Sigmoid())
 
 
-def pixel_image(
-    size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), sd: float = LUCID_SD
-) -> ImageParam:
+def pixel_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), sd: float = LUCID_SD) -> ImageParam:
     """Images whose pixels are the free parameters, with decorrelated colour.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -32,7 +33,7 @@ class Streams:
     def __init__(self, seeds: Sequence[int], purpose: str) -> None:
         if len(seeds) == 0:
             raise ValueError("no seeds: a stream needs one integer per image, e.g. seeds=(0,)")
-        self.seeds = tuple(int(seed) for seed in seeds)
+        self.seeds = tuple(int(operator.index(seed)) for seed in seeds)
         self.purpose = purpose
         self._distinct = tuple(dict.fromkeys(self.seeds))
         place = {seed: row for row, seed in enumerate(self._distinct)}
