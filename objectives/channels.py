@@ -73,7 +73,8 @@ def neuron(
 
     Raises:
         TypeError: an index is no integer or sequence of integers.
-        ValueError: `x` without `y`; at the first step, `y` without `x` where there are columns, or `x` where there are none.
+        ValueError: `x` without `y`; at the first step, `y` without `x` where there are columns, `x` where there are
+            none.
         IndexError: at the first step, a channel or position that the layer does not have.
 
     Example:
@@ -102,7 +103,7 @@ def logit(target: int | str | Iterable[int] | Iterable[str] | Tensor) -> Objecti
         logit('container ship') - logit('liner')
     """
     texts = (target,) if isinstance(target, str) else target
-    if not isinstance(texts, int | range | Tensor):
+    if isinstance(texts, Iterable) and not isinstance(texts, range | Tensor):
         texts = tuple(texts)
         if texts and all(isinstance(text, str) for text in texts):
             return made("logit", (OUTPUT,), channel_mean, Labels(texts))

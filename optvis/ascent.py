@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,11 @@ from optvis.borrow import borrow
 from optvis.capture import read
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.objectives import IMAGE, Objective
+from optvis.optimizers import FAST_ADAM, OptimizerMaker
 from optvis.params import ImageParam, Streams, fft_image
 from optvis.redirect import redirected_relu
 from optvis.transforms import STANDARD, Compose, Resize
 
-OptimizerMaker: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-
-ADAM: OptimizerMaker = partial(torch.optim.Adam, lr=0.05, fused=True)  # Lucid's optimizer and rate
 REDIRECTED_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 STEPS_BETWEEN_CHECKS = 16  # on devices where looking at a number waits for the queue
 
@@ -61,7 +59,7 @@ def ascend(
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None = STANDARD,
     normalize: Normalizer | str = CARRIED,
-    optimizer: OptimizerMaker = ADAM,
+    optimizer: OptimizerMaker = FAST_ADAM,
     seed: int | Sequence[int] = 0,
     redirect: int = REDIRECTED_STEPS,
 ) -> Iterator[Step]:
@@ -239,7 +237,7 @@ class Ascent:
                 raise ValueError(f"the score of {self.objective} does not depend on the image; is something detached?")
             gradients = torch.autograd.grad(-scores.sum(), self.free, allow_unused=True)
         detached = {name: score.detach() for name, score in report.items()}
-        return Step(index, images.detach(), scores.detach(), detached), gradients
+        return Step(index, _kept(images), scores.detach(), detached), gradients
 
     def _watch(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
         self.unchecked.append((step, _finite(step.scores, gradients)))
@@ -258,6 +256,11 @@ class Ascent:
         for (step, _), is_fine in zip(seen, fine, strict=True):
             if not is_fine:
                 raise NotFiniteError(_what_is_not_finite(step))
+
+
+def _kept(images: Tensor) -> Tensor:
+    """The images as they are now, even where they are the parameters themselves."""
+    return images.detach().clone() if images.is_leaf or images._is_view() else images.detach()
 
 
 def summed(report: Mapping[str, Tensor]) -> Tensor:
@@ -287,15 +290,3 @@ def _what_is_not_finite(step: Step) -> str:
         f"step {step.index}: the gradient of {names} is not finite though every score is; "
         "look for a root, a logarithm or a division at zero in it; the image is as before the step"
     )
-
-
-def optimizer_text(optimizer: OptimizerMaker) -> str:
-    """How a recipe names an optimizer: `Adam(lr=0.05, fused=True)`."""
-    if isinstance(optimizer, partial):
-        options = ", ".join(f"{key}={value!r}" for key, value in optimizer.keywords.items())
-        return f"{_name(optimizer.func)}({options})"
-    return _name(optimizer)
-
-
-def _name(maker: Any) -> str:
-    return str(getattr(maker, "__name__", type(maker).__name__))

@@ -157,8 +157,8 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
 def _located(network: nn.Module, name: str) -> tuple[nn.Module, int]:
     """The module of a name and which of its calls is meant."""
     modules = dict(network.named_modules(remove_duplicate=False))
-    path, _, call = name.partition("#")
-    if path not in modules or not (call.isdecimal() or not call):
+    path, numbered, call = name.partition("#")
+    if path not in modules or (numbered and not call.isdecimal()):
         raise KeyError(f"no layer {name!r}; {_nearest(path, [known for known in modules if known])}")
     return modules[path], int(call) if call else 0
 

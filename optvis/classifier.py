@@ -133,7 +133,9 @@ class Classifier:
         """Images (B, 3, H, W) in [0, 1] as the network takes them: normalised, channels last, of its dtype."""
         images = images.to(self.image_dtype)
         inputs = images if self.normalize is None else self.normalize(images)
-        return inputs.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        ready = inputs.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        # A network may begin in place, and must not reach the images themselves.
+        return ready.clone() if ready.data_ptr() == images.data_ptr() else ready
 
     def __repr__(self) -> str:
         height, width = self.size

@@ -6,11 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from optvis.version import __version__
 
-USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError)
+# RuntimeError is torch's: a picture too small for the network, a device without memory.
+USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -35,6 +37,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        says_nothing = action.default is None or action.default is False
+        return action.help if says_nothing else super()._get_help_string(action)
+
+
+class _Command(argparse.ArgumentParser):
+    """Takes options between positional arguments too: `render NETWORK --weights none LAYER`."""
+
+    is_intermixing = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
+        if self.is_intermixing:
+            return super().parse_known_args(args, namespace)
+        self.is_intermixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.is_intermixing = False
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="optvis",
@@ -42,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     for add in (_add_layers, _add_render, _add_dream, _add_classify):
         add(commands)
     return parser
@@ -54,7 +79,7 @@ def _command(commands: argparse._SubParsersAction, name: str, run: Callable[...,
         help=help,
         description=help,
         epilog=f"example: {example}",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Defaults,
     )
     command.set_defaults(run=run)
     command.add_argument("network", metavar="NETWORK", help="torchvision name, timm/NAME, or a file of weights")
@@ -211,7 +236,7 @@ def _render(options: argparse.Namespace) -> None:
         snapshots=range(options.steps + 1) if options.animate else (),
         chunk=options.chunk,
     )
-    files = [file_name(name) for name in names]
+    files = _distinct([file_name(name) for name in names])
     for place in range(len(made)):
         print(made[place].save(folder / f"{files[place]}.png"))
         if options.animate:
@@ -285,6 +310,19 @@ def _files(paths: Sequence[str]) -> list[Path]:
     return found
 
 
+def _distinct(names: Sequence[str]) -> list[str]:
+    """
+    >>> _distinct(["a", "A", "sheet"])
+    ['a', 'A-2', 'sheet-2']
+    """
+    taken, found = {"sheet"}, list[str]()
+    for name in names:
+        choices = (name if n == 1 else f"{name}-{n}" for n in count(1))
+        found.append(next(choice for choice in choices if choice.casefold() not in taken))
+        taken.add(found[-1].casefold())
+    return found
+
+
 def _label(text: str, labels: Sequence[str]) -> int:
     from optvis.objectives.labels import index_of
 
@@ -299,7 +337,8 @@ def _numbers(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or not (last.isdecimal() or "-" not in part):
+        is_range = first.isdecimal() and last.isdecimal() and int(first) <= int(last)
+        if not is_range and ("-" in part or not first.isdecimal()):
             raise argparse.ArgumentTypeError(f"{text!r}: expected numbers and ranges, like 50,450 or 0-63")
         found += range(int(first), int(last or first) + 1)
     return found

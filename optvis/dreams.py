@@ -114,8 +114,8 @@ def dream(
         >>> dream(net, noise((40, 60)), layer_norm(""), octaves=2, steps=2, progress=False)
         Rendering(1 of 40 × 60 px, 4 steps, scores ...)
     """
-    for name, value in (("octaves", octaves), ("rounds", rounds)):
-        if value < 1:
+    for name, value in (("octaves", octaves), ("rounds", rounds), ("tile", tile)):
+        if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; expected 1 or more")
     if steps < 0 or not octave_scale > 1:
         raise ValueError(f"steps={steps}, octave_scale={octave_scale}; expected steps >= 0 and a scale over 1")
@@ -124,6 +124,10 @@ def dream(
     classifier = as_classifier(model, normalize)
     question = asked(objective, classifier).to(classifier.device, classifier.image_dtype)
     start = _batch(photo, size).to(classifier.device, classifier.image_dtype)
+    if question.batch not in (1, len(start)):
+        raise ValueError(f"{len(start)} images and an objective for {question.batch}; give one for all, or as many")
+    if classifier.fixed_size and tile not in (None, classifier.size[0]):
+        raise ValueError(f"tile is {tile}; {classifier.name} takes pieces of {classifier.size[0]} px only")
     tile = classifier.size[0] if tile is None and classifier.fixed_size else tile
     if classifier.fixed_size and min(start.shape[2:]) < classifier.size[0]:
         raise ValueError(
@@ -156,8 +160,17 @@ def dream(
                     kept[len(scores)] = canvas.picture().cpu()
         except KeyboardInterrupt:
             interrupted = True
-    history = torch.stack(scores).cpu() if scores else torch.empty(0, len(start))
-    return Rendering(canvas.picture().cpu(), history, recipe | {"interrupted": interrupted}, kept, ("",) * len(start))
+        except NotFiniteError as error:
+            error.rendering = _rendering(canvas, scores, recipe, kept)
+            raise
+    return _rendering(canvas, scores, recipe | {"interrupted": interrupted}, kept)
+
+
+def _rendering(canvas: _Canvas, scores: list[Tensor], recipe: dict[str, Any], kept: dict[int, Tensor]) -> Rendering:
+    """What there is."""
+    pictures = canvas.picture().cpu()
+    history = torch.stack(scores).cpu() if scores else torch.empty(0, len(pictures))
+    return Rendering(pictures, history, recipe, kept, ("",) * len(pictures))
 
 
 def octave_sizes(size: tuple[int, int], octaves: int, scale: float, least: int) -> list[tuple[int, int]]:
@@ -180,15 +193,15 @@ class _Dreamer:
     step_size: float
     streams: Streams
 
-    def step(self, images: Tensor, index: int) -> tuple[Tensor, Tensor]:
-        """Images one step deeper, (B, 3, H, W), and their scores before it, (B,)."""
+    def step(self, images: Tensor, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images one step deeper, (B, 3, H, W), their scores before it, (B,), and whether the gradient is finite."""
         height, width = images.shape[2:]
         reach = torch.tensor([height, width]) if self.tile is None else torch.tensor([self.tile, self.tile])
         down, right = (self.streams.at(index).uniform(2)[0] * reach).long().tolist()
         rolled = images.roll((down, right), (2, 3))
         scores, gradient = self.gradient(rolled)
         back = gradient.roll((-down, -right), (2, 3))
-        return (images + self.step_size * self.scaling(back)).clamp(0, 1), scores
+        return (images + self.step_size * self.scaling(back)).clamp(0, 1), scores, back.isfinite().all()
 
     def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores summed over tiles, (B,), and the gradient of all pixels, (B, 3, H, W)."""
@@ -205,6 +218,8 @@ class _Dreamer:
         with borrow(network), torch.enable_grad():
             found = read(network, self.classifier.prepared(piece), self.objective.layers)
             scores = summed(self.objective.report(found | {IMAGE: piece}))
+            if not scores.requires_grad:
+                raise ValueError(f"the score of {self.objective} does not depend on the image; is something detached?")
             (gradient,) = torch.autograd.grad(scores.sum(), piece)
         return scores.detach(), gradient
 
@@ -265,20 +280,29 @@ def _dreamt(
     for sizes in rounds:
         for size in sizes:
             canvas.next_octave(size)
+            before, flags = canvas.current, list[Tensor]()
             for _ in range(steps):
-                canvas.current, score = dreamer.step(canvas.current, len(scores))
+                canvas.current, score, is_finite = dreamer.step(canvas.current, len(scores))
                 scores.append(score)
+                flags.append(is_finite)
                 bar.update()
-            _check_finite(scores, canvas.current, dreamer.objective)
+            _check_finite(scores, flags, canvas, before, dreamer.objective)
             yield
         canvas.original = canvas.base = canvas.current
 
 
-def _check_finite(scores: Sequence[Tensor], images: Tensor, objective: Objective) -> None:
-    wrong = [step for step, score in enumerate(scores) if not score.isfinite().all()]
-    if wrong or not images.isfinite().all():
-        where = f"step {wrong[0]}: the score" if wrong else f"step {len(scores) - 1}: the gradient"
-        raise NotFiniteError(f"{where} of {objective} is not finite")
+def _check_finite(
+    scores: Sequence[Tensor], gradients: Sequence[Tensor], canvas: _Canvas, before: Tensor, objective: Objective
+) -> None:
+    """Raise if an octave's last scores or gradients went wrong, with the canvas as it was before."""
+    first = len(scores) - len(gradients)
+    for step, (score, is_finite) in enumerate(zip(scores[first:], gradients, strict=True), start=first):
+        if not (score.isfinite().all() and is_finite):
+            canvas.current = before
+            what = "gradient" if score.isfinite().all() else "score"
+            raise NotFiniteError(
+                f"step {step}: the {what} of {objective} is not finite; the image is as before this octave"
+            )
 
 
 def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -289,5 +313,7 @@ def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _batch(photo: Photo | Sequence[Photo], size: int | None) -> Tensor:
     if isinstance(photo, list | tuple):
+        if not photo:
+            raise ValueError("no photographs: the list is empty")
         return torch.cat([picture(one, size) for one in photo])
     return picture(photo, size)

@@ -62,8 +62,10 @@ def load(
 def _named(name: str, weights: str | None, labels: Sequence[str] | None, **options: Any) -> Classifier:
     made = _timm(name, weights, **options) if name.startswith(TIMM) else _torchvision(name, weights, **options)
     made.network.eval()
-    if labels is None:
-        return made
+    return made if labels is None else _labelled(made, labels)
+
+
+def _labelled(made: Classifier, labels: Sequence[str]) -> Classifier:
     return Classifier(made.network, made.normalize, made.size, labels, made.framing, made.name, made.fixed_size)
 
 
@@ -113,12 +115,23 @@ def _built(name: str, build: Any, weights: str | None) -> nn.Module:
         except Exception as error:
             if weights is None:
                 raise
-            raise ConnectionError(
-                f"the weights of {name!r} are neither here nor to be fetched ({error}); put their file under "
-                "$TORCH_HOME/hub/checkpoints (timm: $HF_HOME), or ask for random ones: "
-                "weights=None, on the command line --weights none"
-            ) from error
+            raise _unusable(name, error) from error
     return network
+
+
+def _unusable(name: str, error: Exception) -> Exception:
+    """What to say where published weights cannot be had."""
+    reason = str(error).partition("\n")[0]
+    cure = "ask for random ones: weights=None, on the command line --weights none"
+    if isinstance(error, OSError):
+        return ConnectionError(
+            f"the weights of {name!r} are neither here nor to be fetched ({reason}); put their file under "
+            f"$TORCH_HOME/hub/checkpoints (timm: $HF_HOME), or {cure}"
+        )
+    return ValueError(
+        f"the weights of {name!r} cannot be used ({reason}); a file that is damaged, or holds code beside weights, "
+        f"is not run: delete it from $TORCH_HOME/hub/checkpoints (timm: $HF_HOME), or {cure}"
+    )
 
 
 def _from_file(path: Path, architecture: str | nn.Module | None, labels: Sequence[str] | None) -> Classifier:
@@ -126,15 +139,7 @@ def _from_file(path: Path, architecture: str | nn.Module | None, labels: Sequenc
         raise FileNotFoundError(f"no file {str(path)!r}")
     if architecture is None:
         raise ValueError(f"{path.name} holds weights alone; say of what: load({str(path)!r}, architecture='resnet50')")
-    if isinstance(architecture, nn.Module):
-        made = _carried(architecture)
-        if made is None:
-            raise ValueError(
-                f"{type(architecture).__name__} does not say how it is fed; load its weights yourself, then "
-                "Classifier(network, Normalize(mean, std), size, labels)"
-            )
-    else:
-        made = _named(architecture, None, labels, **({} if labels is None else {"num_classes": len(labels)}))
+    made = _architecture(architecture, labels)
     state = _state(path)
     try:
         made.network.load_state_dict(state)
@@ -148,20 +153,40 @@ def _from_file(path: Path, architecture: str | nn.Module | None, labels: Sequenc
     return made
 
 
-def _state(path: Path) -> dict[str, Tensor]:
-    if path.suffix.casefold() == ".safetensors":
-        from safetensors.torch import load_file
+def _architecture(architecture: str | nn.Module, labels: Sequence[str] | None) -> Classifier:
+    """The network that weights are to be put in."""
+    if isinstance(architecture, str):
+        return _named(architecture, None, labels, **({} if labels is None else {"num_classes": len(labels)}))
+    carried = _carried(architecture)
+    if carried is None:
+        raise ValueError(
+            f"{type(architecture).__name__} does not say how it is fed; load its weights yourself, then "
+            "Classifier(network, Normalize(mean, std), size, labels)"
+        )
+    return carried if labels is None else _labelled(carried, labels)
 
-        return load_file(path)
+
+def _state(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _read(path)
     except Exception as error:
         raise ValueError(
             f"{path.name} is damaged, or holds code beside weights, which is not run; save its state_dict() alone"
         ) from error
     nested = [state[key] for key in ("state_dict", "model") if isinstance(state, dict) and key in state]
     found: dict[str, Tensor] = nested[0] if nested else state
+    is_state = isinstance(found, dict) and all(isinstance(key, str) for key in found)
+    if not is_state or not any(isinstance(value, Tensor) for value in found.values()):
+        raise ValueError(f"{path.name} holds a {type(found).__name__}, not weights by name; save its state_dict()")
     return found
+
+
+def _read(path: Path) -> Any:
+    if path.suffix.casefold() == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 @contextmanager

@@ -13,18 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ascent import (
-    ADAM,
     REDIRECTED_STEPS,
     NotFiniteError,
-    OptimizerMaker,
     Step,
     asked,
-    optimizer_text,
     prepared,
     seeds_for,
 )
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.objectives import Objective
+from optvis.optimizers import FAST_ADAM, OptimizerMaker, optimizer_text
 from optvis.params import ImageParam, fft_image
 from optvis.rendering import Rendering, joined
 from optvis.transforms import STANDARD
@@ -42,7 +40,7 @@ def render(
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None = STANDARD,
     normalize: Normalizer | str = CARRIED,
-    optimizer: OptimizerMaker = ADAM,
+    optimizer: OptimizerMaker = FAST_ADAM,
     seed: int | Sequence[int] = 0,
     snapshots: Collection[int] = (),
     chunk: int | None = None,

@@ -96,6 +96,8 @@ def picture(source: Any, size: int | None = None) -> Tensor:
         >>> picture(torch.zeros(3, 40, 80), size=20).shape
         torch.Size([1, 3, 10, 20])
     """
+    if size is not None and size < 1:
+        raise ValueError(f"size is {size}; expected 1 pixel or more")
     image = _opened(source)
     whole = image.float() if isinstance(image, Tensor) else _tensor(image)
     whole = whole if whole.dim() == 4 else whole.unsqueeze(0)
@@ -120,12 +122,12 @@ def _opened(source: Any) -> Any:
         )
         if is_photo and source.size:
             return _rgb(Image.fromarray(source.squeeze(2) if source.shape[2:] == (1,) else source))
-        source = torch.from_numpy(np.ascontiguousarray(source))
+        source = torch.from_numpy(np.ascontiguousarray(source)) if source.dtype.kind in "biufc" else source
     if isinstance(source, Tensor):
         return _checked(source)
     raise TypeError(
         f"a photograph is a path, a Pillow image, an (H, W, 3) uint8 array or a (3, H, W) or (B, 3, H, W) float "
-        f"tensor in [0, 1]; got {type(source).__name__}"
+        f"tensor in [0, 1]; got {type(source).__name__}{f' of {source.dtype}' if hasattr(source, 'dtype') else ''}"
     )
 
 
@@ -158,8 +160,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
-    if max(image.size) > LONGEST_ASPECT * min(image.size):
-        raise ValueError(f"a picture of {image.size[0]} × {image.size[1]} pixels is too long and narrow; crop it first")
+    _check_aspect(image.size[1], image.size[0])
     if image.mode.startswith("I"):  # 16 bits a pixel
         image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
@@ -167,6 +168,11 @@ def _rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
+
+
+def _check_aspect(height: int, width: int) -> None:
+    if max(height, width) > LONGEST_ASPECT * min(height, width):
+        raise ValueError(f"a picture of {height} × {width} pixels is too long and narrow; crop it first")
 
 
 def _tensor(image: Any) -> Tensor:
@@ -179,6 +185,7 @@ def _checked(image: Tensor) -> Tensor:
     if image.dim() not in (3, 4) or shape[-3] != 3 or 0 in shape:
         cure = "; move the channels first: permute(2, 0, 1)" if shape[-1:] == (3,) else ""
         raise ValueError(f"image tensor is {shape}; expected (3, H, W) or (B, 3, H, W){cure}")
+    _check_aspect(*shape[-2:])
     if image.dtype == torch.uint8:
         return image.float() / 255
     if not image.is_floating_point():

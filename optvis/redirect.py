@@ -22,7 +22,7 @@ class RedirectedReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, top: float, in_place: bool) -> Tensor:
-        ctx.save_for_backward(x < 0, x > top)
+        ctx.save_for_backward(x < 0, x > top if top < INFINITE else None)
         if in_place:
             ctx.mark_dirty(x)
             return x.clamp_(0, top)
@@ -32,10 +32,22 @@ class RedirectedReLU(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grad,) = grads
         below, above = ctx.saved_tensors
-        usual = grad.masked_fill(below | above, 0)
-        pulling = grad.masked_fill((below & (grad > 0)) | (above & (grad < 0)), 0)
-        alive = torch.atleast_1d(usual != 0).unsqueeze(1).flatten(1).any(1).view(-1, *[1] * (grad.dim() - 1))
-        return torch.where(alive, usual, pulling), None, None
+        usual = grad.masked_fill(below if above is None else below | above, 0)
+        dead = torch.linalg.vector_norm(_rows(usual), ord=1, dim=1) == 0  # no square that underflows
+        if dead.device.type == "cpu" and not dead.any():  # looking is free there, and saves two passes
+            return usual, None, None
+        pushing = below & (grad > 0)
+        pushing = pushing if above is None else pushing | (above & (grad < 0))
+        dead = dead.view(grad.shape[:1] + (1,) * (grad.dim() - 1))
+        return torch.where(dead, grad.masked_fill(pushing, 0), usual), None, None
+
+
+def _rows(a: Tensor) -> Tensor:
+    """(B, ...) -> (B, numbers), in the order in which they lie, so that nothing is copied."""
+    if a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last):
+        a = a.permute(0, 2, 3, 1)
+    images = a.shape[0] if a.dim() else 1
+    return a.reshape(images, a.numel() // max(images, 1))
 
 
 def _relu(x: Tensor, inplace: bool = False) -> Tensor:

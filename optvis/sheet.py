@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,7 @@ def _lines(text: str, font, width: int) -> list[str]:  # type: ignore[no-untyped
     lines: list[str] = []
     rest = " ".join(text.split())
     while rest and len(lines) < 3:
-        end = max(1, next((n for n in range(len(rest), 0, -1) if font.getlength(rest[:n]) <= width), 1))
+        end = max(1, bisect_right(range(1, len(rest) + 1), width, key=lambda n, rest=rest: font.getlength(rest[:n])))
         space = rest.rfind(" ", 1, end)
         end = space if end < len(rest) and space > end // 2 else end
         lines.append(rest[:end].strip())

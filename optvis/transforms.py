@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import torch
@@ -123,30 +123,67 @@ class Resize(Affine):
     """Stretched to a size in pixels: what the network is to see, whatever the canvas's size.
 
     Args:
-        size: side, or (height, width).
+        size: side, or (height, width); or as a float, a share of the picture's own sides.
 
     Example:
         >>> Resize(32)(torch.rand(2, 3, 64, 64), Streams((0, 1), "demo")).shape
         torch.Size([2, 3, 32, 32])
     """
 
-    def __init__(self, size: int | Size) -> None:
+    def __init__(self, size: int | Size | float) -> None:
         super().__init__()
-        self.size = height_and_width(size)
+        if isinstance(size, float) and not size > 0:
+            raise ValueError(f"Resize got {size}; expected pixels, or a positive share of the picture's sides")
+        self.size = size if isinstance(size, float) else height_and_width(size)
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         matrix = torch.eye(3, dtype=torch.float64)
-        for axis, (before, after) in enumerate(((size[1], self.size[1]), (size[0], self.size[0]))):
-            factor = after / before
+        height, width = self.result_size(size)
+        for axis, factor in enumerate((width / size[1], height / size[0])):
             matrix[axis, axis] = factor
             matrix[axis, 2] = (factor - 1) / 2  # pixel centres lie at halves
         return matrix.repeat(len(streams), 1, 1)
 
     def result_size(self, size: Size) -> Size:
+        if isinstance(self.size, float):
+            return max(1, round(size[0] * self.size)), max(1, round(size[1] * self.size))
         return self.size
 
     def __repr__(self) -> str:
         return f"Resize({self.size})"
+
+
+class Stages(Transform):
+    """Another transform from certain steps on.
+
+    With `Resize` it makes the network look at few pixels first, so that most steps are cheap.
+
+    Args:
+        stages: transforms by the first step at which they hold; one must hold from step 0.
+
+    Example:
+        >>> chain = Stages({0: Resize(32), 8: Compose()})
+        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").at(7)).shape
+        torch.Size([1, 3, 32, 32])
+        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").at(8)).shape
+        torch.Size([1, 3, 64, 64])
+    """
+
+    def __init__(self, stages: Mapping[int, nn.Module]) -> None:
+        super().__init__()
+        if 0 not in stages or min(stages) < 0:
+            raise ValueError(f"Stages got steps {sorted(stages)}; expected 0 and later ones")
+        self.starts = tuple(sorted(stages))
+        self.chains = nn.ModuleList(Compose(stages[start]) for start in self.starts)
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        place = sum(start <= streams.step for start in self.starts) - 1
+        changed: Tensor = self.chains[place](images, streams)
+        return changed
+
+    def __repr__(self) -> str:
+        stages = ", ".join(f"{start}: {chain!r}" for start, chain in zip(self.starts, self.chains, strict=True))
+        return f"Stages({{{stages}}})"
 
 
 class Pad(Transform):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Self
 
 import torch
@@ -20,7 +21,7 @@ def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
     >>> height_and_width(64), height_and_width((33, 47))
     ((64, 64), (33, 47))
     """
-    sides = (size, size) if isinstance(size, int) else tuple(size)
+    sides = tuple(size) if isinstance(size, Iterable) else (size, size)
     if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
         raise ValueError(f"size is {size!r}; expected one positive integer or (height, width), in pixels")
     return sides[0], sides[1]
@@ -82,7 +83,7 @@ class Pixels(Canvas):
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
-        self.values.copy_(_checked(images, self.values.shape))
+        self.values.copy_(fitting(images, self.values.shape))
         return self
 
     def __repr__(self) -> str:
@@ -140,7 +141,7 @@ class FFT(Canvas):
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
         shape = (*self.spectrum.shape[:2], *self._size)
-        images = _checked(images, shape).to(self.spectrum)
+        images = fitting(images, shape).to(self.spectrum)
         self.spectrum.copy_(torch.view_as_real(torch.fft.rfft2(images, norm="ortho")) / self.scale)
         return self
 
@@ -157,7 +158,8 @@ def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:
     return frequency.clamp(min=1 / max(size)).pow(-decay) / LUCID_GAIN
 
 
-def _checked(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+def fitting(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The images, (B, C, H, W) or (1, C, H, W), if a canvas of that shape can hold them; ValueError otherwise."""
     batch, *rest = shape
     if images.dim() != 4 or list(images.shape[1:]) != rest or images.shape[0] not in (1, batch):
         raise ValueError(f"images are {tuple(images.shape)}; this canvas holds {tuple(shape)}")

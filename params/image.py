@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
-from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels
+from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels, fitting
 from optvis.params.color import ColorMap, Decorrelated, Sigmoid
 from optvis.params.streams import Streams
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class ImageParam(nn.Module):
         Values within half an 8-bit level of 0 or 1 are moved to that distance: a sigmoid reaches neither.
         """
         first = next(self.canvas.parameters())
-        images = images.to(first.device, first.dtype)
+        images = fitting(images, self().shape).to(first.device, first.dtype)
         for color_map in reversed(self.maps):
             images = color_map.inverse(images)  # type: ignore[operator]
         self.canvas.fill_(images)

@@ -45,6 +45,11 @@ class Streams:
     def __len__(self) -> int:
         return len(self.seeds)
 
+    @property
+    def step(self) -> int:
+        """The step whose numbers are being drawn."""
+        return self._step
+
     def at(self, step: int) -> Streams:
         """Go to the first number of `step`; returns self."""
         self._step, self._drawn = step, 0

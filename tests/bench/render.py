@@ -1,0 +1,86 @@
+"""Where a step's time goes: ours beside the bare network and beside torch-lucent, in one run.
+
+    python tests/bench/render.py            both tables of step times
+    python tests/bench/render.py --quality  time to equal quality on the real SqueezeNet
+"""
+
+import argparse
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from bench_quality import quality_table
+from floors import ROWS, Row, floor_step, network
+from lucent_side import lucent_modules, lucent_step_times
+
+from optvis import IMAGENET, Classifier, ascend
+from optvis.ascent import REDIRECTED_STEPS
+from optvis.objectives import channel
+
+SIDE = 224
+LUCENT_ROUNDS = 3
+
+
+def ours(row: Row, net: torch.nn.Module, batch: int) -> Callable[[], object]:
+    """A step of `ascend` with its defaults, past the steps that redirect ReLU gradients."""
+    classifier = Classifier(net, IMAGENET, SIDE)
+    loop = ascend(classifier, channel(row.layer, range(batch)), size=SIDE)
+    for _ in range(REDIRECTED_STEPS):
+        next(loop)
+    return lambda: next(loop)
+
+
+def seconds(step: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def measured(row: Row, batch: int, rounds: int, with_lucent: bool) -> tuple[float, float, float]:
+    """Median seconds of the floor, of our step and of Lucent's, in interleaved rounds."""
+    net = network(row.network)
+    floor = floor_step(row.cut(copy.deepcopy(net)), batch, SIDE)
+    step = ours(row, net, batch)
+    times: dict[str, list[float]] = {"floor": [], "ours": [], "lucent": []}
+    seconds(floor)
+    for turn in range(rounds):
+        times["floor"].append(seconds(floor))
+        times["ours"].append(seconds(step))
+        if with_lucent and turn % max(1, rounds // LUCENT_ROUNDS) == 0:
+            hooked = copy.deepcopy(net)  # it never unhooks, so each run gets a network of its own
+            times["lucent"] += lucent_step_times(hooked, row.layer, batch, SIDE, time.perf_counter)
+    lucent = statistics.median(times["lucent"]) if times["lucent"] else math.nan
+    return statistics.median(times["floor"]), statistics.median(times["ours"]), lucent
+
+
+def step_table(rounds: int, batches: list[int]) -> None:
+    with_lucent = lucent_modules() is not None
+    print(f"median of {rounds} interleaved rounds, {SIDE} px, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{'network':<14}{'layer':<13}{'batch':>5}{'floor s':>9}{'ours s':>9}{'ours/floor':>12}{'lucent/ours':>13}")
+    for batch in batches:
+        ratios = []
+        for row in ROWS:
+            floor, step, lucent = measured(row, batch, rounds, with_lucent)
+            ratios.append(step / floor)
+            times = f"{floor:9.3f}{step:9.3f}{step / floor:12.3f}{lucent / step:13.2f}"
+            print(f"{row.network:<14}{row.layer:<13}{batch:>5}{times}", flush=True)
+        print(f"{'geometric mean':<32}{'':>18}{statistics.geometric_mean(ratios):12.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batches", type=int, nargs="+", default=[8, 1])
+    parser.add_argument("--quality", action="store_true", help="time to equal quality, beside torch-lucent")
+    options = parser.parse_args()
+    if options.quality:
+        quality_table()
+    else:
+        step_table(options.rounds, options.batches)
+
+
+if __name__ == "__main__":
+    main()
