@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from torch import Tensor
+
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import OUTPUT, channels_second, pick, positions
 from optvis.objectives.objective import Objective, as_index, made
-from torch import Tensor
 
 Index = int | Iterable[int] | Tensor
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import channels_second, positions
 from optvis.objectives.objective import Objective, as_index, as_rows, made
-from torch import Tensor
 
 LUCID_EPSILON = 1e-4  # added to each norm, and
 LUCID_FLOOR = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, as_rows, made
-from torch import Tensor
 
 
 def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:

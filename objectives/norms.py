@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from optvis.objectives.channels import Index
 from optvis.objectives.layout import IMAGE, pick, positions
 from optvis.objectives.objective import Objective, as_index, made
-from torch import Tensor
 
 LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.objectives.L2, 2017)
 

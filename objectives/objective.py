@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from optvis.objectives.labels import Labels
 from optvis.objectives.spelling import spelled_sum, usual_name
-from torch import Tensor
 
 Target = Tensor | Labels
 Weight = float | Sequence[float] | Tensor

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from optvis.objectives.layout import IMAGE, channels_second
 from optvis.objectives.objective import Objective, made
-from torch import Tensor
 
 
 def neighbour_differences(a: Tensor, channel_axis: int | None = None) -> Tensor:

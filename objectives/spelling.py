@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from optvis.objectives.labels import Labels
 from torch import Tensor
+
+from optvis.objectives.labels import Labels
 
 if TYPE_CHECKING:
     from optvis.objectives.objective import Term

@@ -74,7 +74,8 @@ def ascend(
         size: side, or (height, width), of the images in pixels, where `image` is not given.
         transform: between images and network; None shows it the images as they are.
         normalize: how the network's input is normalised, where a bare module does not carry it.
-        optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)`.
+        optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)` or Lucid's,
+            `ADAM` of `optvis.optimizers`; by default Adam on gradients of unit mean square.
         seed: one number gives every image the same stream of noise and transforms, so that an image is the
             same alone and in a batch; a sequence gives each image its own. Objectives that compare images
             (coupled ones) turn a number into seed, seed + 1, ….

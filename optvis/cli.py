@@ -122,8 +122,8 @@ def _add_render(commands) -> None:  # type: ignore[no-untyped-def]
     command.add_argument(
         "--size", type=_size, help="side of the pictures in pixels, or HEIGHTxWIDTH; the network's own if not given"
     )
-    command.add_argument("--steps", type=int, default=512, help="updates of each picture")
-    command.add_argument("--rate", type=float, default=0.05, help="learning rate of Adam")
+    command.add_argument("--steps", type=int, default=64, help="updates of each picture")
+    command.add_argument("--rate", type=float, default=0.3, help="learning rate of the first step, falling off")
     command.add_argument("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the pictures")
     command.add_argument("--decay", type=float, default=1.0, help="with --param fft: power that damps high frequencies")
     command.add_argument("--variation", type=float, default=0.0, help="weight of total variation, subtracted")
@@ -200,11 +200,10 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    import torch
-
     from optvis.files import file_name, made_folder, write_whole
     from optvis.making import render
     from optvis.objectives import channel, logit, total_variation
+    from optvis.optimizers import ImageAdam
     from optvis.params import fft_image, pixel_image
     from optvis.sheet import png
     from optvis.transforms import STANDARD
@@ -231,7 +230,7 @@ def _render(options: argparse.Namespace) -> None:
         image,
         steps=options.steps,
         transform=None if options.no_transforms else STANDARD,
-        optimizer=partial(torch.optim.Adam, lr=options.rate),
+        optimizer=partial(ImageAdam, lr=options.rate),
         seed=options.seed,
         snapshots=range(options.steps + 1) if options.animate else (),
         chunk=options.chunk,

@@ -28,7 +28,7 @@ from optvis.rendering import Rendering, joined
 from optvis.transforms import STANDARD
 from optvis.version import __version__
 
-LUCID_STEPS = 512  # lucid.optvis.render.render_vis, 2017
+USUAL_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
 
 
 def render(
@@ -36,7 +36,7 @@ def render(
     objective: Objective,
     image: ImageParam | nn.Module | None = None,
     *,
-    steps: int = LUCID_STEPS,
+    steps: int = USUAL_STEPS,
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None = STANDARD,
     normalize: Normalizer | str = CARRIED,
@@ -56,12 +56,13 @@ def render(
         model: a network, or a Classifier, which knows its own normalisation, size and labels.
         objective: what is maximised: a score per image.
         image: a parameterization, which is updated in place; `fft_image(size)` by default.
-        steps: how many updates.
+        steps: how many updates. Lucid's own defaults are `steps=512, optimizer=ADAM`.
         size: side, or (height, width), of the images in pixels; the network's own by default.
         transform: between images and network; None shows it the images as they are.
         normalize: for a bare module that does not carry its own: `IMAGENET`, `Normalize(mean, std)`, a
             function, or None if it takes [0, 1] as it is.
-        optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)`.
+        optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)` or Lucid's,
+            `ADAM` of `optvis.optimizers`; by default Adam on gradients of unit mean square.
         seed: one number gives every image the same stream of noise and transforms, so that an image is the same
             alone and in a batch; a sequence gives each image its own.
         snapshots: numbers of updates at which the images are kept as well; `range(steps)` for an animation.

@@ -316,4 +316,5 @@ STANDARD = Compose(
     Rotate([*range(-10, 11), *[0] * 5]),
     Jitter(4),
 )
-IDENTITY = Compose()
+# Most steps on half of the pixels, the last ones on all: docs/performance.md has what that gives.
+COARSE_TO_FINE = Stages({0: Compose(STANDARD, Resize(0.72)), 18: STANDARD})

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from typing import Self
 
 import torch
-from optvis.params.streams import Streams
 from torch import Tensor, nn
+
+from optvis.params.streams import Streams
 
 LUCID_SD = 0.01  # standard deviation of Lucid's first noise (lucid.optvis.param, 2017)
 LUCID_GAIN = 4.0  # Lucid divides its image by 4: it keeps the sigmoid out of saturation

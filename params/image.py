@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
+from torch import Tensor, nn
+
 from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels, fitting
 from optvis.params.color import ColorMap, Decorrelated, Sigmoid
 from optvis.params.streams import Streams
-from torch import Tensor, nn
 
 
 class ImageParam(nn.Module):

@@ -13,12 +13,13 @@ from torch.nn import functional as F
 
 from optvis import IMAGENET, load, render
 from optvis.objectives import channel
-from optvis.recipes import FAST_STEPS, PROGRESSIVE
 from optvis.sheet import sheet
+from optvis.transforms import COARSE_TO_FINE
 
 LAYER = "features.12"
 CHANNELS = range(50, 291, 16)
 LUCENT_STEPS, LUCENT_CANVAS = 128, 128
+OUR_STEPS = 32
 SIDE, DRAWS = 224, 32
 GREY = 0.05  # pixel standard deviation under which a picture shows nothing
 
@@ -52,10 +53,8 @@ def quality_table(out: Path | None = None) -> None:
 
 
 def ours(classifier) -> Tensor:  # type: ignore[no-untyped-def]
-    made = render(
-        classifier, channel(LAYER, CHANNELS), steps=FAST_STEPS, transform=PROGRESSIVE, chunk=4, progress=False
-    )
-    return made.images
+    asked = channel(LAYER, CHANNELS)
+    return render(classifier, asked, steps=OUR_STEPS, transform=COARSE_TO_FINE, chunk=4, progress=False).images
 
 
 def lucents(net: nn.Module) -> Tensor:

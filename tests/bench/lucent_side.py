@@ -1,6 +1,7 @@
 """torch-lucent 0.1.8, made to run beside today's kornia, for comparison."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -52,5 +53,4 @@ def lucent_step_times(net: nn.Module, layer: str, batch: int, side: int, clock: 
         net, asked, lambda: param.image(side, batch=batch), optimizer, thresholds=(3,),
         progress=False, show_image=False,
     )  # fmt: skip
-    times = clocks[0].times
-    return [after - before for before, after in zip(times[1:], times[2:], strict=False)]
+    return [after - before for before, after in pairwise(clocks[0].times[1:])]

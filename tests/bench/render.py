@@ -1,7 +1,7 @@
 """Where a step's time goes: ours beside the bare network and beside torch-lucent, in one run.
 
-    python tests/bench/render.py            both tables of step times
-    python tests/bench/render.py --quality  time to equal quality on the real SqueezeNet
+python tests/bench/render.py            both tables of step times
+python tests/bench/render.py --quality  time to equal quality on the real SqueezeNet
 """
 
 import argparse
@@ -58,7 +58,8 @@ def measured(row: Row, batch: int, rounds: int, with_lucent: bool) -> tuple[floa
 
 def step_table(rounds: int, batches: list[int]) -> None:
     with_lucent = lucent_modules() is not None
-    print(f"median of {rounds} interleaved rounds, {SIDE} px, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    machine = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"median of {rounds} interleaved rounds, {SIDE} px, {machine}")
     print(f"{'network':<14}{'layer':<13}{'batch':>5}{'floor s':>9}{'ours s':>9}{'ours/floor':>12}{'lucent/ours':>13}")
     for batch in batches:
         ratios = []
