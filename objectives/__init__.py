@@ -11,7 +11,7 @@ from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, OUTPUT, pick, positions
 from optvis.objectives.norms import l1, l2, layer_norm, mean_square
-from optvis.objectives.objective import Objective, Term, on
+from optvis.objectives.objective import Objective, Term, constant, on
 from optvis.objectives.penalties import total_variation
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Objective",
     "Term",
     "channel",
+    "constant",
     "cosine",
     "direction",
     "direction_neuron",

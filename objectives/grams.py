@@ -63,7 +63,7 @@ def gram(layer: str, *, channel_axis: int | None = None) -> Objective:
 
 
 def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: int | None = None) -> Objective:
-    """The distance of a layer's Gram matrix to a given one: mean |G − target|^power. Subtract it for a style.
+    """The distance of a layer's Gram matrix to a given one: `mean |G − target|^power`. Subtract it for a style.
 
     Args:
         layer: name as in `layers(net)`.

@@ -25,7 +25,7 @@ class Term:
     Args:
         name: what logs call it.
         layers: the layers whose activations `fn` reads, in order.
-        fn: (*activations, *targets, **options) -> (B,).
+        fn: `(*activations, *targets, **options) -> (B,)`.
         targets: each (B, ...), a row per image, or (1, ...) shared by all; or label texts.
         options: keyword arguments of `fn` that are the same for all images.
         weight: (B,) or (1,), float64.
@@ -49,6 +49,9 @@ class Term:
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
         """The weighted score of each image, (B,)."""
+        missing = [layer for layer in self.layers if layer not in activations]
+        if missing:
+            raise KeyError(f"{self.name} reads {missing[0]!r}; there are {', '.join(map(repr, activations))}")
         read = [activations[layer] for layer in self.layers]
         images = len(read[0])
         if self.batch not in (1, images):
@@ -93,7 +96,7 @@ class Term:
 class Objective:
     """A score per image, to be maximised: a flat sum of terms. Data: it prints, pickles and slices.
 
-    Objectives add, subtract, and are multiplied by a number or by a weight per image, (B,).
+    Objectives add and subtract, also numbers, and are multiplied by a number or by a weight per image, (B,).
 
     Args:
         terms: the summands.
@@ -168,15 +171,18 @@ class Objective:
         """The same objective with label texts replaced by indices into a network's labels."""
         return Objective(tuple(term.resolved(labels) for term in self.terms))
 
-    def __add__(self, other: Objective | float) -> Objective:
+    def __add__(self, other: Objective | Weight) -> Objective:
         if isinstance(other, Objective):
             return Objective(self.terms + other.terms)
-        return self if _is_zero(other) else NotImplemented
+        return self if _is_zero(other) else self + other * constant(self.layers[0])
 
     __radd__ = __add__
 
-    def __sub__(self, other: Objective) -> Objective:
-        return self + -other if isinstance(other, Objective) else NotImplemented
+    def __sub__(self, other: Objective | Weight) -> Objective:
+        return self + -other if isinstance(other, Objective) else self + -_as_weight(other)
+
+    def __rsub__(self, other: Weight) -> Objective:
+        return -self + other
 
     def __mul__(self, weight: Weight) -> Objective:
         factor = _as_weight(weight)
@@ -205,7 +211,7 @@ def on(
 
     Args:
         layers: name of a layer, or names in the order in which `fn` takes their activations.
-        fn: (*activations, *targets) -> (B,), activations as the network gives them, (B, ...).
+        fn: `(*activations, *targets) -> (B,)`, activations as the network gives them, (B, ...).
         targets: passed on after the activations: tensors (B, ...), a row per image, or (1, ...) shared.
         name: what logs call it; by default the function's name and the layer's.
         coupled: `fn` compares images with each other, so a batch is never split.
@@ -228,6 +234,21 @@ def on(
     rows = tuple(as_rows(target) for target in targets)
     label = usual_name(fn, names) if name is None else name
     return Objective((Term(label, names, fn, rows, coupled=coupled),))
+
+
+def ones(a: Tensor) -> Tensor:
+    """1 for each image.  a (B, ...) -> (B,)"""
+    return a.new_ones(len(a))
+
+
+def constant(layer: str) -> Objective:
+    """1 for each image, whatever the layer gives: what a number added to an objective becomes.
+
+    Example:
+        >>> constant("mixed3")({"mixed3": torch.zeros(2, 4)})
+        tensor([1., 1.])
+    """
+    return made("constant", (layer,), ones)
 
 
 def made(maker: str, layers: Sequence[str], fn: Callable[..., Tensor], *targets: Target, **options: Any) -> Objective:

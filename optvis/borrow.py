@@ -20,16 +20,18 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
         >>> net.training, net.weight.requires_grad
         (True, True)
     """
-    training = [module for module in network.modules() if module.training]
-    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    training = [(module, module.training) for module in network.modules()]
+    learning = [(weight, weight.requires_grad) for weight in network.parameters()]
     try:
-        for module in training:
+        for module, _ in training:
             module.training = False
-        for weight in learning:
-            weight.requires_grad_(False)
+        for weight, learns in learning:
+            if learns:
+                weight.requires_grad_(False)
         yield network
     finally:
-        for module in training:
-            module.training = True
-        for weight in learning:
-            weight.requires_grad_(True)
+        for module, trains in training:
+            module.training = trains
+        for weight, learns in learning:
+            if weight.requires_grad != learns:
+                weight.requires_grad_(learns)

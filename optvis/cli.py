@@ -123,7 +123,7 @@ def _add_render(commands) -> None:  # type: ignore[no-untyped-def]
         "--size", type=_size, help="side of the pictures in pixels, or HEIGHTxWIDTH; the network's own if not given"
     )
     command.add_argument("--steps", type=int, default=64, help="updates of each picture")
-    command.add_argument("--rate", type=float, default=0.3, help="learning rate of the first step, falling off")
+    command.add_argument("--rate", type=float, default=0.4, help="learning rate of the first step, falling off")
     command.add_argument("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the pictures")
     command.add_argument("--decay", type=float, default=1.0, help="with --param fft: power that damps high frequencies")
     command.add_argument("--variation", type=float, default=0.0, help="weight of total variation, subtracted")

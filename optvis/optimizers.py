@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeAlias
@@ -39,10 +40,10 @@ class ImageAdam(torch.optim.Adam):
     def __init__(
         self,
         params: Iterable[nn.Parameter],
-        lr: float = 0.3,
+        lr: float = 0.4,
         betas: tuple[float, float] = (0.5, 0.99),
-        eps: float = 0.3,
-        halving: float = 16.0,
+        eps: float = 0.5,
+        halving: float = 32.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, fused=True)
         self.first_rate, self.halving, self.taken = lr, halving, 0
@@ -57,7 +58,7 @@ class ImageAdam(torch.optim.Adam):
             group["lr"] = self.first_rate / (1 + self.taken / self.halving)
             for values in group["params"]:
                 if values.grad is not None:
-                    values.grad = values.grad / root_mean_square(values.grad)
+                    values.grad /= root_mean_square(values.grad)
         self.taken += 1
         super().step()
         return loss
@@ -66,12 +67,12 @@ class ImageAdam(torch.optim.Adam):
 def root_mean_square(gradient: Tensor) -> Tensor:
     """Of each image's own numbers, (B, 1, ...); 1 where they are all zero.
 
-    Axes are summed one by one, so that an image's sum is rounded the same way alone and in a batch.
+    Rows are summed before they are added up, so that an image's sum is rounded the same way alone and in a batch.
     """
-    squares = gradient.square()
-    for axis in range(gradient.dim() - 1, 0, -1):
-        squares = squares.mean(axis, keepdim=True)
-    return torch.where(squares > 0, squares.sqrt(), 1)
+    rows = gradient.flatten(3) if gradient.dim() > 3 else gradient.reshape(len(gradient), 1, -1)
+    norm = torch.linalg.vector_norm(torch.linalg.vector_norm(rows, dim=-1).flatten(1), dim=1)
+    mean = norm / math.sqrt(max(1, gradient[0].numel()))
+    return torch.where(mean > 0, mean, 1).view(-1, *[1] * (gradient.dim() - 1))
 
 
 FAST_ADAM: OptimizerMaker = ImageAdam

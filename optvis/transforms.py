@@ -55,7 +55,7 @@ class Jitter(Affine):
 
     def __init__(self, pixels: int) -> None:
         super().__init__()
-        if not (isinstance(pixels, int) and pixels >= 0):
+        if type(pixels) is not int or pixels < 0:
             raise ValueError(f"Jitter got {pixels!r}; expected whole pixels, 0 or more")
         self.pixels = pixels
 
@@ -83,7 +83,7 @@ class Scale(Affine):
     def __init__(self, factors: Sequence[float]) -> None:
         super().__init__()
         self.factors = tuple(float(factor) for factor in factors)
-        if not self.factors or not all(factor > 0 for factor in self.factors):
+        if not self.factors or not all(0 < factor < math.inf for factor in self.factors):
             raise ValueError(f"Scale got {factors!r}; expected positive factors")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
@@ -203,7 +203,9 @@ class Pad(Transform):
 
     def __init__(self, fill: float | Sequence[float] | str = 0.5) -> None:
         super().__init__()
-        if isinstance(fill, str) and fill not in self.MODES:
+        levels = fill if isinstance(fill, Sequence) else [fill]
+        is_level = len(levels) in (1, 3) and all(not isinstance(one, str) and 0 <= one <= 1 for one in levels)
+        if fill not in self.MODES if isinstance(fill, str) else not is_level:
             raise ValueError(f"Pad got {fill!r}; expected a level in [0, 1], one a channel, 'reflect' or 'edge'")
         self.fill = fill
         self.mode = self.MODES[fill] if isinstance(fill, str) else "zeros"
@@ -305,7 +307,7 @@ def _chosen(choices: tuple[float, ...], streams: Streams) -> Tensor:
 
 
 def _listed(numbers: tuple[float, ...]) -> str:
-    return f"[{', '.join(f'{number:g}' for number in numbers)}]"
+    return f"[{', '.join(f'{number:g}' if float(f'{number:g}') == number else repr(number) for number in numbers)}]"
 
 
 # Lucid's standard chain (lucid.optvis.transform.standard_transforms, 2017), drawn per image.

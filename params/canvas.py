@@ -128,14 +128,14 @@ class FFT(Canvas):
         noise = streams.normal(channels, height, width // 2 + 1, 2)
         dtype = torch.get_default_dtype()
         self.spectrum = nn.Parameter((sd * noise).to(dtype))
-        self.register_buffer("scale", frequency_scale(self._size, decay).unsqueeze(-1).to(dtype), persistent=False)
+        self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
 
     @property
     def size(self) -> tuple[int, int]:
         return self._size
 
     def forward(self) -> Tensor:
-        spectrum = torch.view_as_complex(self.spectrum * self.scale)
+        spectrum = torch.view_as_complex(self.spectrum) * self.scale
         images: Tensor = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
         return images
 
@@ -143,7 +143,7 @@ class FFT(Canvas):
     def fill_(self, images: Tensor) -> Self:
         shape = (*self.spectrum.shape[:2], *self._size)
         images = fitting(images, shape).to(self.spectrum)
-        self.spectrum.copy_(torch.view_as_real(torch.fft.rfft2(images, norm="ortho")) / self.scale)
+        self.spectrum.copy_(torch.view_as_real(torch.fft.rfft2(images, norm="ortho") / self.scale))
         return self
 
     def __repr__(self) -> str:

@@ -66,7 +66,7 @@ class Streams:
         return self._page(page)[self._step % STEPS_A_PAGE, self._rows, start : start + count]
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers for each image: (B, *shape), float64, on the CPU."""
+        """Standard normal numbers for each image: `(B, *shape)`, float64, on the CPU."""
         word = f"normal {self._step} {self._drawn}"
         self._drawn += 1
         return torch.stack([torch.randn(shape, generator=g, dtype=torch.float64) for g in self._generators(word)])[

@@ -1,0 +1,159 @@
+"""Every member of `optvis.objectives`, with its oracle and a target for each of three images: listed is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from optvis.objectives import (
+    IMAGE,
+    OUTPUT,
+    Objective,
+    channel,
+    cosine,
+    direction,
+    direction_neuron,
+    gram,
+    gram_distance,
+    l1,
+    l2,
+    layer_norm,
+    logit,
+    mean_square,
+    neuron,
+    on,
+    total_variation,
+)
+
+from . import oracles
+
+IMAGES, CHANNELS = 3, 4
+SPACE = {"BC": (), "BTC": (7,), "BCHW": (4, 6), "BHWC": (4, 6)}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One way to ask.
+
+    Args:
+        ask: (*targets, **layout) -> an objective; a target has a row per image or is one image's.
+        oracle: (a, *targets) -> the score of one image, with a (C, ...).
+        targets: a row for each of three images.
+        layer: what it reads.
+        layouts: in which it can be asked.
+        has_axis: it takes `channel_axis`.
+        bare: one image's target can do without the images' axis.
+    """
+
+    ask: Callable[..., Objective]
+    oracle: Callable[..., float]
+    targets: tuple[Any, ...] = ()
+    layer: str = "mixed"
+    layouts: tuple[str, ...] = ("BC", "BTC", "BCHW", "BHWC")
+    has_axis: bool = True
+    bare: bool = True
+
+    def of(self, images: slice | int, layout: str | None = None) -> Objective:
+        """The objective for some of the images, or with one image's targets for all."""
+        keywords = {"channel_axis": -1} if layout == "BHWC" and self.has_axis else {}
+        images = slice(images, images + 1) if isinstance(images, int) and not self.bare else images
+        return self.ask(*(target[images] for target in self.targets), **keywords)
+
+    def expected(self, canonical: Tensor, rows: Any = range(IMAGES)) -> Tensor:
+        """What the oracle says of images (B, C, ...), each with the targets of its row."""
+        scores = [
+            self.oracle(a.double().numpy(), *(np.asarray(target[row]) for target in self.targets))
+            for a, row in zip(canonical, rows, strict=True)
+        ]
+        return torch.tensor(scores, dtype=torch.float64)
+
+
+def random_activations(layout: str, images: int = IMAGES) -> Tensor:
+    """Any activations with channels second, (B, C, ...), float64."""
+    generator = torch.Generator().manual_seed(len(layout))
+    return torch.randn((images, CHANNELS, *SPACE[layout]), generator=generator, dtype=torch.float64)
+
+
+def laid_out(canonical: Tensor, layout: str) -> Tensor:
+    """Channels where the layout has them."""
+    return canonical.movedim(1, -1) if layout in ("BTC", "BHWC") else canonical
+
+
+def vectors(dtype: torch.dtype = torch.float64) -> Tensor:
+    """A direction for each image."""
+    return torch.randn(IMAGES, CHANNELS, generator=torch.Generator().manual_seed(9), dtype=torch.float64).to(dtype)
+
+
+def matrices() -> Tensor:
+    """A Gram matrix for each image."""
+    rows = torch.randn(IMAGES, CHANNELS, 8, generator=torch.Generator().manual_seed(10), dtype=torch.float64)
+    return rows @ rows.mT / 8
+
+
+def shifted_power(a: Tensor, power: Tensor, shift: Tensor) -> Tensor:
+    """A custom objective with a number and a vector for each image."""
+    return ((a.flatten(2) - shift.unsqueeze(2)) ** power.view(-1, 1, 1)).flatten(1).mean(1)
+
+
+def shifted_power_oracle(a: oracles.Array, power: int, shift: oracles.Array) -> float:
+    return float(np.mean([[(v - s) ** power for v in plane.ravel()] for plane, s in zip(a, shift, strict=True)]))
+
+
+INDEX = [0, 3, 2]
+Y, X = [3, 0, 1], [5, 2, 0]
+PLANES = ("BCHW", "BHWC")
+
+MEMBERS = {
+    "channel": Member(partial(channel, "mixed"), oracles.channel, (INDEX,)),
+    "neuron": Member(partial(neuron, "mixed"), oracles.neuron, (INDEX,)),
+    "neuron at (y, x)": Member(partial(neuron, "mixed"), oracles.neuron, (INDEX, Y, X), layouts=PLANES),
+    "neuron of a token": Member(partial(neuron, "mixed"), oracles.neuron, (INDEX, Y), layouts=("BTC",)),
+    "logit": Member(logit, oracles.channel, (INDEX,), OUTPUT, ("BC",), has_axis=False),
+    "layer_norm": Member(partial(layer_norm, "mixed"), oracles.layer_norm),
+    "layer_norm p=1": Member(partial(layer_norm, "mixed", p=1), partial(oracles.layer_norm, p=1)),
+    "layer_norm p=3.5": Member(partial(layer_norm, "mixed", p=3.5), partial(oracles.layer_norm, p=3.5)),
+    "layer_norm p=inf": Member(partial(layer_norm, "mixed", p=float("inf")), partial(oracles.layer_norm, p=np.inf)),
+    "layer_norm of a channel": Member(partial(layer_norm, "mixed"), oracles.channel_norm, (INDEX,)),
+    "mean_square": Member(partial(mean_square, "mixed"), oracles.mean_square, has_axis=False),
+    "l1": Member(l1, oracles.l1, layer=IMAGE, has_axis=False),
+    "l1 k=0.3": Member(partial(l1, "mixed", constant=0.3), partial(oracles.l1, constant=0.3), has_axis=False),
+    "l2": Member(l2, oracles.l2, layer=IMAGE, has_axis=False),
+    "l2 k=0.3 ε=2": Member(
+        partial(l2, "mixed", constant=0.3, epsilon=2.0), partial(oracles.l2, constant=0.3, epsilon=2.0), has_axis=False
+    ),
+    "direction": Member(partial(direction, "mixed"), oracles.direction, (vectors(),)),
+    "direction p=1.5": Member(
+        partial(direction, "mixed", power=1.5), partial(oracles.direction, power=1.5), (vectors(),)
+    ),
+    "direction p=4": Member(partial(direction, "mixed", power=4), partial(oracles.direction, power=4), (vectors(),)),
+    "direction float32": Member(partial(direction, "mixed"), oracles.direction, (vectors(torch.float32),)),
+    "direction_neuron": Member(partial(direction_neuron, "mixed"), oracles.direction_neuron, (vectors(),)),
+    "direction_neuron at (y, x) p=2": Member(
+        partial(direction_neuron, "mixed", power=2),
+        partial(oracles.direction_neuron, power=2),
+        (vectors(), Y, X),
+        layouts=PLANES,
+    ),
+    "cosine": Member(partial(cosine, "mixed"), oracles.cosine, (vectors(),)),
+    "gram": Member(partial(gram, "mixed"), oracles.gram),
+    "gram_distance": Member(partial(gram_distance, "mixed"), oracles.gram_distance, (matrices(),)),
+    "gram_distance p=2": Member(
+        partial(gram_distance, "mixed", power=2), partial(oracles.gram_distance, power=2), (matrices(),)
+    ),
+    "total_variation": Member(total_variation, oracles.total_variation, layer=IMAGE, layouts=PLANES),
+    "total_variation of a layer": Member(partial(total_variation, "mixed"), oracles.total_variation, layouts=PLANES),
+    "on": Member(
+        partial(on, "mixed", shifted_power),
+        shifted_power_oracle,
+        (torch.tensor([1, 2, 3]), vectors()),
+        layouts=("BCHW",),
+        has_axis=False,
+        bare=False,
+    ),
+}

@@ -1,0 +1,183 @@
+"""Second implementations in NumPy float64, written from the formulas alone: of one image, a (C, ...), at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def at_each_position(a: Array) -> list[Array]:
+    """The vector of channels at each position."""
+    return [a[(slice(None), *place)] for place in np.ndindex(a.shape[1:])]
+
+
+def at_one_position(a: Array, place: Sequence[int]) -> Array:
+    """The vector of channels at a position, the middle one by default."""
+    middle = tuple(side // 2 for side in a.shape[1:])
+    return a[(slice(None), *(middle if len(place) == 0 else place))]
+
+
+# Channels
+
+
+def channel(a: Array, index: int) -> float:
+    return sum(v[index] for v in at_each_position(a)) / len(at_each_position(a))
+
+
+def neuron(a: Array, index: int, *place: int) -> float:
+    return at_one_position(a, place)[index]
+
+
+# Norms
+
+
+def layer_norm(a: Array, p: float = 2.0) -> float:
+    values = [abs(float(value)) for value in a.ravel()]
+    return max(values) if math.isinf(p) else sum(value**p for value in values) ** (1 / p)
+
+
+def channel_norm(a: Array, index: int, p: float = 2.0) -> float:
+    return layer_norm(a[index], p)
+
+
+def mean_square(a: Array) -> float:
+    return sum(float(value) ** 2 for value in a.ravel()) / a.size
+
+
+def l1(a: Array, constant: float = 0.0) -> float:
+    return sum(abs(float(value) - constant) for value in a.ravel())
+
+
+def l2(a: Array, constant: float = 0.0, epsilon: float = 1e-6) -> float:
+    return math.sqrt(epsilon + sum((float(value) - constant) ** 2 for value in a.ravel()))
+
+
+# Directions
+
+
+def cosine_of(a: Array, v: Array) -> float:
+    return float(np.dot(a, v)) / ((1e-4 + math.sqrt(np.dot(a, a))) * (1e-4 + math.sqrt(np.dot(v, v))))
+
+
+def aligned(a: Array, v: Array, power: float) -> float:
+    return float(np.dot(a, v)) * (max(0.1, cosine_of(a, v)) ** power if power else 1.0)
+
+
+def direction(a: Array, v: Array, power: float = 0.0) -> float:
+    return float(np.mean([aligned(here, v, power) for here in at_each_position(a)]))
+
+
+def direction_neuron(a: Array, v: Array, *place: int, power: float = 0.0) -> float:
+    return aligned(at_one_position(a, place), v, power)
+
+
+def cosine(a: Array, v: Array) -> float:
+    return float(np.mean([cosine_of(here, v) for here in at_each_position(a)]))
+
+
+# Gram matrices
+
+
+def gram_matrix(a: Array) -> Array:
+    return np.array([[sum((one * other).ravel()) for other in a] for one in a])
+
+
+def gram(a: Array) -> float:
+    return float(gram_matrix(a).sum())
+
+
+def gram_distance(a: Array, target: Array, power: float = 1.0) -> float:
+    matrix = gram_matrix(a) / (a.size / len(a))
+    return float(np.mean(np.abs(matrix - target) ** power))
+
+
+# Penalties
+
+
+def total_variation(a: Array) -> float:
+    total = 0.0
+    for plane in a:
+        for y, x in np.ndindex(plane.shape):
+            total += abs(plane[y + 1, x] - plane[y, x]) if y + 1 < plane.shape[0] else 0.0
+            total += abs(plane[y, x + 1] - plane[y, x]) if x + 1 < plane.shape[1] else 0.0
+    return total
+
+
+# Parameterizations
+
+
+def fft_image(spectrum: Array, size: tuple[int, int], decay: float) -> Array:
+    """(C, H, W // 2 + 1, 2) -> (C, H, W)"""
+    height, width = size
+    scale = np.zeros((height, width // 2 + 1))
+    for i, j in np.ndindex(scale.shape):
+        down = (i if i <= (height - 1) // 2 else i - height) / height
+        frequency = math.hypot(down, j / width)
+        scale[i, j] = max(frequency, 1 / max(height, width)) ** -decay
+    waves = (spectrum[..., 0] + 1j * spectrum[..., 1]) * scale
+    found: Array = np.fft.irfft2(waves, s=size, norm="ortho") / 4
+    return found
+
+
+IMAGENET_COLOR = np.array([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]]) / 0.46195
+
+
+def recolored(image: Array, matrix: Array = IMAGENET_COLOR) -> Array:
+    """(3, H, W) -> (3, H, W)"""
+    return np.stack([sum(matrix[row, c] * image[c] for c in range(3)) for row in range(3)])
+
+
+def sigmoid(image: Array) -> Array:
+    return 1 / (1 + np.exp(-image))
+
+
+# Transforms
+
+
+def sampled(image: Array, x: float, y: float) -> Array:
+    """Bilinear value at a point in pixels, (C, H, W) -> (C,); NaN where the point lies outside."""
+    height, width = image.shape[1:]
+    if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+        return np.full(len(image), np.nan)
+    left, top = min(int(x), max(width - 2, 0)), min(int(y), max(height - 2, 0))
+    right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+    u, v = x - left, y - top
+    above = (1 - u) * image[:, top, left] + u * image[:, top, right]
+    below = (1 - u) * image[:, bottom, left] + u * image[:, bottom, right]
+    found: Array = (1 - v) * above + v * below
+    return found
+
+
+def turned_and_enlarged(image: Array, degrees: float = 0.0, factor: float = 1.0) -> Array:
+    """Anticlockwise (as seen, with y downwards) and enlarged about the centre; NaN where nothing is known."""
+    height, width = image.shape[1:]
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    found = np.empty_like(image)
+    for y, x in np.ndindex(height, width):
+        right, up = (x - cx) / factor, (cy - y) / factor
+        # The point that was turned here lies as far back, clockwise.
+        found[:, y, x] = sampled(image, cx + cos * right + sin * up, cy - (-sin * right + cos * up))
+    return found
+
+
+# Redirected ReLU
+
+
+def redirected_gradient(x: Array, grad: Array, top: float = math.inf) -> Array:
+    """The gradient with respect to x, (B, ...), of a loss that descends."""
+    found = np.zeros_like(grad)
+    for i in range(len(x)):
+        for place in np.ndindex(x.shape[1:]):
+            found[(i, *place)] = grad[(i, *place)] if 0 <= x[(i, *place)] <= top else 0.0
+        if (found[i] == 0).all():
+            for place in np.ndindex(x.shape[1:]):
+                value, g = x[(i, *place)], grad[(i, *place)]
+                away = (value < 0 and g > 0) or (value > top and g < 0)
+                found[(i, *place)] = 0.0 if away else g
+    return found

@@ -1,0 +1,83 @@
+"""Classes by their label texts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from optvis.objectives import OUTPUT, Labels, logit
+from optvis.objectives.labels import index_of
+
+LABELS = ["cat", "sea dog", "crane", "crane", "tench, Tinca tinca", "goldfish, Carassius auratus", "dog, sea dog, seal"]
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("cat", 0),
+        (" CAT ", 0),
+        ("tench", 4),
+        ("tinca TINCA", 4),
+        ("tench, Tinca tinca", 4),
+        ("dog", 6),
+        ("sea dog", 1),  # the whole label goes before a synonym
+    ],
+)
+def test_a_label_is_found_by_its_text_or_one_of_its_synonyms(text: str, index: int) -> None:
+    assert index_of(text, LABELS) == index
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [("catt", "cat"), ("tinca tincb", "tench, Tinca tinca"), ("auratus", "goldfish, Carassius auratus")],
+)
+def test_an_unknown_label_is_answered_with_the_nearest(text: str, nearest: str) -> None:
+    with pytest.raises(KeyError, match=re.escape(f"no label {text!r}; nearest: {nearest!r}")):
+        index_of(text, LABELS)
+
+
+def test_a_label_like_no_other_is_answered_with_how_many_there_are() -> None:
+    with pytest.raises(KeyError, match="no label 'zzz'; there are 7 labels"):
+        index_of("zzz", LABELS)
+
+
+def test_a_label_of_two_classes_is_answered_with_both_indices() -> None:
+    with pytest.raises(KeyError, match="label 'crane' names classes 2 and 3: give the index"):
+        index_of("crane", LABELS)
+    with pytest.raises(KeyError, match="names classes 0 and 1"):
+        index_of("seal", ["a, seal", "b, seal"])
+
+
+@pytest.mark.parametrize("labels", [None, (), []])
+def test_a_label_asked_of_a_network_without_labels_is_refused(labels: list[str] | None) -> None:
+    with pytest.raises(ValueError, match="label 'cat' was asked of a network without labels; give the class's index"):
+        logit("cat").resolved(labels)
+
+
+def test_a_label_that_nobody_resolved_is_refused() -> None:
+    with pytest.raises(ValueError, match="give the class's index"):
+        logit("cat")({OUTPUT: torch.zeros(1, 7)})
+
+
+def test_a_resolved_label_is_its_index() -> None:
+    outputs = {OUTPUT: torch.randn(3, 7, dtype=torch.float64)}
+    question = 2 * logit(["cat", "dog", "tench"]) - logit("goldfish")
+    assert question.batch == 3
+    resolved = question.resolved(LABELS)
+    assert repr(resolved) == "2.0 * logit([0, 6, 4]) - logit(5)"
+    assert torch.equal(resolved(outputs), (2 * logit([0, 6, 4]) - logit(5))(outputs))
+    assert torch.equal(question[1:].resolved(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
+
+
+def test_resolving_leaves_the_question_as_it_was() -> None:
+    question = logit("cat")
+    question.resolved(LABELS)
+    assert repr(question) == "logit('cat')"
+
+
+def test_labels_are_data() -> None:
+    assert Labels(("cat", "dog")) == Labels(("cat", "dog"))
+    assert Labels(("cat", "dog"))[1:] == Labels(("dog",))
+    assert len(Labels(("cat", "dog"))) == 2

@@ -1,0 +1,172 @@
+"""Laws that every objective obeys: a member is tested by being listed in members.py."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+import optvis.objectives
+from optvis.objectives import Objective
+
+from .members import CHANNELS, IMAGES, MEMBERS, Member, laid_out, random_activations
+
+MAKERS = {"channel", "cosine", "direction", "direction_neuron", "gram", "gram_distance", "l1", "l2", "layer_norm"}
+MAKERS |= {"logit", "mean_square", "neuron", "on", "total_variation"}
+NO_MAKERS = {"IMAGE", "OUTPUT", "Labels", "Objective", "Term", "constant", "gram_matrix", "pick", "positions"}
+
+each_member = pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
+in_each_layout = pytest.mark.parametrize(
+    ("member", "layout"),
+    [pytest.param(m, layout, id=f"{name} {layout}") for name, m in MEMBERS.items() for layout in m.layouts],
+)
+
+
+def pasted(objective: Objective) -> Objective:
+    names = {**vars(optvis.objectives), "torch": torch, "tests": sys.modules[__name__.partition(".")[0]]}
+    found = eval(repr(objective), names)
+    assert isinstance(found, Objective)
+    return found
+
+
+def scores(objective: Objective, canonical: Tensor, layout: str, member: Member) -> Tensor:
+    return objective({member.layer: laid_out(canonical, layout)})
+
+
+def test_every_public_name_is_a_listed_member_or_no_maker() -> None:
+    listed = {objective.terms[0].maker for objective in (member.of(slice(None)) for member in MEMBERS.values())}
+    assert listed == MAKERS
+    assert set(optvis.objectives.__all__) == MAKERS | NO_MAKERS
+
+
+@in_each_layout
+def test_scores_are_the_oracles(member: Member, layout: str) -> None:
+    a = random_activations(layout)
+    found = scores(member.of(slice(None), layout), a, layout, member)
+    assert_close(found, member.expected(a), rtol=1e-6, atol=1e-6)
+
+
+@in_each_layout
+def test_one_target_for_all_is_that_target_for_each(member: Member, layout: str) -> None:
+    a = random_activations(layout)
+    objective = member.of(1, layout)
+    assert objective.batch == 1
+    assert_close(scores(objective, a, layout, member), member.expected(a, [1] * IMAGES), rtol=1e-6, atol=1e-6)
+
+
+@in_each_layout
+def test_an_image_alone_scores_as_in_the_batch(member: Member, layout: str) -> None:
+    a = random_activations(layout)
+    together = scores(member.of(slice(None), layout), a, layout, member)
+    for i in range(IMAGES):
+        alone = scores(member.of(slice(i, i + 1), layout), a[i : i + 1], layout, member)
+        assert_close(alone, together[i : i + 1], rtol=1e-13, atol=1e-13)
+
+
+@each_member
+def test_a_slice_asks_the_rows(member: Member) -> None:
+    layout = member.layouts[-1]
+    a = random_activations(layout)
+    whole = member.of(slice(None), layout) * torch.tensor([0.5, -1.0, 2.0])
+    for rows in (slice(0, 2), slice(1, None), slice(2, 3), slice(None, None, 2)):
+        found = scores(whole[rows], a[rows], layout, member)
+        assert_close(found, scores(whole, a, layout, member)[rows], rtol=1e-13, atol=1e-13)
+
+
+@each_member
+def test_gradients_are_those_of_finite_differences(member: Member) -> None:
+    layout = member.layouts[-1]
+    a = random_activations(layout).requires_grad_()
+    objective = member.of(slice(None), layout)
+    assert torch.autograd.gradcheck(lambda x: scores(objective, x, layout, member), a, fast_mode=True)
+
+
+@each_member
+def test_a_gradient_is_finite_where_all_is_zero(member: Member) -> None:
+    layout = member.layouts[-1]
+    a = torch.zeros_like(random_activations(layout)).requires_grad_()
+    (gradient,) = torch.autograd.grad(scores(member.of(slice(None), layout), a, layout, member).sum(), a)
+    assert gradient.isfinite().all()
+
+
+@in_each_layout
+@pytest.mark.parametrize("rows", [slice(None), slice(1, 2), 1], ids=["of three", "of one", "shared"])
+def test_the_repr_pastes_back(member: Member, layout: str, rows: slice | int) -> None:
+    a = random_activations(layout)[1:2] if rows == slice(1, 2) else random_activations(layout)
+    objective = member.of(rows, layout)
+    again = pasted(objective)
+    assert repr(again) == repr(objective)
+    assert again.names == objective.names
+    assert torch.equal(scores(again, a, layout, member), scores(objective, a, layout, member))
+
+
+@each_member
+@pytest.mark.parametrize("weight", [-1, -0.1, 1 / 3, math.pi, [0.1, -1 / 3, 2e-30]], ids=str)
+def test_the_repr_of_a_weighted_one_pastes_back(member: Member, weight: Any) -> None:
+    layout = member.layouts[-1]
+    a = random_activations(layout)
+    objective = weight * member.of(slice(None), layout)
+    assert torch.equal(scores(pasted(objective), a, layout, member), scores(objective, a, layout, member))
+
+
+@in_each_layout
+def test_pickling_round_trips(member: Member, layout: str) -> None:
+    a = random_activations(layout)
+    objective = [0.5, 1, 2] * member.of(slice(None), layout)
+    again = pickle.loads(pickle.dumps(objective))
+    assert repr(again) == repr(objective)
+    assert again.batch == objective.batch
+    assert torch.equal(scores(again, a, layout, member), scores(objective, a, layout, member))
+
+
+@each_member
+def test_moving_to_float32_keeps_the_question(member: Member) -> None:
+    layout = member.layouts[-1]
+    a = random_activations(layout)
+    moved = member.of(slice(None), layout).to(torch.device("cpu"), torch.float32)
+    found = scores(moved, a.float(), layout, member)
+    assert found.dtype == torch.float32
+    assert_close(found.double(), member.expected(a), rtol=2e-5, atol=2e-5)
+
+
+@each_member
+def test_asking_changes_nothing(member: Member) -> None:
+    layout = member.layouts[-1]
+    a = random_activations(layout)
+    before, objective = a.clone(), member.of(slice(None), layout)
+    first = scores(objective, a, layout, member)
+    assert torch.equal(first, scores(objective, a, layout, member))
+    assert torch.equal(a, before)
+
+
+@each_member
+def test_targets_for_another_number_of_images_are_refused(member: Member) -> None:
+    layout = member.layouts[-1]
+    a = random_activations(layout)[:2]
+    objective = member.of(slice(None), layout) * torch.ones(IMAGES)
+    with pytest.raises(ValueError, match="asks about 3 images; the activations are of 2"):
+        scores(objective, a, layout, member)
+
+
+WITH_AXIS = [name for name, m in MEMBERS.items() if m.has_axis and not (name[:10] == "layer_norm" and not m.targets)]
+
+
+@pytest.mark.parametrize("name", WITH_AXIS)
+def test_a_channel_axis_that_is_not_there_is_refused(name: str) -> None:
+    member = MEMBERS[name]
+    layout = member.layouts[-1]
+    for axis in (0, 4, -5):
+        objective = member.ask(*(target[0] for target in member.targets), channel_axis=axis)
+        with pytest.raises(ValueError, match=f"channel_axis={axis} for activations"):
+            scores(objective, random_activations(layout), layout, member)
+
+
+def test_the_members_have_the_shapes_that_the_oracles_need() -> None:
+    assert all(len(target) == IMAGES for member in MEMBERS.values() for target in member.targets)
+    assert random_activations("BHWC").shape[:2] == (IMAGES, CHANNELS)

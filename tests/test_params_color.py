@@ -1,0 +1,75 @@
+"""Colour maps: NumPy is the oracle; each can be undone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from optvis.params import IMAGENET_COLOR, ColorMap, Decorrelated, Sigmoid
+
+from . import oracles
+
+OWN = ((0.5, 0.1, 0.0), (0.4, -0.2, 0.1), (0.3, 0.0, -0.3))
+X = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+MAPS = {"Decorrelated": Decorrelated(), "Decorrelated own": Decorrelated(OWN), "Sigmoid": Sigmoid()}
+
+
+@pytest.mark.parametrize("color_map", MAPS.values(), ids=MAPS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_map_can_be_undone(color_map: ColorMap, dtype: torch.dtype) -> None:
+    images = X.to(dtype)
+    converted = color_map.to(dtype)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    assert_close(converted.inverse(converted(images)), images, rtol=0, atol=tolerance)
+    inside = images.sigmoid()
+    assert_close(converted(converted.inverse(inside)), inside, rtol=0, atol=tolerance)
+    color_map.to(torch.float32)
+
+
+def test_decorrelated_colour_is_lucids_matrix_at_each_pixel() -> None:
+    expected = np.stack([oracles.recolored(x.numpy()) for x in X])
+    # Lucid prints the largest column norm, .46195, with five digits.
+    assert_close(Decorrelated().double()(X), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_any_matrix_is_divided_by_its_largest_column_norm() -> None:
+    norm = max(np.linalg.norm(np.array(OWN), axis=0))
+    expected = np.stack([oracles.recolored(x.numpy(), np.array(OWN) / norm) for x in X])
+    assert_close(Decorrelated(OWN).double()(X), torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
+    hundredfold = tuple(tuple(100 * number for number in row) for row in OWN)
+    assert_close(Decorrelated(hundredfold)(X.float()), Decorrelated(OWN)(X.float()))
+
+
+def test_a_matrix_that_is_not_three_by_three_is_refused() -> None:
+    for matrix in (((1.0, 0.0), (0.0, 1.0)), ((1.0, 2.0, 3.0),)):
+        with pytest.raises(ValueError, match="expected 3 rows of 3"):
+            Decorrelated(matrix)
+
+
+def test_decorrelated_colour_has_no_parameters_and_no_state() -> None:
+    assert not list(Decorrelated().parameters())
+    assert not Decorrelated().state_dict()
+
+
+def test_the_sigmoid_is_numpys() -> None:
+    assert_close(Sigmoid()(X), torch.from_numpy(oracles.sigmoid(X.numpy())), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_inverse_of_the_sigmoid_stays_half_a_level_from_either_end(dtype: torch.dtype) -> None:
+    levels = torch.tensor([-1.0, 0.0, 1e-9, 1 / 512, 0.5, 511 / 512, 1.0, 2.0], dtype=dtype)
+    found = Sigmoid()(Sigmoid().inverse(levels))
+    assert_close(found, levels.clamp(1 / 512, 511 / 512), rtol=0, atol=1e-6)
+    bytes_again = Sigmoid()(Sigmoid().inverse(torch.arange(256, dtype=dtype) / 255))
+    assert torch.equal((bytes_again * 255).round(), torch.arange(256, dtype=dtype))
+
+
+def test_their_reprs_paste_back() -> None:
+    for made in (Decorrelated(), Decorrelated(OWN)):
+        again = eval(repr(made), {"Decorrelated": Decorrelated})
+        assert torch.equal(again.matrix, made.matrix)
+    assert repr(Decorrelated()) == "Decorrelated()"
+    assert repr(Sigmoid()) == "Sigmoid()"
+    assert np.linalg.norm(np.array(IMAGENET_COLOR), axis=0).max() == pytest.approx(0.46195, abs=5e-6)

@@ -1,0 +1,477 @@
+"""Transforms: each against an oracle of its own, chains against their parts, an image against its batch."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import kornia
+import numpy as np
+import pytest
+import torch
+from kornia.augmentation import ColorJiggle, RandomGaussianBlur, RandomPerspective
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+import optvis.transforms
+from optvis.params import Streams
+from optvis.transforms import STANDARD, Affine, Compose, Jitter, Pad, Resize, Rotate, Scale, Stages
+
+from . import oracles
+
+SEEDS = (5, 6, 7, 5)
+IDENTITY = Compose()
+
+
+def streams(*seeds: int) -> Streams:
+    return Streams(seeds, "transform")
+
+
+def pictures(height: int = 13, width: int = 18, images: int = len(SEEDS), dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(height)
+    return torch.rand(images, 3, height, width, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def coordinates(height: int, width: int, images: int = 1) -> Tensor:
+    """x, y and a mixture of both as three channels: linear images."""
+    y, x = torch.meshgrid(torch.arange(height).double(), torch.arange(width).double(), indexing="ij")
+    return torch.stack([x, y, 2 * x - 3 * y + 1]).repeat(images, 1, 1, 1)
+
+
+PARTS: dict[str, Callable[[], nn.Module]] = {
+    "Jitter": lambda: Jitter(5),
+    "Scale": lambda: Scale([0.8, 1, 1.3]),
+    "Rotate": lambda: Rotate([-20, 0, 3, 11]),
+    "Resize": lambda: Resize((12, 9)),
+    "Pad and Jitter": lambda: Compose(Pad((0.1, 0.2, 0.3)), Jitter(5)),
+    "reflect and Rotate": lambda: Compose(Pad("reflect"), Rotate([30, -40])),
+    "chain": lambda: Compose(Pad(0.5), Jitter(4), nn.AvgPool2d(2), Rotate([-5, 5]), Scale([0.9, 1.1]), Resize(10)),
+    "STANDARD": lambda: STANDARD,
+    "IDENTITY": lambda: IDENTITY,
+}
+each_transform = pytest.mark.parametrize("make", PARTS.values(), ids=PARTS)
+
+
+# An image and its batch
+
+
+@each_transform
+def test_an_image_alone_is_as_in_a_batch_and_in_any_order_bit_for_bit(make: Callable[[], nn.Module]) -> None:
+    transform, images = make(), pictures()
+    together = transform(images, streams(*SEEDS))
+    backwards = transform(images.flip(0), streams(*reversed(SEEDS))).flip(0)
+    assert torch.equal(backwards, together)
+    for i, seed in enumerate(SEEDS):
+        assert torch.equal(transform(images[i : i + 1], streams(seed)), together[i : i + 1])
+
+
+@each_transform
+def test_equal_seeds_transform_alike_and_a_step_repeats(make: Callable[[], nn.Module]) -> None:
+    transform, image = make(), pictures(images=1).repeat(4, 1, 1, 1)
+    draws = streams(*SEEDS)
+    first = transform(image, draws.at(3))
+    assert torch.equal(first[0], first[3])
+    others = [transform(image, draws.at(step)) for step in range(4, 16)]
+    assert torch.equal(transform(image, draws.at(3)), first)
+    draws_nothing = make in (PARTS["Resize"], PARTS["IDENTITY"])
+    assert all(torch.equal(other, first) for other in others) == draws_nothing
+    assert all(torch.equal(other[0], other[1]) for other in others) == draws_nothing
+
+
+@each_transform
+def test_the_global_generators_are_neither_read_nor_moved(make: Callable[[], nn.Module]) -> None:
+    transform, images = make(), pictures()
+    states = torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index, union-attr]
+    first = transform(images, streams(*SEEDS))
+    assert torch.equal(torch.random.get_rng_state(), states[0])
+    assert np.random.get_state()[1].tolist() == states[1]  # type: ignore[index, union-attr]
+    assert random.getstate() == states[2]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        assert torch.equal(transform(images, streams(*SEEDS)), first)
+
+
+@each_transform
+def test_gradients_are_those_of_finite_differences(make: Callable[[], nn.Module]) -> None:
+    images = pictures(9, 8, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: make()(x, streams(1, 2)), images, fast_mode=True)
+
+
+@pytest.mark.parametrize("make", [make for name, make in PARTS.items() if name != "chain"])  # which halves pictures
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (6, 1), (5, 2)], ids=str)
+def test_any_size_of_picture_passes(make: Callable[[], nn.Module], size: tuple[int, int]) -> None:
+    found = make()(pictures(*size, images=2), streams(1, 2))
+    assert found.shape[2:] in (size, (12, 9))
+    assert found.isfinite().all()
+
+
+@each_transform
+def test_float32_is_float64_but_for_rounding(make: Callable[[], nn.Module]) -> None:
+    found = make()(pictures(64, 48, dtype=torch.float32), streams(*SEEDS))
+    assert found.dtype == torch.float32
+    assert_close(found.double(), make()(pictures(64, 48), streams(*SEEDS)), rtol=0, atol=2e-4)
+
+
+# One warp
+
+
+def random_chain(seed: int) -> list[Affine]:
+    pick = random.Random(seed)
+    kinds: list[Callable[[], Affine]] = [
+        lambda: Jitter(pick.randint(0, 6)),
+        lambda: Scale([pick.uniform(0.8, 1.25) for _ in range(3)]),
+        lambda: Rotate([pick.uniform(-25, 25) for _ in range(3)]),
+        lambda: Resize((pick.randint(30, 60), pick.randint(30, 60))),
+    ]
+    return [pick.choice(kinds)() for _ in range(pick.randint(2, 6))]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_one_warp_is_the_sequence_on_linear_images(seed: int) -> None:
+    parts = random_chain(seed)
+    images = torch.cat([coordinates(47, 53, 3), torch.ones(3, 1, 47, 53, dtype=torch.float64)], dim=1)
+    fused = Compose(Pad(0.0), *parts)(images, streams(1, 2, 3))
+    draws, stepwise = streams(1, 2, 3), images
+    for part in parts:
+        stepwise = Compose(Pad(0.0), part)(stepwise, draws)
+    inside = (stepwise[:, 3:] - 1).abs() < 1e-9  # nothing from outside has come in
+    assert inside.double().mean() > 0.2
+    assert ((fused[:, 3:] - 1).abs() < 1e-9)[inside].all()
+    assert_close(torch.where(inside, fused, 0.0), torch.where(inside, stepwise, 0.0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_matrix_of_a_chain_is_the_product(seed: int) -> None:
+    parts = random_chain(seed)
+    images = torch.cat([coordinates(47, 53, 2), torch.ones(2, 1, 47, 53, dtype=torch.float64)], dim=1)
+    found = Compose(Pad(0.0), *parts)(images, streams(8, 9))
+    draws, size, product = streams(8, 9), (47, 53), torch.eye(3, dtype=torch.float64)
+    for part in parts:
+        product, size = part.matrix(size, draws) @ product, part.result_size(size)
+    assert tuple(found.shape[2:]) == size
+    pixels = torch.cat([coordinates(*size)[:, :2], torch.ones(1, 1, *size, dtype=torch.float64)], dim=1).flatten(2)
+    shown = (product.inverse() @ pixels)[:, :2].view(2, 2, *size)
+    inside = (found[:, 3:] - 1).abs() < 1e-9
+    assert_close(torch.where(inside, found[:, :2], 0.0), torch.where(inside, shown, 0.0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("chain", "warps"),
+    [
+        (STANDARD, 1),
+        (Compose(STANDARD, Resize(9)), 1),
+        (Compose(Compose(Jitter(2), Compose(Rotate([1]))), Compose(Scale([1.1])), Compose()), 1),
+        (Compose(Pad(0.1), Jitter(2), Pad("edge"), Rotate([5])), 1),
+        (Compose(Jitter(2), nn.Identity(), Rotate([5])), 2),
+        (Compose(nn.Identity(), Jitter(2)), 1),
+        (Jitter(3), 1),
+        (Compose(Pad(0.5)), 0),
+        (IDENTITY, 0),
+    ],
+    ids=repr,
+)
+def test_successive_affine_transforms_are_one_warp(
+    chain: nn.Module, warps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    original = kornia.geometry.transform.warp_affine
+
+    def counted(*args: Any, **kwargs: Any) -> Tensor:
+        calls.append(1)
+        warped: Tensor = original(*args, **kwargs)
+        return warped
+
+    monkeypatch.setattr(kornia.geometry.transform, "warp_affine", counted)
+    chain(pictures(), streams(*SEEDS))
+    assert len(calls) == warps
+
+
+def test_a_nested_chain_is_the_flat_one() -> None:
+    flat = Compose(Pad(0.3), Jitter(4), Rotate([5, -5]), Scale([0.9, 1.1]))
+    nested = Compose(Compose(Pad(0.3), Compose(Jitter(4))), Compose(Rotate([5, -5]), Scale([0.9, 1.1])))
+    assert torch.equal(flat(pictures(), streams(*SEEDS)), nested(pictures(), streams(*SEEDS)))
+    assert repr(flat) == repr(nested)
+
+
+@pytest.mark.parametrize("chain", [IDENTITY, Compose(), Compose(Pad(0.5))], ids=repr)
+def test_a_chain_without_warps_hands_the_images_on(chain: nn.Module) -> None:
+    images = pictures()
+    assert chain(images, streams(*SEEDS)) is images
+
+
+@pytest.mark.parametrize("part", [Jitter(0), Scale([1]), Rotate([0]), Rotate([360]), Resize((13, 18))])
+def test_a_transform_that_does_nothing_changes_nothing(part: nn.Module) -> None:
+    assert_close(part(pictures(), streams(*SEEDS)), pictures(), rtol=0, atol=1e-12)
+
+
+# Each transform
+
+
+@pytest.mark.parametrize("pixels", [1, 4, 7])
+@pytest.mark.parametrize(
+    ("fill", "mode"),
+    [
+        (0.5, {"mode": "constant", "constant_values": 0.5}),
+        (0.0, {"mode": "constant"}),
+        ("reflect", {"mode": "reflect"}),
+        ("edge", {"mode": "edge"}),
+        (None, {"mode": "edge"}),
+    ],
+)
+def test_a_jitter_is_numpys_slice_of_what_the_pad_says_lies_outside(pixels: int, fill: Any, mode: Any) -> None:
+    images = pictures()
+    chain = Compose(Jitter(pixels)) if fill is None else Compose(Pad(fill), Jitter(pixels))
+    found = chain(images, streams(*SEEDS)).numpy()
+    shifts = Jitter(pixels).matrix((13, 18), streams(*SEEDS))[:, :2, 2].long()
+    assert len(shifts.unique(dim=0)) > 1
+    for image, shifted, (dx, dy) in zip(images.numpy(), found, shifts.tolist(), strict=True):
+        padded = np.pad(image, ((0, 0), (10, 10), (10, 10)), **mode)
+        np.testing.assert_allclose(shifted, padded[:, 10 - dy : 23 - dy, 10 - dx : 28 - dx], rtol=0, atol=1e-11)
+        inner = np.roll(image, (dy, dx), axis=(1, 2))[:, 7:-7, 7:-7]
+        np.testing.assert_allclose(shifted[:, 7:-7, 7:-7], inner, rtol=0, atol=1e-11)
+
+
+def test_far_outside_there_is_the_colour_of_the_pad_the_mirror_or_the_edge() -> None:
+    images, away = pictures(6, 6, 1), Scale([0.01])
+    corner = {
+        fill: Compose(Pad(fill), away)(images, streams(1))[0, :, 0, 0] for fill in (0.25, (0.1, 0.2, 0.7), "edge")
+    }
+    assert_close(corner[0.25], torch.full((3,), 0.25, dtype=torch.float64))
+    assert_close(corner[0.1, 0.2, 0.7], torch.tensor([0.1, 0.2, 0.7], dtype=torch.float64))
+    assert_close(corner["edge"], images[0, :, 0, 0])
+    wide = Compose(Pad("reflect"), Scale([0.2]))(images, streams(1))[0].numpy()
+    padded = np.pad(images[0].numpy(), ((0, 0), (30, 30), (30, 30)), mode="reflect")
+    expected = [
+        [oracles.sampled(padded, 32.5 + (x - 2.5) * 5, 32.5 + (y - 2.5) * 5) for x in range(6)] for y in range(6)
+    ]
+    np.testing.assert_allclose(wide, np.array(expected).transpose(2, 0, 1), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 2, 5, 8])
+def test_a_jitter_takes_every_whole_shift_of_its_range_equally(pixels: int) -> None:
+    images = 3000
+    shifts = Jitter(pixels).matrix((9, 9), streams(*range(images)))[:, :2, 2]
+    for axis in (0, 1):
+        counts = Counter(shifts[:, axis].tolist())
+        assert sorted(counts) == list(range(-(pixels // 2), pixels - pixels // 2 + 1))
+        _as_likely(counts, images)
+    assert len(Counter(map(tuple, shifts.tolist()))) == (pixels + 1) ** 2
+
+
+@pytest.mark.parametrize(
+    ("transform", "read"),
+    [
+        (Scale([0.5, 1.0, 2.0, 2.5]), lambda m: m[:, 0, 0]),
+        (Rotate([-30.0, 0.0, 10.0, 45.0, 60.0]), lambda m: torch.rad2deg(torch.atan2(m[:, 0, 1], m[:, 0, 0]))),
+    ],
+    ids=repr,
+)
+def test_every_choice_comes_and_equally(transform: Any, read: Callable[[Tensor], Tensor]) -> None:
+    images = 3000
+    found = read(transform.matrix((9, 12), streams(*range(images)))).round(decimals=9)
+    counts = Counter((found + 0.0).tolist())
+    assert sorted(counts) == sorted(transform.factors if isinstance(transform, Scale) else transform.degrees)
+    _as_likely(counts, images)
+
+
+def _as_likely(counts: Counter[Any], images: int) -> None:
+    share = 1 / len(counts)
+    tolerance = 5 * math.sqrt(images * share * (1 - share))
+    assert all(abs(count - images * share) <= tolerance for count in counts.values())
+
+
+def test_a_choice_named_twice_comes_twice_as_often() -> None:
+    factors = Scale([1, 1, 2]).matrix((9, 9), streams(*range(3000)))[:, 0, 0]
+    assert 1 / 3 - 0.05 < float((factors == 2).double().mean()) < 1 / 3 + 0.05
+
+
+@pytest.mark.parametrize("degrees", [30.0, -30.0, 7.0, 90.0, 135.0])
+@pytest.mark.parametrize("size", [(9, 9), (8, 8), (8, 11)], ids=str)
+def test_a_rotation_turns_anticlockwise_about_the_centre(degrees: float, size: tuple[int, int]) -> None:
+    images = pictures(*size, images=1)
+    _equal_where_known(
+        Rotate([degrees])(images, streams(1))[0], oracles.turned_and_enlarged(images[0].numpy(), degrees)
+    )
+
+
+def test_quarter_turns_are_numpys() -> None:
+    image = pictures(7, 7, 1)
+    for turns in (1, 2, 3):
+        expected = np.rot90(image.numpy(), turns, axes=(2, 3)).copy()
+        assert_close(Rotate([90 * turns])(image, streams(1)), torch.from_numpy(expected), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [2.0, 1.3, 0.7, 0.5])
+@pytest.mark.parametrize("size", [(9, 9), (8, 11)], ids=str)
+def test_a_scale_enlarges_about_the_centre(factor: float, size: tuple[int, int]) -> None:
+    images = pictures(*size, images=1)
+    found = Scale([factor])(images, streams(1))[0]
+    _equal_where_known(found, oracles.turned_and_enlarged(images[0].numpy(), factor=factor))
+
+
+def _equal_where_known(found: Tensor, expected: oracles.Array) -> None:
+    known = ~np.isnan(expected)
+    assert known.mean() > 0.1
+    np.testing.assert_allclose(found.numpy()[known], expected[known], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [(13, 18), (26, 36), (7, 5), (40, 9), (1, 1), (13, 6)], ids=str)
+def test_a_resize_is_torchs_interpolation(size: tuple[int, int]) -> None:
+    expected = F.interpolate(pictures(), size=size, mode="bilinear", align_corners=False)
+    assert_close(Resize(size)(pictures(), streams(*SEEDS)), expected, rtol=0, atol=1e-9)
+
+
+def test_a_resize_from_one_pixel_is_that_pixel_everywhere() -> None:
+    assert_close(Resize(4)(pictures(1, 1), streams(*SEEDS)), pictures(1, 1).expand(-1, -1, 4, 4))
+
+
+def test_only_a_resize_changes_the_size() -> None:
+    for part in (Jitter(3), Scale([2.0]), Rotate([45])):
+        assert part(pictures(), streams(*SEEDS)).shape == pictures().shape
+        assert part.result_size((3, 4)) == (3, 4)
+    assert Resize((4, 5)).result_size((3, 3)) == (4, 5)
+
+
+def test_a_share_is_a_resize_to_that_share_of_the_sides() -> None:
+    for share, size in ((0.5, (6, 9)), (1.0, (13, 18)), (2.0, (26, 36)), (0.001, (1, 1))):
+        expected = Resize(size)(pictures(), streams(*SEEDS))
+        assert torch.equal(Resize(share)(pictures(), streams(*SEEDS)), expected)
+
+
+def test_each_stage_holds_from_its_step_until_the_next() -> None:
+    parts = {0: Jitter(4), 3: Compose(Rotate([10, 20]), Resize(8)), 5: Compose()}
+    stages = Stages({5: parts[5], 0: parts[0], 3: parts[3]})
+    for step, start in ((0, 0), (2, 0), (3, 3), (4, 3), (5, 5), (100, 5), (1, 0)):
+        expected = parts[start](pictures(), streams(*SEEDS).at(step))
+        assert torch.equal(stages(pictures(), streams(*SEEDS).at(step)), expected)
+
+
+def test_lucids_standard_chain() -> None:
+    jitter, scale, rotate, last = (part for part in STANDARD.parts if isinstance(part, Affine))
+    assert (jitter.pixels, last.pixels) == (8, 4)
+    assert scale.factors == pytest.approx([0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1])
+    assert Counter(rotate.degrees) == Counter({**{float(d): 1 for d in range(-10, 11)}, 0.0: 6})
+    assert repr(STANDARD.parts[0]) == "Pad(0.5)"
+
+
+# Foreign modules
+
+
+AUGMENTATIONS: dict[str, Callable[[], nn.Module]] = {
+    "ColorJiggle": lambda: ColorJiggle(0.2, 0.2, 0.2, 0.1, p=1.0),
+    "RandomGaussianBlur": lambda: RandomGaussianBlur((3, 3), (0.5, 2.0), p=1.0),
+    "RandomPerspective": lambda: RandomPerspective(0.4, p=1.0),
+    "Dropout": lambda: nn.Dropout(0.5),
+}
+
+
+@pytest.mark.parametrize("make", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_foreign_augmentation_repeats_and_leaves_the_global_generator(
+    make: Callable[[], nn.Module], dtype: torch.dtype
+) -> None:
+    chain = Compose(Pad(0.5), Jitter(4), make(), Rotate([-5, 5]), Resize(10))
+    images, draws = pictures(dtype=dtype).requires_grad_(), streams(*SEEDS)
+    state = torch.random.get_rng_state()
+    first = chain(images, draws.at(2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert first.shape == (4, 3, 10, 10)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(123)
+        assert torch.equal(chain(images, streams(*SEEDS).at(2)), first)
+    assert not torch.equal(chain(images, draws.at(3)), first)
+    (gradient,) = torch.autograd.grad(first.square().sum(), images)
+    assert gradient.isfinite().all()
+    assert gradient.flatten(1).any(1).all()
+
+
+def test_three_foreign_augmentations_in_one_chain_draw_one_after_the_other() -> None:
+    chain = Compose(Jitter(2), *(make() for make in AUGMENTATIONS.values()), Jitter(2))
+    assert torch.equal(chain(pictures(), streams(*SEEDS)), chain(pictures(), streams(*SEEDS)))
+    twice = Compose(nn.Dropout(0.5), nn.Dropout(0.5))(torch.ones(1, 3, 40, 40), streams(1))
+    assert 0.7 < float((twice == 0).float().mean()) < 0.8  # 3/4, and 1/2 if both drew alike
+
+
+def test_the_global_generator_is_put_back_after_an_error() -> None:
+    class Broken(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            torch.rand(3)
+            raise ZeroDivisionError("broken")
+
+    state = torch.random.get_rng_state()
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        Compose(Broken())(pictures(), streams(*SEEDS))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_plain_module_is_called_between_two_warps() -> None:
+    first, second = Compose(Pad(0.2), Jitter(4)), Compose(Pad(0.2), Rotate([9, -9]))
+    draws = streams(*SEEDS)
+    before = first(pictures(), draws)
+    draws.uniform(1)  # what seeds the module
+    expected = second(F.avg_pool2d(before, 2), draws)
+    found = Compose(Pad(0.2), Jitter(4), nn.AvgPool2d(2), Rotate([9, -9]))(pictures(), streams(*SEEDS))
+    assert torch.equal(found, expected)
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Jitter(-1), "whole pixels"),
+        (lambda: Jitter(1.5), "whole pixels"),  # type: ignore[arg-type]
+        (lambda: Jitter("8"), "whole pixels"),  # type: ignore[arg-type]
+        (lambda: Scale([]), "positive factors"),
+        (lambda: Scale([1.0, 0.0]), "positive factors"),
+        (lambda: Scale([-1.0]), "positive factors"),
+        (lambda: Scale([math.nan]), "positive factors"),
+        (lambda: Rotate([]), "angles in degrees"),
+        (lambda: Rotate([math.inf]), "angles in degrees"),
+        (lambda: Rotate([math.nan]), "angles in degrees"),
+        (lambda: Resize(0), "expected"),
+        (lambda: Resize(-0.5), "expected"),
+        (lambda: Resize((3, 4, 5)), "expected"),  # type: ignore[arg-type]
+        (lambda: Stages({}), "expected 0"),
+        (lambda: Stages({1: Jitter(1)}), "expected 0"),
+        (lambda: Stages({0: Jitter(1), -1: Jitter(1)}), "expected 0"),
+        (lambda: Pad("mirror"), "'reflect' or 'edge'"),
+        (lambda: Compose(torch.sin), "expected modules"),  # type: ignore[arg-type]
+        (lambda: Compose(Jitter(1), None), "expected modules"),  # type: ignore[arg-type]
+        (lambda: Compose([Jitter(1)]), "expected modules"),  # type: ignore[arg-type]
+    ],
+)
+def test_bad_arguments_are_refused(make: Callable[[], nn.Module], told: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=told):
+        make()
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Jitter(8),
+        Scale([0.9, 1.0, 1.02]),
+        Scale([1 / 3, 1.2345678]),
+        Rotate([-10, 0, 2.5]),
+        Rotate([100 / 3]),
+        Resize((7, 9)),
+        Resize(0.5),
+        Stages({0: Resize((7, 9)), 8: Compose(Pad(0.3), Jitter(3))}),
+        Compose(Pad(0.3), Scale([0.5])),
+        Compose(Pad((0.1, 0.2, 0.3)), Scale([0.5])),
+        Compose(Pad("reflect"), Jitter(5)),
+        Compose(Pad("edge"), Jitter(5)),
+        STANDARD,
+        IDENTITY,
+    ],
+    ids=repr,
+)
+def test_their_reprs_paste_back(transform: nn.Module) -> None:
+    again = eval(repr(transform), dict(vars(optvis.transforms)))
+    assert repr(again) == repr(transform)
+    assert torch.equal(again(pictures(), streams(*SEEDS)), transform(pictures(), streams(*SEEDS)))
