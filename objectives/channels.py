@@ -15,7 +15,7 @@ Index = int | Iterable[int] | Tensor
 
 def channel_mean(a: Tensor, index: Tensor, channel_axis: int | None = None) -> Tensor:
     """Mean over positions of each image's own channel.  a (B, C, ...), index (B,) or (1,) -> (B,)"""
-    return pick(positions(a, channel_axis), index).mean(1)
+    return pick(positions(a, channel_axis).mean(2), index)
 
 
 def neuron_value(

@@ -131,6 +131,11 @@ class Objective:
         """Whether images see each other."""
         return any(term.coupled for term in self.terms)
 
+    @property
+    def has_custom_terms(self) -> bool:
+        """Whether a user's own function is asked, which may hold tensors for the whole batch."""
+        return any(term.maker == "on" for term in self.terms)
+
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
         """The score of each image, (B,), from activations by layer name."""
         if not self.terms:

@@ -22,6 +22,7 @@ from optvis.redirect import redirected_relu
 from optvis.transforms import STANDARD, Compose, Resize
 
 REDIRECTED_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
+PIXELS_AT_ONCE = 4 * 224 * 224  # measured in docs/performance.md
 STEPS_BETWEEN_CHECKS = 16  # on devices where looking at a number waits for the queue
 
 
@@ -225,20 +226,41 @@ class Ascent:
         return -step.scores.sum()
 
     def evaluated(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
-        """One forward and backward pass: the step, and the gradients of the free parameters' loss."""
-        network = self.classifier.network
-        with borrow(network), torch.enable_grad():
-            images = self.image()
+        """One forward and backward pass: the step, and the gradients of the loss at the free parameters."""
+        with borrow(self.classifier.network), torch.enable_grad():
+            images: Tensor = self.image()
             inputs = self.classifier.prepared(self.chain(images, self.streams.at(index)))
             with redirected_relu() if index < self.redirect else nullcontext():
-                found = read(network, inputs, self.objective.layers)
-            report = self.objective.report(found | {IMAGE: images})
-            scores = summed(report)
-            if not scores.requires_grad:
-                raise ValueError(f"the score of {self.objective} does not depend on the image; is something detached?")
-            gradients = torch.autograd.grad(-scores.sum(), self.free, allow_unused=True)
-        detached = {name: score.detach() for name, score in report.items()}
-        return Step(index, _kept(images), scores.detach(), detached), gradients
+                pieces = self._pieces(inputs)
+                asked = [self.objective] if len(pieces) == 1 else [self.objective[rows] for rows in pieces]
+                answers = [
+                    self._asked(images[rows], inputs[rows], question)
+                    for rows, question in zip(pieces, asked, strict=True)
+                ]
+            ends = [torch.cat(gradients) for gradients in zip(*(gradients for _, gradients in answers), strict=True)]
+            gradients = torch.autograd.grad([images, inputs], self.free, ends, allow_unused=True)
+        report = {name: torch.cat([part[name] for part, _ in answers]) for name in answers[0][0]}
+        return Step(index, _kept(images), summed(report), report), gradients
+
+    def _asked(self, images: Tensor, inputs: Tensor, objective: Objective) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """The terms of some images' scores, and the gradients of their loss at images and inputs."""
+        ends = [end.detach().requires_grad_() for end in (images, inputs)]
+        # A copy, because a network may begin in place, which autograd refuses on what it starts from.
+        found = read(self.classifier.network, ends[1].clone(), objective.layers)
+        report = objective.report(found | {IMAGE: ends[0]})
+        scores = summed(report)
+        if not scores.requires_grad:
+            raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
+        gradients = torch.autograd.grad(-scores.sum(), ends, allow_unused=True, materialize_grads=True)
+        return {name: score.detach() for name, score in report.items()}, list(gradients)
+
+    def _pieces(self, inputs: Tensor) -> list[slice]:
+        """Which images go through the network together: on a CPU, as many as its caches and allocator like."""
+        batch, _, height, width = inputs.shape
+        if inputs.device.type != "cpu" or self.objective.coupled or self.objective.has_custom_terms:
+            return [slice(0, batch)]
+        size = max(1, PIXELS_AT_ONCE // (height * width))
+        return [slice(start, start + size) for start in range(0, batch, size)]
 
     def _watch(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
         self.unchecked.append((step, _finite(step.scores, gradients)))

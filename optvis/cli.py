@@ -50,7 +50,7 @@ class _Command(argparse.ArgumentParser):
 
     is_intermixing = False
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         if self.is_intermixing:
             return super().parse_known_args(args, namespace)
         self.is_intermixing = True

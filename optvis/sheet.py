@@ -105,7 +105,7 @@ def _lines(text: str, font, width: int) -> list[str]:  # type: ignore[no-untyped
     lines: list[str] = []
     rest = " ".join(text.split())
     while rest and len(lines) < 3:
-        end = max(1, bisect_right(range(1, len(rest) + 1), width, key=lambda n, rest=rest: font.getlength(rest[:n])))
+        end = max(1, _fitting(rest, font, width))
         space = rest.rfind(" ", 1, end)
         end = space if end < len(rest) and space > end // 2 else end
         lines.append(rest[:end].strip())
@@ -113,6 +113,11 @@ def _lines(text: str, font, width: int) -> list[str]:  # type: ignore[no-untyped
     if rest:
         lines[-1] = lines[-1][:-1] + "…"
     return lines
+
+
+def _fitting(text: str, font, width: int) -> int:  # type: ignore[no-untyped-def]
+    """How many characters of a text fit."""
+    return bisect_right(range(1, len(text) + 1), width, key=lambda end: font.getlength(text[:end]))
 
 
 def _height(lines: Sequence[str], font) -> int:  # type: ignore[no-untyped-def]

@@ -278,7 +278,7 @@ def warped(images: Tensor, matrix: Tensor, size: Size, outside: Pad) -> Tensor:
     level = outside.level(images)
     inside = images if level is None else images - level
     sampled: Tensor = warp_affine(inside, matrix, size, padding_mode=outside.mode)
-    return sampled if level is None else sampled + level
+    return sampled if level is None else sampled.add_(level)
 
 
 def _seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:

@@ -56,8 +56,7 @@ def measured(row: Row, batch: int, rounds: int, with_lucent: bool) -> tuple[floa
     return statistics.median(times["floor"]), statistics.median(times["ours"]), lucent
 
 
-def step_table(rounds: int, batches: list[int]) -> None:
-    with_lucent = lucent_modules() is not None
+def step_table(rounds: int, batches: list[int], with_lucent: bool) -> None:
     machine = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"median of {rounds} interleaved rounds, {SIDE} px, {machine}")
     print(f"{'network':<14}{'layer':<13}{'batch':>5}{'floor s':>9}{'ours s':>9}{'ours/floor':>12}{'lucent/ours':>13}")
@@ -75,12 +74,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 1])
+    parser.add_argument("--alone", action="store_true", help="without torch-lucent")
     parser.add_argument("--quality", action="store_true", help="time to equal quality, beside torch-lucent")
     options = parser.parse_args()
     if options.quality:
         quality_table()
     else:
-        step_table(options.rounds, options.batches)
+        step_table(options.rounds, options.batches, not options.alone and lucent_modules() is not None)
 
 
 if __name__ == "__main__":
