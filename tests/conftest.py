@@ -1,0 +1,163 @@
+"""Tiny networks, a network's fingerprint, and what lies beside the checkout: shared by all tests."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from optvis import IMAGENET, Classifier, load
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+LABELS = ("cat", "dog", "container ship, box ship", "ocean liner", "tench, Tinca tinca")
+
+
+class Fuse(nn.Module):
+    """Passes images on, counting them; blows where it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int] = []
+        self.error: BaseException | None = None
+        self.at = 0
+        self.most: int | None = None
+
+    def arm(self, error: BaseException, at: int) -> None:
+        """Raise at the n-th call from now, counted from 1."""
+        self.calls.clear()
+        self.error, self.at = error, at
+
+    def limit(self, most: int, at: int = 1) -> None:
+        """Be out of memory for more than so many images, from the n-th such call on."""
+        self.calls.clear()
+        self.most, self.at = most, at
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.append(len(x))
+        if self.error is not None and len(self.calls) == self.at:
+            raise self.error
+        if self.most is not None and len(x) > self.most and sum(n > self.most for n in self.calls) >= self.at:
+            raise torch.OutOfMemoryError("no room for so many images")
+        return x
+
+
+def small_network() -> nn.Sequential:
+    """Convolutions, BatchNorm with statistics of its own, in-place ReLU, a fuse, a linear layer; in training mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        parts = OrderedDict(
+            conv1=nn.Conv2d(3, 8, 3, padding=1),
+            bn1=nn.BatchNorm2d(8),
+            relu1=nn.ReLU(inplace=True),
+            fuse=Fuse(),
+            conv2=nn.Conv2d(8, 12, 3),
+            relu2=nn.ReLU(inplace=True),
+            pool=nn.AdaptiveAvgPool2d(1),
+            flat=nn.Flatten(),
+            fc=nn.Linear(12, len(LABELS)),
+        )
+        parts["bn1"].running_mean.uniform_(-0.5, 0.5)
+        parts["bn1"].running_var.uniform_(0.5, 2)
+        return nn.Sequential(parts)
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    """The small network, bare, float32, in training mode."""
+    return small_network()
+
+
+@pytest.fixture
+def small() -> Classifier:
+    """The small network in float64, 20 pixels, with five labels."""
+    return Classifier(small_network().double(), IMAGENET, 20, labels=LABELS, name="small")
+
+
+@pytest.fixture
+def fingerprint() -> Callable[[nn.Module], dict[str, Any]]:
+    """All that a borrower might leave behind on a network, as values that compare by ==."""
+    return _fingerprint
+
+
+@pytest.fixture
+def untouched() -> Callable[[nn.Module], AbstractContextManager[None]]:
+    """`with untouched(network):` fails where the network is another afterwards, whatever happened inside."""
+    return _untouched
+
+
+@contextmanager
+def _untouched(network: nn.Module) -> Iterator[None]:
+    before = _fingerprint(network)
+    try:
+        yield
+    finally:
+        after = _fingerprint(network)
+        assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == set()
+
+
+def _fingerprint(network: nn.Module) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, module in network.named_modules():
+        hooks = {key: list(value.items()) for key, value in vars(module).items() if "hooks" in key}
+        found[f"{name} (module)"] = id(module), type(module), sorted(vars(module)), module.training, hooks
+    named = [*network.named_parameters(), *network.named_buffers()]
+    for name, tensor in named:
+        grad = None if tensor.grad is None else _bytes(tensor.grad)
+        place = id(tensor), tensor.data_ptr(), tensor.stride(), tensor.dtype, tensor.requires_grad
+        found[name] = place, _bytes(tensor), grad
+    found["state_dict"] = list(network.state_dict())
+    found["global hooks"] = [
+        list(value) for key, value in sorted(vars(nn.modules.module).items()) if key.startswith("_global_") and value
+    ]
+    return found
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().contiguous().view(torch.uint8).numpy().tobytes() if tensor.dim() else str(tensor).encode()
+
+
+@pytest.fixture
+def answer() -> Callable[[nn.Module, Tensor], Tensor]:
+    """What a network says in eval mode, asked of a copy."""
+
+    def ask(network: nn.Module, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            said: Tensor = copy.deepcopy(network).eval()(images)
+        return said
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def random_squeezenet() -> Classifier:
+    """A real architecture without its weights; nobody may change it."""
+    return load("squeezenet1_0", weights=None)
+
+
+@pytest.fixture(scope="session")
+def squeezenet() -> Iterator[Classifier]:
+    """SqueezeNet with published weights, from $TORCH_HOME or from the folder beside the checkout."""
+    home = Path(os.environ["TORCH_HOME"]) if "TORCH_HOME" in os.environ else SHARED / "torch_home"
+    if not list(home.glob("hub/checkpoints/squeezenet1_0-*.pth")):
+        pytest.skip(f"no weights of squeezenet1_0 under {home} (set TORCH_HOME)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(home))
+        yield load("squeezenet1_0")
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    """Photographs in folders named after their class, beside the checkout."""
+    found = sorted((SHARED / "images").glob("*/*.jpg"))
+    if not found:
+        pytest.skip(f"no photographs in {SHARED / 'images'}")
+    return found

@@ -1,0 +1,210 @@
+"""The tree is the architecture: who may import whom, what `import optvis` costs, and where it can be found."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = {"optvis": ROOT / "optvis", "optvis.objectives": ROOT / "objectives", "optvis.params": ROOT / "params"}
+
+
+def module_files():
+    """Every module of the package by its dotted name."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
+    return found
+
+
+FILES = module_files()
+
+
+def imports(path, *, top_only=False):
+    """Dotted names that a file imports when it runs, not for type checkers alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    branches = (node for node in ast.walk(tree) if isinstance(node, ast.If))
+    checked = [branch for branch in branches if "TYPE_CHECKING" in ast.unparse(branch.test)]
+    skipped = {id(inner) for branch in checked for inner in ast.walk(branch)}
+    found = set()
+    for node in tree.body if top_only else ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are written out"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own(names):
+    """Which of our modules these names come from."""
+    found = set()
+    for name in names:
+        while name and name not in FILES:
+            name = name.rpartition(".")[0]
+        found |= {name} if name else set()
+    return found
+
+
+def foreign(names):
+    """Top-level names of other people's packages."""
+    tops = {name.partition(".")[0] for name in names}
+    return tops - set(sys.stdlib_module_names) - {"optvis"}
+
+
+GRAPH = {name: own(imports(path)) - {name} for name, path in FILES.items()}
+
+
+def test_there_is_something_to_check():
+    assert len(FILES) > 25
+    assert "optvis.ascent" in GRAPH["optvis.making"]
+
+
+@pytest.mark.parametrize("package", ["optvis.objectives", "optvis.params"])
+def test_objectives_and_params_import_torch_and_themselves_alone(package):
+    for name, path in FILES.items():
+        if name.startswith(package):
+            assert foreign(imports(path)) <= {"torch"}, name
+            assert all(other.startswith(package) for other in GRAPH[name]), name
+
+
+def test_no_module_imports_itself_through_others():
+    inner = {name: others - {"optvis"} for name, others in GRAPH.items() if name != "optvis"}
+    assert set(TopologicalSorter(inner).static_order()) == set(inner)
+
+
+# Who stands lower never imports who stands higher; `python tests/test_architecture.py` prints all arrows.
+NEVER = {
+    "borrow": "*",
+    "files": "*",
+    "sheet": "*",
+    "version": "*",
+    "redirect": "*",
+    "layertable": "*",
+    "photos": {"capture", "ascent", "making", "dreams", "rendering", "loading", "cli", "transforms", "borrow"},
+    "classifier": {"capture", "ascent", "making", "dreams", "rendering", "loading", "cli", "transforms", "borrow"},
+    "capture": {"ascent", "making", "dreams", "rendering", "transforms", "redirect", "loading", "cli"},
+    "transforms": {"capture", "ascent", "making", "dreams", "rendering", "classifier", "cli", "redirect"},
+    "rendering": {"capture", "ascent", "making", "dreams", "classifier", "transforms", "cli"},
+    "classes": {"ascent", "making", "dreams", "rendering", "cli"},
+    "loading": {"capture", "ascent", "making", "dreams", "rendering", "cli"},
+    "ascent": {"making", "dreams", "rendering", "sheet", "files", "loading", "cli"},
+    "making": {"dreams", "cli", "loading"},
+    "dreams": {"making", "cli", "loading"},
+}
+
+
+@pytest.mark.parametrize("lower", NEVER)
+def test_arrows_never_point_back(lower):
+    reached = {name.removeprefix("optvis.") for name in GRAPH[f"optvis.{lower}"]}
+    forbidden = NEVER[lower]
+    assert not (reached if forbidden == "*" else reached & forbidden)
+
+
+def test_nobody_imports_the_command():
+    assert [name for name, others in GRAPH.items() if "optvis.cli" in others] == []
+
+
+def test_one_file_draws():
+    drawing = {name for name, path in FILES.items() if imports(path) & {"PIL.ImageDraw", "PIL.ImageFont"}}
+    assert drawing == {"optvis.sheet"}
+    assert not any("matplotlib" in foreign(imports(path)) for path in FILES.values())
+
+
+def test_foreign_packages_are_those_that_are_declared():
+    declared = {"torch", "torchvision", "kornia", "numpy", "sklearn", "PIL", "safetensors", "tqdm", "timm"}
+    for name, path in FILES.items():
+        assert foreign(imports(path)) <= declared, name
+
+
+def test_slow_packages_are_imported_where_they_are_used():
+    slow = {"torchvision", "kornia", "sklearn", "PIL", "safetensors", "tqdm", "timm"}
+    for name, path in FILES.items():
+        assert not foreign(imports(path, top_only=True)) & slow, name
+
+
+def test_every_name_in_all_is_there():
+    import importlib
+
+    for name in FILES:
+        module = importlib.import_module(name)
+        for exported in getattr(module, "__all__", ()):
+            assert hasattr(module, exported), f"{name}.{exported}"
+
+
+def in_python(code, *flags, cwd=None):
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """What `import optvis` brings in after torch, and how long each takes."""
+    code = (
+        "import sys, time, json; clock = time.perf_counter\n"
+        "start = clock(); import torch; between = clock(); before = set(sys.modules)\n"
+        "import optvis, optvis.objectives, optvis.params; end = clock()\n"
+        "print(json.dumps([between - start, end - between, sorted(set(sys.modules) - before)]))"
+    )
+    return json.loads(in_python(code, cwd=tmp_path_factory.mktemp("elsewhere")))
+
+
+def test_import_optvis_brings_in_no_package_that_it_does_not_need_yet(imported):
+    brought = {name.partition(".")[0] for name in imported[2]}
+    assert "optvis" in brought
+    slow = {"sklearn", "kornia", "PIL", "torchvision", "timm", "safetensors", "tqdm", "scipy", "matplotlib"}
+    assert brought & slow == set()
+
+
+def test_import_optvis_takes_hardly_longer_than_torch(imported):
+    torch_alone, ours, _ = imported
+    assert ours < 0.3 * torch_alone
+
+
+def test_a_checkout_imports_whole_from_its_own_root_without_install():
+    """-S leaves out what an installation adds to the path; torch's folder is put back by hand."""
+    import torch
+
+    site = str(Path(torch.__file__).parent.parent)
+    code = (
+        f"import sys; sys.path.append({site!r})\n"
+        "import optvis, optvis.objectives, optvis.params, optvis.cli\n"
+        "from optvis.objectives import channel\n"
+        "from optvis.params import fft_image\n"
+        "print(optvis.__file__, optvis.objectives.__file__, optvis.params.__file__, sep='\\n')"
+    )
+    places = [Path(line).parent for line in in_python(code, "-S", cwd=ROOT).splitlines()]
+    assert places == [ROOT / "optvis", ROOT / "objectives", ROOT / "params"]
+
+
+def test_a_users_own_params_and_objectives_are_theirs(tmp_path):
+    for name in ("params", "objectives"):
+        (tmp_path / f"{name}.py").write_text(f"mine = {name!r}\n", encoding="utf-8")
+    code = (
+        "import optvis, params, objectives, optvis.params\n"
+        "print(params.mine, objectives.mine, optvis.params.FFT.__name__)"
+    )
+    assert in_python(code, cwd=tmp_path).split() == ["params", "objectives", "FFT"]
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (ROOT / "optvis" / "py.typed").is_file()
+
+
+if __name__ == "__main__":
+    for name, others in GRAPH.items():
+        print(name, "->", ", ".join(sorted(others)))

@@ -1,0 +1,131 @@
+"""A classifier: what a network's publisher says of it, and nothing guessed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from optvis import IMAGENET, Classifier, Normalize
+from optvis.classifier import as_classifier
+from optvis.photos import Framing
+
+
+def test_normalize_is_mean_taken_away_and_divided_by_the_deviation():
+    images = torch.rand(2, 3, 4, 5, dtype=torch.float64)
+    mean, std = (torch.tensor(numbers, dtype=torch.float64).view(3, 1, 1) for numbers in (IMAGENET.mean, IMAGENET.std))
+    by_hand = (images - mean) / std
+    torch.testing.assert_close(IMAGENET(images), by_hand, atol=1e-12, rtol=0)
+    assert IMAGENET(images).dtype == torch.float64
+
+
+@pytest.mark.parametrize(("mean", "std"), [((0, 0), (1,)), ((0,), (0,)), ((0,), (-1,)), ((0,), (float("nan"),))])
+def test_normalize_refuses_numbers_that_do_not_fit(mean, std):
+    with pytest.raises(ValueError, match="expected one of each a channel, std positive"):
+        Normalize(mean, std)
+
+
+def test_whole_numbers_are_as_good_as_any():
+    assert Normalize((0, 0, 0), (1, 1, 1))(torch.ones(1, 3, 1, 1)).tolist() == [[[[1.0]], [[1.0]], [[1.0]]]]
+
+
+def test_normalizations_with_equal_numbers_are_equal():
+    assert Normalize([0.5], [2]) == Normalize((0.5,), (2.0,))
+    assert eval(repr(IMAGENET)) == IMAGENET
+
+
+@pytest.mark.parametrize("size", [8, (8, 8)])
+def test_a_side_is_a_square(size):
+    classifier = Classifier(nn.Flatten(), None, size)
+    assert classifier.size == (8, 8)
+    assert classifier.framing == Framing(8, (8, 8))
+
+
+@pytest.mark.parametrize("size", [0, -1, (8,), (8, 0), (8.0, 8.0), (1, 2, 3)])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises((ValueError, TypeError), match="size"):
+        Classifier(nn.Flatten(), None, size)
+
+
+def test_what_is_no_network_or_normalisation_is_refused():
+    with pytest.raises(TypeError, match=r"network is a function; expected an nn\.Module"):
+        Classifier(lambda x: x, None, 8)
+    with pytest.raises(TypeError, match="normalize is 'imagenet'"):
+        Classifier(nn.Flatten(), "imagenet", 8)
+    with pytest.raises(TypeError, match=r"model is a str; expected an nn\.Module or a Classifier"):
+        as_classifier("squeezenet1_0")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_images_take_the_networks_dtype_at_its_door_and_are_at_least_float32_before(dtype):
+    classifier = Classifier(nn.Conv2d(3, 2, 1).to(dtype), IMAGENET, 8)
+    assert classifier.dtype == dtype
+    assert classifier.image_dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert classifier.prepared(torch.rand(1, 3, 8, 8)).dtype == dtype
+
+
+def test_a_network_without_parameters_is_on_the_cpu_in_float32():
+    classifier = Classifier(nn.AvgPool2d(2), None, 8)
+    assert (classifier.device, classifier.dtype) == (torch.device("cpu"), torch.float32)
+
+
+def test_integer_parameters_do_not_decide_the_dtype():
+    network = nn.Module()
+    network.count = nn.Parameter(torch.zeros(1, dtype=torch.int64), requires_grad=False)
+    network.weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    assert Classifier(network, None, 8).dtype == torch.float64
+
+
+def test_prepared_is_the_normalisation_and_no_alias_of_the_images():
+    images = torch.rand(2, 3, 8, 8)
+    told = Classifier(nn.Conv2d(3, 2, 1), lambda x: x * 2, 8)
+    assert torch.equal(told.prepared(images), images * 2)
+    as_it_is = Classifier(nn.Conv2d(3, 2, 1), None, 8)
+    for given in (images, images.to(memory_format=torch.channels_last)):
+        ready = as_it_is.prepared(given)
+        assert torch.equal(ready, images)
+        ready.zero_()
+        assert given.abs().sum() > 0
+
+
+def test_a_torchvision_network_carries_imagenets_normalisation():
+    carried = as_classifier(models.squeezenet1_0())
+    assert carried.normalize == IMAGENET
+    assert (carried.size, carried.fixed_size) == ((224, 224), False)
+
+
+def test_a_timm_network_carries_its_own():
+    timm = pytest.importorskip("timm")
+    network = timm.create_model("vit_tiny_patch16_224")
+    carried = as_classifier(network)
+    assert carried.normalize == Normalize(network.pretrained_cfg["mean"], network.pretrained_cfg["std"])
+    assert carried.normalize != IMAGENET
+    assert (carried.size, carried.fixed_size) == ((224, 224), True)
+    assert len(carried.labels) == 1000 or carried.labels == ()
+
+
+def test_a_network_that_carries_nothing_is_refused_with_the_choices(network):
+    with pytest.raises(ValueError, match=r"normalize=IMAGENET, normalize=Normalize\(mean, std\), a function, or None"):
+        as_classifier(network)
+
+
+def test_what_is_told_wins_over_what_is_carried():
+    twice = lambda x: 2 * x  # noqa: E731
+    assert as_classifier(models.squeezenet1_0(), twice).normalize is twice
+    assert as_classifier(models.squeezenet1_0(), None).normalize is None
+    known = Classifier(nn.Flatten(), IMAGENET, 8, labels=("a",), name="known")
+    changed = as_classifier(known, None)
+    assert (changed.normalize, changed.labels, changed.name, known.normalize) == (None, ("a",), "known", IMAGENET)
+    assert as_classifier(known) is known
+
+
+def test_a_normalisation_that_is_a_wrong_word_is_refused(network):
+    with pytest.raises(ValueError, match="normalize is 'imagenet'"):
+        as_classifier(network, "imagenet")
+
+
+def test_it_says_what_it_is(small):
+    assert repr(small).startswith("Classifier('small', 20 × 20 px, 5 labels, normalize=Normalize(")
+    assert "torch.float64 on cpu" in repr(small)
+    assert Classifier(nn.Flatten(), None, 8).name == "Flatten"

@@ -1,0 +1,293 @@
+"""Dreams: gradient ascent on pixels as written by hand, in octaves, in tiles, from anything."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from optvis import IMAGENET, Classifier, dream
+from optvis.ascent import NotFiniteError
+from optvis.dreams import black, by_deviation, noise, octave_sizes, raw, tiles
+from optvis.objectives import channel, gram, layer_norm, mean_square, on
+from optvis.params import Streams
+
+quiet = partial(dream, progress=False)
+
+
+@pytest.fixture
+def photo():
+    return torch.rand(1, 3, 20, 26, generator=torch.Generator().manual_seed(0))
+
+
+def by_hand(network, image, steps, step_size, scale):
+    """DeepDream without octaves or tiles: shift, L2 norm of conv2, gradient, step, clip."""
+    body = copy.deepcopy(network).eval()[:5]
+    streams = Streams((0,), "dream")
+    scores = []
+    for index in range(steps):
+        shift = (streams.at(index).uniform(2)[0] * torch.tensor(image.shape[2:])).long().tolist()
+        rolled = image.roll(shift, (2, 3)).detach().requires_grad_()
+        score = body(IMAGENET(rolled)).square().sum().sqrt()
+        (gradient,) = torch.autograd.grad(score, rolled)
+        gradient = gradient.roll([-s for s in shift], (2, 3))
+        if scale:
+            gradient = gradient / gradient.std()
+        image = (image + step_size * gradient).clamp(0, 1)
+        scores.append(score.detach())
+    return image, torch.stack(scores)
+
+
+@pytest.mark.parametrize(("scaling", "step_size"), [(by_deviation, 0.02), (raw, 0.5)])
+def test_one_octave_is_gradient_ascent_as_written_by_hand(small, photo, scaling, step_size):
+    made = quiet(small, photo, layer_norm("conv2"), steps=4, octaves=1, step_size=step_size, scaling=scaling)
+    expected, scores = by_hand(small.network, photo.double(), 4, step_size, scaling is by_deviation)
+    torch.testing.assert_close(made.images, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(made.scores[:, 0], scores, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "question", [layer_norm("conv2"), 1e-5 * gram("conv2"), mean_square("conv2"), channel("conv2", 3)]
+)
+def test_every_usual_loss_grows(small, photo, question):
+    made = quiet(small, photo, question, steps=6, octaves=1)
+    assert made.scores[-1] > made.scores[0]
+    assert made.images.shape == photo.shape
+
+
+def test_no_steps_give_the_photograph_back(small, photo):
+    for options in ({"octaves": 1}, {"octaves": 3}, {"octaves": 2, "rounds": 3}):
+        made = quiet(small, photo, layer_norm("conv2"), steps=0, **options)
+        torch.testing.assert_close(made.images, photo.double(), atol=1e-6, rtol=0)
+        assert made.scores.shape == (0, 1)
+
+
+def test_pixels_stay_in_range_whatever_the_step(small, photo):
+    made = quiet(small, photo, layer_norm("conv2"), steps=3, step_size=50.0)
+    assert made.images.min() == 0
+    assert made.images.max() == 1
+
+
+def test_the_gradient_over_its_deviation_has_deviation_one_in_each_image():
+    gradient = torch.randn(3, 3, 8, 8) * torch.tensor([1e-3, 1.0, 1e3]).view(3, 1, 1, 1)
+    torch.testing.assert_close(by_deviation(gradient).flatten(1).std(1), torch.ones(3), atol=1e-4, rtol=0)
+    assert by_deviation(torch.zeros(1, 3, 4, 4)).abs().sum() == 0
+    assert raw(gradient) is gradient
+
+
+def test_dreams_of_any_strength_of_score_are_the_same(small, photo):
+    once = quiet(small, photo, layer_norm("conv2"), steps=3)
+    louder = quiet(small, photo, 1000 * layer_norm("conv2"), steps=3)
+    torch.testing.assert_close(once.images, louder.images, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(100, 140), (33, 47), (5, 5)])
+def test_octaves_grow_by_their_scale_to_the_whole(size):
+    sizes = octave_sizes(size, 4, 1.4, 1)
+    assert sizes[-1] == size
+    for place, sides in enumerate(reversed(sizes)):
+        assert all(abs(side - whole / 1.4**place) <= 0.5 for side, whole in zip(sides, size, strict=True))
+
+
+def test_octaves_smaller_than_a_tile_are_left_out():
+    assert octave_sizes((100, 140), 4, 1.4, 60) == [(71, 100), (100, 140)]
+    assert octave_sizes((10, 10), 4, 1.4, 60) == [(10, 10)]
+
+
+def test_each_octave_is_seen_at_its_size(small, photo):
+    seen = []
+    small.network.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    made = quiet(small, photo, layer_norm("conv1"), steps=2, octaves=3, octave_scale=1.3)
+    expected = [sides for sides in octave_sizes((20, 26), 3, 1.3, 1) for _ in range(2)]
+    assert seen[-6:] == expected
+    assert made.recipe["octaves"] == [list(sides) for sides in octave_sizes((20, 26), 3, 1.3, 1)]
+    assert made.scores.shape == (6, 1)
+
+
+def test_the_photographs_detail_survives_the_small_octaves(small):
+    """What the small octaves add is enlarged; the photograph itself is never shrunk and enlarged."""
+    checks = torch.zeros(1, 3, 24, 24)
+    checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = 1
+    made = quiet(small, checks, layer_norm("conv2"), steps=1, octaves=4, step_size=1e-4)
+    assert (made.images - checks).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("size", [(50, 30), (30, 30), (31, 64), (7, 90)])
+@pytest.mark.parametrize("side", [None, 30, 16])
+def test_tiles_cover_every_pixel_and_lie_within(size, side):
+    seen = torch.zeros(size)
+    for rows, columns in tiles(size, side):
+        piece = seen[rows, columns]
+        if side is not None:
+            assert piece.shape == (min(side, size[0]), min(side, size[1]))
+        piece += 1
+    assert seen.min() >= 1
+
+
+def test_no_piece_is_larger_than_a_tile_so_memory_does_not_grow(small):
+    seen = []
+    small.network.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    quiet(small, torch.rand(1, 3, 40, 61), layer_norm("conv2"), steps=1, octaves=2, tile=16)
+    assert seen
+    assert set(seen) == {(1, 3, 16, 16)}
+
+
+def test_a_tile_as_large_as_the_canvas_is_the_canvas(small, photo):
+    square = photo[..., :20]
+    whole = quiet(small, square, layer_norm("conv2"), steps=3, octaves=1)
+    tiled = quiet(small, square, layer_norm("conv2"), steps=3, octaves=1, tile=20)
+    assert torch.equal(whole.images, tiled.images)
+
+
+def test_tiles_of_a_network_that_sees_single_pixels_are_the_whole():
+    """Where nothing looks past a pixel, seams cannot show; shifts differ, and do not matter either."""
+    network = Classifier(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Softplus()), None, 8)
+    total = on("1", lambda a: a.flatten(1).sum(1))
+    image = torch.rand(1, 3, 16, 24)
+    whole = quiet(network, image, total, steps=3, octaves=1)
+    tiled = quiet(network, image, total, steps=3, octaves=1, tile=8)
+    torch.testing.assert_close(whole.images, tiled.images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(whole.scores, tiled.scores)
+
+
+def test_rounds_feed_the_result_back(small, photo):
+    """Two rounds are one round from the first one's result, but for the shifts, which go on."""
+    twice = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=1, rounds=2)
+    longer = quiet(small, photo, layer_norm("conv2"), steps=4, octaves=1)
+    torch.testing.assert_close(twice.images, longer.images, atol=1e-9, rtol=0)
+    assert twice.scores.shape == (4, 1)
+
+
+def test_the_start_can_be_noise_black_or_any_form_of_photograph(small, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (26, 20), (10, 200, 90)).save(path)
+    for start in (noise((20, 26)), black((20, 26)), path, str(path), Image.open(path)):
+        made = quiet(small, start, layer_norm("conv2"), steps=1, octaves=1)
+        assert made.images.shape == (1, 3, 20, 26)
+        assert made.images.isfinite().all()
+
+
+def test_noise_is_the_same_for_the_same_seed_and_black_is_black():
+    assert torch.equal(noise(9, 3), noise((9, 9), 3))
+    assert not torch.equal(noise(9, 3), noise(9, 4))
+    assert abs(float(noise(64).mean()) - 0.5) < 0.01
+    assert abs(float(noise(64).std()) - 0.1) < 0.01
+    assert black((2, 3)).shape == (1, 3, 2, 3)
+    assert black(4).abs().sum() == 0
+
+
+def test_even_black_begins_to_dream(small):
+    made = quiet(small, black(20), layer_norm("conv2"), steps=3, octaves=1)
+    assert made.images.max() > 0
+
+
+@pytest.mark.parametrize(("size", "expected"), [(13, (10, 13)), (52, (40, 52)), (None, (20, 26))])
+def test_the_photograph_is_brought_to_its_longer_side(small, photo, size, expected):
+    made = quiet(small, photo, layer_norm("conv2"), steps=1, octaves=1, size=size)
+    assert tuple(made.images.shape[2:]) == expected
+
+
+def test_each_photograph_dreams_as_it_does_alone(small):
+    photos = [torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(n)) for n in range(3)]
+    together = quiet(small, photos, channel("conv2", [1, 5, 9]), steps=2, octaves=2)
+    for place, one in enumerate(photos):
+        alone = quiet(small, one, channel("conv2", [1, 5, 9][place]), steps=2, octaves=2)
+        torch.testing.assert_close(alone.images[0], together.images[place], atol=1e-10, rtol=0)
+
+
+def test_the_same_call_dreams_the_same_and_another_seed_another(small, photo):
+    first, again, other = (quiet(small, photo, layer_norm("conv2"), steps=2, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.images, again.images)
+    assert not torch.equal(first.images, other.images)
+
+
+def test_snapshots_are_the_picture_after_each_octave(small, photo):
+    made = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=2, rounds=2, snapshots=True)
+    assert list(made.snapshots) == [2, 4, 6, 8]
+    assert all(images.shape == photo.shape for images in made.snapshots.values())
+    torch.testing.assert_close(made.snapshots[8], made.images, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 5])
+def test_an_interrupt_returns_what_is_there(small, photo, at):
+    small.network.fuse.arm(KeyboardInterrupt(), at)
+    made = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=3)
+    assert made.recipe["interrupted"] is True
+    assert len(made.scores) == at - 1
+    assert made.images.shape == photo.shape
+    assert made.images.isfinite().all()
+    small.network.fuse.error = None
+    assert quiet(small, photo, layer_norm("conv2"), steps=2, octaves=3).recipe["interrupted"] is False
+
+
+def test_a_score_that_is_not_finite_stops_by_step_with_the_picture_so_far(small, photo):
+    calls = []
+
+    def broken(a):
+        calls.append(1)
+        return a.flatten(1).mean(1) * (float("nan") if len(calls) == 4 else 1)
+
+    with pytest.raises(NotFiniteError, match=r"step 3: the score of .*broken") as caught:
+        quiet(small, photo, on("conv1", broken), steps=2, octaves=3)
+    assert caught.value.rendering.images.isfinite().all()
+    assert caught.value.rendering.images.shape == photo.shape
+
+
+def test_a_gradient_that_is_not_finite_stops_though_the_score_is(small, photo):
+    with pytest.raises(NotFiniteError, match="step 0: the gradient of"):
+        quiet(small, photo, on("conv1", lambda a: (a.flatten(1).mean(1) * 0).abs().sqrt()), octaves=1)
+
+
+@pytest.mark.parametrize("function", [lambda a: a.new_ones(len(a)), lambda a: a.detach().flatten(1).mean(1)])
+def test_an_objective_that_ignores_the_picture_is_refused(small, photo, function):
+    with pytest.raises(ValueError, match="does not depend on the image"):
+        quiet(small, photo, on("conv1", function))
+
+
+class Fixed(nn.Module):
+    """Takes 8 pixels only."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(192, 2)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+def test_a_network_of_fixed_size_dreams_in_tiles_of_its_own():
+    network = Classifier(Fixed(), None, 8, fixed_size=True)
+    made = quiet(network, torch.rand(3, 20, 30), channel("", 0), steps=2, octaves=3)
+    assert made.images.shape == (1, 3, 20, 30)
+    assert made.recipe["tile"] == 8
+    with pytest.raises(ValueError, match=r"takes pieces of 8 px only.*size="):
+        quiet(network, torch.rand(3, 6, 30), channel("", 0))
+    with pytest.raises(ValueError, match="tile is 9; Fixed takes pieces of 8 px only"):
+        quiet(network, torch.rand(3, 20, 30), channel("", 0), tile=9)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_networks_of_other_precision_dream_too(network, photo, dtype):
+    made = quiet(Classifier(network.to(dtype), IMAGENET, 20), photo, layer_norm("conv2"), steps=2)
+    assert made.images.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert made.images.isfinite().all()
+
+
+def test_the_given_photograph_is_not_changed(small):
+    """Not even where it needs no conversion."""
+    given = torch.rand(1, 3, 20, 20, dtype=torch.float64)
+    before = given.clone()
+    quiet(small, given, layer_norm("conv2"), steps=2, octaves=1)
+    assert torch.equal(given, before)
+
+
+def test_a_function_of_ones_own_can_scale(small, photo):
+    made = quiet(small, photo, layer_norm("conv2"), steps=1, octaves=1, scaling=torch.sign, step_size=0.1)
+    moved = (made.images - photo).abs()
+    assert F.relu(moved - 0.1 - 1e-6).max() == 0
+    assert made.recipe["scaling"] == "sign"

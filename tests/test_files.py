@@ -1,0 +1,128 @@
+"""Files are written whole or not at all, under names that every system takes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from optvis.files import LONGEST_NAME, file_name, made_folder, write_whole
+
+
+def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
+    path = tmp_path / "data.bin"
+    assert write_whole(path, b"first") == path
+    assert write_whole(path, b"second") == path
+    assert path.read_bytes() == b"second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("failing", ["replace", "chmod", "fsync or write"])
+def test_a_failure_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, failing):
+    path = tmp_path / "data.bin"
+    write_whole(path, b"old")
+
+    def full(*_args, **_options):
+        raise OSError("no space left on device")
+
+    if failing == "fsync or write":
+        monkeypatch.setattr(os, "fdopen", lambda handle, mode: Full(handle))
+    else:
+        monkeypatch.setattr(Path, failing, full)
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class Full:
+    """A file on a full disk."""
+
+    def __init__(self, handle):
+        self.handle = handle
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.handle)
+
+    def write(self, data):
+        os.write(self.handle, data[:1])
+        raise OSError("no space left on device")
+
+
+def test_an_interrupt_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "data.bin"
+    write_whole(path, b"old")
+
+    def interrupted(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX's")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_a_file_has_the_permissions_that_any_new_file_would_have(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        path = write_whole(tmp_path / "data.bin", b"")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="nowhere"):
+        write_whole(tmp_path / "nowhere" / "data.bin", b"")
+
+
+def test_folders_are_made_with_their_parents_once_or_twice(tmp_path):
+    for _ in range(2):
+        assert made_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+        assert (tmp_path / "a" / "b").is_dir()
+
+
+HOSTILE = [
+    "", ".", "..", "...", "../../etc/passwd", "/etc/passwd", "C:\\Windows\\x", "\\\\server\\share", "a/b",
+    "con", "CON", "con ", "nul.txt", "com1", "com1.", "LPT9.png", "Aux.tar.gz", "a" * 500, "tail.", "tail ", " lead",
+    "-rf", "写真", "é", "a\0b", "a\nb", "a\tb", "<script>", "*?|\"<>:", "~", "~root", "$HOME", "`touch x`",
+    ".hidden", "\u202egnp.exe", "%00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("suffix", [".png", "-growing.gif", ""])
+def test_any_text_becomes_one_plain_file_name(text, suffix, tmp_path):
+    name = file_name(text)
+    assert name == Path(name).name
+    assert name.isascii()
+    assert name.isprintable()
+    assert not set(name) & set('/\\:*?"<>| ')
+    assert 0 < len(name) <= LONGEST_NAME + 1
+    assert name[0] not in ".-~"
+    assert name[-1] not in ". "
+    stem = name.partition(".")[0].casefold()
+    assert stem not in {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
+    path = write_whole(tmp_path / f"{name}{suffix}", b"x")
+    assert path.resolve().parent == tmp_path.resolve()
+
+
+def test_a_plain_name_stays_as_it_is():
+    for name in ("features.12-50", "layer1.0.relu", "mixed3a_pool", "photo"):
+        assert file_name(name) == name
+    assert file_name("layer1.0.relu#1") == "layer1.0.relu-1"
+
+
+def test_a_name_made_again_is_itself():
+    for text in HOSTILE:
+        assert file_name(file_name(text)) == file_name(text)

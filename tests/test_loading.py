@@ -1,0 +1,335 @@
+"""Networks by name or file: fed as their publishers feed them, random ones repeatable, weights read as data only."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import urllib.error
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from torchvision import models
+
+from optvis import Classifier, Normalize, load
+from optvis.photos import photograph
+
+SWITCH = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+CHECKPOINT = "squeezenet1_0-b66bff10.pth"
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    """The smallest timm network, random weights."""
+    pytest.importorskip("timm")
+    return load("timm/test_resnet", weights=None)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No weights on the machine and no network."""
+
+    def refused(*_args, **_options):
+        raise urllib.error.URLError("Temporary failure in name resolution")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", refused)
+    return tmp_path
+
+
+def scenery(size):
+    """A smooth picture with fine grain: where resizing or cropping differ, it shows."""
+    rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
+    waves = [np.sin(columns / 7 + rows / 11), np.cos(columns / 5), np.sin(rows / 3)]
+    grain = np.random.default_rng(0).normal(0, 0.1, (size[1], size[0], 3))
+    return Image.fromarray(((np.stack(waves, -1) / 2 + 0.5 + grain).clip(0, 1) * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_0", "resnet50", "inception_v3", "efficientnet_b0"])
+@pytest.mark.parametrize("size", [(500, 333), (300, 411)])
+def test_a_photograph_reaches_a_torchvision_network_as_its_publisher_says(name, size):
+    weights = models.get_model_weights(name).DEFAULT
+    preset = weights.transforms()
+    framed = load(name, weights=None) if name == "squeezenet1_0" else without_network(name)
+    ours = framed.normalize(photograph(scenery(size), framed))
+    torch.testing.assert_close(ours, preset(scenery(size)).unsqueeze(0), atol=1e-5, rtol=0)
+    assert framed.size == tuple(preset.crop_size * 2)
+
+
+def without_network(name):
+    """What `load` says of a network, without the time that its random weights take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "get_model", lambda *_args, **_options: nn.Conv2d(3, 4, 1))
+        return load(name, weights=None)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"])
+def test_a_photograph_reaches_a_timm_network_as_its_publisher_says(name):
+    timm = pytest.importorskip("timm")
+    classifier = load(f"timm/{name}", weights=None)
+    config = timm.data.resolve_model_data_config(classifier.network)
+    preset = timm.data.create_transform(**config, is_training=False)
+    for size in ((500, 333), (300, 411)):
+        ours = classifier.normalize(photograph(scenery(size), classifier))
+        torch.testing.assert_close(ours, preset(scenery(size)).unsqueeze(0), atol=1e-5, rtol=0)
+    assert classifier.size == config["input_size"][1:]
+
+
+def test_labels_are_the_published_ones_a_text_per_output(random_squeezenet, resnet):
+    assert len(random_squeezenet.labels) == 1000
+    assert random_squeezenet.labels[510] == "container ship"
+    assert len(resnet.labels) == resnet.network.num_classes
+    given = [f"class {n}" for n in range(1000)]
+    assert load("squeezenet1_0", weights=None, labels=given).labels == tuple(given)
+
+
+def test_random_weights_are_the_same_each_time_and_leave_the_global_generator(random_squeezenet):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    again = load("squeezenet1_0", weights=None)
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, weight in random_squeezenet.network.state_dict().items():
+        assert torch.equal(weight, again.network.state_dict()[name]), name
+
+
+def test_a_loaded_network_is_in_eval_mode_on_the_cpu(random_squeezenet, resnet):
+    for classifier in (random_squeezenet, resnet):
+        assert not any(module.training for module in classifier.network.modules())
+        assert str(classifier.device) == "cpu"
+        assert classifier.dtype == torch.float32
+    assert random_squeezenet.name == "squeezenet1_0"
+    assert resnet.name == "timm/test_resnet"
+
+
+@pytest.mark.parametrize(
+    ("asked", "nearest"),
+    [("squeezenet1_O", "'squeezenet1_0'"), ("ResNet50", "'resnet50'"), ("zzzzz", "list_models"), ("", "list_models")],
+)
+def test_an_unknown_name_gives_the_nearest(asked, nearest):
+    with pytest.raises(KeyError, match=f"no network '{asked}'; nearest: .*{nearest}"):
+        load(asked, weights=None)
+
+
+def test_an_unknown_timm_name_gives_the_nearest(resnet):
+    with pytest.raises(KeyError, match=r"no network 'timm/resnet1O'; nearest: .*'timm/resnet18'"):
+        load("timm/resnet1O", weights=None)
+
+
+def test_detection_and_segmentation_networks_are_no_classifiers():
+    with pytest.raises(KeyError, match="no network 'fcn_resnet50'"):
+        load("fcn_resnet50", weights=None)
+
+
+def test_unknown_weights_name_those_there_are():
+    with pytest.raises(KeyError, match="no weights 'IMAGENET1K_V9' of squeezenet1_0; there are IMAGENET1K_V1"):
+        load("squeezenet1_0", weights="IMAGENET1K_V9")
+
+
+def test_without_weights_or_network_the_error_says_what_to_do(offline):
+    with pytest.raises(ConnectionError, match=r"'squeezenet1_0'.*name resolution.*TORCH_HOME.*--weights none") as error:
+        load("squeezenet1_0")
+    assert isinstance(error.value.__cause__, urllib.error.URLError)
+    assert not list(offline.rglob("*.pth"))
+
+
+def test_without_weights_or_network_timms_error_says_what_to_do(monkeypatch, offline):
+    pytest.importorskip("timm")
+
+    def refused(*_args, **_options):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", refused)
+    with pytest.raises(ConnectionError, match=r"'timm/test_resnet'.*HF_HOME.*--weights none"):
+        load("timm/test_resnet")
+
+
+def test_without_timm_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    with pytest.raises(ImportError, match=r"pip install 'optvis\[timm\]'"):
+        load("timm/test_resnet", weights=None)
+
+
+def test_weights_already_here_need_no_network(offline, random_squeezenet):
+    folder = offline / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(random_squeezenet.network.state_dict(), folder / CHECKPOINT)
+    loaded = load("squeezenet1_0")
+    for name, weight in loaded.network.state_dict().items():
+        assert torch.equal(weight, random_squeezenet.network.state_dict()[name])
+
+
+def test_a_published_checkpoint_that_is_damaged_is_refused(offline):
+    folder = offline / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / CHECKPOINT).write_bytes(b"PK\x03\x04 half of it")
+    with pytest.raises(ValueError, match=r"weights of 'squeezenet1_0' .*damaged.*--weights none"):
+        load("squeezenet1_0")
+
+
+class Malice:
+    """Code that runs where it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_the_malice_of_these_tests_works(tmp_path):
+    pickle.loads(pickle.dumps(Malice(tmp_path / "ran")))
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("format", ["zip", "legacy"])
+def test_a_published_checkpoint_that_was_tampered_with_is_not_executed(offline, format):
+    folder = offline / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    state = {"features.0.weight": Malice(offline / "ran")}
+    torch.save(state, folder / CHECKPOINT, _use_new_zipfile_serialization=format == "zip")
+    with pytest.raises(ValueError, match=r"weights of 'squeezenet1_0' .*(damaged|code)"):
+        load("squeezenet1_0")
+    assert not (offline / "ran").exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin"])
+@pytest.mark.parametrize("format", ["zip", "legacy"])
+def test_a_file_with_code_in_it_is_refused_and_not_executed(tmp_path, suffix, format):
+    path = tmp_path / f"weights{suffix}"
+    torch.save({"state_dict": Malice(tmp_path / "ran")}, path, _use_new_zipfile_serialization=format == "zip")
+    with pytest.raises(ValueError, match="code beside weights"):
+        load(path, architecture="squeezenet1_0")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_bare_pickle_is_refused_and_not_executed(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(pickle.dumps(Malice(tmp_path / "ran")))
+    with pytest.raises(ValueError, match="code beside weights"):
+        load(path, architecture="squeezenet1_0")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_not_even_where_the_environment_asks_for_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    path = tmp_path / "weights.pth"
+    torch.save({"state_dict": Malice(tmp_path / "ran")}, path)
+    with pytest.raises(ValueError, match="code beside weights"):
+        load(path, architecture="squeezenet1_0")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_torchs_own_switch_is_put_back(monkeypatch, offline, before):
+    if before is None:
+        monkeypatch.delenv(SWITCH, raising=False)
+    else:
+        monkeypatch.setenv(SWITCH, before)
+    load("squeezenet1_0", weights=None)
+    assert os.environ.get(SWITCH) == before
+    with pytest.raises(ConnectionError):
+        load("squeezenet1_0")
+    assert os.environ.get(SWITCH) == before
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Weights that differ from the random ones of `load`."""
+    torch.manual_seed(11)
+    return {name: torch.randn_like(weight) for name, weight in models.squeezenet1_0().state_dict().items()}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".safetensors", ".PTH"])
+def test_a_file_of_weights_is_its_architecture_with_these_weights(tmp_path, trained, suffix):
+    path = tmp_path / f"mine{suffix}"
+    save_file(trained, path) if suffix == ".safetensors" else torch.save(trained, path)
+    loaded = load(path, architecture="squeezenet1_0")
+    for name, weight in loaded.network.state_dict().items():
+        assert torch.equal(weight, trained[name]), name
+    assert len(loaded.labels) == 1000
+    assert not loaded.network.training
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_weights_one_level_down_are_found(tmp_path, trained, key):
+    path = tmp_path / "mine.pth"
+    torch.save({key: trained, "epoch": 3}, path)
+    loaded = load(str(path), architecture="squeezenet1_0")
+    assert torch.equal(loaded.network.state_dict()["features.0.weight"], trained["features.0.weight"])
+
+
+def test_labels_tell_the_number_of_classes(tmp_path):
+    state = models.squeezenet1_0(num_classes=2).state_dict()
+    path = tmp_path / "mine.pth"
+    torch.save(state, path)
+    loaded = load(path, architecture="squeezenet1_0", labels=["cat", "dog"])
+    assert loaded.labels == ("cat", "dog")
+    with pytest.raises(ValueError, match=r"mine\.pth do not fit squeezenet1_0: .*labels=\["):
+        load(path, architecture="squeezenet1_0")
+
+
+def test_an_architecture_may_be_a_module_that_says_how_it_is_fed(tmp_path, trained):
+    path = tmp_path / "mine.pth"
+    torch.save(trained, path)
+    network = models.squeezenet1_0()
+    assert load(path, architecture=network).network is network
+    assert torch.equal(network.state_dict()["features.0.weight"], trained["features.0.weight"])
+    labels = [str(n) for n in range(1000)]
+    assert load(path, architecture=models.squeezenet1_0(), labels=labels).labels == tuple(labels)
+    with pytest.raises(ValueError, match="Sequential does not say how it is fed"):
+        load(path, architecture=nn.Sequential(nn.Flatten()))
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"fc.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(ValueError, match=r"other\.safetensors do not fit squeezenet1_0: "):
+        load(path, architecture="squeezenet1_0")
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), "text", {"a": 1}, {"state_dict": [1]}, {3: torch.ones(1)}])
+def test_a_file_that_holds_no_state_dict_is_refused(tmp_path, content):
+    path = tmp_path / "odd.pth"
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"odd\.pth"):
+        load(path, architecture="squeezenet1_0")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text"])
+def test_a_damaged_file_is_refused_by_name(tmp_path, trained, suffix, damage):
+    path = tmp_path / f"mine{suffix}"
+    save_file(trained, path) if suffix == ".safetensors" else torch.save(trained, path)
+    whole = path.read_bytes()
+    path.write_bytes({"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"hello, world\n" * 9}[damage])
+    with pytest.raises(ValueError, match=rf"mine\{suffix} is damaged"):
+        load(path, architecture="squeezenet1_0")
+
+
+def test_a_file_without_architecture_and_an_architecture_without_file_are_refused(tmp_path, trained):
+    path = tmp_path / "mine.pth"
+    torch.save(trained, path)
+    with pytest.raises(ValueError, match="architecture='resnet50'"):
+        load(path)
+    with pytest.raises(ValueError, match="'squeezenet1_0' is a name"):
+        load("squeezenet1_0", weights=None, architecture="squeezenet1_0")
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load(tmp_path / "nowhere.pth", architecture="squeezenet1_0")
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load(tmp_path / "folder.pth", architecture="squeezenet1_0")
+
+
+def test_transformers_take_their_own_size_only_and_say_so():
+    assert without_network("vit_b_16").size == (224, 224)
+    assert load("timm/vit_tiny_patch16_224", weights=None).fixed_size
+    assert not load("squeezenet1_0", weights=None).fixed_size
+
+
+def test_a_loaded_network_is_a_classifier_with_its_publishers_numbers(random_squeezenet):
+    assert isinstance(random_squeezenet, Classifier)
+    assert random_squeezenet.normalize == Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

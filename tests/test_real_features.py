@@ -1,0 +1,74 @@
+"""Real ImageNet channels and real photographs; skipped, with the reason, where they are absent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from optvis import activations, classify, dream, render
+from optvis.objectives import channel, layer_norm
+
+GREY = 0.05  # a picture whose pixels deviate less shows nothing
+LAYER = "features.12"
+CLASS = {
+    "container_ship": "container ship",
+    "ocean_liner": "liner",
+    "frog": "tree frog",
+    "pineapple": "pineapple",
+    "speedboat": "speedboat",
+    "sub": "submarine",
+    "traffic": "traffic light",
+}
+
+
+def expected(path):
+    if path.parent.name == "container_ship" and path.name == "2.jpg":
+        return "lifeboat"
+    folder = path.parent.name
+    return CLASS[path.stem if folder == "control" else folder]
+
+
+def test_photographs_are_called_what_they_show(squeezenet, photographs):
+    answer = classify(squeezenet, photographs, top=1)
+    wrong = {
+        f"{path.parent.name}/{path.name}": (found, expected(path))
+        for path, (found,) in zip(photographs, answer.labels, strict=True)
+        if found != expected(path)
+    }
+    assert wrong == {}
+
+
+@pytest.fixture(scope="module")
+def excitable(squeezenet, photographs):
+    """Of channels 0, 8, … 504, those that some photograph excites."""
+    seen = activations(squeezenet, photographs, [LAYER])[LAYER]
+    strongest = seen.amax((0, 2, 3))
+    return [index for index in range(0, 512, 8) if strongest[index] > 0]
+
+
+def test_no_channel_that_photographs_excite_stays_grey(squeezenet, excitable):
+    assert len(excitable) > 32
+    made = render(squeezenet, channel(LAYER, excitable), size=128, steps=48, chunk=16, progress=False)
+    deviations = made.images.flatten(1).std(1)
+    grey = [index for index, deviation in zip(excitable, deviations.tolist(), strict=True) if deviation < GREY]
+    assert grey == []
+
+
+def test_a_drawn_channel_excites_its_channel_more_than_any_photograph(squeezenet, photographs):
+    """What is drawn is what the channel looks for, not what slips through: seen whole, still and resized."""
+    chosen = [50, 450]
+    made = render(squeezenet, channel(LAYER, chosen), size=128, steps=48, progress=False)
+    drawn = activations(squeezenet, made.images, [LAYER])[LAYER].mean((2, 3))
+    real = activations(squeezenet, photographs, [LAYER])[LAYER].mean((2, 3))
+    for row, index in enumerate(chosen):
+        assert drawn[row, index] > 2 * real[:, index].max()
+
+
+def test_a_photograph_is_dreamt_and_still_there(squeezenet, photographs):
+    made = dream(squeezenet, photographs[0], layer_norm("features.9"), size=160, steps=4, octaves=2, progress=False)
+    start = dream(squeezenet, photographs[0], layer_norm("features.9"), size=160, steps=0, progress=False)
+    change = (made.images - start.images).abs()
+    assert change.mean() > 0.01
+    both = torch.stack([made.images.flatten(), start.images.flatten()])
+    assert torch.corrcoef(both)[0, 1] > 0.8
+    assert made.scores[-1] > made.scores[-4]

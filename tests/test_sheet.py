@@ -1,0 +1,161 @@
+"""Sheets of pictures: where each tile lies, and texts that never break them."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+from optvis.sheet import GAP, PAPER, animation, png, sheet, to_picture
+
+
+@pytest.fixture
+def images():
+    """Seven pictures of plain colours that 8 bits hold exactly."""
+    levels = torch.randint(0, 256, (7, 3, 1, 1), generator=torch.Generator().manual_seed(0))
+    return (levels / 255).expand(7, 3, 24, 40)
+
+
+def colour(image):
+    return tuple((image[:, 0, 0] * 255).round().int().tolist())
+
+
+def test_a_picture_is_the_image_pixel_for_pixel():
+    image = torch.arange(3 * 5 * 7).view(3, 5, 7) / 255
+    picture = to_picture(image)
+    assert picture.size == (7, 5)
+    for y in range(5):
+        for x in range(7):
+            assert picture.getpixel((x, y)) == tuple((image[:, y, x] * 255).round().int().tolist())
+
+
+def test_levels_are_rounded_and_clipped():
+    image = torch.tensor([-1.0, 0.4999 / 255, 2.0]).view(3, 1, 1)
+    assert to_picture(image).getpixel((0, 0)) == (0, 0, 255)
+    half = torch.full((3, 1, 1), 1.0, dtype=torch.float16, requires_grad=True)
+    assert to_picture(half).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("columns", [None, 1, 2, 3, 7, 50])
+@pytest.mark.parametrize("labels", [(), tuple("abcdefg")])
+def test_every_tile_lies_at_its_place(images, columns, labels):
+    paper = sheet(images, labels, columns)
+    across = min(7, 3 if columns is None else columns)
+    down = math.ceil(7 / across)
+    assert paper.width == across * (40 + GAP) + GAP
+    step, rest = divmod(paper.height - GAP, down)
+    assert rest == 0
+    assert (step == 24 + GAP) is (not labels)
+    for place, image in enumerate(images):
+        x, y = GAP + place % across * (40 + GAP), GAP + place // across * step
+        assert paper.crop((x, y, x + 40, y + 24)).getcolors() == [(40 * 24, colour(image))]
+        assert paper.getpixel((x - 1, y)) == PAPER
+    assert paper.getpixel((0, 0)) == PAPER
+    assert paper.getpixel((paper.width - 1, paper.height - 1)) == PAPER
+
+
+def test_one_image_without_label_is_itself_in_a_margin(images):
+    assert sheet(images[:1]).size == (40 + 2 * GAP, 24 + 2 * GAP)
+
+
+TEXTS = [
+    "",
+    " ",
+    "x",
+    "channel('features.12', 50) - 0.001 * total_variation() + many, many more words " * 5,
+    "unbrokenwordwithoutanyspaceatall" * 20,
+    "写真 ünïcödé 🐈 \u202eright to left",
+    "two\nlines\tand\ra tab",
+    "<script>alert(1)</script>",
+    "\x00\x07",
+    "e\u0301",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("width", [4, 40, 224])
+def test_any_text_fits_below_its_tile(text, width):
+    image = torch.zeros(1, 3, 16, width).expand(4, 3, 16, width)
+    paper = sheet(image, [text] * 4, columns=2)
+    assert paper.width == 2 * (width + GAP) + GAP
+    assert paper.height < 2 * (16 + GAP + 3 * 30) + GAP
+    for place in range(4):
+        x, y = GAP + place % 2 * (width + GAP), GAP + place // 2 * ((paper.height - GAP) // 2)
+        assert paper.crop((x, y, x + width, y + 16)).getcolors() == [(16 * width, (0, 0, 0))]
+
+
+def test_a_label_is_written_below_its_own_tile(images):
+    paper = sheet(images[:2], ["", "some text"], columns=2)
+    below = GAP + 24
+    assert paper.crop((0, below, 40 + GAP, paper.height)).getcolors() == [((40 + GAP) * (paper.height - below), PAPER)]
+    assert len(paper.crop((40 + GAP, below, paper.width, paper.height)).getcolors()) > 1
+
+
+def test_a_long_text_is_cut_with_dots_not_in_silence(images):
+    short = sheet(images[:1], ["word " * 3])
+    long = sheet(images[:1], ["word " * 300])
+    longer = sheet(images[:1], ["word " * 400])
+    assert long.height == longer.height
+    assert long.tobytes() == longer.tobytes()
+    assert short.tobytes() != long.tobytes()
+
+
+def test_numbers_that_do_not_fit_are_refused(images):
+    with pytest.raises(ValueError, match="2 labels for 7 images"):
+        sheet(images, ["a", "b"])
+    with pytest.raises(ValueError, match="columns is 0"):
+        sheet(images, columns=0)
+
+
+@pytest.mark.parametrize("recipe", ['{"a": 1}', "ünïcödé 写真", "x" * 5000])
+def test_a_png_carries_its_recipe_as_text(images, recipe):
+    data = png(to_picture(images[0]), recipe)
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.load()
+        assert opened.text["optvis"] == recipe
+        assert opened.convert("RGB").tobytes() == to_picture(images[0]).tobytes()
+
+
+def test_a_png_without_recipe_has_no_text(images):
+    with Image.open(io.BytesIO(png(to_picture(images[0])))) as opened:
+        opened.load()
+        assert opened.text == {}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "form"), [(".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG"), (".apng", "PNG"), (".GIF", "GIF")]
+)
+def test_an_animation_has_every_frame_and_repeats_for_ever(images, suffix, form):
+    frames = [to_picture(image) for image in images]
+    with Image.open(io.BytesIO(animation(frames, suffix, 70))) as moving:
+        assert moving.format == form
+        assert moving.n_frames == len(frames)
+        assert moving.info["loop"] == 0
+        for shown, frame in zip(ImageSequence.Iterator(moving), frames, strict=True):
+            shown.load()
+            assert shown.info["duration"] == 70
+            middle = torch.tensor([picture.convert("RGB").getpixel((20, 12)) for picture in (shown, frame)])
+            assert middle.diff(dim=0).abs().max() <= (0 if form == "PNG" else 8)
+
+
+def test_equal_frames_keep_their_time(images):
+    """A picture that does not change for a while is a still, not a shorter film."""
+    frames = [to_picture(images[0])] * 3 + [to_picture(images[1])]
+    for suffix in (".gif", ".webp", ".png"):
+        with Image.open(io.BytesIO(animation(frames, suffix, 50))) as moving:
+            assert lasting(moving) == 200, suffix
+
+
+def lasting(moving):
+    """Milliseconds of all frames; Pillow knows a frame's once it is loaded."""
+    return sum(frame.load() and frame.info["duration"] for frame in ImageSequence.Iterator(moving))
+
+
+def test_an_animation_of_nothing_or_of_another_kind_is_refused(images):
+    with pytest.raises(ValueError, match=r"no frames: render with snapshots="):
+        animation([], ".gif", 40)
+    with pytest.raises(ValueError, match=r"\.gif, \.webp, \.png, \.apng; got '\.mp4'"):
+        animation([to_picture(images[0])], ".mp4", 40)
