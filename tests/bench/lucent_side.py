@@ -50,7 +50,7 @@ def lucent_step_times(net: nn.Module, layer: str, batch: int, side: int, clock: 
         return clocks[0]
 
     render.render_vis(
-        net, asked, lambda: param.image(side, batch=batch), optimizer, thresholds=(3,),
+        net, asked, lambda: param.image(side, batch=batch), optimizer, thresholds=(5,),
         progress=False, show_image=False,
     )  # fmt: skip
     return [after - before for before, after in pairwise(clocks[0].times[1:])]
