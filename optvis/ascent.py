@@ -264,9 +264,12 @@ class Ascent:
 
     def _watch(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
         self.unchecked.append((step, _finite(step.scores, gradients)))
-        waits = self.classifier.device.type != "cpu"
-        if not waits or len(self.unchecked) == STEPS_BETWEEN_CHECKS:
+        if not self._looking_waits or len(self.unchecked) == STEPS_BETWEEN_CHECKS:
             self.check_finite()
+
+    @property
+    def _looking_waits(self) -> bool:
+        return self.classifier.device.type != "cpu"
 
     def check_finite(self) -> None:
         """Raise for the first step since the last check that was not finite.
@@ -278,7 +281,8 @@ class Ascent:
         fine = torch.stack([flag for _, flag in seen]).tolist() if seen else []
         for (step, _), is_fine in zip(seen, fine, strict=True):
             if not is_fine:
-                raise NotFiniteError(_what_is_not_finite(step))
+                state = "" if self._looking_waits else "; the image is as before that step"
+                raise NotFiniteError(_what_is_not_finite(step) + state)
 
 
 def _kept(images: Tensor) -> Tensor:
@@ -305,11 +309,9 @@ def _what_is_not_finite(step: Step) -> str:
         places = (~scores.isfinite()).nonzero().flatten().tolist()
         if places:
             value = float(scores[places[0]])
-            return (
-                f"step {step.index}: the score of {name!r} is {value} for image {places[0]}; the image is as before it"
-            )
+            return f"step {step.index}: the score of {name!r} is {value} for image {places[0]}"
     names = ", ".join(map(repr, step.report))
     return (
         f"step {step.index}: the gradient of {names} is not finite though every score is; "
-        "look for a root, a logarithm or a division at zero in it; the image is as before the step"
+        "look for a root, a logarithm or a division at zero in it"
     )

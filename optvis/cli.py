@@ -203,7 +203,7 @@ def _render(options: argparse.Namespace) -> None:
     from optvis.files import file_name, made_folder, write_whole
     from optvis.making import render
     from optvis.objectives import channel, logit, total_variation
-    from optvis.optimizers import ImageAdam
+    from optvis.optimizers import FAST_ADAM
     from optvis.params import fft_image, pixel_image
     from optvis.sheet import png
     from optvis.transforms import STANDARD
@@ -230,7 +230,7 @@ def _render(options: argparse.Namespace) -> None:
         image,
         steps=options.steps,
         transform=None if options.no_transforms else STANDARD,
-        optimizer=partial(ImageAdam, lr=options.rate),
+        optimizer=partial(FAST_ADAM, lr=options.rate),
         seed=options.seed,
         snapshots=range(options.steps + 1) if options.animate else (),
         chunk=options.chunk,

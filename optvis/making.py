@@ -90,7 +90,7 @@ def render(
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}; expected 1 or more images")
     classifier = as_classifier(model, normalize)
-    objective = asked(objective, classifier)
+    asked(objective, classifier)  # recipes and labels keep the words; each chunk turns them into indices again
     seeds = seeds_for(seed, objective, image)
     kept = frozenset(snapshots)
     work = _Work(
@@ -136,14 +136,14 @@ class _Work:
             part, stop = made
             parts += [] if part is None else [part]
             if isinstance(stop, NotFiniteError):
-                stop.rendering = joined(parts, self.recipe(interrupted=False))
+                stop.rendering = joined(parts, self.recipe(False, sum(map(len, parts))))
                 raise stop
             if stop is not None:
                 if not parts:
                     raise stop
-                return joined(parts, self.recipe(interrupted=True))
+                return joined(parts, self.recipe(True, sum(map(len, parts))))
             start += chunk
-        return joined(parts, self.recipe(interrupted=False))
+        return joined(parts, self.recipe(False, len(self.seeds)))
 
     def tried(self, rows: slice, bar: Any) -> _Part | None:
         """Some of the images; None where memory does not suffice and fewer may do."""
@@ -182,7 +182,7 @@ class _Work:
         if history is None:
             return None, stop
         self.give_back(rows, image)
-        return history.rendering(self.recipe(isinstance(stop, KeyboardInterrupt))), stop
+        return history.rendering(self.recipe(isinstance(stop, KeyboardInterrupt), len(self.seeds))), stop
 
     def working_copy(self, rows: slice, whole: bool) -> nn.Module:
         """A parameterization of some of the images; the given one changes only when they are done."""
@@ -202,19 +202,20 @@ class _Work:
             for mine, made in zip(self.image.parameters(), image.parameters(), strict=True):
                 (mine if whole else mine[rows]).copy_(made)
 
-    def recipe(self, interrupted: bool) -> dict[str, Any]:
-        """What made the images, in JSON's types."""
+    def recipe(self, interrupted: bool, images: int) -> dict[str, Any]:
+        """What made the first so many images, in JSON's types."""
+        objective = self.objective if images == len(self.seeds) else self.objective[:images]
         image = f"fft_image({self.size})" if self.image is None else " ".join(repr(self.image).split())
         return {
             "network": self.classifier.name,
-            "objective": repr(self.objective),
+            "objective": repr(objective),
             "image": image,
             "transform": " ".join(repr(self.transform).split()),
             "normalize": repr(self.classifier.normalize),
             "optimizer": optimizer_text(self.optimizer),
             "steps": self.steps,
             "interrupted": interrupted,
-            "seeds": list(self.seeds),
+            "seeds": list(self.seeds[:images]),
             "redirect": self.redirect,
             "dtype": str(self.classifier.image_dtype),
             "device": str(self.classifier.device),

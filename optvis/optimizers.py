@@ -75,8 +75,8 @@ def root_mean_square(gradient: Tensor) -> Tensor:
     return torch.where(mean > 0, mean, 1).view(-1, *[1] * (gradient.dim() - 1))
 
 
-FAST_ADAM: OptimizerMaker = ImageAdam
-ADAM: OptimizerMaker = partial(torch.optim.Adam, lr=0.05, fused=True)  # Lucid's optimizer and rate
+FAST_ADAM = partial(ImageAdam, lr=0.4, betas=(0.5, 0.99), eps=0.5, halving=32.0)
+ADAM = partial(torch.optim.Adam, lr=0.05, fused=True)  # Lucid's optimizer and rate
 
 
 def optimizer_text(optimizer: OptimizerMaker) -> str:

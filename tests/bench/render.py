@@ -10,6 +10,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from bench_quality import quality_table
@@ -76,9 +77,10 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 1])
     parser.add_argument("--alone", action="store_true", help="without torch-lucent")
     parser.add_argument("--quality", action="store_true", help="time to equal quality, beside torch-lucent")
+    parser.add_argument("--out", type=Path, help="with --quality: folder for the pictures of both")
     options = parser.parse_args()
     if options.quality:
-        quality_table()
+        quality_table(options.out)
     else:
         step_table(options.rounds, options.batches, not options.alone and lucent_modules() is not None)
 
