@@ -230,24 +230,25 @@ class Ascent:
         with borrow(self.classifier.network), torch.enable_grad():
             images: Tensor = self.image()
             inputs = self.classifier.prepared(self.chain(images, self.streams.at(index)))
+            roots = [inputs, images] if IMAGE in self.objective.layers else [inputs]
             with redirected_relu() if index < self.redirect else nullcontext():
                 pieces = self._pieces(inputs)
                 asked = [self.objective] if len(pieces) == 1 else [self.objective[rows] for rows in pieces]
                 answers = [
-                    self._asked(images[rows], inputs[rows], question)
+                    self._asked([root[rows] for root in roots], question)
                     for rows, question in zip(pieces, asked, strict=True)
                 ]
             ends = [torch.cat(gradients) for gradients in zip(*(gradients for _, gradients in answers), strict=True)]
-            gradients = torch.autograd.grad([images, inputs], self.free, ends, allow_unused=True)
+            gradients = torch.autograd.grad(roots, self.free, ends, allow_unused=True)
         report = {name: torch.cat([part[name] for part, _ in answers]) for name in answers[0][0]}
         return Step(index, _kept(images), summed(report), report), gradients
 
-    def _asked(self, images: Tensor, inputs: Tensor, objective: Objective) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """The terms of some images' scores, and the gradients of their loss at images and inputs."""
-        ends = [end.detach().requires_grad_() for end in (images, inputs)]
+    def _asked(self, roots: Sequence[Tensor], objective: Objective) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """The terms of some images' scores, and the gradients of their loss at inputs and, if asked, images."""
+        ends = [root.detach().requires_grad_() for root in roots]
         # A copy, because a network may begin in place, which autograd refuses on what it starts from.
-        found = read(self.classifier.network, ends[1].clone(), objective.layers)
-        report = objective.report(found | {IMAGE: ends[0]})
+        found = read(self.classifier.network, ends[0].clone(), objective.layers)
+        report = objective.report(found | dict(zip((IMAGE,), ends[1:], strict=False)))
         scores = summed(report)
         if not scores.requires_grad:
             raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
