@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import count
 from pathlib import Path
 
+from optvis import commands
 from optvis.version import __version__
 
 # RuntimeError is torch's: a picture too small for the network, a device without memory.
@@ -67,14 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     for add in (_add_layers, _add_render, _add_dream, _add_classify):
-        add(commands)
+        add(subparsers)
     return parser
 
 
-def _command(commands: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str):  # type: ignore[no-untyped-def,type-arg]
-    command = commands.add_parser(
+def _command(subparsers: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str):  # type: ignore[no-untyped-def,type-arg]
+    command = subparsers.add_parser(
         name,
         help=help,
         description=help,
@@ -92,11 +91,11 @@ def _command(commands: argparse._SubParsersAction, name: str, run: Callable[...,
     return command
 
 
-def _add_layers(commands) -> None:  # type: ignore[no-untyped-def]
+def _add_layers(subparsers) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands,
+        subparsers,
         "layers",
-        _layers,
+        commands.layers,
         "list a network's layers: names, types, output shapes",
         "optvis layers resnet18 --weights none",
     )
@@ -105,11 +104,11 @@ def _add_layers(commands) -> None:  # type: ignore[no-untyped-def]
     )
 
 
-def _add_render(commands) -> None:  # type: ignore[no-untyped-def]
+def _add_render(subparsers) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands,
+        subparsers,
         "render",
-        _render,
+        commands.render,
         "draw what excites channels or classes, one PNG each",
         "optvis render squeezenet1_0 features.12 --channels 50,450 --out pictures",
     )
@@ -137,11 +136,11 @@ def _add_render(commands) -> None:  # type: ignore[no-untyped-def]
     )
 
 
-def _add_dream(commands) -> None:  # type: ignore[no-untyped-def]
+def _add_dream(subparsers) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands,
+        subparsers,
         "dream",
-        _dream,
+        commands.dream,
         "dream of a photograph",
         "optvis dream squeezenet1_0 photo.jpg --layer features.9 --out dreams",
     )
@@ -169,163 +168,16 @@ def _add_dream(commands) -> None:  # type: ignore[no-untyped-def]
     command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
 
 
-def _add_classify(commands) -> None:  # type: ignore[no-untyped-def]
+def _add_classify(subparsers) -> None:  # type: ignore[no-untyped-def]
     command = _command(
-        commands,
+        subparsers,
         "classify",
-        _classify,
+        commands.classify,
         "say what a network calls photographs",
         "optvis classify squeezenet1_0 photo.jpg",
     )
     command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
     command.add_argument("--top", type=int, default=5, help="how many classes of each")
-
-
-def _loaded(options: argparse.Namespace):  # type: ignore[no-untyped-def]
-    from optvis.loading import load
-
-    weights = None if options.weights.casefold() == "none" else options.weights
-    classifier = load(options.network, weights=weights, architecture=options.architecture)
-    try:
-        classifier.network.to(options.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"cannot work on {options.device!r}: {str(error).splitlines()[0]}") from error
-    return classifier
-
-
-def _layers(options: argparse.Namespace) -> None:
-    from optvis.capture import layers
-
-    print(layers(_loaded(options), size=options.size))
-
-
-def _render(options: argparse.Namespace) -> None:
-    from optvis.files import file_name, made_folder, write_whole
-    from optvis.making import render
-    from optvis.objectives import channel, logit, total_variation
-    from optvis.optimizers import FAST_ADAM
-    from optvis.params import fft_image, pixel_image
-    from optvis.sheet import png
-    from optvis.transforms import STANDARD
-
-    if (options.layer is None) == (options.label is None) or (options.layer is None) != (options.channels is None):
-        raise ValueError("render needs LAYER and --channels, or else --label")
-    classifier = _loaded(options)
-    folder = made_folder(options.out)
-    if options.label is None:
-        objective, names = channel(options.layer, options.channels), [f"{options.layer}-{n}" for n in options.channels]
-    else:
-        objective, names = logit([_label(text, classifier.labels) for text in options.label]), options.label
-    if options.variation:
-        objective -= options.variation * total_variation()
-    size, seeds = classifier.sized(options.size), (options.seed,) * len(names)
-    image = (
-        pixel_image(size, seeds=seeds)
-        if options.param == "pixel"
-        else fft_image(size, seeds=seeds, decay=options.decay)
-    )
-    made = render(
-        classifier,
-        objective,
-        image,
-        steps=options.steps,
-        transform=None if options.no_transforms else STANDARD,
-        optimizer=partial(FAST_ADAM, lr=options.rate),
-        seed=options.seed,
-        snapshots=range(options.steps + 1) if options.animate else (),
-        chunk=options.chunk,
-    )
-    files = _distinct([file_name(name) for name in names])
-    for place in range(len(made)):
-        print(made[place].save(folder / f"{files[place]}.png"))
-        if options.animate:
-            print(made[place].animate(folder / f"{files[place]}-growing.{options.animate}"))
-    if len(made) > 1:
-        print(write_whole(folder / "sheet.png", png(made.sheet(labels=names[: len(made)]))))
-    if made.recipe["interrupted"]:
-        raise KeyboardInterrupt
-
-
-def _dream(options: argparse.Namespace) -> None:
-    from optvis import dreams
-    from optvis.files import file_name, made_folder
-    from optvis.objectives import gram, layer_norm
-
-    if (options.photo is None) == (options.start is None):
-        raise ValueError("dream needs a PHOTO, or else --start noise or --start black")
-    if options.loss == "gram" and options.channel is not None:
-        raise ValueError("--channel goes with --loss norm")
-    classifier = _loaded(options)
-    folder = made_folder(options.out)
-    size = classifier.sized(options.size)
-    starts = {"noise": lambda: dreams.noise(size, options.seed), "black": lambda: dreams.black(size)}
-    objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
-    made = dreams.dream(
-        classifier,
-        options.photo if options.start is None else starts[options.start](),
-        objective,
-        steps=options.steps,
-        step_size=options.step_size,
-        octaves=options.octaves,
-        octave_scale=options.octave_scale,
-        rounds=options.rounds,
-        scaling=dreams.raw if options.raw else dreams.by_deviation,
-        tile=options.tile,
-        size=None if options.size is None or options.start else max(size),
-        seed=options.seed,
-        snapshots=options.animate is not None,
-    )
-    name = file_name(f"{Path(options.photo).stem if options.photo else options.start}-{options.layer}-{options.loss}")
-    print(made.save(folder / f"{name}.png"))
-    if options.animate:
-        print(made.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))
-    if made.recipe["interrupted"]:
-        raise KeyboardInterrupt
-
-
-def _classify(options: argparse.Namespace) -> None:
-    from optvis.classes import classify
-
-    classifier = _loaded(options)
-    for path in _files(options.photos):
-        print(f"{path}\n{classify(classifier, path, top=options.top)}\n")
-
-
-def _files(paths: Sequence[str]) -> list[Path]:
-    """Files, and the images in folders, sorted."""
-    from PIL import Image
-
-    Image.init()
-    found: list[Path] = []
-    for path in map(Path, paths):
-        inside = (
-            sorted(file for file in path.iterdir() if file.suffix.casefold() in Image.EXTENSION)
-            if path.is_dir()
-            else [path]
-        )
-        if not inside:
-            raise ValueError(f"no images in the folder {str(path)!r}")
-        found += inside
-    return found
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """
-    >>> _distinct(["a", "A", "sheet"])
-    ['a', 'A-2', 'sheet-2']
-    """
-    taken, found = {"sheet"}, list[str]()
-    for name in names:
-        choices = (name if n == 1 else f"{name}-{n}" for n in count(1))
-        found.append(next(choice for choice in choices if choice.casefold() not in taken))
-        taken.add(found[-1].casefold())
-    return found
-
-
-def _label(text: str, labels: Sequence[str]) -> int:
-    from optvis.objectives.labels import index_of
-
-    return int(text) if text.isdecimal() else index_of(text, labels)
 
 
 def _numbers(text: str) -> list[int]:

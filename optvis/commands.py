@@ -1,0 +1,156 @@
+"""What each command of `optvis` does with its options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+
+def _loaded(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from optvis.loading import load
+
+    weights = None if options.weights.casefold() == "none" else options.weights
+    classifier = load(options.network, weights=weights, architecture=options.architecture)
+    try:
+        classifier.network.to(options.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"cannot work on {options.device!r}: {str(error).splitlines()[0]}") from error
+    return classifier
+
+
+def layers(options: argparse.Namespace) -> None:
+    from optvis import capture
+
+    print(capture.layers(_loaded(options), size=options.size))
+
+
+def render(options: argparse.Namespace) -> None:
+    from optvis import making
+    from optvis.files import file_name, made_folder, write_whole
+    from optvis.objectives import channel, logit, total_variation
+    from optvis.optimizers import FAST_ADAM
+    from optvis.params import fft_image, pixel_image
+    from optvis.sheet import png
+    from optvis.transforms import STANDARD
+
+    if (options.layer is None) == (options.label is None) or (options.layer is None) != (options.channels is None):
+        raise ValueError("render needs LAYER and --channels, or else --label")
+    classifier = _loaded(options)
+    folder = made_folder(options.out)
+    if options.label is None:
+        objective, names = channel(options.layer, options.channels), [f"{options.layer}-{n}" for n in options.channels]
+    else:
+        objective, names = logit([_label(text, classifier.labels) for text in options.label]), options.label
+    if options.variation:
+        objective -= options.variation * total_variation()
+    size, seeds = classifier.sized(options.size), (options.seed,) * len(names)
+    image = (
+        pixel_image(size, seeds=seeds)
+        if options.param == "pixel"
+        else fft_image(size, seeds=seeds, decay=options.decay)
+    )
+    made = making.render(
+        classifier,
+        objective,
+        image,
+        steps=options.steps,
+        transform=None if options.no_transforms else STANDARD,
+        optimizer=partial(FAST_ADAM, lr=options.rate),
+        seed=options.seed,
+        snapshots=range(options.steps + 1) if options.animate else (),
+        chunk=options.chunk,
+    )
+    files = _distinct([file_name(name) for name in names])
+    for place in range(len(made)):
+        print(made[place].save(folder / f"{files[place]}.png"))
+        if options.animate:
+            print(made[place].animate(folder / f"{files[place]}-growing.{options.animate}"))
+    if len(made) > 1:
+        print(write_whole(folder / "sheet.png", png(made.sheet(labels=names[: len(made)]))))
+    if made.recipe["interrupted"]:
+        raise KeyboardInterrupt
+
+
+def dream(options: argparse.Namespace) -> None:
+    from optvis import dreams
+    from optvis.files import file_name, made_folder
+    from optvis.objectives import gram, layer_norm
+
+    if (options.photo is None) == (options.start is None):
+        raise ValueError("dream needs a PHOTO, or else --start noise or --start black")
+    if options.loss == "gram" and options.channel is not None:
+        raise ValueError("--channel goes with --loss norm")
+    classifier = _loaded(options)
+    folder = made_folder(options.out)
+    size = classifier.sized(options.size)
+    starts = {"noise": lambda: dreams.noise(size, options.seed), "black": lambda: dreams.black(size)}
+    objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
+    made = dreams.dream(
+        classifier,
+        options.photo if options.start is None else starts[options.start](),
+        objective,
+        steps=options.steps,
+        step_size=options.step_size,
+        octaves=options.octaves,
+        octave_scale=options.octave_scale,
+        rounds=options.rounds,
+        scaling=dreams.raw if options.raw else dreams.by_deviation,
+        tile=options.tile,
+        size=None if options.size is None or options.start else max(size),
+        seed=options.seed,
+        snapshots=options.animate is not None,
+    )
+    name = file_name(f"{Path(options.photo).stem if options.photo else options.start}-{options.layer}-{options.loss}")
+    print(made.save(folder / f"{name}.png"))
+    if options.animate:
+        print(made.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))
+    if made.recipe["interrupted"]:
+        raise KeyboardInterrupt
+
+
+def classify(options: argparse.Namespace) -> None:
+    from optvis import classes
+
+    classifier = _loaded(options)
+    for path in _files(options.photos):
+        print(f"{path}\n{classes.classify(classifier, path, top=options.top)}\n")
+
+
+def _files(paths: Sequence[str]) -> list[Path]:
+    """Files, and the images in folders, sorted."""
+    from PIL import Image
+
+    Image.init()
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = (
+            sorted(file for file in path.iterdir() if file.suffix.casefold() in Image.EXTENSION)
+            if path.is_dir()
+            else [path]
+        )
+        if not inside:
+            raise ValueError(f"no images in the folder {str(path)!r}")
+        found += inside
+    return found
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """
+    >>> _distinct(["a", "A", "sheet"])
+    ['a', 'A-2', 'sheet-2']
+    """
+    taken, found = {"sheet"}, list[str]()
+    for name in names:
+        choices = (name if n == 1 else f"{name}-{n}" for n in count(1))
+        found.append(next(choice for choice in choices if choice.casefold() not in taken))
+        taken.add(found[-1].casefold())
+    return found
+
+
+def _label(text: str, labels: Sequence[str]) -> int:
+    from optvis.objectives.labels import index_of
+
+    return int(text) if text.isdecimal() else index_of(text, labels)
