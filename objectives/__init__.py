@@ -11,8 +11,9 @@ from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, OUTPUT, pick, positions
 from optvis.objectives.norms import l1, l2, layer_norm, mean_square
-from optvis.objectives.objective import Objective, Term, constant, on
+from optvis.objectives.objective import Objective, constant, on
 from optvis.objectives.penalties import total_variation
+from optvis.objectives.term import Term
 
 __all__ = [
     "IMAGE",

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import OUTPUT, channels_second, pick, positions
-from optvis.objectives.objective import Objective, as_index, made
+from optvis.objectives.objective import Objective, made
+from optvis.objectives.targets import as_index
 
 Index = int | Iterable[int] | Tensor
 

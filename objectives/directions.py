@@ -9,7 +9,8 @@ from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import channels_second, positions
-from optvis.objectives.objective import Objective, as_index, as_rows, made
+from optvis.objectives.objective import Objective, made
+from optvis.objectives.targets import as_index, as_rows
 
 LUCID_EPSILON = 1e-4  # added to each norm, and
 LUCID_FLOOR = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from optvis.objectives.layout import positions
-from optvis.objectives.objective import Objective, as_rows, made
+from optvis.objectives.objective import Objective, made
+from optvis.objectives.targets import as_rows
 
 
 def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from optvis.objectives.channels import Index
 from optvis.objectives.layout import IMAGE, pick, positions
-from optvis.objectives.objective import Objective, as_index, made
+from optvis.objectives.objective import Objective, made
+from optvis.objectives.targets import as_index
 
 LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.objectives.L2, 2017)
 

@@ -2,94 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from optvis.objectives.labels import Labels
 from optvis.objectives.spelling import spelled_sum, usual_name
+from optvis.objectives.targets import as_rows
+from optvis.objectives.term import Target, Term, common_batch
 
-Target = Tensor | Labels
 Weight = float | Sequence[float] | Tensor
-
-ONE = torch.ones(1, dtype=torch.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """One weighted question.
-
-    Args:
-        name: what logs call it.
-        layers: the layers whose activations `fn` reads, in order.
-        fn: `(*activations, *targets, **options) -> (B,)`.
-        targets: each (B, ...), a row per image, or (1, ...) shared by all; or label texts.
-        options: keyword arguments of `fn` that are the same for all images.
-        weight: (B,) or (1,), float64.
-        coupled: images see each other, so a batch is never split.
-        maker: the function that made the term, as its `repr` spells it.
-    """
-
-    name: str
-    layers: tuple[str, ...]
-    fn: Callable[..., Tensor]
-    targets: tuple[Target, ...] = ()
-    options: tuple[tuple[str, Any], ...] = ()
-    weight: Tensor = ONE
-    coupled: bool = False
-    maker: str = "on"
-    batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
-
-    def __post_init__(self) -> None:
-        sizes = [len(rows) for rows in (*self.targets, self.weight)]
-        object.__setattr__(self, "batch", _common_batch(sizes, self.name))
-
-    def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
-        """The weighted score of each image, (B,)."""
-        missing = [layer for layer in self.layers if layer not in activations]
-        if missing:
-            raise KeyError(f"{self.name} reads {missing[0]!r}; there are {', '.join(map(repr, activations))}")
-        read = [activations[layer] for layer in self.layers]
-        images = len(read[0])
-        if self.batch not in (1, images):
-            raise ValueError(f"{self.name} asks about {self.batch} images; the activations are of {images}")
-        try:
-            scores = self.fn(*read, *self.resolved(None).targets, **dict(self.options))
-        except IndexError as error:
-            raise IndexError(f"{self.name}: {error}{_layouts(read)}") from error
-        if not isinstance(scores, Tensor) or scores.shape != (images,):
-            came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-            raise ValueError(
-                f"{self.name} gave {came}; expected ({images},): one score per image. "
-                "Reduce every axis but the first, e.g. a.flatten(1).mean(1)"
-            )
-        return scores * self.weight.to(scores.dtype)
-
-    def __getitem__(self, images: slice) -> Term:
-        if self.coupled:
-            raise ValueError(f"{self.name} couples images, so a batch of them cannot be split; render without chunk")
-        return replace(
-            self,
-            targets=tuple(rows[images] if len(rows) > 1 else rows for rows in self.targets),
-            weight=self.weight[images] if len(self.weight) > 1 else self.weight,
-        )
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Term:
-        """The same term with its tensors on a device, and its real ones of a dtype."""
-        return replace(
-            self,
-            targets=tuple(t if isinstance(t, Labels) else _moved(t, device, dtype) for t in self.targets),
-            weight=_moved(self.weight, device, dtype),
-        )
-
-    def resolved(self, labels: Sequence[str] | None) -> Term:
-        """The same term with label texts replaced by class indices."""
-        if not any(isinstance(t, Labels) for t in self.targets):
-            return self
-        return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,7 +43,7 @@ class Objective:
     __array_ufunc__ = None  # numpy arrays leave the multiplication to us
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "batch", _common_batch([term.batch for term in self.terms], "the sum"))
+        object.__setattr__(self, "batch", common_batch([term.batch for term in self.terms], "the sum"))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -263,43 +187,6 @@ def made(maker: str, layers: Sequence[str], fn: Callable[..., Tensor], *targets:
     return Objective((Term(name, tuple(layers), fn, targets, given, maker=maker),))
 
 
-def as_rows(target: Any, axes: int = 1) -> Tensor:
-    """A target with a row per image, (B, ...): `axes` axes or one more than a single image's target has."""
-    try:
-        rows = _own_tensor(target)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"target is {target!r}; expected numbers: a tensor with a row per image, (B, ...)") from error
-    rows = rows.unsqueeze(0) if rows.dim() < axes else rows
-    if len(rows) == 0:
-        raise ValueError(f"target is {tuple(rows.shape)}; expected a row per image, or one for all")
-    return rows
-
-
-def as_index(index: Any, what: str) -> Tensor:
-    """Indices, (B,) or (1,), from an integer, a range, a list or a tensor.
-
-    >>> as_index(range(3), "channel"), as_index(7, "channel")
-    (tensor([0, 1, 2]), tensor([7]))
-    """
-    wrong = f"{what} is {index!r}; expected an integer, or a sequence with one integer per image"
-    try:
-        rows = as_rows(list(index) if isinstance(index, Iterable) and not isinstance(index, Tensor) else index)
-    except (TypeError, ValueError) as error:
-        raise TypeError(wrong) from error
-    if rows.dim() != 1 or rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
-        raise TypeError(wrong)
-    return rows.long()
-
-
-def _own_tensor(target: Any) -> Tensor:
-    """A copy on the CPU that nobody else can change; rows may also come one by one, as tensors or arrays."""
-    if isinstance(target, Tensor):
-        return target.detach().cpu().clone()
-    if isinstance(target, list | tuple) and any(hasattr(row, "shape") for row in target):
-        return torch.stack([_own_tensor(row) for row in target])
-    return torch.tensor(target)
-
-
 def _as_weight(weight: Weight) -> Tensor:
     try:
         rows = torch.as_tensor(weight, dtype=torch.float64).detach().cpu()
@@ -308,23 +195,6 @@ def _as_weight(weight: Weight) -> Tensor:
     if rows.dim() > 1 or rows.numel() == 0:
         raise ValueError(f"weight is {tuple(rows.shape)}; expected a number, or one per image, (B,)")
     return rows.reshape(-1)
-
-
-def _common_batch(sizes: Sequence[int], what: str) -> int:
-    batches = sorted({size for size in sizes if size != 1})
-    if len(batches) > 1:
-        raise ValueError(f"{what} mixes targets or weights for {batches[0]} and for {batches[1]} images")
-    return batches[0] if batches else 1
-
-
-def _layouts(read: Sequence[Tensor]) -> str:
-    shapes = " and ".join(str(tuple(a.shape)) for a in read)
-    hint = "; where channels lie last, give channel_axis=-1" if any(a.dim() == 4 for a in read) else ""
-    return f"; the activations are {shapes}{hint}"
-
-
-def _moved(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)
 
 
 def _is_zero(other: object) -> bool:

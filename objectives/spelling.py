@@ -14,7 +14,7 @@ from torch import Tensor
 from optvis.objectives.labels import Labels
 
 if TYPE_CHECKING:
-    from optvis.objectives.objective import Term
+    from optvis.objectives.term import Term
 
 MOST_NUMBERS = 64  # larger tensors are given by shape and digest
 

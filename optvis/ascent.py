@@ -17,9 +17,10 @@ from optvis.capture import read
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.objectives import IMAGE, Objective
 from optvis.optimizers import FAST_ADAM, OptimizerMaker
-from optvis.params import ImageParam, Streams, fft_image
+from optvis.params import Streams, fft_image
+from optvis.preparing import asked, check, fitted, seeds_for
 from optvis.redirect import redirected_relu
-from optvis.transforms import STANDARD, Compose, Resize
+from optvis.transforms import STANDARD, Compose
 
 REDIRECTED_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PIXELS_AT_ONCE = 4 * 224 * 224  # measured in docs/performance.md
@@ -135,58 +136,6 @@ def prepared(
     check(classifier, objective, made, chain, seeds)
     moved = objective.to(classifier.device, classifier.image_dtype)
     return Ascent(classifier, moved, made, chain, Streams(seeds, "transform"), optimizer, redirect)
-
-
-def asked(objective: Objective, classifier: Classifier) -> Objective:
-    """The objective with labels turned into indices of this network's classes."""
-    if not isinstance(objective, Objective):
-        raise TypeError(
-            f"objective is a {type(objective).__name__}; expected e.g. channel('mixed3', 17), or on('mixed3', function)"
-        )
-    return objective.resolved(classifier.labels)
-
-
-def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module | None) -> tuple[int, ...]:
-    """One seed per image, (B,): B is what seeds, objective and image agree on.
-
-    Raises:
-        ValueError: they do not agree.
-    """
-    given = (seed,) if isinstance(seed, int) else tuple(seed)
-    images = len(image()) if image is not None and not isinstance(image, ImageParam) else len(image or given)
-    counts = {"seeds": len(given), "the objective": objective.batch, "the image parameterization": images}
-    batch = max(counts.values())
-    wrong = {what: count for what, count in counts.items() if count not in (1, batch)}
-    if image is not None and images != batch:
-        wrong["the image parameterization"] = images
-    if wrong:
-        told = ", ".join(f"{what} {count}" for what, count in counts.items())
-        raise ValueError(f"the numbers of images differ: {told}; give one for all, or as many everywhere")
-    if len(given) == batch:
-        return given
-    return tuple(given[0] + place if objective.coupled else given[0] for place in range(batch))
-
-
-def fitted(classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]) -> Compose:
-    """The chain of transforms, ending at the network's size where it takes no other."""
-    chain = Compose() if transform is None else Compose(transform)
-    if not classifier.fixed_size:
-        return chain
-    with torch.no_grad():
-        seen = chain(image()[:1], Streams(seeds[:1], "transform"))
-    return chain if tuple(seen.shape[2:]) == classifier.size else Compose(chain, Resize(classifier.size))
-
-
-def check(classifier: Classifier, objective: Objective, image: nn.Module, chain: Compose, seeds: Sequence[int]) -> None:
-    """Ask once, of one image, whether layers exist and indices fit: on CUDA a bad gather kills the context."""
-    with borrow(classifier.network), torch.no_grad():
-        images = image()[:1]
-        inputs = classifier.prepared(chain(images, Streams(seeds[:1], "transform")))
-        found = read(classifier.network, inputs, objective.layers) | {IMAGE: images}
-    for term in objective.terms:
-        if any(not target.is_floating_point() for target in term.targets):  # type: ignore[union-attr]
-            shapes = {layer: (len(seeds), *found[layer].shape[1:]) for layer in term.layers}
-            term({layer: torch.zeros(1).expand(shape) for layer, shape in shapes.items()})
 
 
 class Ascent:

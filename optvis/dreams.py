@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from optvis.ascent import NotFiniteError, asked, summed
+from optvis.ascent import NotFiniteError, summed
 from optvis.borrow import borrow
 from optvis.capture import read
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
@@ -18,6 +18,7 @@ from optvis.objectives import IMAGE, Objective
 from optvis.params import Streams
 from optvis.params.canvas import height_and_width
 from optvis.photos import Photo, picture
+from optvis.preparing import asked
 from optvis.rendering import Rendering
 from optvis.version import __version__
 

@@ -16,14 +16,13 @@ from optvis.ascent import (
     REDIRECTED_STEPS,
     NotFiniteError,
     Step,
-    asked,
     prepared,
-    seeds_for,
 )
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.objectives import Objective
 from optvis.optimizers import FAST_ADAM, OptimizerMaker, optimizer_text
 from optvis.params import ImageParam, fft_image
+from optvis.preparing import asked, seeds_for
 from optvis.rendering import Rendering, joined
 from optvis.transforms import STANDARD
 from optvis.version import __version__

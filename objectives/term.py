@@ -1,0 +1,107 @@
+"""Terms: single weighted questions that give one score per image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optvis.objectives.labels import Labels
+
+Target = Tensor | Labels
+
+ONE = torch.ones(1, dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One weighted question.
+
+    Args:
+        name: what logs call it.
+        layers: the layers whose activations `fn` reads, in order.
+        fn: `(*activations, *targets, **options) -> (B,)`.
+        targets: each (B, ...), a row per image, or (1, ...) shared by all; or label texts.
+        options: keyword arguments of `fn` that are the same for all images.
+        weight: (B,) or (1,), float64.
+        coupled: images see each other, so a batch is never split.
+        maker: the function that made the term, as its `repr` spells it.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    fn: Callable[..., Tensor]
+    targets: tuple[Target, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+    weight: Tensor = ONE
+    coupled: bool = False
+    maker: str = "on"
+    batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
+
+    def __post_init__(self) -> None:
+        sizes = [len(rows) for rows in (*self.targets, self.weight)]
+        object.__setattr__(self, "batch", common_batch(sizes, self.name))
+
+    def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
+        """The weighted score of each image, (B,)."""
+        missing = [layer for layer in self.layers if layer not in activations]
+        if missing:
+            raise KeyError(f"{self.name} reads {missing[0]!r}; there are {', '.join(map(repr, activations))}")
+        read = [activations[layer] for layer in self.layers]
+        images = len(read[0])
+        if self.batch not in (1, images):
+            raise ValueError(f"{self.name} asks about {self.batch} images; the activations are of {images}")
+        try:
+            scores = self.fn(*read, *self.resolved(None).targets, **dict(self.options))
+        except IndexError as error:
+            raise IndexError(f"{self.name}: {error}{_layouts(read)}") from error
+        if not isinstance(scores, Tensor) or scores.shape != (images,):
+            came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise ValueError(
+                f"{self.name} gave {came}; expected ({images},): one score per image. "
+                "Reduce every axis but the first, e.g. a.flatten(1).mean(1)"
+            )
+        return scores * self.weight.to(scores.dtype)
+
+    def __getitem__(self, images: slice) -> Term:
+        if self.coupled:
+            raise ValueError(f"{self.name} couples images, so a batch of them cannot be split; render without chunk")
+        return replace(
+            self,
+            targets=tuple(rows[images] if len(rows) > 1 else rows for rows in self.targets),
+            weight=self.weight[images] if len(self.weight) > 1 else self.weight,
+        )
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Term:
+        """The same term with its tensors on a device, and its real ones of a dtype."""
+        return replace(
+            self,
+            targets=tuple(t if isinstance(t, Labels) else _moved(t, device, dtype) for t in self.targets),
+            weight=_moved(self.weight, device, dtype),
+        )
+
+    def resolved(self, labels: Sequence[str] | None) -> Term:
+        """The same term with label texts replaced by class indices."""
+        if not any(isinstance(t, Labels) for t in self.targets):
+            return self
+        return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
+
+
+def common_batch(sizes: Sequence[int], what: str) -> int:
+    batches = sorted({size for size in sizes if size != 1})
+    if len(batches) > 1:
+        raise ValueError(f"{what} mixes targets or weights for {batches[0]} and for {batches[1]} images")
+    return batches[0] if batches else 1
+
+
+def _layouts(read: Sequence[Tensor]) -> str:
+    shapes = " and ".join(str(tuple(a.shape)) for a in read)
+    hint = "; where channels lie last, give channel_axis=-1" if any(a.dim() == 4 for a in read) else ""
+    return f"; the activations are {shapes}{hint}"
+
+
+def _moved(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)
