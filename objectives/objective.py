@@ -64,10 +64,7 @@ class Objective:
         """The score of each image, (B,), from activations by layer name."""
         if not self.terms:
             raise ValueError("an objective without terms asks nothing")
-        scores = self.terms[0](activations)
-        for term in self.terms[1:]:
-            scores = scores + term(activations)
-        return scores
+        return total(self.report(activations))
 
     def report(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weighted score of each term, (B,), by the term's name; repeated names are numbered."""
@@ -127,6 +124,14 @@ class Objective:
 
     def __repr__(self) -> str:
         return spelled_sum(self.terms)
+
+
+def total(report: Mapping[str, Tensor]) -> Tensor:
+    """The scores of all terms added, (B,)."""
+    first, *others = report.values()
+    for scores in others:
+        first = first + scores
+    return first
 
 
 def on(

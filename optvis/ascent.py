@@ -16,6 +16,7 @@ from optvis.borrow import borrow
 from optvis.capture import read
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.objectives import IMAGE, Objective
+from optvis.objectives.objective import total
 from optvis.optimizers import FAST_ADAM, OptimizerMaker
 from optvis.params import Streams, fft_image
 from optvis.preparing import asked, check, fitted, seeds_for
@@ -155,7 +156,7 @@ class Ascent:
         self.streams, self.redirect = streams, redirect
         self.free = [values for values in image.parameters() if values.requires_grad]
         self.optimizer = optimizer(self.free)
-        self.unchecked: list[tuple[Step, Tensor]] = []
+        self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
 
     def steps(self) -> Iterator[Step]:
         """Update without end, yielding each step as it was before its update."""
@@ -190,17 +191,13 @@ class Ascent:
             ends = [torch.cat(gradients) for gradients in zip(*(gradients for _, gradients in answers), strict=True)]
             gradients = torch.autograd.grad(roots, self.free, ends, allow_unused=True)
         report = {name: torch.cat([part[name] for part, _ in answers]) for name in answers[0][0]}
-        return Step(index, _kept(images), summed(report), report), gradients
+        return Step(index, _kept(images), total(report), report), gradients
 
     def _asked(self, roots: Sequence[Tensor], objective: Objective) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The terms of some images' scores, and the gradients of their loss at inputs and, if asked, images."""
         ends = [root.detach().requires_grad_() for root in roots]
         # A copy, because a network may begin in place, which autograd refuses on what it starts from.
-        found = read(self.classifier.network, ends[0].clone(), objective.layers)
-        report = objective.report(found | dict(zip((IMAGE,), ends[1:], strict=False)))
-        scores = summed(report)
-        if not scores.requires_grad:
-            raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
+        report, scores = answered(self.classifier.network, objective, ends[0].clone(), ends[-1])
         gradients = torch.autograd.grad(-scores.sum(), ends, allow_unused=True, materialize_grads=True)
         return {name: score.detach() for name, score in report.items()}, list(gradients)
 
@@ -213,7 +210,7 @@ class Ascent:
         return [slice(start, start + size) for start in range(0, batch, size)]
 
     def _watch(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
-        self.unchecked.append((step, _finite(step.scores, gradients)))
+        self.unchecked.append((step.index, step.report, _finite(step.scores, gradients)))
         if not self._looking_waits or len(self.unchecked) == STEPS_BETWEEN_CHECKS:
             self.check_finite()
 
@@ -228,11 +225,11 @@ class Ascent:
             NotFiniteError: with step, image and term.
         """
         seen, self.unchecked = self.unchecked, []
-        fine = torch.stack([flag for _, flag in seen]).tolist() if seen else []
-        for (step, _), is_fine in zip(seen, fine, strict=True):
+        fine = torch.stack([flag for *_, flag in seen]).tolist() if seen else []
+        for (index, report, _), is_fine in zip(seen, fine, strict=True):
             if not is_fine:
                 state = "" if self._looking_waits else "; the image is as before that step"
-                raise NotFiniteError(_what_is_not_finite(step) + state)
+                raise NotFiniteError(_what_is_not_finite(index, report) + state)
 
 
 def _kept(images: Tensor) -> Tensor:
@@ -240,12 +237,19 @@ def _kept(images: Tensor) -> Tensor:
     return images.detach().clone() if images.is_leaf or images._is_view() else images.detach()
 
 
-def summed(report: Mapping[str, Tensor]) -> Tensor:
-    """The scores of all terms added, (B,)."""
-    first, *others = report.values()
-    for scores in others:
-        first = first + scores
-    return first
+def answered(
+    network: nn.Module, objective: Objective, inputs: Tensor, images: Tensor
+) -> tuple[Mapping[str, Tensor], Tensor]:
+    """What a borrowed network makes of inputs ready for it: the score of each term, and their sum, (B,).
+
+    Raises:
+        ValueError: the score does not depend on inputs or images.
+    """
+    report = objective.report(read(network, inputs, objective.layers) | {IMAGE: images})
+    scores = total(report)
+    if not scores.requires_grad:
+        raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
+    return report, scores
 
 
 def _finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
@@ -254,14 +258,14 @@ def _finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
     return torch.stack([total.to(scores.dtype) for total in sums]).isfinite().all()
 
 
-def _what_is_not_finite(step: Step) -> str:
-    for name, scores in step.report.items():
+def _what_is_not_finite(index: int, report: Mapping[str, Tensor]) -> str:
+    for name, scores in report.items():
         places = (~scores.isfinite()).nonzero().flatten().tolist()
         if places:
             value = float(scores[places[0]])
-            return f"step {step.index}: the score of {name!r} is {value} for image {places[0]}"
-    names = ", ".join(map(repr, step.report))
+            return f"step {index}: the score of {name!r} is {value} for image {places[0]}"
+    names = ", ".join(map(repr, report))
     return (
-        f"step {step.index}: the gradient of {names} is not finite though every score is; "
+        f"step {index}: the gradient of {names} is not finite though every score is; "
         "look for a root, a logarithm or a division at zero in it"
     )

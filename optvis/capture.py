@@ -167,11 +167,14 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
 
 def _located(network: nn.Module, name: str) -> tuple[nn.Module, int]:
     """The module of a name and which of its calls is meant."""
-    modules = dict(network.named_modules(remove_duplicate=False))
     path, numbered, call = name.partition("#")
-    if path not in modules or (numbered and not call.isdecimal()):
-        raise KeyError(f"no layer {name!r}; {_nearest(path, [known for known in modules if known])}")
-    return modules[path], int(call) if call else 0
+    try:
+        if numbered and not call.isdecimal():
+            raise AttributeError(name)
+        return network.get_submodule(path), int(call) if call else 0
+    except AttributeError as error:
+        known = [found for found, _ in network.named_modules(remove_duplicate=False) if found]
+        raise KeyError(f"no layer {name!r}; {_nearest(path, known)}") from error
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

@@ -8,13 +8,12 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from optvis.ascent import NotFiniteError, summed
+from optvis.ascent import NotFiniteError, answered
 from optvis.borrow import borrow
-from optvis.capture import read
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.objectives import IMAGE, Objective
+from optvis.objectives import Objective
+from optvis.octaves import Canvas, octave_sizes, tiles
 from optvis.params import Streams
 from optvis.params.canvas import height_and_width
 from optvis.photos import Photo, picture
@@ -151,7 +150,7 @@ def dream(
         "optvis": __version__,
         "torch": torch.__version__,
     }
-    canvas, scores, kept = _Canvas.of(start), list[Tensor](), dict[int, Tensor]()
+    canvas, scores, kept = Canvas.of(start), list[Tensor](), dict[int, Tensor]()
     interrupted = False
     bar = tqdm(total=rounds * len(sizes) * steps, disable=not progress, desc="dream", unit="step", leave=False)
     with bar:
@@ -167,22 +166,11 @@ def dream(
     return _rendering(canvas, scores, recipe | {"interrupted": interrupted}, kept)
 
 
-def _rendering(canvas: _Canvas, scores: list[Tensor], recipe: dict[str, Any], kept: dict[int, Tensor]) -> Rendering:
+def _rendering(canvas: Canvas, scores: list[Tensor], recipe: dict[str, Any], kept: dict[int, Tensor]) -> Rendering:
     """What there is."""
     pictures = canvas.picture().cpu()
     history = torch.stack(scores).cpu() if scores else torch.empty(0, len(pictures))
     return Rendering(pictures, history, recipe, kept, ("",) * len(pictures))
-
-
-def octave_sizes(size: tuple[int, int], octaves: int, scale: float, least: int) -> list[tuple[int, int]]:
-    """(H, W) of each octave in pixels, smallest first; those with a side under `least` are left out.
-
-    >>> octave_sizes((140, 280), 3, 1.4, least=80)
-    [(100, 200), (140, 280)]
-    """
-    powers = range(octaves - 1, 0, -1)
-    smaller = [(round(size[0] / scale**power), round(size[1] / scale**power)) for power in powers]
-    return [*(sides for sides in smaller if min(sides) >= least), size]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,61 +205,14 @@ class _Dreamer:
     def ask(self, piece: Tensor) -> tuple[Tensor, Tensor]:
         network = self.classifier.network
         with borrow(network), torch.enable_grad():
-            found = read(network, self.classifier.prepared(piece), self.objective.layers)
-            scores = summed(self.objective.report(found | {IMAGE: piece}))
-            if not scores.requires_grad:
-                raise ValueError(f"the score of {self.objective} does not depend on the image; is something detached?")
+            _, scores = answered(network, self.objective, self.classifier.prepared(piece), piece)
             (gradient,) = torch.autograd.grad(scores.sum(), piece)
         return scores.detach(), gradient
 
 
-def tiles(size: Sequence[int], side: int | None) -> Iterator[tuple[slice, slice]]:
-    """Pieces of `side` × `side` pixels that cover a canvas; the last in each direction overlaps its neighbour.
-
-    >>> [(rows.start, columns.start) for rows, columns in tiles((50, 30), 30)]
-    [(0, 0), (20, 0)]
-    """
-    for top in _starts(size[0], side):
-        for left in _starts(size[1], side):
-            yield (
-                slice(top, size[0] if side is None else top + side),
-                slice(left, size[1] if side is None else left + side),
-            )
-
-
-def _starts(length: int, side: int | None) -> list[int]:
-    if side is None or side >= length:
-        return [0]
-    return [*range(0, length - side, side), length - side]
-
-
-@dataclass(eq=False)
-class _Canvas:
-    """A picture being dreamt: what the octave began with, and what has become of it."""
-
-    original: Tensor
-    base: Tensor
-    current: Tensor
-
-    @classmethod
-    def of(cls, images: Tensor) -> _Canvas:
-        return cls(images, images, images)
-
-    def next_octave(self, size: tuple[int, int]) -> None:
-        """Put what was added so far onto the original at another size."""
-        added = _resized(self.current - self.base, size)
-        self.base = _resized(self.original, size)
-        self.current = (self.base + added).clamp(0, 1)
-
-    def picture(self) -> Tensor:
-        """What there is, at the original's size, (B, 3, H, W) in [0, 1]."""
-        whole = (self.original.shape[2], self.original.shape[3])
-        return (self.original + _resized(self.current - self.base, whole)).clamp(0, 1)
-
-
 def _dreamt(
     dreamer: _Dreamer,
-    canvas: _Canvas,
+    canvas: Canvas,
     rounds: Sequence[Sequence[tuple[int, int]]],
     steps: int,
     scores: list[Tensor],
@@ -293,7 +234,7 @@ def _dreamt(
 
 
 def _check_finite(
-    scores: Sequence[Tensor], gradients: Sequence[Tensor], canvas: _Canvas, before: Tensor, objective: Objective
+    scores: Sequence[Tensor], gradients: Sequence[Tensor], canvas: Canvas, before: Tensor, objective: Objective
 ) -> None:
     """Raise if an octave's last scores or gradients went wrong, with the canvas as it was before."""
     first = len(scores) - len(gradients)
@@ -304,12 +245,6 @@ def _check_finite(
             raise NotFiniteError(
                 f"step {step}: the {what} of {objective} is not finite; the image is as before this octave"
             )
-
-
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(images.shape[2:]) == size:
-        return images
-    return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
 
 
 def _batch(photo: Photo | Sequence[Photo], size: int | None) -> Tensor:
