@@ -169,7 +169,7 @@ class Ascent:
         """What torch's optimizers call, a line search several times: sets gradients, returns the loss."""
         step, gradients = self.evaluated(index)
         for values, gradient in zip(self.free, gradients, strict=True):
-            values.grad = gradient
+            values.grad = None if gradient is None else _laid_out_as(values, gradient)
         if not asked_here:
             self._watch(step, gradients)
         asked_here.append(step)
@@ -269,3 +269,8 @@ def _what_is_not_finite(index: int, report: Mapping[str, Tensor]) -> str:
         f"step {index}: the gradient of {names} is not finite though every score is; "
         "look for a root, a logarithm or a division at zero in it"
     )
+
+
+def _laid_out_as(values: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in its parameter's memory layout: torch's fused optimizers pair the two as they lie."""
+    return gradient if gradient.stride() == values.stride() else torch.empty_like(values).copy_(gradient)
