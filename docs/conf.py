@@ -4,9 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-from sphinx.util.logging import getLogger
-
-from optvis import load
 from optvis.version import __version__
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the extension `options`
@@ -34,7 +31,7 @@ html_css_files = ["site.css"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# The pages run as they are built, on real weights. Progress bars go to stderr, which is left out.
+# The pages run as they are built, on the embedded network. Progress bars go to stderr, which is left out.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
@@ -43,10 +40,3 @@ nb_execution_in_temp = True
 nb_output_stderr = "remove"
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the processor to others
-if "TORCH_HOME" in os.environ:  # this file and the pages run in folders other than the command's
-    os.environ["TORCH_HOME"] = str(Path(os.environ.get("PWD", "."), os.environ["TORCH_HOME"]).resolve())
-try:
-    load("squeezenet1_0")
-except ConnectionError as error:
-    nb_execution_mode = "off"
-    getLogger(__name__).info("the pages are built without running their code, so without pictures: %s", error)

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
-    for add in (_add_layers, _add_render, _add_dream, _add_classify):
+    for add in (_add_layers, _add_render, _add_dream, _add_classify, _add_demo):
         add(subparsers)
     return parser
 
@@ -178,6 +178,24 @@ def _add_classify(subparsers) -> None:  # type: ignore[no-untyped-def]
     )
     command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
     command.add_argument("--top", type=int, default=5, help="how many classes of each")
+
+
+def _add_demo(subparsers) -> None:  # type: ignore[no-untyped-def]
+    what = "show on the embedded network what optvis does: one page with its pictures"
+    command = subparsers.add_parser(
+        "demo",
+        help=what,
+        description=what,
+        epilog="example: optvis demo --out optvis-demo",
+        formatter_class=_Defaults,
+    )
+    command.set_defaults(run=commands.demo)
+    command.add_argument(
+        "--out", type=Path, default=Path("optvis-demo"), help="folder for index.html and its pictures; made if need be"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of scenes, noise and transforms")
+    command.add_argument("--device", default="cpu", help="where to work: cpu, cuda, cuda:1, mps")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def _numbers(text: str) -> list[int]:

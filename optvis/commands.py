@@ -119,6 +119,19 @@ def classify(options: argparse.Namespace) -> None:
         print(f"{path}\n{classes.classify(classifier, path, top=options.top)}\n")
 
 
+def demo(options: argparse.Namespace) -> None:
+    from optvis.demo.network import demo_classifier
+    from optvis.demo.plan import Plan
+    from optvis.demo.tour import tour
+
+    classifier = demo_classifier()
+    try:
+        classifier.network.to(options.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"cannot work on {options.device!r}: {str(error).splitlines()[0]}") from error
+    tour(classifier, options.out, Plan(seed=options.seed))
+
+
 def _files(paths: Sequence[str]) -> list[Path]:
     """Files, and the images in folders, sorted."""
     from PIL import Image

@@ -1,11 +1,11 @@
-"""Networks by name: torchvision's, timm's, or a file of weights for either."""
+"""Networks by name: the embedded one, torchvision's, timm's, or a file of weights for either."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from optvis.classifier import Classifier, Normalize, _carried, from_timm
 from optvis.photos import Framing
 
+DEMO = "demo"
 DEFAULT = "DEFAULT"
 TIMM = "timm/"
 WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors")
 
 
 def load(
-    name: str | os.PathLike[str],
+    name: str | os.PathLike[str] = DEMO,
     *,
     weights: str | None = DEFAULT,
     architecture: str | nn.Module | None = None,
@@ -31,7 +32,8 @@ def load(
     """A classifier by name, fed and labelled as it was published.
 
     Args:
-        name: a torchvision name ("squeezenet1_0", "vgg19"), a timm name after "timm/" ("timm/resnet18"), or the path
+        name: "demo", the small classifier that lies in the package (`optvis.demo`), also when no name is given;
+            a torchvision name ("squeezenet1_0", "vgg19"), a timm name after "timm/" ("timm/resnet18"), or the path
             of a file of weights (.pth, .pt, .bin, .safetensors). Weights are read as data: no code in them runs.
         weights: which published weights ("DEFAULT", "IMAGENET1K_V1"); None gives random ones, the same each time.
         architecture: for a file: the network it belongs to, by name or as a module.
@@ -47,6 +49,8 @@ def load(
         ValueError: a file without architecture, or whose weights do not fit it, or that holds more than data.
 
     Example:
+        >>> load().labels[:2]
+        ('container ship', 'ocean liner')
         >>> net = load("squeezenet1_0", weights=None)
         >>> net.size, net.labels[510]
         ((224, 224), 'container ship')
@@ -60,9 +64,23 @@ def load(
 
 
 def _named(name: str, weights: str | None, labels: Sequence[str] | None, **options: Any) -> Classifier:
-    made = _timm(name, weights, **options) if name.startswith(TIMM) else _torchvision(name, weights, **options)
+    made = _publisher(name)(name, weights, **options)
     made.network.eval()
     return made if labels is None else _labelled(made, labels)
+
+
+def _publisher(name: str) -> Callable[..., Classifier]:
+    if name == DEMO:
+        return _demo
+    return _timm if name.startswith(TIMM) else _torchvision
+
+
+def _demo(name: str, weights: str | None, **options: Any) -> Classifier:
+    from optvis.demo.network import demo_classifier
+
+    if weights not in (None, DEFAULT):
+        raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
+    return demo_classifier(trained=weights is not None, **options)
 
 
 def _labelled(made: Classifier, labels: Sequence[str]) -> Classifier:
@@ -76,7 +94,7 @@ def _torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
     if name not in known:
         close = difflib.get_close_matches(name.casefold(), known, n=3)
         nearest = ", ".join(map(repr, close)) if close else "torchvision.models.list_models() lists them"
-        raise KeyError(f"no network {name!r}; nearest: {nearest}; timm's begin with 'timm/'")
+        raise KeyError(f"no network {name!r}; nearest: {nearest}; timm's begin with 'timm/'; the embedded one is 'demo'")
     published = models.get_model_weights(name)
     if weights is not None and weights not in published.__members__:
         raise KeyError(f"no weights {weights!r} of {name}; there are {', '.join(published.__members__)}")

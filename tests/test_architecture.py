@@ -115,9 +115,9 @@ def test_nobody_imports_the_command():
     assert [name for name, others in GRAPH.items() if "optvis.cli" in others] == []
 
 
-def test_one_file_draws():
+def test_one_file_draws_what_is_shown_and_one_the_world():
     drawing = {name for name, path in FILES.items() if imports(path) & {"PIL.ImageDraw", "PIL.ImageFont"}}
-    assert drawing == {"optvis.sheet"}
+    assert drawing == {"optvis.sheet", "optvis.demo.painting"}
     assert not any("matplotlib" in foreign(imports(path)) for path in FILES.values())
 
 

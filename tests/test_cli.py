@@ -19,7 +19,7 @@ from optvis import Classifier, Rendering, __version__, cli, layers, render
 from optvis.objectives import channel
 from optvis.params import fft_image
 
-COMMANDS = ("layers", "render", "dream", "classify")
+COMMANDS = ("layers", "render", "dream", "classify", "demo")
 NET = ("squeezenet1_0", "--weights", "none")
 
 

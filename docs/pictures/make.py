@@ -1,6 +1,6 @@
 """Makes the pictures of the README: `python docs/pictures/make.py`.
 
-Other weights than those it was run with have other features under the same numbers.
+Other weights of SqueezeNet than those it was run with have other features under the same numbers.
 """
 
 from pathlib import Path
@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from optvis import dream, load, render
-from optvis.objectives import channel, layer_norm
+from optvis.demo import LABELS
+from optvis.objectives import channel, layer_norm, logit
 from optvis.params import fft_image
 
 HERE = Path(__file__).parent
@@ -21,6 +22,9 @@ def write(picture: Image.Image, name: str) -> None:
     height = round(picture.height * WIDTH / picture.width)
     picture.resize((WIDTH, height), Image.Resampling.LANCZOS).quantize(256).save(HERE / name, optimize=True)
 
+
+classes = render(load(), logit(LABELS))
+write(classes.sheet(columns=8, labels=LABELS), "classes.png")
 
 net = load("squeezenet1_0")
 channels = render(net, channel("features.12", CHANNELS), steps=32, chunk=4)

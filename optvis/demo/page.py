@@ -1,0 +1,151 @@
+"""A page of pictures in one file: what is on it, and its HTML."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from html import escape
+
+from optvis.demo.style import STYLE
+from optvis.version import __version__
+
+GENERATOR = "optvis demo"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small picture of a figure and what is written below it.
+
+    Args:
+        png: the picture.
+        alt: what it shows, for those who do not see it.
+        title: its name.
+        note: what else is to be said, in a few words.
+    """
+
+    png: bytes
+    alt: str
+    title: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Pictures side by side that belong together, and the lines that make them again.
+
+    Args:
+        file: name of the figure's own PNG, in the folder of the page.
+        png: the figure as one picture, for that file.
+        tiles: its pictures one by one, for the page.
+        columns: how many tiles in a row, in a wide window and in a narrow one.
+        caption: a sentence below it.
+        code: one or two lines of Python.
+        heading: its own, where a section has several figures.
+    """
+
+    file: str
+    png: bytes
+    tiles: tuple[Tile, ...]
+    columns: tuple[int, int]
+    caption: str
+    code: str
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A section of the page: a heading, some sentences, figures."""
+
+    heading: str
+    text: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page says.
+
+    Args:
+        title: of the whole.
+        lead: a sentence or two that say what is seen.
+        contents: the sections, in order.
+        prelude: Python that each figure's lines take for granted.
+        command: what makes the whole page again.
+    """
+
+    title: str
+    lead: str
+    contents: tuple[Content, ...]
+    prelude: str
+    command: str
+
+
+def to_html(page: Page) -> str:
+    """The page as one HTML text: pictures and style in it, no scripts, nothing loaded from anywhere.
+
+    Example:
+        >>> text = to_html(Page("Ships & boats", "Two of them.", (), "import optvis", "optvis demo"))
+        >>> "<h1>Ships &amp; boats</h1>" in text, "http" in text
+        (True, False)
+    """
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta name="generator" content="{GENERATOR} {escape(__version__)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(page.title)} · optvis</title>",
+            f"<style>{STYLE}</style>",
+            "</head>",
+            "<body>",
+            f'<header><h1>{escape(page.title)}</h1><p class="lead">{escape(page.lead)}</p></header>',
+            "<main>",
+            *map(_section, page.contents),
+            "</main>",
+            _footer(page),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _section(content: Content) -> str:
+    figures = "\n".join(map(_figure, content.figures))
+    return f"<section><h2>{escape(content.heading)}</h2><p>{escape(content.text)}</p>\n{figures}</section>"
+
+
+def _figure(figure: Figure) -> str:
+    wide, narrow = figure.columns
+    heading = f"<h3>{escape(figure.heading)}</h3>" if figure.heading else ""
+    tiles = "\n".join(map(_tile, figure.tiles))
+    caption = f'<p>{escape(figure.caption)} <span class="file">{escape(figure.file)}</span></p>'
+    return (
+        f'{heading}<figure style="--wide: {wide}; --narrow: {narrow}">\n<ul>{tiles}</ul>\n'
+        f"<figcaption>{caption}{_code(figure.code)}</figcaption></figure>"
+    )
+
+
+def _tile(tile: Tile) -> str:
+    picture = f'<img src="data:image/png;base64,{b64encode(tile.png).decode()}" alt="{escape(tile.alt)}">'
+    title = f"<b>{escape(tile.title)}</b>" if tile.title else ""
+    note = f"<span>{escape(tile.note)}</span>" if tile.note else ""
+    return f"<li>{picture}{title}{note}</li>"
+
+
+def _footer(page: Page) -> str:
+    return (
+        "<footer><h2>Make it again</h2>"
+        "<p>The whole page:</p>"
+        f"{_code(page.command)}"
+        "<p>One figure: these lines, then the lines below the figure.</p>"
+        f"{_code(page.prelude)}"
+        f"<p>Made with optvis {escape(__version__)}.</p></footer>"
+    )
+
+
+def _code(lines: str) -> str:
+    return f"<pre><code>{escape(lines)}</code></pre>"

@@ -1,0 +1,68 @@
+"""How much of everything a tour makes, and how that is written as keywords."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optvis.making import USUAL_STEPS
+
+USUAL_DREAM_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything.
+
+    Args:
+        seed: 0 or more; of scenes, noise and transforms.
+        steps: updates of each rendered picture.
+        class_size: side in pixels of the picture of a class.
+        channels: how many of each stage, evenly spread.
+        dream_size: side of a dream in pixels.
+        dream_steps: at each octave.
+        progress: whether bars are shown.
+
+    Raises:
+        ValueError: a negative seed.
+    """
+
+    seed: int = 0
+    steps: int = USUAL_STEPS
+    class_size: int = 128
+    channels: int = 24
+    dream_size: int = 288
+    dream_steps: int = USUAL_DREAM_STEPS
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+
+    def rendering(self, size: int | None = None) -> dict[str, Any]:
+        """Keywords of `render` that are not its defaults.
+
+        >>> Plan(seed=3).rendering(48)
+        {'size': 48, 'seed': 3}
+        """
+        return _differing({"size": (size, None), "steps": (self.steps, USUAL_STEPS), "seed": (self.seed, 0)})
+
+    def dreaming(self) -> dict[str, Any]:
+        """Keywords of `dream` that are not its defaults."""
+        steps = (self.dream_steps, USUAL_DREAM_STEPS)
+        return {"size": self.dream_size} | _differing({"steps": steps, "seed": (self.seed, 0)})
+
+
+def spelled(options: Mapping[str, Any]) -> str:
+    """Keywords as they follow other arguments in a call.
+
+    >>> spelled({"size": 48, "seed": 1})
+    ', size=48, seed=1'
+    """
+    return "".join(f", {name}={value!r}" for name, value in options.items())
+
+
+def _differing(options: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Names and values whose value is not the default, of (value, default)."""
+    return {name: value for name, (value, usual) in options.items() if value != usual}

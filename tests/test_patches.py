@@ -1,0 +1,84 @@
+"""Patches lie where they are put, cover what they cover, and leave the rest."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from optvis.demo.fooling import DRAWINGS, thing
+from optvis.patches import flat, paste
+
+RED = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
+
+
+def test_a_patch_covers_its_square_alone():
+    images = torch.rand(2, 3, 20, 30)
+    pasted = paste(RED, images, 6, (0.5, 0.5))
+    inside = (..., slice(7, 13), slice(12, 18))
+    assert_close(pasted[inside], RED.expand(2, 3, 6, 6))
+    outside = torch.ones(20, 30, dtype=torch.bool)
+    outside[7:13, 12:18] = False
+    assert torch.equal(pasted[..., outside], images[..., outside])
+
+
+def test_what_it_does_not_cover_shows_through():
+    clear = torch.cat([torch.rand(3, 8, 8), torch.zeros(1, 8, 8)])
+    images = torch.rand(3, 16, 16)
+    assert_close(paste(clear, images, 8), images)
+    half = torch.cat([torch.ones(3, 8, 8), torch.full((1, 8, 8), 0.5)])
+    assert_close(paste(half, torch.zeros(3, 16, 16), 8)[:, 4:12, 4:12], torch.full((3, 8, 8), 0.5))
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (-3.0, 0.5), (0.5, 9.0)])
+def test_what_reaches_over_the_edge_is_cut_off(place):
+    pasted = paste(RED, torch.zeros(3, 10, 10), 4, place)
+    assert pasted.shape == (3, 10, 10)
+    assert int(pasted[0].sum()) == (4 if max(map(abs, place)) <= 1 else 0)
+
+
+def test_an_oblong_patch_keeps_its_form():
+    pasted = paste(RED.expand(3, 10, 20), torch.zeros(3, 40, 40), 16)
+    assert pasted[0].any(1).sum() == 8
+    assert pasted[0].any(0).sum() == 16
+
+
+def test_the_images_stay_as_they_are_and_gradients_reach_both():
+    images, patch = torch.rand(1, 3, 12, 12, requires_grad=True), torch.rand(4, 5, 5, requires_grad=True)
+    before = images.detach().clone()
+    paste(patch, images, 6).sum().backward()
+    assert torch.equal(images, before)
+    assert images.grad is not None
+    assert patch.grad is not None
+    assert patch.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_control_has_the_same_outline_and_mean_colour(name):
+    patch = thing(name, 3)
+    control = flat(patch)
+    assert torch.equal(control[3], patch[3])
+    weight = patch[3] / patch[3].sum()
+    assert_close((control[:3] * weight).sum((1, 2)), (patch[:3] * weight).sum((1, 2)))
+    assert control[:3].flatten(1).std(1).max() < 1e-6
+    assert 0.2 < patch[3].mean() < 0.9
+
+
+def test_things_have_seeds_and_names():
+    assert torch.equal(thing("baseball", 1), thing("baseball", 1))
+    assert not torch.equal(thing("locomotive", 1), thing("locomotive", 2))
+    with pytest.raises(KeyError, match="locomotive, baseball, noodles"):
+        thing("football")
+
+
+@pytest.mark.parametrize(
+    ("patch", "onto", "size", "says"),
+    [
+        (torch.rand(2, 4, 4), torch.rand(3, 8, 8), 4, "patch has shape"),
+        (torch.rand(3, 4, 4), torch.rand(1, 8, 8), 4, "onto has shape"),
+        (torch.rand(3, 4, 4), torch.rand(3, 8, 8), 0, "size is 0"),
+    ],
+)
+def test_other_shapes_are_refused(patch, onto, size, says):
+    with pytest.raises(ValueError, match=says):
+        paste(patch, onto, size)
