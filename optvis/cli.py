@@ -13,6 +13,7 @@ from optvis.version import __version__
 # RuntimeError is torch's: a picture too small for the network, a device without memory.
 USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
 FAILED, INTERRUPTED = 1, 130
+WITHOUT_NETWORK = ("layers", "render")  # what can be said with no network: then it is the embedded one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +82,10 @@ def _command(subparsers: argparse._SubParsersAction, name: str, run: Callable[..
         formatter_class=_Defaults,
     )
     command.set_defaults(run=run)
-    command.add_argument("network", metavar="NETWORK", help="torchvision name, timm/NAME, or a file of weights")
+    alone = {"nargs": "?", "default": "demo"} if name in WITHOUT_NETWORK else {}
+    command.add_argument(
+        "network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **alone
+    )
     command.add_argument(
         "--weights", default="DEFAULT", help="which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
     )

@@ -13,11 +13,14 @@ def _loaded(options: argparse.Namespace):  # type: ignore[no-untyped-def]
     from optvis.loading import load
 
     weights = None if options.weights.casefold() == "none" else options.weights
-    classifier = load(options.network, weights=weights, architecture=options.architecture)
+    return _placed(load(options.network, weights=weights, architecture=options.architecture), options.device)
+
+
+def _placed(classifier, device: str):  # type: ignore[no-untyped-def]
     try:
-        classifier.network.to(options.device)
+        classifier.network.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"cannot work on {options.device!r}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"cannot work on {device!r}: {str(error).splitlines()[0]}") from error
     return classifier
 
 
@@ -120,16 +123,11 @@ def classify(options: argparse.Namespace) -> None:
 
 
 def demo(options: argparse.Namespace) -> None:
-    from optvis.demo.network import demo_classifier
     from optvis.demo.plan import Plan
     from optvis.demo.tour import tour
+    from optvis.loading import load
 
-    classifier = demo_classifier()
-    try:
-        classifier.network.to(options.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"cannot work on {options.device!r}: {str(error).splitlines()[0]}") from error
-    tour(classifier, options.out, Plan(seed=options.seed))
+    tour(_placed(load(), options.device), options.out, Plan(seed=options.seed))
 
 
 def _files(paths: Sequence[str]) -> list[Path]:

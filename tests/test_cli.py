@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -467,3 +468,11 @@ def test_options_may_stand_anywhere(words):
 )
 def test_numbers_and_ranges(text, numbers):
     assert cli._numbers(text) == numbers
+
+
+def test_without_a_network_it_is_the_embedded_one(run):
+    code, said, _ = run("layers")
+    assert code == 0
+    assert "mixed5" in said
+    code, said, _ = run("render", "--label", "owl", "--steps", "1", "--out", "here")
+    assert (code, said.split()) == (0, [os.path.join("here", "owl.png")])

@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 
 import optvis
+import optvis.demo
 import optvis.objectives
 import optvis.params
 
@@ -15,7 +16,7 @@ def modules_of(package):
     return [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__[:1])]
 
 
-MODULES = [name for package in (optvis, optvis.objectives, optvis.params) for name in modules_of(package)]
+MODULES = [name for package in (optvis, optvis.demo, optvis.objectives, optvis.params) for name in modules_of(package)]
 
 
 @pytest.mark.parametrize("name", MODULES)

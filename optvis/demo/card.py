@@ -77,12 +77,17 @@ def _accuracy(counts: Tensor) -> str:
 
 def _confusions(counts: Tensor) -> str:
     wrong = [(int(counts[a, b]), LABELS[a], LABELS[b]) for a, b in (counts - counts.diag().diag()).nonzero().tolist()]
-    rows = ((of, into, str(n)) for n, of, into in sorted(wrong, reverse=True))
-    return f"## Confusion\n\nEvery mistake among these scenes:\n\n{_table(('shown', 'called', 'scenes'), rows)}"
+    rows = [(of, into, str(n)) for n, of, into in sorted(wrong, reverse=True)]
+    found = f"Every mistake among these scenes:\n\n{_table(('shown', 'called', 'scenes'), rows)}" if rows else "None."
+    return f"## Confusion\n\n{found}"
 
 
 def _parts(drops: dict[str, dict[str, float]]) -> str:
-    rows = ((label, part, f"{100 * drop:.1f}") for label, parts in drops.items() for part, drop in parts.items())
+    rows = (
+        (label, part, f"{round(100 * drop, 1) + 0.0:.1f}")
+        for label, parts in drops.items()
+        for part, drop in parts.items()
+    )
     return (
         "## What each part is worth\n\nHow far the class's probability falls, in points, when the part is left out of "
         f"the same scene: mean over {PAIRS} scenes, or those of them that have it.\n\n"
@@ -105,7 +110,7 @@ def _shortcuts(found: Iterable[measure.Shortcut]) -> str:
 
 def _where(one: measure.Shortcut) -> str:
     if one.size is None or one.place is None:
-        return "drawn in the pan"
+        return "drawn in the scene"
     return f"{one.size} px at {one.place[0]:.0%} down, {one.place[1]:.0%} across".replace("%", " %")
 
 

@@ -60,6 +60,7 @@ def shortcuts(net: Classifier, scenes: int = 200) -> list[Shortcut]:
     """The planted ones; sizes and places are chosen on other scenes than those that judge."""
     return [
         _drawn(net, "frying pan", "wok", "noodles", scenes),
+        _drawn(net, "traffic light", "dumbbell", "arm", scenes),
         _pasted(net, "snorkeler", "scuba diver", "locomotive", scenes),
         _pasted(net, "grey whale", "white shark", "baseball", scenes),
     ]
