@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import re
 import shlex
 import sys
 import urllib.error
+from pathlib import Path
 
 import pytest
 import torch
@@ -475,4 +475,4 @@ def test_without_a_network_it_is_the_embedded_one(run):
     assert code == 0
     assert "mixed5" in said
     code, said, _ = run("render", "--label", "owl", "--steps", "1", "--out", "here")
-    assert (code, said.split()) == (0, [os.path.join("here", "owl.png")])
+    assert (code, said.split()) == (0, [str(Path("here") / "owl.png")])

@@ -18,7 +18,7 @@ class Plan:
     Args:
         seed: 0 or more; of scenes, noise and transforms.
         steps: updates of each rendered picture.
-        class_size: side in pixels of the picture of a class.
+        class_size: side in pixels of the picture of a class; None for the network's own.
         channels: how many of each stage, evenly spread.
         dream_size: side of a dream in pixels.
         dream_steps: at each octave.
@@ -30,7 +30,7 @@ class Plan:
 
     seed: int = 0
     steps: int = USUAL_STEPS
-    class_size: int = 128
+    class_size: int | None = None
     channels: int = 24
     dream_size: int = 288
     dream_steps: int = USUAL_DREAM_STEPS
