@@ -94,7 +94,7 @@ def _torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
     if name not in known:
         close = difflib.get_close_matches(name.casefold(), known, n=3)
         nearest = ", ".join(map(repr, close)) if close else "torchvision.models.list_models() lists them"
-        raise KeyError(f"no network {name!r}; nearest: {nearest}; timm's begin with 'timm/'; the embedded one is 'demo'")
+        raise KeyError(f"no network {name!r}; nearest: {nearest}; timm's begin with 'timm/'; ours is 'demo'")
     published = models.get_model_weights(name)
     if weights is not None and weights not in published.__members__:
         raise KeyError(f"no weights {weights!r} of {name}; there are {', '.join(published.__members__)}")
