@@ -100,7 +100,7 @@ def test_the_example_of_the_help_parses(command):
     [
         [],
         ["frobnicate"],
-        ["layers"],
+        ["classify"],
         ["render", "squeezenet1_0", "features.3", "--channels", "x"],
         ["render", "squeezenet1_0", "features.3", "--channels", "5-3"],
         ["render", "squeezenet1_0", "features.3", "--channels", "1,,2"],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from optvis.demo import LABELS, dataset, scene
 from optvis.demo.world import KINDS
@@ -139,3 +141,10 @@ def test_a_negative_seed_is_refused():
 def test_a_negative_number_of_scenes_is_refused():
     with pytest.raises(ValueError, match="n is -3"):
         dataset(-3)
+
+
+def test_a_notebook_shows_a_scene_and_prints_its_parts():
+    shown = scene("owl", seed=1)
+    with Image.open(io.BytesIO(shown._repr_png_())) as shot:
+        assert shot.size == (192, 192)
+    assert repr(shown) == "scene('owl', seed=1): body, tufts, face"

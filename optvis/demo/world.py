@@ -97,9 +97,9 @@ class Scene:
 
     def _repr_png_(self) -> bytes:
         from optvis.photos import picture
-        from optvis.sheet import png
+        from optvis.sheet import png, to_picture
 
-        return png(picture(self.image).resize((2 * SIDE, 2 * SIDE)))  # type: ignore[no-untyped-call]
+        return png(to_picture(picture(self.image, 2 * SIDE)[0]))
 
     def __repr__(self) -> str:
         return f"scene({self.label!r}, seed={self.seed}): {', '.join(self.masks)}"
