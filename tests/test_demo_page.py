@@ -328,7 +328,7 @@ def test_the_budgets_leave_room_within_two_minutes():
 def command(net, monkeypatch, tmp_path, capsys):
     """`optvis demo`, tiny, in an empty folder: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("optvis.demo.network.demo_classifier", lambda: net)
+    monkeypatch.setattr("optvis.demo.network.demo_classifier", lambda trained: net)
     monkeypatch.setattr("optvis.demo.plan.Plan", lambda seed: replace(TINY, seed=seed))
 
     def run(*arguments):
