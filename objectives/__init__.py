@@ -5,30 +5,55 @@
 channel('mixed3', [17, 40]) - 0.001 * total_variation()
 """
 
-from optvis.objectives.channels import channel, logit, neuron
-from optvis.objectives.directions import cosine, direction, direction_neuron
+from optvis.objectives.caricatures import caricature, dot_compare
+from optvis.objectives.channels import channel, channel_weights, logit, neuron
+from optvis.objectives.coupled import alignment, diversity
+from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
 from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, OUTPUT, pick, positions
+from optvis.objectives.moments import whitening
 from optvis.objectives.norms import l1, l2, layer_norm, mean_square
 from optvis.objectives.objective import Objective, constant, on
-from optvis.objectives.penalties import total_variation
+from optvis.objectives.pairs import channel_interpolate, interpolate, positive_negative
+from optvis.objectives.penalties import (
+    blur_alpha_each_step,
+    blur_input_each_step,
+    input_diff,
+    penalize_boundary_complexity,
+    total_variation,
+)
+from optvis.objectives.schedules import After, Decay
+from optvis.objectives.shorthand import as_objective
 from optvis.objectives.term import Term
 
 __all__ = [
     "IMAGE",
     "OUTPUT",
+    "After",
+    "Decay",
     "Labels",
     "Objective",
     "Term",
+    "alignment",
+    "as_objective",
+    "blur_alpha_each_step",
+    "blur_input_each_step",
+    "caricature",
     "channel",
+    "channel_interpolate",
+    "channel_weights",
     "constant",
     "cosine",
     "direction",
     "direction_neuron",
+    "diversity",
+    "dot_compare",
     "gram",
     "gram_distance",
     "gram_matrix",
+    "input_diff",
+    "interpolate",
     "l1",
     "l2",
     "layer_norm",
@@ -36,7 +61,11 @@ __all__ = [
     "mean_square",
     "neuron",
     "on",
+    "penalize_boundary_complexity",
     "pick",
     "positions",
+    "positive_negative",
+    "tensor_direction",
     "total_variation",
+    "whitening",
 ]

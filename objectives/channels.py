@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor
 
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import OUTPUT, channels_second, pick, positions
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_index
+from optvis.objectives.targets import as_index, as_vectors
 
 Index = int | Iterable[int] | Tensor
 
@@ -17,6 +18,14 @@ Index = int | Iterable[int] | Tensor
 def channel_mean(a: Tensor, index: Tensor, channel_axis: int | None = None) -> Tensor:
     """Mean over positions of each image's own channel.  a (B, C, ...), index (B,) or (1,) -> (B,)"""
     return pick(positions(a, channel_axis).mean(2), index)
+
+
+def weighted_means(a: Tensor, weights: Tensor, channel_axis: int | None = None) -> Tensor:
+    """Σ_c w_c ⟨A_c⟩.  a (B, C, ...), weights (B, C) or (1, C) -> (B,)"""
+    means = positions(a, channel_axis).mean(2)
+    if weights.shape[1] != means.shape[1]:
+        raise ValueError(f"{weights.shape[1]} weights for a layer of {means.shape[1]} channels")
+    return (means * weights.to(means.dtype)).sum(1)
 
 
 def neuron_value(
@@ -59,6 +68,26 @@ def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Obj
         64
     """
     return made("channel", (layer,), channel_mean, as_index(index, "channel"), channel_axis=channel_axis)
+
+
+def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None) -> Objective:
+    """Several channels of a layer at once, weighted: Σ_c w_c ⟨A_c⟩.
+
+    Args:
+        layer: name as in `layers(net)`.
+        weights: w, a number for each channel, (C,), or such a row per image, (B, C).
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Raises:
+        ValueError: weights with no axis or more than two; at the first step, another number than there are channels.
+
+    Example:
+        >>> import torch
+        >>> channel_weights("mixed3", [1.0, -0.5])({"mixed3": torch.ones(1, 2, 4, 4)})
+        tensor([0.5000])
+    """
+    rows = as_vectors(weights, "weights")
+    return made("channel_weights", (layer,), weighted_means, rows, channel_axis=channel_axis)
 
 
 def neuron(

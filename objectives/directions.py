@@ -9,32 +9,33 @@ from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import channels_second, positions
+from optvis.objectives.moments import whitened
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_index, as_rows
+from optvis.objectives.targets import as_index, as_rows, as_vectors
 
 LUCID_EPSILON = 1e-4  # added to each norm, and
 LUCID_FLOOR = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)
 
 
 def dot_and_cosine(a: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
-    """a·v and its cosine at each position.  a (B, C, P), vector (B, C) or (1, C) -> (B, P) twice"""
-    if vector.shape[-1] != a.shape[1]:
-        raise ValueError(f"a direction of {vector.shape[-1]} numbers in a layer of {a.shape[1]} channels")
+    """a·v and its cosine at each position.  a (B, C, P), vector (B or 1, C, P or 1) -> (B, P) twice"""
+    if vector.shape[1] != a.shape[1]:
+        raise ValueError(f"a direction of {vector.shape[1]} numbers in a layer of {a.shape[1]} channels")
     vector = vector.to(a.dtype)
-    dot = (vector.unsqueeze(1) @ a).squeeze(1)
-    norms = torch.linalg.vector_norm(a, dim=1), torch.linalg.vector_norm(vector, dim=1, keepdim=True)
+    dot = (vector.mT @ a).squeeze(1) if vector.shape[2] == 1 else (vector * a).sum(1)
+    norms = torch.linalg.vector_norm(a, dim=1), torch.linalg.vector_norm(vector, dim=1)
     return dot, dot / ((LUCID_EPSILON + norms[0]) * (LUCID_EPSILON + norms[1]))
 
 
-def alignment(a: Tensor, vector: Tensor, power: float) -> Tensor:
-    """(a·v) · max(0.1, cos)^power at each position.  a (B, C, P), vector (B, C) or (1, C) -> (B, P)"""
+def aligned(a: Tensor, vector: Tensor, power: float) -> Tensor:
+    """(a·v) · max(0.1, cos)^power at each position.  a (B, C, P), vector (B or 1, C, P or 1) -> (B, P)"""
     dot, cos = dot_and_cosine(a, vector)
     return dot if power == 0 else dot * cos.clamp(min=LUCID_FLOOR).pow(power)
 
 
 def mean_alignment(a: Tensor, vector: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
-    """Mean over positions of (a·v) · max(0.1, cos)^power.  a (B, C, ...) -> (B,)"""
-    return alignment(positions(a, channel_axis), vector, power).mean(1)
+    """Mean over positions of (a·v) · max(0.1, cos)^power.  a (B, C, ...), vector (B, C) or (1, C) -> (B,)"""
+    return aligned(positions(a, channel_axis), vector.unsqueeze(2), power).mean(1)
 
 
 def alignment_at(
@@ -45,17 +46,33 @@ def alignment_at(
     power: float = 0.0,
     channel_axis: int | None = None,
 ) -> Tensor:
-    """(a·v) · max(0.1, cos)^power at one position.  a (B, C, H, W) -> (B,)"""
+    """(a·v) · max(0.1, cos)^power at one position.  a (B, C, H, W), vector (B, C) or (1, C) -> (B,)"""
     here = at_position(channels_second(a, channel_axis), y, x)
-    return alignment(here.unsqueeze(2), vector, power).squeeze(1)
+    return aligned(here.unsqueeze(2), vector.unsqueeze(2), power).squeeze(1)
+
+
+def centre_alignment(a: Tensor, tensor: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
+    """Mean of (a·v) · max(0.1, cos)^power in the middle.  a (B, C, H, W), tensor (B or 1, C, h, w) -> (B,)"""
+    a, tensor = channels_second(a, channel_axis), channels_second(tensor, channel_axis)
+    if a.dim() != 4 or any(side > whole for side, whole in zip(tensor.shape[2:], a.shape[2:], strict=True)):
+        raise ValueError(
+            f"a tensor of {tuple(tensor.shape[1:])} in a layer of {tuple(a.shape[1:])}, channels first; "
+            "expected no more rows and columns than the layer's"
+        )
+    (h, w), (height, width) = tensor.shape[2:], a.shape[2:]
+    top, left = (height - h) // 2, (width - w) // 2
+    middle = a[:, :, top : top + h, left : left + w]
+    return aligned(middle.flatten(2), tensor.flatten(2), power).mean(1)
 
 
 def mean_cosine(a: Tensor, vector: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Mean over positions of the cosine between a and v.  a (B, C, ...) -> (B,)"""
-    return dot_and_cosine(positions(a, channel_axis), vector)[1].mean(1)
+    """Mean over positions of the cosine between a and v.  a (B, C, ...), vector (B, C) or (1, C) -> (B,)"""
+    return dot_and_cosine(positions(a, channel_axis), vector.unsqueeze(2))[1].mean(1)
 
 
-def direction(layer: str, vector: Any, *, power: float = 0.0, channel_axis: int | None = None) -> Objective:
+def direction(
+    layer: str, vector: Any, *, power: float = 0.0, whitening: Any = None, channel_axis: int | None = None
+) -> Objective:
     """The mean of (a·v) · max(0.1, cos)^p over positions: how much of a direction there is, and how purely.
 
     With p = 0 it is the plain dot product ⟨a·v⟩. The exponent, the floor and ε = 1e-4 on each norm are Lucid's
@@ -65,19 +82,26 @@ def direction(layer: str, vector: Any, *, power: float = 0.0, channel_axis: int 
         layer: name as in `layers(net)`.
         vector: v, (C,), or one per image, (B, C).
         power: p; 0 is the dot product, 1 to 4 ask for purer images.
+        whitening: S, (C, C), as `whitening` measures it: then the direction asked is v S.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        ValueError: a vector with no axis or more than two, a negative power; at the first step, a vector of another
-            length than the layer has channels.
+        ValueError: a vector with no axis or more than two, a negative power, an S of another size; at the first
+            step, a vector of another length than the layer has channels.
 
     Example:
         >>> import torch
         >>> direction("mixed3", [1.0, 0.0])({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([1.])
     """
-    power_option = None if power == 0 else _checked_power(power)
-    return made("direction", (layer,), mean_alignment, _vector(vector), power=power_option, channel_axis=channel_axis)
+    return made(
+        "direction",
+        (layer,),
+        mean_alignment,
+        _vector(vector, whitening),
+        power=checked_power(power),
+        channel_axis=channel_axis,
+    )
 
 
 def direction_neuron(
@@ -87,6 +111,7 @@ def direction_neuron(
     x: Index | None = None,
     *,
     power: float = 0.0,
+    whitening: Any = None,
     channel_axis: int | None = None,
 ) -> Objective:
     """`direction` at one position; the middle one, (H // 2, W // 2), by default.
@@ -97,6 +122,7 @@ def direction_neuron(
         y: row of the position, or one per image.
         x: column of the position, or one per image.
         power: p, as in `direction`.
+        whitening: S, as in `direction`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
@@ -111,24 +137,24 @@ def direction_neuron(
     if y is None and x is not None:
         raise ValueError("direction_neuron() got x without y; give both, or neither for the middle position")
     places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
-    power_option = None if power == 0 else _checked_power(power)
     return made(
         "direction_neuron",
         (layer,),
         alignment_at,
-        _vector(vector),
+        _vector(vector, whitening),
         *places,
-        power=power_option,
+        power=checked_power(power),
         channel_axis=channel_axis,
     )
 
 
-def cosine(layer: str, vector: Any, *, channel_axis: int | None = None) -> Objective:
+def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int | None = None) -> Objective:
     """The mean cosine between activations and a direction over positions, whatever their strength.
 
     Args:
         layer: name as in `layers(net)`.
         vector: v, (C,), or one per image, (B, C).
+        whitening: S, as in `direction`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
@@ -139,17 +165,50 @@ def cosine(layer: str, vector: Any, *, channel_axis: int | None = None) -> Objec
         >>> cosine("mixed3", [3.0, 4.0])({"mixed3": torch.tensor([[30.0, 40.0]])}).round(decimals=3)
         tensor([1.])
     """
-    return made("cosine", (layer,), mean_cosine, _vector(vector), channel_axis=channel_axis)
+    return made("cosine", (layer,), mean_cosine, _vector(vector, whitening), channel_axis=channel_axis)
 
 
-def _vector(vector: Any) -> Tensor:
-    rows = as_rows(vector, axes=2)
-    if rows.dim() != 2 or rows.numel() == 0:
-        raise ValueError(f"direction is {tuple(rows.shape)}; expected (C,), or one per image, (B, C)")
-    return rows if rows.is_floating_point() else rows.to(torch.get_default_dtype())
+def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axis: int | None = None) -> Objective:
+    """`direction` with a vector of its own for each position of a patch, which is matched in the layer's middle.
+
+    The mean of (a·v) · max(0.1, cos)^p over the patch's h × w positions; its first row is the layer's (H − h) // 2.
+    Lucid's `tensor_direction`.
+
+    Args:
+        layer: name as in `layers(net)`.
+        tensor: v, (C, h, w), or one per image, (B, C, h, w); channels last where `channel_axis` says so.
+        power: p, as in `direction`.
+        channel_axis: axis of the channels in the layer's output; by default the second.
+
+    Raises:
+        ValueError: a tensor with other axes, a negative power; at the first step, a tensor that is larger than the
+            layer or has another number of channels.
+
+    Example:
+        >>> import torch
+        >>> tensor_direction("mixed3", torch.ones(2, 3, 3))({"mixed3": torch.ones(1, 2, 4, 4)})
+        tensor([2.])
+    """
+    rows = as_rows(tensor, axes=4)
+    if rows.dim() != 4 or rows.numel() == 0:
+        raise ValueError(f"tensor is {tuple(rows.shape)}; expected (C, h, w), or one per image, (B, C, h, w)")
+    return made(
+        "tensor_direction", (layer,), centre_alignment, rows, power=checked_power(power), channel_axis=channel_axis
+    )
 
 
-def _checked_power(power: float) -> float:
+def checked_power(power: float) -> float | None:
+    """The exponent of a cosine as an option, None where there is none.
+
+    Raises:
+        ValueError: a negative one.
+    """
     if not power >= 0:
         raise ValueError(f"power is {power}; expected 0 or more")
-    return power
+    return power if power else None
+
+
+def _vector(vector: Any, whitening: Any) -> Tensor:
+    """v, or v S."""
+    rows = as_vectors(vector, "direction")
+    return rows if whitening is None else whitened(rows, whitening)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.objectives.product import factors, product
 from optvis.objectives.spelling import spelled_sum, usual_name
 from optvis.objectives.targets import as_rows
-from optvis.objectives.term import Target, Term, common_batch
+from optvis.objectives.term import Schedule, Target, Term, common_batch
 
 Weight = float | Sequence[float] | Tensor
 
@@ -20,7 +21,9 @@ Weight = float | Sequence[float] | Tensor
 class Objective:
     """A score per image, to be maximised: a flat sum of terms. Data: it prints, pickles and slices.
 
-    Objectives add and subtract, also numbers, and are multiplied by a number or by a weight per image, (B,).
+    Objectives add and subtract, also numbers. They are multiplied by a number, by a weight per image, (B,), by a
+    function of the step, step -> number, and by each other: the product of their scores, image by image. A product of
+    sums is written out as a sum of products.
 
     Args:
         terms: the summands.
@@ -35,6 +38,8 @@ class Objective:
         (2, ('mixed3', 'mixed4'))
         >>> both[1:]
         channel('mixed3', 17) + 0.5 * channel('mixed4', 5)
+        >>> channel("mixed3", 17) * (channel("mixed4", 3) + 1)
+        channel('mixed3', 17) * channel('mixed4', 3) + channel('mixed3', 17) * constant('mixed4')
     """
 
     terms: tuple[Term, ...]
@@ -58,10 +63,10 @@ class Objective:
     @property
     def has_custom_terms(self) -> bool:
         """Whether a user's own function is asked, which may hold tensors for the whole batch."""
-        return any(term.maker == "on" for term in self.terms)
+        return any(factor.maker == "on" for term in self.terms for factor in factors(term))
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
-        """The score of each image, (B,), from activations by layer name."""
+        """The score of each image, (B,), from activations by layer name; of what is scheduled, at step 0."""
         if not self.terms:
             raise ValueError("an objective without terms asks nothing")
         return total(self.report(activations))
@@ -82,6 +87,21 @@ class Objective:
             seen[term.name] = seen.get(term.name, 0) + 1
             names.append(term.name if seen[term.name] == 1 else f"{term.name} #{seen[term.name]}")
         return tuple(names)
+
+    def at(self, step: int) -> Objective:
+        """The same objective with the weights that it has at a step, i.e. after so many updates.
+
+        Example:
+            >>> from optvis.objectives import channel
+            >>> (channel("mixed3", 17) * (lambda step: 1 / (1 + step))).at(3)
+            0.25 * channel('mixed3', 17)
+        """
+        return Objective(tuple(term.at(step) for term in self.terms)) if self.scheduled else self
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether a weight depends on the step."""
+        return any(term.schedules for term in self.terms)
 
     def __getitem__(self, images: slice) -> Objective:
         """The same question for some of the images."""
@@ -110,8 +130,12 @@ class Objective:
     def __rsub__(self, other: Weight) -> Objective:
         return -self + other
 
-    def __mul__(self, weight: Weight) -> Objective:
-        factor = _as_weight(weight)
+    def __mul__(self, other: Objective | Schedule | Weight) -> Objective:
+        if isinstance(other, Objective):
+            return Objective(tuple(product(mine, its) for mine in self.terms for its in other.terms))
+        if callable(other):
+            return Objective(tuple(replace(term, schedules=(*term.schedules, other)) for term in self.terms))
+        factor = _as_weight(other)
         return Objective(tuple(replace(term, weight=term.weight * factor) for term in self.terms))
 
     __rmul__ = __mul__
@@ -185,11 +209,18 @@ def constant(layer: str) -> Objective:
     return made("constant", (layer,), ones)
 
 
-def made(maker: str, layers: Sequence[str], fn: Callable[..., Tensor], *targets: Target, **options: Any) -> Objective:
+def made(
+    maker: str,
+    layers: Sequence[str],
+    fn: Callable[..., Tensor],
+    *targets: Target,
+    coupled: bool = False,
+    **options: Any,
+) -> Objective:
     """One of the library's own terms; options that are None are left to the function's default."""
     given = tuple((key, value) for key, value in options.items() if value is not None)
     name = " ".join((maker, *(layer for layer in layers if layer)))
-    return Objective((Term(name, tuple(layers), fn, targets, given, maker=maker),))
+    return Objective((Term(name, tuple(layers), fn, targets, given, coupled=coupled, maker=maker),))
 
 
 def _as_weight(weight: Weight) -> Tensor:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.labels import Labels
+from optvis.objectives.product import factors
+from optvis.objectives.schedules import After, Decay
 
 if TYPE_CHECKING:
-    from optvis.objectives.term import Term
+    from optvis.objectives.term import Schedule, Term
 
 MOST_NUMBERS = 64  # larger tensors are given by shape and digest
 
@@ -31,7 +33,8 @@ def spelled_sum(terms: Sequence[Term]) -> str:
 
 
 def _product(term: Term, weight: Tensor) -> str:
-    call = _call(term)
+    # Schedules come last: a number times a function would be no objective yet.
+    call = " * ".join([*map(_call, factors(term)), *map(_schedule, term.schedules)])
     if len(weight) > 1:
         return f"{_rows(weight, weight.tolist(), usual=(weight.dtype,))} * {call}"
     return call if float(weight) == 1 else f"{_number(float(weight))} * {call}"
@@ -42,7 +45,8 @@ def _call(term: Term) -> str:
     layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
     if not custom and term.maker in LAYERLESS.get(term.layers, ()):
         layers = []
-    arguments = layers + ([_function(term.fn)] if custom else []) + [_target(t, custom) for t in term.targets]
+    rowed = term.maker in ROWED
+    arguments = layers + ([_function(term.fn)] if custom else []) + [_target(t, rowed) for t in term.targets]
     keywords = [f"{key}={_number(value)}" for key, value in term.options]
     if custom and term.name != usual_name(term.fn, term.layers):
         keywords.append(f"name={term.name!r}")
@@ -52,7 +56,18 @@ def _call(term: Term) -> str:
 
 
 # Makers that name no layer, because they always read this one.
-LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {("",): ("logit",), ("<image>",): ("total_variation",)}
+LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("",): ("logit",),
+    ("<image>",): (
+        "total_variation",
+        "blur_input_each_step",
+        "blur_alpha_each_step",
+        "penalize_boundary_complexity",
+        "input_diff",
+    ),
+}
+# Makers whose targets come with the images' axis even where there is one for all.
+ROWED = ("on", "caricature", "dot_compare")
 
 
 def usual_name(fn: Callable[..., Any], layers: Sequence[str]) -> str:
@@ -60,11 +75,11 @@ def usual_name(fn: Callable[..., Any], layers: Sequence[str]) -> str:
     return " ".join((getattr(fn, "__name__", type(fn).__name__), *layers))
 
 
-def _target(target: Tensor | Labels, custom: bool) -> str:
-    """A target, without the first axis where it is shared and the maker adds it (on() does so to numbers alone)."""
+def _target(target: Tensor | Labels, rowed: bool) -> str:
+    """A target, without the first axis where it is shared and the maker adds it (all do so to numbers)."""
     if isinstance(target, Labels):
         return repr(target.texts[0] if len(target) == 1 else list(target.texts))
-    bare = len(target) == 1 and (target.dim() == 1 or not custom)
+    bare = len(target) == 1 and (target.dim() == 1 or not rowed)
     usual = (torch.int64, torch.bool, torch.get_default_dtype())
     return _rows(target, (target[0] if bare else target).tolist(), usual)
 
@@ -91,6 +106,10 @@ def _numbers(values: Any, dtype: torch.dtype) -> str:
     short = (f"{values:.{digits}g}" for digits in range(1, 10))
     found = next((text for text in short if torch.tensor(float(text), dtype=dtype).equal(exact)), repr(values))
     return repr(float(found))
+
+
+def _schedule(schedule: Schedule) -> str:
+    return repr(schedule) if isinstance(schedule, After | Decay) else _function(schedule)
 
 
 def _function(fn: Callable[..., Any]) -> str:

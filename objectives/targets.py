@@ -21,6 +21,18 @@ def as_rows(target: Any, axes: int = 1) -> Tensor:
     return rows
 
 
+def as_vectors(vector: Any, what: str) -> Tensor:
+    """A real vector per image, (B, C), or one for all, (1, C).
+
+    >>> as_vectors([1, 2], "direction")
+    tensor([[1., 2.]])
+    """
+    rows = as_rows(vector, axes=2)
+    if rows.dim() != 2 or rows.numel() == 0:
+        raise ValueError(f"{what} of shape {tuple(rows.shape)}; expected (C,), or one per image, (B, C)")
+    return rows if rows.is_floating_point() else rows.to(torch.get_default_dtype())
+
+
 def as_index(index: Any, what: str) -> Tensor:
     """Indices, (B,) or (1,), from an integer, a range, a list or a tensor.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from optvis.objectives.labels import Labels
 
 Target = Tensor | Labels
+Schedule = Callable[[int], float]  # of the step: how many updates the images have had
 
 ONE = torch.ones(1, dtype=torch.float64)
 
@@ -27,6 +29,7 @@ class Term:
         targets: each (B, ...), a row per image, or (1, ...) shared by all; or label texts.
         options: keyword arguments of `fn` that are the same for all images.
         weight: (B,) or (1,), float64.
+        schedules: functions of the step, by which the weight is multiplied; see `at`.
         coupled: images see each other, so a batch is never split.
         maker: the function that made the term, as its `repr` spells it.
     """
@@ -37,6 +40,7 @@ class Term:
     targets: tuple[Target, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     weight: Tensor = ONE
+    schedules: tuple[Schedule, ...] = ()
     coupled: bool = False
     maker: str = "on"
     batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
@@ -46,7 +50,7 @@ class Term:
         object.__setattr__(self, "batch", common_batch(sizes, self.name))
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
-        """The weighted score of each image, (B,)."""
+        """The weighted score of each image, (B,); where the weight is scheduled, at step 0."""
         missing = [layer for layer in self.layers if layer not in activations]
         if missing:
             raise KeyError(f"{self.name} reads {missing[0]!r}; there are {', '.join(map(repr, activations))}")
@@ -54,8 +58,14 @@ class Term:
         images = len(read[0])
         if self.batch not in (1, images):
             raise ValueError(f"{self.name} asks about {self.batch} images; the activations are of {images}")
+        scores = self.asked(read, self.resolved(None).targets)
+        return scores * self.at(0).weight.to(scores.dtype)
+
+    def asked(self, read: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
+        """The score of each image before it is weighted, (B,), checked."""
+        images = len(read[0])
         try:
-            scores = self.fn(*read, *self.resolved(None).targets, **dict(self.options))
+            scores = self.fn(*read, *targets, **dict(self.options))
         except IndexError as error:
             raise IndexError(f"{self.name}: {error}{_layouts(read)}") from error
         if not isinstance(scores, Tensor) or scores.shape != (images,):
@@ -64,7 +74,14 @@ class Term:
                 f"{self.name} gave {came}; expected ({images},): one score per image. "
                 "Reduce every axis but the first, e.g. a.flatten(1).mean(1)"
             )
-        return scores * self.weight.to(scores.dtype)
+        return scores
+
+    def at(self, step: int) -> Term:
+        """The same term with the weight that it has at a step."""
+        if not self.schedules:
+            return self
+        factors = [_factor(schedule, step, self.name) for schedule in self.schedules]
+        return replace(self, weight=self.weight * math.prod(factors), schedules=())
 
     def __getitem__(self, images: slice) -> Term:
         if self.coupled:
@@ -95,6 +112,14 @@ def common_batch(sizes: Sequence[int], what: str) -> int:
     if len(batches) > 1:
         raise ValueError(f"{what} mixes targets or weights for {batches[0]} and for {batches[1]} images")
     return batches[0] if batches else 1
+
+
+def _factor(schedule: Schedule, step: int, what: str) -> float:
+    factor = schedule(step)
+    try:
+        return float(factor)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"the weight of {what} is {factor!r} at step {step}; expected a number") from error
 
 
 def _layouts(read: Sequence[Tensor]) -> str:

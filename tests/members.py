@@ -15,12 +15,19 @@ from optvis.objectives import (
     IMAGE,
     OUTPUT,
     Objective,
+    alignment,
+    blur_input_each_step,
+    caricature,
     channel,
+    channel_weights,
     cosine,
     direction,
     direction_neuron,
+    diversity,
+    dot_compare,
     gram,
     gram_distance,
+    input_diff,
     l1,
     l2,
     layer_norm,
@@ -28,12 +35,14 @@ from optvis.objectives import (
     mean_square,
     neuron,
     on,
+    penalize_boundary_complexity,
+    tensor_direction,
     total_variation,
 )
 
 from . import oracles
 
-IMAGES, CHANNELS = 3, 4
+IMAGES, CHANNELS, COLORS = 3, 4, 3
 SPACE = {"BC": (), "BTC": (7,), "BCHW": (4, 6), "BHWC": (4, 6)}
 
 
@@ -43,41 +52,74 @@ class Member:
 
     Args:
         ask: (*targets, **layout) -> an objective; a target has a row per image or is one image's.
-        oracle: (a, *targets) -> the score of one image, with a (C, ...).
+        oracle: (a, *targets) -> the score of one image, with a (C, ...); of a coupled one (all a) -> all scores.
         targets: a row for each of three images.
         layer: what it reads.
         layouts: in which it can be asked.
         has_axis: it takes `channel_axis`.
         bare: one image's target can do without the images' axis.
+        coupled: images see each other.
+        gradient: (a) -> the gradient of one image's score where it is by intent not the score's own.
+        field: there is one more target, laid out as the layer is: () of its own height and width, or of this.
     """
 
     ask: Callable[..., Objective]
-    oracle: Callable[..., float]
+    oracle: Callable[..., Any]
     targets: tuple[Any, ...] = ()
     layer: str = "mixed"
     layouts: tuple[str, ...] = ("BC", "BTC", "BCHW", "BHWC")
     has_axis: bool = True
     bare: bool = True
+    coupled: bool = False
+    gradient: Callable[[oracles.Array], oracles.Array] | None = None
+    field: tuple[int, ...] | None = None
 
-    def of(self, images: slice | int, layout: str | None = None) -> Objective:
+    @property
+    def channels(self) -> int:
+        return COLORS if self.layer == IMAGE else CHANNELS
+
+    def activations(self, layout: str, space: tuple[int, ...] | None = None) -> Tensor:
+        """Any activations with channels second, (B, C, ...), float64."""
+        return random_activations(layout, self.channels, space)
+
+    def fields(self, space: tuple[int, ...]) -> list[Tensor]:
+        """The last target with channels second, where there is one."""
+        if self.field is None:
+            return []
+        generator = torch.Generator().manual_seed(31)
+        shape = (IMAGES, self.channels, *(self.field or space))
+        return [torch.randn(shape, generator=generator, dtype=torch.float64)]
+
+    def of(self, images: slice | int, layout: str | None = None, space: tuple[int, ...] | None = None) -> Objective:
         """The objective for some of the images, or with one image's targets for all."""
         keywords = {"channel_axis": -1} if layout == "BHWC" and self.has_axis else {}
+        return self.asked(images, self.layouts[0] if layout is None else layout, space, **keywords)
+
+    def asked(
+        self, images: slice | int, layout: str, space: tuple[int, ...] | None = None, **keywords: int
+    ) -> Objective:
+        """Likewise, with keywords of one's own."""
+        fields = [laid_out(field, layout) for field in self.fields(SPACE[layout] if space is None else space)]
         images = slice(images, images + 1) if isinstance(images, int) and not self.bare else images
-        return self.ask(*(target[images] for target in self.targets), **keywords)
+        return self.ask(*(target[images] for target in (*self.targets, *fields)), **keywords)
 
     def expected(self, canonical: Tensor, rows: Any = range(IMAGES)) -> Tensor:
         """What the oracle says of images (B, C, ...), each with the targets of its row."""
+        if self.coupled:
+            return torch.tensor(self.oracle(canonical.double().numpy()), dtype=torch.float64)
+        targets = [*self.targets, *self.fields(tuple(canonical.shape[2:]))]
         scores = [
-            self.oracle(a.double().numpy(), *(np.asarray(target[row]) for target in self.targets))
+            self.oracle(a.double().numpy(), *(np.asarray(target[row]) for target in targets))
             for a, row in zip(canonical, rows, strict=True)
         ]
         return torch.tensor(scores, dtype=torch.float64)
 
 
-def random_activations(layout: str, images: int = IMAGES) -> Tensor:
+def random_activations(layout: str, channels: int = CHANNELS, space: tuple[int, ...] | None = None) -> Tensor:
     """Any activations with channels second, (B, C, ...), float64."""
     generator = torch.Generator().manual_seed(len(layout))
-    return torch.randn((images, CHANNELS, *SPACE[layout]), generator=generator, dtype=torch.float64)
+    shape = (IMAGES, channels, *(SPACE[layout] if space is None else space))
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def laid_out(canonical: Tensor, layout: str) -> Tensor:
@@ -96,6 +138,20 @@ def matrices() -> Tensor:
     return rows @ rows.mT / 8
 
 
+def mixing() -> Tensor:
+    """A matrix of channels by channels."""
+    return torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(11), dtype=torch.float64)
+
+
+def product(channels: Any, vector: Any, **layout: int) -> Objective:
+    """A product of two objectives and a sum, which is written out."""
+    return 2 * channel("mixed", channels, **layout) * (cosine("mixed", vector, **layout) - 0.5)
+
+
+def product_oracle(a: oracles.Array, index: int, vector: oracles.Array) -> float:
+    return 2 * oracles.channel(a, index) * (oracles.cosine(a, vector) - 0.5)
+
+
 def shifted_power(a: Tensor, power: Tensor, shift: Tensor) -> Tensor:
     """A custom objective with a number and a vector for each image."""
     return ((a.flatten(2) - shift.unsqueeze(2)) ** power.view(-1, 1, 1)).flatten(1).mean(1)
@@ -111,6 +167,7 @@ PLANES = ("BCHW", "BHWC")
 
 MEMBERS = {
     "channel": Member(partial(channel, "mixed"), oracles.channel, (INDEX,)),
+    "channel_weights": Member(partial(channel_weights, "mixed"), oracles.channel_weights, (vectors(),)),
     "neuron": Member(partial(neuron, "mixed"), oracles.neuron, (INDEX,)),
     "neuron at (y, x)": Member(partial(neuron, "mixed"), oracles.neuron, (INDEX, Y, X), layouts=PLANES),
     "neuron of a token": Member(partial(neuron, "mixed"), oracles.neuron, (INDEX, Y), layouts=("BTC",)),
@@ -140,12 +197,63 @@ MEMBERS = {
         (vectors(), Y, X),
         layouts=PLANES,
     ),
+    "direction whitened p=2": Member(
+        partial(direction, "mixed", power=2, whitening=mixing()),
+        partial(oracles.direction_whitened, matrix=mixing().numpy(), power=2),
+        (vectors(),),
+    ),
+    "direction_neuron whitened": Member(
+        partial(direction_neuron, "mixed", whitening=mixing()),
+        partial(oracles.direction_neuron_whitened, matrix=mixing().numpy()),
+        (vectors(),),
+    ),
+    "tensor_direction": Member(
+        partial(tensor_direction, "mixed"), oracles.tensor_direction, field=(2, 3), layouts=PLANES
+    ),
+    "tensor_direction p=2": Member(
+        partial(tensor_direction, "mixed", power=2),
+        partial(oracles.tensor_direction, power=2),
+        field=(3, 1),
+        layouts=PLANES,
+    ),
+    "caricature": Member(partial(caricature, "mixed"), oracles.caricature, field=(), bare=False),
+    "caricature p=2": Member(
+        partial(caricature, "mixed", power=2), partial(oracles.caricature, power=2), field=(), bare=False
+    ),
+    "dot_compare": Member(partial(dot_compare, "mixed"), oracles.dot_compare, field=(), bare=False, has_axis=False),
+    "dot_compare p=1.5": Member(
+        partial(dot_compare, "mixed", power=1.5),
+        partial(oracles.dot_compare, power=1.5),
+        field=(),
+        bare=False,
+        has_axis=False,
+    ),
     "cosine": Member(partial(cosine, "mixed"), oracles.cosine, (vectors(),)),
     "gram": Member(partial(gram, "mixed"), oracles.gram),
     "gram_distance": Member(partial(gram_distance, "mixed"), oracles.gram_distance, (matrices(),)),
     "gram_distance p=2": Member(
         partial(gram_distance, "mixed", power=2), partial(oracles.gram_distance, power=2), (matrices(),)
     ),
+    "alignment": Member(partial(alignment, "mixed"), oracles.alignment, coupled=True, has_axis=False),
+    "alignment r=3": Member(
+        partial(alignment, "mixed", decay_ratio=3), partial(oracles.alignment, ratio=3), coupled=True, has_axis=False
+    ),
+    "diversity": Member(partial(diversity, "mixed"), oracles.diversity, coupled=True),
+    "product": Member(product, product_oracle, (INDEX, vectors())),
+    "blur_input_each_step": Member(
+        blur_input_each_step, oracles.blur_penalty, layer=IMAGE, layouts=PLANES, gradient=oracles.blur_gradient
+    ),
+    "penalize_boundary_complexity": Member(
+        penalize_boundary_complexity, oracles.boundary, layer=IMAGE, layouts=("BCHW",), has_axis=False
+    ),
+    "penalize_boundary_complexity of 1 pixel": Member(
+        partial(penalize_boundary_complexity, width=1, constant=0.2),
+        partial(oracles.boundary, width=1, constant=0.2),
+        layer=IMAGE,
+        layouts=("BCHW",),
+        has_axis=False,
+    ),
+    "input_diff": Member(input_diff, oracles.input_diff, field=(), layer=IMAGE, layouts=("BCHW",), has_axis=False),
     "total_variation": Member(total_variation, oracles.total_variation, layer=IMAGE, layouts=PLANES),
     "total_variation of a layer": Member(partial(total_variation, "mixed"), oracles.total_variation, layouts=PLANES),
     "on": Member(

@@ -29,6 +29,10 @@ def channel(a: Array, index: int) -> float:
     return sum(v[index] for v in at_each_position(a)) / len(at_each_position(a))
 
 
+def channel_weights(a: Array, weights: Array) -> float:
+    return sum(w * channel(a, c) for c, w in enumerate(weights))
+
+
 def neuron(a: Array, index: int, *place: int) -> float:
     return at_one_position(a, place)[index]
 
@@ -80,6 +84,59 @@ def cosine(a: Array, v: Array) -> float:
     return float(np.mean([cosine_of(here, v) for here in at_each_position(a)]))
 
 
+def direction_whitened(a: Array, v: Array, matrix: Array, power: float = 0.0) -> float:
+    return direction(a, np.array([np.dot(v, column) for column in matrix.T]), power)
+
+
+def direction_neuron_whitened(a: Array, v: Array, matrix: Array) -> float:
+    return direction_neuron(a, np.array([np.dot(v, column) for column in matrix.T]))
+
+
+def whitening(samples: Array) -> Array:
+    """(N, C) -> (C, C)"""
+    found: Array = np.linalg.inv(sum(np.outer(a, a) for a in samples) / len(samples))
+    return found
+
+
+def tensor_direction(a: Array, tensor: Array, power: float = 0.0) -> float:
+    h, w = tensor.shape[1:]
+    top, left = (a.shape[1] - h) // 2, (a.shape[2] - w) // 2
+    return float(np.mean([aligned(a[:, top + y, left + x], tensor[:, y, x], power) for y, x in np.ndindex(h, w)]))
+
+
+# Caricatures
+
+
+def caricature(a: Array, target: Array, power: float = 0.0) -> float:
+    pairs = zip(at_each_position(a), at_each_position(target), strict=True)
+    return sum(aligned(here, there, power) for here, there in pairs)
+
+
+def dot_compare(a: Array, target: Array, power: float = 0.0) -> float:
+    dot = sum(float(one) * float(other) for one, other in zip(a.ravel(), target.ravel(), strict=True))
+    cos = dot / ((1e-6 + layer_norm(a)) * (1e-6 + layer_norm(target)))
+    return dot * max(0.1, cos) ** power
+
+
+# Of images that see each other, (B, C, ...) -> (B,)
+
+
+def alignment(images: Array, ratio: float = 2.0) -> list[float]:
+    """Each of two images gets half of what the formula says of the pair."""
+    scores = [0.0] * len(images)
+    for d in (1, 2, 3, 4):
+        for i in range(len(images) - d):
+            gap = float(np.mean((images[i] - images[i + d]) ** 2)) / ratio**d
+            scores[i] -= gap / 2
+            scores[i + d] -= gap / 2
+    return scores
+
+
+def diversity(images: Array) -> list[float]:
+    grams = [gram_matrix(a) / math.sqrt(float((gram_matrix(a) ** 2).sum())) for a in images]
+    return [sum(float((g * h).sum()) for j, h in enumerate(grams) if j != i) for i, g in enumerate(grams)]
+
+
 # Gram matrices
 
 
@@ -106,6 +163,49 @@ def total_variation(a: Array) -> float:
             total += abs(plane[y + 1, x] - plane[y, x]) if y + 1 < plane.shape[0] else 0.0
             total += abs(plane[y, x + 1] - plane[y, x]) if x + 1 < plane.shape[1] else 0.0
     return total
+
+
+def blurred(plane: Array, kernel: Array) -> Array:
+    """(H, W) with a kernel that is divided by its own sum inside the border."""
+    reach = len(kernel) // 2
+    found = np.empty_like(plane)
+    for y, x in np.ndindex(plane.shape):
+        total = weight = 0.0
+        for i, j in np.ndindex(kernel.shape):
+            v, u = y + i - reach, x + j - reach
+            if 0 <= v < plane.shape[0] and 0 <= u < plane.shape[1]:
+                total += kernel[i, j] * plane[v, u]
+                weight += kernel[i, j]
+        found[y, x] = total / weight
+    return found
+
+
+BLUR_3 = np.array([[0.5, 0.5, 0.5], [0.5, 1, 0.5], [0.5, 0.5, 0.5]])
+BLUR_5 = np.pad(np.ones((3, 3)), 1, constant_values=0.5)
+
+
+def blur_gradient(a: Array) -> Array:
+    """Of the blur penalty, whose blurred image is constant."""
+    return np.stack([plane - blurred(plane, BLUR_3) for plane in a])
+
+
+def blur_penalty(a: Array) -> float:
+    return 0.5 * float((blur_gradient(a) ** 2).sum())
+
+
+def boundary(a: Array, width: int = 20, constant: float = 0.5) -> float:
+    height, breadth = a.shape[1:]
+    total = 0.0
+    for plane in a:
+        smooth = blurred(plane, BLUR_5)
+        for y, x in np.ndindex(plane.shape):
+            if min(y, x, height - 1 - y, breadth - 1 - x) < width:
+                total += (smooth[y, x] - plane[y, x]) ** 2 + 0.8 * (plane[y, x] - constant) ** 2
+    return -total
+
+
+def input_diff(a: Array, image: Array) -> float:
+    return math.sqrt(sum((float(p) - float(q)) ** 2 for p, q in zip(a.ravel(), image.ravel(), strict=True)) / a.size)
 
 
 # Parameterizations

@@ -137,9 +137,7 @@ def test_targets_or_weights_for_different_numbers_of_images_are_refused(make: An
         make()
 
 
-@pytest.mark.parametrize(
-    "weight", ["2", None, [1, "a"], object(), 1j, ONE], ids=["str", "none", "list", "obj", "j", "o"]
-)
+@pytest.mark.parametrize("weight", ["2", None, [1, "a"], object(), 1j], ids=["str", "none", "list", "obj", "j"])
 def test_what_is_no_weight_is_refused(weight: Any) -> None:
     with pytest.raises(TypeError, match="expected a number, or one per image"):
         _ = ONE * weight

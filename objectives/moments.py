@@ -1,0 +1,44 @@
+"""Whitening: a layer's space of channels with its stretching undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optvis.objectives.layout import positions
+from optvis.objectives.targets import as_rows
+
+
+def whitening(a: Tensor, channel_axis: int | None = None) -> Tensor:
+    """S, the inverse of the uncentred second moment ⟨a aᵀ⟩ of a layer's activations.
+
+    `direction(layer, v, whitening=S)` asks for v S, as the activation atlas does (Carter et al., "Activation Atlas",
+    Distill 2019, doi:10.23915/distill.00015): channels that are active together count less. Where channels never
+    act, or there are fewer samples than channels, it is the pseudo-inverse, which leaves out what was never seen.
+
+    Args:
+        a: activations of many images, (B, C, ...).
+        channel_axis: axis of the channels; by default the second, or the last of three.
+
+    Returns:
+        (C, C), float64.
+
+    Example:
+        >>> whitening(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        tensor([[0.5000, 0.0000],
+                [0.0000, 2.0000]], dtype=torch.float64)
+    """
+    samples = positions(a.detach(), channel_axis).transpose(0, 1).flatten(1).double()
+    inverse: Tensor = torch.linalg.pinv(samples @ samples.mT / samples.shape[1], hermitian=True)
+    return inverse
+
+
+def whitened(vectors: Tensor, matrix: Any) -> Tensor:
+    """v S.  vectors (B, C), matrix (C, C) -> (B, C)"""
+    rows = as_rows(matrix, axes=2)
+    channels = vectors.shape[1]
+    if rows.shape != (channels, channels):
+        raise ValueError(f"whitening is {tuple(rows.shape)}; expected {(channels, channels)} for this direction")
+    return vectors.double() @ rows.double()

@@ -1,0 +1,96 @@
+"""Questions put to several images in turn: a feature and its opposite, and the way from one to another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from optvis.objectives.channels import channel
+from optvis.objectives.labels import Labels
+from optvis.objectives.objective import Objective
+from optvis.objectives.shorthand import as_objective
+from optvis.objectives.term import Target
+
+
+def positive_negative(objective: Objective | str) -> Objective:
+    """What excites a feature, and what inhibits it: two images with the weights 1 and −1.
+
+    As in Olah et al., "Feature Visualization", Distill 2017, doi:10.23915/distill.00007. An objective for several
+    images gives a pair for each: the positive of the first, its negative, the positive of the second, ….
+
+    Args:
+        objective: any objective, for B images, or "layer:channel".
+
+    Returns:
+        An objective for 2 B images.
+
+    Raises:
+        ValueError, TypeError: as in `as_objective`.
+
+    Example:
+        >>> positive_negative("mixed4:17")
+        [1.0, -1.0] * channel('mixed4', 17)
+    """
+    positive = as_objective(objective)
+    doubled = tuple(
+        replace(term, targets=tuple(map(_each_twice, term.targets)), weight=_twice(term.weight))
+        for term in positive.terms
+    )
+    return Objective(doubled) * torch.tensor([1.0, -1.0]).repeat(positive.batch)
+
+
+def interpolate(first: Objective | str, second: Objective | str, images: int) -> Objective:
+    """The way from one objective to another over a batch: image n asks (1 − w) · first + w · second, w = n / (B − 1).
+
+    As in Olah et al., "Feature Visualization", Distill 2017, doi:10.23915/distill.00007. Lucid's
+    `channel_interpolate` divides by zero for B = 1; here one image is the first objective's. Add `alignment` to keep
+    what is drawn in its place.
+
+    Args:
+        first: what image 0 asks; for one image or for B, or "layer:channel".
+        second: what image B − 1 asks.
+        images: B.
+
+    Raises:
+        ValueError: `images` under 1, or another number than an objective is for.
+
+    Example:
+        >>> interpolate("mixed4:17", "mixed4:40", 3)
+        [1.0, 0.5, 0.0] * channel('mixed4', 17) + [0.0, 0.5, 1.0] * channel('mixed4', 40)
+    """
+    if images < 1:
+        raise ValueError(f"images is {images}; expected 1 or more")
+    steps = torch.linspace(0, 1, images, dtype=torch.float64)
+    return (1 - steps) * as_objective(first) + steps * as_objective(second)
+
+
+def channel_interpolate(layer1: str, channel1: int, layer2: str, channel2: int, images: int) -> Objective:
+    """`interpolate` between two channels, under Lucid's name.
+
+    Args:
+        layer1: of the first channel.
+        channel1: what image 0 shows.
+        layer2: of the second channel.
+        channel2: what the last image shows.
+        images: how many.
+
+    Raises:
+        TypeError: a channel that is no integer.
+        ValueError: `images` under 1.
+
+    Example:
+        >>> channel_interpolate("mixed4", 17, "mixed4", 40, 2)
+        [1.0, 0.0] * channel('mixed4', 17) + [0.0, 1.0] * channel('mixed4', 40)
+    """
+    return interpolate(channel(layer1, channel1), channel(layer2, channel2), images)
+
+
+def _twice(rows: torch.Tensor) -> torch.Tensor:
+    return rows.repeat_interleave(2, 0) if len(rows) > 1 else rows
+
+
+def _each_twice(rows: Target) -> Target:
+    if isinstance(rows, Labels):
+        return Labels(tuple(text for text in rows.texts for _ in range(2))) if len(rows) > 1 else rows
+    return _twice(rows)

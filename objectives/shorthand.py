@@ -1,0 +1,38 @@
+"""The shorthand "layer:channel" for a channel."""
+
+from __future__ import annotations
+
+from optvis.objectives.channels import channel
+from optvis.objectives.objective import Objective
+
+
+def as_objective(objective: Objective | str) -> Objective:
+    """An objective as it is, and the text "layer:channel" as `channel(layer, channel)`.
+
+    Lucid's shorthand; `render`, `ascend` and `dream` take it as well.
+
+    Args:
+        objective: an objective, or e.g. "mixed4:17". What follows the last colon is the channel.
+
+    Raises:
+        ValueError: a text of another form.
+        TypeError: neither an objective nor a text.
+
+    Example:
+        >>> as_objective("mixed4:17")
+        channel('mixed4', 17)
+    """
+    if isinstance(objective, Objective):
+        return objective
+    if not isinstance(objective, str):
+        raise TypeError(
+            f"objective is a {type(objective).__name__}; expected e.g. channel('mixed3', 17), 'mixed3:17', "
+            "or on('mixed3', function)"
+        )
+    layer, colon, index = (part.strip() for part in objective.rpartition(":"))
+    if not (colon and index.isascii() and index.isdecimal()):
+        wanted = f"{layer if colon else index}:0" if layer or (index and not colon) else "mixed3:0"
+        raise ValueError(f"objective is {objective!r}; expected 'layer:channel' with a channel from 0, e.g. {wanted!r}")
+    if not layer:
+        raise ValueError(f"objective is {objective!r}, without a layer; of the network's own output say logit({index})")
+    return channel(layer, int(index))
