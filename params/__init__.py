@@ -1,4 +1,4 @@
-"""Where an image lives: free parameters, and the invertible maps that turn them into RGB in [0, 1].
+"""Where an image lives: free parameters, and the invertible maps that turn them into colours in [0, 1].
 
 A parameterization is an `nn.Module` without inputs whose output is the images, (B, 3, H, W).
 
@@ -8,20 +8,44 @@ A parameterization is an `nn.Module` without inputs whose output is the images, 
 """
 
 from optvis.params.canvas import FFT, Canvas, Pixels
-from optvis.params.color import IMAGENET_COLOR, ColorMap, Decorrelated, Sigmoid
-from optvis.params.image import ImageParam, fft_image, pixel_image
+from optvis.params.color import IMAGENET_COLOR, ColorMap, Decorrelated, Grey, Sigmoid, measured_color
+from optvis.params.cppn import CPPN, cppn_image
+from optvis.params.fixed import Fixed, fixed_images, fixed_region
+from optvis.params.image import ImageParam, alpha_image, channels_image, fft_image, grey_image, pixel_image
+from optvis.params.phase import Phase, phase_image
+from optvis.params.pyramid import Pyramid, pyramid_image
+from optvis.params.shared import Shared, shared_image
+from optvis.params.spectrum import mean_spectrum, one_over_f
 from optvis.params.streams import Streams
 
 __all__ = [
+    "CPPN",
     "FFT",
     "IMAGENET_COLOR",
     "Canvas",
     "ColorMap",
     "Decorrelated",
+    "Fixed",
+    "Grey",
     "ImageParam",
+    "Phase",
     "Pixels",
+    "Pyramid",
+    "Shared",
     "Sigmoid",
     "Streams",
+    "alpha_image",
+    "channels_image",
+    "cppn_image",
     "fft_image",
+    "fixed_images",
+    "fixed_region",
+    "grey_image",
+    "mean_spectrum",
+    "measured_color",
+    "one_over_f",
+    "phase_image",
     "pixel_image",
+    "pyramid_image",
+    "shared_image",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,10 @@ def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
 class Canvas(nn.Module, ABC):
     """An unbounded image per row of its parameters; the first axis of every parameter is the image's."""
 
+    ROWS: ClassVar[tuple[str, ...]] = ()  # buffers whose first axis is the image's too
+    coupled: ClassVar[bool] = False  # whether images share parameters, so that a batch cannot be split
+    optimizer: ClassVar[Callable[..., torch.optim.Optimizer] | None] = None  # what suits it; None: the usual one
+
     @abstractmethod
     def forward(self) -> Tensor:
         """The images, (B, C, H, W), unbounded."""
@@ -51,8 +55,29 @@ class Canvas(nn.Module, ABC):
         """A canvas of its own with some of the images."""
         if not isinstance(rows, slice):
             raise TypeError(f"a canvas is sliced, got [{rows!r}]; for image i write [i:i + 1]")
-        parts = {id(p): nn.Parameter(p.detach()[rows].clone()) for p in self.parameters()}
+        if self.coupled:
+            raise ValueError(
+                f"{type(self).__name__} couples images, so a batch of them cannot be split; render without chunk"
+            )
+        parts: dict[int, Any] = {id(p): nn.Parameter(p.detach()[rows].clone()) for p in self.parameters()}
+        parts |= {id(kept): kept[rows].clone() for kept in map(self.get_buffer, self.ROWS)}
+        parts |= {id(own): own[rows] for own in vars(self).values() if isinstance(own, Streams)}
         return copy.deepcopy(self, parts)
+
+    def at(self, size: int | tuple[int, int]) -> Self:
+        """The same picture at another size, where it has none of its own.
+
+        Raises:
+            TypeError: this canvas is made of pixels or waves of one size.
+        """
+        height_and_width(size)
+        raise TypeError(f"{type(self).__name__} has one size, {self.size}; a CPPN can be drawn at any")
+
+    def spelled(self, streams: Streams, **options: Any) -> str:
+        """The call that makes a fresh one; options that are None are left out, and so are three channels."""
+        usual = {"channels": 3}
+        told = [f"{name}={value!r}" for name, value in options.items() if value not in (None, usual.get(name))]
+        return f"{type(self).__name__}({', '.join([repr(self.size), repr(streams), *told])})"
 
 
 class Pixels(Canvas):
@@ -72,7 +97,7 @@ class Pixels(Canvas):
     def __init__(self, size: int | tuple[int, int], streams: Streams, channels: int = 3, sd: float = LUCID_SD) -> None:
         super().__init__()
         noise = streams.normal(channels, *height_and_width(size))
-        self.sd = sd
+        self.streams, self.sd = streams, sd
         self.values = nn.Parameter((sd * noise).to(torch.get_default_dtype()))
 
     @property
@@ -88,7 +113,7 @@ class Pixels(Canvas):
         return self
 
     def __repr__(self) -> str:
-        return f"Pixels({self.size}, sd={self.sd})"
+        return self.spelled(self.streams, channels=self.values.shape[1], sd=self.sd)
 
 
 class FFT(Canvas):
@@ -123,7 +148,7 @@ class FFT(Canvas):
     ) -> None:
         super().__init__()
         self._size = height_and_width(size)
-        self.decay, self.sd = decay, sd
+        self.streams, self.decay, self.sd = streams, decay, sd
         height, width = self._size
         noise = streams.normal(channels, height, width // 2 + 1, 2)
         dtype = torch.get_default_dtype()
@@ -147,7 +172,7 @@ class FFT(Canvas):
         return self
 
     def __repr__(self) -> str:
-        return f"FFT({self.size}, decay={self.decay}, sd={self.sd})"
+        return self.spelled(self.streams, decay=self.decay, channels=self.spectrum.shape[1], sd=self.sd)
 
 
 def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:

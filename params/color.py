@@ -1,8 +1,11 @@
-"""Invertible maps from a canvas to RGB in [0, 1]."""
+"""Invertible maps from a canvas to colours in [0, 1]."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -12,28 +15,38 @@ from torch import Tensor, nn
 IMAGENET_COLOR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 HALF_A_LEVEL = 1 / 512  # half of one of the 256 levels of an 8-bit image
+LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in brightness (ITU-R BT.601), as Pillow has them
 
 
 class ColorMap(nn.Module, ABC):
-    """A map of images, (B, 3, H, W) -> (B, 3, H, W), that can be undone."""
+    """A map of images, (B, C, H, W) -> (B, C, H, W), that can be undone."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, H, W)."""
+        """(B, C, H, W) -> (B, C, H, W)."""
 
     @abstractmethod
     def inverse(self, images: Tensor) -> Tensor:
         """The images that `forward` turns into these."""
+
+    def __getitem__(self, rows: slice) -> Self:
+        """The map for some of the images; its parameters stay shared."""
+        return copy.deepcopy(self, {id(values): values for values in self.parameters()})
 
 
 class Decorrelated(ColorMap):
     """Decorrelated colour to RGB: rgb = C t at each pixel, C normalised by its largest column norm.
 
     A step in t moves along the axes in which colours of natural images vary independently (Olah et al.,
-    "Feature Visualization", Distill 2017, doi:10.23915/distill.00007).
+    "Feature Visualization", Distill 2017, doi:10.23915/distill.00007). Channels after the third, such as alpha, stay as
+    they are.
 
     Args:
-        matrix: 3 rows of 3, the square root of a colour covariance; ImageNet's by default.
+        matrix: 3 rows of 3, the square root of a colour covariance: your own, or `measured_color(images)`; by default
+            ImageNet's.
+
+    Raises:
+        ValueError: another shape, or a matrix without an inverse; at the call, images of fewer than 3 channels.
 
     Example:
         >>> colours = torch.rand(1, 3, 4, 4)
@@ -43,12 +56,14 @@ class Decorrelated(ColorMap):
 
     matrix: Tensor
 
-    def __init__(self, matrix: tuple[tuple[float, ...], ...] = IMAGENET_COLOR) -> None:
+    def __init__(self, matrix: Sequence[Sequence[float]] | Tensor = IMAGENET_COLOR) -> None:
         super().__init__()
-        self.rows = matrix
-        exact = torch.tensor(matrix, dtype=torch.float64)
+        exact = torch.as_tensor(matrix, dtype=torch.float64).detach().cpu()
         if exact.shape != (3, 3):
             raise ValueError(f"colour matrix is {tuple(exact.shape)}; expected 3 rows of 3")
+        self.rows = tuple(tuple(row) for row in exact.tolist())
+        if not exact.isfinite().all() or int(torch.linalg.matrix_rank(exact)) < 3:
+            raise ValueError(f"colour matrix {self.rows} has no inverse; its columns must be three independent colours")
         exact = exact / torch.linalg.vector_norm(exact, dim=0).max()
         self.register_buffer("matrix", exact.to(torch.get_default_dtype()), persistent=False)
 
@@ -61,6 +76,39 @@ class Decorrelated(ColorMap):
 
     def __repr__(self) -> str:
         return "Decorrelated()" if self.rows == IMAGENET_COLOR else f"Decorrelated({self.rows})"
+
+
+@torch.no_grad()
+def measured_color(images: Tensor) -> tuple[tuple[float, ...], ...]:
+    """The square root of the covariance of images' colours: the `matrix` of `Decorrelated`, from images of your own.
+
+    C = U √Λ with the covariance of all pixels Σ = U Λ Uᵀ, so that C Cᵀ = Σ; columns from the largest eigenvalue on,
+    their red not negative. ImageNet's matrix was made likewise (lucid.optvis.param.color, 2017).
+
+    Args:
+        images: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        3 rows of 3 numbers.
+
+    Raises:
+        ValueError: images of another shape, or whose colours lie in a plane, as those of grey images do.
+
+    Example:
+        >>> matrix = measured_color(torch.rand(4, 3, 32, 32))
+        >>> Decorrelated(matrix).matrix.shape
+        torch.Size([3, 3])
+    """
+    if images.dim() != 4 or images.shape[1] != 3:
+        raise ValueError(f"images are {tuple(images.shape)}; expected (N, 3, H, W)")
+    colours = images.detach().cpu().double().transpose(0, 1).flatten(1)
+    covariance = torch.cov(colours, correction=0)
+    values, axes = torch.linalg.eigh(covariance)
+    if not values[0] > 1e-9 * values[2]:
+        raise ValueError("the colours of these images lie in a plane, as grey does; measure images of more colours")
+    root = (axes * values.sqrt()).flip(1)
+    root = torch.where(root[0] < 0, -root, root)
+    return tuple(tuple(row) for row in root.tolist())
 
 
 class Sigmoid(ColorMap):
@@ -78,5 +126,28 @@ class Sigmoid(ColorMap):
         return images.clamp(HALF_A_LEVEL, 1 - HALF_A_LEVEL).logit()
 
 
+class Grey(ColorMap):
+    """One channel to three equal ones: grey images for a network that takes RGB.
+
+    The inverse is a colour's brightness, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+
+    Example:
+        >>> Grey()(torch.rand(2, 1, 4, 4)).shape
+        torch.Size([2, 3, 4, 4])
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[1] != 1:
+            raise ValueError(f"Grey got {images.shape[1]} channels; expected a canvas with channels=1")
+        return images.expand(-1, 3, -1, -1)
+
+    def inverse(self, images: Tensor) -> Tensor:
+        return (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+
+
 def _mixed(images: Tensor, matrix: Tensor) -> Tensor:
-    return (matrix @ images.flatten(2)).view(images.shape)
+    """The matrix times the first three channels, the others as they are."""
+    if images.shape[1] < 3:
+        raise ValueError(f"Decorrelated got {images.shape[1]} channels; expected three or more: leave it out")
+    colours = (matrix @ images[:, :3].flatten(2)).view_as(images[:, :3])
+    return colours if images.shape[1] == 3 else torch.cat([colours, images[:, 3:]], dim=1)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels, fitting
-from optvis.params.color import ColorMap, Decorrelated, Sigmoid
+from optvis.params.color import ColorMap, Decorrelated, Grey, Sigmoid
 from optvis.params.streams import Streams
 
 
 class ImageParam(nn.Module):
-    """A canvas followed by colour maps: images (B, 3, H, W) in [0, 1].
+    """A canvas followed by colour maps: images (B, C, H, W) in [0, 1], C = 3 unless the canvas has others.
 
     Args:
         canvas: holds the free parameters.
@@ -40,9 +40,13 @@ class ImageParam(nn.Module):
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
-        """Start from images (B, 3, H, W) or (1, 3, H, W) in [0, 1]; returns self.
+        """Start from images (B, C, H, W) or (1, C, H, W) in [0, 1]; returns self.
 
         Values within half an 8-bit level of 0 or 1 are moved to that distance: a sigmoid reaches neither.
+
+        Raises:
+            ValueError: images of another shape.
+            TypeError: the canvas cannot start from a picture, as a CPPN cannot.
         """
         first = next(self.canvas.parameters())
         images = fitting(images, self().shape).to(first.device, first.dtype)
@@ -56,15 +60,40 @@ class ImageParam(nn.Module):
         """(H, W) in pixels."""
         return self.canvas.size
 
+    @property
+    def coupled(self) -> bool:
+        """Whether images share parameters, so that a batch cannot be split."""
+        return self.canvas.coupled
+
+    @property
+    def optimizer(self) -> Callable[..., torch.optim.Optimizer] | None:
+        """Makes the optimizer that suits the canvas; None where the usual one does."""
+        return self.canvas.optimizer
+
+    def at(self, size: int | tuple[int, int]) -> ImageParam:
+        """The same images at another size, as an ImageParam of its own: a CPPN can, canvases of pixels cannot.
+
+        Raises:
+            TypeError: the canvas has one size.
+        """
+        return self._with(self.canvas.at(size), copy.deepcopy(self.maps))
+
     def __len__(self) -> int:
         return len(self.canvas)
 
     def __getitem__(self, rows: slice) -> ImageParam:
-        """Some of the images, as an ImageParam of their own; parameters of the maps stay shared."""
-        shared = {id(values): values for values in self.maps.parameters()}
-        part = copy.copy(self)
-        part._modules = {**self._modules, "canvas": self.canvas[rows], "maps": copy.deepcopy(self.maps, shared)}
-        return part
+        """Some of the images, as an ImageParam of their own; parameters of the maps stay shared.
+
+        Raises:
+            ValueError: the images are coupled.
+        """
+        part = self.canvas[rows]
+        return self._with(part, nn.ModuleList(color_map[rows] for color_map in self.maps))  # type: ignore[index]
+
+    def _with(self, canvas: Canvas, maps: nn.ModuleList) -> Self:
+        other = copy.copy(self)
+        other._modules = {**self._modules, "canvas": canvas, "maps": maps}
+        return other
 
     def __repr__(self) -> str:
         return f"ImageParam({', '.join(repr(part) for part in (self.canvas, *self.maps))})"
@@ -107,3 +136,81 @@ def pixel_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,
         torch.Size([1, 3, 16, 16])
     """
     return ImageParam(Pixels(size, Streams(seeds, "canvas"), sd=sd), Decorrelated(), Sigmoid())
+
+
+def grey_image(
+    size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), decay: float = 1.0, sd: float = LUCID_SD
+) -> ImageParam:
+    """Grey images in the Fourier basis, for networks that take RGB: the three channels are one.
+
+    Args:
+        size: side, or (height, width), in pixels.
+        seeds: one per image (B of them).
+        decay: power of the frequency that scales the spectrum down.
+        sd: standard deviation of the first spectrum.
+
+    Returns:
+        A module whose output is (B, 3, H, W) in (0, 1).
+
+    Example:
+        >>> bool((grey_image(16)()[:, 0] == grey_image(16)()[:, 2]).all())
+        True
+    """
+    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels=1, sd=sd), Sigmoid(), Grey())
+
+
+def alpha_image(
+    size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), decay: float = 1.0, sd: float = LUCID_SD
+) -> ImageParam:
+    """Images with an opacity: decorrelated colour and alpha, both in the Fourier basis.
+
+    A transform has to lay them over a background before the network sees them. One that is random makes the network
+    ask for nothing where nothing is needed (Mordvintsev et al., "Differentiable Image Parameterizations", Distill
+    2018, doi:10.23915/distill.00012).
+
+    Args:
+        size: side, or (height, width), in pixels.
+        seeds: one per image (B of them).
+        decay: power of the frequency that scales the spectrum down.
+        sd: standard deviation of the first spectrum.
+
+    Returns:
+        A module whose output is (B, 4, H, W) in (0, 1): red, green, blue, and alpha, where 1 is opaque.
+
+    Example:
+        >>> alpha_image((33, 47))().shape
+        torch.Size([1, 4, 33, 47])
+    """
+    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels=4, sd=sd), Decorrelated(), Sigmoid())
+
+
+def channels_image(
+    size: int | tuple[int, int],
+    channels: int,
+    *,
+    seeds: Sequence[int] = (0,),
+    decay: float = 1.0,
+    sd: float = LUCID_SD,
+) -> ImageParam:
+    """Images of any number of channels in the Fourier basis, for networks that take as many.
+
+    Args:
+        size: side, or (height, width), in pixels.
+        channels: number of channels C.
+        seeds: one per image (B of them).
+        decay: power of the frequency that scales the spectrum down.
+        sd: standard deviation of the first spectrum.
+
+    Returns:
+        A module whose output is (B, C, H, W) in (0, 1).
+
+    Raises:
+        ValueError: channels under 1.
+
+    Example:
+        >>> channels_image(28, 1)().shape, channels_image(64, 12, seeds=(0, 1))().shape
+        (torch.Size([1, 1, 28, 28]), torch.Size([2, 12, 64, 64]))
+    """
+    if channels < 1:
+        raise ValueError(f"channels is {channels}; expected 1 or more")
+    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels, sd), Sigmoid())

@@ -45,6 +45,13 @@ class Streams:
     def __len__(self) -> int:
         return len(self.seeds)
 
+    def __getitem__(self, rows: slice) -> Streams:
+        """The streams of some of the images, from their first step."""
+        return Streams(self.seeds[rows], self.purpose)
+
+    def __repr__(self) -> str:
+        return f"Streams({_listed(self.seeds)}, {self.purpose!r})"
+
     @property
     def step(self) -> int:
         """The step whose numbers are being drawn."""
@@ -87,3 +94,13 @@ class Streams:
         for seed in self._distinct:
             digest = hashlib.sha256(f"{self.purpose} {seed} {word}".encode()).digest()
             yield torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
+
+
+def _listed(seeds: tuple[int, ...]) -> str:
+    """The shortest way to write them: `(7,)`, `(7,) * 64`, `range(0, 64)`."""
+    first, count = seeds[0], len(seeds)
+    if count > 2 and seeds == (first,) * count:
+        return f"({first},) * {count}"
+    if count > 2 and seeds == tuple(range(first, first + count)):
+        return f"range({first}, {first + count})"
+    return repr(seeds)

@@ -192,5 +192,6 @@ def test_the_scale_is_largest_at_the_slowest_waves_and_one_over_f() -> None:
 
 
 def test_their_reprs_name_size_and_constants() -> None:
-    assert repr(Pixels((3, 4), streams(1))) == "Pixels((3, 4), sd=0.01)"
-    assert repr(FFT((3, 4), streams(1), 1.5)) == "FFT((3, 4), decay=1.5, sd=0.01)"
+    assert repr(Pixels((3, 4), streams(1))) == "Pixels((3, 4), Streams((1,), 'canvas'), sd=0.01)"
+    assert repr(FFT((3, 4), streams(1), 1.5)) == "FFT((3, 4), Streams((1,), 'canvas'), decay=1.5, sd=0.01)"
+    assert repr(Pixels(3, streams(1), 5)) == "Pixels((3, 3), Streams((1,), 'canvas'), channels=5, sd=0.01)"

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from optvis.params import IMAGENET_COLOR, ColorMap, Decorrelated, Sigmoid
+from optvis.params import IMAGENET_COLOR, ColorMap, Decorrelated, Grey, Sigmoid, measured_color
 
-from . import oracles
+from . import oracles, param_oracles
 
 OWN = ((0.5, 0.1, 0.0), (0.4, -0.2, 0.1), (0.3, 0.0, -0.3))
 X = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -73,3 +73,61 @@ def test_their_reprs_paste_back() -> None:
     assert repr(Decorrelated()) == "Decorrelated()"
     assert repr(Sigmoid()) == "Sigmoid()"
     assert np.linalg.norm(np.array(IMAGENET_COLOR), axis=0).max() == pytest.approx(0.46195, abs=5e-6)
+
+
+def test_channels_after_the_third_stay_as_they_are() -> None:
+    four = torch.cat([X, X[:, :1] + 5], dim=1)
+    found = Decorrelated().double()(four)
+    assert_close(found[:, :3], Decorrelated().double()(X), rtol=0, atol=1e-14)
+    assert torch.equal(found[:, 3], four[:, 3])
+    assert_close(Decorrelated().double().inverse(found), four, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="Decorrelated got 2 channels; expected three or more"):
+        Decorrelated()(torch.zeros(1, 2, 3, 3))
+
+
+def test_a_matrix_may_come_as_a_tensor_and_must_have_an_inverse() -> None:
+    assert Decorrelated(torch.tensor(OWN, dtype=torch.float64)).rows == OWN
+    for matrix in (((1.0, 2.0, 3.0),) * 3, ((float("nan"), 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))):
+        with pytest.raises(ValueError, match="three independent colours"):
+            Decorrelated(matrix)
+
+
+def test_the_measured_matrix_is_the_root_of_numpys_covariance() -> None:
+    images = torch.rand(3, 3, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    images[:, 1] = 0.5 * images[:, 0] + 0.5 * images[:, 1]
+    root = np.array(measured_color(images))
+    expected = param_oracles.covariance(images.numpy())
+    np.testing.assert_allclose(root @ root.T, expected, atol=1e-12)
+    norms = np.linalg.norm(root, axis=0)
+    np.testing.assert_allclose(norms**2, np.linalg.svd(expected)[1], atol=1e-12)
+    np.testing.assert_allclose(root.T @ root, np.diag(norms**2), atol=1e-12)
+    assert (root[0] >= 0).all()
+    assert eval(repr(Decorrelated(measured_color(images))), {"Decorrelated": Decorrelated}).rows == tuple(
+        map(tuple, root.tolist())
+    )
+
+
+def test_colours_through_the_measured_matrix_are_uncorrelated_and_of_one_deviation() -> None:
+    """In units of the largest column, by which `Decorrelated` divides."""
+    images = torch.rand(3, 3, 6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    matrix = measured_color(images)
+    inside = Decorrelated(matrix).double().inverse(images)
+    largest = np.linalg.norm(np.array(matrix), axis=0).max()
+    np.testing.assert_allclose(param_oracles.covariance(inside.numpy()), largest**2 * np.eye(3), atol=1e-6)
+
+
+def test_what_has_no_colours_of_its_own_is_refused() -> None:
+    with pytest.raises(ValueError, match="lie in a plane, as grey does"):
+        measured_color(torch.rand(2, 1, 4, 4).expand(2, 3, 4, 4))
+    with pytest.raises(ValueError, match=r"expected \(N, 3, H, W\)"):
+        measured_color(torch.rand(3, 4, 4))
+
+
+def test_grey_is_three_equal_channels_and_brightness_backwards() -> None:
+    plane = X[:, :1]
+    assert torch.equal(Grey()(plane), plane.repeat(1, 3, 1, 1))
+    assert_close(Grey().inverse(Grey()(plane)), plane, rtol=0, atol=1e-14)
+    pixel = torch.tensor([1.0, 0.5, 0.25]).view(1, 3, 1, 1)
+    assert float(Grey().inverse(pixel)) == pytest.approx(0.299 + 0.587 * 0.5 + 0.114 * 0.25)
+    with pytest.raises(ValueError, match="expected a canvas with channels=1"):
+        Grey()(X)

@@ -172,7 +172,8 @@ def test_what_is_no_size_is_refused(make: Callable[..., ImageParam], size: Any) 
 
 def test_its_repr_names_its_parts() -> None:
     image = ImageParam(FFT((3, 4), Streams((0,), "canvas")), Decorrelated(), Sigmoid())
-    assert repr(image) == "ImageParam(FFT((3, 4), decay=1.0, sd=0.01), Decorrelated(), Sigmoid())"
+    canvas = "FFT((3, 4), Streams((0,), 'canvas'), decay=1.0, sd=0.01)"
+    assert repr(image) == f"ImageParam({canvas}, Decorrelated(), Sigmoid())"
 
 
 def test_colours_move_along_the_axes_of_natural_images() -> None:

@@ -1,0 +1,152 @@
+"""Pictures whose spectrum has a fixed magnitude: only the phase is free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from optvis.params.canvas import Canvas, fitting, height_and_width
+from optvis.params.color import Decorrelated, Sigmoid
+from optvis.params.image import ImageParam
+from optvis.params.spectrum import one_over_f, resampled
+from optvis.params.spelling import spelled_tensor
+from optvis.params.streams import Streams
+
+SMALLEST = 1e-10  # added to variances: no division by zero, and a finite gradient, where all numbers are the same
+EVEN = math.pi / 3**0.5  # deviation of a number that is uniform in (−π, π)
+
+
+class Phase(Canvas):
+    """Pictures with a fixed magnitude |r| of their spectrum, as natural images have: irfft2(|r| e^{iφ}).
+
+    MAgnitude Constrained Optimization (Fel et al. 2023, arXiv:2306.06805). As in its code, φ and the picture are
+    standardised, each over its whole image: φ = μ + σ (p − ⟨p⟩) / √(var p + 1e-10) of the free parameter p, and
+    likewise the picture, to mean 0 and deviation 1. A parameter that grows is so moved less and less, which makes
+    the optimizer's rate of 1 fit. Unlike there, first phases are uniform in (−π, π) and keep that deviation, σ = π/√3:
+    phases that keep a deviation of 1 agree in the corner, and leave a spot there. `fill_` takes over magnitude,
+    means and deviations of a picture, whose phase alone is then free.
+
+    Args:
+        size: side, or (height, width), in pixels.
+        streams: one per image; their noise is the first phase.
+        spectrum: magnitudes as `mean_spectrum` gives them, (C, h, w // 2 + 1), of any size; by default 1 / f^decay.
+        decay: power of the frequency in that law.
+        channels: number of channels C.
+
+    Raises:
+        ValueError: a spectrum of another shape, or with negative numbers in it.
+
+    Example:
+        >>> canvas = Phase((33, 47), Streams((0, 1), "canvas"))
+        >>> canvas().shape, canvas().flatten(1).std(1).detach()
+        (torch.Size([2, 3, 33, 47]), tensor([1.0001, 1.0001]))
+    """
+
+    ROWS = ("magnitude", "phase_mean", "phase_deviation", "image_mean", "image_deviation")
+
+    magnitude: Tensor
+    phase_mean: Tensor
+    phase_deviation: Tensor
+    image_mean: Tensor
+    image_deviation: Tensor
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        streams: Streams,
+        spectrum: Tensor | None = None,
+        decay: float = 1.0,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        self._size = height_and_width(size)
+        self.streams, self.spectrum, self.decay = streams, spectrum, decay
+        law = one_over_f(self._size, decay).unsqueeze(0) if spectrum is None else spectrum
+        if law.dim() != 3 or len(law) not in (1, channels) or not (law >= 0).all():
+            raise ValueError(
+                f"spectrum is {tuple(law.shape)}; expected magnitudes ({channels}, H, W // 2 + 1), 0 or more, "
+                "as mean_spectrum(images) gives them"
+            )
+        dtype, images = torch.get_default_dtype(), len(streams)
+        shape = (channels, self._size[0], self._size[1] // 2 + 1)
+        even = math.pi * (streams.normal(*shape) / 2**0.5).erf()
+        self.phase = nn.Parameter(even.to(dtype))
+        self.register_buffer("magnitude", resampled(law, self._size).to(dtype).expand(images, *shape).clone())
+        for name, value in zip(self.ROWS[1:], (0.0, EVEN, 0.0, 1.0), strict=True):
+            self.register_buffer(name, torch.full((images, 1, 1, 1), value))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    def forward(self) -> Tensor:
+        angle = self.phase_mean + self.phase_deviation * standardized(self.phase)
+        waves = torch.polar(self.magnitude, angle)
+        images = torch.fft.irfft2(waves, s=self._size, norm="ortho")
+        return self.image_mean + self.image_deviation * standardized(images)
+
+    @torch.no_grad()
+    def fill_(self, images: Tensor) -> Self:
+        shape = (*self.phase.shape[:2], *self._size)
+        images = fitting(images, shape).to(self.phase)
+        waves = torch.fft.rfft2(images, norm="ortho")
+        self.magnitude.copy_(waves.abs())
+        self.phase.copy_(waves.angle())
+        self.phase_mean.copy_(mean(self.phase))
+        self.phase_deviation.copy_(deviation(self.phase))
+        self.image_mean.copy_(mean(images))
+        self.image_deviation.copy_(deviation(images))
+        return self
+
+    def __repr__(self) -> str:
+        channels, decay = self.phase.shape[1], self.decay if self.spectrum is None else None
+        start = self.spelled(self.streams, decay=decay, channels=channels)
+        return start if self.spectrum is None else f"{start[:-1]}, spectrum={spelled_tensor(self.spectrum)})"
+
+
+def mean(a: Tensor) -> Tensor:
+    """Of each image's own numbers.  a (B, C, H, W) -> (B, 1, 1, 1)"""
+    return a.mean(dim=(1, 2, 3), keepdim=True)
+
+
+def deviation(a: Tensor) -> Tensor:
+    """√(variance + 1e-10) of each image's own numbers.  a (B, C, H, W) -> (B, 1, 1, 1)"""
+    return (mean((a - mean(a)).square()) + SMALLEST).sqrt()
+
+
+def standardized(a: Tensor) -> Tensor:
+    """Each image's numbers with mean 0 and deviation 1.  a (B, C, H, W) -> (B, C, H, W)"""
+    return (a - mean(a)) / deviation(a)
+
+
+def phase_image(
+    size: int | tuple[int, int] = 224,
+    *,
+    seeds: Sequence[int] = (0,),
+    spectrum: Tensor | None = None,
+    decay: float = 1.0,
+) -> ImageParam:
+    """Images of which only the phase is free, with decorrelated colour: what `maco` uses.
+
+    Args:
+        size: side, or (height, width), in pixels.
+        seeds: one per image (B of them).
+        spectrum: magnitudes as `mean_spectrum` gives them, (3, h, w // 2 + 1); by default 1 / f^decay.
+        decay: power of the frequency in that law.
+
+    Returns:
+        A module whose output is (B, 3, H, W) in (0, 1). Source: see `Phase`.
+
+    Raises:
+        ValueError: a spectrum of another shape, or with negative numbers in it.
+
+    Example:
+        >>> from optvis.params import mean_spectrum
+        >>> phase_image((33, 47), spectrum=mean_spectrum(torch.rand(5, 3, 32, 32)))().shape
+        torch.Size([1, 3, 33, 47])
+    """
+    return ImageParam(Phase(size, Streams(seeds, "canvas"), spectrum, decay), Decorrelated(), Sigmoid())

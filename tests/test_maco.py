@@ -1,0 +1,158 @@
+"""MACO: the loop is NumPy's and torch's own by hand; alone as in a batch; what interrupts it loses nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from optvis import Rendering, render
+from optvis.ascent import NotFiniteError
+from optvis.maco import NADAM, maco
+from optvis.objectives import channel, logit, on
+from optvis.params import Streams, mean_spectrum, phase_image
+from optvis.rendering import joined
+from optvis.transforms import Compose, Resize, horama
+from optvis.views import Views, repeated, view_seeds
+
+draw = partial(maco, steps=3, crops=2, size=24, progress=False)
+
+
+def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small):
+    """By hand, with one crop after the other."""
+    chain = horama(20, 0.0)
+    made = draw(small, channel("conv1", 3), seed=5, redirect=0, transform=chain)
+    image = phase_image(24, seeds=(5,)).double()
+    optimizer = torch.optim.NAdam(image.parameters(), lr=1.0)
+    streams = Streams(view_seeds((5,), 2), "transform")
+    mattered, scores = np.zeros((3, 24, 24)), []
+    for step in range(3):
+        images = image()
+        images.retain_grad()
+        inputs = small.prepared(chain(images.expand(2, -1, -1, -1), streams.at(step)))
+        score = small.network.conv1(inputs)[:, 3].mean()
+        optimizer.zero_grad()
+        (-score).backward()
+        mattered += images.grad[0].abs().numpy()
+        scores.append(float(score.detach()))
+        optimizer.step()
+    np.testing.assert_allclose(made.scores[:, 0].numpy(), scores, rtol=1e-9)
+    np.testing.assert_allclose(made.transparency[0].numpy(), mattered, atol=1e-12)
+    assert_close(made.images, image().detach(), rtol=0, atol=1e-9)
+
+
+def test_it_is_render_with_its_parts_where_a_step_has_one_crop(small):
+    made = draw(small, channel("conv2", [1, 5]), crops=1, seed=4)
+    chain = horama(20, 0.04)
+    image = phase_image(24, seeds=(4, 4))
+    same = render(small, channel("conv2", [1, 5]), image, steps=3, transform=chain, optimizer=NADAM, seed=4)
+    assert_close(made.images, same.images, rtol=0, atol=1e-12)
+    assert_close(made.scores, same.scores, rtol=0, atol=1e-12)
+
+
+def test_an_image_alone_is_the_same_as_in_a_batch(small):
+    question = torch.tensor([1.0, 0.5, 2.0]) * channel("conv2", [1, 5, 9]) + logit(["cat", "dog", "cat"])
+    together = draw(small, question)
+    for place in range(3):
+        alone = draw(small, question[place : place + 1])
+        assert_close(alone.images, together[place].images, rtol=0, atol=1e-9)
+        assert_close(alone.scores, together[place].scores, rtol=1e-9, atol=1e-9)
+        assert_close(alone.transparency, together[place].transparency, rtol=1e-9, atol=1e-12)
+        assert alone.labels == together[place].labels
+
+
+def test_the_spectrum_is_the_users(small):
+    spectrum = mean_spectrum(torch.rand(4, 3, 24, 24))
+    made = draw(small, channel("conv2", 1), spectrum=spectrum, steps=0)
+    assert_close(made.images, phase_image(24, spectrum=spectrum)().detach().double(), rtol=0, atol=1e-5)
+    assert "sha256" in made.recipe["image"]
+    assert not made.transparency.any()
+
+
+def test_its_recipe_says_how_it_was_made(small):
+    made = draw(small, channel("conv2", 1), size=None)
+    assert made.images.shape == (1, 3, 40, 40)
+    told = {"method": "maco", "network": "small", "objective": "channel('conv2', 1)", "crops": 2, "steps": 3}
+    assert {key: made.recipe[key] for key in told} == told
+    assert made.recipe["optimizer"] == "NAdam(lr=1.0)"
+    assert "Zoom" in made.recipe["transform"]
+
+
+def test_a_channel_may_be_written_short(small):
+    assert torch.equal(draw(small, "conv2:1").images, draw(small, channel("conv2", 1)).images)
+
+
+def test_the_network_is_as_it_was(network, untouched):
+    with untouched(network):
+        draw(network, channel("conv2", 1), normalize=None, transform=Compose(Resize(20)))
+
+
+def test_a_map_is_kept_joined_taken_apart_and_shown(small, tmp_path):
+    made = draw(small, channel("conv2", [1, 5]), snapshots=(0, 3))
+    assert list(made.snapshots) == [0, 3]
+    assert torch.equal(made.snapshots[3], made.images)
+    again = Rendering.load(made.save(tmp_path / "maco.png"))
+    assert torch.equal(again.transparency, made.transparency)
+    assert list(again.snapshots) == [0, 3]
+    assert torch.equal(joined([made[0], made[1]], {}).transparency, made.transparency)
+    faded = made.faded(95)
+    mattered = made.transparency.numpy().mean(1)
+    for place in range(2):
+        share = mattered[place] / np.quantile(mattered[place], 0.95)
+        np.testing.assert_allclose(faded[place, 3].numpy(), np.clip(share, 0, 1), atol=1e-6)
+    assert torch.equal(faded[:, :3], made.images)
+    mostly_unseen = np.clip(mattered[0] / mattered[0].max(), 0, 1)
+    assert np.quantile(mattered[0], 0.05) == 0
+    np.testing.assert_allclose(made.faded(5)[0, 3].numpy(), mostly_unseen, atol=1e-6)
+    assert (draw(small, channel("conv2", 1), steps=0).faded()[:, 3] == 1).all()
+    plain = Rendering(made.images, made.scores, {})
+    assert joined([made, plain], {}).transparency is None
+    with pytest.raises(ValueError, match=r"no transparency map; maco\(\) and accentuate\(\) keep one"):
+        plain.faded()
+    with pytest.raises(ValueError, match="percentile is 0"):
+        made.faded(0)
+
+
+def test_ctrl_c_returns_what_is_there(small):
+    small.network.fuse.arm(KeyboardInterrupt(), at=4)
+    made = draw(small, channel("conv2", 1), steps=50)
+    assert made.recipe["interrupted"]
+    assert 0 < len(made.scores) < 50
+
+
+def test_what_is_not_finite_is_named_and_what_was_there_kept(small):
+    def broken(a):
+        return a.flatten(1).mean(1) * float("nan")
+
+    with pytest.raises(NotFiniteError, match="step 0") as error:
+        draw(small, on("conv2", broken))
+    assert error.value.rendering.images.shape == (1, 3, 24, 24)
+
+
+def test_objectives_that_compare_images_have_one_view(small):
+    question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), coupled=True)
+    with pytest.raises(ValueError, match="one view of each; got 2 views"):
+        draw(small, question, seed=(1, 2))
+    assert len(draw(small, question, seed=(1, 2), crops=1)) == 2
+
+
+@pytest.mark.parametrize("options", [{"steps": -1}, {"crops": 0}])
+def test_what_is_out_of_range_is_refused(small, options):
+    with pytest.raises(ValueError, match="expected steps >= 0 and one crop or more"):
+        maco(small, channel("conv2", 1), **options)
+
+
+def test_views_repeat_rows_and_share_one_image():
+    question = channel("a", [1, 2]) * torch.tensor([3.0, 4.0])
+    asked = repeated(question, 2)
+    activations = {"a": torch.arange(12.0).view(4, 3)}
+    assert_close(asked(activations), torch.tensor([1.5 * 1, 1.5 * 4, 2 * 8, 2 * 11]))
+    assert repeated(question, 1) is question
+    assert view_seeds((3, 4), 2)[::2] == (3, 4)
+    assert len(set(view_seeds(range(4), 5))) == 20
+    image = phase_image(6, seeds=(0, 1))
+    images = Views(image, 3)()
+    assert_close(images, image().repeat_interleave(3, 0), rtol=0, atol=0)
