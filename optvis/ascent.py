@@ -17,8 +17,9 @@ from optvis.capture import read
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total
-from optvis.optimizers import FAST_ADAM, OptimizerMaker
+from optvis.optimizers import OptimizerMaker, suited
 from optvis.params import Streams, fft_image
+from optvis.pooling import PoolGradient, smoothed
 from optvis.preparing import asked, check, fitted, seeds_for
 from optvis.redirect import redirected_relu
 from optvis.transforms import STANDARD, Compose
@@ -56,15 +57,16 @@ class NotFiniteError(ValueError):
 
 def ascend(
     model: nn.Module | Classifier,
-    objective: Objective,
+    objective: Objective | str,
     image: nn.Module | None = None,
     *,
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None = STANDARD,
     normalize: Normalizer | str = CARRIED,
-    optimizer: OptimizerMaker = FAST_ADAM,
+    optimizer: OptimizerMaker | None = None,
     seed: int | Sequence[int] = 0,
     redirect: int = REDIRECTED_STEPS,
+    pool_gradient: PoolGradient | None = None,
 ) -> Iterator[Step]:
     """Make images that a network scores higher and higher, without end: stop, look or branch whenever you like.
 
@@ -72,17 +74,19 @@ def ascend(
 
     Args:
         model: a network, or a Classifier.
-        objective: what is maximised: a score per image.
+        objective: what is maximised: a score per image; "layer:channel" is a channel.
         image: a parameterization, which is updated in place; `fft_image(size)` by default.
         size: side, or (height, width), of the images in pixels, where `image` is not given.
         transform: between images and network; None shows it the images as they are.
         normalize: how the network's input is normalised, where a bare module does not carry it.
         optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)` or Lucid's,
-            `ADAM` of `optvis.optimizers`; by default Adam on gradients of unit mean square.
+            `ADAM` of `optvis.optimizers`; by default what suits the image: `FAST_ADAM`, Adam on gradients of unit
+            mean square, or what its canvas brings.
         seed: one number gives every image the same stream of noise and transforms, so that an image is the
             same alone and in a batch; a sequence gives each image its own. Objectives that compare images
             (coupled ones) turn a number into seed, seed + 1, ….
         redirect: for how many steps ReLU gradients are redirected where an image has none.
+        pool_gradient: smooths the gradient of max pooling: `average` or `squares` of `optvis.pooling`.
 
     Yields:
         A Step before each update.
@@ -108,16 +112,17 @@ def ascend(
         size=size,
         transform=transform,
         normalize=normalize,
-        optimizer=optimizer,
+        optimizer=suited(image, optimizer),
         seed=seed,
         redirect=redirect,
+        pool_gradient=pool_gradient,
     )
     return ascent.steps()
 
 
 def prepared(
     model: nn.Module | Classifier,
-    objective: Objective,
+    objective: Objective | str,
     image: nn.Module | None,
     *,
     size: int | tuple[int, int] | None = None,
@@ -126,6 +131,7 @@ def prepared(
     optimizer: OptimizerMaker,
     seed: int | Sequence[int],
     redirect: int,
+    pool_gradient: PoolGradient | None,
 ) -> Ascent:
     """An ascent that is ready to begin; see `ascend`."""
     classifier = as_classifier(model, normalize)
@@ -136,7 +142,7 @@ def prepared(
     chain = fitted(classifier, made, transform, seeds)
     check(classifier, objective, made, chain, seeds)
     moved = objective.to(classifier.device, classifier.image_dtype)
-    return Ascent(classifier, moved, made, chain, Streams(seeds, "transform"), optimizer, redirect)
+    return Ascent(classifier, moved, made, chain, Streams(seeds, "transform"), optimizer, redirect, pool_gradient)
 
 
 class Ascent:
@@ -151,9 +157,10 @@ class Ascent:
         streams: Streams,
         optimizer: OptimizerMaker,
         redirect: int,
+        pool_gradient: PoolGradient | None,
     ) -> None:
         self.classifier, self.objective, self.image, self.chain = classifier, objective, image, chain
-        self.streams, self.redirect = streams, redirect
+        self.streams, self.redirect, self.pool_gradient = streams, redirect, pool_gradient
         self.free = [values for values in image.parameters() if values.requires_grad]
         self.optimizer = optimizer(self.free)
         self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
@@ -181,9 +188,10 @@ class Ascent:
             images: Tensor = self.image()
             inputs = self.classifier.prepared(self.chain(images, self.streams.at(index)))
             roots = [inputs, images] if IMAGE in self.objective.layers else [inputs]
-            with redirected_relu() if index < self.redirect else nullcontext():
+            with redirected_relu() if index < self.redirect else nullcontext(), smoothed(self.pool_gradient):
                 pieces = self._pieces(inputs)
-                asked = [self.objective] if len(pieces) == 1 else [self.objective[rows] for rows in pieces]
+                objective = self.objective.at(index)
+                asked = [objective] if len(pieces) == 1 else [objective[rows] for rows in pieces]
                 answers = [
                     self._asked([root[rows] for root in roots], question)
                     for rows, question in zip(pieces, asked, strict=True)

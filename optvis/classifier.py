@@ -42,6 +42,9 @@ class Normalize:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)"""
+        if images.shape[1] != len(self.mean):
+            cure = "; lay alpha over a background with a transform" if images.shape[1] == 4 else ""
+            raise ValueError(f"images have {images.shape[1]} channels, the network takes {len(self.mean)}{cure}")
         mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
         return torch.addcmul(-mean / std, images, 1 / std)
 

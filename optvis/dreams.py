@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from optvis.ascent import NotFiniteError, answered
 from optvis.borrow import borrow
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.objectives import Objective
+from optvis.objectives import Objective, as_objective
 from optvis.octaves import Canvas, octave_sizes, tiles
 from optvis.params import Streams
 from optvis.params.canvas import height_and_width
@@ -61,7 +61,7 @@ def black(size: int | tuple[int, int]) -> Tensor:
 def dream(
     model: nn.Module | Classifier,
     photo: Photo | Sequence[Photo],
-    objective: Objective,
+    objective: Objective | str,
     *,
     steps: int = 10,
     step_size: float = 0.01,
@@ -85,7 +85,8 @@ def dream(
     Args:
         model: a network, or a Classifier.
         photo: where to start: a photograph in any form, whole and of any aspect; `noise(size)`; `black(size)`.
-        objective: what is maximised; `layer_norm(layer)` and `1e-5 * gram(layer)` are the usual ones.
+        objective: what is maximised; `layer_norm(layer)` and `1e-5 * gram(layer)` are the usual ones, and
+            "layer:channel" is a channel.
         steps: at each octave.
         step_size: by how much a step changes pixels in [0, 1]: by this one standard deviation of the gradient,
             or with `scaling=raw` by this multiple of the gradient.
@@ -122,6 +123,7 @@ def dream(
     from tqdm.auto import tqdm
 
     classifier = as_classifier(model, normalize)
+    objective = as_objective(objective)
     question = asked(objective, classifier).to(classifier.device, classifier.image_dtype)
     start = _batch(photo, size).to(classifier.device, classifier.image_dtype)
     if question.batch not in (1, len(start)):
@@ -188,24 +190,24 @@ class _Dreamer:
         reach = torch.tensor([height, width]) if self.tile is None else torch.tensor([self.tile, self.tile])
         down, right = (self.streams.at(index).uniform(2)[0] * reach).long().tolist()
         rolled = images.roll((down, right), (2, 3))
-        scores, gradient = self.gradient(rolled)
+        scores, gradient = self.gradient(rolled, self.objective.at(index))
         back = gradient.roll((-down, -right), (2, 3))
         return (images + self.step_size * self.scaling(back)).clamp(0, 1), scores, back.isfinite().all()
 
-    def gradient(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(self, images: Tensor, question: Objective) -> tuple[Tensor, Tensor]:
         """Scores summed over tiles, (B,), and the gradient of all pixels, (B, 3, H, W)."""
         gradient = torch.zeros_like(images)
         scores = images.new_zeros(len(images))
         for rows, columns in tiles(images.shape[2:], self.tile):
             piece = images[:, :, rows, columns].detach().requires_grad_()
-            score, gradient[:, :, rows, columns] = self.ask(piece)
+            score, gradient[:, :, rows, columns] = self.ask(piece, question)
             scores = scores + score
         return scores, gradient
 
-    def ask(self, piece: Tensor) -> tuple[Tensor, Tensor]:
+    def ask(self, piece: Tensor, question: Objective) -> tuple[Tensor, Tensor]:
         network = self.classifier.network
         with borrow(network), torch.enable_grad():
-            _, scores = answered(network, self.objective, self.classifier.prepared(piece), piece)
+            _, scores = answered(network, question, self.classifier.prepared(piece), piece)
             (gradient,) = torch.autograd.grad(scores.sum(), piece)
         return scores.detach(), gradient
 

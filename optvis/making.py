@@ -19,9 +19,10 @@ from optvis.ascent import (
     prepared,
 )
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.objectives import Objective
-from optvis.optimizers import FAST_ADAM, OptimizerMaker, optimizer_text
+from optvis.objectives import Objective, as_objective
+from optvis.optimizers import OptimizerMaker, optimizer_text, suited
 from optvis.params import ImageParam, fft_image
+from optvis.pooling import PoolGradient, gradient_text
 from optvis.preparing import asked, seeds_for
 from optvis.rendering import Rendering, joined
 from optvis.transforms import STANDARD
@@ -32,18 +33,19 @@ USUAL_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
 
 def render(
     model: nn.Module | Classifier,
-    objective: Objective,
+    objective: Objective | str,
     image: ImageParam | nn.Module | None = None,
     *,
     steps: int = USUAL_STEPS,
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None = STANDARD,
     normalize: Normalizer | str = CARRIED,
-    optimizer: OptimizerMaker = FAST_ADAM,
+    optimizer: OptimizerMaker | None = None,
     seed: int | Sequence[int] = 0,
     snapshots: Collection[int] = (),
     chunk: int | None = None,
     redirect: int = REDIRECTED_STEPS,
+    pool_gradient: PoolGradient | None = None,
     progress: bool = True,
 ) -> Rendering:
     """Make images that maximise an objective: one per target, weight or seed.
@@ -53,7 +55,7 @@ def render(
 
     Args:
         model: a network, or a Classifier, which knows its own normalisation, size and labels.
-        objective: what is maximised: a score per image.
+        objective: what is maximised: a score per image; "layer:channel" is a channel.
         image: a parameterization, which is updated in place; `fft_image(size)` by default.
         steps: how many updates. Lucid's own defaults are `steps=512, optimizer=ADAM`.
         size: side, or (height, width), of the images in pixels; the network's own by default.
@@ -61,13 +63,15 @@ def render(
         normalize: for a bare module that does not carry its own: `IMAGENET`, `Normalize(mean, std)`, a
             function, or None if it takes [0, 1] as it is.
         optimizer: makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)` or Lucid's,
-            `ADAM` of `optvis.optimizers`; by default Adam on gradients of unit mean square.
+            `ADAM` of `optvis.optimizers`; by default what suits the image: `FAST_ADAM`, Adam on gradients of unit
+            mean square, or what its canvas brings.
         seed: one number gives every image the same stream of noise and transforms, so that an image is the same
             alone and in a batch; a sequence gives each image its own.
         snapshots: numbers of updates at which the images are kept as well; `range(steps)` for an animation.
         chunk: how many images are made at a time, all at once by default; memory does not grow beyond. When CUDA
             runs out of memory it is halved and the work goes on.
         redirect: for how many steps ReLU gradients are redirected where an image has none.
+        pool_gradient: smooths the gradient of max pooling: `average` or `squares` of `optvis.pooling`.
         progress: show a progress bar.
 
     Returns:
@@ -89,12 +93,13 @@ def render(
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}; expected 1 or more images")
     classifier = as_classifier(model, normalize)
+    objective = as_objective(objective)
     asked(objective, classifier)  # recipes and labels keep the words; each chunk turns them into indices again
     seeds = seeds_for(seed, objective, image)
     kept = frozenset(snapshots)
-    work = _Work(
-        classifier, objective, image, seeds, classifier.sized(size), transform, optimizer, redirect, steps, kept
-    )
+    area = classifier.sized(size)
+    maker = suited(image, optimizer)
+    work = _Work(classifier, objective, image, seeds, area, transform, maker, redirect, pool_gradient, steps, kept)
     with _bar(steps, len(seeds), progress) as bar:
         return work.done(len(seeds) if chunk is None else min(chunk, len(seeds)), bar)
 
@@ -112,6 +117,7 @@ class _Work:
     transform: nn.Module | None
     optimizer: OptimizerMaker
     redirect: int
+    pool_gradient: PoolGradient | None
     steps: int
     kept: frozenset[int]
 
@@ -149,7 +155,7 @@ class _Work:
         try:
             return self.part(rows, bar)
         except torch.OutOfMemoryError:
-            if len(self.seeds[rows]) == 1 or self.objective.coupled:
+            if len(self.seeds[rows]) == 1 or self.objective.coupled or getattr(self.image, "coupled", False):
                 raise
             return None
 
@@ -170,6 +176,7 @@ class _Work:
                 optimizer=self.optimizer,
                 seed=self.seeds[rows],
                 redirect=self.redirect,
+                pool_gradient=self.pool_gradient,
             )
             history = _History(image, self.kept, labels)
             for step in islice(ascent.steps(), self.steps):
@@ -199,7 +206,8 @@ class _Work:
         if self.image is not None:
             whole = len(self.seeds[rows]) == len(self.seeds)
             for mine, made in zip(self.image.parameters(), image.parameters(), strict=True):
-                (mine if whole else mine[rows]).copy_(made)
+                if mine is not made:  # parts share the parameters of their colour maps
+                    (mine if whole else mine[rows]).copy_(made)
 
     def recipe(self, interrupted: bool, images: int) -> dict[str, Any]:
         """What made the first so many images, in JSON's types."""
@@ -216,6 +224,7 @@ class _Work:
             "interrupted": interrupted,
             "seeds": list(self.seeds[:images]),
             "redirect": self.redirect,
+            "pool_gradient": gradient_text(self.pool_gradient),
             "dtype": str(self.classifier.image_dtype),
             "device": str(self.classifier.device),
             "optvis": __version__,

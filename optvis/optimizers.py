@@ -13,6 +13,12 @@ from torch import Tensor, nn
 OptimizerMaker: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
+def suited(image: nn.Module | None, optimizer: OptimizerMaker | None) -> OptimizerMaker:
+    """The optimizer that was asked for; else the one that the image's canvas brings; else `FAST_ADAM`."""
+    own: OptimizerMaker | None = getattr(image, "optimizer", None)
+    return next((maker for maker in (optimizer, own) if maker is not None), FAST_ADAM)
+
+
 class ImageAdam(torch.optim.Adam):
     """Adam on each image's gradient divided by its own root mean square, with a rate that falls off.
 

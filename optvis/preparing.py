@@ -10,18 +10,15 @@ from torch import nn
 from optvis.borrow import borrow
 from optvis.capture import read
 from optvis.classifier import Classifier
-from optvis.objectives import IMAGE, Objective
+from optvis.objectives import IMAGE, Objective, as_objective
+from optvis.objectives.product import factors
 from optvis.params import ImageParam, Streams
 from optvis.transforms import Compose, Resize
 
 
-def asked(objective: Objective, classifier: Classifier) -> Objective:
+def asked(objective: Objective | str, classifier: Classifier) -> Objective:
     """The objective with labels turned into indices of this network's classes."""
-    if not isinstance(objective, Objective):
-        raise TypeError(
-            f"objective is a {type(objective).__name__}; expected e.g. channel('mixed3', 17), or on('mixed3', function)"
-        )
-    return objective.resolved(classifier.labels)
+    return as_objective(objective).resolved(classifier.labels)
 
 
 def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module | None) -> tuple[int, ...]:
@@ -61,7 +58,7 @@ def check(classifier: Classifier, objective: Objective, image: nn.Module, chain:
         images = image()[:1]
         inputs = classifier.prepared(chain(images, Streams(seeds[:1], "transform")))
         found = read(classifier.network, inputs, objective.layers) | {IMAGE: images}
-    for term in objective.terms:
-        if any(not target.is_floating_point() for target in term.targets):  # type: ignore[union-attr]
-            shapes = {layer: (len(seeds), *found[layer].shape[1:]) for layer in term.layers}
-            term({layer: torch.zeros(1).expand(shape) for layer, shape in shapes.items()})
+    for part in (factor for term in objective.terms for factor in factors(term)):
+        if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
+            shapes = {layer: (len(seeds), *found[layer].shape[1:]) for layer in part.layers}
+            part({layer: torch.zeros(1).expand(shape) for layer, shape in shapes.items()})

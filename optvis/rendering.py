@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SNAPSHOT = "snapshot "
+TRANSPARENCY = "transparency"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,12 @@ class Rendering:
     """Rendered images and how they came to be; shows itself in a notebook.
 
     Args:
-        images: (B, 3, H, W) in [0, 1], on the CPU.
+        images: (B, 3, H, W) in [0, 1], on the CPU; other channels where the parameterization has others.
         scores: (T, B), the score of each image before each of T updates; NaN for steps that an image did not get.
         recipe: everything that made them, in JSON's types.
         snapshots: images (B, 3, H, W) by the number of updates that they had.
         labels: a text per image.
+        transparency: how much each pixel mattered, Σ over steps of |∂score/∂x|, (B, C, H, W); where it is kept.
 
     Example:
         >>> made = Rendering(torch.rand(2, 3, 32, 32), torch.zeros(4, 2), {"objective": "channel('mixed3', [1, 2])"})
@@ -42,6 +44,7 @@ class Rendering:
     recipe: Mapping[str, Any]
     snapshots: Mapping[int, Tensor] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    transparency: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -56,7 +59,30 @@ class Rendering:
         recipe |= {"seeds": [seeds[row]]} if len(seeds) == len(self) else {}
         kept = {step: images[row : row + 1] for step, images in self.snapshots.items()}
         rows = slice(row, row + 1)
-        return Rendering(self.images[rows], self.scores[:, rows], recipe, kept, self.labels[rows])
+        mattered = None if self.transparency is None else self.transparency[rows]
+        return Rendering(self.images[rows], self.scores[:, rows], recipe, kept, self.labels[rows], mattered)
+
+    def faded(self, percentile: float = 80.0) -> Tensor:
+        """The images with what mattered little made transparent, (B, 4, H, W) in [0, 1].
+
+        Alpha is the mean of `transparency` over channels, divided by its percentile in each image and clipped to 1;
+        where that is zero, divided by the largest. So MACO is shown by its authors (Fel et al. 2023, arXiv:2306.06805).
+
+        Args:
+            percentile: over 0, up to 100; what lies above is opaque.
+
+        Raises:
+            ValueError: this rendering has no transparency map, or another percentile.
+        """
+        if self.transparency is None:
+            raise ValueError("this rendering has no transparency map; maco() and accentuate() keep one")
+        if not 0 < percentile <= 100:
+            raise ValueError(f"percentile is {percentile}; expected over 0, up to 100")
+        mattered = self.transparency.mean(1, keepdim=True)
+        most = torch.stack([one.flatten().quantile(percentile / 100) for one in mattered]).view(-1, 1, 1, 1)
+        most = torch.where(most > 0, most, mattered.amax(dim=(1, 2, 3), keepdim=True))
+        alpha = torch.where(most > 0, mattered / most, 1).clamp(0, 1)
+        return torch.cat([self.images, alpha.to(self.images.dtype)], dim=1)
 
     def save(self, path: str | Path) -> Path:
         """Write a PNG with the recipe in it, and the tensors as safetensors beside it; returns the PNG's path.
@@ -95,10 +121,11 @@ class Rendering:
                 found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
             recipe, labels = json.loads(notes["recipe"]), tuple(json.loads(notes["labels"]))
             images, scores = found.pop("images"), found.pop("scores")
+            mattered = found.pop(TRANSPARENCY, None)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(tensors)!r} is damaged, or no rendering of optvis: {error}") from error
         snapshots = {int(key.removeprefix(SNAPSHOT)): value for key, value in found.items()}
-        return cls(images, scores, recipe, dict(sorted(snapshots.items())), labels)
+        return cls(images, scores, recipe, dict(sorted(snapshots.items())), labels, mattered)
 
     def sheet(self, columns: int | None = None, labels: Sequence[str] | None = None) -> Image.Image:
         """All images side by side with their labels.
@@ -135,6 +162,7 @@ class Rendering:
         from safetensors.torch import save
 
         named = {f"{SNAPSHOT}{step}": images for step, images in self.snapshots.items()}
+        named |= {} if self.transparency is None else {TRANSPARENCY: self.transparency}
         tensors = {"images": self.images, "scores": self.scores, **named}
         notes = {"recipe": json.dumps(dict(self.recipe)), "labels": json.dumps(self.labels)}
         return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, notes)
@@ -162,6 +190,7 @@ def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
         recipe,
         {step: torch.cat([part.snapshots[step] for part in parts]) for step in common},
         tuple(label for part in parts for label in part.labels),
+        None if any(part.transparency is None for part in parts) else torch.cat([p.transparency for p in parts]),  # type: ignore[misc]
     )
 
 

@@ -19,18 +19,23 @@ ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 
 
 def to_picture(image: Tensor) -> Image.Image:
-    """(3, H, W) in [0, 1] -> a Pillow image; values outside are clipped."""
+    """(C, H, W) in [0, 1] -> a Pillow image; values outside are clipped.
+
+    1 channel is grey, 3 are RGB, 4 RGB with alpha; any others stand side by side, in grey.
+    """
     from PIL import Image
 
-    levels = (image.detach().float().clamp(0, 1) * 255).round().byte()
-    return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+    levels = (image.detach().float().clamp(0, 1) * 255).round().byte().cpu()
+    if len(levels) not in (1, 3, 4):
+        levels = levels.transpose(0, 1).flatten(1).unsqueeze(0)
+    return Image.fromarray((levels[0] if len(levels) == 1 else levels.permute(1, 2, 0)).numpy())
 
 
 def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None) -> Image.Image:
     """Images side by side, each with its label below.
 
     Args:
-        images: (B, 3, H, W) in [0, 1].
+        images: (B, C, H, W) in [0, 1], as in `to_picture`; what is transparent shows the paper.
         labels: a text per image, or none.
         columns: how many in a row; by default as many as make the sheet nearly square.
 
@@ -44,7 +49,8 @@ def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None
     """
     from PIL import Image, ImageDraw
 
-    batch, _, height, width = images.shape
+    batch, channels, height, width = images.shape
+    width *= 1 if channels in (1, 3, 4) else channels
     if labels and len(labels) != batch:
         raise ValueError(f"{len(labels)} labels for {batch} images")
     if columns is not None and columns < 1:
@@ -59,7 +65,8 @@ def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None
     for place, image in enumerate(images):
         x = GAP + place % across * (width + GAP)
         y = GAP + place // across * (height + GAP + below)
-        paper.paste(to_picture(image), (x, y))
+        tile = to_picture(image)
+        paper.paste(tile, (x, y), tile if channels == 4 else None)
         if labels:
             draw.multiline_text((x, y + height + 2), "\n".join(texts[place]), fill=INK, font=font, spacing=2)
     return paper

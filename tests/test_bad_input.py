@@ -237,9 +237,11 @@ def test_a_label_asked_of_a_network_without_labels_is_refused(network):
 
 
 def test_an_objective_that_is_none_is_refused(small):
-    for wrong in (lambda a: a, "conv1", None, 3):
+    for wrong in (lambda a: a, None, 3):
         with pytest.raises(TypeError, match="objective is a"):
             quick(small, wrong)
+    with pytest.raises(ValueError, match="objective is 'conv1'; expected 'layer:channel'"):
+        quick(small, "conv1")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import optvis
 import optvis.demo
 import optvis.objectives
 import optvis.params
+import optvis.transforms
 
 
 def modules_of(package):

@@ -14,7 +14,7 @@ from optvis import IMAGENET, Classifier, Normalize, activations, load, render
 from optvis.ascent import NotFiniteError
 from optvis.objectives import channel, cosine, direction, gram_distance, layer_norm, logit, on, total_variation
 from optvis.optimizers import ADAM, FAST_ADAM
-from optvis.params import fft_image, pixel_image
+from optvis.params import cppn_image, fft_image, pixel_image
 from optvis.transforms import STANDARD
 
 STEPS = 5
@@ -396,3 +396,12 @@ def test_progress_goes_to_the_error_stream_or_nowhere(small, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "render" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("make", "optimizer", "told"),
+    [(fft_image, None, "ImageAdam"), (cppn_image, None, "Adam(lr=0.005)"), (cppn_image, ADAM, "Adam(lr=0.05")],
+)
+def test_an_image_brings_the_optimizer_that_suits_it_unless_one_is_asked_for(small, make, optimizer, told):
+    made = draw(small, channel("conv2", 1), make(20), optimizer=optimizer, steps=1)
+    assert made.recipe["optimizer"].startswith(told)

@@ -12,108 +12,23 @@ import kornia
 import numpy as np
 import pytest
 import torch
-from kornia.augmentation import ColorJiggle, RandomGaussianBlur, RandomPerspective
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
 import optvis.transforms
-from optvis.params import Streams
 from optvis.transforms import STANDARD, Affine, Compose, Jitter, Pad, Resize, Rotate, Scale, Stages
 
 from . import oracles
+from .transform_members import SEEDS, pictures, streams
 
-SEEDS = (5, 6, 7, 5)
 IDENTITY = Compose()
-
-
-def streams(*seeds: int) -> Streams:
-    return Streams(seeds, "transform")
-
-
-def pictures(height: int = 13, width: int = 18, images: int = len(SEEDS), dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(height)
-    return torch.rand(images, 3, height, width, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def coordinates(height: int, width: int, images: int = 1) -> Tensor:
     """x, y and a mixture of both as three channels: linear images."""
     y, x = torch.meshgrid(torch.arange(height).double(), torch.arange(width).double(), indexing="ij")
     return torch.stack([x, y, 2 * x - 3 * y + 1]).repeat(images, 1, 1, 1)
-
-
-PARTS: dict[str, Callable[[], nn.Module]] = {
-    "Jitter": lambda: Jitter(5),
-    "Scale": lambda: Scale([0.8, 1, 1.3]),
-    "Rotate": lambda: Rotate([-20, 0, 3, 11]),
-    "Resize": lambda: Resize((12, 9)),
-    "Pad and Jitter": lambda: Compose(Pad((0.1, 0.2, 0.3)), Jitter(5)),
-    "reflect and Rotate": lambda: Compose(Pad("reflect"), Rotate([30, -40])),
-    "chain": lambda: Compose(Pad(0.5), Jitter(4), nn.AvgPool2d(2), Rotate([-5, 5]), Scale([0.9, 1.1]), Resize(10)),
-    "STANDARD": lambda: STANDARD,
-    "IDENTITY": lambda: IDENTITY,
-}
-each_transform = pytest.mark.parametrize("make", PARTS.values(), ids=PARTS)
-
-
-# An image and its batch
-
-
-@each_transform
-def test_an_image_alone_is_as_in_a_batch_and_in_any_order_bit_for_bit(make: Callable[[], nn.Module]) -> None:
-    transform, images = make(), pictures()
-    together = transform(images, streams(*SEEDS))
-    backwards = transform(images.flip(0), streams(*reversed(SEEDS))).flip(0)
-    assert torch.equal(backwards, together)
-    for i, seed in enumerate(SEEDS):
-        assert torch.equal(transform(images[i : i + 1], streams(seed)), together[i : i + 1])
-
-
-@each_transform
-def test_equal_seeds_transform_alike_and_a_step_repeats(make: Callable[[], nn.Module]) -> None:
-    transform, image = make(), pictures(images=1).repeat(4, 1, 1, 1)
-    draws = streams(*SEEDS)
-    first = transform(image, draws.at(3))
-    assert torch.equal(first[0], first[3])
-    others = [transform(image, draws.at(step)) for step in range(4, 16)]
-    assert torch.equal(transform(image, draws.at(3)), first)
-    draws_nothing = make in (PARTS["Resize"], PARTS["IDENTITY"])
-    assert all(torch.equal(other, first) for other in others) == draws_nothing
-    assert all(torch.equal(other[0], other[1]) for other in others) == draws_nothing
-
-
-@each_transform
-def test_the_global_generators_are_neither_read_nor_moved(make: Callable[[], nn.Module]) -> None:
-    transform, images = make(), pictures()
-    states = torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index, union-attr]
-    first = transform(images, streams(*SEEDS))
-    assert torch.equal(torch.random.get_rng_state(), states[0])
-    assert np.random.get_state()[1].tolist() == states[1]  # type: ignore[index, union-attr]
-    assert random.getstate() == states[2]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(11)
-        assert torch.equal(transform(images, streams(*SEEDS)), first)
-
-
-@each_transform
-def test_gradients_are_those_of_finite_differences(make: Callable[[], nn.Module]) -> None:
-    images = pictures(9, 8, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: make()(x, streams(1, 2)), images, fast_mode=True)
-
-
-@pytest.mark.parametrize("make", [make for name, make in PARTS.items() if name != "chain"])  # which halves pictures
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (6, 1), (5, 2)], ids=str)
-def test_any_size_of_picture_passes(make: Callable[[], nn.Module], size: tuple[int, int]) -> None:
-    found = make()(pictures(*size, images=2), streams(1, 2))
-    assert found.shape[2:] in (size, (12, 9))
-    assert found.isfinite().all()
-
-
-@each_transform
-def test_float32_is_float64_but_for_rounding(make: Callable[[], nn.Module]) -> None:
-    found = make()(pictures(64, 48, dtype=torch.float32), streams(*SEEDS))
-    assert found.dtype == torch.float32
-    assert_close(found.double(), make()(pictures(64, 48), streams(*SEEDS)), rtol=0, atol=2e-4)
 
 
 # One warp
@@ -356,66 +271,6 @@ def test_lucids_standard_chain() -> None:
     assert scale.factors == pytest.approx([0.9, 0.92, 0.94, 0.96, 0.98, 1, 1.02, 1.04, 1.06, 1.08, 1.1])
     assert Counter(rotate.degrees) == Counter({**{float(d): 1 for d in range(-10, 11)}, 0.0: 6})
     assert repr(STANDARD.parts[0]) == "Pad(0.5)"
-
-
-# Foreign modules
-
-
-AUGMENTATIONS: dict[str, Callable[[], nn.Module]] = {
-    "ColorJiggle": lambda: ColorJiggle(0.2, 0.2, 0.2, 0.1, p=1.0),
-    "RandomGaussianBlur": lambda: RandomGaussianBlur((3, 3), (0.5, 2.0), p=1.0),
-    "RandomPerspective": lambda: RandomPerspective(0.4, p=1.0),
-    "Dropout": lambda: nn.Dropout(0.5),
-}
-
-
-@pytest.mark.parametrize("make", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_a_foreign_augmentation_repeats_and_leaves_the_global_generator(
-    make: Callable[[], nn.Module], dtype: torch.dtype
-) -> None:
-    chain = Compose(Pad(0.5), Jitter(4), make(), Rotate([-5, 5]), Resize(10))
-    images, draws = pictures(dtype=dtype).requires_grad_(), streams(*SEEDS)
-    state = torch.random.get_rng_state()
-    first = chain(images, draws.at(2))
-    assert torch.equal(torch.random.get_rng_state(), state)
-    assert first.shape == (4, 3, 10, 10)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(123)
-        assert torch.equal(chain(images, streams(*SEEDS).at(2)), first)
-    assert not torch.equal(chain(images, draws.at(3)), first)
-    (gradient,) = torch.autograd.grad(first.square().sum(), images)
-    assert gradient.isfinite().all()
-    assert gradient.flatten(1).any(1).all()
-
-
-def test_three_foreign_augmentations_in_one_chain_draw_one_after_the_other() -> None:
-    chain = Compose(Jitter(2), *(make() for make in AUGMENTATIONS.values()), Jitter(2))
-    assert torch.equal(chain(pictures(), streams(*SEEDS)), chain(pictures(), streams(*SEEDS)))
-    twice = Compose(nn.Dropout(0.5), nn.Dropout(0.5))(torch.ones(1, 3, 40, 40), streams(1))
-    assert 0.7 < float((twice == 0).float().mean()) < 0.8  # 3/4, and 1/2 if both drew alike
-
-
-def test_the_global_generator_is_put_back_after_an_error() -> None:
-    class Broken(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            torch.rand(3)
-            raise ZeroDivisionError("broken")
-
-    state = torch.random.get_rng_state()
-    with pytest.raises(ZeroDivisionError, match="broken"):
-        Compose(Broken())(pictures(), streams(*SEEDS))
-    assert torch.equal(torch.random.get_rng_state(), state)
-
-
-def test_a_plain_module_is_called_between_two_warps() -> None:
-    first, second = Compose(Pad(0.2), Jitter(4)), Compose(Pad(0.2), Rotate([9, -9]))
-    draws = streams(*SEEDS)
-    before = first(pictures(), draws)
-    draws.uniform(1)  # what seeds the module
-    expected = second(F.avg_pool2d(before, 2), draws)
-    found = Compose(Pad(0.2), Jitter(4), nn.AvgPool2d(2), Rotate([9, -9]))(pictures(), streams(*SEEDS))
-    assert torch.equal(found, expected)
 
 
 # Arguments

@@ -1,0 +1,43 @@
+"""Random transforms between image and network: affine ones are multiplied, and sampled once."""
+
+from optvis.transforms.affine import Flip, Jitter, Rotate, Scale
+from optvis.transforms.alpha import Blend, OnColor, OnRandomColor, OnRandomNoise
+from optvis.transforms.blur import Blur
+from optvis.transforms.chain import Compose, Stages
+from optvis.transforms.crops import Crop, Zoom
+from optvis.transforms.gradients import NormalizeGradient, NormalizeGradientRMS
+from optvis.transforms.named import ATLAS, COARSE_TO_FINE, STANDARD, horama
+from optvis.transforms.noise import GaussianNoise, UniformNoise
+from optvis.transforms.pad import Pad
+from optvis.transforms.sizes import CropOrPad, Margin, Resize
+from optvis.transforms.transform import Affine, Transform
+
+__all__ = [
+    "ATLAS",
+    "COARSE_TO_FINE",
+    "STANDARD",
+    "Affine",
+    "Blend",
+    "Blur",
+    "Compose",
+    "Crop",
+    "CropOrPad",
+    "Flip",
+    "GaussianNoise",
+    "Jitter",
+    "Margin",
+    "NormalizeGradient",
+    "NormalizeGradientRMS",
+    "OnColor",
+    "OnRandomColor",
+    "OnRandomNoise",
+    "Pad",
+    "Resize",
+    "Rotate",
+    "Scale",
+    "Stages",
+    "Transform",
+    "UniformNoise",
+    "Zoom",
+    "horama",
+]

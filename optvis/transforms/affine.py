@@ -1,0 +1,144 @@
+"""Random affine transforms that keep the canvas's size: shifted, enlarged, turned, mirrored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from optvis.params.streams import Streams
+from optvis.transforms.transform import Affine
+from optvis.transforms.warp import Size
+
+
+class Jitter(Affine):
+    """A shift by whole pixels, uniform over `pixels` + 1 places about the middle, in x and in y.
+
+    Lucid's jitter crops `pixels` away at random; here the picture keeps its size.
+
+    Args:
+        pixels: width of the range.
+
+    Example:
+        >>> Jitter(8).matrix((64, 64), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 3])
+    """
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        if type(pixels) is not int or pixels < 0:
+            raise ValueError(f"Jitter got {pixels!r}; expected whole pixels, 0 or more")
+        self.pixels = pixels
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        return shift((streams.uniform(2) * (self.pixels + 1)).floor() - self.pixels // 2)
+
+    def __repr__(self) -> str:
+        return f"Jitter({self.pixels})"
+
+
+class Scale(Affine):
+    """Enlarged about the centre by one of several factors, each as likely.
+
+    Args:
+        factors: what to choose from.
+
+    Example:
+        >>> bool((Scale([2.0]).matrix((3, 3), Streams((0,), "demo"))[0, 0, 0] == 2.0))
+        True
+    """
+
+    def __init__(self, factors: Sequence[float]) -> None:
+        super().__init__()
+        self.factors = tuple(float(factor) for factor in factors)
+        if not self.factors or not all(0 < factor < math.inf for factor in self.factors):
+            raise ValueError(f"Scale got {factors!r}; expected positive factors")
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        factor = _chosen(self.factors, streams)
+        return _about_centre(size, angle=torch.zeros_like(factor), scale=factor)
+
+    def __repr__(self) -> str:
+        return f"Scale({_listed(self.factors)})"
+
+
+class Rotate(Affine):
+    """Turned about the centre by one of several angles, each as likely.
+
+    Args:
+        degrees: what to choose from; positive turns anticlockwise, as in kornia.
+
+    Example:
+        >>> Rotate(range(-10, 11))
+        Rotate([-10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    """
+
+    def __init__(self, degrees: Sequence[float]) -> None:
+        super().__init__()
+        self.degrees = tuple(float(angle) for angle in degrees)
+        if not self.degrees or not all(map(math.isfinite, self.degrees)):
+            raise ValueError(f"Rotate got {degrees!r}; expected angles in degrees")
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        angle = _chosen(self.degrees, streams)
+        return _about_centre(size, angle=angle, scale=torch.ones_like(angle))
+
+    def __repr__(self) -> str:
+        return f"Rotate({_listed(self.degrees)})"
+
+
+class Flip(Affine):
+    """Mirrored left to right, by chance.
+
+    Args:
+        chance: how often, in [0, 1].
+
+    Example:
+        >>> Flip(1.0)(torch.tensor([[[[1.0, 2.0, 3.0]]]]), Streams((0,), "demo"))
+        tensor([[[[3., 2., 1.]]]])
+    """
+
+    def __init__(self, chance: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= chance <= 1:
+            raise ValueError(f"Flip got {chance!r}; expected a chance in [0, 1]")
+        self.chance = float(chance)
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        flipped = streams.uniform(1)[:, 0] < self.chance
+        matrix = shift(torch.zeros(len(streams), 2, dtype=torch.float64))
+        matrix[flipped, 0, 0] = -1
+        matrix[flipped, 0, 2] = size[1] - 1
+        return matrix
+
+    def __repr__(self) -> str:
+        return f"Flip({self.chance:g})" if float(f"{self.chance:g}") == self.chance else f"Flip({self.chance!r})"
+
+
+def shift(pixels: Tensor) -> Tensor:
+    """The matrix of a shift by (x, y) pixels, (B, 2) -> (B, 3, 3)."""
+    matrix = torch.eye(3, dtype=torch.float64).repeat(len(pixels), 1, 1)
+    matrix[:, :2, 2] = pixels
+    return matrix
+
+
+def _about_centre(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
+    from kornia.geometry.conversions import convert_affinematrix_to_homography
+    from kornia.geometry.transform import get_rotation_matrix2d
+
+    height, width = size
+    centre = torch.tensor([[(width - 1) / 2, (height - 1) / 2]], dtype=torch.float64).expand(len(angle), 2)
+    matrix = get_rotation_matrix2d(centre, angle, scale.unsqueeze(1).expand(-1, 2))
+    homography: Tensor = convert_affinematrix_to_homography(matrix)
+    return homography
+
+
+def _chosen(choices: tuple[float, ...], streams: Streams) -> Tensor:
+    place = (streams.uniform(1).squeeze(1) * len(choices)).long()
+    return torch.tensor(choices, dtype=torch.float64)[place]
+
+
+def _listed(numbers: tuple[float, ...]) -> str:
+    return f"[{', '.join(f'{number:g}' if float(f'{number:g}') == number else repr(number) for number in numbers)}]"

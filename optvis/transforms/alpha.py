@@ -1,0 +1,116 @@
+"""Images with an alpha channel, laid over a background."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from optvis.params.canvas import frequency_scale
+from optvis.params.color import Decorrelated, Sigmoid
+from optvis.params.streams import Streams
+from optvis.transforms.transform import Transform
+
+
+class Blend(Transform, ABC):
+    """rgb · alpha + background · (1 − alpha): (B, 4, H, W) with alpha in the last channel -> (B, 3, H, W).
+
+    Where the background changes at each step, only what is opaque can carry the objective, and alpha becomes a mask
+    of what matters (Mordvintsev et al., "Differentiable Image Parameterizations", Distill 2018,
+    doi:10.23915/distill.00012). It stands first in a chain: what lies outside is then opaque.
+    """
+
+    @abstractmethod
+    def background(self, images: Tensor, streams: Streams) -> Tensor:
+        """What lies behind these images, (B, 3, H, W), or 1 where an axis does not matter."""
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        if images.shape[1] != 4:
+            raise ValueError(
+                f"{self!r} got images of {images.shape[1]} channels; expected 4, with alpha in the last: "
+                "it stands first in the chain, behind a parameterization with alpha"
+            )
+        alpha = images[:, 3:]
+        return images[:, :3] * alpha + self.background(images, streams) * (1 - alpha)
+
+
+class OnColor(Blend):
+    """Laid over one colour, the same at each step: how an image with alpha is shown.
+
+    Args:
+        color: a level in [0, 1], or one each for red, green and blue.
+
+    Example:
+        >>> OnColor(1.0)(torch.zeros(1, 4, 1, 1), Streams((0,), "demo")).flatten()
+        tensor([1., 1., 1.])
+    """
+
+    def __init__(self, color: float | Sequence[float]) -> None:
+        super().__init__()
+        levels = tuple(color) if isinstance(color, Sequence) else (color,)
+        if len(levels) not in (1, 3) or not all(0 <= level <= 1 for level in levels):
+            raise ValueError(f"OnColor got {color!r}; expected a level in [0, 1], or one each for red, green and blue")
+        self.color, self.levels = color, levels
+
+    def background(self, images: Tensor, streams: Streams) -> Tensor:
+        return images.new_tensor(self.levels).view(1, -1, 1, 1)
+
+    def __repr__(self) -> str:
+        return f"OnColor({self.color!r})"
+
+
+class OnRandomColor(Blend):
+    """Laid over a colour that is drawn uniformly from RGB for each image at each step.
+
+    Example:
+        >>> OnRandomColor()(torch.rand(2, 4, 8, 8), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def background(self, images: Tensor, streams: Streams) -> Tensor:
+        return streams.uniform(3).to(images).view(-1, 3, 1, 1)
+
+    def __repr__(self) -> str:
+        return "OnRandomColor()"
+
+
+class OnRandomNoise(Blend):
+    """Laid over coarse coloured noise that is drawn for each image at each step: Lucid's `collapse_alpha_random`.
+
+    The noise is what `fft_image` starts from, with a larger deviation: sigmoid(C · irfft2(sd · N(0, 1) / f^decay) / 4)
+    with f as in `FFT` and C as in `Decorrelated` (lucid.optvis.param.random.image_sample, 2018).
+
+    Args:
+        sd: standard deviation of the real and imaginary parts of the spectrum; larger is more colourful.
+        decay: power of the frequency; larger is coarser, and stronger with the same `sd`; 0 is white noise.
+
+    Example:
+        >>> OnRandomNoise()(torch.rand(2, 4, 8, 9), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 8, 9])
+    """
+
+    def __init__(self, sd: float = 0.5, decay: float = 1.0) -> None:
+        super().__init__()
+        if not (0 <= sd < math.inf and math.isfinite(decay)):
+            raise ValueError(f"OnRandomNoise got sd={sd!r}, decay={decay!r}; expected finite numbers, sd 0 or more")
+        self.sd, self.decay = sd, decay
+
+    def background(self, images: Tensor, streams: Streams) -> Tensor:
+        height, width = size = (images.shape[2], images.shape[3])
+        noise = self.sd * streams.normal(3, height, width // 2 + 1, 2)
+        spectrum = torch.view_as_complex(noise) * frequency_scale(size, self.decay)
+        coarse = torch.fft.irfft2(spectrum, s=size, norm="ortho")
+        colored: Tensor = _colors()(coarse)
+        return colored.to(images)
+
+    def __repr__(self) -> str:
+        return f"OnRandomNoise({self.sd}, {self.decay})"
+
+
+@cache
+def _colors() -> nn.Module:
+    return nn.Sequential(Decorrelated().double(), Sigmoid())

@@ -1,0 +1,50 @@
+"""Gaussian blur."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from optvis.params.streams import Streams
+from optvis.transforms.transform import Transform
+
+REACH = 4  # standard deviations; what a Gaussian has beyond weighs 6e-5
+
+
+class Blur(Transform):
+    """Blurred with a Gaussian, of a fixed width or of one drawn for each image; the edge goes on outside.
+
+    A pixel becomes the mean of its neighbours at (dx, dy) with weights exp(-(dx² + dy²) / 2σ²), as far as 4 of the
+    largest σ.
+
+    Args:
+        sigma: standard deviation in pixels; or the ends of a range from which each image's is drawn uniformly.
+
+    Example:
+        >>> Blur((0.5, 2.0))(torch.rand(2, 3, 20, 30), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 20, 30])
+    """
+
+    def __init__(self, sigma: float | tuple[float, float]) -> None:
+        super().__init__()
+        low, high = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+        if not 0 < low <= high < math.inf:
+            raise ValueError(f"Blur got {sigma!r}; expected a positive number of pixels, or a range (low, high)")
+        self.sigma = sigma
+        self.low, self.high = float(low), float(high)
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        from kornia.filters import gaussian_blur2d
+
+        if isinstance(self.sigma, tuple):
+            sigma = self.low + (self.high - self.low) * streams.uniform(1)
+        else:
+            sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64)
+        side = 2 * math.ceil(REACH * self.high) + 1
+        blurred: Tensor = gaussian_blur2d(images, (side, side), sigma.expand(-1, 2).to(images), "replicate")
+        return blurred
+
+    def __repr__(self) -> str:
+        return f"Blur({self.sigma})"

@@ -1,0 +1,106 @@
+"""Transforms in turn: affine ones are multiplied, and the picture is sampled once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from optvis.params.streams import Streams
+from optvis.transforms.pad import Pad
+from optvis.transforms.transform import Affine, Transform
+from optvis.transforms.warp import EDGE, warped
+
+
+class Compose(Transform):
+    """Transforms in turn. Successive affine ones are multiplied and the picture is sampled once (bilinear).
+
+    Any other module on (B, 3, H, W) can stand in the chain, kornia's augmentations included. One that draws from
+    torch's global generator is seeded from the first image's stream and the generator is put back: it repeats, but
+    what it does to an image depends on the batch around it.
+
+    Args:
+        parts: transforms, or any modules.
+
+    Example:
+        >>> from optvis.transforms import Jitter, Pad, Resize, Rotate
+        >>> chain = Compose(Pad(0.5), Jitter(8), Rotate([-5, 5]), Resize(32))
+        >>> chain(torch.rand(2, 3, 64, 64), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        for part in parts:
+            if not isinstance(part, nn.Module):
+                raise TypeError(f"Compose got {part!r}; expected modules on (B, 3, H, W)")
+        self.parts = nn.ModuleList(_flat(parts))
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        outside = EDGE
+        matrix: Tensor | None = None
+        size = (images.shape[2], images.shape[3])
+        for part in self.parts:
+            if isinstance(part, Pad):
+                outside = part.outside(images, streams)
+            elif isinstance(part, Affine):
+                step = part.matrix(size, streams)
+                matrix = step if matrix is None else step @ matrix
+                size = part.result_size(size)
+            else:
+                images = images if matrix is None else warped(images, matrix, size, outside)
+                images = part(images, streams) if isinstance(part, Transform) else _seeded(part, images, streams)
+                matrix, size = None, (images.shape[2], images.shape[3])
+        return images if matrix is None else warped(images, matrix, size, outside)
+
+    def __repr__(self) -> str:
+        return f"Compose({', '.join(map(repr, self.parts))})"
+
+
+class Stages(Transform):
+    """Another transform from certain steps on.
+
+    With `Resize` it makes the network look at few pixels first, so that most steps are cheap.
+
+    Args:
+        stages: transforms by the first step at which they hold; one must hold from step 0.
+
+    Example:
+        >>> from optvis.transforms import Resize
+        >>> chain = Stages({0: Resize(32), 8: Compose()})
+        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").at(7)).shape
+        torch.Size([1, 3, 32, 32])
+        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").at(8)).shape
+        torch.Size([1, 3, 64, 64])
+    """
+
+    def __init__(self, stages: Mapping[int, nn.Module]) -> None:
+        super().__init__()
+        if 0 not in stages or min(stages) < 0:
+            raise ValueError(f"Stages got steps {sorted(stages)}; expected 0 and later ones")
+        self.starts = tuple(sorted(stages))
+        self.chains = nn.ModuleList(Compose(stages[start]) for start in self.starts)
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        place = sum(start <= streams.step for start in self.starts) - 1
+        changed: Tensor = self.chains[place](images, streams)
+        return changed
+
+    def __repr__(self) -> str:
+        stages = ", ".join(f"{start}: {chain!r}" for start, chain in zip(self.starts, self.chains, strict=True))
+        return f"Stages({{{stages}}})"
+
+
+def _flat(parts: Iterable[nn.Module]) -> list[nn.Module]:
+    """The parts, and the parts of chains among them, so that these fuse with their neighbours."""
+    return [single for part in parts for single in (part.parts if isinstance(part, Compose) else [part])]
+
+
+def _seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:
+    seed = int(streams.uniform(1)[0].item() * 2**31)
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        changed: Tensor = module(images)
+    return changed

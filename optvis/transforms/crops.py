@@ -1,0 +1,103 @@
+"""Random crops of a canvas that is larger than what the network sees."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from optvis.params.canvas import height_and_width
+from optvis.params.streams import Streams
+from optvis.transforms.affine import shift
+from optvis.transforms.sizes import share_of
+from optvis.transforms.transform import Affine
+from optvis.transforms.warp import Size
+
+
+class Crop(Affine):
+    """A crop of a fixed size at a random place, in whole pixels: every place inside the picture is as likely.
+
+    Args:
+        size: side, or (height, width), in pixels; or as a float, a share of the picture's own sides.
+
+    Raises:
+        ValueError: when it is applied, the picture is smaller than the crop.
+
+    Example:
+        >>> Crop(32)(torch.rand(2, 3, 64, 96), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 32, 32])
+        >>> Crop(0.25)(torch.rand(2, 3, 64, 96), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 16, 24])
+    """
+
+    def __init__(self, size: int | Size | float) -> None:
+        super().__init__()
+        if isinstance(size, float) and not 0 < size <= 1:
+            raise ValueError(f"Crop got {size}; expected pixels, or a share of the picture's sides in (0, 1]")
+        self.size = size if isinstance(size, float) else height_and_width(size)
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        height, width = self.result_size(size)
+        places = torch.tensor([size[1] - width + 1, size[0] - height + 1], dtype=torch.float64)
+        return shift(-(streams.uniform(2) * places).floor())
+
+    def result_size(self, size: Size) -> Size:
+        if isinstance(self.size, float):
+            return share_of(size, self.size)
+        if self.size[0] > size[0] or self.size[1] > size[1]:
+            raise ValueError(
+                f"{self!r} of a picture of {size[0]} × {size[1]} px; expected a picture at least as large: "
+                "make the canvas larger, or put a Margin before it"
+            )
+        return self.size
+
+    def __repr__(self) -> str:
+        return f"Crop({self.size})"
+
+
+class Zoom(Affine):
+    """A random window of the picture, enlarged to the picture's own size: its centre and its side are normal.
+
+    All is in shares of the picture: the centre's x and y are drawn from N(0.5, 0.15), the side from N(0.25, 0.1),
+    as the crops of MACO are (Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude
+    Constrained Optimization", 2023, arXiv:2306.06805). A window may reach beyond the picture, see `Pad`. With a
+    `Resize` after it the network sees fewer pixels, and both are one warp.
+
+    Args:
+        centre: mean and standard deviation of each coordinate of the centre.
+        side: mean and standard deviation of the side.
+        least: a smaller side is drawn up to this, as a larger one than 1 is down to 1. Both ends are those of
+            Xplique, the authors' library (`xplique.features_visualizations.maco`).
+
+    Example:
+        >>> from optvis.transforms import Compose, Resize
+        >>> Compose(Zoom(), Resize(32))(torch.rand(2, 3, 128, 128), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    def __init__(
+        self,
+        centre: tuple[float, float] = (0.5, 0.15),
+        side: tuple[float, float] = (0.25, 0.1),
+        least: float = 0.05,
+    ) -> None:
+        super().__init__()
+        for name, pair in (("centre", centre), ("side", side)):
+            if len(pair) != 2 or not all(map(math.isfinite, pair)) or pair[1] < 0:
+                raise ValueError(f"Zoom got {name}={pair!r}; expected mean and standard deviation, as shares")
+        if not 0 < least <= 1:
+            raise ValueError(f"Zoom got least={least!r}; expected a share in (0, 1]")
+        self.centre, self.side, self.least = tuple(centre), tuple(side), least
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        drawn = streams.normal(3)
+        centre = self.centre[0] + self.centre[1] * drawn[:, :2]
+        side = (self.side[0] + self.side[1] * drawn[:, 2:]).clamp(self.least, 1.0)
+        start = (centre - side / 2) * torch.tensor([size[1], size[0]], dtype=torch.float64)
+        matrix = shift((0.5 - start) / side - 0.5)  # pixel centres lie at halves
+        matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]
+        return matrix
+
+    def __repr__(self) -> str:
+        return f"Zoom({self.centre}, {self.side}, {self.least})"

@@ -1,0 +1,92 @@
+"""Transforms that show the network the images as they are, and change the gradient on its way back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optvis.params.streams import Streams
+from optvis.transforms.transform import Transform
+
+
+class RescaledGradient(torch.autograd.Function):
+    """The identity; backward, each image's gradient g becomes g · size / ‖g‖₂, and stays zero where it is zero."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, size: float) -> Tensor:
+        ctx.size = size
+        return images.clone()  # a view could not be changed in place
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grad,) = grads
+        largest = grad.abs().amax(dim=(1, 2, 3), keepdim=True)
+        unit = grad / largest.where(largest > 0, 1)  # no square that underflows
+        norm = torch.linalg.vector_norm(unit, dim=(1, 2, 3), keepdim=True)
+        return unit * (ctx.size / norm.where(norm > 0, 1)), None
+
+
+class NormalizeGradient(Transform):
+    """The images as they are; on the way back each image's gradient is divided by its own L2 norm.
+
+    Lucid's `normalize_gradient` (lucid.optvis.transform, 2018). Here a gradient of zero stays zero; there it became
+    NaN. What an objective asks of the canvas itself (`"<image>"`) does not pass through the chain. `ImageAdam`, the
+    default optimizer, does much the same to an image's parameters; this is for other optimizers, and for parameters
+    that images share.
+
+    Args:
+        norm: of each image's gradient, (3, H, W), as it leaves.
+
+    Example:
+        >>> x = torch.rand(2, 3, 4, 4, requires_grad=True)
+        >>> score = 1e-9 * NormalizeGradient()(x, Streams((0, 1), "demo")).square().sum()
+        >>> torch.autograd.grad(score, x)[0].flatten(1).norm(dim=1)
+        tensor([1., 1.])
+    """
+
+    def __init__(self, norm: float = 1.0) -> None:
+        super().__init__()
+        self.norm = _positive(norm, "NormalizeGradient")
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        return RescaledGradient.apply(images, self.norm)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"NormalizeGradient({self.norm})"
+
+
+class NormalizeGradientRMS(Transform):
+    """The images as they are; on the way back each image's gradient is divided by its own root mean square.
+
+    As `NormalizeGradient`, but the size of a step does not depend on how many pixels there are. The source of
+    dividing by a deviation is deepdream's `g /= g.std()` (Mordvintsev et al. 2015, in TensorFlow's deepdream
+    tutorial); here nothing is subtracted.
+
+    Args:
+        rms: root mean square of each image's gradient as it leaves.
+
+    Example:
+        >>> x = torch.rand(2, 3, 4, 4, requires_grad=True)
+        >>> score = 1e-9 * NormalizeGradientRMS()(x, Streams((0, 1), "demo")).square().sum()
+        >>> torch.autograd.grad(score, x)[0].square().mean((1, 2, 3))
+        tensor([1., 1.])
+    """
+
+    def __init__(self, rms: float = 1.0) -> None:
+        super().__init__()
+        self.rms = _positive(rms, "NormalizeGradientRMS")
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        return RescaledGradient.apply(images, self.rms * math.sqrt(images[0].numel()))  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"NormalizeGradientRMS({self.rms})"
+
+
+def _positive(size: float, name: str) -> float:
+    if not 0 < size < math.inf:
+        raise ValueError(f"{name} got {size!r}; expected a positive number")
+    return size

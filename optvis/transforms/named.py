@@ -1,0 +1,57 @@
+"""Chains that are known by name."""
+
+from __future__ import annotations
+
+from optvis.transforms.affine import Jitter, Rotate, Scale
+from optvis.transforms.chain import Compose, Stages
+from optvis.transforms.crops import Zoom
+from optvis.transforms.noise import GaussianNoise, UniformNoise
+from optvis.transforms.pad import Pad
+from optvis.transforms.sizes import Resize
+from optvis.transforms.warp import Size
+
+# Lucid's standard chain (lucid.optvis.transform.standard_transforms, 2017), drawn per image.
+STANDARD = Compose(
+    Pad(0.5),
+    Jitter(8),
+    Scale([1 + (i - 5) / 50 for i in range(11)]),
+    Rotate([*range(-10, 11), *[0] * 5]),
+    Jitter(4),
+)
+
+# Lucid's chain for the icons of an activation atlas (lucid.recipes.activation_atlas.render.render_icons, 2019), drawn
+# per image. There a pad of 16 precedes it and `crop_or_pad_to` the canvas's own size, with black, ends it.
+ATLAS = Compose(
+    Pad(0.5),
+    *[Jitter(4), Jitter(4), Jitter(8), Jitter(8), Jitter(8)],
+    Scale([0.998**n for n in range(20, 40)]),
+    Rotate([*range(-20, 20), *range(-10, 10), *range(-5, 5), *[0] * 5]),
+    Jitter(2),
+)
+
+# Most steps on half of the pixels, the last ones on all: docs/performance.md has what that gives.
+COARSE_TO_FINE = Stages({0: Compose(STANDARD, Resize(0.72)), 18: STANDARD})
+
+
+def horama(size: int | Size = 224, noise: float = 0.04) -> Compose:
+    """The crops of MACO: a random window of a large canvas, resized to what the network sees, with noise.
+
+    Centre N(0.5, 0.15) and side N(0.25, 0.1) are the paper's (Fel et al. 2023, arXiv:2306.06805). The noise is that
+    of Xplique, the authors' library (`xplique.features_visualizations.maco`): Gaussian, and half as far, uniform; its
+    0.08 is for images in [-1, 1]. There each step averages over 32 crops of one image, and the side's mean sinks from
+    0.5 to 0.05, with a deviation of 0.05; here a step has one crop of each image.
+
+    Args:
+        size: side, or (height, width), in pixels, that the network sees.
+        noise: standard deviation of the Gaussian noise, in levels; the uniform noise reaches half as far either way.
+
+    Returns:
+        A chain for images (B, 3, H, W) in [0, 1], of any size: about four times `size` shows each pixel once.
+
+    Example:
+        >>> import torch
+        >>> from optvis.params import Streams
+        >>> horama(56)(torch.rand(2, 3, 224, 224), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 56, 56])
+    """
+    return Compose(Pad(0.5), Zoom(), Resize(size), GaussianNoise(noise), UniformNoise(noise / 2))

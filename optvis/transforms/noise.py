@@ -1,0 +1,61 @@
+"""Noise added to every pixel."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from optvis.params.streams import Streams
+from optvis.transforms.transform import Transform
+
+
+class GaussianNoise(Transform):
+    """Plus N(0, sd) in every pixel and channel, drawn for each image. Nothing is clipped.
+
+    Args:
+        sd: standard deviation, in levels of which black and white are 1 apart.
+
+    Example:
+        >>> GaussianNoise(0.1)(torch.rand(2, 3, 8, 8), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(self, sd: float) -> None:
+        super().__init__()
+        if not 0 <= sd < math.inf:
+            raise ValueError(f"GaussianNoise got {sd!r}; expected a standard deviation, 0 or more")
+        self.sd = sd
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        return images + (self.sd * streams.normal(*images.shape[1:])).to(images)
+
+    def __repr__(self) -> str:
+        return f"GaussianNoise({self.sd})"
+
+
+class UniformNoise(Transform):
+    """Plus a number uniform in [-most, most] in every pixel and channel, drawn for each image. Nothing is clipped.
+
+    Args:
+        most: in levels of which black and white are 1 apart.
+
+    Example:
+        >>> noise = UniformNoise(0.1)(torch.zeros(2, 3, 8, 8), Streams((0, 1), "demo"))
+        >>> bool(noise.abs().max() <= 0.1)
+        True
+    """
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        if not 0 <= most < math.inf:
+            raise ValueError(f"UniformNoise got {most!r}; expected the largest change, 0 or more")
+        self.most = most
+
+    def forward(self, images: Tensor, streams: Streams) -> Tensor:
+        share: Tensor = torch.special.ndtr(streams.normal(*images.shape[1:]))  # uniform in (0, 1)
+        return images + (self.most * (2 * share - 1)).to(images)
+
+    def __repr__(self) -> str:
+        return f"UniformNoise({self.most})"

@@ -1,0 +1,107 @@
+"""Affine transforms that lead to another size, the same for every image: stretched, widened, cut about the middle."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from optvis.params.canvas import height_and_width
+from optvis.params.streams import Streams
+from optvis.transforms.affine import shift
+from optvis.transforms.transform import Affine
+from optvis.transforms.warp import Size
+
+
+class Resize(Affine):
+    """Stretched to a size in pixels: what the network is to see, whatever the canvas's size.
+
+    Args:
+        size: side, or (height, width); or as a float, a share of the picture's own sides.
+
+    Example:
+        >>> Resize(32)(torch.rand(2, 3, 64, 64), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    def __init__(self, size: int | Size | float) -> None:
+        super().__init__()
+        if isinstance(size, float) and not size > 0:
+            raise ValueError(f"Resize got {size}; expected pixels, or a positive share of the picture's sides")
+        self.size = size if isinstance(size, float) else height_and_width(size)
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        matrix = torch.eye(3, dtype=torch.float64)
+        height, width = self.result_size(size)
+        for axis, factor in enumerate((width / size[1], height / size[0])):
+            matrix[axis, axis] = factor
+            matrix[axis, 2] = (factor - 1) / 2  # pixel centres lie at halves
+        return matrix.repeat(len(streams), 1, 1)
+
+    def result_size(self, size: Size) -> Size:
+        return share_of(size, self.size) if isinstance(self.size, float) else self.size
+
+    def __repr__(self) -> str:
+        return f"Resize({self.size})"
+
+
+class Margin(Affine):
+    """A margin on every side, which shows what lies outside: the edge, or what a `Pad` before it says.
+
+    Lucid's `pad(12, mode="constant", constant_value=.5)` is `Pad(0.5), Margin(12)`.
+
+    Args:
+        pixels: width of the margin.
+
+    Example:
+        >>> Margin(12)(torch.rand(1, 3, 40, 50), Streams((0,), "demo")).shape
+        torch.Size([1, 3, 64, 74])
+    """
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        if type(pixels) is not int or pixels < 0:
+            raise ValueError(f"Margin got {pixels!r}; expected whole pixels, 0 or more")
+        self.pixels = pixels
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        return shift(torch.full((len(streams), 2), self.pixels, dtype=torch.float64))
+
+    def result_size(self, size: Size) -> Size:
+        return size[0] + 2 * self.pixels, size[1] + 2 * self.pixels
+
+    def __repr__(self) -> str:
+        return f"Margin({self.pixels})"
+
+
+class CropOrPad(Affine):
+    """Brought to a size about the middle: what is too much is cut, what is missing shows what lies outside.
+
+    Lucid's `crop_or_pad_to`. Where a difference is odd, the smaller half is above and on the left, as in
+    tf.image.resize_with_crop_or_pad.
+
+    Args:
+        size: side, or (height, width), in pixels.
+
+    Example:
+        >>> CropOrPad((20, 60))(torch.rand(1, 3, 40, 50), Streams((0,), "demo")).shape
+        torch.Size([1, 3, 20, 60])
+    """
+
+    def __init__(self, size: int | Size) -> None:
+        super().__init__()
+        self.size = height_and_width(size)
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        left, top = (int((self.size[axis] - size[axis]) / 2) for axis in (1, 0))  # towards 0, either way
+        return shift(torch.tensor([[left, top]], dtype=torch.float64).expand(len(streams), 2))
+
+    def result_size(self, size: Size) -> Size:
+        return self.size
+
+    def __repr__(self) -> str:
+        return f"CropOrPad({self.size})"
+
+
+def share_of(size: Size, share: float) -> Size:
+    """(H, W) of so large a share of both sides, one pixel at least."""
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))

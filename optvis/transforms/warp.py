@@ -1,0 +1,36 @@
+"""One warp: an image sampled once, whatever its matrix, and what lies outside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """What lies outside an image.
+
+    Args:
+        mode: kornia's padding mode: "border", "reflection", or "zeros", which stand for `level`.
+        level: the constant outside, (B, C, 1, 1) or fewer; None where there is none.
+    """
+
+    mode: str
+    level: Tensor | None = None
+
+
+EDGE = Outside("border")
+
+
+def warped(images: Tensor, matrix: Tensor, size: Size, outside: Outside) -> Tensor:
+    """Sample images (B, C, H, W) once, bilinearly: pixel p of the result shows pixel matrix⁻¹ p, (B, C, *size)."""
+    from kornia.geometry.transform import warp_affine
+
+    matrix = matrix[:, :2].to(images.dtype).to(images.device)
+    level = outside.level
+    inside = images if level is None else images - level
+    sampled: Tensor = warp_affine(inside, matrix, size, padding_mode=outside.mode)
+    return sampled if level is None else sampled.add_(level)

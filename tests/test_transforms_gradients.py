@@ -1,0 +1,101 @@
+"""Transforms that change the gradient on its way back: what each image's own becomes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from optvis.transforms import Compose, Jitter, NormalizeGradient, NormalizeGradientRMS
+
+from .transform_members import SEEDS, pictures, streams
+
+SIZES = {"norm": (NormalizeGradient, 1.0), "norm 3": (NormalizeGradient, 3.0)}
+RMS = {"rms": (NormalizeGradientRMS, 1.0), "rms 0.2": (NormalizeGradientRMS, 0.2)}
+each_one = pytest.mark.parametrize(("make", "size"), (SIZES | RMS).values(), ids=SIZES | RMS)
+
+
+def behind(images: Tensor, seed: int = 3) -> Tensor:
+    """A gradient for each image, of very different sizes."""
+    grad = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed), dtype=images.dtype)
+    return grad * torch.tensor([1.0, 1e-6, 1e8, 1e-3], dtype=images.dtype).view(-1, 1, 1, 1)
+
+
+def gradient(transform: Any, images: Tensor, grad: Tensor, *seeds: int) -> Tensor:
+    images = images.clone().requires_grad_()
+    return torch.autograd.grad(transform(images, streams(*seeds)), images, grad)[0]
+
+
+@each_one
+@pytest.mark.parametrize("shape", [(13, 18), (1, 1), (5, 2)], ids=str)
+def test_each_image_s_gradient_keeps_its_direction_and_gets_the_size(
+    make: Any, size: float, shape: tuple[int, int]
+) -> None:
+    images = pictures(*shape)
+    found = gradient(make(size), images, behind(images), *SEEDS)
+    for one, result in zip(behind(images).numpy(), found.numpy(), strict=True):
+        squares = [number * number for number in one.ravel()]
+        of = math.sqrt(sum(squares)) if make is NormalizeGradient else math.sqrt(sum(squares) / len(squares))
+        np.testing.assert_allclose(result, one * size / of, rtol=1e-12, atol=0)
+
+
+@each_one
+def test_an_image_alone_as_in_a_batch(make: Any, size: float) -> None:
+    images = pictures()
+    together = gradient(make(size), images, behind(images), *SEEDS)
+    for i, seed in enumerate(SEEDS):
+        alone = gradient(make(size), images[i : i + 1], behind(images)[i : i + 1], seed)
+        assert_close(alone, together[i : i + 1], rtol=1e-14, atol=0)
+
+
+@each_one
+def test_no_gradient_stays_none_and_the_others_do_not_mind(make: Any, size: float) -> None:
+    images, grad = pictures(), behind(pictures())
+    grad[1] = 0
+    found = gradient(make(size), images, grad, *SEEDS)
+    assert not found[1].any()
+    assert found.isfinite().all()
+    assert torch.equal(found[0], gradient(make(size), images, behind(images), *SEEDS)[0])
+
+
+@each_one
+def test_a_gradient_whose_square_underflows_or_overflows_has_a_size(make: Any, size: float) -> None:
+    images = torch.rand(2, 3, 4, 5)
+    grad = torch.ones_like(images)
+    grad[0] *= 1e-30
+    grad[1] *= 1e30
+    found = gradient(make(size), images, grad, 1, 2)
+    norm = size if make is NormalizeGradient else size * math.sqrt(60)
+    assert_close(found.flatten(1).norm(dim=1), torch.full((2,), norm))
+
+
+@each_one
+def test_the_images_pass_as_they_are_and_can_be_changed_in_place(make: Any, size: float) -> None:
+    images = pictures().requires_grad_()
+    seen = make(size)(images * 1, streams(*SEEDS))
+    assert torch.equal(seen, images)
+    assert torch.autograd.grad(seen.mul_(2).sum(), images)[0].isfinite().all()
+
+
+def test_what_stands_behind_it_counts_and_what_stands_before_does_not() -> None:
+    images = pictures(9, 8)
+    grad = behind(images)
+    found = gradient(Compose(NormalizeGradient(), Jitter(3)), images, grad, *SEEDS)
+    warped_back = gradient(Jitter(3), images, grad, *SEEDS)
+    expected = warped_back / warped_back.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    assert_close(found, expected, rtol=1e-12, atol=0)
+    other = gradient(Compose(Jitter(3), NormalizeGradient()), images, grad, *SEEDS)
+    unit = grad / grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    assert_close(other, gradient(Jitter(3), images, unit, *SEEDS), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("make", [NormalizeGradient, NormalizeGradientRMS])
+@pytest.mark.parametrize("size", [0, -1.0, math.inf, math.nan])
+def test_a_size_that_is_none_is_refused(make: Any, size: float) -> None:
+    with pytest.raises(ValueError, match=f"{make.__name__} got {size!r}; expected a positive number"):
+        make(size)
