@@ -5,6 +5,18 @@ A parameterization is an `nn.Module` without inputs whose output is the images, 
     >>> from optvis.params import fft_image
     >>> fft_image(64, seeds=(0, 1))().shape
     torch.Size([2, 3, 64, 64])
+
+Any other will do, in three lines. Here one of a single colour:
+
+    >>> import torch
+    >>> class Plain(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.colour = torch.nn.Parameter(torch.zeros(1, 3, 1, 1))
+    ...     def forward(self):
+    ...         return self.colour.sigmoid().expand(-1, -1, 64, 64)
+    >>> Plain()().shape
+    torch.Size([1, 3, 64, 64])
 """
 
 from optvis.params.canvas import FFT, Canvas, Pixels

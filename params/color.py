@@ -19,7 +19,16 @@ LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in brightness (ITU
 
 
 class ColorMap(nn.Module, ABC):
-    """A map of images, (B, C, H, W) -> (B, C, H, W), that can be undone."""
+    """A map of images, (B, C, H, W) -> (B, C, H, W), that can be undone.
+
+    Example:
+        >>> class Negative(ColorMap):
+        ...     def forward(self, images):
+        ...         return 1 - images
+        ...     inverse = forward
+        >>> Negative().inverse(Negative()(torch.full((1, 3, 1, 1), 0.25))).flatten()
+        tensor([0.2500, 0.2500, 0.2500])
+    """
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

@@ -13,11 +13,16 @@ import optvis.params
 import optvis.transforms
 
 
+PACKAGES = (optvis, optvis.demo, optvis.objectives, optvis.params, optvis.transforms)
+
+
 def modules_of(package):
-    return [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__[:1])]
+    """The package itself, and its modules."""
+    inner = (f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__[:1]))
+    return [package.__name__, *inner]
 
 
-MODULES = [name for package in (optvis, optvis.demo, optvis.objectives, optvis.params) for name in modules_of(package)]
+MODULES = sorted({name for package in PACKAGES for name in modules_of(package)})
 
 
 @pytest.mark.parametrize("name", MODULES)

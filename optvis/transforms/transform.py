@@ -11,7 +11,17 @@ from optvis.transforms.warp import EDGE, Size, warped
 
 
 class Transform(nn.Module, ABC):
-    """A transform that draws from each image's own stream."""
+    """A transform that draws from each image's own stream.
+
+    Example:
+        >>> import torch
+        >>> class Dimmed(Transform):
+        ...     def forward(self, images, streams):
+        ...         return images * streams.uniform(1).to(images).view(-1, 1, 1, 1)
+        >>> alone, both = Dimmed()(torch.ones(1, 3, 1, 1), Streams((7,), "demo")), Streams((0, 7), "demo")
+        >>> bool((Dimmed()(torch.ones(2, 3, 1, 1), both)[1:] == alone).all())
+        True
+    """
 
     @abstractmethod
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
