@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from graphlib import TopologicalSorter
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,19 @@ def test_a_users_own_params_and_objectives_are_theirs(tmp_path):
         "print(params.mine, objectives.mine, optvis.params.FFT.__name__)"
     )
     assert in_python(code, cwd=tmp_path).split() == ["params", "objectives", "FFT"]
+
+
+def test_what_is_installed_is_the_whole_tree():
+    installed = {path.as_posix() for path in metadata.files("optvis") if path.parts[0] == "optvis"}
+    if not installed:
+        pytest.skip("an editable install points at the tree itself")
+    tree = {
+        (Path(package.replace(".", "/")) / path.relative_to(folder)).as_posix()
+        for package, folder in FOLDERS.items()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {name for name in installed if "__pycache__" not in name} == tree
 
 
 def test_the_package_says_that_it_is_typed():

@@ -12,7 +12,6 @@ import optvis.objectives
 import optvis.params
 import optvis.transforms
 
-
 PACKAGES = (optvis, optvis.demo, optvis.objectives, optvis.params, optvis.transforms)
 
 

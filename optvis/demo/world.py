@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optvis.demo import kitchen, pasture, sea, street, underwater
+from optvis.demo import dogs, kitchen, pasture, sea, street, underwater
 from optvis.demo.dice import Dice
 from optvis.demo.labels import LABELS
 from optvis.demo.painting import SIDE, Painting, Part, Pixels
@@ -38,8 +38,8 @@ KINDS = (
     Kind("ocean liner", sea.backdrop, sea.ocean_liner, ("hull", "decks", "funnels")),
     Kind("sailing boat", sea.backdrop, sea.sailing_boat, ("hull", "mast", "sails")),
     Kind("lighthouse", sea.backdrop, sea.lighthouse, ("tower", "lantern", "rock")),
-    Kind("kelpie", pasture.backdrop, pasture.kelpie, ("body", "head", "ears")),
-    Kind("German shepherd", pasture.backdrop, pasture.german_shepherd, ("body", "saddle", "head")),
+    Kind("kelpie", pasture.backdrop, dogs.kelpie, ("body", "head", "ears")),
+    Kind("German shepherd", pasture.backdrop, dogs.german_shepherd, ("body", "saddle", "head")),
     Kind("sheep", pasture.backdrop, pasture.sheep, ("legs", "fleece", "face")),
     Kind("owl", pasture.backdrop, pasture.owl, ("body", "face", "tufts")),
     Kind("frying pan", kitchen.backdrop, kitchen.frying_pan, ("pan", "handle", "food"), ("noodles",)),
