@@ -31,7 +31,7 @@ class Rendering:
         recipe: everything that made them, in JSON's types.
         snapshots: images (B, 3, H, W) by the number of updates that they had.
         labels: a text per image.
-        transparency: how much each pixel mattered, Σ over steps of |∂score/∂x|, (B, C, H, W); where it is kept.
+        transparency: how much each pixel mattered, `Σ over steps of |∂score/∂x|`, (B, C, H, W); where it is kept.
 
     Example:
         >>> made = Rendering(torch.rand(2, 3, 32, 32), torch.zeros(4, 2), {"objective": "channel('mixed3', [1, 2])"})

@@ -21,7 +21,7 @@ EVEN = math.pi / 3**0.5  # deviation of a number that is uniform in (−π, π)
 
 
 class Phase(Canvas):
-    """Pictures with a fixed magnitude |r| of their spectrum, as natural images have: irfft2(|r| e^{iφ}).
+    """Pictures with a fixed magnitude `|r|` of their spectrum, as natural images have: `irfft2(|r| e^{iφ})`.
 
     MAgnitude Constrained Optimization (Fel et al. 2023, arXiv:2306.06805). As in its code, φ and the picture are
     standardised, each over its whole image: φ = μ + σ (p − ⟨p⟩) / √(var p + 1e-10) of the free parameter p, and

@@ -36,7 +36,7 @@ def one_over_f(size: int | tuple[int, int], decay: float = 1.0) -> Tensor:
 
 @torch.no_grad()
 def mean_spectrum(images: Tensor, maps: Sequence[ColorMap] | None = None) -> Tensor:
-    """The mean magnitude of images' spectra, where the canvas lives: ⟨|rfft2(maps⁻¹(x))|⟩, orthonormal.
+    """The mean magnitude of images' spectra, where the canvas lives: `⟨|rfft2(maps⁻¹(x))|⟩`, orthonormal.
 
     What MACO holds fixed (Fel et al. 2023, arXiv:2306.06805), measured on images of your own.
 
