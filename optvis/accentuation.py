@@ -74,7 +74,7 @@ def accentuate(
 
     Returns:
         A Rendering; its scores are those of the objective alone, and its `transparency` is Σ over steps of
-        |∂(score − λ distance)/∂image|, (B, 3, H, W), which `faded()` shows.
+        `|∂(score − λ distance)/∂image|`, (B, 3, H, W), which `faded()` shows.
 
     Raises:
         KeyError, IndexError, ValueError, TypeError: before the first step, for layers, channels, labels, sizes or

@@ -68,7 +68,7 @@ def maco(
         progress: show a progress bar.
 
     Returns:
-        A Rendering; its scores are means over the crops, its `transparency` is Σ over steps of |∂score/∂image|,
+        A Rendering; its scores are means over the crops, its `transparency` is `Σ over steps of |∂score/∂image|`,
         (B, 3, H, W), and `faded()` shows it.
 
     Raises:
