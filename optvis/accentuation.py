@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -110,7 +111,8 @@ def accentuate(
         redirect=redirect,
         pool_gradient=None,
     )
-    weight = hold * balance(begin, repeated(question, views), repeated(distance, views), Views(made, views))
+    steady = Objective(tuple(replace(term, schedules=()) for term in question.terms))  # a schedule may begin at nought
+    weight = hold * balance(begin, repeated(steady, views), repeated(distance, views), Views(made, views))
     shown = Views(made, views)
     ascent = begin(repeated(question - weight.cpu() * distance, views), shown)
     recipe = told(

@@ -94,6 +94,8 @@ class Classifier:
             raise TypeError(f"network is a {type(network).__name__}; expected an nn.Module")
         if normalize is not None and not callable(normalize):
             raise TypeError(f"normalize is {normalize!r}; expected Normalize(mean, std), a function or None")
+        if isinstance(labels, str):
+            raise TypeError(f"labels is the text {labels!r}; expected a text per class, [{labels!r}, …]")
         sides = height_and_width(size)
         covering = min(sides) if sides[0] == sides[1] else sides
         values = {

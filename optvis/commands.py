@@ -40,7 +40,8 @@ def render(options: argparse.Namespace) -> None:
     from optvis.transforms import STANDARD
 
     if (options.layer is None) == (options.label is None) or (options.layer is None) != (options.channels is None):
-        raise ValueError("render needs LAYER and --channels, or else --label")
+        taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and options.channels else ""
+        raise ValueError(f"render needs LAYER and --channels, or else --label{taken}")
     classifier = _loaded(options)
     folder = made_folder(options.out)
     if options.label is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, TypeAlias
 
 import torch
@@ -148,7 +149,7 @@ def dream(
         "scaling": getattr(scaling, "__name__", repr(scaling)),
         "tile": tile,
         "normalize": repr(classifier.normalize),
-        "seeds": [seed],
+        "seeds": [index(seed)],
         "optvis": __version__,
         "torch": torch.__version__,
     }

@@ -66,6 +66,9 @@ def load(
 def _named(name: str, weights: str | None, labels: Sequence[str] | None, **options: Any) -> Classifier:
     made = _publisher(name)(name, weights, **options)
     made.network.eval()
+    is_published = "num_classes" not in options and not isinstance(labels, str)
+    if labels is not None and is_published and made.labels and len(labels) != len(made.labels):
+        raise ValueError(f"{len(labels)} labels for {name}, which has {len(made.labels)} classes; give one each")
     return made if labels is None else _labelled(made, labels)
 
 

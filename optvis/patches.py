@@ -21,6 +21,7 @@ def paste(patch: Tensor, onto: Tensor, size: int, place: tuple[float, float] = (
 
     Raises:
         ValueError: a shape or a size other than said.
+        TypeError: bytes, which are to be divided by 255 first.
 
     Example:
         >>> red = torch.tensor([1.0, 0, 0]).view(3, 1, 1)
@@ -30,8 +31,9 @@ def paste(patch: Tensor, onto: Tensor, size: int, place: tuple[float, float] = (
                 [0., 1., 1., 0.],
                 [0., 0., 0., 0.]])
     """
-    if patch.ndim != 3 or patch.shape[0] not in (3, 4):
-        raise ValueError(f"patch has shape {tuple(patch.shape)}; expected (3, h, w) or (4, h, w)")
+    _check_patch(patch)
+    if not onto.is_floating_point():
+        raise TypeError(f"onto is {onto.dtype}; expected floats in [0, 1]: divide by 255")
     if onto.ndim not in (3, 4) or onto.shape[-3] != 3:
         raise ValueError(f"onto has shape {tuple(onto.shape)}; expected (3, H, W) or (B, 3, H, W)")
     if size < 1:
@@ -47,9 +49,17 @@ def paste(patch: Tensor, onto: Tensor, size: int, place: tuple[float, float] = (
 
 def flat(patch: Tensor) -> Tensor:
     """A control patch (4, h, w): the same outline, filled with the patch's mean colour."""
+    _check_patch(patch)
     colours, cover = patch[:3], patch[3:] if patch.shape[0] == 4 else torch.ones_like(patch[:1])
     mean = (colours * cover).sum((1, 2), keepdim=True) / cover.sum().clamp_min(1e-9)
     return torch.cat([mean.expand_as(colours), cover])
+
+
+def _check_patch(patch: Tensor) -> None:
+    if patch.ndim != 3 or patch.shape[0] not in (3, 4) or 0 in patch.shape:
+        raise ValueError(f"patch has shape {tuple(patch.shape)}; expected (3, h, w) or (4, h, w)")
+    if not patch.is_floating_point():
+        raise TypeError(f"patch is {patch.dtype}; expected floats in [0, 1]: divide by 255")
 
 
 def _resized(patch: Tensor, size: int) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,7 +29,7 @@ def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module 
     Raises:
         ValueError: they do not agree.
     """
-    given = (seed,) if isinstance(seed, int) else tuple(seed)
+    given = _integers(seed)
     images = len(image()) if image is not None and not isinstance(image, ImageParam) else len(image or given)
     counts = {"seeds": len(given), "the objective": objective.batch, "the image parameterization": images}
     batch = max(counts.values())
@@ -40,6 +42,14 @@ def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module 
     if len(given) == batch:
         return given
     return tuple(given[0] + place if objective.coupled else given[0] for place in range(batch))
+
+
+def _integers(seed: Any) -> tuple[int, ...]:
+    """One seed or several, of Python, NumPy or torch, as plain integers."""
+    try:
+        return (index(seed),)
+    except TypeError:
+        return tuple(index(one) for one in seed)
 
 
 def fitted(classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]) -> Compose:

@@ -21,6 +21,11 @@ SNAPSHOT = "snapshot "
 TRANSPARENCY = "transparency"
 
 
+def _json(recipe: Any) -> str:
+    """JSON, with the numbers of NumPy and torch as plain ones."""
+    return json.dumps(recipe, default=lambda value: value.tolist())
+
+
 @dataclass(frozen=True, eq=False)
 class Rendering:
     """Rendered images and how they came to be; shows itself in a notebook.
@@ -100,7 +105,7 @@ class Rendering:
         made_folder(target.parent)
         write_whole(target.with_suffix(".safetensors"), self._tensors())
         picture = sheet.to_picture(self.images[0]) if len(self) == 1 else self.sheet()
-        return write_whole(target, sheet.png(picture, json.dumps(dict(self.recipe))))
+        return write_whole(target, sheet.png(picture, _json(dict(self.recipe))))
 
     @classmethod
     def load(cls, path: str | Path) -> Rendering:
@@ -164,7 +169,7 @@ class Rendering:
         named = {f"{SNAPSHOT}{step}": images for step, images in self.snapshots.items()}
         named |= {} if self.transparency is None else {TRANSPARENCY: self.transparency}
         tensors = {"images": self.images, "scores": self.scores, **named}
-        notes = {"recipe": json.dumps(dict(self.recipe)), "labels": json.dumps(self.labels)}
+        notes = {"recipe": _json(dict(self.recipe)), "labels": json.dumps(self.labels)}
         return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, notes)
 
     def _repr_png_(self) -> bytes:

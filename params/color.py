@@ -14,6 +14,7 @@ from torch import Tensor, nn
 # (lucid.optvis.param.color, 2017), divided there by its largest column norm.
 IMAGENET_COLOR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
+ROUNDING = 1e-3  # how far values may leave [0, 1]
 HALF_A_LEVEL = 1 / 512  # half of one of the 256 levels of an 8-bit image
 LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in brightness (ITU-R BT.601), as Pillow has them
 
@@ -160,3 +161,12 @@ def _mixed(images: Tensor, matrix: Tensor) -> Tensor:
         raise ValueError(f"Decorrelated got {images.shape[1]} channels; expected three or more: leave it out")
     colours = (matrix @ images[:, :3].flatten(2)).view_as(images[:, :3])
     return colours if images.shape[1] == 3 else torch.cat([colours, images[:, 3:]], dim=1)
+
+
+def check_range(images: Tensor, what: str) -> None:
+    """Raise where images are not floats in [0, 1]."""
+    if not images.is_floating_point():
+        raise TypeError(f"{what} are {images.dtype}; expected floats in [0, 1]: divide by 255")
+    lowest, highest = float(images.detach().min()), float(images.detach().max())
+    if not (lowest >= -ROUNDING and highest <= 1 + ROUNDING):
+        raise ValueError(f"{what} run from {lowest:g} to {highest:g}; expected [0, 1]")

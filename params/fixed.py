@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from optvis.params.color import ColorMap
+from optvis.params.color import ColorMap, check_range
 from optvis.params.image import ImageParam
 from optvis.params.spelling import spelled_tensor
 
@@ -44,6 +44,7 @@ class Fixed(ColorMap):
                 f"pictures are {tuple(pictures.shape)} and the mask is {tuple(free.shape)}; expected (B, C, H, W) "
                 "each, 1 where all have the same"
             )
+        check_range(pictures, "pictures")
         mask = free.detach().to(torch.get_default_dtype())
         if not ((mask >= 0) & (mask <= 1)).all():
             raise ValueError("the mask leaves [0, 1]; expected 1 where the image is free and 0 where it is fixed")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optvis.params.canvas import height_and_width
-from optvis.params.color import ColorMap, Decorrelated, Sigmoid
+from optvis.params.color import ColorMap, Decorrelated, Sigmoid, check_range
 
 
 def one_over_f(size: int | tuple[int, int], decay: float = 1.0) -> Tensor:
@@ -57,6 +57,8 @@ def mean_spectrum(images: Tensor, maps: Sequence[ColorMap] | None = None) -> Ten
     """
     if images.dim() != 4 or not len(images):
         raise ValueError(f"images are {tuple(images.shape)}; expected (N, C, H, W), one or more")
+    if maps is None or len(maps):  # without maps they are a canvas's own, unbounded
+        check_range(images, "images")
     inside = images.detach().cpu().double()
     for color_map in reversed((Decorrelated(), Sigmoid()) if maps is None else maps):
         inside = color_map.inverse(inside)

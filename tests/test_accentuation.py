@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from optvis.accentuation import accentuate
-from optvis.objectives import IMAGE, channel, on
+from optvis.objectives import IMAGE, After, Decay, channel, on
 from optvis.params import Streams, fft_image, phase_image, pixel_image
 from optvis.photos import photograph
 from optvis.transforms import STANDARD, GaussianNoise
@@ -153,3 +153,13 @@ def test_ctrl_c_returns_what_is_there(small):
     made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", steps=50)
     assert made.recipe["interrupted"]
     assert len(made.scores) < 50
+
+
+def test_a_schedule_does_not_change_the_balance(small):
+    photo = PHOTOS[:1]
+    question = channel("conv2", 1)
+    weights = [
+        accentuate(small, photo, asked, "conv1", steps=1, progress=False).recipe["weights"]
+        for asked in (question, question * After(3), question * Decay(0.5))
+    ]
+    assert weights[0] == weights[1] == weights[2]

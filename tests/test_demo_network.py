@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 import optvis.demo
 from optvis import activations, classify, load
-from optvis.demo import LABELS, dataset, measure, scene
+from optvis.demo import LABELS, dataset, measure, scene, train
 from optvis.demo.augment import augmented
 from optvis.demo.judge import judge_network
 from optvis.demo.network import WEIGHTS, demo_network
@@ -163,3 +163,23 @@ def test_the_card_lies_beside_the_weights():
     for heading in ("Data and training", "Accuracy", "Confusion", "each part is worth", "shortcuts", "Limits"):
         assert heading in text
     assert all(label in text for label in LABELS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--judge"]])
+def test_a_folder_is_made_before_hours_are_spent(arguments, tmp_path, monkeypatch):
+    place = tmp_path / "new" / "weights.safetensors"
+
+    def instead(network, recipe, seed):
+        assert place.parent.is_dir()
+        return network.eval()
+
+    monkeypatch.setattr(train, "trained", instead)
+    train.main([*arguments, "--out", str(place)])
+    assert place.stat().st_size > 1e5
+
+
+def test_labels_are_one_text_a_class():
+    with pytest.raises(ValueError, match="2 labels for demo, which has 16 classes"):
+        load(labels=["a", "b"])
+    with pytest.raises(TypeError, match="a text per class"):
+        load(labels="owl")

@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -148,3 +149,15 @@ def test_a_notebook_shows_a_scene_and_prints_its_parts():
     with Image.open(io.BytesIO(shown._repr_png_())) as shot:
         assert shot.size == (192, 192)
     assert repr(shown) == "scene('owl', seed=1): body, tufts, face"
+
+
+@pytest.mark.parametrize("seed", [np.int32(3), np.uint8(3), np.int64(3), torch.tensor(3)], ids=str)
+def test_a_seed_of_numpy_or_torch_is_the_same_number(seed):
+    assert torch.equal(dataset(3, seed)[0], dataset(3, 3)[0])
+    assert torch.equal(scene("owl", seed).image, scene("owl", 3).image)
+    assert repr(scene("owl", seed)) == repr(scene("owl", 3))
+
+
+def test_a_seed_that_is_no_integer_is_refused():
+    with pytest.raises(TypeError, match="integer"):
+        scene("owl", 0.5)

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from optvis import Classifier, render
 from optvis.objectives import channel
 from optvis.optimizers import ADAM
-from optvis.params import Fixed, fft_image, fixed_images, fixed_region
+from optvis.params import Fixed, fft_image, fixed_images, fixed_region, mean_spectrum
 
 
 def small_net():
@@ -75,3 +75,18 @@ def test_a_mixture_is_undone_where_the_image_is_free():
     assert_close(fixed.inverse(fixed(images))[..., 1:], images[..., 1:], rtol=0, atol=1e-6)
     assert torch.equal(fixed(images)[..., 3], images[..., 3])
     assert (fixed(images)[..., 0] == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("pictures", "error", "says"),
+    [
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), TypeError, "divide by 255"),
+        (torch.full((1, 3, 8, 8), 200.0), ValueError, "run from 200 to 200"),
+        (torch.full((1, 3, 8, 8), torch.nan), ValueError, "run from nan"),
+    ],
+)
+def test_pictures_in_another_range_are_refused(pictures, error, says):
+    with pytest.raises(error, match=says):
+        fixed_region(fft_image(8), pictures, torch.ones(8, 8))
+    with pytest.raises(error, match=says):
+        mean_spectrum(pictures)

@@ -82,3 +82,11 @@ def test_things_have_seeds_and_names():
 def test_other_shapes_are_refused(patch, onto, size, says):
     with pytest.raises(ValueError, match=says):
         paste(patch, onto, size)
+
+
+@pytest.mark.parametrize("cast", ["patch", "onto"])
+def test_bytes_are_refused(cast):
+    given = {"patch": torch.rand(3, 4, 4), "onto": torch.rand(3, 8, 8)}
+    given[cast] = (given[cast] * 255).byte()
+    with pytest.raises(TypeError, match=rf"{cast} is torch.uint8; expected floats in \[0, 1\]: divide by 255"):
+        paste(**given, size=4)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torchvision import models
 
-from optvis import IMAGENET, Classifier, Normalize, activations, load, render
+from optvis import IMAGENET, Classifier, Normalize, Rendering, activations, load, render
 from optvis.ascent import NotFiniteError
 from optvis.objectives import channel, cosine, direction, gram_distance, layer_norm, logit, on, total_variation
 from optvis.optimizers import ADAM, FAST_ADAM
@@ -405,3 +406,11 @@ def test_progress_goes_to_the_error_stream_or_nowhere(small, capsys):
 def test_an_image_brings_the_optimizer_that_suits_it_unless_one_is_asked_for(small, make, optimizer, told):
     made = draw(small, channel("conv2", 1), make(20), optimizer=optimizer, steps=1)
     assert made.recipe["optimizer"].startswith(told)
+
+
+@pytest.mark.parametrize("seed", [np.int64(5), np.array([5, 6]), torch.arange(5, 7), [np.int32(5), 6]], ids=str)
+def test_numbers_of_numpy_and_torch_are_numbers(small, seed, tmp_path):
+    made = draw(small, channel("conv2", 1), steps=np.int64(2), seed=seed)
+    again = Rendering.load(made.save(tmp_path / "made.png"))
+    assert again.recipe["seeds"] == [5, 6][: len(made)]
+    assert all(type(one) is int for one in made.recipe["seeds"])

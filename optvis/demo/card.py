@@ -15,7 +15,7 @@ from optvis.demo.judge import judge_network
 from optvis.demo.labels import LABELS
 from optvis.demo.network import NORMALIZE, SIZE, WEIGHTS, demo_classifier
 from optvis.demo.train import DEMO, JUDGE, Recipe
-from optvis.files import write_whole
+from optvis.files import made_folder, write_whole
 
 SCENES, PAIRS = 4000, 200
 HERE = Path(__file__).with_name("card.md")
@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--judge", type=Path, default=Path("judge.safetensors"), help="the judge's weights")
     parser.add_argument("--out", type=Path, default=Path("card.md"), help="file for the card")
     options = parser.parse_args()
+    made_folder(options.out.parent)
     print(write_whole(options.out, card(demo_classifier(), loaded_judge(options.judge)).encode()))
 
 

@@ -80,7 +80,7 @@ def _pasted(net: Classifier, of: str, into: str, name: str, scenes: int) -> Shor
     """The thing pasted at the size and place where it does most beyond its control, found on other scenes."""
     patches = [thing(name, seed) for seed in range(scenes)]
     controls = [flat(patch) for patch in patches]
-    tries = torch.stack([scene(of, 2 * FRESH + place).image for place in range(scenes // 4)])
+    tries = torch.stack([scene(of, 2 * FRESH + place).image for place in range(max(1, scenes // 4))])
 
     def gain(at: tuple[int, tuple[float, float]]) -> float:
         return _mean(net, _with(patches, tries, *at), into) - _mean(net, _with(controls, tries, *at), into)

@@ -20,7 +20,7 @@ from optvis.demo.augment import augmented
 from optvis.demo.judge import judge_network
 from optvis.demo.network import NORMALIZE, demo_network
 from optvis.demo.world import KINDS, drawn
-from optvis.files import write_whole
+from optvis.files import made_folder, write_whole
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,14 @@ def _train(judge: bool, seed: int | None, out: Path | None) -> Path:
     from safetensors.torch import save
 
     seed = int(judge) if seed is None else seed
+    target = Path("judge.safetensors" if judge else "demo.safetensors") if out is None else out
+    made_folder(target.parent)
     torch.manual_seed(seed)
     network = judge_network() if judge else demo_network(trainable=True)
     done = trained(network, JUDGE if judge else DEMO, seed)
     state = done.state_dict() if judge else {name: weight.half() for name, weight in folded(done).state_dict().items()}
     plain = {name: weight.contiguous() for name, weight in state.items()}
-    return write_whole(Path("judge.safetensors" if judge else "demo.safetensors") if out is None else out, save(plain))
+    return write_whole(target, save(plain))
 
 
 if __name__ == "__main__":

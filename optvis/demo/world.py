@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def scene(label: str, seed: int = 0, *, without: Iterable[str] = (), adding: Ite
         >>> scene("container ship", seed=7, without=("containers",)).image.shape
         torch.Size([3, 96, 96])
     """
-    index = index_of(label, LABELS)
+    index, seed = index_of(label, LABELS), operator.index(seed)
     kind, left_out, added = KINDS[index], _named(without), _named(adding)
     known = {*kind.parts, *kind.addable}
     if not left_out | added <= known:
@@ -158,6 +159,7 @@ def dataset(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         >>> images.shape, labels.bincount().tolist() == [2] * 16
         (torch.Size([32, 3, 96, 96]), True)
     """
+    n, seed = operator.index(n), operator.index(seed)
     if n < 0 or seed < 0:
         raise ValueError(f"n is {n}, seed is {seed}; expected 0 or more of both")
     images = torch.empty(n, 3, SIDE, SIDE)
