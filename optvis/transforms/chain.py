@@ -94,7 +94,13 @@ class Stages(Transform):
 
 def _flat(parts: Iterable[nn.Module]) -> list[nn.Module]:
     """The parts, and the parts of chains among them, so that these fuse with their neighbours."""
-    return [single for part in parts for single in (part.parts if isinstance(part, Compose) else [part])]
+    return [single for part in parts for single in _opened(part)]
+
+
+def _opened(part: nn.Module) -> list[nn.Module]:
+    if isinstance(part, Compose):
+        return list(part.parts)
+    return _flat(part) if type(part) is nn.Sequential else [part]
 
 
 def _seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:
