@@ -18,10 +18,10 @@ from optvis.objectives import IMAGE, Objective, as_objective, on
 from optvis.optimizers import FAST_ADAM, OptimizerMaker, optimizer_text
 from optvis.params import ImageParam, Streams, fft_image
 from optvis.photos import Photo, photograph, picture
-from optvis.preparing import asked, fitted, seeds_for
+from optvis.preparing import asked, fitted, labels_of, seeds_for
 from optvis.rendering import Rendering
 from optvis.transforms import STANDARD, Transform
-from optvis.views import Views, climbed, labels_of, repeated, told, view_seeds
+from optvis.views import Views, climbed, repeated, told, view_seeds
 
 DISTANCE = "distance to the photograph"
 

@@ -13,10 +13,10 @@ from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.objectives import Objective, as_objective
 from optvis.optimizers import OptimizerMaker, optimizer_text
 from optvis.params import phase_image
-from optvis.preparing import asked, seeds_for
+from optvis.preparing import asked, labels_of, seeds_for
 from optvis.rendering import Rendering
 from optvis.transforms import horama
-from optvis.views import Views, climbed, labels_of, repeated, told, view_seeds
+from optvis.views import Views, climbed, repeated, told, view_seeds
 
 NADAM = partial(torch.optim.NAdam, lr=1.0)  # MACO's optimizer and rate
 MACO_STEPS = 256

@@ -23,7 +23,7 @@ from optvis.objectives import Objective, as_objective
 from optvis.optimizers import OptimizerMaker, optimizer_text, suited
 from optvis.params import ImageParam, fft_image
 from optvis.pooling import PoolGradient, gradient_text
-from optvis.preparing import asked, seeds_for
+from optvis.preparing import asked, labels_of, seeds_for
 from optvis.rendering import Rendering, joined
 from optvis.transforms import STANDARD
 from optvis.version import __version__
@@ -164,7 +164,7 @@ class _Work:
         whole = len(self.seeds[rows]) == len(self.seeds)
         objective = self.objective if whole else self.objective[rows]
         image = self.working_copy(rows, whole)
-        labels = () if objective.coupled else tuple(_label(objective, i) for i in range(len(self.seeds[rows])))
+        labels = labels_of(objective, len(self.seeds[rows]))
         stop: KeyboardInterrupt | NotFiniteError | None = None
         history: _History | None = None
         try:
@@ -253,10 +253,6 @@ class _History:
             self.snapshots[len(self.scores)] = images
         scores = torch.stack(self.scores).cpu() if self.scores else torch.empty(0, len(images))
         return Rendering(images, scores, recipe, self.snapshots, self.labels)
-
-
-def _label(objective: Objective, place: int) -> str:
-    return repr(objective[place : place + 1])
 
 
 def _bar(steps: int, images: int, progress: bool) -> Any:

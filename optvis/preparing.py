@@ -52,6 +52,11 @@ def _integers(seed: Any) -> tuple[int, ...]:
         return tuple(index(one) for one in seed)
 
 
+def labels_of(objective: Objective, images: int) -> tuple[str, ...]:
+    """What each image is asked, where they can be asked one by one."""
+    return () if objective.coupled else tuple(repr(objective[i : i + 1]) for i in range(images))
+
+
 def fitted(classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]) -> Compose:
     """The chain of transforms, ending at the network's size where it takes no other."""
     chain = Compose() if transform is None else Compose(transform)

@@ -148,10 +148,5 @@ def told(ascent: Ascent, method: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def labels_of(objective: Objective, images: int) -> tuple[str, ...]:
-    """What each image is asked, where they can be asked one by one."""
-    return () if objective.coupled else tuple(repr(objective[i : i + 1]) for i in range(images))
-
-
 def _each(rows: Tensor, count: int) -> Tensor:
     return rows.repeat_interleave(count, dim=0) if len(rows) > 1 else rows

@@ -18,7 +18,6 @@ from optvis.demo.train import DEMO, JUDGE, Recipe
 from optvis.files import made_folder, write_whole
 
 SCENES, PAIRS = 4000, 200
-HERE = Path(__file__).with_name("card.md")
 
 
 def card(net: Classifier, judge: Classifier) -> str:

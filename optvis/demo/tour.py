@@ -74,7 +74,7 @@ def tour(net: Classifier, path: str | Path, plan: Plan | None = None, parts: Seq
         FileExistsError: before anything is made, if a file in the folder would be overwritten that no tour wrote.
         KeyboardInterrupt: after Ctrl-C, when what was finished is written.
     """
-    plan = plan or Plan()
+    plan = Plan() if plan is None else plan
     folder = claimed(path, [file for part in parts for file in part.files])
     done: list[Done] = []
     try:

@@ -7,6 +7,7 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +104,13 @@ def _groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
 
 
 def _batches(n: int, recipe: Recipe, draws: torch.Generator) -> Iterator[Tensor]:
-    from tqdm import trange
+    from tqdm import tqdm
 
     whole = n - n % recipe.batch
     epochs = (torch.split(torch.randperm(n, generator=draws)[:whole], recipe.batch) for _ in range(recipe.epochs))
-    bar = trange(recipe.epochs * whole // recipe.batch, desc="training", unit=" steps")
-    yield from (chosen for epoch in epochs for chosen in epoch if bar.update() or True)
+    yield from tqdm(
+        chain.from_iterable(epochs), total=recipe.epochs * whole // recipe.batch, desc="training", unit=" steps"
+    )
 
 
 def _attacked(
