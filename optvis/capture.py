@@ -62,7 +62,7 @@ def activations(
 
 def read(network: nn.Module, inputs: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
     """Like `activations`, of inputs that are ready for a network that is borrowed already."""
-    wanted = {name: _located(network, name) for name in layers if name != IMAGE}
+    wanted = {name: located(network, name) for name in layers if name != IMAGE}
     found: dict[str, Any] = {}
 
     def keep(name: str, output: Any) -> None:
@@ -165,7 +165,7 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
     return LayerTable(tuple(rows))
 
 
-def _located(network: nn.Module, name: str) -> tuple[nn.Module, int]:
+def located(network: nn.Module, name: str) -> tuple[nn.Module, int]:
     """The module of a name and which of its calls is meant."""
     path, numbered, call = name.partition("#")
     try:
