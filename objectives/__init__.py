@@ -6,14 +6,15 @@ channel('mixed3', [17, 40]) - 0.001 * total_variation()
 """
 
 from optvis.objectives.caricatures import caricature, dot_compare
-from optvis.objectives.channels import channel, channel_weights, logit, neuron
+from optvis.objectives.channels import channel, channel_weights, neuron
 from optvis.objectives.coupled import alignment, diversity
 from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
 from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, OUTPUT, pick, positions
+from optvis.objectives.logits import log_odds, logit
 from optvis.objectives.moments import whitening
-from optvis.objectives.norms import l1, l2, layer_norm, mean_square
+from optvis.objectives.norms import l1, l2, layer_norm, mean_square, position_norm
 from optvis.objectives.objective import Objective, constant, on
 from optvis.objectives.pairs import channel_interpolate, interpolate, positive_negative
 from optvis.objectives.penalties import (
@@ -57,12 +58,14 @@ __all__ = [
     "l1",
     "l2",
     "layer_norm",
+    "log_odds",
     "logit",
     "mean_square",
     "neuron",
     "on",
     "penalize_boundary_complexity",
     "pick",
+    "position_norm",
     "positions",
     "positive_negative",
     "tensor_direction",

@@ -1,4 +1,4 @@
-"""Single channels: their mean over positions, their value at one position, a class's score."""
+"""Single channels: their mean over positions, weighted sums of them, their value at one position."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.labels import Labels
-from optvis.objectives.layout import OUTPUT, channels_second, pick, positions
+from optvis.objectives.layout import channels_second, pick, positions
 from optvis.objectives.objective import Objective, made
 from optvis.objectives.targets import as_index, as_vectors
 
@@ -116,26 +115,3 @@ def neuron(
         raise ValueError("neuron() got x without y; give both, or neither for the middle position")
     places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
     return made("neuron", (layer,), neuron_value, as_index(index, "channel"), *places, channel_axis=channel_axis)
-
-
-def logit(target: int | str | Iterable[int] | Iterable[str] | Tensor) -> Objective:
-    """The score of a class, before any softmax: the network's own output at an index.
-
-    Args:
-        target: index of a class or its label text, or one per image.
-
-    Raises:
-        TypeError: neither an index nor a label.
-        KeyError: by the call that knows the network: an unknown label, or one that names two classes.
-        ValueError: likewise: a label asked of a network without labels.
-
-    Example:
-        >>> logit("container ship") - logit("liner")
-        logit('container ship') - logit('liner')
-    """
-    texts = (target,) if isinstance(target, str) else target
-    if isinstance(texts, Iterable) and not isinstance(texts, range | Tensor):
-        texts = tuple(texts)
-        if texts and all(isinstance(text, str) for text in texts):
-            return made("logit", (OUTPUT,), channel_mean, Labels(texts))
-    return made("logit", (OUTPUT,), channel_mean, as_index(texts, "logit"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from optvis.objectives.channels import Index
-from optvis.objectives.layout import IMAGE, pick, positions
+from optvis.objectives.channels import Index, at_position
+from optvis.objectives.layout import IMAGE, channels_second, pick, positions
 from optvis.objectives.objective import Objective, made
 from optvis.objectives.targets import as_index
 
@@ -33,6 +33,39 @@ def sum_of_distances(a: Tensor, constant: float = 0.0) -> Tensor:
 def root_of_squares(a: Tensor, constant: float = 0.0, epsilon: float = LUCID_EPSILON) -> Tensor:
     """√(ε + Σ(A − k)²).  a (B, ...) -> (B,)"""
     return ((a - constant).square().flatten(1).sum(1) + epsilon).sqrt()
+
+
+def norm_at(a: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel_axis: int | None = None) -> Tensor:
+    """‖a‖₂ of the activations at one position.  a (B, C, H, W) -> (B,)"""
+    norms: Tensor = torch.linalg.vector_norm(at_position(channels_second(a, channel_axis), y, x), dim=1)
+    return norms
+
+
+def position_norm(
+    layer: str, y: Index | None = None, x: Index | None = None, *, channel_axis: int | None = None
+) -> Objective:
+    """How active a layer is at one position, ‖A[y, x]‖₂; the middle one, (H // 2, W // 2), by default.
+
+    Asked of a lower layer by `attribute`, it says which positions there made this one (Olah et al., "The Building
+    Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010).
+
+    Args:
+        layer: name as in `layers(net)`.
+        y: row of the position (of T tokens: its place), or one per image.
+        x: column of the position, or one per image.
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Raises:
+        ValueError, IndexError: as in `neuron`.
+
+    Example:
+        >>> position_norm("mixed4", 2, 3)({"mixed4": torch.ones(1, 4, 6, 6)})
+        tensor([2.])
+    """
+    if y is None and x is not None:
+        raise ValueError("position_norm() got x without y; give both, or neither for the middle position")
+    places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
+    return made("position_norm", (layer,), norm_at, *places, channel_axis=channel_axis)
 
 
 def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None) -> Objective:

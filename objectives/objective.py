@@ -109,6 +109,16 @@ class Objective:
             raise TypeError(f"an objective is sliced, got [{images!r}]; for image i write [i:i + 1]")
         return Objective(tuple(term[images] for term in self.terms))
 
+    def tiled(self, times: int) -> Objective:
+        """The same question about so many copies of its images, one after the other.
+
+        Example:
+            >>> from optvis.objectives import channel
+            >>> channel("mixed3", [1, 2]).tiled(2)
+            channel('mixed3', [1, 2, 1, 2])
+        """
+        return Objective(tuple(term.tiled(times) for term in self.terms))
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Objective:
         """The same objective with its tensors on a device, and its real ones of a dtype."""
         return Objective(tuple(term.to(device, dtype) for term in self.terms))

@@ -57,7 +57,7 @@ def _call(term: Term) -> str:
 
 # Makers that name no layer, because they always read this one.
 LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("",): ("logit",),
+    ("",): ("logit", "log_odds"),
     ("<image>",): (
         "total_variation",
         "blur_input_each_step",

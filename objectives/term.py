@@ -92,6 +92,16 @@ class Term:
             weight=self.weight[images] if len(self.weight) > 1 else self.weight,
         )
 
+    def tiled(self, times: int) -> Term:
+        """The same term for so many copies of its images, one after the other."""
+        resolved = self.resolved(None)
+
+        def copies(rows: Tensor) -> Tensor:
+            return rows.repeat(times, *[1] * (rows.dim() - 1)) if len(rows) > 1 else rows
+
+        targets = tuple(copies(rows) for rows in resolved.targets if isinstance(rows, Tensor))
+        return replace(resolved, targets=targets, weight=copies(self.weight))
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Term:
         """The same term with its tensors on a device, and its real ones of a dtype."""
         return replace(

@@ -13,6 +13,7 @@ if not (Path(__file__).parent / "objectives").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
 from optvis.ascent import ascend
+from optvis.attribution import Attribution, attribute
 from optvis.capture import activations, layers
 from optvis.classes import Classification, classify
 from optvis.classifier import IMAGENET, Classifier, Normalize
@@ -24,6 +25,7 @@ from optvis.version import __version__
 
 __all__ = [
     "IMAGENET",
+    "Attribution",
     "Classification",
     "Classifier",
     "Normalize",
@@ -31,6 +33,7 @@ __all__ = [
     "__version__",
     "activations",
     "ascend",
+    "attribute",
     "classify",
     "dream",
     "layers",

@@ -101,7 +101,7 @@ class Rendering:
             ValueError: a path that does not end in .png.
             OSError: the folder cannot be written.
         """
-        target = _png_path(path)
+        target = png_path(path)
         made_folder(target.parent)
         write_whole(target.with_suffix(".safetensors"), self._tensors())
         picture = sheet.to_picture(self.images[0]) if len(self) == 1 else self.sheet()
@@ -199,10 +199,15 @@ def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
     )
 
 
-def _png_path(path: str | Path) -> Path:
+def png_path(path: str | Path) -> Path:
+    """A path that ends in .png.
+
+    Raises:
+        ValueError: it does not.
+    """
     target = Path(path)
     if target.suffix.casefold() != ".png":
         raise ValueError(
-            f"a rendering is saved as PNG (tensors beside it): give a path ending in .png, not {str(path)!r}"
+            f"saved as PNG (tensors beside a rendering): give a path ending in .png, not {str(path)!r}"
         )
     return target

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 GAP = 6  # pixels between tiles
 PAPER, INK = (255, 255, 255), (40, 40, 40)
+# Orange speaks for, violet against: the ends of ColorBrewer's PuOr (colorbrewer2.org), which the colour-blind can tell.
+FOR, AGAINST = (230, 97, 1), (94, 60, 153)
 ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 
 
@@ -31,13 +33,14 @@ def to_picture(image: Tensor) -> Image.Image:
     return Image.fromarray((levels[0] if len(levels) == 1 else levels.permute(1, 2, 0)).numpy())
 
 
-def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None) -> Image.Image:
+def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None, gap: int = GAP) -> Image.Image:
     """Images side by side, each with its label below.
 
     Args:
         images: (B, C, H, W) in [0, 1], as in `to_picture`; what is transparent shows the paper.
         labels: a text per image, or none.
         columns: how many in a row; by default as many as make the sheet nearly square.
+        gap: pixels between them.
 
     Raises:
         ValueError: another number of labels than of images; columns under 1.
@@ -60,11 +63,11 @@ def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None
     texts = [_lines(label, font, width) for label in labels]
     below = max((_height(lines, font) for lines in texts), default=0)
     down = math.ceil(batch / across)
-    paper = Image.new("RGB", (across * (width + GAP) + GAP, down * (height + GAP + below) + GAP), PAPER)
+    paper = Image.new("RGB", (across * (width + gap) + gap, down * (height + gap + below) + gap), PAPER)
     draw = ImageDraw.Draw(paper)
     for place, image in enumerate(images):
-        x = GAP + place % across * (width + GAP)
-        y = GAP + place // across * (height + GAP + below)
+        x = gap + place % across * (width + gap)
+        y = gap + place // across * (height + gap + below)
         tile = to_picture(image)
         paper.paste(tile, (x, y), tile if channels == 4 else None)
         if labels:
@@ -129,3 +132,50 @@ def _fitting(text: str, font, width: int) -> int:  # type: ignore[no-untyped-def
 
 def _height(lines: Sequence[str], font) -> int:  # type: ignore[no-untyped-def]
     return len(lines) * (sum(map(int, font.getmetrics())) + 2) + 4
+
+
+def bars(values: Sequence[float], labels: Sequence[str], size: tuple[int, int]) -> Image.Image:
+    """Signed bars, one below the other, each with its label and its number.
+
+    Args:
+        values: one a bar.
+        labels: a text a bar.
+        size: (height, width) in pixels.
+
+    Example:
+        >>> bars([1.0, -0.5], ["17", "40"], (60, 160)).size
+        (160, 60)
+    """
+    from PIL import Image, ImageDraw
+
+    height, width = size
+    paper = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(paper)
+    font = _font(min(140, 10 * height // max(1, len(values))))
+    texts = [f"{label}  {value:+.3g}" for label, value in zip(labels, values, strict=True)]
+    left = max((int(font.getlength(text)) for text in texts), default=0) + GAP
+    most = max((abs(value) for value in values), default=0.0)
+    zero = left + (width - left - 1) * (0.5 if min(values, default=0.0) < 0 else 0.0)
+    for row, (value, text) in enumerate(zip(values, texts, strict=True)):
+        top, bottom = (height * (row + share) / len(values) for share in (0.15, 0.85))
+        end = zero + (width - 1 - zero) * (value / most if most else 0.0)
+        draw.rectangle((min(zero, end), top, max(zero, end), bottom), fill=FOR if value >= 0 else AGAINST)
+        draw.text((0, (top + bottom) / 2), text, fill=INK, font=font, anchor="lm")
+    return paper
+
+
+def rows(pictures: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Pictures in rows, each row as high as its highest picture."""
+    from PIL import Image
+
+    heights = [max(picture.height for picture in row) for row in pictures]
+    width = max(sum(picture.width + GAP for picture in row) for row in pictures) + GAP
+    paper = Image.new("RGB", (width, sum(height + GAP for height in heights) + GAP), PAPER)
+    y = GAP
+    for row, height in zip(pictures, heights, strict=True):
+        x = GAP
+        for picture in row:
+            paper.paste(picture, (x, y))
+            x += picture.width + GAP
+        y += height + GAP
+    return paper

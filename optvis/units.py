@@ -212,8 +212,10 @@ def checked_range(within: tuple[float, float] | None) -> tuple[float, float] | N
 
 
 def _orthonormal(rows: Tensor) -> Tensor:
-    """A basis of what the rows span: the right singular vectors of those that are not negligible."""
+    """A basis of what the rows span: one row itself, or the right singular vectors that are not negligible."""
     scaled = rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)
+    if len(scaled) == 1:
+        return scaled
     _, strengths, basis = torch.linalg.svd(scaled, full_matrices=False)
     return basis[strengths > NEGLIGIBLE * strengths[0]]
 

@@ -49,6 +49,16 @@ def channel_norm(a: Array, index: int, p: float = 2.0) -> float:
     return layer_norm(a[index], p)
 
 
+def position_norm(a: Array, *place: int) -> float:
+    return math.sqrt(sum(float(value) ** 2 for value in at_one_position(a, place)))
+
+
+def log_odds(a: Array, index: int) -> float:
+    shares = [math.exp(value) for value in a.ravel()]
+    own = shares[index] / sum(shares)
+    return math.log(own / (1 - own))
+
+
 def mean_square(a: Array) -> float:
     return sum(float(value) ** 2 for value in a.ravel()) / a.size
 

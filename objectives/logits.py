@@ -1,0 +1,74 @@
+"""Classes: their scores, and their odds against all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from optvis.objectives.channels import channel_mean
+from optvis.objectives.labels import Labels
+from optvis.objectives.layout import OUTPUT, pick
+from optvis.objectives.objective import Objective, made
+from optvis.objectives.targets import as_index
+
+Classes: TypeAlias = int | str | Iterable[int] | Iterable[str] | Tensor
+
+
+def odds(scores: Tensor, index: Tensor) -> Tensor:
+    """s_c − log Σ_{j≠c} exp s_j.  scores (B, C), index (B,) or (1,) -> (B,)"""
+    if scores.dim() != 2:
+        raise ValueError(f"the network gives {tuple(scores.shape)}; log_odds needs a score per class, (B, classes)")
+    own = pick(scores, index)
+    places = torch.arange(scores.shape[1], device=scores.device)
+    others = scores.masked_fill(places == index.to(scores.device).unsqueeze(1), -torch.inf)
+    return own - others.logsumexp(1)
+
+
+def logit(target: Classes) -> Objective:
+    """The score of a class, before any softmax: the network's own output at an index.
+
+    Args:
+        target: index of a class or its label text, or one per image.
+
+    Raises:
+        TypeError: neither an index nor a label.
+        KeyError: by the call that knows the network: an unknown label, or one that names two classes.
+        ValueError: likewise: a label asked of a network without labels.
+
+    Example:
+        >>> logit("container ship") - logit("liner")
+        logit('container ship') - logit('liner')
+    """
+    return made("logit", (OUTPUT,), channel_mean, _named(target, "logit"))
+
+
+def log_odds(target: Classes) -> Objective:
+    """The log-odds of a class against all others: log p / (1 − p) of its softmax probability p.
+
+    Its score minus the log of the sum of the others' exponentials: what speaks for this class rather than for any
+    other. A logit alone may rise with all the others.
+
+    Args:
+        target: index of a class or its label text, or one per image.
+
+    Raises:
+        TypeError, KeyError, ValueError: as in `logit`; a network whose output is no (B, classes).
+
+    Example:
+        >>> log_odds(0)({"": torch.tensor([[1.0, 0.0, 0.0]])})
+        tensor([0.3069])
+    """
+    return made("log_odds", (OUTPUT,), odds, _named(target, "log_odds"))
+
+
+def _named(target: Classes, what: str) -> Labels | Tensor:
+    """Classes by their texts, or by their indices."""
+    texts = (target,) if isinstance(target, str) else target
+    if isinstance(texts, Iterable) and not isinstance(texts, range | Tensor):
+        texts = tuple(texts)
+        if texts and all(isinstance(text, str) for text in texts):
+            return Labels(texts)
+    return as_index(texts, what)

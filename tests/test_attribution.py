@@ -1,0 +1,321 @@
+"""Attribution: against the truth of a wired network, against naive loops, and against each other."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from optvis import Classifier, attribute, load
+from optvis.attributors import (
+    METHODS,
+    Ablation,
+    GradientTimesActivation,
+    Halved,
+    PathIntegrated,
+    SmoothGrad,
+    StochasticPath,
+)
+from optvis.demo import LABELS, scene
+from optvis.groups import group
+from optvis.objectives import channel, diversity, logit, on, position_norm
+from optvis.units import Channels
+
+from . import wired
+
+SHORT = {
+    "halved": Halved(4),
+    "gradient": GradientTimesActivation(),
+    "path": PathIntegrated(8),
+    "stochastic": StochasticPath(8),
+    "smooth": SmoothGrad(4, deviation=0.0),
+}
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load("demo")
+
+
+@pytest.fixture(scope="module")
+def ships():
+    return torch.stack([scene(label, seed=3).image for label in ("container ship", "ocean liner", "lighthouse")])
+
+
+@pytest.fixture
+def small():
+    """A network with a curved tail, float64."""
+    torch.manual_seed(2)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True), nn.Conv2d(6, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 16, 3)
+    )
+    return Classifier(net.double(), None, 8, labels=("a", "b", "c"))
+
+
+def photos(batch=2):
+    return torch.rand(batch, 3, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+# Linear tails: every method is exact
+
+
+@pytest.mark.parametrize("method", [*SHORT, "ablation"])
+def test_on_a_linear_tail_every_method_finds_the_truth(method):
+    images = wired.templates()[:6]
+    truth = wired.attribution(images)[torch.arange(6), 0]
+    how = SHORT.get(method, method)
+    if method == "stochastic":  # which scales channels, and the gradient of a linear tail is the same everywhere
+        how = StochasticPath(2)
+    found = attribute(wired.wired(), images, "relu", logit(0), method=how)
+    torch.testing.assert_close(found.channels, truth, rtol=1e-4, atol=1e-5)
+
+
+def test_ablation_is_the_drop_that_the_wired_network_is_built_to_have():
+    images = wired.templates()[:3]
+    found = attribute(wired.wired(), images, "relu", logit(2), method="ablation").channels
+    for index in (8, 9, 11, 40):
+        torch.testing.assert_close(found[:, index], wired.logit_drop(images, [index])[:, 2], rtol=1e-4, atol=1e-5)
+
+
+def test_at_the_last_stage_of_the_embedded_network_gradients_are_exact(demo, ships):
+    exact = attribute(demo, ships, "mixed5", logit("container ship"), method="ablation").channels
+    found = attribute(demo, ships, "mixed5", logit("container ship"), method="gradient").channels
+    torch.testing.assert_close(found, exact, rtol=0, atol=2e-5)
+
+
+# Exact ablation against naive loops
+
+
+@pytest.mark.parametrize("layer", ["0", "1", "2", "3"])
+def test_ablation_of_channels_is_the_naive_loop(small, layer):
+    images = photos()
+    found = attribute(small, images, layer, logit("b") - 2 * logit("c"), method="ablation").channels
+    score = lambda out: out[:, 1] - 2 * out[:, 2]  # noqa: E731
+    place = small.network[int(layer)]
+    with torch.no_grad():
+        whole = score(small.network(images.clone()))
+        for index in range(found.shape[1]):
+
+            def off(_module, _inputs, output, index=index):
+                without = output.clone()
+                without[:, index] = 0
+                return without
+
+            handle = place.register_forward_hook(off)
+            torch.testing.assert_close(found[:, index], whole - score(small.network(images.clone())))
+            handle.remove()
+
+
+def test_ablation_of_positions_is_the_naive_loop(small):
+    images = photos()
+    found = attribute(small, images, "1", logit(0), method=Ablation("positions")).positions
+    assert found.shape == (2, 6, 6)
+    with torch.no_grad():
+        a = small.network[:2](images.clone())
+        for y, x in ((0, 0), (2, 5), (5, 3)):
+            without = a.clone()
+            without[:, :, y, x] = 0
+            torch.testing.assert_close(found[:, y, x], (small.network[2:](a) - small.network[2:](without))[:, 0])
+
+
+def test_ablation_of_groups_takes_them_out(small):
+    images = photos()
+    with torch.no_grad():
+        a = small.network[:2](images.clone())
+        groups = group(a, 3, layer="1")
+        found = attribute(small, images, "1", logit(0), method=Ablation(groups))
+        parts = torch.einsum("bkhw,kc->kbchw", groups.maps.double(), groups.directions.double())
+        expected = torch.stack([(small.network[2:](a) - small.network[2:](a - part))[:, 0] for part in parts], 1)
+    torch.testing.assert_close(found.values, expected)
+
+
+def test_by_group_is_map_times_direction_times_gradient(small):
+    images = photos()
+    found = attribute(small, images, "1", logit(0), method="gradient")
+    groups = group(found.activations, 3, layer="1")
+    maps, directions = groups.maps.numpy(), groups.directions.numpy()
+    expected = np.einsum("bkhw,kc,bchw->bk", maps, directions, found.gradients.numpy())
+    np.testing.assert_allclose(found.by_group(groups).numpy(), expected, rtol=1e-6)
+
+
+# What gradients add up to
+
+
+def test_the_path_adds_up_and_more_steps_add_up_better(small):
+    gaps = [attribute(small, photos(8), "1", logit(0), method=PathIntegrated(n)).gaps.mean() for n in (5, 50, 500)]
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < 1e-3
+
+
+def test_the_path_is_the_mean_over_middles(small):
+    images = photos()
+    found = attribute(small, images, "1", logit(1), method=PathIntegrated(4))
+    with torch.no_grad():
+        a = small.network[:2](images.clone())
+    gradients = []
+    for share in (0.125, 0.375, 0.625, 0.875):
+        start = (a * share).requires_grad_()
+        gradients.append(torch.autograd.grad(small.network[2:](start)[:, 1].sum(), start)[0])
+    torch.testing.assert_close(found.values, torch.stack(gradients).mean(0) * a)
+
+
+def test_halving_takes_each_channel_s_gradient_where_its_hand_is_halved(small):
+    images = photos(1)
+    found = attribute(small, images, "1", logit(1), method=Halved(2)).channels[0]
+    with torch.no_grad():
+        a = small.network[:2](images.clone())
+
+    def values(start):
+        start = start.clone().requires_grad_()
+        gradient = torch.autograd.grad(small.network[2:](start)[:, 1].sum(), start)[0]
+        return (gradient * a).sum((0, 2, 3))
+
+    order = values(a).abs().argsort(descending=True)
+    for hand in (order[::2], order[1::2]):
+        halved = a.clone()
+        halved[:, hand] /= 2
+        torch.testing.assert_close(found[hand], values(halved)[hand])
+
+
+def test_with_a_hand_for_each_channel_halving_is_the_midpoint_rule(small):
+    """For a score that is quadratic in each channel the midpoint rule is exact."""
+    square = on("0", lambda a: a.square().flatten(1).sum(1))
+    found = attribute(small, photos(), "0", square, method=Halved(6)).channels
+    exact = attribute(small, photos(), "0", square, method="ablation").channels
+    torch.testing.assert_close(found, exact)
+
+
+def test_noise_of_no_deviation_changes_nothing(small):
+    quiet, plain = (
+        attribute(small, photos(), "1", logit(0), method=how).values
+        for how in (SmoothGrad(3, deviation=0), GradientTimesActivation())
+    )
+    torch.testing.assert_close(quiet, plain)
+
+
+@pytest.mark.parametrize("method", [SmoothGrad(4), StochasticPath(4)])
+def test_chance_is_seeded(small, method):
+    one, again = (attribute(small, photos(), "1", logit(0), method=method).values for _ in range(2))
+    other = attribute(small, photos(), "1", logit(0), method=type(method)(4, seed=1)).values
+    assert one.equal(again)
+    assert not one.equal(other)
+
+
+# Batches, questions, layers
+
+
+@pytest.mark.parametrize("method", [*SHORT.values(), Ablation()])
+def test_an_image_alone_is_the_image_in_a_batch(small, method):
+    images = photos(20)
+    together = attribute(small, images, "1", logit(["a", "b"] * 10), method=method).values
+    for place in (0, 1, 17):
+        alone = attribute(small, images[place], "1", logit("ab"[place % 2]), method=method).values
+        torch.testing.assert_close(together[place], alone[0])
+
+
+def test_one_image_may_be_asked_several_questions(small):
+    both = attribute(small, photos(1), "1", logit(["a", "c"]), method="gradient")
+    apart = [attribute(small, photos(1), "1", logit(label), method="gradient").values[0] for label in "ac"]
+    torch.testing.assert_close(both.values, torch.stack(apart))
+
+
+def test_layer_to_layer(small):
+    above = position_norm("3", [0, 3], [0, 3])
+    found = attribute(small, photos(1), "1", above, method="gradient").positions
+    assert found[0, 3:, :].abs().sum() == 0  # outside the receptive field of (0, 0)
+    assert found[1, :3, :].abs().sum() == 0  # outside that of (3, 3)
+    assert found[0, :3, :3].abs().sum() > 0
+
+
+def test_tokens_and_channels_last():
+    vit = load("vit_b_16", weights=None)
+    layer = "encoder.layers.encoder_layer_11"
+    nn.init.normal_(vit.network.heads.head.weight)
+    found = attribute(vit, torch.rand(3, 224, 224), layer, logit(3), method="gradient")
+    assert (found.channels.shape, found.positions.shape) == ((1, 768), (1, 197))
+    swin = load("swin_t", weights=None)
+    found = attribute(swin, torch.rand(3, 224, 224), "features.7", logit(3), method="gradient", channel_axis=-1)
+    assert (found.channels.shape, found.positions.shape) == ((1, 768), (1, 7, 7))
+    assert found.top(2).channel_axis == -1
+
+
+# What it hands on
+
+
+def test_top_and_against_are_units_in_order(small):
+    found = attribute(small, photos(), "1", logit(0), method="gradient")
+    mean = found.channels.mean(0)
+    top, against = found.top(3), found.against(6)
+    assert isinstance(top, Channels)
+    assert list(top.indices) == [i for i in mean.argsort(descending=True).tolist() if mean[i] > 0][:3]
+    assert all(mean[i] < 0 for i in against.indices)
+
+
+def test_the_plot_is_saved_with_its_recipe(demo, ships, tmp_path):
+    found = attribute(demo, ships, "mixed5", logit("container ship") - logit("ocean liner"))
+    path = found.save(tmp_path / "new" / "why.png")
+    with Image.open(path) as picture:
+        recipe = json.loads(picture.text["optvis"])
+        assert picture.size[0] > 3 * 192
+    assert recipe["question"] == "logit('container ship') - logit('ocean liner')"
+    assert recipe["method"] == "Halved(hands=31)"
+
+
+def test_the_overlay_is_orange_where_it_speaks_for(demo, ships):
+    found = attribute(demo, ships[:1], "mixed5", logit("container ship"), method="gradient")
+    overlay, values = found.overlay(), found.positions[0]
+    y, x = divmod(int(values.argmax()), 12)
+    red, _, blue = overlay[:, 8 * y + 4, 8 * x + 4]
+    assert red > blue + 0.2
+
+
+# Borrowed, and refused
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_network_is_untouched(network, untouched, method):
+    net = Classifier(network.train(), None, 20)
+    with untouched(network):
+        attribute(net, torch.rand(2, 3, 20, 20), "conv2", channel("conv2", 1), method=method)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_the_network_is_untouched_by_errors(network, untouched, error):
+    def blow(_):
+        raise error
+
+    with untouched(network), pytest.raises(error):
+        attribute(Classifier(network, None, 20), torch.rand(3, 20, 20), "conv1", on("conv2", blow))
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "words"),
+    [
+        (lambda net: attribute(net, photos(), "1", logit(0), method="grad"), ValueError, "'halved', 'gradient'"),
+        (lambda net: attribute(net, photos(), "1", logit(0), method=3), TypeError, "expected a name"),
+        (lambda net: attribute(net, photos(), "9", logit(0)), KeyError, "no layer '9'"),
+        (lambda net: attribute(net, photos(), "1", logit("z")), KeyError, "no label 'z'"),
+        (lambda net: attribute(net, photos(), "3", channel("1", 0)), ValueError, "does not depend on layer '3'"),
+        (lambda net: attribute(net, photos(), "1", diversity("1")), ValueError, "compares images"),
+        (lambda net: attribute(net, photos(3), "1", logit([0, 1])), ValueError, "3 images and 2 questions"),
+        (lambda net: Ablation("heads"), ValueError, "'channels', 'positions' or Groups"),
+        (lambda net: PathIntegrated(0), ValueError, "expected 1 or more"),
+        (lambda net: SmoothGrad(deviation=-1), ValueError, "expected 0 or more"),
+        (lambda net: attribute(net, photos(), "1", logit(0)).top(0), ValueError, "expected 1 or more"),
+        (lambda net: attribute(net, photos(), "1", logit(0), method="ablation").positions, ValueError, "Ablation"),
+        (lambda net: attribute(net, photos(), "5", logit(0)).overlay(), ValueError, "no map"),
+        (lambda net: attribute(net, photos() * 200, "1", logit(0)), ValueError, "divide by 255"),
+    ],
+)
+def test_bad_input_is_refused(small, ask, error, words):
+    with pytest.raises(error, match=words):
+        ask(small)
+
+
+def test_labels_of_the_world_work_as_questions(demo, ships):
+    found = attribute(demo, ships[:1], "mixed5", logit(LABELS[0]))
+    assert found.scores.shape == (1,)

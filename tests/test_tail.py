@@ -1,0 +1,173 @@
+"""The tail of a network gives what the whole network gives, and leaves it as it was."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from optvis import load
+from optvis.borrow import borrow
+from optvis.objectives import IMAGE
+from optvis.tail import Tail
+
+
+class Residual(nn.Module):
+    """A block with everything that is awkward: a module used twice, a skip, a write in place, a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.pair = Pair()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = self.first(x)
+        a = self.relu(self.second(before))
+        before += a  # in place, on what a module gave
+        a, scale = self.pair(self.relu(before))
+        return self.head(a.mean((2, 3)) * scale)
+
+
+class Pair(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x.amax((2, 3))
+
+
+LAYERS = ("first", "second", "relu", "relu#1", "head", "")
+
+
+@pytest.fixture
+def residual():
+    torch.manual_seed(1)
+    return Residual().double().eval()
+
+
+def images(batch: int = 2) -> Tensor:
+    return torch.rand(batch, 3, 6, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("times", [1, 3])
+def test_with_the_same_activations_it_gives_what_the_network_gives(residual, layer, batch, times):
+    x = images(batch)
+    with borrow(residual):
+        tail = Tail(residual, x, x, layer)
+        for _ in range(2):
+            a = tail.activations.repeat(times, *[1] * (tail.activations.dim() - 1))
+            torch.testing.assert_close(tail.read(a, [""])[""], residual(x).repeat(times, 1))
+
+
+@pytest.mark.parametrize("layer", ["first", "second", "relu", "relu#1"])
+def test_with_other_activations_it_gives_what_a_hook_gives(residual, layer):
+    x = images()
+    other = torch.rand(2, 4, 6, 6, dtype=torch.float64)
+    calls = []
+
+    def replace(module, _inputs, _output):
+        calls.append(module)
+        return other.clone() if len(calls) == 1 + int(layer.endswith("#1")) else None
+
+    handle = residual.get_submodule(layer.partition("#")[0]).register_forward_hook(replace)
+    expected = residual(x)
+    handle.remove()
+    with borrow(residual):
+        found = Tail(residual, x, x, layer).read(other, [""])[""]
+    torch.testing.assert_close(found, expected)
+
+
+def test_modules_before_the_layer_do_not_run_again(residual):
+    x, ran = images(1), []
+    with borrow(residual):
+        tail = Tail(residual, x, x, "relu")
+        handles = [conv.register_forward_hook(lambda *_: ran.append(1)) for conv in (residual.first, residual.second)]
+        weights = [nn.Parameter(torch.full_like(conv.weight, torch.nan)) for conv in (residual.first, residual.second)]
+        residual.first.weight, residual.second.weight = weights
+        found = tail.read(tail.activations, [""])[""]
+    for handle in handles:
+        handle.remove()
+    assert found.isfinite().all()
+
+
+def test_it_reads_layers_on_both_sides_and_the_images(residual):
+    x = images()
+    with borrow(residual):
+        tail = Tail(residual, x, x, "relu")
+        found = tail.read(tail.activations.repeat(2, 1, 1, 1) * 0, ["first", "head", IMAGE])
+    assert found[IMAGE].equal(x.repeat(2, 1, 1, 1))
+    assert found["first"].equal(residual.first(x).repeat(2, 1, 1, 1))
+    assert found["head"].shape == (4, 2)
+
+
+def test_gradients_are_those_of_the_network(residual):
+    x = images()
+    with borrow(residual):
+        tail = Tail(residual, x, x, "second")
+        a = tail.activations.clone().requires_grad_()
+        (found,) = torch.autograd.grad(tail.read(a, [""])[""].sum(), a)
+    copies = []
+
+    def watched(_module, _inputs, output):
+        copies.append(output.detach().clone().requires_grad_())
+        return copies[0].clone()
+
+    handle = residual.second.register_forward_hook(watched)
+    (expected,) = torch.autograd.grad(residual(x).sum(), copies)
+    handle.remove()
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_0", "densenet121", "swin_t"])
+def test_of_published_networks(name):
+    net = load(name, weights=None)
+    x = torch.rand(1, 3, *net.size, generator=torch.Generator().manual_seed(0))
+    layers = {
+        "resnet18": "layer2.0.bn2",
+        "squeezenet1_0": "features.9.expand3x3",
+        "densenet121": "features.denseblock2.denselayer3.conv1",
+        "swin_t": "features.3.1.mlp.0",
+    }
+    inputs = net.prepared(x)
+    with borrow(net.network), torch.no_grad():
+        tail = Tail(net.network, x, inputs, layers[name])
+        a = tail.activations
+        found = tail.read(a.repeat(3, *[1] * (a.dim() - 1)), [""])[""]
+        expected = net.network(inputs.clone())
+        without = tail.read(torch.zeros_like(a), [""])[""]
+    torch.testing.assert_close(found, expected.expand(3, -1), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(without, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_network_is_as_it_was_after_an_error(residual, untouched, error):
+    x = images()
+
+    def blow(*_):
+        raise error
+
+    with untouched(residual):
+        with borrow(residual):
+            tail = Tail(residual, x, x, "relu")
+            handle = residual.pair.register_forward_hook(blow)
+            with pytest.raises(error):
+                tail.read(tail.activations, [""])
+            handle.remove()
+        assert not any("forward" in vars(module) for module in residual.modules())
+
+
+def test_an_owner_s_own_forward_is_put_back(residual):
+    own = residual.first.forward
+    residual.first.forward = lambda x: own(x)
+    mine = vars(residual.first)["forward"]
+    x = images()
+    with borrow(residual):
+        tail = Tail(residual, x, x, "relu")
+        tail.read(tail.activations, [""])
+    assert vars(residual.first)["forward"] is mine
+
+
+def test_an_unknown_layer_is_refused(residual):
+    with pytest.raises(KeyError, match="nearest: 'relu'"):
+        Tail(residual, images(), images(), "rleu")
