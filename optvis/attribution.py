@@ -18,6 +18,7 @@ from optvis.attributors import METHODS, Ablation, GradientMethod, parts_of
 from optvis.borrow import borrow
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.files import made_folder, write_whole
+from optvis.fromcaptum import FromCaptum
 from optvis.groups import Groups
 from optvis.inquiry import Inquiry
 from optvis.objectives import Objective, as_objective, positions
@@ -33,7 +34,7 @@ from optvis.version import __version__
 if TYPE_CHECKING:
     from PIL import Image
 
-Method: TypeAlias = GradientMethod | Ablation | str
+Method: TypeAlias = GradientMethod | Ablation | FromCaptum | str
 IMAGES_AT_ONCE = 16  # whose upstream activations are held together
 LEAST_SIDE = 192  # pixels of an image's height in plots
 
@@ -104,7 +105,7 @@ class Attribution:
                 groups are of others.
         """
         if self.gradients is None:
-            raise ValueError(f"no gradients in an ablation of {self.of}; use method=Ablation(groups)")
+            raise ValueError(f"{self.recipe['method']} has no gradients; use method=Ablation(groups)")
         parts = parts_of(groups, self.layer, self.activations, self.channel_axis)
         return torch.stack([(part * self.gradients).flatten(1).sum(1) for part in parts], dim=1)
 
@@ -226,7 +227,8 @@ def attribute(
         question: a score per image, e.g. `logit("container ship") - logit("ocean liner")`; one for all images, or one
             for each. One image may be asked several.
         method: "halved", the nearest to switching each channel off that 32 passes give; "gradient", "path",
-            "stochastic", "smooth"; "ablation", which does switch off each channel; or one of `optvis.attributors`.
+            "stochastic", "smooth"; "ablation", which does switch off each channel; or one of `optvis.attributors`, or
+            `FromCaptum` of `optvis.fromcaptum`.
         normalize: see `render`; by default what the model carries.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         progress: show a progress bar.
@@ -259,7 +261,7 @@ def attribute(
     return Attribution(seen.cpu(), layer, _of(how), recipe=recipe, channel_axis=channel_axis, **joined)
 
 
-def named_method(method: Method) -> GradientMethod | Ablation:
+def named_method(method: Method) -> GradientMethod | Ablation | FromCaptum:
     """A method by its name, or itself.
 
     Raises:
@@ -270,7 +272,7 @@ def named_method(method: Method) -> GradientMethod | Ablation:
         if method not in METHODS:
             raise ValueError(f"no method {method!r}; there are {', '.join(map(repr, METHODS))}")
         return METHODS[method]
-    if not isinstance(method, Ablation) and not hasattr(method, "gradients"):
+    if not isinstance(method, Ablation | FromCaptum) and not hasattr(method, "gradients"):
         raise TypeError(f"method is {method!r}; expected a name, or one of optvis.attributors")
     return method
 
@@ -293,7 +295,7 @@ def _piece(
     images: Tensor,
     question: Objective,
     layer: str,
-    how: GradientMethod | Ablation,
+    how: GradientMethod | Ablation | FromCaptum,
     channel_axis: int | None,
     rows: slice,
 ) -> dict[str, Tensor]:
@@ -305,11 +307,13 @@ def _piece(
     found = {"activations": a, "scores": scores, "without": without}
     if isinstance(how, Ablation):
         return found | {"values": how.drops(inquiry)}
+    if isinstance(how, FromCaptum):
+        return found | {"values": how.values(inquiry)}
     gradients = how.gradients(inquiry)
     return found | {"gradients": gradients, "values": gradients * a}
 
 
-def _of(how: GradientMethod | Ablation) -> Literal["activations", "channels", "positions", "groups"]:
+def _of(how: GradientMethod | Ablation | FromCaptum) -> Literal["activations", "channels", "positions", "groups"]:
     if not isinstance(how, Ablation):
         return "activations"
     return how.of if isinstance(how.of, str) else "groups"

@@ -45,7 +45,7 @@ class Inquiry:
     def scores(self, variations: Tensor) -> Tensor:
         """The question's answers for variations of the activations, (K, B, ...) -> (K, B)."""
         with torch.no_grad():
-            return self._answers(variations.flatten(0, 1)).view(variations.shape[:2])
+            return self.answers(variations.flatten(0, 1)).view(variations.shape[:2])
 
     def gradients(self, variations: Tensor) -> Tensor:
         """Their derivatives by the activations, (K, B, ...) -> (K, B, ...).
@@ -55,7 +55,7 @@ class Inquiry:
         """
         start = variations.flatten(0, 1).detach().requires_grad_()
         with torch.enable_grad():
-            answers = self._answers(start)
+            answers = self.answers(start)
         (found,) = torch.autograd.grad(answers.sum(), start, allow_unused=True) if answers.requires_grad else (None,)
         if found is None:
             raise ValueError(
@@ -79,6 +79,7 @@ class Inquiry:
         spread = weights.view(len(weights), 1, 1, *spatial).to(self.activations.dtype)
         return torch.stack([laid_back(one, self.activations, self.channel_axis) for one in spread])
 
-    def _answers(self, activations: Tensor) -> Tensor:
+    def answers(self, activations: Tensor) -> Tensor:
+        """The question's answers for K variations one after the other, (K · B, ...) -> (K · B,), differentiable."""
         question = self.question.tiled(len(activations) // len(self.activations))
         return question(self.tail.read(activations, self.question.layers))

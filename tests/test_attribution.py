@@ -21,6 +21,7 @@ from optvis.attributors import (
     StochasticPath,
 )
 from optvis.demo import LABELS, scene
+from optvis.fromcaptum import FromCaptum
 from optvis.groups import group
 from optvis.objectives import channel, diversity, logit, on, position_norm
 from optvis.units import Channels
@@ -203,6 +204,33 @@ def test_chance_is_seeded(small, method):
     other = attribute(small, photos(), "1", logit(0), method=type(method)(4, seed=1)).values
     assert one.equal(again)
     assert not one.equal(other)
+
+
+# Captum, a second implementation and a source of methods
+
+
+def test_captum_s_integrated_gradients_are_ours(small):
+    captum = pytest.importorskip("captum.attr", reason="captum is not installed")
+    theirs = FromCaptum(captum.IntegratedGradients, {"n_steps": 16, "method": "riemann_middle"})
+    found = attribute(small, photos(), "1", logit(["a", "b"]), method=theirs)
+    ours = attribute(small, photos(), "1", logit(["a", "b"]), method=PathIntegrated(16))
+    torch.testing.assert_close(found.values, ours.values)
+
+
+def test_captum_s_feature_ablation_is_our_exact_ablation(small):
+    captum = pytest.importorskip("captum.attr", reason="captum is not installed")
+    found = attribute(small, photos(), "1", logit(1), method=FromCaptum(captum.FeatureAblation))
+    ours = attribute(small, photos(), "1", logit(1), method="ablation")
+    torch.testing.assert_close(found.channels, ours.channels)
+
+
+def test_captum_s_layer_method_with_a_hook_is_our_gradient_times_activation(small):
+    captum = pytest.importorskip("captum.attr", reason="captum is not installed")
+    images = photos()
+    layer = small.network[2]  # no ReLU that works in place follows
+    theirs = captum.LayerGradientXActivation(small.network, layer).attribute(images.clone(), target=1)
+    ours = attribute(small, images, "2", logit(1), method="gradient")
+    torch.testing.assert_close(ours.values, theirs.detach())
 
 
 # Batches, questions, layers
