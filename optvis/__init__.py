@@ -17,7 +17,9 @@ from optvis.attribution import Attribution, attribute
 from optvis.capture import activations, layers
 from optvis.classes import Classification, classify
 from optvis.classifier import IMAGENET, Classifier, Normalize
+from optvis.dictionary import SemanticDictionary, semantic_dictionary
 from optvis.dreams import dream
+from optvis.grid import ActivationGrid, activation_grid
 from optvis.loading import load
 from optvis.making import render
 from optvis.rendering import Rendering
@@ -25,12 +27,15 @@ from optvis.version import __version__
 
 __all__ = [
     "IMAGENET",
+    "ActivationGrid",
     "Attribution",
     "Classification",
     "Classifier",
     "Normalize",
     "Rendering",
+    "SemanticDictionary",
     "__version__",
+    "activation_grid",
     "activations",
     "ascend",
     "attribute",
@@ -39,4 +44,5 @@ __all__ = [
     "layers",
     "load",
     "render",
+    "semantic_dictionary",
 ]

@@ -132,6 +132,22 @@ class Attribution:
         """The channels that speak most against the answer, strongest first; see `top`."""
         return self._chosen(-self.channels.mean(0), count)
 
+    def table(self, count: int = 10) -> str:
+        """The channels that speak most for the answer and most against it, on average over images, as text.
+
+        Args:
+            count: how many of each at most.
+
+        Raises:
+            ValueError: as in `top`.
+        """
+        mean = self.channels.mean(0)
+        rows = [*self.top(count).indices, *reversed(self.against(count).indices)]
+        total = f"{float(self.scores.mean()):+.4g}, and {float(self.without.mean()):+.4g} without all of {self.layer}"
+        return "\n".join(
+            [f"{self.recipe['question']}: {total}", *(f"{index:>9}  {float(mean[index]):+10.4g}" for index in rows)]
+        )
+
     @property
     def gaps(self) -> Tensor:
         """How far attributions are from adding up, |Σ − (f(a) − f(0))| / |f(a) − f(0)|, (B,)."""

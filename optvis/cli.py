@@ -13,6 +13,8 @@ from optvis.version import __version__
 # RuntimeError is torch's: a picture too small for the network, a device without memory.
 USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
 FAILED, INTERRUPTED = 1, 130
+# Of attribution; written out here, so that help is quick.
+METHODS = ("halved", "gradient", "path", "stochastic", "smooth", "ablation")
 WITHOUT_NETWORK = ("layers", "render")  # what can be said with no network: then it is the embedded one
 
 
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
-    for add in (_add_layers, _add_render, _add_dream, _add_classify, _add_demo):
+    for add in (_add_layers, _add_render, _add_dream, _add_classify, _add_grid, _add_attribute, _add_demo):
         add(subparsers)
     return parser
 
@@ -182,6 +184,46 @@ def _add_classify(subparsers) -> None:  # type: ignore[no-untyped-def]
     )
     command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
     command.add_argument("--top", type=int, default=5, help="how many classes of each")
+
+
+def _add_grid(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = _command(
+        subparsers,
+        "grid",
+        commands.grid,
+        "show what a layer saw at each place of a photograph: icons, groups, and a page to walk through",
+        "optvis grid squeezenet1_0 photo.jpg --layer features.12 --out grid",
+    )
+    command.add_argument("photo", metavar="PHOTO", help="an image file")
+    command.add_argument("--layer", action="append", required=True, help="layer name; may be repeated")
+    command.add_argument(
+        "--label",
+        action="append",
+        help="a class whose attribution is shown, by text or index; may be repeated; the three likeliest if not given",
+    )
+    command.add_argument("--groups", type=int, default=6, help="of neurons, shared by the icons; 0 for none")
+    command.add_argument("--size", type=int, default=64, help="side of an icon in pixels")
+    command.add_argument("--steps", type=int, default=256, help="each moves 64 icons")
+    command.add_argument("--channels", type=int, default=0, help="draw so many channels of each place too; 0 for none")
+    command.add_argument("--seed", type=int, default=0, help="of noise, transforms and groups")
+    command.add_argument("--out", type=Path, default=Path("grid"), help="folder for index.html and its pictures")
+
+
+def _add_attribute(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = _command(
+        subparsers,
+        "attribute",
+        commands.attribute,
+        "say which channels and places of a layer carried an answer",
+        "optvis attribute squeezenet1_0 photo.jpg --layer features.12 --label 'container ship' --against liner",
+    )
+    command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
+    command.add_argument("--layer", required=True, help="layer name, as `optvis layers` lists them")
+    command.add_argument("--label", help="the class that is asked about, by text or index; the likeliest if not given")
+    command.add_argument("--against", help="another class: its logit is subtracted")
+    command.add_argument("--method", choices=METHODS, default="halved", help="how; ablation switches each channel off")
+    command.add_argument("--top", type=int, default=10, help="how many channels for and against")
+    command.add_argument("--out", type=Path, default=Path("attribution"), help="folder for the pictures")
 
 
 def _add_demo(subparsers) -> None:  # type: ignore[no-untyped-def]

@@ -123,6 +123,73 @@ def classify(options: argparse.Namespace) -> None:
         print(f"{path}\n{classes.classify(classifier, path, top=options.top)}\n")
 
 
+def grid(options: argparse.Namespace) -> None:
+    from optvis.attribution import attribute as attributed
+    from optvis.dictionary import semantic_dictionary
+    from optvis.files import file_name, made_folder, write_whole
+    from optvis.grid import activation_grid
+    from optvis.gridpage import Explained, grid_page
+    from optvis.objectives import logit
+    from optvis.sheet import png
+
+    classifier = _loaded(options)
+    folder = made_folder(options.out)
+    labels = _classes(classifier, options.photo, options.label)
+    explained = []
+    for layer in options.layer:
+        made = activation_grid(
+            classifier,
+            options.photo,
+            layer,
+            groups=options.groups,
+            size=options.size,
+            steps=options.steps,
+            seed=options.seed,
+        )
+        name = file_name(layer)
+        print(made.save(folder / f"{name}.png"))
+        if made.groups is not None:
+            print(write_whole(folder / f"{name}-groups.png", png(made.groups_sheet())))
+        attributions = {text: attributed(classifier, options.photo, layer, logit(index)) for text, index in labels}
+        words = (
+            semantic_dictionary(classifier, options.photo, layer, top=options.channels, seed=options.seed)
+            if options.channels
+            else None
+        )
+        explained.append(Explained(made, attributions, words))
+        if made.recipe["interrupted"]:
+            raise KeyboardInterrupt
+    print(write_whole(folder / "index.html", grid_page(explained).encode()))
+
+
+def attribute(options: argparse.Namespace) -> None:
+    from optvis.attribution import attribute as attributed
+    from optvis.files import file_name, made_folder
+    from optvis.objectives import logit
+
+    classifier = _loaded(options)
+    folder = made_folder(options.out)
+    paths = _files(options.photos)
+    names = _distinct([file_name(f"{path.stem}-{options.layer}") for path in paths])
+    for path, name in zip(paths, names, strict=True):
+        (_, label), *_ = _classes(classifier, path, None if options.label is None else [options.label])
+        question = logit(label)
+        if options.against is not None:
+            question -= logit(_label(options.against, classifier.labels))
+        found = attributed(classifier, path, options.layer, question, method=options.method)
+        print(f"{path}\n{found.table(options.top)}\n{found.save(folder / f'{name}.png')}\n")
+
+
+def _classes(classifier, photo, labels: Sequence[str] | None) -> list[tuple[str, int]]:  # type: ignore[no-untyped-def]
+    """Texts and indices of the classes that were named, or of the three likeliest."""
+    from optvis.classes import classify as classified
+
+    if labels is not None:
+        return [(text, _label(text, classifier.labels)) for text in labels]
+    likeliest = classified(classifier, photo, top=3)
+    return list(zip(likeliest.labels[0], likeliest.indices[0].tolist(), strict=True))
+
+
 def demo(options: argparse.Namespace) -> None:
     from optvis.demo.plan import Plan
     from optvis.demo.tour import tour

@@ -176,11 +176,12 @@ def _fitted(estimator: Any, samples: Array) -> tuple[Array, Array]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)  # it divides by the variance of what may not vary
         maps = np.asarray(estimator.fit_transform(samples), dtype=samples.dtype)
     directions = _directions(estimator).astype(samples.dtype)
     lengths = np.linalg.norm(directions, axis=1)
     largest = np.abs(maps).argmax(axis=0)
-    signs = np.where(maps[largest, np.arange(maps.shape[1])] < 0, -1, 1)
+    signs = np.where(maps[largest, np.arange(maps.shape[1])] < 0, -1, 1).astype(samples.dtype)
     strengths = np.abs(maps).sum(axis=0) * lengths
     order = [k for k in np.argsort(-strengths, kind="stable") if strengths[k] > NEGLIGIBLE * strengths.max()]
     if not order:

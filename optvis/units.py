@@ -116,9 +116,9 @@ class Directions:
         ValueError: no vector or one of zeros; an empty range, or a range of several directions.
 
     Example:
-        >>> tilted = Directions("mixed3", [1.0, 1.0])
-        >>> tilted.replaced(torch.tensor([[2.0, 0.0]]))
-        tensor([[ 1., -1.]])
+        >>> tilted = Directions("mixed3", [3.0, 4.0])
+        >>> tilted.replaced(torch.tensor([[6.0, 8.0]])).round(decimals=3)
+        tensor([[0., 0.]])
     """
 
     layer: str

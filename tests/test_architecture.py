@@ -102,6 +102,13 @@ NEVER = {
     "loading": {"capture", "ascent", "making", "dreams", "rendering", "cli"},
     "ascent": {"making", "dreams", "rendering", "sheet", "files", "loading", "cli"},
     "making": {"dreams", "cli", "loading"},
+    "units": {"capture", "ascent", "making", "classifier", "tail", "attribution", "grid", "ablation"},
+    "tail": {"attribution", "grid", "ablation", "making", "ascent"},
+    "groups": {"attribution", "grid", "ablation", "making", "ascent"},
+    "attribution": {"grid", "icons", "ablation", "making", "ascent", "cli"},
+    "grid": {"attribution", "ablation", "cli"},
+    "gridpage": {"attribution", "ablation", "grid", "icons", "cli"},
+    "pages": {"capture", "ascent", "making", "dreams", "rendering", "loading", "classifier", "cli"},
     "dreams": {"making", "cli", "loading"},
 }
 

@@ -17,10 +17,11 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, Rendering, __version__, cli, layers, render
+from optvis.demo import LABELS
 from optvis.objectives import channel
 from optvis.params import fft_image
 
-COMMANDS = ("layers", "render", "dream", "classify", "demo")
+COMMANDS = ("layers", "render", "dream", "classify", "grid", "attribute", "demo")
 NET = ("squeezenet1_0", "--weights", "none")
 
 
@@ -476,3 +477,51 @@ def test_without_a_network_it_is_the_embedded_one(run):
     assert "mixed5" in said
     code, said, _ = run("render", "--label", "owl", "--steps", "1", "--out", "here")
     assert (code, said.split()) == (0, [str(Path("here") / "owl.png")])
+
+
+# Grids and attribution
+
+
+def test_attribute_prints_a_table_and_writes_a_picture_for_each_photograph(run, photo, elsewhere):
+    code, out, err = run("attribute", "demo", photo, "--layer", "mixed5", "--label", "owl", "--against", 2, "--out", "a")
+    assert (code, err) == (0, "")
+    assert "logit(7) - logit(2)" in out
+    assert files(elsewhere / "a") == ["photo-mixed5.png"]
+    recipe = json.loads(Image.open(elsewhere / "a" / "photo-mixed5.png").text["optvis"])
+    assert (recipe["layer"], recipe["network"]) == ("mixed5", "demo")
+
+
+def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
+    _, answer, _ = run("classify", "demo", photo, "--top", 1)
+    code, out, _ = run("attribute", "demo", photo, "--layer", "mixed5", "--method", "gradient")
+    assert code == 0
+    label = answer.splitlines()[1].partition("%")[2].strip()
+    assert f"logit({cli.commands._label(label, LABELS)})" in out
+
+
+def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
+    options = ("--layer", "mixed5", "--layer", "mixed4", "--size", 8, "--steps", 2, "--groups", 2, "--channels", 1)
+    code, out, err = run("grid", "demo", photo, *options, "--label", "owl", "--out", "g")
+    assert (code, err) == (0, "")
+    made = ["index.html"] + [f"{layer}{end}" for layer in ("mixed4", "mixed5") for end in ("-groups.png", ".png", ".safetensors")]
+    assert files(elsewhere / "g") == sorted(made)
+    page = (elsewhere / "g" / "index.html").read_text(encoding="utf-8")
+    assert "mixed4" in page
+    assert "owl" in page
+    assert str(elsewhere / "g" / "index.html").endswith(out.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("grid", "demo", "photo.png", "--layer", "head"), "without rows and columns of positions"),
+        (("grid", "demo", "photo.png", "--layer", "mixed5", "--label", "cow"), "no label 'cow'"),
+        (("attribute", "demo", "photo.png", "--layer", "mixed"), "nearest: 'mixed"),
+        (("attribute", "demo", "none.png", "--layer", "mixed5"), "no file 'none.png'"),
+    ],
+)
+def test_grid_and_attribute_say_what_is_wrong(run, photo, arguments, words):
+    code, _, err = run(*arguments)
+    assert code == 1
+    assert words in err
+    assert len(err.splitlines()) == 1

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis import Classifier, cli, render
+from optvis import ActivationGrid, Attribution, Classifier, cli, render
 from optvis.classes import Classification
-from optvis.demo import LABELS, sections
+from optvis.demo import LABELS, sections, seeing
 from optvis.demo.folder import is_own, signed
 from optvis.demo.network import NORMALIZE, demo_network
 from optvis.demo.page import Content, Figure, Page, Tile, to_html
@@ -22,7 +22,16 @@ from optvis.demo.tour import SECTIONS, Done, Section, table, tour
 from optvis.objectives import channel
 from optvis.sheet import png, to_picture
 
-TINY = Plan(steps=1, class_size=32, channels=2, dream_size=32, dream_steps=1, progress=False)
+TINY = Plan(
+    steps=1,
+    class_size=32,
+    channels=2,
+    icon_size=8,
+    grid_steps=1,
+    dream_size=32,
+    dream_steps=1,
+    progress=False,
+)
 HOSTILE = "<script>alert(1)</script>\"'&<img src=http://x.org/y>"
 VOID = {"meta", "img", "br", "hr", "link"}
 
@@ -148,7 +157,9 @@ def test_a_tour_writes_the_page_and_the_pictures_that_its_sections_name(toured):
 def test_the_page_shows_every_section(toured):
     read = Reader((toured / "index.html").read_text(encoding="utf-8"))
     assert len(read.said("h2")) == len(SECTIONS) + 1
-    assert len(read.all("img")) == 16 + 16 + len(sections.STAGES) * TINY.channels + 1 + len(sections.DREAMERS)
+    looked_at = 2 + 6 + 4 + 2 * seeing.TOP  # the grid and its groups; scenes, overlays and channels
+    drawn = len(sections.STAGES) * TINY.channels
+    assert len(read.all("img")) == 16 + 16 + drawn + looked_at + 1 + len(sections.DREAMERS)
     assert set(LABELS) <= set(read.said("b"))
     assert {file for section in SECTIONS for file in section.files} <= set(read.said("span"))
 
@@ -183,9 +194,15 @@ def test_the_lines_below_a_figure_make_it_again(net, monkeypatch, section, seed)
             pixels = names["images"]
             notes, shares = [tile.note for tile in figure.tiles], answer.confidences[:, 0].tolist()
             assert all(note.endswith(f", {share:.0%}") for note, share in zip(notes, shares, strict=True))
+        elif isinstance(answer, ActivationGrid):
+            pixels = seeing.grid_tiles(answer)
+        elif isinstance(answer, Attribution):
+            pixels = seeing.reason_tiles(answer)
         else:
             pixels = images_of(answer)
-        assert [png(to_picture(image)) for image in pixels] == [tile.png for tile in figure.tiles][-len(pixels) :]
+        tiles = [tile.png for tile in figure.tiles]
+        shown = tiles[: len(pixels)] if isinstance(answer, Attribution) else tiles[-len(pixels) :]
+        assert [png(to_picture(image)) for image in pixels] == shown
 
 
 def test_usual_lines_say_nothing_that_is_the_default():

@@ -10,6 +10,9 @@ import pytest
 
 import optvis
 import optvis.ascent
+import optvis.attributors
+import optvis.fromcaptum
+import optvis.groups
 import optvis.maco
 import optvis.objectives
 import optvis.optimizers
@@ -29,6 +32,9 @@ PLACES = (
     optvis.redirect,
     optvis.maco,
     optvis.ascent,
+    optvis.attributors,
+    optvis.fromcaptum,
+    optvis.groups,
 )
 PYTHON = {"sum", "objective"}
 

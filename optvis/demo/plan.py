@@ -20,6 +20,8 @@ class Plan:
         steps: updates of each rendered picture.
         class_size: side in pixels of the picture of a class; None for the network's own.
         channels: how many of each stage, evenly spread.
+        icon_size: side of an icon of the activation grid in pixels.
+        grid_steps: of the activation grid, 64 icons each.
         dream_size: side of a dream in pixels.
         dream_steps: at each octave.
         progress: whether bars are shown.
@@ -32,6 +34,8 @@ class Plan:
     steps: int = USUAL_STEPS
     class_size: int | None = None
     channels: int = 24
+    icon_size: int = 48
+    grid_steps: int = 128
     dream_size: int = 288
     dream_steps: int = USUAL_DREAM_STEPS
     progress: bool = True

@@ -20,7 +20,8 @@ from optvis.photos import picture
 from optvis.rendering import Rendering
 
 PRELUDE = """\
-from optvis import classify, dream, load, render
+import torch
+from optvis import activation_grid, attribute, classify, dream, load, render
 from optvis.demo import LABELS, dataset, scene
 from optvis.objectives import channel, layer_norm, logit
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optvis.classifier import Classifier
-from optvis.demo import sections
+from optvis.demo import sections, seeing
 from optvis.demo.folder import PAGE, claimed
 from optvis.demo.page import Content, Page, to_html
 from optvis.demo.plan import Plan
@@ -42,6 +42,8 @@ SECTIONS = (
     Section("world", 5, sections.world, (sections.WORLD,)),
     Section("classes", 10, sections.classes, (sections.CLASSES,)),
     Section("channels", 20, sections.channels, tuple(stage.file for stage in sections.STAGES)),
+    Section("grid", 20, seeing.gridded, (seeing.GRID,)),
+    Section("attribution", 10, seeing.reasons, (seeing.REASONS,)),
     Section("dream", 10, sections.dreaming, (sections.DREAM,)),
 )
 

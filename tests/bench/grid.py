@@ -1,0 +1,192 @@
+"""Activation grids measured: icons of alike positions beside naive ones, memory, and the time of a step.
+
+python tests/bench/grid.py                        all three parts
+python tests/bench/grid.py --part memory          one of them: coherence, memory or speed
+python tests/bench/grid.py --steps 64 --photos 1  sooner
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from floors import floor_step, network, squeezenet_to
+from torch import Tensor
+
+from optvis import IMAGENET, Classifier, load
+from optvis.borrow import borrow
+from optvis.capture import read
+from optvis.demo import scene
+from optvis.grid import ActivationGrid, activation_grid
+from optvis.gridsteps import RowSteps
+from optvis.objectives import direction
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+SCENES = ("container ship", "scuba diver", "owl")
+ALIKE, FEWEST = 0.9, 30  # cosine of activations from which on positions are alike; how many such pairs a row needs
+LEAST_COHERENCE, LEAST_SCORE, MOST_MEMORY, MOST_TIME = 2.0, 0.95, 1.3, 1.25
+DEMO_STRIDE = 8  # pixels of the embedded network's input a position of mixed4
+SIDE, CELLS = 64, 64
+
+
+def correlations(grid: ActivationGrid) -> Tensor:
+    """Pearson's, over pixels and channels, of the icons of each pair of alike positions of one photograph."""
+    here = grid.present[0]
+    vectors = grid.activations[0].movedim(0, -1)[here].double()
+    vectors /= torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    icons = grid.icons[0][here].flatten(1).double()
+    icons -= icons.mean(1, keepdim=True)
+    icons /= torch.linalg.vector_norm(icons, dim=1, keepdim=True)
+    first, second = torch.triu_indices(len(icons), len(icons), 1)
+    alike = (vectors @ vectors.T)[first, second] > ALIKE
+    return (icons @ icons.T)[first, second][alike]
+
+
+def clean_scores(classifier: Classifier, grid: ActivationGrid, power: float) -> Tensor:
+    """What the network makes of each icon, without transforms, of its own direction."""
+    here = grid.present[0]
+    vectors, icons = grid.activations[0].movedim(0, -1)[here], grid.icons[0][here]
+    scores = []
+    with borrow(classifier.network), torch.no_grad():
+        for rows in torch.arange(len(icons)).split(CELLS):
+            found = read(classifier.network, classifier.prepared(icons[rows]), [grid.layer])
+            scores.append(direction(grid.layer, vectors[rows], power=power)(found))
+    return torch.cat(scores)
+
+
+def cases(photos: int) -> Iterator[tuple[str, Classifier, Any, str]]:
+    """Networks, photographs and layers."""
+    for label in SCENES[:photos]:
+        for layer in ("mixed4", "mixed5"):
+            yield f"{layer} {label}", load("demo"), scene(label, seed=3).image, layer
+    home = Path(os.environ.setdefault("TORCH_HOME", str(SHARED / "torch_home")))
+    found = sorted((SHARED / "images").glob("*/*.jpg"))
+    if found and list(home.glob("hub/checkpoints/squeezenet1_0-*.pth")):
+        for path in found[:: max(1, len(found) // photos)][:photos]:
+            yield f"features.12 {path.parent.name} {path.stem}", load("squeezenet1_0"), path, "features.12"
+
+
+def coherence(steps: int, photos: int, out: Path | None) -> bool:
+    """Grouped grids beside naive ones of as many icon-steps."""
+    print(f"{steps} steps of {CELLS} icons of {SIDE} px; correlation of icons where activations are alike")
+    print(f"{'layer and photograph':<34}{'pairs':>6}{'naive':>8}{'grouped':>9}{'ratio':>7}{'score':>8}{'power 1':>9}")
+    totals: list[tuple[float, float, float]] = []
+    for name, classifier, photo, layer in cases(photos):
+        make = partial(activation_grid, classifier, photo, layer, size=SIDE, steps=steps, cells=CELLS, progress=False)
+        naive, grouped = make(groups=0), make()
+        pairs = len(correlations(naive))
+        if pairs < FEWEST:
+            print(f"{name:<34}{pairs:>6}  too few pairs", flush=True)
+            continue
+        means = [float(correlations(grid).mean()) for grid in (naive, grouped)]
+        scores = [
+            float(clean_scores(classifier, grouped, p).mean() / clean_scores(classifier, naive, p).mean())
+            for p in (0.0, 1.0)
+        ]
+        totals.append((means[0], means[1], scores[0]))
+        numbers = f"{means[0]:8.3f}{means[1]:9.3f}{means[1] / means[0]:7.2f}{scores[0]:8.3f}{scores[1]:9.3f}"
+        print(f"{name:<34}{pairs:>6}{numbers}", flush=True)
+        for kind, grid in (("naive", naive), ("grouped", grouped)) if out is not None else ():
+            grid.save(out / f"{name.replace(' ', '_')}_{kind}.png")  # type: ignore[operator]
+    naive_mean, grouped_mean, score = (sum(column) / len(totals) for column in zip(*totals, strict=True))
+    ratio, worst = grouped_mean / naive_mean, min(row[1] / row[0] for row in totals)
+    print(f"coherence, grouped / naive: {ratio:.2f}, the least {worst:.2f}; at least {LEAST_COHERENCE} is asked")
+    lowest = min(row[2] for row in totals)
+    print(f"score, grouped / naive: {score:.3f}, the least {lowest:.3f}; at least {LEAST_SCORE} is asked")
+    return worst >= LEAST_COHERENCE and lowest >= LEAST_SCORE
+
+
+MEASURED = """
+import torch, optvis
+from pathlib import Path
+positions, steps, size, cells, stride = {arguments}
+if positions:
+    from optvis import Classifier, load
+    from optvis.grid import activation_grid
+    net = load("demo")
+    larger = Classifier(net.network, net.normalize, positions * stride)
+    photo = torch.rand(3, positions * stride, positions * stride, generator=torch.Generator().manual_seed(0))
+    grid = activation_grid(larger, photo, "mixed4", size=size, steps=steps, cells=cells, progress=False)
+    assert grid.icons.shape[1:3] == (positions, positions)
+status = Path("/proc/self/status").read_text()
+print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+"""
+
+
+def peak(positions: int, steps: int) -> float:
+    """Peak memory in MB of a process that makes a grid of so many rows and columns; 0 imports alone."""
+    code = MEASURED.format(arguments=(positions, steps, SIDE, CELLS, DEMO_STRIDE))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def memory(steps: int) -> bool:
+    """A grid of four times as many icons beside the smaller one."""
+    bare, small, large = (peak(positions, steps) for positions in (0, 14, 28))
+    ratio = (large - bare) / (small - bare)
+    print(f"peak memory above the import ({bare:.0f} MB): 14 × 14 icons {small - bare:.0f} MB, "
+          f"28 × 28 {large - bare:.0f} MB: {ratio:.2f}; at most {MOST_MEMORY} is asked")  # fmt: skip
+    return ratio <= MOST_MEMORY
+
+
+class Beside(RowSteps):
+    """The grid's own steps, with a bare step of the same network after each; both are timed."""
+
+    def __init__(self, params: Iterable[Any], floor: Callable[[], Any], spent: list[float], turn: float) -> None:
+        super().__init__(params, turn=turn)
+        self.floor, self.spent = floor, spent
+        spent.clear()
+
+    def step(self, closure: Any = None) -> Any:
+        loss = super().step(closure)
+        start = time.perf_counter()
+        self.floor()
+        self.spent.append(time.perf_counter() - start)
+        return loss
+
+
+def speed(steps: int) -> bool:
+    """A whole grid beside the bare network's forward and backward passes of the same batches, in turn."""
+    net = network("squeezenet1_0")
+    floor, spent = floor_step(squeezenet_to(12)(copy.deepcopy(net)), CELLS, SIDE), list[float]()
+    maker = partial(Beside, floor=floor, spent=spent, turn=CELLS / 175)
+    photo = torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(0))
+    options: dict[str, Any] = {"size": SIDE, "cells": CELLS, "optimizer": maker, "progress": False}
+    classifier = Classifier(net, IMAGENET, 224)
+    activation_grid(classifier, photo, "features.12", steps=2, **options)
+    start = time.perf_counter()
+    grid = activation_grid(classifier, photo, "features.12", steps=steps, **options)
+    bare = sum(spent)
+    ours = time.perf_counter() - start - bare
+    print(f"{grid}, {steps} steps, {torch.get_num_threads()} threads: {ours:.1f} s, the bare network {bare:.1f} s: "
+          f"{ours / bare:.3f}; at most {MOST_TIME} is asked")  # fmt: skip
+    return ours / bare <= MOST_TIME
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=["coherence", "memory", "speed"], help="one alone")
+    parser.add_argument("--steps", type=int, default=256)
+    parser.add_argument("--photos", type=int, default=3, help="scenes, and photographs, of the coherence part")
+    parser.add_argument("--out", type=Path, help="folder for the sheets of the coherence part")
+    options = parser.parse_args()
+    parts: dict[str, Callable[[], bool]] = {
+        "memory": lambda: memory(min(8, options.steps)),
+        "speed": lambda: speed(options.steps),
+        "coherence": lambda: coherence(options.steps, options.photos, options.out),
+    }
+    held = [part() for name, part in parts.items() if options.part in (None, name)]
+    sys.exit(0 if all(held) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,377 @@
+"""Activation grids: their pictures, their steps, what they give back, and what they refuse."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from optvis import Classifier
+from optvis.ascent import NotFiniteError
+from optvis.grid import BORDER, ActivationGrid, activation_grid
+from optvis.gridsteps import GridAscent, RowSteps, asked_of, check_forgetful, turns
+from optvis.groups import group
+from optvis.objectives import direction
+from optvis.optimizers import ADAM, FAST_ADAM
+from optvis.params import FFT, Streams
+from optvis.params.grouped import Grouped
+
+from . import oracles
+
+SIZES = [(6, 9), (7, 8), (8, 8), (5, 5)]
+draw = partial(activation_grid, layer="relu1", groups=2, size=14, steps=3, cells=7, progress=False)
+
+
+@pytest.fixture
+def few(small):
+    """The small network on a photograph of 6 × 6 pixels, so that a grid has 36 icons."""
+    return Classifier(small.network, small.normalize, 6, name="few")
+
+
+@pytest.fixture
+def exact():
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(usual)
+
+
+def few_photo(count: int = 1) -> torch.Tensor:
+    return torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(5))
+
+
+# The pool of pictures
+
+
+@torch.no_grad()
+def stirred(canvas: Grouped) -> Grouped:
+    generator = torch.Generator().manual_seed(1)
+    canvas.pool += torch.randn(canvas.pool.shape, generator=generator)
+    canvas.show(canvas.rows)
+    for values in (canvas.pool, canvas.unique, canvas.groups):
+        values += torch.randn(values.shape, generator=generator)
+    canvas.put_back()
+    return canvas
+
+
+def weights(pictures: int, groups: int) -> torch.Tensor:
+    return torch.rand(pictures, groups, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_picture_is_the_mixture_that_it_is_said_to_be(size):
+    canvas = stirred(Grouped(size, range(5), weights(5, 3), held=2))
+    found = canvas.pictures(torch.arange(5)).numpy()
+    groups, g = canvas.groups.detach().numpy(), canvas.weights.numpy()
+    for place, unique in enumerate(canvas.pool.numpy()):
+        spectrum = 0.7 * unique + 0.5 * sum(g[place, j] * groups[j] for j in range(3))
+        np.testing.assert_allclose(found[place], oracles.fft_image(spectrum, size, 1.0), atol=1e-12)
+
+
+@pytest.mark.usefixtures("exact")
+def test_what_is_shown_is_some_of_all():
+    canvas = stirred(Grouped((6, 9), range(8), weights(8, 3), held=3))
+    everything = canvas.pictures(torch.arange(8))
+    for rows in (torch.tensor([7, 0, 4]), torch.tensor([1, 2, 4])):
+        assert_close(canvas.show(rows)().detach(), everything[rows], rtol=0, atol=1e-12)
+
+
+def test_without_groups_pictures_are_those_of_the_fourier_canvas():
+    canvas = Grouped((6, 9), (3, 4, 5), torch.zeros(3, 0), held=2)
+    assert torch.equal(canvas.pictures(torch.arange(3)), FFT((6, 9), Streams((3, 4, 5), "canvas"))().detach())
+    assert [name for name, _ in canvas.named_parameters()] == ["unique"]
+
+
+def test_rows_that_are_not_shown_stay_and_those_that_were_are_kept():
+    canvas = Grouped(8, range(6), weights(6, 2), held=2)
+    before = canvas.pool.clone()
+    canvas.show(torch.tensor([4, 1]))
+    with torch.no_grad():
+        canvas.unique += 1
+    canvas.show(torch.tensor([0, 5]))
+    moved = torch.tensor([1, 4])
+    assert_close(canvas.pool[moved], before[moved] + 1)
+    others = torch.tensor([0, 2, 3, 5])
+    assert torch.equal(canvas.pool[others], before[others])
+
+
+def test_free_parameters_do_not_grow_with_the_pool():
+    def free(pictures):
+        canvas = Grouped(8, range(pictures), weights(pictures, 2), held=4)
+        return [values.numel() for values in canvas.parameters()]
+
+    assert free(5) == free(500)
+
+
+@pytest.mark.parametrize("groups", [0, 2])
+def test_a_pool_starts_from_pictures(groups):
+    canvas = Grouped((7, 8), range(6), weights(6, groups), held=2).show(torch.tensor([5, 3]))
+    images = torch.rand(2, 3, 7, 8)
+    assert_close(canvas.fill_(images)(), images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "held", "message"),
+    [((4, 2), 1, r"weights are \(4, 2\); expected \(5, K\)"), ((5, 2), 6, "held is 6"), ((5, 2), 0, "held is 0")],
+)
+def test_a_pool_that_does_not_fit_is_refused(shape, held, message):
+    with pytest.raises(ValueError, match=message):
+        Grouped(8, range(5), torch.zeros(shape), held)
+    assert "5 pictures of 2 groups, 3 at a time" in repr(Grouped(8, range(5), torch.zeros(5, 2), 3))
+
+
+# Steps
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(10, 3), (7, 7), (9, 5), (64, 63), (5, 1)])
+def test_every_icon_has_its_turn_as_often_as_any_other(count, at_once):
+    draws = turns(count, at_once, seed=3)
+    seen = torch.zeros(count, dtype=torch.long)
+    for _ in range(40):
+        rows = next(draws)
+        assert len(rows.unique()) == len(rows) == at_once
+        seen[rows] += 1
+        assert seen.max() - seen.min() <= 1
+
+
+def test_draws_are_shuffled_and_repeat_by_seed():
+    first, again, other = (
+        torch.stack([rows for rows, _ in zip(turns(50, 20, seed), range(5), strict=False)]) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_step_is_the_formula():
+    values, gradient = torch.randn(3, 2, 4, 5, dtype=torch.float64), torch.randn(3, 2, 4, 5, dtype=torch.float64)
+    gradient[1] *= 1e7
+    gradient[2] = 0
+    free = nn.Parameter(values.clone())
+    steps = RowSteps([free], lr=0.3, eps=0.8, halving=5.0, turn=0.25)
+    expected = values.numpy().copy()
+    for n in range(3):
+        free.grad = gradient.clone()
+        steps.step()
+        for row in range(2):
+            g = gradient[row].numpy() / np.sqrt(np.mean(gradient[row].numpy() ** 2))
+            expected[row] -= 0.3 / (1 + n * 0.25 / 5) * g / (np.abs(g) + 0.8)
+    np.testing.assert_allclose(free.detach().numpy(), expected, atol=1e-12)
+    assert not steps.state
+
+
+def test_optimizers_that_remember_rows_are_refused(few):
+    for optimizer in (ADAM, FAST_ADAM, partial(torch.optim.SGD, lr=0.1, momentum=0.9), torch.optim.LBFGS):
+        with pytest.raises(ValueError, match=r"remembers gradients of images.*RowSteps"):
+            draw(few, few_photo(), optimizer=optimizer)
+    check_forgetful(RowSteps)
+    made = draw(few, few_photo(), optimizer=partial(torch.optim.SGD, lr=0.1))
+    assert made.recipe["optimizer"] == "SGD(lr=0.1)"
+
+
+def test_a_question_for_some_in_any_order():
+    vectors = torch.rand(6, 4)
+    question = asked_of(direction("a", vectors, power=2.0), torch.tensor([5, 0]))
+    a = {"a": torch.rand(2, 4, 3, 3)}
+    assert torch.equal(question(a), direction("a", vectors[[5, 0]], power=2.0)(a))
+
+
+# Grids
+
+
+def test_each_icon_is_asked_for_the_vector_of_its_position(few, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(GridAscent, "steps", lambda self: iter(seen.update(pool=self.pool, canvas=self.canvas) or ()))
+    made = draw(few, few_photo(2), power=1.0)
+    term = seen["pool"].terms[0]
+    here = made.present
+    expected = torch.cat([made.activations.movedim(1, -1)[here], made.groups.directions])
+    assert_close(term.targets[0].float(), expected)
+    assert dict(term.options)["power"] == 1.0
+    g = made.groups.weights().movedim(1, -1)[here]
+    assert_close(seen["canvas"].weights.float(), torch.cat([g, torch.eye(2)]))
+
+
+def test_the_groups_are_those_of_all_photographs(few):
+    made = draw(few, list(few_photo(2)))
+    alone = group(made.activations, 2, layer="relu1")
+    assert torch.equal(made.groups.maps, alone.maps)
+    assert torch.equal(made.groups.directions, alone.directions)
+    assert made.groups.units().layer == "relu1"
+
+
+def test_shapes_ranges_and_recipe(few):
+    made = draw(few, few_photo(2))
+    assert made.icons.shape == (2, 6, 6, 3, 14, 14)
+    assert made.group_icons.shape == (2, 3, 14, 14)
+    assert made.icons.dtype == torch.float32
+    assert 0 <= made.icons.min() < made.icons.max() <= 1
+    told = {"method": "activation_grid", "network": "few", "layer": "relu1", "groups": 2, "steps": 3, "cells": 7}
+    assert {key: made.recipe[key] for key in told} == told
+    assert made.recipe["optimizer"].startswith("RowSteps(turn=")
+    assert "Crop((14, 14))" in made.recipe["transform"]
+    assert not made.recipe["interrupted"]
+    assert int(made.scores.isfinite().sum()) <= 3 * 7
+    assert len(made) == 2
+    assert torch.equal(made[1].icons, made.icons[1:])
+    assert torch.equal(made[-1].groups.maps, made.groups.maps[1:])
+    with pytest.raises(IndexError):
+        made[2]
+
+
+def test_the_same_seed_is_the_same_grid_and_another_is_another(few):
+    first, again, other = (draw(few, few_photo(), seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(first.icons, again.icons)
+    assert torch.equal(first.scores.nan_to_num(-1), again.scores.nan_to_num(-1))
+    assert not torch.equal(first.icons, other.icons)
+
+
+def test_a_naive_grid_has_noise_of_its_own_for_each_icon(few):
+    made = draw(few, few_photo(), groups=0, steps=0)
+    assert made.groups is None
+    assert made.group_icons is None
+    count = int(made.present.sum())
+    canvas = FFT(14 + 2 * BORDER, Streams(range(count), "canvas"))()
+    first = made.icons[made.present]
+    middle = slice(BORDER, -BORDER)
+    assert len({icon.numpy().tobytes() for icon in first}) == count
+    assert float(np.corrcoef(canvas[0, 0, middle, middle].detach().flatten(), first[0, 0].flatten())[0, 1]) > 0.5
+    with pytest.raises(ValueError, match="no groups"):
+        made.groups_sheet()
+
+
+def test_icons_that_share_everything_start_alike(few):
+    made = draw(few, few_photo(), steps=0, groups=1)
+    assert float(made.icons[made.present].std(0).max()) < 0.01
+
+
+def test_each_step_moves_its_own_icons_alone(few):
+    before, after = (draw(few, few_photo(), groups=0, steps=steps) for steps in (0, 1))
+    moved = (before.icons != after.icons).flatten(3).any(-1)
+    assert int(moved.sum()) == 7
+    assert torch.equal(moved, after.scores.isfinite())
+
+
+def test_positions_where_nothing_is_active_have_no_icon():
+    net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.ReLU()), None, 6)
+    with torch.no_grad():
+        net.network[0].weight.abs_()
+    made = draw(net, few_photo() * (torch.arange(6) > 1), layer="1")
+    absent = ~made.present
+    assert torch.equal(absent, (torch.arange(6) < 2).expand(1, 6, 6))
+    assert (made.icons[absent] == 0.5).all()
+    assert made.scores[absent].isnan().all()
+    assert made.icons.isfinite().all()
+    paper = np.asarray(made.sheet(gap=0))
+    row, column = absent[0].nonzero()[0].tolist()
+    assert (paper[14 * row : 14 * row + 14, 14 * column : 14 * column + 14] == 255).all()
+
+
+def test_the_network_is_as_it_was(network, untouched):
+    with untouched(network):
+        draw(Classifier(network, None, 6), few_photo())
+    network.fuse.arm(ZeroDivisionError("mine"), at=2)
+    with untouched(network), pytest.raises(ZeroDivisionError):
+        draw(Classifier(network, None, 6), few_photo(), layer="relu2")
+
+
+def test_ctrl_c_returns_what_is_there(few):
+    few.network.fuse.arm(KeyboardInterrupt(), at=4)
+    made = draw(few, few_photo(), layer="relu2", steps=50)
+    assert made.recipe["interrupted"]
+    assert 0 < int(made.scores.isfinite().sum()) < made.scores.numel()
+
+
+def test_what_is_not_finite_is_named_and_what_was_there_kept(few):
+    def mostly(images):
+        return images if len(images) == 1 else images * float("nan")
+
+    with pytest.raises(NotFiniteError, match="step 0") as error:
+        draw(few, few_photo(), normalize=mostly)
+    assert isinstance(error.value.rendering, ActivationGrid)
+
+
+def test_channels_may_lie_last(few):
+    class Last(nn.Module):
+        def forward(self, x):
+            return x.permute(0, 2, 3, 1)
+
+    net = Classifier(nn.Sequential(few.network.conv1, few.network.relu1, Last()), None, 6)
+    last = draw(net, few_photo(), layer="2", channel_axis=-1)
+    second = draw(net, few_photo(), layer="1")
+    assert_close(last.icons, second.icons, rtol=0, atol=1e-6)
+    assert last.groups.units().channel_axis == -1
+
+
+def test_layers_without_positions_are_refused(few):
+    with pytest.raises(ValueError, match=r"layer 'fc' gives \(1, 5\), without rows and columns.*'pool' is the last"):
+        draw(few, few_photo(), layer="fc")
+    with pytest.raises(KeyError, match="no layer 'relu9'; nearest"):
+        draw(few, few_photo(), layer="relu9")
+    with pytest.raises(ValueError, match=r"signed activations of 'conv1'.*decomposition='PCA'"):
+        draw(few, few_photo(), layer="conv1")
+    assert len(draw(few, few_photo(), layer="conv1", decomposition="PCA").groups) == 2
+
+
+def test_nothing_active_is_refused(few):
+    with pytest.raises(ValueError, match="are all zero"):
+        draw(Classifier(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Threshold(9, 0)), None, 6), few_photo(), layer="1")
+
+
+@pytest.mark.parametrize("options", [{"groups": -1}, {"size": 0}, {"steps": -1}, {"cells": 0}, {"cells": 2.5}])
+def test_what_is_out_of_range_is_refused(few, options):
+    with pytest.raises(ValueError, match="expected a whole number"):
+        draw(few, few_photo(), **options)
+
+
+@pytest.mark.parametrize("groups", [0, 2])
+def test_a_grid_is_saved_and_read_again(few, tmp_path, groups):
+    made = draw(few, few_photo(2), groups=groups)
+    path = made.save(tmp_path / "new" / "grid.png")
+    again = ActivationGrid.load(path)
+    assert repr(again) == repr(made)
+    assert again.recipe == made.recipe
+    for name in ("images", "activations", "icons", "present"):
+        assert torch.equal(getattr(again, name), getattr(made, name))
+    assert torch.equal(again.scores.nan_to_num(-1), made.scores.nan_to_num(-1))
+    if groups:
+        assert torch.equal(again.groups.maps, made.groups.maps)
+        assert again.groups.decomposition == made.groups.decomposition
+        assert torch.equal(again.group_icons, made.group_icons)
+    assert made._repr_png_()[:4] == b"\x89PNG"
+
+
+def test_what_is_no_grid_is_refused(few, tmp_path):
+    with pytest.raises(FileNotFoundError, match="beside its PNG"):
+        ActivationGrid.load(tmp_path / "none.png")
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="no activation grid"):
+        ActivationGrid.load(tmp_path / "bad.png")
+    with pytest.raises(ValueError, match=r"ending in \.png"):
+        draw(few, few_photo(), steps=0).save(tmp_path / "grid.jpg")
+
+
+def test_sheets_show_icons_at_their_positions(few):
+    made = draw(few, few_photo(), steps=1)
+    paper = np.asarray(made.sheet(gap=3))
+    assert paper.shape == (6 * 17 + 3, 6 * 17 + 3, 3)
+    for row, column in made.present[0].nonzero().tolist():
+        tile = paper[3 + 17 * row : 17 + 17 * row, 3 + 17 * column : 17 + 17 * column]
+        levels = (made.icons[0, row, column].permute(1, 2, 0) * 255).round().byte().numpy()
+        assert (tile == levels).all()
+    assert made.groups_sheet().size[0] > 4 * 14
+
+
+def test_icons_may_be_as_large_as_positions_are_active(few):
+    made = draw(few, few_photo(), steps=0, groups=0)
+    dark = ActivationGrid(made.images, "a", made.activations, 0 * made.icons, made.present, made.scores, {})
+    paper = np.asarray(dark.sheet_by_strength(gap=0))
+    norms = torch.linalg.vector_norm(made.activations[0], dim=0)
+    for row, column in np.ndindex(6, 6):
+        tile = paper[14 * row : 14 * row + 14, 14 * column : 14 * column + 14]
+        side = round(14 * float((norms[row, column] / norms.max()).sqrt()))
+        assert int((tile == 0).all(-1).sum()) == side**2

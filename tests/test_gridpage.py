@@ -1,0 +1,70 @@
+"""What of a grid, its attributions and its dictionary reaches the page."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from optvis import activation_grid, attribute, load, semantic_dictionary
+from optvis.demo import scene
+from optvis.gridpage import Explained, _layer, grid_page
+from optvis.objectives import logit
+
+
+@pytest.fixture(scope="module")
+def net():
+    return load("demo")
+
+
+@pytest.fixture(scope="module")
+def ships():
+    return torch.stack([scene("container ship", seed=seed).image for seed in (7, 9)])
+
+
+@pytest.fixture(scope="module")
+def grid(net, ships):
+    return activation_grid(net, ships, "mixed5", groups=3, size=8, steps=2, progress=False)
+
+
+def test_each_cell_gets_its_own_numbers(net, ships, grid):
+    found = attribute(net, ships, "mixed5", logit("owl"), method="gradient")
+    words = semantic_dictionary(net, ships[1], "mixed5", top=2, size=8, steps=1, progress=False)
+    layer = _layer(Explained(grid, {"owl": found}, words), 1)
+    a = grid.activations[1]
+    y, x = 4, 7
+    assert float(layer.strength[y, x]) == pytest.approx(float(a[:, y, x].norm()), rel=1e-5)
+    best = a[:, y, x].sort(descending=True)
+    assert layer.values[y, x].tolist() == best.values[:6].tolist()
+    assert a[layer.channels[y, x], y, x].equal(best.values[:6])
+    assert layer.attribution["owl"].equal(found.positions[1])
+    assert layer.icons.equal(grid.icons[1])
+    assert layer.channel_icons is words.pictures
+    groups = layer.groups
+    assert groups is not None
+    assert groups.maps.equal(grid.groups.maps[1])
+    torch.testing.assert_close(groups.attribution["owl"], found.by_group(grid.groups)[1])
+
+
+def test_the_grid_s_own_page_is_the_page_of_one_layer(net, ships, grid):
+    assert grid.html(1) == grid_page([Explained(grid)], 1)
+    assert "mixed5" in grid.html()
+
+
+def test_several_layers_share_a_page(net, ships, grid):
+    other = activation_grid(net, ships, "mixed4", groups=0, size=8, steps=1, progress=False)
+    page = grid_page([Explained(grid), Explained(other)])
+    assert "mixed4, mixed5" in page or "mixed5, mixed4" in page
+
+
+def test_what_is_of_another_layer_is_refused(net, ships, grid):
+    found = attribute(net, ships, "mixed4", logit("owl"), method="gradient")
+    with pytest.raises(ValueError, match="take both from one layer"):
+        grid.html(attributions={"owl": found})
+    with pytest.raises(ValueError, match="no grids"):
+        grid_page([])
+
+
+def test_a_hostile_class_stays_text(net, ships, grid):
+    label = "<script>alert(1)</script>"
+    found = attribute(net, ships, "mixed5", logit(0), method="gradient")
+    assert label not in grid.html(attributions={label: found})
