@@ -150,7 +150,7 @@ class Attribution:
 
     @property
     def gaps(self) -> Tensor:
-        """How far attributions are from adding up, |Σ − (f(a) − f(0))| / |f(a) − f(0)|, (B,)."""
+        """How far attributions are from adding up, `|Σ − (f(a) − f(0))| / |f(a) − f(0)|`, (B,)."""
         whole = self.scores - self.without
         return (self.values.flatten(1).sum(1) - whole).abs() / whole.abs()
 
