@@ -15,6 +15,7 @@ USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportErr
 FAILED, INTERRUPTED = 1, 130
 # Of attribution; written out here, so that help is quick.
 METHODS = ("halved", "gradient", "path", "stochastic", "smooth", "ablation")
+BLINDING = ("search", "subspace", "contrast", "loudest", "commonest")
 WITHOUT_NETWORK = ("layers", "render")  # what can be said with no network: then it is the embedded one
 
 
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
-    for add in (_add_layers, _add_render, _add_dream, _add_classify, _add_grid, _add_attribute, _add_demo):
+    for add in (_add_layers, _add_render, _add_dream, _add_classify, _add_grid, _add_attribute, _add_blind, _add_demo):
         add(subparsers)
     return parser
 
@@ -224,6 +225,27 @@ def _add_attribute(subparsers) -> None:  # type: ignore[no-untyped-def]
     command.add_argument("--method", choices=METHODS, default="halved", help="how; ablation switches each channel off")
     command.add_argument("--top", type=int, default=10, help="how many channels for and against")
     command.add_argument("--out", type=Path, default=Path("attribution"), help="folder for the pictures")
+
+
+def _add_blind(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = _command(
+        subparsers,
+        "blind",
+        commands.blind,
+        "find what to switch off so that a network no longer sees a class, and judge what that costs",
+        "optvis blind squeezenet1_0 --target ships --class 'container ship' --keep liners controls --out blinded",
+    )
+    command.add_argument("--target", required=True, help="folder of photographs of the class")
+    command.add_argument("--class", dest="label", required=True, help="the class, by label text or index")
+    command.add_argument("--keep", nargs="+", default=[], help="folders of photographs whose labels must stay")
+    command.add_argument("--judge", nargs="+", help="folders that judge, the target's first; those above if not given")
+    command.add_argument("--layer", action="append", help="where; may be repeated; the last stage if not given")
+    command.add_argument("--method", choices=BLINDING, default="search", help="how units are found")
+    command.add_argument("--most", type=int, help="channels at most; as the method says if not given")
+    command.add_argument("--random", type=int, default=200, help="random sets of the same size that are tried")
+    command.add_argument("--seed", type=int, default=0, help="of whatever is drawn")
+    command.add_argument("--bake", action="store_true", help="also write the blinded network's weights")
+    command.add_argument("--out", type=Path, default=Path("blinded"), help="folder for the report; made if need be")
 
 
 def _add_demo(subparsers) -> None:  # type: ignore[no-untyped-def]

@@ -180,6 +180,33 @@ def attribute(options: argparse.Namespace) -> None:
         print(f"{path}\n{found.table(options.top)}\n{found.save(folder / f'{name}.png')}\n")
 
 
+def blind(options: argparse.Namespace) -> None:
+    from optvis.ablation import bake, evaluate, find, save
+    from optvis.files import made_folder
+
+    classifier = _loaded(options)
+    folder = made_folder(options.out)
+    target = _label(options.label, classifier.labels)
+    found = find(
+        classifier,
+        options.target,
+        target,
+        keep=options.keep if options.keep else None,
+        layers=options.layer,
+        method=options.method,
+        most=options.most,
+        seed=options.seed,
+    )
+    print(f"{found}\n")
+    judges = [options.target, *options.keep] if options.judge is None else options.judge
+    sets = dict(zip(_distinct([Path(path).name for path in judges]), judges, strict=True))
+    report = evaluate(classifier, found, sets, found_on=found, random=options.random, seed=options.seed)
+    print(f"{report}\n")
+    print(report.save(folder))
+    if options.bake:
+        print(save(bake(classifier, *found), folder / "blinded.safetensors"))
+
+
 def _classes(classifier, photo, labels: Sequence[str] | None) -> list[tuple[str, int]]:  # type: ignore[no-untyped-def]
     """Texts and indices of the classes that were named, or of the three likeliest."""
     from optvis.classes import classify as classified

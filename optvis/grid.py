@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.ascent import REDIRECTED_STEPS, NotFiniteError
+from optvis.ascent import NotFiniteError
 from optvis.capture import activations, layers
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.gridsteps import GridAscent, RowSteps, check_forgetful
@@ -50,7 +51,7 @@ def activation_grid(
     normalize: Normalizer | str = CARRIED,
     optimizer: OptimizerMaker | None = None,
     seed: int = 0,
-    redirect: int = REDIRECTED_STEPS,
+    redirect: int = 2,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> ActivationGrid:
@@ -77,7 +78,7 @@ def activation_grid(
         optimizer: makes a torch optimizer that remembers nothing of an image; `RowSteps` of `optvis.gridsteps` by
             default.
         seed: of noise, transforms, the order of icons and the decomposition.
-        redirect: for how many steps ReLU gradients are redirected where an icon has none.
+        redirect: for how many updates of each icon ReLU gradients are redirected where it has none.
         channel_axis: axis of the channels in the layer's output; -1 where they lie last.
         progress: show a progress bar.
 
@@ -107,7 +108,8 @@ def activation_grid(
     question = direction(layer, plan.vectors, power=power, channel_axis=channel_axis)
     icons = plan.pool(size + 2 * BORDER, cells, seed)
     maker = partial(RowSteps, turn=len(icons) / len(plan.weights)) if optimizer is None else optimizer
-    ascent = _ascent(classifier, question, icons, chain, maker, seed, redirect)
+    turn = math.ceil(len(plan.weights) / len(icons))  # steps in which every icon is moved
+    ascent = _ascent(classifier, question, icons, chain, maker, seed, redirect * turn)
     recipe = told(
         ascent,
         "activation_grid",
@@ -120,6 +122,7 @@ def activation_grid(
         image=" ".join(repr(icons).split()),
         optimizer=optimizer_text(maker),
         steps=steps,
+        redirect=redirect,
         seed=seed,
     )
     return _climbed(
@@ -161,16 +164,24 @@ class _Plan:
 
     def grid(self, ascent: GridAscent, shown: Tensor, recipe: dict[str, Any]) -> ActivationGrid:
         """What has become of them."""
-        pictures, scores = _pictures(ascent), ascent.scores.cpu()
-        count = int(self.present.sum())
-        icons = torch.full((*self.present.shape, *pictures.shape[1:]), GREY)
-        icons[self.present] = pictures[:count]
-        last = torch.full(self.present.shape, torch.nan)
-        last[self.present] = scores[:count].float()
-        layer, of_groups = recipe["layer"], None if self.groups is None else pictures[count:].clone()
-        photos = shown.detach().cpu()
+        places = self.present.flatten().nonzero().squeeze(1)
+        count, scores, side = len(places), ascent.scores.cpu(), ascent.canvas.size[0] - 2 * BORDER
+        icons = torch.full((self.present.numel(), 3, side, side), GREY)
+        for rows, pictures in _pictures(ascent, range(count)):
+            icons[places[rows]] = pictures
+        last = torch.full((self.present.numel(),), torch.nan)
+        last[places] = scores[:count].float()
+        of_groups = [pictures for _, pictures in _pictures(ascent, range(count, len(scores)))]
         return ActivationGrid(
-            photos, layer, self.activations, icons, self.present, last, recipe, self.groups, of_groups
+            shown.detach().cpu(),
+            recipe["layer"],
+            self.activations,
+            icons.view(*self.present.shape, 3, side, side),
+            self.present,
+            last.view(self.present.shape),
+            recipe,
+            self.groups,
+            torch.cat(of_groups) if of_groups else None,
         )
 
 
@@ -237,15 +248,12 @@ def _climbed(ascent: GridAscent, steps: int, progress: bool, grid: Callable[[boo
     return grid(False)
 
 
-@torch.no_grad()
-def _pictures(ascent: GridAscent) -> Tensor:
-    """All icons of a pool without their border, (N, 3, S, S), float32, on the CPU."""
-    count, side = len(ascent.canvas.pool), ascent.canvas.size[0] - 2 * BORDER
-    made = torch.empty(count, 3, side, side)
-    for start in range(0, count, DRAWN_AT_ONCE):
-        rows = torch.arange(start, min(start + DRAWN_AT_ONCE, count))
-        made[rows] = ascent.pictures(rows)[:, :, BORDER:-BORDER, BORDER:-BORDER].float().cpu()
-    return made
+def _pictures(ascent: GridAscent, rows: range) -> Iterator[tuple[Tensor, Tensor]]:
+    """Icons of a pool without their border, some at a time: their rows, and (R, 3, S, S), float32, on the CPU."""
+    inside = slice(BORDER, -BORDER)
+    for start in rows[::DRAWN_AT_ONCE]:
+        some = torch.arange(start, min(start + DRAWN_AT_ONCE, rows.stop))
+        yield some, ascent.pictures(some)[:, :, inside, inside].float().cpu()
 
 
 __all__ = ["ICONS", "ActivationGrid", "activation_grid"]

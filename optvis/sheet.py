@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -205,7 +205,7 @@ def lines(
     height, width = size
     paper = Image.new("RGB", (width, height), PAPER)
     draw, font = ImageDraw.Draw(paper), _font(140)
-    names = {name: (_lines(name, font, width // 3) + [""])[0] for name in values}
+    names = {name: _first_line(name, font, width // 3) for name in values}
     left, right = 36, width - GAP - int(max((font.getlength(name) for name in names.values()), default=0)) - GAP
     span = max(across[-1] - across[0], 1e-12)
 
@@ -260,10 +260,18 @@ def strip(values: Sequence[float], found: float, title: str, size: tuple[int, in
     return paper
 
 
-def _frame(draw, font, title, size, at, ticks, top="100"):  # type: ignore[no-untyped-def]
+def _frame(
+    draw: Any,
+    font: Any,
+    title: str,
+    size: tuple[int, int],
+    at: Callable[[float, float], tuple[float, float]],
+    ticks: Sequence[tuple[float, str]],
+    top: str = "100",
+) -> None:
     """A title, lines at nought, half and whole, and numbers below."""
     height, width = size
-    draw.text((GAP, GAP), (_lines(title, font, width - 2 * GAP) + [""])[0], fill=INK, font=font)
+    draw.text((GAP, GAP), _first_line(title, font, width - 2 * GAP), fill=INK, font=font)
     for share in (0, 50, 100):
         _, y = at(ticks[0][0], share)
         draw.line((36, y, at(ticks[-1][0], 0)[0], y), fill=(228, 224, 216))
@@ -271,6 +279,10 @@ def _frame(draw, font, title, size, at, ticks, top="100"):  # type: ignore[no-un
         draw.text((32, at(ticks[0][0], share)[1]), text, fill=INK, font=font, anchor="rm")
     for place, text in ticks:
         draw.text((at(place, 0)[0], height - 20), text, fill=INK, font=font, anchor="ma")
+
+
+def _first_line(text: str, font: Any, width: int) -> str:
+    return next(iter(_lines(text, font, width)), "")
 
 
 def _apart(y: float, taken: list[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -41,8 +42,13 @@ class Tail:
     def __init__(self, network: nn.Module, images: Tensor, inputs: Tensor, layer: str) -> None:
         self.network, self.images, self.inputs, self.layer = network, images, inputs, layer
         self.place = located(network, layer)
-        with torch.no_grad(), _recording(network, self.place) as recorder:
-            self.activations = read(network, inputs, [layer, *([OUTPUT] if layer else [])])[layer]
+        recorder = _Recorder(self.place, frozenset())
+        while True:
+            with torch.no_grad(), _recording(network, recorder):
+                self.activations = read(network, inputs, [layer, *([OUTPUT] if layer else [])])[layer]
+            if not recorder.misleading:
+                break
+            recorder = _Recorder(self.place, recorder.misleading | recorder.entered)
         self.before, self.overwritten = recorder.kept, recorder.overwritten
 
     def read(self, activations: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
@@ -62,45 +68,64 @@ class Tail:
 
 
 class _Recorder:
-    """What modules give that finish before a place: of those inside one another, the outermost."""
+    """What modules give that finish before a place: of those inside one another, the outermost.
 
-    def __init__(self, place: Place) -> None:
-        self.place, self.reached = place, False
-        self.calls: dict[nn.Module, int] = {}
-        self.open: list[int] = []  # for each module that runs: how many had finished when it began
+    Args:
+        place: where recording ends.
+        entered: modules that are not taken as a whole, only what is inside them.
+    """
+
+    def __init__(self, place: Place, entered: frozenset[nn.Module]) -> None:
+        self.place, self.entered, self.reached = place, entered, False
+        self.calls: Counter[nn.Module] = Counter()
+        self.ended: list[nn.Module] = []
+        self.open: list[tuple[int, int]] = []  # for each module that runs: how many had ended and were kept before
         self.order: list[Place] = []
         self.kept: dict[Place, Any] = {}
         self.given: dict[Place, tuple[Any, int]] = {}
+        self.inside: dict[Place, Counter[nn.Module]] = {}
 
     def starts(self, _module: nn.Module, _inputs: Any) -> None:
-        self.open.append(len(self.order))
+        self.open.append((len(self.ended), len(self.order)))
 
     def ends(self, module: nn.Module, _inputs: Any, output: Any) -> None:
-        call = self.calls.get(module, 0)
-        self.calls[module] = call + 1
-        first = self.open.pop()
-        self.reached = self.reached or (module, call) == self.place
-        if self.reached:
+        place = (module, self.calls[module])
+        self.calls[module] += 1
+        ended, first = self.open.pop()
+        inside = Counter(self.ended[ended:])
+        self.ended.append(module)
+        if self.reached or (module in self.entered and place != self.place):
             return
         for inner in self.order[first:]:
-            del self.kept[inner], self.given[inner]
-        self.order[first:] = [(module, call)]
-        self.kept[module, call], self.given[module, call] = _copied(output), (output, _version(output))
+            del self.kept[inner], self.given[inner], self.inside[inner]
+        self.order[first:] = [place]
+        self.reached = place == self.place
+        if self.reached:
+            return
+        self.kept[place], self.given[place], self.inside[place] = _copied(output), (output, _version(output)), inside
 
     @property
     def overwritten(self) -> set[Place]:
         """What some later operation wrote into."""
         return {place for place, (output, version) in self.given.items() if _version(output) != version}
 
+    @property
+    def misleading(self) -> frozenset[nn.Module]:
+        """Modules with others inside that run outside as well: if these were skipped, those would be miscounted."""
+        return frozenset(
+            module
+            for (module, _), inside in self.inside.items()
+            if any(self.calls[inner] > count for inner, count in inside.items())
+        )
+
 
 @contextmanager
-def _recording(network: nn.Module, place: Place) -> Iterator[_Recorder]:
-    recorder = _Recorder(place)
+def _recording(network: nn.Module, recorder: _Recorder) -> Iterator[None]:
     modules = list(network.modules())
     handles = [module.register_forward_pre_hook(recorder.starts) for module in modules]
     handles += [module.register_forward_hook(recorder.ends) for module in modules]
     try:
-        yield recorder
+        yield
     finally:
         for handle in handles:
             handle.remove()

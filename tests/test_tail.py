@@ -119,6 +119,33 @@ def test_gradients_are_those_of_the_network(residual):
     torch.testing.assert_close(found, expected)
 
 
+class Shared(nn.Module):
+    """One ReLU inside a block that is over, in a block that runs twice, and after both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        relu = nn.ReLU()
+        self.block = nn.Sequential(nn.Conv2d(3, 3, 1), relu)
+        self.outer = nn.Sequential(self.block, nn.Sequential(nn.Conv2d(3, 4, 1), relu))
+        self.relu, self.head = relu, nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.relu(self.outer(self.block(x)) - 0.1).mean((2, 3)))
+
+
+@pytest.mark.parametrize("layer", ["relu", "relu#1", "relu#2", "relu#3", "block#1", "outer.1.0", "outer"])
+def test_a_module_that_is_shared_by_blocks(layer):
+    torch.manual_seed(4)
+    network, x = Shared().double().eval(), images()
+    with borrow(network):
+        tail = Tail(network, x, x, layer)
+        torch.testing.assert_close(tail.read(tail.activations, [""])[""], network(x))
+        other = torch.rand_like(tail.activations)
+        found = tail.read(other, ["", layer])
+        assert found[layer].equal(other)
+        assert not torch.allclose(found[""], network(x))
+
+
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_0", "densenet121", "swin_t"])
 def test_of_published_networks(name):
     net = load(name, weights=None)

@@ -1,0 +1,226 @@
+"""Each of the sixteen classes blinded in turn: found on some scenes, judged on others, against chance and old recipes.
+
+python tests/bench/blinding.py                         all tables
+python tests/bench/blinding.py channels                one of: channels, directions, noodles
+python tests/bench/blinding.py channels --scenes 50    fewer fresh scenes a class
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from optvis import load
+from optvis.ablation.cached import Cached
+from optvis.ablation.difference import difference
+from optvis.ablation.find import find
+from optvis.ablation.recipes import Commonest, Loudest
+from optvis.ablation.search import Search
+from optvis.ablation.subspace import Subspace
+from optvis.borrow import borrow
+from optvis.demo import LABELS, dataset, scene
+from optvis.objectives.layout import positions
+from optvis.units import Channels, Directions, Units
+
+LAYER = "mixed4"
+CHANNELS = 12  # of 128
+DIMENSIONS = 3
+FINDING, JUDGING = 31, 32  # seeds
+OWN, OTHERS = 48, 4  # scenes of the target, and of each other class, that a search sees
+QUICK = 25  # fresh scenes a class for the curves and the old recipes
+CHANCE_SCENES, SETS = 12, 250
+NEAREST = 24  # random channels are drawn from so many whose norm is the nearest
+NOODLES = "mixed3"
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Fresh scenes of each class, cached at the layer.
+
+    Args:
+        classes: a Cached per class.
+    """
+
+    classes: Sequence[Cached]
+
+    def recalls(self, units: Sequence[Units]) -> Tensor:
+        """The share of each class's scenes that are called so, (16,)."""
+        return torch.tensor([recall(cached, index, units) for index, cached in enumerate(self.classes)])
+
+
+def recall(cached: Cached, index: int, units: Sequence[Units]) -> float:
+    changes = {LAYER: partial(without, units)} if units else {}
+    with torch.inference_mode():
+        return float((cached.logits(changes).argmax(1) == index).float().mean())
+
+
+def without(units: Sequence[Units], a: Tensor) -> Tensor:
+    for one in units:
+        a = one.replaced(a)
+    return a
+
+
+def fresh(net, images: Tensor, labels: Tensor, scenes: int) -> Fresh:
+    shown = [images[labels == index][:scenes] for index in range(len(LABELS))]
+    return Fresh([Cached(net, some, [LAYER]) for some in shown])
+
+
+def told(target: int, before: Tensor, after: Tensor) -> str:
+    """Recall of the target, and how many points the others lose on average and at worst."""
+    lost = 100 * torch.cat([before[:target] - after[:target], before[target + 1 :] - after[target + 1 :]])
+    return f"{100 * float(after[target]):6.1f}{float(lost.mean()):6.2f}{float(lost.max()):6.1f}"
+
+
+def holds(target: int, before: Tensor, after: Tensor) -> bool:
+    lost = torch.cat([before[:target] - after[:target], before[target + 1 :] - after[target + 1 :]])
+    return bool(after[target] <= 0.05 and lost.mean() <= 0.01 and lost.max() <= 0.05)
+
+
+def chance(cached: Cached, target: int, units: Units, draw: Callable[[torch.Generator], Units]) -> float:
+    """p: the share of random sets, matched in activation norm, without which the target is seen as rarely."""
+    found, draws = recall(cached, target, [units]), torch.Generator().manual_seed(target)
+    as_much = sum(recall(cached, target, [draw(draws)]) <= found for _ in range(SETS))
+    return (1 + as_much) / (1 + SETS)
+
+
+def alike(norms: Tensor, units: Channels, draws: torch.Generator) -> Units:
+    """As many other channels, each from those whose norm is nearest to one of these."""
+    chosen: list[int] = []
+    for index in units.indices:
+        order = (norms - norms[index]).abs().argsort().tolist()
+        free = [place for place in order if place not in chosen and place not in units.indices][:NEAREST]
+        chosen.append(free[int(torch.randint(len(free), (1,), generator=draws))])
+    return Channels(LAYER, chosen)
+
+
+def as_strong(moments: Tensor, units: Directions, draws: torch.Generator) -> Units:
+    """As many random directions, along which the activations have as much second moment."""
+    values, axes = torch.linalg.eigh(moments)
+    wanted = energy(moments, units.basis(len(moments)))
+    start = torch.randn(len(moments), len(units), generator=draws, dtype=torch.float64)
+    low, high = -2.0, 4.0
+    for _ in range(30):
+        power = (low + high) / 2
+        basis = torch.linalg.qr(axes @ (values.clamp(min=1e-9)[:, None] ** (power / 2) * start))[0].T
+        low, high = (power, high) if energy(moments, basis) < wanted else (low, power)
+    return Directions(LAYER, basis)
+
+
+def energy(moments: Tensor, basis: Tensor) -> float:
+    return float(torch.einsum("kc,cd,kd->", basis, moments, basis))
+
+
+def tables(which: Sequence[str], scenes: int) -> None:
+    start = time.perf_counter()
+    net = load("demo")
+    images, labels = dataset(OWN * len(LABELS), FINDING)
+    judged, truth = dataset(scenes * len(LABELS), JUDGING)
+    print(f"drawn: {time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads", flush=True)
+    with borrow(net.network):
+        every, quick = fresh(net, judged, truth, scenes), fresh(net, judged, truth, QUICK)
+        before = every.recalls([]), quick.recalls([])
+    for kind in which:
+        print(f"\n{kind} of {LAYER}: recall of the target %, points that the others lose on average, and at worst")
+        table = {"channels": Channelwise, "directions": Directionwise}[kind](net, images, labels)
+        good = 0
+        print(f"{'':<16}{'found':>18}{'p':>8}   " + "".join(f"{name:>20}" for name in table.columns))
+        for target, label in enumerate(LABELS):
+            units = table.found(target)
+            with borrow(net.network):
+                after = every.recalls(units)
+                cells = "".join(f"  {told(target, before[1], quick.recalls(o))}" for o in table.others(target, units))
+                few = Cached(net, judged[truth == target][:CHANCE_SCENES], [LAYER])
+                p = chance(few, target, units[0], partial(table.draw, units[0]))
+            good += holds(target, before[0], after) and p < 0.005
+            print(f"{label:<16}{told(target, before[0], after)}{p:8.4f}   {cells}", flush=True)
+        print(f"{good} of {len(LABELS)} hold; {time.perf_counter() - start:.0f} s")
+
+
+class Channelwise:
+    """Channels switched off."""
+
+    counts = (3, 6, 9)
+    columns = (*(f"first {count}" for count in counts), "contrast", "recipe A", "recipe B")
+
+    def __init__(self, net, images: Tensor, labels: Tensor) -> None:
+        self.net, self.images, self.labels = net, images, labels
+        with borrow(net.network):
+            norms = [positions(Cached(net, some, [LAYER]).tail.activations) for some in torch.split(images, 100)]
+        self.norms = torch.cat([each.norm(dim=2) for each in norms]).mean(0)
+        self.moments = sum(torch.einsum("bcp,bdp->cd", each.double(), each.double()) for each in norms)
+
+    def asked(self, target: int, method) -> Sequence[Units]:
+        rows = [(self.labels == index).nonzero().flatten()[:OTHERS] for index in range(len(LABELS)) if index != target]
+        keep, own = self.images[torch.cat(rows)], self.images[self.labels == target]
+        return list(find(self.net, own, target, keep=keep, layers=[LAYER], method=method, progress=False))
+
+    def found(self, target: int) -> Sequence[Units]:
+        return self.asked(target, Search(most=CHANNELS, tries=4))
+
+    def others(self, target: int, units: Sequence[Units]) -> list[Sequence[Units]]:
+        """The curve, and the other ways to choose."""
+        from optvis.ablation.contrast import Contrast
+
+        ways = (Contrast(most=CHANNELS), Loudest(), Commonest())
+        return [[units[0][:count]] for count in self.counts] + [self.asked(target, way) for way in ways]
+
+    def draw(self, units: Channels, draws: torch.Generator) -> Units:
+        return alike(self.norms, units, draws)
+
+
+class Directionwise(Channelwise):
+    """Directions projected out."""
+
+    columns = tuple(f"{count} dimension{'s' if count > 1 else ''}" for count in range(1, DIMENSIONS))
+
+    def found(self, target: int) -> Sequence[Units]:
+        return self.asked(target, Subspace(dimensions=DIMENSIONS))
+
+    def others(self, target: int, units: Sequence[Units]) -> list[Sequence[Units]]:
+        """Subspaces of fewer dimensions, each found on its own."""
+        return [self.asked(target, Subspace(dimensions=count)) for count in range(1, DIMENSIONS)]
+
+    def draw(self, units: Directions, draws: torch.Generator) -> Units:
+        return as_strong(self.moments, units, draws)
+
+
+def noodles(scenes: int) -> None:
+    """The direction of noodles, from 100 pairs of pans and of woks, projected out."""
+    net = load("demo")
+    pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
+    having, lacking = (torch.cat([pictures(k, 100, 2 * 10**6, has) for k in (pan, wok)]) for has in (True, False))
+    found = difference(net, having, lacking, NOODLES)
+    print(f"\nnoodles: {found} projected out; called what they are, % of {scenes}, before and after")
+    with borrow(net.network):
+        for kind in (pan, wok):
+            for has in (False, True):
+                cached = Cached(net, pictures(kind, scenes, 3 * 10**6, has), [NOODLES])
+                with torch.inference_mode():
+                    answers = [cached.logits(change).argmax(1) for change in ({}, {NOODLES: found.replaced})]
+                shares = "".join(f"{100 * float((answer == kind).float().mean()):8.1f}" for answer in answers)
+                print(f"{LABELS[kind]:<12}{'with' if has else 'without':<8}{shares}", flush=True)
+
+
+def pictures(kind: int, count: int, seed: int, has: bool) -> Tensor:
+    parts = {"adding": ("noodles",)} if has else {"without": ("noodles",)}
+    return torch.stack([scene(LABELS[kind], seed + place, **parts).image for place in range(count)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", default=["channels", "directions", "noodles"])
+    parser.add_argument("--scenes", type=int, default=200, help="fresh scenes a class")
+    options = parser.parse_args()
+    kinds = [kind for kind in options.which if kind != "noodles"]
+    if kinds:
+        tables(kinds, options.scenes)
+    if "noodles" in options.which:
+        noodles(options.scenes)
+
+
+if __name__ == "__main__":
+    main()

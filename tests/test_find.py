@@ -1,0 +1,372 @@
+"""Which units blind a class: known truths, exact effects, honest judgements, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from optvis import Classifier, load
+from optvis.ablation import blinded
+from optvis.ablation.answers import before_and_after
+from optvis.ablation.cached import Cached, Gated
+from optvis.ablation.case import Case, answered, viewed
+from optvis.ablation.contrast import Contrast, log_odds
+from optvis.ablation.difference import difference
+from optvis.ablation.find import find
+from optvis.ablation.found import Evidence, Found
+from optvis.ablation.price import Price, margins
+from optvis.ablation.search import Search
+from optvis.ablation.stages import last_stage, ordered
+from optvis.ablation.subspace import Subspace
+from optvis.borrow import borrow
+from optvis.demo import LABELS, dataset, scene
+from optvis.photos import photograph
+from optvis.units import Channels
+
+from .wired import FILTERS, attribution, templates, wired
+
+CHAIN = ["conv1", "relu2"]  # one before an in-place ReLU, one behind it
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load("demo")
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Three of each class to find on, and two to judge on."""
+    images, labels = dataset(5 * 16, seed=51)
+    return (images[:48], labels[:48]), (images[48:], labels[48:])
+
+
+@pytest.fixture(scope="module")
+def found(demo, scenes):
+    """Kelpies blinded with directions."""
+    (images, labels), _ = scenes
+    return find(demo, images[labels == 4], "kelpie", keep=images[labels != 4], layers=["mixed4"], method=Subspace(steps=24),
+                progress=False)  # fmt: skip
+
+
+def own_templates():
+    """The template of each class's strongest filter: what a wired network calls by that class."""
+    return templates()[:FILTERS:4]
+
+
+def of_wired(target=3, **options):
+    images = own_templates()
+    kept = torch.cat([images[:target], images[target + 1 :]])
+    return find(wired(), images[target], target, keep=kept, layers=["relu"], progress=False, **options)
+
+
+def test_the_search_begins_with_the_filter_that_is_known_to_carry_the_class():
+    assert of_wired(most=1)[0].indices == (12,)
+
+
+@pytest.mark.parametrize("method", ["search", "contrast"])
+def test_filters_of_other_classes_are_left_alone(method):
+    chosen = of_wired(method=method, most=2)[0].indices
+    assert chosen[0] == 12
+    assert set(chosen) <= {12, 13, 14, 15}
+
+
+def test_evidence_is_the_exact_change_of_the_margin():
+    image = own_templates()[3:4]
+    parts = attribution(image)[0]
+    logits = parts.sum(1)
+    without = logits - parts[:, 12]
+    others = torch.arange(16) != 3
+    expected = (without[3] - without[others].max()) - (logits[3] - logits[others].max())
+    (row,) = of_wired(most=1).evidence
+    assert row.target == pytest.approx(float(expected), abs=1e-5)
+    assert row.worst == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_found_goes_into_blinded_and_is_gone_on_fresh_scenes(demo, scenes, found):
+    _, (images, labels) = scenes
+    before = answered(demo, images).argmax(1)
+    with blinded(demo, *found):
+        after = answered(demo, images).argmax(1)
+    assert bool((before[labels == 4] == 4).all())
+    assert not bool((after == 4).any())
+    assert bool((after[labels != 4] == before[labels != 4]).all())
+
+
+def test_channels_are_gone_on_the_scenes_they_were_found_on(demo, scenes):
+    (images, labels), _ = scenes
+    chosen = find(demo, images[labels == 14], "grey whale", keep=images[labels != 14], layers=["mixed4"], most=12,
+                  method=Search(tries=2, swaps=0), progress=False)  # fmt: skip
+    assert len(chosen) == 1
+    assert len(chosen[0]) <= 12
+    with blinded(demo, *chosen):
+        after = answered(demo, images).argmax(1)
+    assert not bool((after == 14).any())
+    assert bool((after[labels != 14] == labels[labels != 14]).all())
+
+
+def test_the_same_seed_gives_the_same_units_and_another_does_not(demo, scenes, found):
+    (images, labels), _ = scenes
+    options = {"keep": images[labels != 4], "layers": ["mixed4"], "progress": False}
+    short = Subspace(steps=3)
+    ways = [find(demo, images[labels == 4], 4, method=short, seed=seed, **options)[0].vectors for seed in (0, 0, 1)]
+    assert ways[0].equal(ways[1])
+    assert not ways[0].equal(ways[2])
+    basis = found[0].vectors.double()
+    assert torch.allclose(basis @ basis.T, torch.eye(3).double(), atol=1e-5)
+
+
+def test_a_recipe_is_json_and_names_the_units(demo, scenes):
+    (images, labels), _ = scenes
+    chosen = find(demo, images[labels == 0], 0, keep=images[labels != 0], method=Contrast(most=2), progress=False)
+    told = json.loads(json.dumps(chosen.recipe))
+    assert told["units"] == [{"layer": "mixed5", "channels": list(chosen[0].indices)}]
+    assert told["method"] == {"name": "Contrast", "most": 2}
+    assert (told["label"], told["images"]) == ("container ship", {"target": 3, "keep": 45})
+
+
+def test_a_table_in_html_is_escaped():
+    row = Evidence("<b>", "channel 1", -1.0, -0.5, "<i>")
+    made = Found((Channels("<b>", 1),), 0, "<u>", (row,))._repr_html_()
+    assert not any(tag in made for tag in ("<b>", "<i>", "<u>"))
+    assert "&lt;b&gt;" in made
+
+
+# What everything rests on: gates, margins, the price
+
+
+def images_for(classifier, count=4):
+    generator = torch.Generator().manual_seed(5)
+    return torch.rand(count, 3, *classifier.size, generator=generator, dtype=torch.float64)
+
+
+def test_gates_switch_off_what_blinded_does(small):
+    images = images_for(small)
+    units = Channels("conv1", [1, 5]), Channels("relu2", [0, 2, 11])
+    with borrow(small.network), torch.no_grad():
+        gated = Gated(Cached(small, images, CHAIN))
+        gates = gated.open()
+        gates[[gated.names.index((one.layer, index)) for one in units for index in one.indices]] = 0
+        mine = gated.logits(gates)
+    with blinded(small, *units):
+        expected = answered(small, images)
+    assert torch.allclose(mine.float(), expected, atol=1e-6)
+    assert not torch.allclose(mine.float(), answered(small, images), atol=1e-3)
+
+
+def test_slopes_of_gates_are_those_of_finite_differences(small):
+    step = 1e-6
+    with borrow(small.network):
+        gated = Gated(Cached(small, images_for(small), CHAIN))
+        slopes = gated.slopes(lambda logits: log_odds(logits, 2), gated.open())
+        for place in (0, 5, 9, 19):
+            gates = gated.open()
+            gates[place] = 1 - step
+            with torch.no_grad():
+                change = log_odds(gated.cached.before, 2) - log_odds(gated.logits(gates), 2)
+            assert torch.allclose(change / step, slopes[:, place], rtol=1e-3, atol=1e-6)
+
+
+class Reaching(nn.Module):
+    """A network whose answer reads an early layer again."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        early = self.first(x)
+        return self.head(torch.cat([early.mean((2, 3)), self.second(early).relu().mean((2, 3))], 1))
+
+
+@pytest.mark.parametrize("make", [Reaching, lambda: wired().network])
+def test_cached_answers_are_the_networks_whatever_it_reads_again(make):
+    net = Classifier(make(), None, 32)
+    images = torch.rand(3, 3, 32, 32)
+    layer = "second" if hasattr(net.network, "second") else "relu"
+    with borrow(net.network), torch.no_grad():
+        cached = Cached(net, images, [layer])
+        answers = net.network(net.prepared(images))
+        assert cached.logits({}).equal(answers)
+        assert not cached.logits({layer: torch.zeros_like}).equal(answers)
+
+
+def test_the_price_credits_no_margin_that_grows(small):
+    before = torch.tensor([[9.0, 1.0, 0.0], [0.0, 8.0, 1.0], [0.0, 1.0, 8.0]])
+    shows, called = torch.tensor([True, False, False]), torch.arange(3)
+    case = Case(small, 0, torch.zeros(3, 3, 20, 20), shows, called, ("a", "b", "c"), ("fc",), 0, False)
+    price = Price(case, before, 1.0)
+    grown, fallen, gone = before.clone(), before.clone(), before.clone()
+    grown[1, 1], fallen[1, 1], gone[0, 0] = 20.0, 4.0, 0.0
+    assert price(grown) == price(before)
+    assert float(price(fallen) - price(before)) == pytest.approx((7 - 3) / 7 / 2, abs=1e-6)
+    assert price(gone) < price(before)
+
+
+def test_margins_are_those_of_sorting():
+    logits = torch.randn(50, 7, generator=torch.Generator().manual_seed(1))
+    classes = torch.arange(50) % 7
+    for row, own, margin in zip(logits.tolist(), classes.tolist(), margins(logits, classes).tolist(), strict=True):
+        assert margin == pytest.approx(row[own] - max(row[:own] + row[own + 1 :]), abs=1e-6)
+
+
+# Which layers
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"), [("resnet18", "layer4"), ("vgg11", "features.20"), ("mobilenet_v3_small", "features.12")]
+)
+def test_the_last_stage_of_published_networks(name, stage):
+    assert last_stage(load(name, weights=None)) == stage
+
+
+def test_the_last_stage_of_squeezenet_and_of_the_demo(random_squeezenet, demo):
+    assert (last_stage(random_squeezenet), last_stage(demo)) == ("features.12", "mixed5")
+
+
+@pytest.mark.parametrize("layer", ["classifier.1", "classifier.2", "classifier", ""])
+def test_layers_whose_channels_are_the_classes_are_refused_by_name(random_squeezenet, layer):
+    with pytest.raises(ValueError, match=f"channels of '{layer}' are the 1000 classes"):
+        ordered(random_squeezenet, [layer])
+
+
+def test_layers_come_in_the_order_in_which_they_run(small):
+    assert ordered(small, ["relu2", "conv1", "relu2"]) == ("conv1", "relu2")
+    with pytest.raises(ValueError, match="'fc' are the 5 classes"):
+        ordered(small, ["fc"])
+
+
+# Photographs, and what is refused
+
+
+def test_few_images_are_seen_in_three_views_as_far_as_they_are_called_the_same(demo, scenes):
+    images, labels = (each[:16] for each in scenes[0])
+    case = Case(demo, 0, images, labels == 0, labels, tuple(map(str, labels.tolist())), ("mixed5",), 0, False)
+    seen = viewed(case, None)
+    assert len(seen.images) > 32
+    assert seen.images[16].equal(images[0].flip(2))
+    assert list(seen.names) == [str(label) for label in seen.called.tolist()]
+    answers = answered(demo, seen.images).argmax(1)
+    assert bool((answers == seen.called)[~seen.shows].all())
+    assert len(viewed(case, 1).images) == 16
+
+
+def test_folders_files_and_tensors_are_the_same_photographs(demo, scenes, tmp_path):
+    from PIL import Image
+
+    (images, labels), _ = scenes
+    for name, index in (("own", 8), ("others", 9)):
+        (tmp_path / name).mkdir()
+        for place, image in enumerate(images[labels == index]):
+            pixels = (image.permute(1, 2, 0) * 255).round().byte().numpy()
+            Image.fromarray(pixels).save(tmp_path / name / f"{place}.png")
+    (tmp_path / "own" / "notes.txt").write_text("no photograph", encoding="utf-8")
+    options = {"method": "contrast", "progress": False}
+    by_folder = find(demo, tmp_path / "own", "frying pan", keep=str(tmp_path / "others"), **options)
+    by_tensor = find(demo, images[labels == 8], 8, keep=[images[labels == 9]], **options)
+    assert by_folder[0].indices == by_tensor[0].indices
+    assert any(row.image.startswith("others/") for row in by_folder.evidence)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"keep": None}, ValueError, "keep is missing"),
+        ({"method": "serch"}, KeyError, "no method 'serch'; there are search"),
+        ({"method": 3}, TypeError, "method is 3"),
+        ({"method": "subspace", "most": 3}, TypeError, "most=3"),
+        ({"most": 0}, ValueError, "most"),
+        ({"target": "container shop"}, KeyError, "container ship"),
+        ({"target": 16}, IndexError, "0..15"),
+        ({"target": 5}, ValueError, "calls none of the 3 images 'German shepherd' but 'container ship'"),
+        ({"target_images": []}, ValueError, "list is empty"),
+        ({"layers": "mixed5"}, TypeError, "expected a list"),
+        ({"layers": []}, ValueError, "no layers"),
+        ({"layers": ["mixed6"]}, KeyError, "mixed5"),
+        ({"layers": ["head"]}, ValueError, "the 16 classes"),
+        ({"method": "subspace", "layers": ["mixed4", "mixed5"]}, ValueError, "lies in one layer"),
+        ({"method": Subspace(dimensions=193)}, ValueError, "193 dimensions of a layer with 192"),
+        ({"method": Search(views=4)}, ValueError, "views is 4"),
+    ],
+)
+def test_bad_questions_are_refused_with_a_cure(demo, scenes, untouched, change, error, said):
+    (images, labels), _ = scenes
+    asked = {"target_images": images[labels == 0], "target": 0, "keep": images[labels == 1], "progress": False}
+    with untouched(demo.network), pytest.raises(error, match=said):
+        find(demo, **(asked | change))
+
+
+def test_an_image_to_keep_that_is_of_the_class_is_named(demo, scenes):
+    (images, labels), _ = scenes
+    keep = torch.cat([images[labels == 1], images[labels == 0]])
+    with pytest.raises(ValueError, match=r"calls image 3 of keep 'container ship'.*and 2 more"):
+        find(demo, images[labels == 0], 0, keep=keep, progress=False)
+
+
+def test_a_folder_without_photographs_is_refused(demo, tmp_path):
+    with pytest.raises(ValueError, match="no photographs in"):
+        find(demo, tmp_path, 0, keep=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("method", [Search(most=2), Subspace(steps=2), "contrast", "loudest", "commonest"])
+def test_the_network_is_left_as_it_was(untouched, method):
+    net, images = wired(), own_templates()
+    net.network.train()
+    with untouched(net.network):
+        find(net, images[:1], 0, keep=images[1:], layers=["relu"], method=method, progress=False)
+
+
+def test_a_thing_of_which_pairs_are_known_is_projected_out(demo):
+    """Noodles turn a frying pan into a wok; without their direction it is a pan again, and woks stay woks."""
+    parts = {True: {"adding": ("noodles",)}, False: {"without": ("noodles",)}}
+
+    def drawn(label, seeds, has):
+        return torch.stack([scene(label, seed, **parts[has]).image for seed in seeds])
+
+    first, fresh = range(7000, 7012), range(8000, 8012)
+    pairs = [torch.cat([drawn(label, first, has) for label in ("frying pan", "wok")]) for has in (True, False)]
+    direction = difference(demo, *pairs, "mixed3")
+    pans, woks = drawn("frying pan", fresh, True), drawn("wok", fresh, False)
+    pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
+    assert (answered(demo, pans).argmax(1) == pan).float().mean() < 0.5
+    with blinded(demo, direction):
+        assert bool((answered(demo, pans).argmax(1) == pan).all())
+        assert bool((answered(demo, woks).argmax(1) == wok).all())
+    with pytest.raises(ValueError, match="expected pairs"):
+        difference(demo, pairs[0], pairs[1][:3], "mixed3")
+    with pytest.raises(ValueError, match="span 0"):
+        difference(demo, pans, pans, "mixed3")
+
+
+# A real network, and photographs that took no part
+
+
+@pytest.fixture(scope="module")
+def ships(photographs):
+    folders: dict[str, list[Path]] = {}
+    for path in photographs:
+        folders.setdefault(path.parent.name, []).append(path)
+    if not {"container_ship", "ocean_liner", "control"} <= folders.keys():
+        pytest.skip("no photographs of container ships, ocean liners and controls")
+    return folders
+
+
+def test_container_ships_go_and_liners_and_controls_stay(squeezenet, ships):
+    """The hardest photograph, recognised by the widest margin, took no part in the search; nor did drawn ships."""
+    keep = [*ships["ocean_liner"], *ships["control"]]
+    hardest = [path for path in ships["container_ship"] if path.stem == "3"]
+    rest = [path for path in ships["container_ship"] if path not in hardest]
+    chosen = find(squeezenet, rest, "container ship", keep=keep, progress=False)
+    assert [one.layer for one in chosen] == ["features.12"]
+    assert len(chosen[0]) <= 10
+    answers = before_and_after(squeezenet, chosen, ships["container_ship"], "container ship", keep=keep)
+    assert answers.are_as_wanted, f"\n{answers}"
+    assert min(row.margin for row in answers if not row.is_target) > 1
+    drawn = torch.stack([scene("container ship", seed).image for seed in range(8)])
+    assert bool((answered(squeezenet, photograph(drawn, squeezenet)).argmax(1) == chosen.target).all())
+    with blinded(squeezenet, *chosen):
+        assert not bool((answered(squeezenet, photograph(drawn, squeezenet)).argmax(1) == chosen.target).any())

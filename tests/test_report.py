@@ -1,0 +1,323 @@
+"""A report as text, JSON, picture and page: exact on a small example, and obeyed by nobody."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from optvis import Classifier
+from optvis.ablation.evaluate import evaluate
+from optvis.ablation.findings import Answer, Chance, Curve, Estimate, Tally
+from optvis.ablation.report import Report
+from optvis.pages.report import to_html
+from optvis.sheet import COLOURS, lines, strip
+from optvis.units import Channels
+
+from . import chromium
+from .wired import templates, wired
+
+HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x onerror=\"document.title = 'obeyed'\">"
+FILES = ["report.html", "report.json", "report.png", "report.txt"]
+
+
+def estimate(value, wide=0.1):
+    return Estimate(value, max(value - wide, 0.0), min(value + wide, 1.0))
+
+
+def tally(name, images, before, after):
+    fall = Estimate(before - after, before - after - 0.1, before - after + 0.1)
+    return Tally(name, images, estimate(before), estimate(after), fall, fall, Estimate(4 * (before - after)))
+
+
+def a_report(ship="container ship", file="1.jpg", others="others", **changes):
+    lines_of = {
+        ship: tuple(map(estimate, (1.0, 0.5, 0.25))),
+        others: (estimate(1.0), Estimate(0.75), Estimate(None)),
+    }
+    report = Report(
+        ship,
+        (ship,),
+        (
+            Answer(ship, file, ship, ship, 0.9995, "beaker", 0.1469),
+            Answer(ship, "2.jpg", ship, ship, 0.9, ship, 0.5),
+            Answer(others, "1", "liner", "liner", 1.0, "liner", 0.98754),
+            Answer(others, "2", "liner", "wok", 0.4, "liner", 0.3),
+            Answer(others, "3", "liner", "wok", 0.4, "wok", 0.3),
+        ),
+        (tally(ship, 8, 1.0, 0.25), Tally(others, 3, *[Estimate(0.5)] * 5)),
+        (tally(ship, 8, 1.0, 0.25), tally("liner", 3, 1.0, 0.875), tally("wok", 2, 1.0, 1.0)),
+        Curve((0, 1, 3), lines_of, lines_of, lines_of, lines_of),
+        Chance((0.0, 0.125, 0.75), (0.1, -0.2, 4.0), (0.0, 0.3, -0.1), 0.2, 3, 0.5, 0.25, {"mixed5": 0.98}),
+        ("3 images of 'others' are too few for an interval; give 5 or more",),
+        {
+            "network": "demo",
+            "units": [{"layer": "mixed5", "kind": "channels", "count": 3, "of": 192, "indices": [1, 2, 3]}],
+            "fill": ship,
+        },
+        torch.rand(5, 3, 24, 32, generator=torch.Generator().manual_seed(0)),
+    )
+    return replace(report, **changes)
+
+
+TEXT = """\
+demo without 3 channels of mixed5
+! 3 images of 'others' are too few for an interval; give 5 or more
+Recall of container ship goes from 100.0 % to 25.0 % (15–35).
+Of 2 other classes, liner falls most: by 12.5 % (2–22).
+Of 3 random sets of as many units, 1 brings it as low: p = 0.5.
+By log-odds none brings it as low: p = 0.25.
+Random units carry 0.98 times what these units carry.
+
+set             images  recall before  after           fall
+container ship  8       100.0 %        25.0 % (15–35)  75.0 % (65–85)
+others          3       50.0 %         50.0 %          50.0 %
+
+class           images  recall before  after             fall
+container ship  8       100.0 %        25.0 % (15–35)    75.0 % (65–85)
+liner           3       100.0 %        87.5 % (78–98)    12.5 % (2–22)
+wok             2       100.0 %        100.0 % (90–100)  0.0 % (−10 to 10)
+
+recall of       none off  3 off   all off  3 alone kept
+container ship  100.0 %   25.0 %  100.0 %  25.0 %
+others          100.0 %   –       100.0 %  –
+
+container ship  before %               after %
+1.jpg            99.95 container ship   14.69 beaker          lost
+2.jpg            90.00 container ship   50.00 container ship  kept
+
+others  before %      after %
+1       100.00 liner   98.75 liner  kept
+2        40.00 wok     30.00 liner  gained
+3        40.00 wok     30.00 wok    wrong"""
+
+
+def test_the_text_is_exactly_this():
+    assert str(a_report()) == TEXT
+
+
+def test_texts_stay_on_their_lines():
+    text = str(a_report("two\nlines\x1b[31m\u202e", "a\tb\r\n"))
+    assert len(text.splitlines()) == len(TEXT.splitlines())
+    assert all(letter.isprintable() for letter in text.replace("\n", ""))
+
+
+def test_json_comes_back_as_it_was():
+    report = a_report(HOSTILE)
+    again = Report.from_json(report.json())
+    for name, value in vars(report).items():
+        assert getattr(again, name) == (None if name == "thumbnails" else value), name
+    assert str(again) == str(report)
+    assert again.json() == report.json()
+    assert again.thumbnails is None
+    assert "<img src=" not in again.html()
+
+
+def test_json_is_plain():
+    def strict(constant):
+        raise AssertionError(constant)
+
+    told = json.loads(a_report().json(), parse_constant=strict)
+    assert told["sets"][0]["after"] == {"value": 0.25, "low": 0.15, "high": 0.35}
+    assert told["chance"]["drops"] == [0.0, 0.125, 0.75]
+    assert told["curve"]["removed"]["others"][2] == {"value": None, "low": None, "high": None}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"target": 3}', a_report().json()[:-2]])
+def test_what_is_no_report_is_refused(text):
+    with pytest.raises(ValueError, match="no report of optvis"):
+        Report.from_json(text)
+
+
+def test_a_report_of_a_network_comes_back_too():
+    own = templates()
+    net = Classifier(wired().network, None, 32, [f"class {HOSTILE} {n}" for n in range(16)], name=HOSTILE)
+    sets = {HOSTILE: (own[:24:4], range(6)), "../../other": own[24:50:4], "none": []}
+    report = evaluate(net, Channels("relu", [0, 4]), sets, random=7, found_on=own[:1], progress=False)
+    assert Report.from_json(report.json()).json() == report.json()
+    assert repr(report).endswith("13 images, 7 random sets)")
+    assert HOSTILE not in report.html()
+    report.plot()
+
+
+# Files
+
+
+def test_four_files_are_written_and_no_other(tmp_path):
+    report = a_report("../../" + HOSTILE)
+    assert report.save(tmp_path / "in" / "it") == tmp_path / "in" / "it"
+    assert sorted(path.name for path in (tmp_path / "in" / "it").iterdir()) == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    folder = tmp_path / "in" / "it"
+    assert Report.from_json((folder / "report.json").read_text(encoding="utf-8")).json() == report.json()
+    assert (folder / "report.txt").read_text(encoding="utf-8") == f"{report}\n"
+    assert (folder / "report.html").read_text(encoding="utf-8") == report.html()
+    with Image.open(folder / "report.png") as picture:
+        assert json.loads(picture.text["optvis"]) == report.recipe
+
+
+def test_nothing_is_written_where_a_part_cannot_be_made(tmp_path, monkeypatch):
+    def broken(_report):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Report, "html", broken)
+    with pytest.raises(KeyboardInterrupt):
+        a_report().save(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_told(tmp_path):
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    with pytest.raises(OSError, match="cannot make the folder"):
+        a_report().save(tmp_path / "taken")
+
+
+# The picture
+
+
+def colours(picture, box):
+    return {colour for _, colour in picture.crop(box).getcolors(1 << 24)}
+
+
+def test_lines_run_where_the_numbers_say():
+    picture = lines([0, 10], {"up": [0, 100], "down": [100, 0]}, "", (300, 440))
+    up, down = COLOURS[:2]
+    left, right = (40, 40, 60, 270), (330, 40, 350, 270)
+    for colour, rises in ((up, True), (down, False)):
+        for box, is_end in ((left, False), (right, True)):
+            part = picture.crop(box)
+            rows = [y for y in range(part.height) for x in range(part.width) if part.getpixel((x, y)) == colour]
+            assert (sum(rows) / len(rows) < part.height / 2) is (rises is is_end)
+
+
+def test_lines_without_numbers_or_with_one_are_no_error():
+    for values in ({}, {"a": [float("nan")] * 2}, {"a": [50.0, float("nan")]}, {HOSTILE * 9: [0.0, 100.0]}):
+        assert lines([0, 0], values, "x" * 999, (300, 440)).size == (440, 300)
+
+
+def test_the_strip_marks_the_one_among_many():
+    orange = (230, 97, 1)
+    at = {}
+    for found in (0.0, 50.0, 100.0):
+        picture = strip([0.0, 0.0, 4.0], found, "", (300, 440))
+        at[found] = [x for x in range(440) if picture.getpixel((x, 150)) == orange]
+        assert at[found]
+        assert (176, 172, 164) in colours(picture, (0, 0, 440, 300))
+    assert max(at[0.0]) < min(at[50.0]) < min(at[100.0])
+    assert strip([-1.0], -100.0, "", (100, 200)).size == (200, 100)
+
+
+# The page
+
+
+def tags(text):
+    return re.findall(r"</?[a-zA-Z]\w*", text)
+
+
+def test_no_text_becomes_markup():
+    plain, hostile = a_report(), a_report(HOSTILE, HOSTILE, HOSTILE + "2", warnings=(HOSTILE,))
+    assert tags(to_html(hostile)) == tags(to_html(plain))
+    assert to_html(hostile).count("<script") == 0
+    frame = hostile._repr_html_()
+    assert tags(frame) == ["<iframe", "</iframe"]
+    assert "sandbox" in frame
+
+
+def test_the_page_says_what_the_numbers_say():
+    text = to_html(a_report())
+    assert "<s>100.0 % →</s> 25.0 %" in text
+    assert "−12.5 %" in text
+    assert "p = 0.5" in text
+    assert text.count('class="thumb"><img') == 5
+    assert '<i class="was" style="left: 100.00%"></i><i class="is" style="left: 25.00%"></i>' in text
+    assert "3 images of &#x27;others&#x27; are too few" in text
+    assert re.search(r"https?:|url\(", text) is None
+
+
+def test_what_was_not_asked_is_not_shown():
+    alone = a_report(classes=(tally("container ship", 8, 1.0, 0.25),), warnings=())
+    alone = replace(alone, chance=replace(alone.chance, others=()))
+    text = to_html(alone)
+    assert "Class by class" not in text
+    assert 'class="warnings"' not in text
+    assert "Log-odds" not in text
+    assert "No other class was asked." in str(alone)
+
+
+def test_long_lists_fold():
+    many = tuple(tally(f"class {n}", 9, 1.0, n / 40) for n in range(40))
+    text = to_html(a_report(classes=many))
+    assert "<summary>28 more</summary>" in text
+    assert "… and 30 classes that fall less" in str(a_report(classes=many))
+
+
+needs_chromium = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+def opened(browser, tmp_path, report):
+    path = tmp_path / "report.html"
+    path.write_text(report.html(), encoding="utf-8")
+    browser.open(path)
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [320, 390, 720, 1400])
+@pytest.mark.parametrize("name", ["container ship", "W" * 90, HOSTILE])
+def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
+    browser.window(width, 900, finger=width < 720)
+    opened(browser, tmp_path, a_report(name, name, name + "2"))
+    browser.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert browser.js("document.documentElement.scrollWidth") <= width
+    inside = browser.js(
+        "[...document.querySelectorAll('h1, dd, dt, .bar > *, .track i, svg, td, li, pre')]"
+        ".map((each) => each.getBoundingClientRect().right)"
+    )
+    assert max(inside) <= width
+
+
+@needs_chromium
+def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
+    browser.window(1400)
+    opened(browser, tmp_path, a_report(HOSTILE, HOSTILE, "others"))
+    assert browser.js("document.title") == "demo without 3 channels of mixed5 · optvis"
+    assert browser.js("document.querySelector('.bar.own .name').textContent") == HOSTILE
+    assert browser.js("document.scripts.length") == 0
+    assert browser.js("[...document.images].every((each) => each.src.startsWith('data:') && each.naturalWidth)")
+    asked = {each["request"]["url"].partition(":")[0] for each in browser.happened("Network.requestWillBeSent")}
+    assert asked == {"file", "data"}
+    assert browser.happened("Log.entryAdded") == []
+
+
+@needs_chromium
+def test_dots_stand_at_their_shares(browser, tmp_path):
+    for width in (390, 1400):
+        browser.window(width)
+        opened(browser, tmp_path, a_report())
+        place = browser.js(
+            "(() => { const track = document.querySelector('.bar.own .track');"
+            "const box = track.getBoundingClientRect();"
+            "return ['.was', '.is'].map((kind) => { const dot = track.querySelector(kind).getBoundingClientRect();"
+            "return (dot.x + dot.width / 2 - box.x) / box.width; }); })()"
+        )
+        assert place == pytest.approx([1.0, 0.25], abs=0.01)
+
+
+@needs_chromium
+def test_dark_windows_get_a_dark_page(browser, tmp_path):
+    shades = []
+    for scheme in ("light", "dark"):
+        browser.window(1400, prefers_color_scheme=scheme)
+        opened(browser, tmp_path, a_report())
+        shades.append(browser.js("getComputedStyle(document.body).backgroundColor"))
+    assert shades == ["rgb(252, 251, 248)", "rgb(23, 22, 20)"]
