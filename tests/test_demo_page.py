@@ -11,11 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis import ActivationGrid, Attribution, Classifier, cli, render
+from optvis import ActivationGrid, Attribution, Classifier, cli, load, render
+from optvis.ablation import Seen
 from optvis.classes import Classification
-from optvis.demo import LABELS, sections, seeing
+from optvis.demo import LABELS, proof, sections, seeing
 from optvis.demo.folder import is_own, signed
-from optvis.demo.network import NORMALIZE, demo_network
+from optvis.demo.network import demo_network
 from optvis.demo.page import Content, Figure, Page, Tile, to_html
 from optvis.demo.plan import Plan
 from optvis.demo.tour import SECTIONS, Done, Section, table, tour
@@ -28,6 +29,8 @@ TINY = Plan(
     channels=2,
     icon_size=8,
     grid_steps=1,
+    blind_scenes=32,
+    blind_channels=2,
     dream_size=32,
     dream_steps=1,
     progress=False,
@@ -38,10 +41,7 @@ VOID = {"meta", "img", "br", "hr", "link"}
 
 @pytest.fixture(scope="module")
 def net():
-    """The embedded network as it is before training: what it sees does not matter here."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Classifier(demo_network().eval(), NORMALIZE, 32, LABELS, name="demo")
+    return load("demo")
 
 
 class Reader(HTMLParser):
@@ -157,7 +157,7 @@ def test_a_tour_writes_the_page_and_the_pictures_that_its_sections_name(toured):
 def test_the_page_shows_every_section(toured):
     read = Reader((toured / "index.html").read_text(encoding="utf-8"))
     assert len(read.said("h2")) == len(SECTIONS) + 1
-    looked_at = 2 + 6 + 4 + 2 * seeing.TOP  # the grid and its groups; scenes, overlays and channels
+    looked_at = 2 + 6 + 4 + 2 * seeing.TOP + proof.SHOWN + 2
     drawn = len(sections.STAGES) * TINY.channels
     assert len(read.all("img")) == 16 + 16 + drawn + looked_at + 1 + len(sections.DREAMERS)
     assert set(LABELS) <= set(read.said("b"))
@@ -187,7 +187,7 @@ def test_the_lines_below_a_figure_make_it_again(net, monkeypatch, section, seed)
         names = {}
         exec(sections.PRELUDE, names)
         *first, last = figure.code.splitlines()
-        assert len(first) <= 1
+        assert len(first) <= 2
         exec("\n".join(first), names)
         answer = eval(last, names)
         if isinstance(answer, Classification):
@@ -196,6 +196,8 @@ def test_the_lines_below_a_figure_make_it_again(net, monkeypatch, section, seed)
             assert all(note.endswith(f", {share:.0%}") for note, share in zip(notes, shares, strict=True))
         elif isinstance(answer, ActivationGrid):
             pixels = seeing.grid_tiles(answer)
+        elif isinstance(answer, Seen):
+            pixels = [*answer.before.images, *answer.after.images]
         elif isinstance(answer, Attribution):
             pixels = seeing.reason_tiles(answer)
         else:

@@ -22,8 +22,9 @@ from optvis.rendering import Rendering
 PRELUDE = """\
 import torch
 from optvis import activation_grid, attribute, classify, dream, load, render
+from optvis.ablation import find, see
 from optvis.demo import LABELS, dataset, scene
-from optvis.objectives import channel, layer_norm, logit
+from optvis.objectives import channel, layer_norm, log_odds, logit
 
 net = load("demo")"""
 
