@@ -16,12 +16,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from optvis import Classifier, Rendering, __version__, cli, layers, render
-from optvis.demo import LABELS
+from optvis import Classifier, Rendering, __version__, cli, layers, load, render
+from optvis.demo import LABELS, scene
 from optvis.objectives import channel
 from optvis.params import fft_image
+from optvis.sheet import to_picture
 
-COMMANDS = ("layers", "render", "dream", "classify", "grid", "attribute", "demo")
+COMMANDS = ("layers", "render", "dream", "classify", "grid", "attribute", "blind", "demo")
 NET = ("squeezenet1_0", "--weights", "none")
 
 
@@ -522,6 +523,56 @@ def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
 )
 def test_grid_and_attribute_say_what_is_wrong(run, photo, arguments, words):
     code, _, err = run(*arguments)
+    assert code == 1
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+# Blinding
+
+
+@pytest.fixture
+def folders(elsewhere):
+    """Photographs of two classes of the embedded world."""
+    for label in ("wok", "owl"):
+        (elsewhere / label).mkdir()
+        for seed in range(6):
+            to_picture(scene(label, seed=seed).image).save(elsewhere / label / f"{seed}.png")
+    return elsewhere
+
+
+def test_blind_finds_judges_and_writes_a_report(run, folders):
+    options = ("--keep", "owl", "--most", 12, "--random", 9, "--bake", "--out", "b")
+    code, out, err = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
+    assert code == 0, err
+    assert "wok: 12 channels of mixed5" in out
+    written = files(folders / "b")
+    assert written == ["blinded.safetensors", "report.html", "report.json", "report.png", "report.txt"]
+    report = json.loads((folders / "b" / "report.json").read_text(encoding="utf-8"))
+    assert report["target"] == "wok"
+    assert any("judge" in warning for warning in report["warnings"])
+    baked = load(folders / "b" / "blinded.safetensors", architecture="demo")
+    assert baked.labels == LABELS
+
+
+def test_blind_judges_on_other_folders(run, folders):
+    options = ("--keep", "owl", "--method", "contrast", "--judge", "owl", "--random", 5)
+    code, out, _ = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
+    assert code == 0
+    assert "\nowl" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--class", "wokk"), "nearest: 'wok'"),
+        (("--class", "wok"), "keep"),
+        (("--class", "wok", "--keep", "nowhere"), "nowhere"),
+        (("--class", "wok", "--keep", "owl", "--layer", "head"), "classes"),
+    ],
+)
+def test_blind_says_what_is_wrong(run, folders, options, words):
+    code, _, err = run("blind", "demo", "--target", "wok", *options)
     assert code == 1
     assert words in err
     assert len(err.splitlines()) == 1
