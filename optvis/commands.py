@@ -181,7 +181,7 @@ def attribute(options: argparse.Namespace) -> None:
 
 
 def blind(options: argparse.Namespace) -> None:
-    from optvis.ablation import bake, evaluate, find, save
+    from optvis.ablation import Labelled, bake, evaluate, find, save
     from optvis.files import made_folder
 
     classifier = _loaded(options)
@@ -200,6 +200,8 @@ def blind(options: argparse.Namespace) -> None:
     print(f"{found}\n")
     judges = [options.target, *options.keep] if options.judge is None else options.judge
     sets = dict(zip(_distinct([Path(path).name for path in judges]), judges, strict=True))
+    first, *_ = sets
+    sets[first] = Labelled(sets[first], target)
     report = evaluate(classifier, found, sets, found_on=found, random=options.random, seed=options.seed)
     print(f"{report}\n")
     print(report.save(folder))
