@@ -246,7 +246,7 @@ def _middles(inquiry: Inquiry, part: Tensor, steps: int) -> Tensor:
     return ((part + 0.5) / steps).view(-1, *[1] * inquiry.activations.dim()).to(inquiry.activations.dtype)
 
 
-METHODS = {
+METHODS: dict[str, GradientMethod | Ablation] = {
     "halved": Halved(),
     "gradient": GradientTimesActivation(),
     "path": PathIntegrated(),

@@ -137,7 +137,7 @@ def semantic_dictionary(
     if found.dim() != 3:
         raise ValueError(f"layer {layer!r} has no map of positions; name one that gives (B, C, H, W)")
     best = found.movedim(0, -1).topk(min(top, len(found)))
-    used = best.indices[best.values > 0].unique().tolist()
+    used = sorted(set(best.indices[best.values > 0].tolist()))
     pictures, recipe = _pictures(classifier, layer, used, size, steps, channel_axis, seed, progress)
     return SemanticDictionary(seen[0].cpu(), layer, best.indices, best.values, pictures, recipe)
 

@@ -37,7 +37,8 @@ class Explained:
     dictionary: SemanticDictionary | None = None
 
     def __post_init__(self) -> None:
-        others = [*self.attributions.values(), *([] if self.dictionary is None else [self.dictionary])]
+        words = [] if self.dictionary is None else [self.dictionary]
+        others: list[Attribution | SemanticDictionary] = [*self.attributions.values(), *words]
         for other in others:
             if other.layer != self.grid.layer:
                 raise ValueError(f"a grid of {self.grid.layer!r} with {other!r}; take both from one layer")

@@ -66,7 +66,7 @@ class Inquiry:
     def parts(self, count: int) -> Iterator[Tensor]:
         """The numbers 0 … count − 1, as many at a time as variations should go through the tail together."""
         at_once = max(1, NUMBERS_AT_ONCE // max(1, self.activations.numel()))
-        yield from torch.arange(count, device=self.activations.device).split(at_once)
+        yield from torch.split(torch.arange(count, device=self.activations.device), at_once)
 
     def spread(self, weights: Tensor) -> Tensor:
         """A number for each channel, (K, B or 1, C), as something that multiplies variations, (K, B or 1, ...)."""

@@ -207,7 +207,5 @@ def png_path(path: str | Path) -> Path:
     """
     target = Path(path)
     if target.suffix.casefold() != ".png":
-        raise ValueError(
-            f"saved as PNG (tensors beside a rendering): give a path ending in .png, not {str(path)!r}"
-        )
+        raise ValueError(f"saved as PNG (tensors beside a rendering): give a path ending in .png, not {str(path)!r}")
     return target

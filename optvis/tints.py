@@ -26,7 +26,7 @@ def tinted(photo: Tensor, values: Tensor, extent: float | None = None) -> Tensor
         torch.Size([3, 8, 8])
     """
     most = values.abs().max().clamp(min=torch.finfo(values.dtype).tiny) if extent is None else values.new_tensor(extent)
-    shares = enlarged((values / most).clamp(-1, 1), tuple(photo.shape[1:]))
+    shares = enlarged((values / most).clamp(-1, 1), (photo.shape[1], photo.shape[2]))
     grey = 1 - FAINTEST_PHOTO * (1 - photo.mean(0, keepdim=True))
     return _mixed(grey, shares.clamp(min=0), FOR) + _mixed(grey, -shares.clamp(max=0), AGAINST) - grey
 

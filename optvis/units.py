@@ -213,11 +213,12 @@ def checked_range(within: tuple[float, float] | None) -> tuple[float, float] | N
 
 def _orthonormal(rows: Tensor) -> Tensor:
     """A basis of what the rows span: one row itself, or the right singular vectors that are not negligible."""
-    scaled = rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)
+    scaled: Tensor = rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)
     if len(scaled) == 1:
         return scaled
-    _, strengths, basis = torch.linalg.svd(scaled, full_matrices=False)
-    return basis[strengths > NEGLIGIBLE * strengths[0]]
+    _, strengths, right = torch.linalg.svd(scaled, full_matrices=False)
+    basis: Tensor = right[strengths > NEGLIGIBLE * strengths[0]]
+    return basis
 
 
 def _like(fill: Tensor | float, laid: Tensor) -> Tensor:

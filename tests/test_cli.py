@@ -484,7 +484,9 @@ def test_without_a_network_it_is_the_embedded_one(run):
 
 
 def test_attribute_prints_a_table_and_writes_a_picture_for_each_photograph(run, photo, elsewhere):
-    code, out, err = run("attribute", "demo", photo, "--layer", "mixed5", "--label", "owl", "--against", 2, "--out", "a")
+    code, out, err = run(
+        "attribute", "demo", photo, "--layer", "mixed5", "--label", "owl", "--against", 2, "--out", "a"
+    )
     assert (code, err) == (0, "")
     assert "logit(7) - logit(2)" in out
     assert files(elsewhere / "a") == ["photo-mixed5.png"]
@@ -504,7 +506,9 @@ def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
     options = ("--layer", "mixed5", "--layer", "mixed4", "--size", 8, "--steps", 2, "--groups", 2, "--channels", 1)
     code, out, err = run("grid", "demo", photo, *options, "--label", "owl", "--out", "g")
     assert (code, err) == (0, "")
-    made = ["index.html"] + [f"{layer}{end}" for layer in ("mixed4", "mixed5") for end in ("-groups.png", ".png", ".safetensors")]
+    made = ["index.html"] + [
+        f"{layer}{end}" for layer in ("mixed4", "mixed5") for end in ("-groups.png", ".png", ".safetensors")
+    ]
     assert files(elsewhere / "g") == sorted(made)
     page = (elsewhere / "g" / "index.html").read_text(encoding="utf-8")
     assert "mixed4" in page

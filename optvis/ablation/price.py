@@ -12,7 +12,7 @@ from optvis.ablation.case import Case
 UNITS_A_MARGIN = 8  # a margin of average size is eight units
 FLOOR = 4  # units; a margin under it does not count as more precious than one of four
 BEYOND = 3  # units by which the target shall lie under the best other class
-HURRY = 0.05  # what a unit of the target's margin is worth, against all of its evidence
+HURRY = 0.1  # what a unit of the target's margin is worth, against all of its evidence
 
 
 class Price:

@@ -15,6 +15,7 @@ from optvis.ablation.price import Price, margins
 from optvis.units import Units
 
 LEAST_GAIN = 1e-4  # a channel that improves the price by less is not taken
+SPARES = 4  # channels that may be given back, tried in turn
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Search:
     harm: float = 1.0
     alone: float = 0.5
     views: int | None = None
-    tries: int = 8
-    swaps: int = 4
+    tries: int = 4
+    swaps: int = 8
 
     def __post_init__(self) -> None:
         if self.most < 1 or self.tries < 1 or self.swaps < 0 or self.harm < 0 or self.alone < 0:
@@ -86,15 +87,15 @@ class _Chosen:
         return True
 
     def swap(self) -> bool:
-        """Give the channel back that is missed least, for a better one; False where there is none."""
+        """Give a channel back that is hardly missed, for a better one; False where that helps with none."""
         given_back = self.gated.slopes(self.price, self.gates).sum(0) - self.charges
-        spare = min(self.places, key=lambda place: float(given_back[place]))
-        rest = [place for place in self.places if place != spare]
-        place, cost = self._best(self._off(rest), rest)
-        if place == spare or cost >= self.cost - LEAST_GAIN:
-            return False
-        self._take([*rest, place], cost)
-        return True
+        for spare in sorted(self.places, key=lambda place: float(given_back[place]))[:SPARES]:
+            rest = [place for place in self.places if place != spare]
+            place, cost = self._best(self._off(rest), rest)
+            if place != spare and cost < self.cost - LEAST_GAIN:
+                self._take([*rest, place], cost)
+                return True
+        return False
 
     def _take(self, places: list[int], cost: float) -> None:
         self.places, self.gates, self.cost = places, self._off(places), cost

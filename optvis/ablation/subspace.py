@@ -35,7 +35,7 @@ class Subspace:
     """
 
     dimensions: int = 3
-    steps: int = 48
+    steps: int = 40
     rate: float = 0.05
     harm: float = 3.0
 

@@ -29,9 +29,7 @@ def blinding(net: Classifier, plan: Plan) -> Content:
     target, seed = net.labels.index(TARGET), plan.seed + FOUND_ON
     images, labels = dataset(plan.blind_scenes, seed)
     kept = images[labels != target]
-    found = find(
-        net, images[labels == target], TARGET, keep=kept, most=plan.blind_channels, progress=plan.progress
-    )
+    found = find(net, images[labels == target], TARGET, keep=kept, most=plan.blind_channels, progress=plan.progress)
     options = plan.rendering(None)
     seen = see(net, found, log_odds(TARGET), **options, progress=plan.progress)
     shown = torch.stack([scene(TARGET, plan.seed + place).image for place in range(SHOWN)])

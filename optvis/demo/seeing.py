@@ -98,4 +98,3 @@ def reason_tiles(found: Attribution) -> Tensor:
 
 def _seed(plan: Plan) -> int:
     return plan.seed + 9
-

@@ -92,9 +92,7 @@ def cells(label: str, seed: int, parts: Sequence[str], size: tuple[int, int]) ->
 
 
 def spatial(net: Classifier, count: int) -> None:
-    print(
-        "\nPositive spatial attribution of the class's log-odds inside its own parts' masks, enlarged by one cell"
-    )
+    print("\nPositive spatial attribution of the class's log-odds inside its own parts' masks, enlarged by one cell")
     print(f"{'layer':<9}{'method':<42}{'mass inside':>12}{'lowest class':>14}{'masks of area':>15}")
     for layer in ("mixed5", "mixed4"):
         for method in (Halved(), GradientTimesActivation(), PathIntegrated(32), Ablation("positions")):

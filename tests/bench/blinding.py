@@ -16,6 +16,8 @@ from torch import Tensor
 
 from optvis import load
 from optvis.ablation.cached import Cached
+from optvis.ablation.case import answered
+from optvis.ablation.contrast import Contrast
 from optvis.ablation.difference import difference
 from optvis.ablation.find import find
 from optvis.ablation.recipes import Commonest, Loudest
@@ -147,7 +149,8 @@ class Channelwise:
     columns = (*(f"first {count}" for count in counts), "contrast", "recipe A", "recipe B")
 
     def __init__(self, net, images: Tensor, labels: Tensor) -> None:
-        self.net, self.images, self.labels = net, images, labels
+        right = answered(net, images).argmax(1) == labels  # a miscalled scene cannot keep its label
+        self.net, self.images, self.labels = net, images[right], labels[right]
         with borrow(net.network):
             norms = [positions(Cached(net, some, [LAYER]).tail.activations) for some in torch.split(images, 100)]
         self.norms = torch.cat([each.norm(dim=2) for each in norms]).mean(0)
@@ -159,12 +162,10 @@ class Channelwise:
         return list(find(self.net, own, target, keep=keep, layers=[LAYER], method=method, progress=False))
 
     def found(self, target: int) -> Sequence[Units]:
-        return self.asked(target, Search(most=CHANNELS, tries=4))
+        return self.asked(target, Search(most=CHANNELS))
 
     def others(self, target: int, units: Sequence[Units]) -> list[Sequence[Units]]:
         """The curve, and the other ways to choose."""
-        from optvis.ablation.contrast import Contrast
-
         ways = (Contrast(most=CHANNELS), Loudest(), Commonest())
         return [[units[0][:count]] for count in self.counts] + [self.asked(target, way) for way in ways]
 
