@@ -37,7 +37,7 @@ class GradientTimesActivation:
 class Halved:
     """Gradients where some channels are halved: the middle of each channel's own way to zero.
 
-    Channels are dealt out to hands like cards, by falling `|gradient · activation|`, so that strong ones meet weak ones.
+    Channels are dealt out to hands like cards, by falling `|gradient · activation|`, so that strong ones meet weak.
     A pass halves one hand's channels, and its gradient counts for these alone. That is the midpoint rule, with one
     point, for the integral that exact ablation of a single channel is, f(a) − f(a without c) = ∫₀¹ ∂f/∂a_c · a_c dt;
     channels of one hand disturb each other, which is why there are many hands. `docs/attribution.md` has its

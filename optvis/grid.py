@@ -72,8 +72,8 @@ def activation_grid(
         size: side of an icon in pixels. The canvas has 2 more on each side; the network sees a random crop of `size`.
         steps: how many, each of `cells` icons: every icon gets about steps · cells / (positions + K) updates.
         cells: how many icons a step moves.
-        power: p of `direction`: 0 is the dot product with the vector, and shows whatever is loudest; 2 asks for what the
-            vector has that others have not.
+        power: p of `direction`: 0 is the dot product with the vector, and shows whatever is loudest; 2 asks for what
+            the vector has that others have not.
         transform: before the crop; None leaves only that. All icons of a step get the same draws.
         normalize: see `render`; by default what the model carries.
         optimizer: makes a torch optimizer that remembers nothing of an image; `RowSteps` of `optvis.gridsteps` by

@@ -64,8 +64,13 @@ def reasons(net: Classifier, plan: Plan) -> Content:
         REASONS,
         torch.cat([reason_tiles(found), made.images]),
         [SEEN, "where", RIVAL, "where", *channels],
-        [f"a scene of the class {SEEN}", "the places that spoke for or against it", f"a scene of the class {RIVAL}"]
-        + ["the places that spoke for or against the other", *(f"what {name} looks for" for name in channels)],
+        [
+            f"a scene of the class {SEEN}",
+            "the places that spoke for or against it",
+            f"a scene of the class {RIVAL}",
+            "the places that spoke for or against the other",
+            *(f"what {name} looks for" for name in channels),
+        ],
         notes=["", "", "", "", *(f"{float(mean[index]):+.2f}" for end in ends for index in end)],
         columns=(4, 2),
         caption=f"Orange speaks for the {SEEN}, violet for the {RIVAL}; below, the channels of {LAYER} that do, "
