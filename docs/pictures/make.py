@@ -7,10 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from optvis import dream, load, render
-from optvis.demo import LABELS
-from optvis.objectives import channel, layer_norm, logit
+from optvis import activation_grid, attribute, dream, load, render
+from optvis.demo import LABELS, scene
+from optvis.objectives import channel, layer_norm, log_odds, logit
 from optvis.params import fft_image
+from optvis.sheet import rows, to_picture
 
 HERE = Path(__file__).parent
 CHANNELS = [450, 266, 234, 138, 90, 362, 66, 18]
@@ -23,8 +24,26 @@ def write(picture: Image.Image, name: str) -> None:
     picture.resize((WIDTH, height), Image.Resampling.LANCZOS).quantize(256).save(HERE / name, optimize=True)
 
 
+def stacked(pictures: list[Image.Image]) -> Image.Image:
+    """One above the other, without a gap."""
+    paper = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)))
+    for place, picture in enumerate(pictures):
+        paper.paste(picture, (0, place * picture.height))
+    return paper
+
+
 classes = render(load(), logit(LABELS))
 write(classes.sheet(columns=8, labels=LABELS), "classes.png")
+
+diver = scene("scuba diver", seed=9).image
+seen = activation_grid(load(), diver, "mixed4", size=48)
+why = attribute(load(), diver, "mixed4", log_odds("scuba diver"), method="gradient")
+icons = seen.sheet(gap=1)
+pair = [
+    to_picture(image).resize((icons.height // 2, icons.height // 2), Image.Resampling.BICUBIC)
+    for image in (diver, why.overlay())
+]
+write(rows([[icons, stacked(pair)]]), "grid.png")
 
 net = load("squeezenet1_0")
 channels = render(net, channel("features.12", CHANNELS), steps=32, chunk=4)
