@@ -242,6 +242,9 @@ def _add_blind(subparsers) -> None:  # type: ignore[no-untyped-def]
     command.add_argument("--layer", action="append", help="where; may be repeated; the last stage if not given")
     command.add_argument("--method", choices=BLINDING, default="search", help="how units are found")
     command.add_argument("--most", type=int, help="channels at most; as the method says if not given")
+    command.add_argument(
+        "--leave-one-out", action="store_true", help="also judge each photograph by a search that did not see it"
+    )
     command.add_argument("--random", type=int, default=200, help="random sets of the same size that are tried")
     command.add_argument("--seed", type=int, default=0, help="of whatever is drawn")
     command.add_argument("--bake", action="store_true", help="also write the blinded network's weights")

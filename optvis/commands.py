@@ -181,23 +181,19 @@ def attribute(options: argparse.Namespace) -> None:
 
 
 def blind(options: argparse.Namespace) -> None:
-    from optvis.ablation import Labelled, bake, evaluate, find, save
+    from optvis.ablation import Labelled, bake, before_and_after, evaluate, find, leave_one_out, save
     from optvis.files import made_folder
 
     classifier = _loaded(options)
     folder = made_folder(options.out)
     target = _label(options.label, classifier.labels)
-    found = find(
-        classifier,
-        options.target,
-        target,
-        keep=options.keep if options.keep else None,
-        layers=options.layer,
-        method=options.method,
-        most=options.most,
-        seed=options.seed,
-    )
-    print(f"{found}\n")
+    keep = options.keep if options.keep else None
+    how = {"layers": options.layer, "method": options.method, "most": options.most, "seed": options.seed}
+    found = find(classifier, options.target, target, keep=keep, **how)
+    print(f"{found}\n\n{before_and_after(classifier, found, options.target, target, keep=keep)}\n")
+    if options.leave_one_out:
+        alone = leave_one_out(classifier, options.target, target, keep=keep, **how)
+        print(f"each by a search that did not see it:\n{alone}\n")
     judges = [options.target, *options.keep] if options.judge is None else options.judge
     sets = dict(zip(_distinct([Path(path).name for path in judges]), judges, strict=True))
     first, *_ = sets

@@ -546,10 +546,11 @@ def folders(elsewhere):
 
 
 def test_blind_finds_judges_and_writes_a_report(run, folders):
-    options = ("--keep", "owl", "--most", 12, "--random", 9, "--bake", "--out", "b")
+    options = ("--keep", "owl", "--most", 12, "--random", 9, "--bake", "--leave-one-out", "--out", "b")
     code, out, err = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
     assert code == 0, err
     assert "wok: 12 channels of mixed5" in out
+    assert "each by a search that did not see it" in out
     written = files(folders / "b")
     assert written == ["blinded.safetensors", "report.html", "report.json", "report.png", "report.txt"]
     report = json.loads((folders / "b" / "report.json").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@
 ...     pass  # render(net, ...), classify(net, ...), net.network(...): all without them
 """
 
+from optvis.ablation.answers import Answers, before_and_after, leave_one_out
 from optvis.ablation.baking import bake, save
 from optvis.ablation.blinding import blinded
 from optvis.ablation.contrast import Contrast
@@ -25,6 +26,7 @@ from optvis.ablation.seeing import Seen, see
 from optvis.ablation.subspace import Subspace
 
 __all__ = [
+    "Answers",
     "Commonest",
     "Contrast",
     "Fill",
@@ -41,10 +43,12 @@ __all__ = [
     "Seen",
     "Subspace",
     "bake",
+    "before_and_after",
     "blinded",
     "difference",
     "evaluate",
     "find",
+    "leave_one_out",
     "save",
     "see",
 ]
