@@ -12,6 +12,8 @@ import torch
 from optvis.objectives import OUTPUT, channel, logit, neuron, pick, positions
 from optvis.objectives.layout import channels_second
 
+from .names import named
+
 A = torch.arange(2 * 3 * 4 * 5, dtype=torch.float64).view(2, 3, 4, 5)
 
 
@@ -45,7 +47,7 @@ def test_any_sequence_of_integers_is_an_index(index: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", [1.0, [1, 2.5], True, [True], "17", [1, None], [], (), [[1, 2]], [[1], [2, 3]], 1j, object()], ids=repr
+    "index", [1.0, [1, 2.5], True, [True], "17", [1, None], [], (), [[1, 2]], [[1], [2, 3]], 1j, object()], ids=named
 )
 @pytest.mark.parametrize("make", [lambda i: channel("l", i), lambda i: neuron("l", i), lambda i: neuron("l", 0, 0, i)])
 def test_what_is_no_index_is_refused(make: Any, index: Any) -> None:

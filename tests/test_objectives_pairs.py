@@ -24,6 +24,8 @@ from optvis.objectives import (
     positive_negative,
 )
 
+from .names import named
+
 A = torch.randn(6, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
 ACTS = {"a": A}
 
@@ -125,7 +127,7 @@ def test_another_text_is_refused_with_the_cure(text: str, cure: str) -> None:
         as_objective(text)
 
 
-@pytest.mark.parametrize("wrong", [None, 3, lambda a: a, ["mixed4:17"]], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 3, lambda a: a, ["mixed4:17"]], ids=named)
 def test_what_is_neither_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match=rf"objective is a {type(wrong).__name__}; expected e\.g\. channel"):
         as_objective(wrong)

@@ -16,6 +16,8 @@ import optvis.objectives
 from optvis import Classifier, render
 from optvis.objectives import IMAGE, Decay, Objective, alignment, channel, direction, l1, logit, neuron, on
 
+from .names import named
+
 GENERATOR = torch.Generator().manual_seed(4)
 A = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=GENERATOR)
 B = torch.randn(3, 6, 2, 2, dtype=torch.float64, generator=GENERATOR)
@@ -41,7 +43,7 @@ def energy(a: Tensor, above: Tensor) -> Tensor:
         ((ONE + OTHER) * (ONE - OTHER), lambda p, q, r: p * p - q * q),
         (-(ONE * OTHER) / 4 + THIRD, lambda p, q, r: r - p * q / 4),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_scores_are_multiplied_as_numbers_are(made: Objective, expected: Any) -> None:
     assert_close(made(ACTS), expected(ONE(ACTS), OTHER(ACTS), THIRD(ACTS)), rtol=1e-12, atol=1e-12)

@@ -20,6 +20,7 @@ import optvis.transforms
 from optvis.transforms import STANDARD, Affine, Compose, Jitter, Pad, Resize, Rotate, Scale, Stages
 
 from . import oracles
+from .names import named
 from .transform_members import SEEDS, pictures, streams
 
 IDENTITY = Compose()
@@ -183,7 +184,7 @@ def test_a_jitter_takes_every_whole_shift_of_its_range_equally(pixels: int) -> N
         (Scale([0.5, 1.0, 2.0, 2.5]), lambda m: m[:, 0, 0]),
         (Rotate([-30.0, 0.0, 10.0, 45.0, 60.0]), lambda m: torch.rad2deg(torch.atan2(m[:, 0, 1], m[:, 0, 0]))),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_every_choice_comes_and_equally(transform: Any, read: Callable[[Tensor], Tensor]) -> None:
     images = 3000
