@@ -152,7 +152,9 @@ def grid(options: argparse.Namespace) -> None:
             print(write_whole(folder / f"{name}-groups.png", png(made.groups_sheet())))
         attributions = {text: attributed(classifier, options.photo, layer, logit(index)) for text, index in labels}
         words = (
-            semantic_dictionary(classifier, options.photo, layer, top=options.channels, seed=options.seed)
+            semantic_dictionary(
+                classifier, options.photo, layer, top=options.channels, size=options.size, seed=options.seed
+            )
             if options.channels
             else None
         )
