@@ -48,8 +48,8 @@ def scenes():
 def found(demo, scenes):
     """Kelpies blinded with directions."""
     (images, labels), _ = scenes
-    return find(demo, images[labels == 4], "kelpie", keep=images[labels != 4], layers=["mixed4"], method=Subspace(steps=24),
-                progress=False)  # fmt: skip
+    options = {"layers": ["mixed4"], "method": Subspace(steps=24), "progress": False}
+    return find(demo, images[labels == 4], "kelpie", keep=images[labels != 4], **options)
 
 
 def own_templates():
@@ -199,12 +199,14 @@ def test_the_price_credits_no_margin_that_grows(small):
     before = torch.tensor([[9.0, 1.0, 0.0], [0.0, 8.0, 1.0], [0.0, 1.0, 8.0]])
     shows, called = torch.tensor([True, False, False]), torch.arange(3)
     case = Case(small, 0, torch.zeros(3, 3, 20, 20), shows, called, ("a", "b", "c"), ("fc",), 0, False)
-    price = Price(case, before, 1.0)
+    price = Price(case, before, 1.0, 0.1)
     grown, fallen, gone = before.clone(), before.clone(), before.clone()
     grown[1, 1], fallen[1, 1], gone[0, 0] = 20.0, 4.0, 0.0
     assert price(grown) == price(before)
     assert float(price(fallen) - price(before)) == pytest.approx((7 - 3) / 7 / 2, abs=1e-6)
     assert price(gone) < price(before)
+    assert [price.mistakes(each) for each in (before, fallen, gone)] == [1, 1, 0]
+    assert price.mistakes(gone.roll(1, 1)) == 1
 
 
 def test_margins_are_those_of_sorting():

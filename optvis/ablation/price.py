@@ -12,7 +12,6 @@ from optvis.ablation.case import Case
 UNITS_A_MARGIN = 8  # a margin of average size is eight units
 FLOOR = 4  # units; a margin under it does not count as more precious than one of four
 BEYOND = 3  # units by which the target shall lie under the best other class
-HURRY = 0.1  # what a unit of the target's margin is worth, against all of its evidence
 
 
 class Price:
@@ -26,10 +25,11 @@ class Price:
         case: the images.
         before: the network's answers to them, (B, classes).
         harm: what losing the whole margin of what stays is worth, against all evidence of the target.
+        hurry: what a unit of the target's margin is worth, against all of its evidence.
     """
 
-    def __init__(self, case: Case, before: Tensor, harm: float) -> None:
-        self.target, self.harm = case.target, harm
+    def __init__(self, case: Case, before: Tensor, harm: float, hurry: float) -> None:
+        self.target, self.harm, self.hurry = case.target, harm, hurry
         self.shows, self.called = case.shows, torch.where(case.shows, case.target, case.called)
         self.right = case.called == self.called
         self.margins = margins(before, self.called)
@@ -41,9 +41,15 @@ class Price:
         """The sum for a set of units, from the answers without them."""
         seen = self._evidence(logits) / self.evidence
         ahead = margins(logits, self.called)[self.shows] / self.unit
-        gone = (seen + HURRY * F.softplus(ahead + BEYOND)).mean()
+        gone = (seen + self.hurry * F.softplus(ahead + BEYOND)).mean()
         lost = self.lost(logits)[~self.shows]
         return gone + (self.harm * lost.mean() if len(lost) else 0)
+
+    def mistakes(self, logits: Tensor) -> float:
+        """The share of the target's images that are still called so, and of the others that no longer are."""
+        leads = margins(logits, self.called)[self.right] > 0
+        shows = self.shows[self.right]
+        return float(leads[shows].float().mean() + (~leads[~shows]).float().mean())
 
     def lost(self, logits: Tensor) -> Tensor:
         """The share of each image's margin that is lost, (B,), 0 where it grew."""
