@@ -31,7 +31,7 @@ from optvis.units import Channels, Directions, Units
 LAYER = "mixed4"
 CHANNELS = 12  # of 128
 DIMENSIONS = 3
-FINDING, JUDGING = 31, 32  # seeds
+FINDING, JUDGING = 41, 42  # seeds; no setting was chosen on these scenes
 OWN, OTHERS = 48, 4  # scenes of the target, and of each other class, that a search sees
 QUICK = 25  # fresh scenes a class for the curves and the old recipes
 CHANCE_SCENES, SETS = 12, 250
