@@ -62,15 +62,13 @@ class RowSteps(torch.optim.Optimizer):
             rate = group["lr"] / (1 + self.taken * self.turn / self.halving)
             for values in group["params"]:
                 if values.grad is not None:
-                    _step(values, rate, group["eps"])
+                    _step(values, values.grad, rate, group["eps"])
         self.taken += 1
         return loss
 
 
 @torch.no_grad()
-def _step(values: nn.Parameter, rate: float, eps: float) -> None:
-    gradient = values.grad
-    assert gradient is not None
+def _step(values: nn.Parameter, gradient: Tensor, rate: float, eps: float) -> None:
     gradient = gradient / root_mean_square(gradient)
     values.addcdiv_(gradient, gradient.abs().add_(eps), value=-rate)
 

@@ -44,7 +44,8 @@ class Affine:
 
     def part(self, rows: slice) -> Affine:
         """Of some channels, where channels are switched off one by one."""
-        assert self.off is not None
+        if self.off is None:
+            raise ValueError("channels that are mixed cannot be taken apart")
         return Affine(self.matrix[rows, rows], self.shift[rows], self.axis, self.off[rows])
 
     def among(self, before: int, behind: int) -> Affine:
