@@ -17,6 +17,8 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, Rendering, __version__, cli, layers, load, render
+from optvis.commands.common import class_index
+from optvis.commands.common import numbers as numbers_of
 from optvis.demo import LABELS, scene
 from optvis.objectives import channel
 from optvis.params import fft_image
@@ -469,7 +471,7 @@ def test_options_may_stand_anywhere(words):
     ],
 )
 def test_numbers_and_ranges(text, numbers):
-    assert cli._numbers(text) == numbers
+    assert numbers_of(text) == numbers
 
 
 def test_without_a_network_it_is_the_embedded_one(run):
@@ -499,7 +501,7 @@ def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
     code, out, _ = run("attribute", "demo", photo, "--layer", "mixed5", "--method", "gradient")
     assert code == 0
     label = answer.splitlines()[1].partition("%")[2].strip()
-    assert f"logit({cli.commands._label(label, LABELS)})" in out
+    assert f"logit({class_index(label, LABELS)})" in out
 
 
 def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):

@@ -8,13 +8,23 @@ import pytest
 
 import optvis
 import optvis.ablation
+import optvis.commands
 import optvis.demo
 import optvis.objectives
 import optvis.pages
 import optvis.params
 import optvis.transforms
 
-PACKAGES = (optvis, optvis.ablation, optvis.demo, optvis.objectives, optvis.pages, optvis.params, optvis.transforms)
+PACKAGES = (
+    optvis,
+    optvis.ablation,
+    optvis.commands,
+    optvis.demo,
+    optvis.objectives,
+    optvis.pages,
+    optvis.params,
+    optvis.transforms,
+)
 
 
 def modules_of(package):
