@@ -7,6 +7,6 @@ load("demo"), scene("container ship", seed=7)
 """
 
 from optvis.demo.labels import LABELS
-from optvis.demo.world import Scene, dataset, scene
+from optvis.demo.world import Scene, Scenes, dataset, scene
 
-__all__ = ["LABELS", "Scene", "dataset", "scene"]
+__all__ = ["LABELS", "Scene", "Scenes", "dataset", "scene"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
@@ -166,6 +166,47 @@ def dataset(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     for place, pixels in enumerate(drawn(range(n), seed)):
         images[place] = torch.from_numpy(pixels).permute(2, 0, 1)
     return images.div_(255), torch.arange(n) % len(KINDS)
+
+
+class Scenes(Sequence[tuple[Tensor, int]]):
+    """The scenes of a dataset, each drawn when it is asked for: (image (3, 96, 96) in [0, 1], label).
+
+    Args:
+        n: how many.
+        seed: 0 or more; as in `dataset`.
+
+    Raises:
+        ValueError: n or seed is negative.
+
+    Example:
+        >>> scenes = Scenes(20_000, seed=5)
+        >>> image, label = scenes[3]
+        >>> image.shape, LABELS[label], scenes.truth(3)
+        (torch.Size([3, 96, 96]), 'lighthouse', scene('lighthouse', seed=21474836483): rock, tower, lantern)
+    """
+
+    def __init__(self, n: int, seed: int = 0) -> None:
+        self.n, self.seed = operator.index(n), operator.index(seed)
+        if self.n < 0 or self.seed < 0:
+            raise ValueError(f"n is {n}, seed is {seed}; expected 0 or more of both")
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, place):  # type: ignore[no-untyped-def]
+        if isinstance(place, slice):
+            return [self[one] for one in range(self.n)[place]]
+        found = self.truth(place)
+        return found.image, found.index
+
+    def truth(self, place: int) -> Scene:
+        """A scene and all that is known about it.
+
+        Raises:
+            IndexError: there is no such place.
+        """
+        place = range(self.n)[place]
+        return scene(LABELS[place % len(LABELS)], (self.seed << 32) + place)
 
 
 def drawn(places: Iterable[int], seed: int) -> Iterator[NDArray[np.uint8]]:
