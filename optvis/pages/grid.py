@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.pages.checks import check_axes, check_shape, square
+
 
 @dataclass(frozen=True, eq=False)
 class GridGroups:
@@ -33,11 +35,11 @@ class GridGroups:
     attribution: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_axes("maps of groups", self.maps, "(K, h, w)")
-        _check("maps of groups", self.maps, tuple(self.maps.shape))
-        _check("icons of groups", self.icons, (len(self.maps), 3, *_square(self.icons)))
+        check_axes("maps of groups", self.maps, "(K, h, w)")
+        check_shape("maps of groups", self.maps, tuple(self.maps.shape))
+        check_shape("icons of groups", self.icons, (len(self.maps), 3, *square(self.icons)))
         for label, values in self.attribution.items():
-            _check(f"attribution of groups to {label!r}", values, (len(self.maps),))
+            check_shape(f"attribution of groups to {label!r}", values, (len(self.maps),))
 
     def __len__(self) -> int:
         return len(self.maps)
@@ -80,18 +82,18 @@ class GridLayer:
     groups: GridGroups | None = None
 
     def __post_init__(self) -> None:
-        _check_axes("icons", self.icons, "(h, w, 3, s, s)")
+        check_axes("icons", self.icons, "(h, w, 3, s, s)")
         size = self.size
-        _check("icons", self.icons, (*size, 3, *_square(self.icons)), finite=False)
-        _check("present", self.present, size)
-        _check("strength", self.strength, size)
-        _check("channels", self.channels, (*size, *self.channels.shape[2:3]))
-        _check("values", self.values, tuple(self.channels.shape))
+        check_shape("icons", self.icons, (*size, 3, *square(self.icons)), finite=False)
+        check_shape("present", self.present, size)
+        check_shape("strength", self.strength, size)
+        check_shape("channels", self.channels, (*size, *self.channels.shape[2:3]))
+        check_shape("values", self.values, tuple(self.channels.shape))
         for label, values in self.attribution.items():
-            _check(f"attribution to {label!r}", values, size)
+            check_shape(f"attribution to {label!r}", values, size)
         _check_icons(self.channel_icons)
         if self.groups is not None:
-            _check("maps of groups", self.groups.maps, (len(self.groups), *size))
+            check_shape("maps of groups", self.groups.maps, (len(self.groups), *size))
         if self.channels.is_floating_point() or self.present.dtype != torch.bool:
             got = f"{self.channels.dtype} and {self.present.dtype}"
             raise ValueError(f"channels are integers and present is bool; got {got}")
@@ -140,8 +142,8 @@ class GridPage:
     def __post_init__(self) -> None:
         if not self.layers:
             raise ValueError("a page of a grid needs a layer at least")
-        _check_axes("photo", self.photo, "(3, H, W)")
-        _check("photo", self.photo, (3, *self.photo.shape[1:]))
+        check_axes("photo", self.photo, "(3, H, W)")
+        check_shape("photo", self.photo, (3, *self.photo.shape[1:]))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -151,29 +153,9 @@ class GridPage:
         return tuple(dict.fromkeys(told))
 
 
-def _check_axes(name: str, a: Tensor, axes: str) -> None:
-    if a.dim() != axes.count(",") + 1 or 0 in a.shape:
-        raise ValueError(f"{name}: expected {axes}; got {_text(a.shape)}")
-
-
-def _check(name: str, a: Tensor, shape: tuple[int, ...], *, finite: bool = True) -> None:
-    if tuple(a.shape) != shape:
-        raise ValueError(f"{name}: expected {_text(shape)}; got {_text(a.shape)}")
-    if finite and not a.isfinite().all():
-        raise ValueError(f"{name}: has numbers that are not finite")
-
-
 def _check_icons(icons: Mapping[int, Tensor]) -> None:
-    sides = {_square(icon) for icon in icons.values()}
+    sides = {square(icon) for icon in icons.values()}
     if len(sides) > 1:
         raise ValueError(f"icons of channels have to be of one size; got sides {sorted(side for side, _ in sides)}")
     for channel, icon in icons.items():
-        _check(f"icon of channel {channel}", icon, (3, *_square(icon)))
-
-
-def _square(icons: Tensor) -> tuple[int, int]:
-    return icons.shape[-1], icons.shape[-1]
-
-
-def _text(shape: tuple[int, ...]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ")"
+        check_shape(f"icon of channel {channel}", icon, (3, *square(icon)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64encode
-from hashlib import sha256
 from html import escape
 
 import torch
 
+from optvis.pages.document import document, footer_of
 from optvis.pages.grid import GridGroups, GridLayer, GridPage
 from optvis.pages.numbers import shown_channels, to_json
 from optvis.pages.panel import PANEL
@@ -16,9 +14,12 @@ from optvis.pages.script import SCRIPT
 from optvis.pages.sprites import data_uri, nearly_square, packed, sprite
 from optvis.pages.style import STYLE
 from optvis.sheet import to_picture
-from optvis.version import __version__
 
 GENERATOR = "optvis grid"
+HELP = (
+    "Point at an icon or the photograph, or tap. A click or Enter pins it, Escape lets go, arrow keys go on. "
+    "Rows and columns are counted from 0."
+)
 
 
 def to_html(page: GridPage) -> str:
@@ -40,54 +41,18 @@ def to_html(page: GridPage) -> str:
         (True, False)
     """
     style = STYLE + "".join(_pictures(place, layer) for place, layer in enumerate(page.layers))
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_policy(style)}">',
-            f'<meta name="generator" content="{GENERATOR} {escape(__version__)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(page.title)} · optvis</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            "<body>",
-            f"<header><h1>{escape(page.title)}</h1>{_lead(page.lead)}</header>",
-            "<main>",
-            _tools(page),
-            '<div class="exhibit">',
-            _photo(page),
-            '<div class="layers">',
-            *(_section(place, layer) for place, layer in enumerate(page.layers)),
-            "</div>",
-            PANEL,
-            "</div>",
-            "</main>",
-            _footer(page),
-            f'<script type="application/json" id="told">{to_json(page)}</script>',
-            f"<script>{SCRIPT}</script>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
-
-
-def _policy(style: str) -> str:
-    return (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(SCRIPT)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
-def _lead(lead: str) -> str:
-    return f'<p class="lead">{escape(lead)}</p>' if lead else ""
+    main = [
+        _tools(page),
+        '<div class="exhibit">',
+        _photo(page),
+        '<div class="layers">',
+        *(_section(place, layer) for place, layer in enumerate(page.layers)),
+        "</div>",
+        PANEL,
+        "</div>",
+    ]
+    footer = footer_of(HELP, page.recipe)
+    return document(GENERATOR, page.title, page.lead, main, footer, style, to_json(page), SCRIPT)
 
 
 def _pictures(place: int, layer: GridLayer) -> str:
@@ -158,13 +123,3 @@ def _groups(groups: GridGroups) -> str:
     )
     heading = '<h3>Groups of neurons <small class="whose"></small></h3>'
     return f'<div class="grouped">{heading}<div class="groups">{buttons}</div></div>'
-
-
-def _footer(page: GridPage) -> str:
-    recipe = json.dumps(dict(page.recipe), indent=2, ensure_ascii=False, default=lambda value: value.tolist())
-    return (
-        '<footer><p class="help">Point at an icon or the photograph, or tap. A click or Enter pins it, Escape lets go, '
-        "arrow keys go on. Rows and columns are counted from 0.</p>"
-        f"<details><summary>How this was made</summary><pre><code>{escape(recipe)}</code></pre></details>"
-        f"<p>Made with optvis {escape(__version__)}.</p></footer>"
-    )

@@ -29,8 +29,23 @@ def to_json(page: GridPage) -> str:
     """
     labels = page.labels
     told = {"labels": labels, "photo": page.photo.shape[1:], "layers": [_layer(each, labels) for each in page.layers]}
+    return safe_json(told)
+
+
+def safe_json(told: Mapping[str, Any]) -> str:
+    """JSON in which no `<`, `>` or `&` is left.
+
+    Example:
+        >>> print(safe_json({"name": "<b>"}))
+        {"name":"\\u003cb\\u003e"}
+    """
     text = json.dumps(told, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def rounded(a: Tensor) -> list[float]:
+    """Every number of a tensor as the page shows it."""
+    return [float(f"{value:.{DIGITS}g}") for value in a.detach().flatten().tolist()]
 
 
 def shown_channels(layer: GridLayer) -> list[int]:
@@ -46,9 +61,9 @@ def _layer(layer: GridLayer, labels: Sequence[str]) -> dict[str, Any]:
         "rows": rows,
         "columns": columns,
         "present": layer.present.flatten().int().tolist(),
-        "strength": _rounded(layer.strength),
+        "strength": rounded(layer.strength),
         "channels": layer.channels.flatten(0, 1).tolist(),
-        "values": [_rounded(cell) for cell in layer.values.flatten(0, 1)],
+        "values": [rounded(cell) for cell in layer.values.flatten(0, 1)],
         "icons": {channel: place for place, channel in enumerate(shown)},
         "sheet": nearly_square(len(shown)) if shown else None,
         "attribution": _by_label(layer.attribution, labels),
@@ -57,12 +72,8 @@ def _layer(layer: GridLayer, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _groups(groups: GridGroups, labels: Sequence[str]) -> dict[str, Any]:
-    return {"maps": [_rounded(each) for each in groups.maps], "attribution": _by_label(groups.attribution, labels)}
+    return {"maps": [rounded(each) for each in groups.maps], "attribution": _by_label(groups.attribution, labels)}
 
 
 def _by_label(values: Mapping[str, Tensor], labels: Sequence[str]) -> list[list[float] | None]:
-    return [_rounded(values[label]) if label in values else None for label in labels]
-
-
-def _rounded(a: Tensor) -> list[float]:
-    return [float(f"{value:.{DIGITS}g}") for value in a.detach().flatten().tolist()]
+    return [rounded(values[label]) if label in values else None for label in labels]

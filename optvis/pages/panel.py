@@ -24,28 +24,6 @@ PANEL_SCRIPT = """
     return picture(icon, cell, layer.rows, layer.columns);
   }
 
-  function bar(value, most) {
-    const track = made("div", "track"), fill = made("i", "");
-    fill.style.width = percent(most > 0 ? Math.max(0, value) / most : 0);
-    track.append(fill);
-    return track;
-  }
-
-  function signedBar(value, most) {
-    const track = made("div", "track signed"), fill = made("i", value < 0 ? "less" : "more");
-    fill.style.width = percent(most > 0 ? Math.abs(value) / most / 2 : 0);
-    track.append(fill);
-    return track;
-  }
-
-  function line(name, track, value) {
-    const item = made("li", ""), title = made("b", "");
-    title.append(made("span", "", name));
-    title.title = name;
-    item.append(title, track, made("data", "", value));
-    return item;
-  }
-
   function outline(place) {
     const { rows, columns } = layer();
     place.hidden = false;

@@ -1,29 +1,18 @@
 """What the page of a grid does when it is pointed at."""
 
+from optvis.pages.helpers import HELPERS
 from optvis.pages.panel import PANEL_SCRIPT
 
 _OPENING = """
 (() => {
   "use strict";
-  const told = JSON.parse(document.getElementById("told").textContent);
-  const find = (selector, within = document) => within.querySelector(selector);
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+"""
+
+_STATE = """
   const tools = find(".tools"), photo = find(".photo"), panel = find(".panel");
   const sections = all(".layer"), grids = all(".cells"), cells = [];
-  const largest = (numbers) => numbers.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
   const now = { layer: 0, cell: 0, pinned: false, touch: false };
   const layer = () => told.layers[now.layer];
-  const percent = (part) => `${100 * part}%`;
-  const tiny = (x) => x !== 0 && Math.abs(x) < 1e-3;
-  const figures = (x) => (tiny(x) ? x.toExponential(2) : String(Number(x.toPrecision(3)))).replaceAll("-", "−");
-  const signed = (x) => (x > 0 ? "+" : "") + figures(x);
-
-  function made(tag, className, text = "") {
-    const element = document.createElement(tag);
-    element.className = className;
-    element.textContent = text;
-    return element;
-  }
 """
 
 _CHOOSING = """
@@ -158,8 +147,7 @@ _CHOOSING = """
   }
 
   function tint(value, most) {
-    const [r, g, b] = value < 0 ? [31, 111, 214] : [240, 106, 0];
-    return [r, g, b, most > 0 ? (230 * Math.abs(value)) / most : 0];
+    return [...hue(value), most > 0 ? (230 * Math.abs(value)) / most : 0];
   }
 
   function drawOverlay() {
@@ -235,4 +223,4 @@ _CHOOSING = """
 })();
 """
 
-SCRIPT = _OPENING + PANEL_SCRIPT + _CHOOSING
+SCRIPT = _OPENING + HELPERS + _STATE + PANEL_SCRIPT + _CHOOSING
