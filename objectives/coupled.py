@@ -1,4 +1,4 @@
-"""Objectives that compare the images of a batch with each other, which is therefore never split."""
+"""Objectives that compare the images of a batch with each other, which is therefore not split."""
 
 from __future__ import annotations
 
@@ -21,11 +21,33 @@ def likeness_to_neighbours(a: Tensor, decay_ratio: float = 2.0) -> Tensor:
     return scores
 
 
-def summed_cosines(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Σ_{j≠i} ⟨Ĝ_i, Ĝ_j⟩ of each image i, with Ĝ = FFᵀ / ‖FFᵀ‖.  a (B, C, ...) -> (B,)"""
+def summed_cosines(a: Tensor, channel_axis: int | None = None, among: int | None = None) -> Tensor:
+    """Σ_{j≠i} ⟨Ĝ_i, Ĝ_j⟩ of each image i, with Ĝ = FFᵀ / ‖FFᵀ‖ and j in its group.  a (B, C, ...) -> (B,)"""
     f = positions(a, channel_axis)
-    g = torch.nn.functional.normalize((f @ f.mT).flatten(1), dim=1, eps=LUCID_EPSILON)
-    return (g * (g.sum(0) - g)).sum(1)
+    size = len(f) if among is None else among
+    if len(f) % size:
+        raise ValueError(f"diversity among {size} of {len(f)} images; give a multiple of {size}")
+    groups = f.unflatten(0, (-1, size))
+    _, channels, places = f.shape
+    cosines = _by_positions(groups) if size * places**2 < channels**2 else _by_channels(groups)
+    return cosines.flatten()
+
+
+def _by_channels(f: Tensor) -> Tensor:
+    """The sums of cosines from Gram matrices of channels.  f (N, G, C, P) -> (N, G)"""
+    g = torch.nn.functional.normalize((f @ f.mT).flatten(2), dim=2, eps=LUCID_EPSILON)
+    return (g * (g.sum(1, keepdim=True) - g)).sum(2)
+
+
+def _by_positions(f: Tensor) -> Tensor:
+    """The same by ⟨F_iF_iᵀ, F_jF_jᵀ⟩ = ‖F_iᵀF_j‖², which is less work for few positions.  f (N, G, C, P) -> (N, G)"""
+    size, places = f.shape[1], f.shape[3]
+    columns = f.movedim(2, 1).flatten(2)
+    between = (columns.mT @ columns).unflatten(2, (size, places)).unflatten(1, (size, places))  # (N, G, P, G, P)
+    products = between.square().sum((2, 4))
+    own = torch.linalg.vector_norm(between.diagonal(dim1=1, dim2=3), dim=(1, 2)).clamp(min=LUCID_EPSILON)
+    others = 1 - torch.eye(size, dtype=f.dtype, device=f.device)
+    return (products * others / (own.unsqueeze(1) * own.unsqueeze(2))).sum(2)
 
 
 def alignment(layer: str, *, decay_ratio: float = 2.0) -> Objective:
@@ -52,18 +74,26 @@ def alignment(layer: str, *, decay_ratio: float = 2.0) -> Objective:
     return made("alignment", (layer,), likeness_to_neighbours, coupled=True, decay_ratio=ratio)
 
 
-def diversity(layer: str, *, channel_axis: int | None = None) -> Objective:
+def diversity(layer: str, *, among: int | None = None, channel_axis: int | None = None) -> Objective:
     """How alike the images are in style: Σ_{j≠i} ⟨Ĝ_i, Ĝ_j⟩ for image i. Subtract it, about a hundred times.
 
     Ĝ is the Gram matrix FFᵀ of an image's activations, divided by its L2 norm (Olah et al., "Feature Visualization",
-    Distill 2017, doi:10.23915/distill.00007). Images see each other: they are never split into chunks.
+    Distill 2017, doi:10.23915/distill.00007). Images that see each other are never parted: neither all of them nor,
+    with `among`, those of a group.
 
     Args:
         layer: name as in `layers(net)`.
+        among: images are compared within each so many successive ones, so that a batch holds several groups; all of
+            them by default.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Raises:
+        ValueError: `among` under 1; at the first step, a number of images that is no multiple of it.
 
     Example:
         >>> diversity("mixed3")({"mixed3": torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 3.0]])})
         tensor([0., 1., 1.])
     """
-    return made("diversity", (layer,), summed_cosines, coupled=True, channel_axis=channel_axis)
+    if among is not None and among < 1:
+        raise ValueError(f"among is {among}; expected 1 or more images")
+    return made("diversity", (layer,), summed_cosines, coupled=True, among=among, channel_axis=channel_axis)

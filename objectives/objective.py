@@ -12,7 +12,7 @@ from torch import Tensor
 from optvis.objectives.product import factors, product
 from optvis.objectives.spelling import spelled_sum, usual_name
 from optvis.objectives.targets import as_rows
-from optvis.objectives.term import Schedule, Target, Term, common_batch
+from optvis.objectives.term import Schedule, Target, Term, common_batch, joint_group
 
 Weight = float | Sequence[float] | Tensor
 
@@ -59,6 +59,12 @@ class Objective:
     def coupled(self) -> bool:
         """Whether images see each other."""
         return any(term.coupled for term in self.terms)
+
+    @property
+    def among(self) -> int | None:
+        """How many successive images see each other: 1 is none of them, None is all."""
+        groups = [term.among for term in self.terms if term.coupled]
+        return joint_group(groups)
 
     @property
     def has_custom_terms(self) -> bool:
@@ -225,12 +231,14 @@ def made(
     fn: Callable[..., Tensor],
     *targets: Target,
     coupled: bool = False,
+    among: int | None = None,
     **options: Any,
 ) -> Objective:
     """One of the library's own terms; options that are None are left to the function's default."""
+    options |= {"among": among}
     given = tuple((key, value) for key, value in options.items() if value is not None)
     name = " ".join((maker, *(layer for layer in layers if layer)))
-    return Objective((Term(name, tuple(layers), fn, targets, given, coupled=coupled, maker=maker),))
+    return Objective((Term(name, tuple(layers), fn, targets, given, coupled=coupled, among=among, maker=maker),))
 
 
 def _as_weight(weight: Weight) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.term import ONE, Term, common_batch
+from optvis.objectives.term import ONE, Term, common_batch, joint_group
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def product(one: Term, other: Term) -> Term:
         weight=one.weight * other.weight,
         schedules=one.schedules + other.schedules,
         coupled=one.coupled or other.coupled,
+        among=joint_group(part.among for part in (one, other) if part.coupled),
         maker="*",
     )
 

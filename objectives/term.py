@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,8 @@ class Term:
         options: keyword arguments of `fn` that are the same for all images.
         weight: (B,) or (1,), float64.
         schedules: functions of the step, by which the weight is multiplied; see `at`.
-        coupled: images see each other, so a batch is never split.
+        coupled: images see each other, so a batch is not split, or only between those that do.
+        among: of a coupled term, how many successive images see each other; None is all.
         maker: the function that made the term, as its `repr` spells it.
     """
 
@@ -42,6 +43,7 @@ class Term:
     weight: Tensor = ONE
     schedules: tuple[Schedule, ...] = ()
     coupled: bool = False
+    among: int | None = None
     maker: str = "on"
     batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
 
@@ -84,13 +86,25 @@ class Term:
         return replace(self, weight=self.weight * math.prod(factors), schedules=())
 
     def __getitem__(self, images: slice) -> Term:
-        if self.coupled:
-            raise ValueError(f"{self.name} couples images, so a batch of them cannot be split; render without chunk")
+        if self.coupled and not self._keeps_together(images):
+            if self.among is None:
+                raise ValueError(
+                    f"{self.name} couples images, so a batch of them cannot be split; render without chunk"
+                )
+            raise ValueError(
+                f"{self.name} couples each {self.among} successive images, and [{images.start}:{images.stop}] parts "
+                f"some; take a multiple of {self.among} at a time"
+            )
         return replace(
             self,
             targets=tuple(rows[images] if len(rows) > 1 else rows for rows in self.targets),
             weight=self.weight[images] if len(self.weight) > 1 else self.weight,
         )
+
+    def _keeps_together(self, images: slice) -> bool:
+        """Whether a slice parts no images that see each other."""
+        ends = [end for end in (images.start, images.stop) if end is not None]
+        return self.among is not None and images.step in (None, 1) and all(end % self.among == 0 for end in ends)
 
     def tiled(self, times: int) -> Term:
         """The same term for so many copies of its images, one after the other."""
@@ -122,6 +136,16 @@ def common_batch(sizes: Sequence[int], what: str) -> int:
     if len(batches) > 1:
         raise ValueError(f"{what} mixes targets or weights for {batches[0]} and for {batches[1]} images")
     return batches[0] if batches else 1
+
+
+def joint_group(groups: Iterable[int | None]) -> int | None:
+    """How many successive images see each other where several terms couple so many each; None is all.
+
+    >>> joint_group([4, 6]), joint_group([4, None]), joint_group([])
+    (12, None, 1)
+    """
+    sizes = list(groups)
+    return None if None in sizes else math.lcm(*(size for size in sizes if size is not None))
 
 
 def _factor(schedule: Schedule, step: int, what: str) -> float:

@@ -84,7 +84,7 @@ def ascend(
             mean square, or what its canvas brings.
         seed: one number gives every image the same stream of noise and transforms, so that an image is the
             same alone and in a batch; a sequence gives each image its own. Objectives that compare images
-            (coupled ones) turn a number into seed, seed + 1, ….
+            (coupled ones) turn a number into seed, seed + 1, …, those that compare images in groups in each of them.
         redirect: for how many steps ReLU gradients are redirected where an image has none.
         pool_gradient: smooths the gradient of max pooling: `average` or `squares` of `optvis.pooling`.
 
@@ -212,9 +212,10 @@ class Ascent:
     def _pieces(self, inputs: Tensor) -> list[slice]:
         """Which images go through the network together: on a CPU, as many as its caches and allocator like."""
         batch, _, height, width = inputs.shape
-        if inputs.device.type != "cpu" or self.objective.coupled or self.objective.has_custom_terms:
+        among = self.objective.among
+        if inputs.device.type != "cpu" or among is None or self.objective.has_custom_terms:
             return [slice(0, batch)]
-        size = max(1, PIXELS_AT_ONCE // (height * width))
+        size = max(among, PIXELS_AT_ONCE // (height * width) // among * among)
         return [slice(start, start + size) for start in range(0, batch, size)]
 
     def _watch(self, step: Step, gradients: Sequence[Tensor | None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import platform
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ class _Work:
             chunk = min(chunk, len(self.seeds) - start)
             made = self.tried(slice(start, start + chunk), bar)
             if made is None:
-                chunk = (chunk + 1) // 2
+                chunk = self.halved(chunk)
                 torch.cuda.empty_cache()
                 bar.reset()
                 bar.update(start * self.steps)
@@ -155,9 +156,15 @@ class _Work:
         try:
             return self.part(rows, bar)
         except torch.OutOfMemoryError:
-            if len(self.seeds[rows]) == 1 or self.objective.coupled or getattr(self.image, "coupled", False):
+            count = len(self.seeds[rows])
+            if self.objective.among is None or getattr(self.image, "coupled", False) or self.halved(count) == count:
                 raise
             return None
+
+    def halved(self, count: int) -> int:
+        """Half as many images, or some more, so that none are parted that see each other."""
+        among = self.objective.among
+        return count if among is None else math.ceil(count / (2 * among)) * among
 
     def part(self, rows: slice, bar: Any) -> _Part:
         """Some of the images, and what stopped them early."""

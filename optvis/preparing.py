@@ -41,7 +41,8 @@ def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module 
         raise ValueError(f"the numbers of images differ: {told}; give one for all, or as many everywhere")
     if len(given) == batch:
         return given
-    return tuple(given[0] + place if objective.coupled else given[0] for place in range(batch))
+    apart = batch if objective.among is None else objective.among
+    return tuple(given[0] + place % apart for place in range(batch))
 
 
 def _integers(seed: Any) -> tuple[int, ...]:
