@@ -111,7 +111,7 @@ def test_groups_are_sliced_whole() -> None:
     scores = question({"l": A.repeat(2, 1, 1, 1)[:8].repeat(1, 3, 1, 1)})
     assert_close(question[4:]({"l": A.repeat(2, 1, 1, 1)[4:8].repeat(1, 3, 1, 1)}), scores[4:])
     for rows in (slice(2, 6), slice(0, 6), slice(None, None, 2)):
-        with pytest.raises(ValueError, match="each 4 successive images.*multiple of 4"):
+        with pytest.raises(ValueError, match=r"each 4 successive images.*multiple of 4"):
             _ = question[rows]
 
 
