@@ -1,16 +1,22 @@
 """What is told of a chosen cell: the panel, and the part of the script that fills it."""
 
-PANEL = """<aside class="panel" aria-label="The chosen cell" hidden>
+STEPS = """<div class="steps"><button type="button" data-step="-1 0" aria-label="one row up">↑</button
+><button type="button" data-step="1 0" aria-label="one row down">↓</button
+><button type="button" data-step="0 -1" aria-label="one column left">←</button
+><button type="button" data-step="0 1" aria-label="one column right">→</button
+><button type="button" class="close" aria-label="close">×</button></div>"""
+
+PANEL = (
+    """<aside class="panel" aria-label="The chosen cell" hidden>
 <div class="head"><i class="icon large"></i><div class="frame small"><i class="place"></i></div>
 <div class="words"><h3></h3><p class="where"></p><p class="norm"></p><p class="pin" role="status"></p></div></div>
 <div class="lists"><section><h4>Strongest channels</h4><ol></ol></section>
 <section class="to"><h4>Attribution to</h4><ul></ul></section></div>
-<div class="steps"><button type="button" data-step="-1 0" aria-label="one row up">↑</button
-><button type="button" data-step="1 0" aria-label="one row down">↓</button
-><button type="button" data-step="0 -1" aria-label="one column left">←</button
-><button type="button" data-step="0 1" aria-label="one column right">→</button
-><button type="button" class="close" aria-label="close">×</button></div>
+"""
+    + STEPS
+    + """
 </aside>"""
+)
 
 PANEL_SCRIPT = """
   function picture(icon, index, rows, columns) {
