@@ -7,12 +7,14 @@ import os
 import select
 import shutil
 from base64 import b64decode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 PATIENCE = 60  # seconds
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+KEYS |= {"+": 187, "-": 189, "0": 48}
 
 
 def found() -> str | None:
@@ -106,12 +108,17 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def middle(self, selector: str, at: tuple[float, float] = (0.5, 0.5)) -> tuple[float, float]:
+    def at(self, selector: str, at: tuple[float, float]) -> dict[str, float]:
         """Where a part of an element lies in the window, by its share of the element from the left and the top."""
+        box = self.js(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()")
+        return {"x": box["x"] + at[0] * box["width"], "y": box["y"] + at[1] * box["height"]}
+
+    def middle(self, selector: str, at: tuple[float, float] = (0.5, 0.5)) -> tuple[float, float]:
+        """The same, once the element has been brought into the middle of the window."""
         name = json.dumps(selector)
         self.js(f"document.querySelector({name}).scrollIntoView({{ block: 'center', behavior: 'instant' }})")
-        box = self.js(f"document.querySelector({name}).getBoundingClientRect().toJSON()")
-        return box["x"] + at[0] * box["width"], box["y"] + at[1] * box["height"]
+        place = self.at(selector, at)
+        return place["x"], place["y"]
 
     def hover(self, selector: str, at: tuple[float, float] = (0.5, 0.5)) -> None:
         x, y = self.middle(selector, at)
@@ -126,6 +133,30 @@ class Chromium:
     def tap(self, selector: str, at: tuple[float, float] = (0.5, 0.5)) -> None:
         x, y = self.middle(selector, at)
         self.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.js("new Promise((done) => setTimeout(done, 60))")
+
+    def wheel(self, selector: str, at: tuple[float, float], down: float) -> None:
+        x, y = self.middle(selector, at)
+        self.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self.ask("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=down)
+
+    def drag(self, selector: str, at: tuple[float, float], by: tuple[float, float]) -> None:
+        """A mouse that is held down over so many pixels."""
+        x, y = self.middle(selector, at)
+        self.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self.ask("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+        for part in (0.25, 0.5, 0.75, 1):
+            moved = {"x": x + part * by[0], "y": y + part * by[1], "button": "left", "buttons": 1}
+            self.ask("Input.dispatchMouseEvent", type="mouseMoved", **moved)
+        self.ask("Input.dispatchMouseEvent", type="mouseReleased", x=x + by[0], y=y + by[1], button="left")
+
+    def fingers(self, selector: str, *paths: Sequence[tuple[float, float]]) -> None:
+        """Fingers that go along together, each from place to place by shares of the element."""
+        self.middle(selector)
+        for step, places in enumerate(zip(*paths, strict=True)):
+            points = [{**self.at(selector, place), "id": finger} for finger, place in enumerate(places)]
+            self.ask("Input.dispatchTouchEvent", type="touchMove" if step else "touchStart", touchPoints=points)
         self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         self.js("new Promise((done) => setTimeout(done, 60))")
 

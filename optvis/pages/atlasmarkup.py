@@ -12,7 +12,7 @@ from optvis.pages.atlaspanel import PANEL
 from optvis.pages.atlasscript import SCRIPT
 from optvis.pages.atlasstyle import STYLE
 from optvis.pages.document import document, footer_of
-from optvis.pages.sprites import packed, sprite
+from optvis.pages.sprites import check_fits, packed, sprite
 
 GENERATOR = "optvis atlas"
 HELP = (
@@ -83,6 +83,8 @@ def _picture(place: int, level: AtlasLevel, *, shown: bool) -> str:
 
 def _laid_out(level: AtlasLevel) -> str:
     """Every icon where its cell is, and nothing elsewhere."""
+    side = level.size * level.icons.shape[-1]
+    check_fits(side, side)
     present = torch.zeros(level.size, level.size, dtype=torch.bool)
     icons = level.icons.new_zeros(level.size, level.size, *level.icons.shape[1:])
     rows, columns = level.cells.to(icons.device).unbind(1)

@@ -20,7 +20,8 @@ PANEL_SCRIPT = """
 
   const rowOf = ({ level, cell }) => Math.floor(levels[level].cells[cell] / levels[level].size);
   const columnOf = ({ level, cell }) => levels[level].cells[cell] % levels[level].size;
-  const counted = (count, noun = "point") => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+  const grouped = (count) => count.toLocaleString("en");
+  const counted = (count, noun = "point") => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
   const whereOf = (chosen) => `row ${rowOf(chosen)}, column ${columnOf(chosen)}`;
 
   function strongest({ level, cell }) {

@@ -37,10 +37,10 @@ _WHOLE = """
   function drawCaption() {
     const { size, counts, present } = levels[now.level];
     const few = counts.filter((_, cell) => !present[cell]), held = few.reduce((sum, count) => sum + count, 0);
-    const missing = `${counted(few.length, "cell")} with too few for an icon `
-      + `(at least ${told.fewest}) ${few.length === 1 ? "holds" : "hold"} ${held.toLocaleString("en")} of them.`;
-    find(".level").textContent = `${counted(told.points)} in ${counts.length} of ${size} × ${size} cells. `
-      + (few.length ? missing : "Each has an icon.");
+    const where = `${counted(told.points)} in ${grouped(counts.length)} of ${size} × ${size} cells.`;
+    const missing = `${counted(few.length, "cell")} with too few for an icon (at least ${told.fewest}) `
+      + `${few.length === 1 ? "holds" : "hold"} ${grouped(held)} of them.`;
+    find(".level").textContent = `${where} ${few.length ? missing : "Each has an icon."}`;
     drawLegend();
   }
 

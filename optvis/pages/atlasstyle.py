@@ -7,7 +7,7 @@ _MAP = """
 .atlas { min-width: 0; margin: 0; }
 @media (min-width: 761px) {
   .exhibit {
-    display: grid; grid-template-columns: minmax(0, max(26rem, calc(100vh - 17rem))) minmax(16.5rem, 1fr);
+    display: grid; grid-template-columns: minmax(0, max(26rem, calc(100vh - 17rem))) minmax(18rem, 1fr);
     align-items: start; gap: 1.25rem clamp(1.25rem, 3vw, 2.75rem);
   }
   .exhibit .panel { max-width: 36rem; padding-top: 0; border-top: 0; }
@@ -59,7 +59,8 @@ _CELL = """
   display: block; margin-top: .15rem; overflow: hidden; color: var(--quiet); font-size: .6875rem; line-height: 1.35;
   text-overflow: ellipsis; white-space: nowrap;
 }
-@media (min-width: 1180px) {
+.panel { container-type: inline-size; }
+@container (min-width: 28rem) {
   .exhibit .large { width: 9rem; }
   .exhibit .lists { display: grid; grid-template-columns: 1fr 1fr; gap: 0 1.5rem; }
   .exhibit .lists section { min-width: 0; }

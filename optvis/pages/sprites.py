@@ -34,12 +34,21 @@ def sprite(icons: Tensor, present: Tensor) -> str:
         'data:image/webp;base64,'
     """
     height, width = icons.shape[0] * icons.shape[3], icons.shape[1] * icons.shape[4]
-    if max(height, width) > LARGEST:
-        raise ValueError(f"icons side by side take {height} × {width} pixels; WebP holds {LARGEST}; make them smaller")
+    check_fits(height, width)
     seen = present.to(icons.device)[..., None, None, None].expand(*icons.shape[:2], 1, *icons.shape[3:])
     shown = icons.where(seen, torch.zeros((), dtype=icons.dtype, device=icons.device))
     parts = shown if bool(present.all()) else torch.cat([shown, seen.to(icons.dtype)], dim=2)
     return data_uri(to_picture(parts.permute(2, 0, 3, 1, 4).reshape(-1, height, width)))
+
+
+def check_fits(height: int, width: int) -> None:
+    """Whether a picture of so many pixels can be written.
+
+    Raises:
+        ValueError: it is larger than WebP holds.
+    """
+    if max(height, width) > LARGEST:
+        raise ValueError(f"icons side by side take {height} × {width} pixels; WebP holds {LARGEST}; make them smaller")
 
 
 def nearly_square(count: int) -> tuple[int, int]:

@@ -1,0 +1,801 @@
+"""The page of an activation atlas: its map answers mouse, fingers and keys, and no text on it is obeyed."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from base64 import b64decode
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from optvis.pages.atlas import AtlasLevel, AtlasPage
+from optvis.pages.atlasmarkup import to_html
+
+from . import chromium
+
+HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x onerror=\"document.title = 'obeyed'\">"
+SCRIPT_CLASS = "<script>alert(1)</script>"
+SIZES, FEWEST, TILE, LABELS = (5, 10, 20), 4, 16, ("beaver", "otter", "muskrat", "lodge")
+MAP = ".map canvas"
+GIVEN = torch.Generator().manual_seed(11)
+
+
+def drawn(*shape):
+    return torch.rand(shape, generator=GIVEN)
+
+
+def shades(count):
+    """Icons of one colour each; the colours lie far apart, and far from the paper."""
+    return (drawn(count, 3, 1, 1) * 3).round().div(4).expand(count, 3, TILE, TILE)
+
+
+def islands(count=4000):
+    """Points in [0, 1]²: row and column."""
+    middles = torch.tensor([[0.2, 0.25], [0.3, 0.75], [0.7, 0.4], [0.85, 0.9]])
+    which = torch.randint(0, 4, (count,), generator=GIVEN)
+    return (middles[which] + 0.07 * torch.randn(count, 2, generator=GIVEN)).clamp(0, 1 - 1e-6)
+
+
+def a_level(size, points, labels=4, exemplars=30):
+    cells, counts = (points * size).long().unique(dim=0, return_counts=True)
+    count = len(cells)
+    nearest = torch.randint(-1, max(exemplars, 1), (count, 3 if exemplars else 0), generator=GIVEN)
+    attribution = torch.randn(count, labels, generator=GIVEN)
+    return AtlasLevel(size, cells, counts, shades(count), counts >= FEWEST, attribution, nearest)
+
+
+def a_page(text="A lodge", labels=LABELS, sizes=SIZES, exemplars=30, **others):
+    points = islands()
+    levels = tuple(a_level(size, points, len(labels), exemplars) for size in sizes)
+    names = tuple(f"{text} {n // 2}" for n in range(exemplars))
+    patches = shades(exemplars) if exemplars else torch.zeros(0, 3, 16, 16)
+    recipe = {"network": text, "steps": 3}
+    return AtlasPage(text, text, levels, labels, patches, names, FEWEST, recipe, text, **others)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return a_page()
+
+
+def told(text):
+    """What the page's script is told."""
+    return json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)[1])
+
+
+def rounded(a):
+    return [float(f"{value:.3g}") for value in a.flatten().tolist()]
+
+
+def test_the_numbers_of_the_page_are_those_given(page):
+    data = told(to_html(page))
+    assert (data["labels"], data["fewest"], data["points"]) == (list(LABELS), FEWEST, 4000)
+    assert [data["names"][place] for place in data["from"]] == list(page.names)
+    assert len(data["names"]) == 15
+    for level, shown in zip(page.levels, data["levels"], strict=True):
+        assert [[cell // level.size, cell % level.size] for cell in shown["cells"]] == level.cells.tolist()
+        assert shown["counts"] == level.counts.tolist()
+        assert shown["present"] == level.present.int().tolist()
+        assert shown["attribution"] == [rounded(cell) for cell in level.attribution]
+        assert shown["nearest"] == [[place for place in cell if place >= 0] for cell in level.nearest.tolist()]
+        assert shown["full"] == pytest.approx(np.percentile(level.counts[level.present].numpy(), 95))
+
+
+def opened(text, name):
+    address = re.search(f'<img id="{name}" src="([^"]*)"', text)[1]
+    return Image.open(io.BytesIO(b64decode(address.partition(",")[2])))
+
+
+def test_icons_lie_where_their_cells_are_and_nothing_lies_elsewhere(page):
+    text = to_html(page)
+    for place, level in enumerate(page.levels):
+        picture = opened(text, f"level-{place}").convert("RGBA")
+        assert picture.size == (TILE * level.size, TILE * level.size)
+        found = {
+            (row, column)
+            for row in range(level.size)
+            for column in range(level.size)
+            if picture.getpixel((TILE * column + 8, TILE * row + 8))[3]
+        }
+        assert found == {tuple(cell) for cell in level.cells[level.present].tolist()}
+        for (row, column), icon in zip(level.cells[level.present].tolist(), level.icons[level.present], strict=True):
+            colour = torch.tensor(picture.getpixel((TILE * column + 8, TILE * row + 8))[:3])
+            assert (colour - icon[:, 8, 8] * 255).abs().max() < 24
+
+
+def test_cells_without_an_icon_may_hold_anything(page):
+    level = page.levels[2]
+    assert not level.present.all()
+    kept = level.present[:, None, None, None]
+    hollow = replace(page, levels=(*page.levels[:2], replace(level, icons=level.icons.where(kept, torch.nan))))
+    assert to_html(hollow) == to_html(page)
+
+
+def test_a_large_page_stays_small():
+    counts = torch.full((1600,), 9)
+    cells = torch.cartesian_prod(torch.arange(40), torch.arange(40))
+    icons = drawn(1600, 3, 24, 24).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    nearest = torch.randint(0, 4000, (1600, 8), generator=GIVEN)
+    level = AtlasLevel(40, cells, counts, icons, counts > 0, torch.randn(1600, 16, generator=GIVEN), nearest)
+    patches = drawn(4000, 3, 10, 10).repeat_interleave(4, -1).repeat_interleave(4, -2)
+    names = tuple(f"{n}.jpg" for n in range(4000))
+    labels = tuple(f"class {n}" for n in range(16))
+    assert len(to_html(AtlasPage("large", "mixed5", (level,), labels, patches, names, 5, {}))) < 6e6
+
+
+def test_icons_that_do_not_fit_into_a_picture_are_refused(page):
+    level = page.levels[2]
+    wide = replace(level, size=1100)
+    with pytest.raises(ValueError, match="make them smaller"):
+        to_html(replace(page, levels=(wide,)))
+
+
+COUNT = 2
+BAD_LEVELS = [
+    ("cells", torch.zeros(COUNT, 3).long(), "cells: expected (2, 2); got (2, 3)"),
+    ("cells", torch.zeros(0, 2).long(), "cells: expected (M, 2); got (0, 2)"),
+    ("cells", torch.zeros(COUNT, 2), "cells are integers; got torch.float32"),
+    ("cells", torch.tensor([[0, 1], [0, 5]]), "from 0 to 4 at size 5; got 0 to 5"),
+    ("cells", torch.tensor([[0, -1], [0, 2]]), "from 0 to 4 at size 5; got -1 to 2"),
+    ("cells", torch.tensor([[1, 1], [1, 1]]), "two of the cells have the same row and column"),
+    ("counts", torch.tensor([3, 0]), "got a count of 0"),
+    ("counts", torch.tensor([3.0, 1.0]), "counts are integers"),
+    ("counts", torch.tensor([3]), "counts: expected (2); got (1)"),
+    ("icons", torch.ones(COUNT, 3, 8, 9), "icons: expected (2, 3, 9, 9); got (2, 3, 8, 9)"),
+    ("icons", torch.full((COUNT, 3, 8, 8), torch.nan), "icons: has numbers that are not finite"),
+    ("present", torch.ones(COUNT), "present is bool; got torch.float32"),
+    ("present", torch.ones(3).bool(), "present: expected (2); got (3)"),
+    ("attribution", torch.full((COUNT, 1), torch.inf), "attribution: has numbers that are not finite"),
+    ("attribution", torch.ones(3, 1), "attribution: expected (2, 1); got (3, 1)"),
+    ("nearest", torch.ones(COUNT, 1), "nearest are integers"),
+    ("nearest", torch.ones(3, 1).long(), "nearest: expected (2, 1); got (3, 1)"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD_LEVELS)
+def test_what_does_not_fit_into_a_level_is_refused_with_its_name(name, value, message):
+    cells, counts = torch.tensor([[0, 1], [4, 4]]), torch.tensor([9, 1])
+    level = AtlasLevel(5, cells, counts, shades(2), counts > 4, drawn(2, 3), torch.zeros(2, 1).long())
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replace(level, **{name: value})
+
+
+BAD_PAGES = [
+    (lambda page: {"levels": ()}, "a level at least"),
+    (lambda page: {"levels": page.levels[::-1]}, "from coarse to fine; got sizes [20, 10, 5]"),
+    (lambda page: {"levels": page.levels[:1] * 2}, "from coarse to fine; got sizes [5, 5]"),
+    (lambda page: {"levels": (page.levels[0], a_level(10, islands(7)))}, "the same points; got [7, 4000] of them"),
+    (lambda page: {"labels": LABELS[:3]}, "attribution at the level of size 5: expected (23, 3); got (23, 4)"),
+    (lambda page: {"names": page.names[:9]}, "exemplars: expected (9, 3, 16, 16); got (30, 3, 16, 16)"),
+    (lambda page: {"names": ("a",), "exemplars": shades(1)}, "nearest at the level of size 5: places from -1 to 0"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_PAGES, ids=[message for _, message in BAD_PAGES])
+def test_what_does_not_fit_into_a_page_is_refused_with_its_name(page, change, message):
+    message = message.replace("(23,", f"({len(page.levels[0].cells)},")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replace(page, **change(page))
+
+
+def test_no_text_becomes_markup():
+    plain = to_html(a_page(ends=("left", "right")))
+    hostile = to_html(a_page(HOSTILE, (HOSTILE, "__proto__", SCRIPT_CLASS, "d"), ends=(HOSTILE, SCRIPT_CLASS)))
+    assert re.findall(r"</?[a-zA-Z]\w*", hostile) == re.findall(r"</?[a-zA-Z]\w*", plain)
+    assert told(hostile)["labels"] == [HOSTILE, "__proto__", SCRIPT_CLASS, "d"]
+
+
+# What follows asks a browser.
+
+needs_chromium = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(page, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "atlas.html"
+    path.write_text(to_html(page), encoding="utf-8")
+    return path
+
+
+def ready(browser, path):
+    """Opened, with its first picture drawn."""
+    browser.open(path)
+    browser.js("new Promise((done) => { const look = () => (document.body.classList.contains('asked') "
+               "? done() : setTimeout(look, 5)); look(); })")  # fmt: skip
+    frames(browser)
+
+
+def frames(browser):
+    browser.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+@pytest.fixture
+def wide(browser, file):
+    """The page in a wide window, with a mouse, where nothing glides."""
+    browser.window(1400, prefers_reduced_motion="reduce", prefers_color_scheme="light")
+    ready(browser, file)
+    yield browser
+    assert browser.happened("Runtime.exceptionThrown") == []
+
+
+@pytest.fixture
+def phone(browser, file):
+    """The page on a phone, with a finger."""
+    browser.window(390, 844, finger=True, prefers_reduced_motion="reduce", prefers_color_scheme="light")
+    ready(browser, file)
+    yield browser
+    assert browser.happened("Runtime.exceptionThrown") == []
+
+
+def text(browser, selector):
+    return browser.js(f"document.querySelector({json.dumps(selector)}).textContent")
+
+
+def texts(browser, selector):
+    return browser.js(f"[...document.querySelectorAll({json.dumps(selector)})].map((each) => each.textContent)")
+
+
+def hidden(browser, selector):
+    return browser.js(f"!document.querySelector({json.dumps(selector)}).checkVisibility()")
+
+
+def box(browser, selector):
+    return browser.js(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()")
+
+
+def figure(text):
+    return float(text.replace("−", "-"))
+
+
+def chosen(browser):
+    """Size of the level, row and column that the panel tells of."""
+    row, column, size = map(
+        int, re.fullmatch(r"row (\d+), column (\d+) of (\d+) × \3", text(browser, ".where")).groups()
+    )
+    return size, row, column
+
+
+def shown(browser):
+    """The size of the level that is in sight."""
+    return int(re.search(r"of (\d+) × \1 cells", text(browser, ".level"))[1])
+
+
+def spot(size, row, column):
+    """The middle of a cell, by its share of the whole map."""
+    return (column + 0.5) / size, (row + 0.5) / size
+
+
+def level_of(page, size):
+    return next(level for level in page.levels if level.size == size)
+
+
+def number(page, size, row, column):
+    cells = level_of(page, size).cells
+    return int((cells == torch.tensor([row, column])).all(1).nonzero())
+
+
+def picture_of(browser, tmp_path):
+    """What the canvas shows, (side, side, 3)."""
+    frames(browser)
+    place = box(browser, MAP)
+    picture = Image.open(browser.screenshot(tmp_path / "map.png")).convert("RGB")
+    corner = round(place["x"]), round(place["y"])
+    side = round(place["width"])
+    return np.asarray(picture.crop((*corner, corner[0] + side, corner[1] + side))).astype(float)
+
+
+def paper(browser):
+    return [float(each) for each in re.findall(r"\d+", browser.js("getComputedStyle(document.querySelector('.map'))"
+                                                                ".backgroundColor"))]  # fmt: skip
+
+
+@needs_chromium
+def test_nothing_is_loaded_logged_or_left_lying_about(wide, tmp_path):
+    asked = {each["request"]["url"].partition(":")[0] for each in wide.happened("Network.requestWillBeSent")}
+    assert asked == {"file", "data"}
+    assert wide.happened("Log.entryAdded") == []
+    names = wide.js("Object.keys(window)")
+    blank = tmp_path / "blank.html"
+    blank.write_text("<!doctype html>", encoding="utf-8")
+    wide.open(blank)
+    assert set(names) <= set(wide.js("Object.keys(window)"))
+
+
+@needs_chromium
+def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
+    labels = (SCRIPT_CLASS, HOSTILE, "__proto__")
+    path = tmp_path / "hostile.html"
+    path.write_text(to_html(a_page(HOSTILE, labels, ends=(HOSTILE, SCRIPT_CLASS))), encoding="utf-8")
+    browser.window(1400, prefers_reduced_motion="reduce")
+    ready(browser, path)
+    assert browser.js("document.title") == f"{HOSTILE} · optvis"
+    assert texts(browser, "h1, .lead") == [HOSTILE, HOSTILE]
+    assert texts(browser, "option")[1:] == list(labels)
+    assert texts(browser, ".axis span") == [f"← {HOSTILE}", f"{SCRIPT_CLASS} →"]
+    seen = set()
+    browser.js(f"document.querySelector('{MAP}').focus()")
+    for key in ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"] * 5:
+        browser.press(key)
+        frames(browser)
+        seen |= {text(browser, ".tag"), *texts(browser, ".lists b"), *texts(browser, ".near span")}
+    assert seen - {f"{HOSTILE} {n}" for n in range(15)} >= set(labels)
+    choose_class(browser, 0)
+    assert text(browser, ".legend p") == f"Mean attribution to {SCRIPT_CLASS}"
+    assert browser.js("document.scripts.length") == 2
+    assert browser.happened("Page.javascriptDialogOpening") == browser.happened("Runtime.exceptionThrown") == []
+    assert browser.happened("Log.entryAdded") == []
+
+
+@needs_chromium
+def test_the_policy_lets_no_other_script_run(wide):
+    wide.js("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = 1\">')")
+    refused = wide.js(
+        "new Promise((done) => { addEventListener('securitypolicyviolation', (no) => done(no.effectiveDirective));"
+        "document.body.insertAdjacentHTML('beforeend', '<img src=http://x.invalid/>'); setTimeout(done, 3000); })"
+    )
+    assert (refused, wide.js("document.title")) == ("img-src", "A lodge · optvis")
+
+
+@needs_chromium
+def test_filled_cells_show_their_icons_edge_to_edge(wide, page, tmp_path):
+    wide.click("[name=filled]")
+    picture, level = picture_of(wide, tmp_path), level_of(page, shown(wide))
+    side = len(picture) / level.size
+    for (row, column), icon, present in zip(level.cells.tolist(), level.icons, level.present.tolist(), strict=True):
+        if present and (level.size, row, column) != chosen(wide):
+            for share in (0.15, 0.85):
+                colour = picture[int((row + share) * side), int((column + share) * side)]
+                assert np.abs(colour - icon[:, 0, 0].numpy() * 255).max() < 24, (row, column)
+    empty = {(r, c) for r in range(level.size) for c in range(level.size)} - {tuple(x) for x in level.cells.tolist()}
+    assert len(empty) > 20
+    for row, column in empty:
+        assert picture[int((row + 0.5) * side), int((column + 0.5) * side)].tolist() == paper(wide)
+
+
+@needs_chromium
+def test_icons_are_sized_by_what_their_cells_hold(wide, page, tmp_path):
+    picture, level = picture_of(wide, tmp_path), level_of(page, shown(wide))
+    side = len(picture) / level.size
+    full = np.percentile(level.counts[level.present].numpy(), 95)
+    ground, checked = np.array(paper(wide)), set()
+    for (row, column), count, present in zip(
+        level.cells.tolist(), level.counts.tolist(), level.present.tolist(), strict=True
+    ):
+        if (level.size, row, column) == chosen(wide):
+            continue
+        edges = [round(edge * side) for edge in (row, row + 1, column, column + 1)]
+        cell = picture[edges[0] + 2 : edges[1] - 2, edges[2] + 2 : edges[3] - 2]
+        line = (np.abs(cell - ground).max(-1) > 8)[len(cell) // 2].sum()
+        sized = 0.96 * side * min(1, max(np.sqrt(count / full), 16 / side / 0.96))
+        assert line == pytest.approx(min(sized, len(cell)) if present else 2 * 0.06 * side, abs=2.5), (row, column)
+        checked.add(present)
+    assert checked == {True, False}
+
+
+@needs_chromium
+def test_hovering_tells_of_the_cell(wide, page):
+    level = page.levels[1]
+    assert shown(wide) == level.size == 10
+    for cell in [0, len(level.cells) // 2, len(level.cells) - 1, int(level.present.logical_not().nonzero()[0])]:
+        row, column = level.cells[cell].tolist()
+        wide.hover(MAP, spot(10, row, column))
+        frames(wide)
+        assert chosen(wide) == (10, row, column)
+        values, count = level.attribution[cell], int(level.counts[cell])
+        best = LABELS[int(values.argmax())] if values.max() > 0 else f"Row {row}, column {column}"
+        assert text(wide, "h3") == best
+        few = f"{count} point{'s' * (count != 1)}, too few for an icon (at least {FEWEST})"
+        if level.present[cell]:
+            assert text(wide, ".count") == f"{count} points, {count / 40:.3g} % of all"
+            assert text(wide, ".tag") == (best if values.max() > 0 else f"{count} points")
+        else:
+            assert text(wide, ".count") == text(wide, ".tag") == few
+        for selector, sign, limit in ((".for", 1, 5), (".against", -1, 3)):
+            order = [n for n in (sign * values).argsort(descending=True).tolist() if sign * values[n] > 0][:limit]
+            assert texts(wide, f"{selector} b") == [LABELS[n] for n in order]
+            assert [figure(each) for each in texts(wide, f"{selector} data")] == rounded(values[order])
+        near = [place for place in level.nearest[cell].tolist() if place >= 0]
+        assert texts(wide, ".near span") == [page.names[place] for place in near]
+
+
+def colour_within(browser, selector):
+    """Of the middle of a canvas."""
+    return browser.js(f"[...document.querySelector({json.dumps(selector)}).getContext('2d')"
+                      ".getImageData(8, 8, 1, 1).data].slice(0, 3)")  # fmt: skip
+
+
+@needs_chromium
+def test_the_panel_shows_icon_and_photographs(wide, page):
+    level = page.levels[1]
+    for cell in level.present.nonzero().flatten()[::7].tolist():
+        wide.hover(MAP, spot(10, *level.cells[cell].tolist()))
+        assert np.abs(np.array(colour_within(wide, ".large")) - level.icons[cell, :, 0, 0].numpy() * 255).max() < 24
+        near = [place for place in level.nearest[cell].tolist() if place >= 0]
+        for rank, place in enumerate(near, 1):
+            colour = colour_within(wide, f".near li:nth-child({rank}) canvas")
+            assert np.abs(np.array(colour) - page.exemplars[place, :, 0, 0].numpy() * 255).max() < 24
+
+
+@needs_chromium
+def test_empty_places_keep_what_was_chosen(wide, page):
+    row, column = page.levels[1].cells[0].tolist()
+    wide.hover(MAP, spot(10, row, column))
+    wide.hover(MAP, spot(10, 9, 0))
+    frames(wide)
+    assert [9, 0] not in page.levels[1].cells.tolist()
+    assert (chosen(wide), hidden(wide, ".tag")) == ((10, row, column), True)
+
+
+@needs_chromium
+def test_a_click_pins_and_escape_or_another_click_lets_go(wide, page):
+    one, other, third = (tuple(page.levels[1].cells[n].tolist()) for n in (0, 9, 20))
+    wide.click(MAP, spot(10, *one))
+    wide.hover(MAP, spot(10, *other))
+    assert (chosen(wide), text(wide, ".pin")) == ((10, *one), "Pinned")
+    frames(wide)
+    assert text(wide, ".tag") != ""
+    wide.click(MAP, spot(10, *other))
+    wide.hover(MAP, spot(10, *third))
+    assert chosen(wide) == (10, *other)
+    wide.press("Escape")
+    wide.hover(MAP, spot(10, *one))
+    assert (chosen(wide), text(wide, ".pin")) == ((10, *one), "")
+    wide.click(MAP, spot(10, *third))
+    wide.click(MAP, spot(10, 9, 0))
+    wide.hover(MAP, spot(10, *one))
+    assert chosen(wide) == (10, *one)
+
+
+@needs_chromium
+def test_the_wheel_enlarges_what_is_under_the_mouse(wide, page):
+    level = page.levels[2]
+    cell = level.cells[int(level.counts.argmax())]
+    at = spot(20, *cell.tolist())
+    wide.hover(MAP, at)
+    assert chosen(wide) == (10, *(cell // 2).tolist())
+    levels = [shown(wide)]
+    for _ in range(6):
+        wide.wheel(MAP, at, -150)
+        frames(wide)
+        levels.append(shown(wide))
+        assert chosen(wide) == (levels[-1], *(cell * levels[-1] // 20).tolist())
+    assert levels == sorted(levels)
+    assert levels[-1] == 20
+    for _ in range(8):
+        wide.wheel(MAP, at, 300)
+    frames(wide)
+    assert shown(wide) == 10
+    assert wide.js("document.querySelector('[data-zoom=\"0\"]').disabled")
+
+
+@needs_chromium
+def test_the_wheel_scrolls_the_page_where_it_can_make_nothing_smaller(wide):
+    wide.window(1400, 500, prefers_reduced_motion="reduce")
+    wide.wheel(MAP, (0.5, 0.5), -100)
+    frames(wide)
+    before = wide.js("scrollY")
+    wide.wheel(MAP, (0.5, 0.5), 100)
+    assert wide.js("new Promise((done) => setTimeout(() => done(scrollY), 300))") == before
+    for _ in range(4):
+        wide.wheel(MAP, (0.5, 0.5), 100)
+    assert wide.js("new Promise((done) => setTimeout(() => done(scrollY), 300))") != before
+
+
+@needs_chromium
+def test_dragging_moves_the_map_with_the_mouse_and_pins_nothing(wide, page):
+    wide.wheel(MAP, (0.5, 0.5), -500)
+    frames(wide)
+    assert shown(wide) == 20
+    level = page.levels[2]
+    found = None
+    for share in np.linspace(0.2, 0.6, 9):
+        wide.hover(MAP, (float(share), 0.4))
+        if chosen(wide) != found and not hidden(wide, ".tag"):
+            found, start = chosen(wide), (float(share), 0.4)
+    wide.hover(MAP, start)
+    found = chosen(wide)
+    side = box(wide, MAP)["width"]
+    wide.drag(MAP, start, (0.2 * side, 0.1 * side))
+    wide.hover(MAP, (start[0] + 0.2, 0.5))
+    assert (chosen(wide), text(wide, ".pin")) == (found, "")
+    assert list(found[1:]) in level.cells.tolist()
+    wide.drag(MAP, (0.1, 0.1), (5 * side, 5 * side))  # no farther than its edge
+    wide.js("document.querySelector('[data-zoom=\"0\"]').click()")
+    assert shown(wide) == 10
+
+
+def walked(level, cell, down, right):
+    """The nearest cell ahead within 45°, else the nearest ahead, else the same: by a naive loop."""
+    row, column = level.cells[cell].tolist()
+    for slope in (1, 1e9):
+        best = None
+        for other, (r, c) in enumerate(level.cells.tolist()):
+            along = (r - row) * down + (c - column) * right
+            across = abs((r - row) * right) + abs((c - column) * down)
+            if along > 0 and across <= slope * along:
+                rank = (along**2 + across**2, across, other)
+                best = rank if best is None or rank < best else best
+        if best is not None:
+            return best[2]
+    return cell
+
+
+@needs_chromium
+def test_arrow_keys_walk_from_cell_to_cell(wide, page):
+    level = page.levels[1]
+    cell = number(page, *chosen(wide))
+    wide.js("document.querySelector('[data-zoom=\"2\"]').focus()")
+    wide.press("Tab")
+    wide.js(f"document.querySelector('{MAP}').focus()")
+    ways = {"ArrowUp": (-1, 0), "ArrowDown": (1, 0), "ArrowLeft": (0, -1), "ArrowRight": (0, 1)}
+    visited = set()
+    for key in (
+        ["ArrowUp"] * 6 + ["ArrowRight"] * 8 + ["ArrowDown"] * 9 + ["ArrowLeft"] * 9 + ["ArrowUp", "ArrowRight"] * 3
+    ):
+        wide.press(key)
+        cell = walked(level, cell, *ways[key])
+        assert chosen(wide) == (10, *level.cells[cell].tolist()), key
+        visited.add(cell)
+    assert len(visited) > 15
+    row, column = level.cells[cell].tolist()
+    heard = text(wide, ".heard")
+    assert heard.startswith(f"row {row}, column {column}: {int(level.counts[cell])} point")
+    wide.press("Enter")
+    assert text(wide, ".pin") == "Pinned"
+    wide.press("Escape")
+    assert text(wide, ".pin") == ""
+
+
+@needs_chromium
+def test_keys_enlarge_and_the_map_follows_who_walks(wide, page):
+    wide.js(f"document.querySelector('{MAP}').focus()")
+    start = chosen(wide)
+    wide.press("+", "+")
+    frames(wide)
+    assert (shown(wide), chosen(wide)) == (20, start)
+    level = page.levels[2]
+    middle = torch.tensor([start[1] * 2 + 0.5, start[2] * 2 + 0.5])
+    for key in ["ArrowLeft"] * 12:
+        wide.press(key)
+        frames(wide)
+        size, row, column = chosen(wide)
+        assert size == 20
+        frame, tag = box(wide, MAP), box(wide, ".tag")
+        assert frame["left"] <= tag["left"] <= tag["right"] <= frame["right"]
+    nearest = int((level.cells - middle).norm(dim=1).argmin())
+    for _ in range(12):
+        nearest = walked(level, nearest, 0, -1)
+    assert [row, column] == level.cells[nearest].tolist()
+    wide.hover(MAP, (0.5, 0.5))
+    wide.press("-", "-")
+    frames(wide)
+    assert shown(wide) == 10
+    wide.press("+", "0")
+    frames(wide)
+    assert wide.js("document.querySelector('[data-zoom=\"0\"]').disabled")
+
+
+@needs_chromium
+def test_shift_and_arrows_move_an_enlarged_map(wide, page, tmp_path):
+    wide.js(f"document.querySelector('{MAP}').focus()")
+    wide.wheel(MAP, (0.5, 0.5), -500)
+    wide.click("[name=filled]")
+    wide.js(f"document.querySelector('{MAP}').focus()")
+    before = picture_of(wide, tmp_path)
+    where = chosen(wide)
+    wide.press("ArrowRight", shift=True)
+    after = picture_of(wide, tmp_path)
+    step = round(len(before) / 5)
+    assert chosen(wide) == where
+    same = np.abs(before[100:-100, step + 60 : -60] - after[100:-100, 60 : -step - 60]).max(-1) < 40
+    assert same.mean() > 0.9
+    assert (np.abs(before - after).max(-1) < 40).mean() < 0.9
+
+
+@needs_chromium
+def test_the_map_names_itself_and_its_keys_reach_it_in_one_stop(wide):
+    found = wide.js(
+        f"(({{ role, ariaLabel, tabIndex }}) => [role, ariaLabel, tabIndex])(document.querySelector('{MAP}'))"
+    )
+    assert found == ["application", "activation atlas of A lodge", 0]
+    wide.js("document.querySelector('[name=filled]').focus()")
+    stops = []
+    for _ in range(4):
+        wide.press("Tab")
+        stops.append(wide.js("document.activeElement.tagName"))
+    assert "CANVAS" in stops
+    assert stops.index("CANVAS") == 1  # after the one zoom button that can be pressed
+
+
+@needs_chromium
+def test_buttons_glide_and_levels_fade(browser, file):
+    browser.window(1400, prefers_reduced_motion="no-preference")
+    ready(browser, file)
+    browser.click("[data-zoom='2']")
+    browser.js("new Promise((done) => setTimeout(done, 700))")
+    assert shown(browser) == 20
+    browser.click("[data-zoom='0']")
+    browser.js("new Promise((done) => setTimeout(done, 700))")
+    assert (shown(browser), browser.js("document.querySelector('[data-zoom=\"0\"]').disabled")) == (10, True)
+    assert browser.happened("Runtime.exceptionThrown") == []
+
+
+def choose_class(browser, value):
+    browser.js("{ const box = document.querySelector('select'); "
+               f"box.value = '{value}'; box.dispatchEvent(new Event('change', {{ bubbles: true }})); }}")  # fmt: skip
+
+
+@needs_chromium
+def test_the_class_chosen_tints_the_cells(wide, page, tmp_path):
+    assert hidden(wide, ".legend")
+    wide.click("[name=filled]")
+    plain = picture_of(wide, tmp_path)
+    level = page.levels[1]
+    side = len(plain) / 10
+    for label in (0, 2):
+        choose_class(wide, label)
+        values, picture = level.attribution[:, label], picture_of(wide, tmp_path)
+        most = values.abs().max()
+        for (row, column), value, icon, present in zip(
+            level.cells.tolist(), values.tolist(), level.icons, level.present.tolist(), strict=True
+        ):
+            bright = 0.1 < float(icon[:, 0, 0].mean()) < 0.9
+            if present and bright and abs(value) > most / 3 and (10, row, column) != chosen(wide):
+                red, _, blue = picture[int((row + 0.3) * side), int((column + 0.3) * side)]
+                assert (red > blue) == (value > 0), (row, column)
+        assert [figure(each) for each in texts(wide, ".legend .ends span")] == [-rounded(most)[0], 0, rounded(most)[0]]
+        assert text(wide, ".legend p") == f"Mean attribution to {LABELS[label]}"
+        assert texts(wide, ".lists .shown b") == [LABELS[label]]
+    choose_class(wide, "")
+    assert np.abs(picture_of(wide, tmp_path) - plain).max() == 0
+
+
+@needs_chromium
+def test_the_page_says_how_many_points_have_no_icon(wide, page):
+    for size in (10, 20):
+        level = level_of(page, size)
+        few = level.counts[~level.present]
+        assert text(wide, ".level") == (
+            f"4,000 points in {len(level.cells)} of {size} × {size} cells. {len(few)} cells with too few for an icon "
+            f"(at least {FEWEST}) hold {int(few.sum())} of them."
+        )
+        wide.click("[data-zoom='2']")
+        frames(wide)
+
+
+@needs_chromium
+def test_the_ends_of_a_comparison_stand_at_the_edges(browser, tmp_path):
+    path = tmp_path / "versus.html"
+    path.write_text(to_html(a_page(ends=("frying pan", "wok"))), encoding="utf-8")
+    browser.window(1400)
+    ready(browser, path)
+    assert texts(browser, ".axis span") == ["← frying pan", "wok →"]
+    frame = box(browser, MAP)
+    assert box(browser, ".axis span:first-child")["left"] == pytest.approx(frame["left"], abs=1)
+    assert box(browser, ".axis span:last-child")["right"] == pytest.approx(frame["right"], abs=1)
+
+
+@needs_chromium
+def test_a_tap_tells_of_the_cell_and_leaves_it_in_sight(phone, page):
+    assert shown(phone) == 5
+    assert hidden(phone, ".panel")
+    level = page.levels[0]
+    for cell in (len(level.cells) - 1, 0, len(level.cells) // 2):
+        row, column = level.cells[cell].tolist()
+        phone.tap(MAP, spot(5, row, column))
+        frames(phone)
+        assert (chosen(phone), text(phone, ".pin"), hidden(phone, ".tag")) == ((5, row, column), "", False)
+        assert box(phone, MAP)["top"] + (row + 1) / 5 * box(phone, MAP)["height"] <= box(phone, ".panel")["top"] + 1
+        phone.js("new Promise((done) => setTimeout(done, 400))")
+    for step, way in (("1 0", (1, 0)), ("0 -1", (0, -1))):
+        phone.tap(f"[data-step='{step}']")
+        cell = walked(level, cell, *way)
+        assert chosen(phone) == (5, *level.cells[cell].tolist())
+    phone.tap(".close")
+    assert hidden(phone, ".panel")
+
+
+@needs_chromium
+def test_two_taps_enlarge(phone):
+    for _ in range(2):
+        phone.tap(MAP, (0.3, 0.3))
+    frames(phone)
+    assert shown(phone) == 10
+
+
+@needs_chromium
+def test_two_fingers_enlarge_and_one_moves(phone, page):
+    row, column = page.levels[0].cells[int(page.levels[0].counts.argmax())].tolist()
+    x, y = spot(5, row, column)
+
+    def around(x, y):
+        """The cells above and left of a place, and below and right of it."""
+        found = []
+        for aside in (-0.015, 0.015):
+            phone.js("new Promise((done) => setTimeout(done, 400))")  # two taps would enlarge
+            phone.tap(MAP, (x + aside, y + aside))
+            found.append(chosen(phone))
+            phone.tap(".close")
+        return found
+
+    phone.fingers(MAP, *([(x + sign * far, y + sign * far) for far in (0.05, 0.06, 0.08, 0.1)] for sign in (-1, 1)))
+    corner = [(10, 2 * row, 2 * column), (10, 2 * row + 1, 2 * column + 1)]
+    assert around(x, y) == corner  # what lay between the fingers still does
+    phone.middle(MAP)
+    before = phone.js("scrollY")
+    away = (0.06 if x > 0.5 else -0.06), (0.03 if y > 0.5 else -0.03)
+    phone.fingers(MAP, [(x + share * away[0], y + share * away[1]) for share in (0, 0.3, 0.7, 1)])
+    assert phone.js("scrollY") == before
+    assert around(x + away[0], y + away[1]) == corner
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [320, 390, 761, 2000])
+@pytest.mark.parametrize("name", ["very-long-name-" * 12, "W" * 90])
+def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
+    path = tmp_path / "named.html"
+    page = a_page(name, (name, "otter"), (5, 10), ends=(name, name))
+    path.write_text(to_html(page), encoding="utf-8")
+    browser.window(width, 640, finger=width < 760)
+    ready(browser, path)
+    (browser.tap if width < 760 else browser.click)(MAP, spot(5, *page.levels[0].cells[0].tolist()))
+    choose_class(browser, 0)
+    frames(browser)
+    assert browser.js("document.documentElement.scrollWidth") <= width
+    inside = browser.js("[...document.querySelectorAll('.panel, .panel li, .tools label, .zoom, .map, .axis, h1')]"
+                        ".map((each) => each.getBoundingClientRect().right)")  # fmt: skip
+    assert max(inside) <= width
+
+
+@needs_chromium
+@pytest.mark.parametrize("sizes", [(1,), (3,)])
+@pytest.mark.parametrize("known", [(), LABELS])
+def test_small_atlases_are_whole_pages(browser, tmp_path, sizes, known):
+    path = tmp_path / "small.html"
+    path.write_text(to_html(a_page("small", known, sizes, exemplars=0)), encoding="utf-8")
+    browser.window(1400)
+    ready(browser, path)
+    size, row, column = chosen(browser)
+    assert size == sizes[0] == shown(browser)
+    assert hidden(browser, ".near")
+    assert texts(browser, "select") == [] or known
+    assert known or text(browser, "h3") == f"Row {row}, column {column}"
+    browser.hover(MAP, (0.5, 0.5))
+    browser.wheel(MAP, (0.5, 0.5), -300)
+    frames(browser)
+    assert browser.happened("Runtime.exceptionThrown") == browser.happened("Log.entryAdded") == []
+
+
+@needs_chromium
+def test_dark_windows_get_a_dark_map(browser, file, tmp_path):
+    grounds = []
+    for scheme in ("light", "dark"):
+        browser.window(1400, prefers_color_scheme=scheme)
+        ready(browser, file)
+        grounds.append(picture_of(browser, tmp_path)[-8, 8].tolist())
+    assert grounds == [[244, 241, 234], [32, 30, 27]]
+
+
+@needs_chromium
+def test_without_scripts_one_level_is_there(browser, file, page, tmp_path):
+    browser.window(1000, 1400, prefers_color_scheme="light")
+    browser.open(file, script=False)
+    picture = Image.open(browser.screenshot(tmp_path / "still.png")).convert("RGB")
+    colours = torch.tensor([colour for _, colour in picture.getcolors(1 << 24)]).float()
+    level = page.levels[1]
+    for icon in level.icons[level.present]:
+        assert (colours - icon[:, 0, 0] * 255).abs().amax(1).min() < 24
+    told = browser.ask("DOM.performSearch", query="//noscript/p[starts-with(., 'Without JavaScript')]")
+    assert told["resultCount"] == 1
