@@ -11,27 +11,39 @@ from optvis.objectives.layout import positions
 from optvis.objectives.targets import as_rows
 
 
-def whitening(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """S, the inverse of the uncentred second moment ⟨a aᵀ⟩ of a layer's activations.
+def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.0) -> Tensor:
+    """S, the inverse of the uncentred second moment M = ⟨a aᵀ⟩ of a layer's activations.
 
     `direction(layer, v, whitening=S)` asks for v S, as the activation atlas does (Carter et al., "Activation Atlas",
     Distill 2019, doi:10.23915/distill.00015): channels that are active together count less. Where channels never
     act, or there are fewer samples than channels, it is the pseudo-inverse, which leaves out what was never seen.
 
+    The rarest combinations of channels count most then, and may be little more than noise. Damping, Tikhonov's, takes
+    (M + d · tr(M) / C · I)⁻¹ in its place: the smaller an eigenvalue of M is beside the mean one, the less it is undone.
+    With a large d nothing is: S is then a multiple of the identity.
+
     Args:
         a: activations of many images, (B, C, ...).
         channel_axis: axis of the channels; by default the second, or the last of three.
+        damping: d, in units of the mean eigenvalue of M.
 
     Returns:
         (C, C), float64.
+
+    Raises:
+        ValueError: a negative damping.
 
     Example:
         >>> whitening(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
         tensor([[0.5000, 0.0000],
                 [0.0000, 2.0000]], dtype=torch.float64)
     """
+    if not damping >= 0:
+        raise ValueError(f"damping is {damping}; expected 0 or more")
     samples = positions(a.detach(), channel_axis).transpose(0, 1).flatten(1).double()
-    inverse: Tensor = torch.linalg.pinv(samples @ samples.mT / samples.shape[1], hermitian=True)
+    moment = samples @ samples.mT / samples.shape[1]
+    moment.diagonal().add_(damping * moment.diagonal().mean())
+    inverse: Tensor = torch.linalg.pinv(moment, hermitian=True)
     return inverse
 
 

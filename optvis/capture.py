@@ -117,6 +117,35 @@ def hooked(places: Sequence[tuple[nn.Module, int]], keep: Callable[[int, Any], N
             handle.remove()
 
 
+@contextmanager
+def replaced_output(network: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside, a layer hands on what `change` makes of its output; unhooked on any exit.
+
+    Raises:
+        KeyError: no such layer.
+        TypeError: inside, a layer whose output is no tensor.
+    """
+    module, wanted = located(network, layer)
+    calls = 0
+
+    def after(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls != wanted + 1:
+            return output
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"layer {layer!r} gives {_described(output)}, not a tensor; layers(net) lists those that do"
+            )
+        return change(output)
+
+    handle = module.register_forward_hook(after)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def layers(
     model: nn.Module | Classifier, *, size: int | tuple[int, int] | None = None, normalize: Normalizer | str = CARRIED
 ) -> LayerTable:

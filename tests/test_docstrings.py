@@ -8,6 +8,7 @@ import pytest
 
 import optvis
 import optvis.ablation
+import optvis.atlas
 import optvis.commands
 import optvis.demo
 import optvis.objectives
@@ -18,6 +19,7 @@ import optvis.transforms
 PACKAGES = (
     optvis,
     optvis.ablation,
+    optvis.atlas,
     optvis.commands,
     optvis.demo,
     optvis.objectives,
