@@ -770,12 +770,28 @@ def test_small_atlases_are_whole_pages(browser, tmp_path, sizes, known):
     size, row, column = chosen(browser)
     assert size == sizes[0] == shown(browser)
     assert hidden(browser, ".near")
-    assert texts(browser, "select") == [] or known
+    assert texts(browser, "option")[1:] == list(known)
     assert known or text(browser, "h3") == f"Row {row}, column {column}"
     browser.hover(MAP, (0.5, 0.5))
     browser.wheel(MAP, (0.5, 0.5), -300)
     frames(browser)
     assert browser.happened("Runtime.exceptionThrown") == browser.happened("Log.entryAdded") == []
+
+
+@needs_chromium
+def test_the_fullest_cell_is_told_of_first(wide, page):
+    level = page.levels[1]
+    assert int(level.counts[number(page, *chosen(wide))]) == int(level.counts.max())
+
+
+@needs_chromium
+def test_a_map_that_was_hidden_comes_back(wide, page, tmp_path):
+    before = picture_of(wide, tmp_path)
+    for display in ("none", ""):
+        wide.js(f"document.querySelector('main').style.display = '{display}'")
+        frames(wide)
+        frames(wide)
+    assert np.abs(picture_of(wide, tmp_path) - before).max() == 0
 
 
 @needs_chromium

@@ -72,7 +72,7 @@ class AtlasLevel:
         if int(self.cells.min()) < 0 or int(self.cells.max()) >= self.size:
             ends = f"{int(self.cells.min())} to {int(self.cells.max())}"
             raise ValueError(f"rows and columns lie from 0 to {self.size - 1} at size {self.size}; got {ends}")
-        if len(self.cells.unique(dim=0)) < len(self.cells):
+        if len({tuple(cell) for cell in self.cells.tolist()}) < len(self.cells):
             raise ValueError("two of the cells have the same row and column; give each occupied cell once")
         if int(self.counts.min()) < 1:
             raise ValueError(f"occupied cells hold a point at least; got a count of {int(self.counts.min())}")

@@ -23,7 +23,7 @@ HANDS_SCRIPT = """
   const same = (one, other) => one.level === other.level && one.cell === other.cell;
 
   function press(pressed) {
-    document.body.classList.add("touched");
+    if (pressed) document.body.classList.add("touched");
     now.pointed = pressed;
     now.pinned = !now.touch && Boolean(pressed) && !(now.pinned && same(pressed, now.chosen));
     choose(pressed ?? now.chosen);
@@ -104,6 +104,7 @@ HANDS_SCRIPT = """
 
   // ---- mouse and fingers
 
+  const SLOP = { mouse: 4, touch: 12, pen: 8 };  // pixels that are no drag yet
   const fingers = new Map();
   let travelled = 0, tapped = { time: -Infinity, x: 0, y: 0 };
 
@@ -134,18 +135,19 @@ HANDS_SCRIPT = """
     if (!from && event.pointerType === "mouse") point(cellAt(to.x, to.y));
     if (!from) return;
     const before = [...fingers.values()];
+    travelled = Math.max(travelled, apart(from, to));
+    if (travelled <= SLOP[event.pointerType]) return;
+    map.classList.add("held");
     fingers.set(event.pointerId, to);
-    travelled += apart(from, to);
     if (fingers.size === 2) pinch(before, [...fingers.values()]);
-    else if (travelled > 4) panBy(to.x - from.x, to.y - from.y);
-    map.classList.toggle("held", travelled > 4);
+    else panBy(to.x - from.x, to.y - from.y);
   }
 
   function raised(event) {
     const spot = fingers.get(event.pointerId);
     fingers.delete(event.pointerId);
     map.classList.remove("held");
-    if (spot && travelled <= 4 && event.type === "pointerup") tap(spot, event.timeStamp);
+    if (spot && travelled <= SLOP[event.pointerType] && event.type === "pointerup") tap(spot, event.timeStamp);
   }
 
   function tap(spot, time) {

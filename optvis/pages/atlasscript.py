@@ -63,8 +63,14 @@ _WHOLE = """
 
   // ---- the whole
 
+  function fullest() {
+    const { counts, present } = levels[now.level];
+    const best = counts.reduce((most, count, cell) => (present[cell] && !(count <= counts[most]) ? cell : most), -1);
+    return { level: now.level, cell: Math.max(0, best) };
+  }
+
   function fit() {
-    now.side = map.clientWidth;
+    now.side = Math.max(1, map.clientWidth);
     now.dense = Math.min(3, devicePixelRatio || 1);
     canvas.width = canvas.height = Math.round(now.side * now.dense);
     settle(view.zoom, view.left, view.top);
@@ -104,14 +110,10 @@ _WHOLE = """
     tools.hidden = panel.hidden = canvas.hidden = false;
     document.body.classList.add("asked");
     all("img", map).forEach((picture) => { picture.hidden = true; });
-    now.side = map.clientWidth;
-    const { counts, present } = levels[0];
-    const best = counts.reduce((most, count, n) => (present[n] && !(count <= counts[most]) ? n : most), -1);
-    now.chosen = { level: 0, cell: Math.max(0, best) };
     listen();
     dye();
     fit();
-    choose(here());
+    choose(fullest());
     new ResizeObserver(fit).observe(map);
   }
 
