@@ -177,7 +177,8 @@ def _gradient(number: Tensor, start: Tensor, before: str, after: str) -> Tensor:
     )
     if found is None:
         raise ValueError(f"{after!r} does not depend on {before!r}; they lie on different branches")
-    return found
+    gradient: Tensor = found
+    return gradient
 
 
 def _cut(expanded: Tensor) -> Tensor:
