@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +21,7 @@ from optvis.atlas.levels import Level, checked_sizes
 from optvis.atlas.making import DAMPING, FEWEST, ICON, NEAREST, POWER, STEPS, Mapped, samples_of
 from optvis.atlas.samples import Samples
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.files import write_whole
 from optvis.objectives.labels import index_of
 from optvis.transforms import STANDARD
 
@@ -111,7 +114,8 @@ def class_atlas(
     Example:
         >>> from optvis import load
         >>> from optvis.demo import Scenes
-        >>> class_atlas(load("demo"), Scenes(64), "mixed5", "wok", levels=[2], size=16, steps=1, progress=False)
+        >>> class_atlas(load("demo"), Scenes(64), "mixed5", "wok", levels=[2], layout="tsne", size=16, steps=1,
+        ...             progress=False)
         ActivationAtlas('mixed5', ... points, 2 × 2 cells, ... icons)
     """
     sizes, source, classifier = checked_sizes(levels), album(pictures), as_classifier(model, normalize)
@@ -174,8 +178,37 @@ class Comparison:
         return self._cells(count, size, lambda differences: sign * differences)
 
     def sheet(self, count: int = 5, *, size: int | None = None) -> Image.Image:
-        """The cells that differ most: a row each, its icon and what photographs show there."""
-        return sheet.rows([[cell.sheet()] for cell in self.top(count, size=size)])
+        """The cells that differ most: a row each, its icon and what photographs show there.
+
+        Raises:
+            ValueError: no cell has an icon.
+        """
+        cells = self.top(count, size=size)
+        if not cells:
+            raise ValueError(f"no cell holds {self.atlas.fewest} points; give more photographs, or coarser levels")
+        return sheet.rows([[cell.sheet()] for cell in cells])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page of the map, its pictures, and the cells that differ most as `differences.png`.
+
+        Args:
+            path: of a folder; made if need be.
+
+        Returns:
+            The page's path.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        page = self.atlas.save(path)
+        if self.top(1):
+            write_whole(page.parent / "differences.png", sheet.png(self.sheet(), json.dumps(dict(self.recipe))))
+        return page
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """Everything that made it, in JSON's types."""
+        return self.atlas.recipe
 
     def _cells(self, count: int, size: int | None, ranked: Any) -> list[Cell]:
         level = self.atlas.level(size)
@@ -184,7 +217,7 @@ class Comparison:
         return [self.atlas.cell_at(level, place) for place in best]
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.sheet())
+        return sheet.png(self.sheet()) if self.top(1) else self.atlas._repr_png_()
 
     def __repr__(self) -> str:
         return f"Comparison({self.labels[0]!r}, {self.labels[1]!r}, {self.atlas!r})"
@@ -239,8 +272,8 @@ def compare(
     Example:
         >>> from optvis import load
         >>> from optvis.demo import Scenes
-        >>> compare(load("demo"), Scenes(64), "mixed5", "frying pan", "wok", levels=[2], size=16, steps=1,
-        ...         progress=False)
+        >>> compare(load("demo"), Scenes(64), "mixed5", "frying pan", "wok", levels=[2], layout="tsne", size=16,
+        ...         steps=1, progress=False)
         Comparison('frying pan', 'wok', ActivationAtlas('mixed5', ... points, 2 × 2 cells, ... icons))
     """
     sizes, source, classifier = checked_sizes(levels), album(pictures), as_classifier(model, normalize)

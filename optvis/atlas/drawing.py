@@ -14,6 +14,7 @@ from optvis.classifier import Classifier
 from optvis.making import render
 from optvis.objectives import Objective, direction, whitening
 from optvis.objectives.directions import checked_power
+from optvis.rendering import Rendering
 from optvis.transforms import STANDARD
 
 CHUNK = 64  # icons that are drawn together, so that memory does not grow with the map
@@ -85,11 +86,11 @@ class Drawing:
             chunk=CHUNK,
             progress=self.progress,
         )
-        scores = made.scores[-1] if len(made.scores) else made.scores.new_full((len(made),), torch.nan)
-        ends = torch.tensor([len(rows) for rows in wanted]).cumsum(0).tolist()
+        count, scores = _begun(made)
+        ends = torch.tensor([len(rows) for rows in wanted]).cumsum(0).clamp(max=count).tolist()
         starts = [0, *ends[:-1]]
         drawn = tuple(
-            _with_icons(level, rows[: max(0, len(made) - start)], made.images[start:end], scores[start:end])
+            _with_icons(level, rows[: end - start], made.images[start:end], scores[start:end])
             for level, rows, start, end in zip(levels, wanted, starts, ends, strict=True)
         )
         left_out = ("objective", "seeds")  # as long as there are icons
@@ -98,6 +99,15 @@ class Drawing:
     def _question(self, layer: str, asked: Tensor, vectors: Tensor) -> Objective:
         matrix = None if self.damping is None else whitening(vectors, damping=self.damping)
         return direction(layer, asked, power=self.power, whitening=matrix, channel_axis=self.channel_axis)
+
+
+def _begun(made: Rendering) -> tuple[int, Tensor]:
+    """How many of the images had a step, if they were to have any; and the last score of each, NaN where none."""
+    if not len(made.scores):
+        return len(made), made.scores.new_full((len(made),), torch.nan)
+    steps = (~made.scores.isnan()).sum(0)
+    last = made.scores.gather(0, (steps - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
+    return int((steps > 0).sum()), last
 
 
 def _with_icons(level: Level, rows: Tensor, icons: Tensor, scores: Tensor) -> Level:

@@ -41,16 +41,16 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
     Example:
         >>> points, how = lay_out(torch.rand(20, 6), "tsne")
         >>> points.shape, points.min().item(), points.max().item(), how
-        (torch.Size([20, 2]), 0.0, 1.0, 'TSNE(perplexity=6.3, cosine)')
+        (torch.Size([20, 2]), 0.0, 1.0, 'TSNE(perplexity=6.33, cosine)')
     """
     samples = vectors.detach().cpu().double().numpy()
     lengths = np.linalg.norm(samples, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not (lengths > 0).all():
         raise ValueError("vectors are all zero or not finite somewhere; a map needs directions")
     unit = (samples / lengths).astype(np.float32)
-    estimator, told = _longest_axes(axes) if len(unit) < FEWEST else _estimator(layout, len(unit), axes, seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # UMAP and scikit-learn tell of threads, neighbours and versions to come
+        warnings.simplefilter("ignore")  # UMAP and scikit-learn tell of threads, neighbours and what is not installed
+        estimator, told = _longest_axes(axes) if len(unit) < FEWEST else _estimator(layout, len(unit), axes, seed)
         found = estimator.fit_transform(unit)
     return _stretched(np.asarray(found, dtype=np.float64).reshape(len(unit), axes)), told
 
@@ -120,7 +120,8 @@ def cells_of(points: Tensor, size: int) -> Tensor:
         >>> cells_of(torch.tensor([[0.0, 0.0], [0.5, 0.49], [1.0, 1.0]], dtype=torch.float64), 2)
         tensor([0, 1, 3])
     """
-    columns, rows = (points * size).floor().long().clamp(0, size - 1).unbind(1)
+    edges = torch.arange(1, size, dtype=torch.float64) / size
+    columns, rows = torch.bucketize(points.double().contiguous(), edges, right=True).unbind(1)
     return rows * size + columns
 
 

@@ -85,7 +85,8 @@ def activation_atlas(
     Example:
         >>> from optvis import load
         >>> from optvis.demo import Scenes
-        >>> activation_atlas(load("demo"), Scenes(48), "mixed5", levels=[3], size=16, steps=1, progress=False)
+        >>> activation_atlas(load("demo"), Scenes(48), "mixed5", levels=[3], layout="tsne", size=16, steps=1,
+        ...                  progress=False)
         ActivationAtlas('mixed5', 48 points, 3 × 3 cells, ... icons)
     """
     sizes, source = checked_sizes(levels), album(pictures)

@@ -32,6 +32,7 @@ class Samples:
         recipe: everything that made them, in JSON's types.
 
     Example:
+        >>> import torch
         >>> two = Samples("mixed5", torch.eye(2), torch.zeros(2, 0), torch.zeros(2, 2).long(), (4, 4),
         ...               torch.tensor([0, 1]), ("a.jpg", "b.jpg"), (), {})
         >>> two, len(two[[1]])

@@ -84,6 +84,21 @@ def image_files(paths: Sequence[str]) -> list[Path]:
     return found
 
 
+def images_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """The folder of `--images`, or else so many `--scenes` of the embedded world.
+
+    Raises:
+        ValueError: no folder is named, for another network than the embedded one.
+    """
+    from optvis.demo import Scenes
+
+    if options.images is not None:
+        return options.images
+    if options.network != "demo":
+        raise ValueError("which photographs? name their folder with --images; only the embedded network has scenes")
+    return Scenes(options.scenes, seed=options.seed + 1)  # those of seed 0 it was trained on
+
+
 def distinct(names: Sequence[str]) -> list[str]:
     """
     >>> distinct(["a", "A", "sheet"])

@@ -1,0 +1,420 @@
+"""Atlases: cells that lose no point, means as a loop gives them, layouts that keep neighbours, and nothing lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from optvis import Classifier, load
+from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_out, sample, serving
+from optvis.atlas.exemplars import Exemplars
+from optvis.atlas.layouts import cells_of, signed_root
+from optvis.atlas.levels import level_of
+from optvis.demo import LABELS, Scenes
+from optvis.objectives import direction, whitening
+from optvis.photos import photograph
+from optvis.receptive import crop, receptive_fields
+
+SCENES = Scenes(160, seed=4)
+QUICK = {"layout": "tsne", "size": 16, "steps": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def net():
+    return load()
+
+
+@pytest.fixture(scope="module")
+def samples(net):
+    return sample(net, SCENES, "mixed5", progress=False)
+
+
+@pytest.fixture(scope="module")
+def atlas(net, samples):
+    return activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[8, 2, 4], **QUICK)
+
+
+def made_up(count=300, channels=5, classes=3, seed=0):
+    """Samples of nothing, and points."""
+    draws = torch.Generator().manual_seed(seed)
+    vectors, added = torch.rand(count, channels, generator=draws), torch.randn(count, classes, generator=draws)
+    nowhere, places = torch.zeros(count, 2).long(), torch.arange(count)
+    names = tuple(map(str, range(count)))
+    points = torch.rand(count, 2, generator=draws, dtype=torch.float64)
+    return Samples("l", vectors, added, nowhere, (1, 1), places, names, ("a", "b", "c")[:classes], {}), points
+
+
+# Cells
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10, 20, 40])
+def test_every_point_is_in_one_cell_which_is_half_open(size):
+    edges = torch.arange(size + 1, dtype=torch.float64) / size
+    across = torch.stack([edges, torch.zeros_like(edges)], dim=1)
+    assert cells_of(across, size).tolist() == [*range(size), size - 1]
+    below = torch.stack([torch.nextafter(edges[1:], torch.zeros(())), edges[1:] * 0], dim=1)
+    assert cells_of(below, size).tolist() == list(range(size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 10, 20, 40])
+def test_counts_add_up_and_means_are_those_of_a_loop(size):
+    samples, points = made_up()
+    level = level_of(samples, points, size, nearest=3)
+    assert level.counts.sum() == len(samples)
+    for place, (row, column) in enumerate(level.cells.tolist()):
+        inside = [
+            n
+            for n, (x, y) in enumerate(points.tolist())
+            if min(int(y * size), size - 1) == row and min(int(x * size), size - 1) == column
+        ]
+        assert level.counts[place] == len(inside)
+        vectors, added = samples.vectors.double().numpy()[inside], samples.attribution.double().numpy()[inside]
+        assert np.allclose(level.vectors[place], vectors.mean(0), atol=1e-6)
+        assert np.allclose(level.attribution[place], added.mean(0), atol=1e-6)
+        mean = vectors.mean(0)
+        cosines = vectors @ mean / np.linalg.norm(vectors, axis=1) / np.linalg.norm(mean)
+        nearest = [inside[n] for n in np.argsort(-cosines, kind="stable")[:3]]
+        assert level.nearest[place].tolist() == nearest + [-1] * (3 - len(nearest))
+
+
+def test_a_fine_cell_lies_in_one_coarse_cell():
+    _, points = made_up(5000)
+    coarse, fine = cells_of(points, 10), cells_of(points, 40)
+    assert torch.equal(fine // 40 // 4 * 10 + fine % 40 // 4, coarse)
+
+
+def test_the_root_of_differences_keeps_their_order_and_nought_in_the_middle():
+    differences = torch.randn(50)
+    found = signed_root(differences)
+    assert torch.equal(found.argsort(), differences.argsort())
+    assert ((found - 0.5).sign() == differences.sign()).all()
+    assert (found - 0.5).abs().max() == 0.5
+    assert signed_root(torch.zeros(3)).tolist() == [0.5] * 3
+
+
+# Layouts
+
+
+def clusters(count=90):
+    """Vectors about three axes, of any length."""
+    draws = torch.Generator().manual_seed(0)
+    kinds = torch.arange(count) % 3
+    vectors = torch.eye(3, 8)[kinds] + 0.1 * torch.rand(count, 8, generator=draws)
+    return vectors * torch.rand(count, 1, generator=draws).add(0.1), kinds
+
+
+@pytest.mark.parametrize("layout", ["tsne", "umap"])
+def test_what_is_alike_lies_together(layout):
+    if layout == "umap":
+        pytest.importorskip("umap", reason="umap-learn is not installed", exc_type=ImportError)
+    vectors, kinds = clusters()
+    points, how = lay_out(vectors, layout)
+    assert layout in how.casefold()
+    assert (points.amin(0) == 0).all()
+    assert (points.amax(0) == 1).all()
+    distances = torch.cdist(points, points).fill_diagonal_(torch.inf)
+    assert (kinds[distances.argmin(1)] == kinds).float().mean() > 0.95
+    again, _ = lay_out(vectors, layout)
+    assert torch.equal(points, again)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 11, 12, 13, 20])
+def test_few_points_have_a_map_too(count):
+    points, _ = lay_out(torch.rand(count, 6), "tsne")
+    assert points.shape == (count, 2)
+    assert bool(((points >= 0) & (points <= 1)).all())
+
+
+def test_a_layout_of_your_own():
+    class FirstTwo:
+        def fit_transform(self, samples):
+            return samples[:, :2]
+
+        def __repr__(self):
+            return "FirstTwo()"
+
+    vectors = torch.rand(30, 4)
+    points, how = lay_out(vectors, FirstTwo())
+    unit = vectors.double() / torch.linalg.vector_norm(vectors.double(), dim=1, keepdim=True)
+    low, high = unit[:, :2].amin(0), unit[:, :2].amax(0)
+    assert torch.allclose(points, (unit[:, :2] - low) / (high - low), atol=1e-6)
+    assert how == "FirstTwo()"
+
+
+@pytest.mark.parametrize(
+    ("vectors", "layout", "error", "words"),
+    [
+        (torch.zeros(20, 3), "tsne", ValueError, "all zero or not finite"),
+        (torch.full((20, 3), torch.nan), "tsne", ValueError, "all zero or not finite"),
+        (torch.rand(20, 3), "pca", ValueError, "no layout 'pca'; there are 'auto', 'umap', 'tsne'"),
+        (torch.rand(20, 3), 7, TypeError, "layout is int"),
+    ],
+    ids=["zeros", "nan", "unknown", "number"],
+)
+def test_what_cannot_be_laid_out_is_refused(vectors, layout, error, words):
+    with pytest.raises(error, match=words):
+        lay_out(vectors, layout)
+
+
+# Whitening
+
+
+def test_damping_goes_from_the_inverse_to_the_identity():
+    a = torch.randn(200, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moment = (a.T @ a / 200).numpy()
+    mean = np.trace(moment) / 4
+    for damping in (0.0, 0.5, 3.0):
+        expected = np.linalg.inv(moment + damping * mean * np.eye(4))
+        assert np.allclose(whitening(a, damping=damping), expected)
+    much = whitening(a, damping=1e9)
+    assert np.allclose(much / much[0, 0], np.eye(4), atol=1e-6)
+    with pytest.raises(ValueError, match="damping is -1"):
+        whitening(a, damping=-1)
+
+
+# Atlases
+
+
+def test_all_points_are_on_every_level(atlas):
+    assert [level.size for level in atlas.levels] == [2, 4, 8]
+    for level in atlas.levels:
+        assert level.counts.sum() == len(atlas) == 160
+        assert torch.equal(level.present, level.counts >= 5)
+        assert level.icons[level.present].std() > 0.01
+        assert (level.icons[~level.present] == 0.5).all()
+        assert torch.equal(level.scores.isnan(), ~level.present)
+
+
+def test_an_icon_is_what_its_own_direction_gives_alone(net, samples, atlas):
+    from optvis import render
+
+    level = atlas.level(4)
+    place = int(level.present.nonzero()[0])
+    matrix = whitening(samples.vectors, damping=2.0)
+    question = direction("mixed5", level.vectors[place], power=2.0, whitening=matrix)
+    alone = render(net, question, size=16, steps=2, progress=False)
+    assert torch.allclose(alone.images[0], level.icons[place], atol=2e-3)
+
+
+def test_exemplars_are_cut_from_the_photographs_of_the_cell(net, atlas):
+    cell = next(
+        atlas.cell_at(atlas.level(2), place) for place in range(len(atlas.level(2))) if atlas.level(2).present[place]
+    )
+    assert len(cell.rows) == len(cell.patches) == len(cell.names) == 4
+    fields = receptive_fields(net, "mixed5")
+    for row, patch, name in zip(cell.rows.tolist(), cell.patches, cell.names, strict=True):
+        image = photograph(SCENES[int(atlas.samples.places[row])][0], net)[0]
+        assert name == atlas.samples.names[int(atlas.samples.places[row])]
+        assert torch.allclose(patch, crop(image, fields.window(*atlas.samples.positions[row].tolist()), 40))
+
+
+def test_cells_say_what_they_hold(atlas):
+    level = atlas.level(2)
+    row, column = level.cells[0].tolist()
+    cell = atlas.cell(row, column, size=2)
+    assert cell.count == level.counts[0]
+    assert repr(cell).startswith(f"Cell({row}, {column} of 2 × 2: {cell.count} points, ")
+    best = level.attribution[0].argmax()
+    assert cell.classes(1) == [(LABELS[best], level.attribution[0].max().item())]
+    with pytest.raises(KeyError, match="no level of size 3; there are 2, 4, 8"):
+        atlas.level(3)
+    empty = next((r, c) for r in range(8) for c in range(8) if [r, c] not in atlas.level(8).cells.tolist())
+    with pytest.raises(KeyError, match="is empty"):
+        atlas.cell(*empty, size=8)
+
+
+def test_the_same_seed_gives_the_same_atlas(net, atlas):
+    again = activation_atlas(net, SCENES, "mixed5", levels=[2, 4, 8], **QUICK)
+    assert torch.equal(again.points, atlas.points)
+    for one, other in zip(again.levels, atlas.levels, strict=True):
+        assert torch.equal(one.icons, other.icons)
+        assert torch.equal(one.nearest, other.nearest)
+    assert again.recipe == atlas.recipe
+
+
+def test_it_is_saved_with_its_recipe(atlas, tmp_path):
+    page = atlas.save(tmp_path / "map")
+    names = sorted(path.name for path in page.parent.iterdir())
+    assert names == ["atlas-2.png", "atlas-4.png", "atlas-8.png", "index.html", "samples.safetensors"]
+    with Image.open(page.parent / "atlas-8.png") as picture:
+        assert '"layer": "mixed5"' in picture.text["optvis"]
+        assert picture.size == (128, 128)
+    assert len(Samples.load(page.parent / "samples.safetensors")) == 160
+    assert atlas.html().startswith("<!doctype html>")
+
+
+def test_the_sheet_shows_each_icon_in_its_place(atlas):
+    level, picture = atlas.level(4), np.asarray(atlas.sheet(4))
+    for place, (row, column) in enumerate(level.cells.tolist()):
+        tile = picture[row * 16 : (row + 1) * 16, column * 16 : (column + 1) * 16]
+        shown = (level.icons[place] * 255).round().byte().permute(1, 2, 0).numpy() if level.present[place] else 255
+        assert (tile == shown).all()
+    smaller = np.asarray(atlas.sheet(4, by_count=True))
+    assert (smaller == 255).mean() > (picture == 255).mean()
+
+
+def test_ctrl_c_while_icons_are_drawn_keeps_those_that_had_a_step(samples):
+    """64 icons are drawn together; Ctrl-C comes before the second 64 have moved."""
+    demo = load()
+    net = Classifier(Interrupted(demo.network, after=2), demo.normalize, 96, LABELS)
+    stopped = activation_atlas(
+        net,
+        SCENES,
+        "network.mixed5",
+        samples=replace(samples, layer="network.mixed5"),
+        levels=[2, 4, 8, 40],
+        fewest=1,
+        **QUICK,
+    )
+    assert stopped.recipe["interrupted"] is True
+    assert [level.counts.sum().item() for level in stopped.levels] == [160] * 4
+    drawn = torch.cat([level.present for level in stopped.levels])
+    assert drawn[:64].all()
+    assert not drawn[64:].any()
+    assert len(drawn) > 64
+
+
+class Interrupted(nn.Module):
+    """A network whose user presses Ctrl-C after some passes that are differentiated."""
+
+    def __init__(self, network, after):
+        super().__init__()
+        self.network, self.left = network, after
+
+    def forward(self, x):
+        self.left -= int(x.requires_grad)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return self.network(x)
+
+
+def test_too_few_points_anywhere_make_no_icon(net, samples):
+    made = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], fewest=161, **QUICK)
+    assert not made.levels[0].present.any()
+    assert made.html()
+    assert made.sheet().size == (32, 32)
+
+
+def test_one_photograph_has_an_atlas(net):
+    made = activation_atlas(net, Scenes(1), "mixed5", levels=[1, 3], fewest=1, **QUICK)
+    assert [level.cells.tolist() for level in made.levels] == [[[0, 0]], [[1, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"levels": []}, ValueError, "levels are"),
+        ({"levels": [0, 3]}, ValueError, "levels are"),
+        ({"fewest": 0}, ValueError, "fewest is 0"),
+        ({"size": 0}, ValueError, "size is 0"),
+        ({"steps": -1}, ValueError, "steps is -1"),
+        ({"power": -1}, ValueError, "power is -1"),
+        ({"damping": -1}, ValueError, "damping is -1"),
+        ({"nearest": -1}, ValueError, "nearest is -1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_the_work(net, samples, options, error, words):
+    with pytest.raises(error, match=words):
+        activation_atlas(net, SCENES, "mixed5", samples=samples, **{**QUICK, **options})
+
+
+def test_samples_of_something_else_are_refused(net, samples):
+    with pytest.raises(ValueError, match="samples of 'mixed5' for an atlas of 'mixed4'"):
+        activation_atlas(net, SCENES, "mixed4", samples=samples, **QUICK)
+    with pytest.raises(ValueError, match="are of 160 photographs, and these 32 are not the same"):
+        activation_atlas(net, Scenes(32), "mixed5", samples=samples, **QUICK)
+
+
+def test_exemplars_are_found_by_their_rows():
+    known = Exemplars(torch.tensor([2, 5, 9]), torch.zeros(3, 3, 4, 4))
+    assert known.places(torch.tensor([[9, -1], [2, 5]])).tolist() == [[2, -1], [0, 1]]
+    with pytest.raises(KeyError, match="no exemplar"):
+        known.places(torch.tensor([3]))
+
+
+# Classes
+
+
+def test_what_serves_a_class_is_as_a_loop_says():
+    samples, _ = made_up(200, classes=3)
+    for rank in (1, 2, 3):
+        found = serving(samples, "b", rank)
+        for row, added in enumerate(samples.attribution.tolist()):
+            assert found[row] == (added[1] > 0 and sorted(added, reverse=True).index(added[1]) < rank)
+
+
+def test_a_class_atlas_holds_what_serves_the_class(net, samples):
+    made = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK)
+    rows = serving(samples, "wok")
+    assert torch.equal(made.samples.places, samples.places[rows])
+    assert made.recipe["class"] == "wok"
+
+
+def test_a_comparison_goes_from_one_class_to_the_other(net, samples):
+    made = compare(net, SCENES, "mixed5", "frying pan", "wok", samples=samples, levels=[4], fewest=1, **QUICK)
+    pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
+    added = made.atlas.samples.attribution
+    differences = added[:, wok] - added[:, pan]
+    assert torch.equal(made.atlas.points[:, 0].argsort(), differences.argsort())
+    assert made.atlas.ends == made.labels == ("frying pan", "wok")
+    level = made.atlas.level()
+    by_cell = made.differences(level)
+    assert [cell.place for cell in made.top(3)] == [tuple(level.cells[n].tolist()) for n in by_cell.abs().topk(3)[1]]
+    assert made.toward("wok", 1)[0].place == tuple(level.cells[by_cell.argmax()].tolist())
+    assert made.toward(pan, 1)[0].place == tuple(level.cells[by_cell.argmin()].tolist())
+    with pytest.raises(ValueError, match="class 'owl' is neither of 'frying pan' and 'wok'"):
+        made.toward("owl")
+
+
+def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp_path):
+    made = compare(net, SCENES, "mixed5", "grey whale", "white shark", samples=samples, levels=[2], fewest=1, **QUICK)
+    page = made.save(tmp_path)
+    assert (page.parent / "differences.png").is_file()
+    assert "white shark" in page.read_text(encoding="utf-8")
+    nothing = compare(net, SCENES, "mixed5", 0, 1, samples=samples, levels=[2], fewest=999, **QUICK)
+    assert nothing.top() == []
+    with pytest.raises(ValueError, match="no cell holds 999 points"):
+        nothing.sheet()
+
+
+def test_classes_that_cannot_be_compared_are_refused(net, samples):
+    with pytest.raises(ValueError, match="'wok' is compared with itself"):
+        compare(net, SCENES, "mixed5", "wok", 9, samples=samples, **QUICK)
+    with pytest.raises(KeyError, match="no label 'wak'; nearest: 'wok'"):
+        class_atlas(net, SCENES, "mixed5", "wak", samples=samples, **QUICK)
+    with pytest.raises(IndexError, match="class 16 of 16"):
+        class_atlas(net, SCENES, "mixed5", 16, samples=samples, **QUICK)
+    bare = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), None, 8)
+    with pytest.raises(ValueError, match="these samples have no classes"):
+        class_atlas(bare, torch.rand(4, 3, 8, 8), "0", 0, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def many(net):
+    """More scenes, and their samples."""
+    scenes = Scenes(1600, seed=11)
+    return scenes, sample(net, scenes, "mixed5", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "part"),
+    [("frying pan", "wok", "noodles"), ("snorkeler", "scuba diver", "tank"), ("grey whale", "white shark", "mouth")],
+)
+def test_the_planted_thing_is_seen_where_two_classes_differ_most(net, many, first, second, part):
+    """Nothing is named: one of the five cells that differ most is mostly of positions that show it."""
+    scenes, drawn = many
+    made = compare(net, scenes, "mixed5", first, second, samples=drawn, **{**QUICK, "steps": 0})
+    shares = []
+    for cell in made.top(5):
+        masks = [
+            scenes.truth(int(made.atlas.samples.places[row])).masks.get(part, torch.zeros(96, 96)) for row in cell.rows
+        ]
+        middles = [(made.atlas.samples.positions[row] * 8 + 4).tolist() for row in cell.rows]
+        seen = [mask[y - 4 : y + 4, x - 4 : x + 4].mean() > 0.25 for mask, (y, x) in zip(masks, middles, strict=True)]
+        shares.append(sum(map(float, seen)) / len(seen))
+    assert max(shares) >= 0.75
