@@ -1,0 +1,108 @@
+"""The microscope measured: the time of all six pictures of a channel beside the bare network's.
+
+python tests/bench/microscope.py             32 channels of SqueezeNet's features.12
+python tests/bench/microscope.py --whole     all 512, measured as well
+python tests/bench/microscope.py --steps 8   sooner
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from floors import floor_step, network, squeezenet_to
+from torch._C import DisableTorchFunction
+
+from optvis import IMAGENET, Classifier
+from optvis.ascent import PIXELS_AT_ONCE
+from optvis.microscope.making import STEPS
+from optvis.microscope.pictures import DIVERSE, Drawing, pictures
+from optvis.optimizers import ImageAdam
+
+LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512
+MOST_TIME = 1.15
+
+
+def pieces(images: int, among: int) -> list[int]:
+    """How many images go through the network together, as in an ascent."""
+    size = max(among, PIXELS_AT_ONCE // SIDE**2 // among * among)
+    return [min(size, images - start) for start in range(0, images, size)]
+
+
+class Floor:
+    """The bare forward and backward pass of as many images, in the same pieces; its seconds are summed up."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        cut = squeezenet_to(12)(copy.deepcopy(net))
+        sizes = {size for images, among in ((GROUP, 1), (DIVERSE * GROUP, DIVERSE)) for size in pieces(images, among)}
+        self.steps: dict[int, Callable[[], object]] = {size: floor_step(cut, size, SIDE) for size in sizes}
+        self.seconds = 0.0
+
+    def step(self, images: int) -> None:
+        start = time.perf_counter()
+        with DisableTorchFunction():  # the microscope may be replacing ReLUs here
+            for size in pieces(images, 1 if images == GROUP else DIVERSE):
+                self.steps[size]()
+        self.seconds += time.perf_counter() - start
+
+
+@contextmanager
+def beside(floor: Floor) -> Iterator[None]:
+    """After each step of the microscope's own, a bare one of as many images."""
+    own = ImageAdam.step
+
+    def stepped(optimizer: ImageAdam, closure=None):  # type: ignore[no-untyped-def]
+        loss = own(optimizer, closure)
+        floor.step(len(optimizer.param_groups[0]["params"][0]))
+        return loss
+
+    ImageAdam.step = stepped  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ImageAdam.step = own  # type: ignore[method-assign]
+
+
+def measured(classifier: Classifier, channels: Sequence[int], drawing: Drawing) -> tuple[float, float]:
+    """Seconds of the microscope's pictures, and of the bare network beside them."""
+    floor = Floor(classifier.network)
+    start = time.perf_counter()
+    with beside(floor):
+        for first in range(0, len(channels), GROUP):
+            pictures(classifier, LAYER, channels[first : first + GROUP], drawing)
+    return time.perf_counter() - start - floor.seconds, floor.seconds
+
+
+def alone(classifier: Classifier, drawing: Drawing) -> float:
+    """Seconds of all channels' pictures with nothing beside them."""
+    start = time.perf_counter()
+    for first in range(0, ALL, GROUP):
+        pictures(classifier, LAYER, range(first, first + GROUP), drawing)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--whole", action="store_true", help="also draw all 512 channels, and say how long it took")
+    options = parser.parse_args()
+    classifier = Classifier(network("squeezenet1_0"), IMAGENET, 224)
+    drawing = Drawing(SIDE, options.steps, 0)
+    measured(classifier, range(GROUP), Drawing(SIDE, 2, 0))
+    ours, bare = measured(classifier, range(SOME), drawing)
+    print(f"{SOME} channels of {LAYER}, {2 + DIVERSE} pictures each, {SIDE} px, {options.steps} steps, groups of {GROUP}, "
+          f"{torch.get_num_threads()} threads: {ours:.1f} s, the bare network {bare:.1f} s: {ours / bare:.3f}; "
+          f"at most {MOST_TIME} is asked")  # fmt: skip
+    print(f"all {ALL}, extrapolated: {ours * ALL / SOME:.0f} s")
+    if options.whole:
+        print(f"all {ALL}, measured: {alone(classifier, drawing):.0f} s")
+    sys.exit(0 if ours / bare <= MOST_TIME else 1)
+
+
+if __name__ == "__main__":
+    main()
