@@ -125,7 +125,8 @@ def strongest(expanded: Tensor, count: int) -> Tensor:
     if count < 1:
         raise ValueError(f"count is {count}; expected 1 or more")
     norms = torch.linalg.vector_norm(expanded.flatten(2) if expanded.dim() > 2 else expanded.unsqueeze(2), dim=2)
-    return norms.topk(min(count, norms.shape[1]), dim=1).indices
+    best: Tensor = norms.topk(min(count, norms.shape[1]), dim=1).indices
+    return best
 
 
 def chosen_channels(channels: ChosenChannels, count: int, layer: str) -> tuple[int, ...]:
