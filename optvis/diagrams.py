@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -110,15 +111,8 @@ def hinton_of_expanded(
         layer: _pictures(classifier, layer, some, icons, steps, channel_axis, seed, progress)
         for layer, some in ((before, best.flatten().tolist()), (after, chosen))
     }
-    return hinton(
-        plain.values,
-        labels=plain.labels,
-        across=plain.across,
-        icons=drawn[before],
-        rows=plain.rows,
-        heads=drawn[after],
-        recipe=recipe | {"icons": icons, "steps": steps, "seed": seed},
-    )
+    told = recipe | {"icons": icons, "steps": steps, "seed": seed}
+    return replace(plain, icons=drawn[before], heads=drawn[after], recipe=told)
 
 
 def hinton_of_activations(

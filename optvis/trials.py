@@ -89,7 +89,7 @@ def try_patch(
         sizes: longer sides of the patch in pixels, rising; by default six, from 15 % to 60 % of the image's shorter
             side.
         places: of the patch's centre, down and across in shares of height and width, by name.
-        controls: other patches by name, as `patch`.
+        controls: other patches by name, as `patch`; "flat", "shuffled" or "piece" stand in for those of that name.
         choosing: the share of images on which size and place are chosen.
         normalize: see `render`; by default what the model carries.
         seed: of the order of pixels and of where pieces are cut.
@@ -112,38 +112,38 @@ def try_patch(
     """
     classifier = as_classifier(model, normalize)
     asked = _asked(classifier, of, into)
-    photos = album(images)
-    shown = torch.cat([some for _, some in photos.batches(classifier, AT_ONCE)])
-    given = {THING: _listed(patch, THING)} | {name: _listed(some, name) for name, some in controls.items()}
-    if THING in controls:
-        raise ValueError(f"a control is named {THING!r}; name it otherwise")
+    given = _given(patch, controls)
     tried = _sizes(sizes, classifier), dict(places)
-    if not 0 < choosing < 1:
-        raise ValueError(f"choosing is {choosing}; expected a share between 0 and 1")
     if not places:
         raise ValueError("no places; give {'centre': (0.5, 0.5)}")
+    if not 0 < choosing < 1:
+        raise ValueError(f"choosing is {choosing}; expected a share between 0 and 1")
+    shown = torch.cat([some for _, some in album(images).batches(classifier, AT_ONCE)])
     with borrow(classifier.network), torch.no_grad():
-        before = asked.answers(shown)
-        kept = before[:, 2] > 0
-        shown, before = shown[kept], before[kept]
-        if len(shown) < 2:
-            raise ValueError(f"{len(shown)} of {len(kept)} images are called {_text(classifier, of)!r}; give 2 or more")
-        whole = given | {name: some for name, some in _own(given[THING], shown, seed).items() if name not in given}
-        answers = _answers(asked, whole, shown, *tried, progress)
+        before, shown, left_out = _called(asked, shown)
+        patches = given | {name: some for name, some in _own(given[THING], shown, seed).items() if name not in given}
+        answers = _answers(asked, patches, shown, *tried, progress)
     judged_from = min(len(shown) - 1, max(1, round(choosing * len(shown))))
-    recipe = _recipe(classifier, seed, choosing, judged_from, int((~kept).sum()))
-    return Trial(
-        (_text(classifier, of), _text(classifier, into)),
-        tuple(whole),
-        tried[0],
-        tried[1],
-        before[:, :2],
-        answers,
-        judged_from,
-        shown.cpu(),
-        whole,
-        recipe,
-    )
+    recipe = _recipe(classifier, seed, choosing, judged_from, left_out)
+    names = _text(classifier, of), _text(classifier, into)
+    return Trial(names, tuple(patches), *tried, before, answers, judged_from, shown.cpu(), patches, recipe)
+
+
+def _given(patch: Patches, controls: Mapping[str, Patches]) -> dict[str, list[Tensor]]:
+    """The patch and the user's controls, by name."""
+    if THING in controls:
+        raise ValueError(f"a control is named {THING!r}; name it otherwise")
+    return {name: _listed(some, name) for name, some in ({THING: patch} | dict(controls)).items()}
+
+
+def _called(asked: _Asked, images: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Both classes' confidence (B, 2), the images that are called the first class, and how many are not."""
+    before = asked.answers(images)
+    kept = before[:, 2] > 0
+    if int(kept.sum()) < 2:
+        text = _text(asked.classifier, asked.of)
+        raise ValueError(f"{int(kept.sum())} of {len(kept)} images are called {text!r}; give 2 or more that are")
+    return before[kept, :2], images[kept.to(images.device)], int((~kept).sum())
 
 
 def _asked(classifier: Classifier, of: str | int, into: str | int) -> _Asked:

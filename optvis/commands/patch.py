@@ -52,6 +52,8 @@ def _scenes(options: argparse.Namespace, of: int):  # type: ignore[no-untyped-de
 
     if options.network != "demo":
         raise ValueError("--onto is missing: a folder with pictures of the class; only demo has scenes of its own")
+    if of >= len(LABELS):
+        raise IndexError(f"class {of} of a network with 0..{len(LABELS) - 1}")
     first = FRESH + options.seed * 10_000
     return [scene(LABELS[of], first + place).image for place in range(options.images)]
 

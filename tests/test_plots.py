@@ -1,0 +1,50 @@
+"""Plots: points stand where their numbers say, and names stand beside what they name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from optvis.plots import curves, named_rows_and_columns
+from optvis.sheet import COLOURS, INK
+
+
+def places(picture, colour):
+    """Rows and columns of the pixels of just this colour."""
+    return np.nonzero((np.asarray(picture) == np.array(colour)).all(2))
+
+
+@pytest.mark.parametrize("value", [0, 25, 50, 100])
+def test_a_point_is_as_high_as_its_number(value):
+    rows, columns = places(curves([4, 8], {"a": [value, value]}, "title", (162, 300)), COLOURS[0])
+    line = rows[columns < 100]
+    assert abs(line.mean() - (136 - value)) <= 1
+
+
+def test_every_line_has_its_colour_in_the_key_and_none_leaves_the_paper():
+    many = {f"line {n}": [n, n] for n in range(5)}
+    picture = curves([1, 2], many, "title", (200, 300))
+    for row in range(5):
+        rows, columns = places(picture, COLOURS[row])
+        key = rows[columns > 244]
+        assert abs((key.min() + key.max()) / 2 - (36 + 16 * row)) <= 5
+
+
+def test_one_size_alone_can_be_drawn():
+    assert curves([32], {"a": [40.0]}, "title", (120, 240)).size == (240, 120)
+
+
+def test_names_stand_before_rows_and_above_columns():
+    blank = Image.new("RGB", (100, 60), (1, 2, 3))
+    framed = named_rows_and_columns(blank, ["one", "two", "three"], ["a", "b"])
+    rows, columns = places(framed, (1, 2, 3))
+    (top, bottom), (left, right) = (rows.min(), rows.max() + 1), (columns.min(), columns.max() + 1)
+    assert (right - left, bottom - top) == blank.size
+    dark = (np.asarray(framed).astype(int).sum(2) < 3 * max(INK) + 60) & (np.asarray(framed) != (1, 2, 3)).any(2)
+    for row in range(3):
+        assert dark[top + 20 * row : top + 20 * row + 20, :left].any()
+    for column in range(2):
+        assert dark[:top, left + 50 * column : left + 50 * column + 50].any()
+    assert not dark[bottom:].any()
+    assert not dark[:, right:].any()
