@@ -49,7 +49,7 @@ class _Asked:
         """Confidence of both classes, and whether each is the likeliest, (B, 4) in [0, 1], on the CPU."""
         found = []
         for some in torch.split(images, AT_ONCE):
-            scores = self.classifier.network(self.classifier.prepared(some))
+            scores = _checked(self.classifier.network(self.classifier.prepared(some)), max(self.of, self.into))
             both = scores.float().softmax(1)[:, [self.of, self.into]]
             best = scores.argmax(1, keepdim=True) == scores.new_tensor([[self.of, self.into]])
             found.append(torch.cat([both, best.to(both)], dim=1).cpu())
@@ -97,7 +97,7 @@ def try_patch(
 
     Raises:
         ValueError: patches of other shapes or ranges; no sizes or places; fewer than two images that are called `of`;
-            both classes the same.
+            both classes the same; a network that gives no finite score per class.
         KeyError, IndexError: a class that the network does not know.
         TypeError, FileNotFoundError: as in `album`.
 
@@ -129,6 +129,18 @@ def try_patch(
     return Trial(names, tuple(patches), *tried, before, answers, judged_from, shown.cpu(), patches, recipe)
 
 
+def _checked(scores: Tensor, highest: int) -> Tensor:
+    """A score per class, (B, classes), finite, with the classes that are asked about."""
+    if not isinstance(scores, Tensor) or scores.dim() != 2:
+        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"the network gives {came}; expected a score per class, (B, classes)")
+    if highest >= scores.shape[1]:
+        raise IndexError(f"class {highest} of a network with 0..{scores.shape[1] - 1}")
+    if not bool(scores.isfinite().all()):
+        raise ValueError("the network gives scores that are NaN or infinite")
+    return scores
+
+
 def _given(patch: Patches, controls: Mapping[str, Patches]) -> dict[str, list[Tensor]]:
     """The patch and the user's controls, by name."""
     if THING in controls:
@@ -148,9 +160,8 @@ def _called(asked: _Asked, images: Tensor) -> tuple[Tensor, Tensor, int]:
 
 def _asked(classifier: Classifier, of: str | int, into: str | int) -> _Asked:
     places = [index_of(one, classifier.labels) if isinstance(one, str) else one for one in (of, into)]
-    for place in places:
-        if classifier.labels and not 0 <= place < len(classifier.labels):
-            raise IndexError(f"class {place} of a network with 0..{len(classifier.labels) - 1}")
+    if min(places) < 0:
+        raise IndexError(f"class {min(places)}; expected 0 or more")
     if places[0] == places[1]:
         raise ValueError(f"both classes are {_text(classifier, of)!r}; give two")
     return _Asked(classifier, *places)

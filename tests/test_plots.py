@@ -27,7 +27,7 @@ def test_every_line_has_its_colour_in_the_key_and_none_leaves_the_paper():
     picture = curves([1, 2], many, "title", (200, 300))
     for row in range(5):
         rows, columns = places(picture, COLOURS[row])
-        key = rows[columns > 244]
+        key = rows[columns > 250]
         assert abs((key.min() + key.max()) / 2 - (36 + 16 * row)) <= 5
 
 

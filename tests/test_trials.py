@@ -145,14 +145,15 @@ def test_rates_have_wilsons_interval():
         ({"into": "grey whale"}, ValueError, "both classes are 'grey whale'"),
         ({"of": "owl"}, ValueError, "0 of 10 images are called 'owl'"),
         ({"into": 16}, IndexError, "class 16"),
+        ({"into": -1}, IndexError, "class -1"),
         ({"sizes": [8, 4]}, ValueError, "expected rising numbers"),
         ({"sizes": [0]}, ValueError, "expected rising numbers"),
         ({"places": {}}, ValueError, "no places"),
         ({"choosing": 1.5}, ValueError, "choosing is 1.5"),
         ({"controls": {"patch": torch.rand(3, 2, 2)}}, ValueError, "a control is named 'patch'"),
     ],
-    ids=["nan", "shape", "clear", "none", "bytes", "unknown", "same", "other", "index", "falling", "zero", "nowhere",
-         "choosing", "name"],
+    ids=["nan", "shape", "clear", "none", "bytes", "unknown", "same", "other", "index", "negative", "falling", "zero",
+         "nowhere", "choosing", "name"],
 )  # fmt: skip
 def test_what_cannot_be_tried_is_refused(net, whales, options, error, says):
     asked = {"patch": thing("baseball"), "of": "grey whale", "into": "white shark"} | options
@@ -200,3 +201,15 @@ def test_the_command_takes_a_thing_or_a_file(tmp_path, monkeypatch, capsys):
     assert [path.name for path in sorted((tmp_path / "new").iterdir())] == ["ball.png", "baseball.png"]
     assert tables[0] == tables[1].partition("\n")[2]
     assert "grey whale called white shark, with" in tables[0]
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [(nn.Conv2d(3, 2, 3), "expected a score per class"), (nn.Sequential(nn.Flatten(), nn.LogSigmoid()), "NaN or inf")],
+    ids=["a map", "not finite"],
+)
+def test_a_network_that_gives_no_scores_is_refused(network, says):
+    images = torch.rand(4, 3, 4, 4)
+    classifier = Classifier(network, lambda x: x - torch.inf, 4)
+    with pytest.raises(ValueError, match=says):
+        try_patch(classifier, torch.rand(3, 2, 2), images, 0, 1, sizes=[2])
