@@ -93,6 +93,8 @@ NEVER = {
     "plots": {"capture", "ascent", "making", "dreams", "rendering", "classifier", "files", "cli"},
     "hinton": {"capture", "ascent", "making", "dreams", "classifier", "weights", "diagrams", "cli"},
     "weights": {"ascent", "making", "dreams", "rendering", "hinton", "diagrams", "cli"},
+    "trial": {"trials", "capture", "ascent", "making", "dreams", "classifier", "loading", "cli"},
+    "trials": {"capture", "ascent", "making", "dreams", "rendering", "loading", "atlas", "cli"},
     "redirect": "*",
     "pooling": "*",
     "layertable": "*",
