@@ -6,13 +6,26 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from optvis.commands import atlas, attribute, blind, classify, demo, dream, grid, hinton, layers, patch, render
+from optvis.commands import (
+    atlas,
+    attribute,
+    blind,
+    classify,
+    demo,
+    dream,
+    grid,
+    hinton,
+    layers,
+    microscope,
+    patch,
+    render,
+)
 from optvis.version import __version__
 
 # RuntimeError is torch's: a picture too small for the network, a device without memory.
 USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
 FAILED, INTERRUPTED = 1, 130
-COMMANDS = (layers, render, dream, classify, grid, attribute, blind, atlas, hinton, patch, demo)
+COMMANDS = (layers, render, dream, classify, grid, attribute, blind, atlas, microscope, hinton, patch, demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

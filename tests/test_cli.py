@@ -24,7 +24,10 @@ from optvis.objectives import channel
 from optvis.params import fft_image
 from optvis.sheet import to_picture
 
-COMMANDS = ("layers", "render", "dream", "classify", "grid", "attribute", "blind", "atlas", "hinton", "patch", "demo")
+COMMANDS = (
+    *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
+    *("atlas", "microscope", "hinton", "patch", "demo"),
+)
 NET = ("squeezenet1_0", "--weights", "none")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from optvis.redirect import redirected_relu
+from optvis.redirect import opened_relu, redirected_relu
 
 from . import oracles
 
@@ -226,3 +226,17 @@ def test_a_number_that_is_not_one_stays_so() -> None:
     x: Any = torch.tensor([[math.nan, 1.0]])
     with redirected_relu():
         assert torch.relu(x).isnan().tolist() == [[True, False]]
+
+
+@each_relu
+@pytest.mark.parametrize("shape", [(2, 3, 4), (7,), (5, 3)], ids=str)
+def test_an_opened_one_lets_all_through_for_dead_images(
+    relu: Callable[[Tensor], Tensor], top: float, shape: tuple[int, ...]
+) -> None:
+    x, grad = cases(shape)
+    with opened_relu():
+        found = gradient(relu, x, grad)
+        assert torch.equal(relu(x.clone()), x.clamp(0, top))
+    for i in range(len(x)):
+        usual = torch.where((x[i] >= 0) & (x[i] <= top), grad[i], 0)
+        assert torch.equal(found[i], usual if usual.any() else grad[i])

@@ -47,10 +47,10 @@ def microscope(
     """Write a static site of layers: a sheet of all channels, and a page for each of them.
 
     A channel's page shows what it is for, what it is against, four diverse pictures (Olah et al., "Feature
-    Visualization", Distill 2017, doi:10.23915/distill.00007), the photographs that excite it most with the patch that it
-    saw, the classes that it serves, and what the answers lose without it. Channels are made in fixed groups. A run that
-    was stopped goes on, when it is started again, with the first group that is not finished, and ends with the same
-    files.
+    Visualization", Distill 2017, doi:10.23915/distill.00007), the photographs that excite it most with the patch that
+    it saw, the classes that it serves, and what the answers lose without it. Channels are made in fixed groups. A run
+    that was stopped goes on, when it is started again, with the first group that is not finished, and ends with the
+    same files.
 
     Args:
         model: a network whose output is a score per class, or a Classifier.

@@ -12,6 +12,7 @@ from optvis.microscope.exciting import Excited
 from optvis.receptive import ReceptiveFields
 
 FOR, AGAINST = 8, 4  # classes with the largest attribution, and with the least
+LEAST = 0.01  # of the largest attribution: smaller ones are left out
 LOST = 4  # classes that lose most on the sample
 DIGITS = 6
 
@@ -38,7 +39,8 @@ def classes(effects: Effects, labels: Any) -> list[dict[str, Any]]:
     """The classes that a channel serves most, and those that it speaks against, with what each loses without it."""
     mean, costs = effects.attribution.mean(0), effects.costs.mean(0)
     order = mean.argsort(descending=True, stable=True).tolist()
-    some = [k for k in order[:FOR] if mean[k] > 0] + [k for k in order[FOR:][-AGAINST:] if mean[k] < 0]
+    least = LEAST * float(mean.abs().max())
+    some = [k for k in order[:FOR] if mean[k] > least] + [k for k in order[-AGAINST:] if mean[k] < -least]
     return [
         {"label": label_of(labels, k), "attribution": rounded(float(mean[k])), "cost": rounded(float(costs[k]))}
         for k in some

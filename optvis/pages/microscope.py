@@ -46,7 +46,8 @@ def channel_html(page: ChannelPage) -> str:
     """The page of a channel; arrow keys turn to the next one and the one before.
 
     Example:
-        >>> told = {"channel": 3, "photographs": [], "changed": 0, "classes": [], "sample": {"of": 2, "changed": 0, "lost": []}}
+        >>> sample = {"of": 2, "changed": 0, "lost": []}
+        >>> told = {"channel": 3, "photographs": [], "changed": 0, "classes": [], "sample": sample}
         >>> page = ChannelPage("demo", "<b>", told, "3.webp", 32, "../photographs/", (8, 8), 2, None, {})
         >>> "Channel 3 of &lt;b&gt;" in channel_html(page)
         True
@@ -116,7 +117,8 @@ def _photograph(page: ChannelPage, told: Mapping[str, Any]) -> str:
     top, bottom, left, right = told["window"]
     address = escape(page.photographs + told["file"])
     image = f'<image href="{address}" width="{width}" height="{height}"/>'
-    frame = f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"/>'
+    place = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
+    frame = f'<rect class="dark" {place}/><rect {place}/>'
     answers = " → ".join(dict.fromkeys(told["answers"]))
     name = escape(told["name"])
     return (
@@ -138,8 +140,8 @@ def _classes(page: ChannelPage) -> str:
     )
     told = "Gradient × activation, and what the logit loses when the channel is off: means over the photographs above."
     table = (
-        f"<p>{told}</p><table><thead><tr><th>Class</th><th colspan=2>Attribution</th><th colspan=2>Cost</th></tr></thead>"
-        f"<tbody>{bars}</tbody></table>"
+        f"<p>{told}</p><table><thead><tr><th>Class</th><th colspan=2>Attribution</th><th colspan=2>Cost</th></tr>"
+        f"</thead><tbody>{bars}</tbody></table>"
     )
     return f'<section class="classes"><h2>Classes it serves</h2>{table if rows else "<p>None.</p>"}</section>'
 

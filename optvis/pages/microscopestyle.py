@@ -19,7 +19,8 @@ svg { display: block; width: 100%; height: auto; }
   background: var(--inset);
 }
 output { color: var(--quiet); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); gap: .9rem .6rem; margin: 1.25rem 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); gap: .9rem .6rem; }
+.tiles { margin: 1.25rem 0; }
 .tile {
   display: block; min-width: 0; content-visibility: auto; contain-intrinsic-size: auto 6rem auto 7.5rem;
   text-decoration: none; font: .75rem/1.4 var(--small); color: var(--quiet); overflow: hidden;
@@ -41,15 +42,16 @@ output { color: var(--quiet); }
 figure { margin: 0; min-width: 0; }
 figcaption { margin-top: .3rem; font: .75rem/1.4 var(--small); color: var(--quiet); }
 .views svg, .photographs svg { border-radius: 3px; background: var(--inset); }
-.views figure:nth-child(2) { margin-right: .6rem; }
 .seen, .classes, .off { margin-top: 2rem; }
-.whole { display: inline-flex; gap: .45rem; align-items: center; margin-bottom: .7rem; font: .8125rem/1.4 var(--small); }
+.whole { display: inline-flex; gap: .45rem; align-items: center; margin-bottom: .7rem; }
+.whole { font: .8125rem/1.4 var(--small); }
 .photographs {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .8rem .6rem; max-width: 72rem;
 }
 .photographs figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .photographs b { color: var(--ink); font-variant-numeric: tabular-nums; }
-.photographs rect { fill: none; stroke: #fff; stroke-width: 3px; paint-order: stroke; vector-effect: non-scaling-stroke; outline: 1px solid #000; }
+.photographs rect { fill: none; stroke: #fff; stroke-width: 2px; vector-effect: non-scaling-stroke; }
+.photographs .dark { stroke: #000; stroke-width: 4px; }
 .photo, .seen:has(:checked) .patch, .photographs figure:is(:hover, :focus) .patch { display: none; }
 .seen:has(:checked) .photo, .photographs figure:is(:hover, :focus) .photo { display: block; }
 .photographs svg { aspect-ratio: 1; }
@@ -66,11 +68,12 @@ td { padding: .2rem .5rem .2rem 0; white-space: nowrap; font-variant-numeric: ta
 .bar line { stroke: var(--bar); stroke-width: 1px; vector-effect: non-scaling-stroke; }
 @media (max-width: 760px) {
   .views { grid-template-columns: repeat(3, minmax(0, 1fr)); }
-  .views figure:nth-child(2) { margin-right: 0; }
   .tiles { grid-template-columns: repeat(auto-fill, minmax(4.75rem, 1fr)); }
   .strip { grid-template-columns: repeat(4, minmax(0, 1fr)); }
   .photographs { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   .turns a { padding: .4rem 0; }
+  .classes .bar { display: none; }
+  th { min-width: 4.5rem; }
 }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 """

@@ -95,9 +95,9 @@ def main() -> None:
     drawing = Drawing(SIDE, options.steps, 0)
     measured(classifier, range(GROUP), Drawing(SIDE, 2, 0))
     ours, bare = measured(classifier, range(SOME), drawing)
-    print(f"{SOME} channels of {LAYER}, {2 + DIVERSE} pictures each, {SIDE} px, {options.steps} steps, groups of {GROUP}, "
-          f"{torch.get_num_threads()} threads: {ours:.1f} s, the bare network {bare:.1f} s: {ours / bare:.3f}; "
-          f"at most {MOST_TIME} is asked")  # fmt: skip
+    print(f"{SOME} channels of {LAYER}, {2 + DIVERSE} pictures each, {SIDE} px, {options.steps} steps, "
+          f"groups of {GROUP}, {torch.get_num_threads()} threads: {ours:.1f} s, the bare network {bare:.1f} s: "
+          f"{ours / bare:.3f}; at most {MOST_TIME} is asked")  # fmt: skip
     print(f"all {ALL}, extrapolated: {ours * ALL / SOME:.0f} s")
     if options.whole:
         print(f"all {ALL}, measured: {alone(classifier, drawing):.0f} s")

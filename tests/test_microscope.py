@@ -1,0 +1,328 @@
+"""The microscope: what excites, what it costs, six pictures; groups that a stopped run goes on with."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from optvis import Classifier, activations, load, render
+from optvis.album import album
+from optvis.demo import Scenes
+from optvis.microscope import microscope
+from optvis.microscope.effects import Sample, effects
+from optvis.microscope.exciting import excited
+from optvis.microscope.groups import Bench
+from optvis.microscope.pictures import Drawing, pictures
+from optvis.objectives import channel
+
+IMAGES = torch.rand(7, 3, 20, 20, generator=torch.Generator().manual_seed(5))
+SMALL = {"size": 16, "steps": 2, "group": 2, "top": 3, "sample": 4, "progress": False}
+
+
+def test_what_excites_is_what_a_loop_finds(small, monkeypatch):
+    monkeypatch.setattr("optvis.microscope.exciting.AT_ONCE", 3)
+    photos = torch.cat([IMAGES, IMAGES[2:3]])  # the last is as strong as the third, and comes after it
+    layers = ["relu1", "conv2", "fc"]
+    found = excited(small, album(photos), layers, 4)
+    for layer in layers:
+        a = activations(small, photos, [layer])[layer].numpy()
+        a = a.reshape(*a.shape[:2], -1)
+        for index in range(a.shape[1]):
+            most = a[:, index].max(1)
+            order = sorted(range(len(photos)), key=lambda photo: (-np.float32(most[photo]), photo))[:4]
+            expected = [(photo, a[photo, index].argmax()) for photo in order if most[photo] > 0]
+            across = {"relu1": 20, "conv2": 18, "fc": 1}[layer]
+            told = found[layer].of(index)
+            assert [(photo, y * across + x) for photo, _, y, x in told] == expected
+            assert [value for _, value, *_ in told] == [np.float32(most[photo]) for photo, _ in expected]
+
+
+def test_attribution_and_cost_are_those_of_loops(small, untouched):
+    with untouched(small.network):
+        found = effects(small, IMAGES.double(), "relu1", 3)
+    network = copy.deepcopy(small.network).eval()
+    rest, first = network[3:], network[:3]
+    a = first(small.normalize(IMAGES.double())).detach()
+    off = a.clone()
+    off[:, 3] = 0
+    assert_close(found.before, rest(a).float().detach())
+    assert_close(found.after, rest(off).float().detach())
+    for k in range(5):
+        start = a.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(rest(start)[:, k].sum(), start)
+        assert_close(found.attribution[:, k], (gradient * a)[:, 3].sum((1, 2)).float())
+
+
+def test_behind_the_last_nonlinearity_attribution_is_cost():
+    net = load()
+    images = torch.stack([image for image, _ in Scenes(4)])
+    found = effects(net, images, "mixed5", 17)
+    assert_close(found.attribution, found.costs, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "layer"), [("vit_b_16", "encoder.layers.encoder_layer_10"), ("swin_t", "features.7")])
+def test_transformers_tell_their_effects_too(name, layer):
+    net = load(name, weights=None)
+    axis = -1 if name == "swin_t" else None
+    nn.init.normal_(list(net.network.modules())[-1].weight)  # torchvision's ViT begins with a head of zeros
+    found = effects(net, torch.rand(1, 3, 224, 224), layer, 5, axis)
+    assert found.attribution.abs().max() > 0
+    assert found.costs.abs().max() > 0
+
+
+def test_the_sample_is_asked_in_parts_as_well(small, monkeypatch):
+    monkeypatch.setattr("optvis.microscope.effects.NUMBERS_AT_ONCE", 2 * 8 * 20 * 20)
+    from optvis.borrow import borrow
+
+    with borrow(small.network):
+        sample = Sample(small, IMAGES.double(), "relu1")
+        assert len(sample.parts) == 4
+        assert_close(sample.without(3), effects(small, IMAGES.double(), "relu1", 3).after)
+
+
+def test_a_channels_pictures_are_the_same_in_any_group(small):
+    drawing = Drawing(16, 9, 4)
+    together = pictures(small, "relu2", [3, 5, 7], drawing)
+    alone = pictures(small, "relu2", [5], drawing)
+    assert_close(alone.of(0), together.of(1), atol=1e-9, rtol=0)
+    assert together.of(1).shape == (6, 3, 16, 16)
+    assert not torch.equal(together.diverse[1, 0], together.diverse[1, 1])
+
+
+def test_a_negative_goes_on_below_zero():
+    net = load()
+    drawn = pictures(net, "mixed5", [5, 50], Drawing(64, 24, 0))
+    plain = render(net, -1 * channel("mixed5", [5, 50]), size=64, steps=24, progress=False)
+    inner = "mixed5.0"  # what goes into the ReLU
+    means = [activations(net, images, [inner])[inner].mean((2, 3)) for images in (drawn.negative, plain.images)]
+    print(means[0][[0, 1], [5, 50]], means[1][[0, 1], [5, 50]])
+    assert (means[0][[0, 1], [5, 50]] < means[1][[0, 1], [5, 50]] - 0.5).all()
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def made(small, tmp_path):
+    """A microscope of five channels in groups of two."""
+    microscope(small, "relu2", IMAGES, tmp_path / "site", channels=range(5), **SMALL)
+    return tmp_path / "site"
+
+
+def again(small, folder, **options):
+    return microscope(small, "relu2", IMAGES, folder, **{"channels": range(5), **SMALL, **options})
+
+
+def test_all_is_there_and_the_network_untouched(small, tmp_path, untouched):
+    with untouched(small.network):
+        page = microscope(small, ["relu2", "fc"], IMAGES, tmp_path, channels=range(5), **SMALL)
+    assert page == tmp_path / "index.html"
+    names = set(files(tmp_path))
+    for folder in ("layer-relu2", "layer-fc"):
+        assert {f"{folder}/{n}.{kind}" for n in range(5) for kind in ("html", "webp")} <= names
+        assert {f"{folder}/group-{ends}.json" for ends in ("0-1", "2-3", "4-4")} <= names
+    assert not any(name.endswith(".part") for name in names)
+
+
+def test_a_finished_one_is_not_made_again(small, made, monkeypatch):
+    before = files(made)
+    monkeypatch.setattr(Bench, "make", lambda *_: pytest.fail("made again"))
+    again(small, made)
+    assert files(made) == before
+
+
+def test_a_group_that_misses_a_file_is_made_again_alone(small, made, monkeypatch):
+    before, done = files(made), []
+    make = Bench.make
+    monkeypatch.setattr(Bench, "make", lambda bench, group: done.append(group) or make(bench, group))
+    (made / "layer-relu2" / "2.webp").unlink()
+    (made / "layer-relu2" / "group-4-4.json").write_text('{"channels": [')
+    again(small, made)
+    assert done == [[2, 3], [4]]
+    assert files(made) == before
+
+
+def test_a_stop_leaves_pages_of_what_is_finished(small, tmp_path, monkeypatch, untouched):
+    make = Bench.make
+
+    def interrupted(bench, group):
+        if group == [2, 3]:
+            small.network.fuse.arm(KeyboardInterrupt(), 4)
+        make(bench, group)
+
+    monkeypatch.setattr(Bench, "make", interrupted)
+    with untouched(small.network), pytest.raises(KeyboardInterrupt):
+        again(small, tmp_path / "a")
+    monkeypatch.undo()
+    small.network.fuse.error = None
+    stopped = files(tmp_path / "a")
+    finished = [name for name in stopped if name.startswith("layer-relu2/group-") and name.endswith(".json")]
+    assert finished == ["layer-relu2/group-0-1.json"]
+    assert "2 of 5 channels" in stopped["layer-relu2/index.html"].decode()
+    again(small, tmp_path / "a")
+    again(small, tmp_path / "b")
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"steps": 3}, "steps is 2 there and 3 here"), ({"size": 20}, "size is 16"), ({"seed": 1}, "seed is 0")],
+)
+def test_another_recipe_does_not_mix_with_it(small, made, options, told):
+    before = files(made)
+    with pytest.raises(FileExistsError, match=rf"another recipe: {told}.*name another folder"):
+        again(small, made, **options)
+    assert files(made) == before
+
+
+def test_other_photographs_and_other_weights_are_another_recipe(small, made):
+    with pytest.raises(FileExistsError, match="album"):
+        microscope(small, "relu2", 1 - IMAGES, made, channels=range(5), **SMALL)
+    small.network.fc.bias.data += 1
+    with pytest.raises(FileExistsError, match="weights"):
+        again(small, made)
+
+
+@pytest.mark.parametrize("name", ["index.html", "recipe.json", "layer-relu2/notes.txt"])
+def test_files_of_others_stay(small, tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match="no microscope made it"):
+        again(small, tmp_path)
+    assert files(tmp_path) == {name: b"mine"}
+
+
+def test_what_a_killed_run_left_half_written_goes_and_other_files_stay(small, made):
+    before = files(made)
+    for name in (".a1b2c3d4.part", "layer-relu2/.zz_z0000.part"):
+        (made / name).write_text("half")
+    for name in (".part", "layer-relu2/.mine.part", "notes.txt"):
+        (made / name).write_text("mine")
+    again(small, made)
+    assert files(made) == before | dict.fromkeys((".part", "layer-relu2/.mine.part", "notes.txt"), b"mine")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from optvis import load
+from optvis.demo import Scenes
+from optvis.microscope import microscope
+
+def made(folder, writes):
+    child = os.fork()
+    if child == 0:
+        replace, left = Path.replace, [writes]
+        def counted(path, target):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)  # the file is there, under its other name
+            return replace(path, target)
+        Path.replace = counted
+        microscope(load(), "mixed5", Scenes(16), folder, channels=range(6), size=24, steps=2, group=2, top=3,
+                   sample=8, progress=False)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+folder, *moments = sys.argv[1:]
+print(made(folder + "/whole", 0), *(made(folder + "/killed", int(n)) for n in moments), made(folder + "/killed", 0))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that torch is loaded once")
+def test_killed_at_random_and_restarted_it_ends_with_the_same_bytes(tmp_path):
+    moments = random.Random(7).choices(range(1, 20), k=5)  # of its writes
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), *map(str, moments)],
+        capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["0", *["9"] * 5, "0"], done.stderr
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+
+
+def test_hundreds_of_classes_and_labels_of_any_kind(tmp_path):
+    labels = ["<script>alert(1)</script>", '" onclick="', *(f"class {n}" for n in range(298))]
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 300))
+    page = microscope(Classifier(net, None, 12, labels), "1", IMAGES, tmp_path, **SMALL)
+    told = json.loads((page.parent / "layer-1" / "group-0-1.json").read_text())
+    assert all(len(one["classes"]) <= 12 for one in told["channels"])
+    text = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
+    assert "<script>alert" not in text
+    assert '" onclick="' not in text
+
+
+def test_layers_without_positions_and_the_output_itself(small, tmp_path):
+    microscope(small, ["fc", "", "flat"], IMAGES, tmp_path, channels=[0, 4], **SMALL)
+    assert (tmp_path / "layer-output" / "4.html").exists()
+
+
+class Tokens(nn.Module):
+    """(B, C, H, W) -> (B, T, C)"""
+
+    def forward(self, a):
+        return a.flatten(2).mT
+
+
+class Mean(nn.Module):
+    """(B, T, C) -> (B, C)"""
+
+    def forward(self, tokens):
+        return tokens.mean(1)
+
+
+def test_tokens_have_pages_too(tmp_path):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 4, 4), Tokens(), nn.GELU(), Mean(), nn.Linear(6, 3))
+    microscope(Classifier(net, None, 12), "2", IMAGES, tmp_path, channels=[3], **SMALL)
+    told = json.loads((tmp_path / "layer-2" / "group-3-3.json").read_text())["channels"][0]
+    assert all(one["box"] == [0, 12, 0, 12] for one in told["photographs"])
+    assert len(told["photographs"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "error", "told"),
+    [
+        ("relu22", {}, KeyError, "nearest: 'relu2'"),
+        ([], {}, ValueError, "no layers"),
+        ("relu2", {"channels": [99]}, IndexError, "channel 99 of 'relu2', which has 0..11"),
+        ("relu2", {"channels": []}, ValueError, "no channels"),
+        ("relu2", {"group": 0}, ValueError, "group is 0; expected 1 or more"),
+        ("relu2", {"size": 0}, ValueError, "size is 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_a_file_is_written(small, tmp_path, layers, options, error, told):
+    with pytest.raises(error, match=told):
+        microscope(small, layers, IMAGES, tmp_path / "new", **{**SMALL, **options})
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_network_without_classes_is_refused(tmp_path):
+    net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), None, 12)
+    with pytest.raises(ValueError, match="needs a score per class"):
+        microscope(net, "1", IMAGES, tmp_path, **SMALL)
+
+
+def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, capsys):
+    from optvis import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("optvis.commands.microscope.SCENES", 8)
+    few = ["--channels", "0-2", "--size", "16", "--steps", "1", "--sample", "4"]
+    assert cli.main(["microscope", "demo", "--layers", "mixed4", *few]) == 0
+    assert Path(capsys.readouterr().out.strip()) == Path("microscope/index.html")
+    assert (tmp_path / "microscope" / "layer-mixed4" / "2.html").exists()
+    assert cli.main(["microscope", "squeezenet1_0", "--weights", "none", "--layers", "features.12"]) == 1
+    assert "name their folder with --images" in capsys.readouterr().err
