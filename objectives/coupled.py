@@ -27,8 +27,8 @@ def summed_cosines(a: Tensor, channel_axis: int | None = None, among: int | None
     size = len(f) if among is None else among
     if len(f) % size:
         raise ValueError(f"diversity among {size} of {len(f)} images; give a multiple of {size}")
-    groups = f.unflatten(0, (-1, size))
     _, channels, places = f.shape
+    groups = f.reshape(-1, size, channels, places)
     cosines = _by_positions(groups) if size * places**2 < channels**2 else _by_channels(groups)
     return cosines.flatten()
 
@@ -41,13 +41,14 @@ def _by_channels(f: Tensor) -> Tensor:
 
 def _by_positions(f: Tensor) -> Tensor:
     """The same by ⟨F_iF_iᵀ, F_jF_jᵀ⟩ = ‖F_iᵀF_j‖², which is less work for few positions.  f (N, G, C, P) -> (N, G)"""
-    size, places = f.shape[1], f.shape[3]
+    count, size, _, places = f.shape
     columns = f.movedim(2, 1).flatten(2)
-    between = (columns.mT @ columns).unflatten(2, (size, places)).unflatten(1, (size, places))  # (N, G, P, G, P)
+    between = (columns.mT @ columns).view(count, size, places, size, places)
     products = between.square().sum((2, 4))
     own = torch.linalg.vector_norm(between.diagonal(dim1=1, dim2=3), dim=(1, 2)).clamp(min=LUCID_EPSILON)
     others = 1 - torch.eye(size, dtype=f.dtype, device=f.device)
-    return (products * others / (own.unsqueeze(1) * own.unsqueeze(2))).sum(2)
+    cosines: Tensor = products * others / (own.unsqueeze(1) * own.unsqueeze(2))
+    return cosines.sum(2)
 
 
 def alignment(layer: str, *, decay_ratio: float = 2.0) -> Objective:

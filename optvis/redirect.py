@@ -50,7 +50,8 @@ class OpenedReLU(RedirectedReLU):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grad,) = grads
-        usual, dead = _usual(grad, *ctx.saved_tensors, ctx.top)
+        (x,) = ctx.saved_tensors
+        usual, dead = _usual(grad, x, ctx.top)
         return usual if dead is None else torch.where(dead, grad, usual), None, None
 
 

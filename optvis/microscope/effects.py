@@ -79,9 +79,7 @@ def _derivative(cached: Cached, unit: Channels) -> Tensor:
         weights = torch.zeros_like(cached.before, requires_grad=True)
         start = cached.tail.activations.detach().requires_grad_()
         total = (cached.logits({layer: lambda _: start.clone()}) * weights).sum()
-        (slope,) = torch.autograd.grad(total, start, create_graph=True, allow_unused=True)
-        if slope is None:
-            return torch.zeros_like(cached.before)
+        (slope,) = torch.autograd.grad(total, start, create_graph=True, materialize_grads=True, allow_unused=True)
         (found,) = torch.autograd.grad((slope * own).sum(), weights)
     return found
 
@@ -100,7 +98,7 @@ class Sample:
         with torch.no_grad():
             first = Cached(classifier, images[:1], [layer])
             size = max(1, NUMBERS_AT_ONCE // first.tail.activations.numel())
-            self.parts = [Cached(classifier, part, [layer]) for part in images.split(size)]
+            self.parts = [Cached(classifier, part, [layer]) for part in torch.split(images, size)]
         self.before = torch.cat([part.before for part in self.parts]).float().cpu()
 
     def without(self, channel: int, channel_axis: int | None = None) -> Tensor:

@@ -97,7 +97,7 @@ def pictures(classifier: Classifier, layer: str, channels: Sequence[int], drawin
         negative = drawing.drawn(classifier, -1.0 * one, drawing.seed, 0)
     four = diverse_question(layer, channels, positive.scores, drawing.channel_axis)
     diverse = drawing.drawn(classifier, four, drawing.seed + 1, WAKING)
-    return Pictures(positive.images, negative.images, diverse.images.unflatten(0, (-1, DIVERSE)))
+    return Pictures(positive.images, negative.images, torch.stack(torch.split(diverse.images, DIVERSE)))
 
 
 def diverse_question(layer: str, channels: Sequence[int], scores: Tensor, channel_axis: int | None) -> Objective:
