@@ -1,0 +1,295 @@
+"""The pages of a microscope in a browser: opened from a disk, with a mouse, a finger, keys, and hostile texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from optvis.microscope.groups import side_by_side, webp
+from optvis.pages.microscope import ChannelPage, channel_html
+from optvis.pages.microscopesheet import LayerLink, SheetPage, Tile, index_html, sheet_html
+from optvis.pages.microscopestyle import SHEET_SCRIPT, STYLE, TURN_SCRIPT, places_of
+
+from . import chromium
+
+HOSTILE = "<script>alert(1)</script>"
+LABELS = ("owl", HOSTILE, "beaver", "")
+SIDE, GROUP, COUNT = 16, 8, 2048
+SAMPLE = {"of": 64, "changed": 1, "lost": [{"label": "beaver", "share": 0.021}]}
+TOLD = {
+    "channel": 9,
+    "photographs": [
+        {
+            "file": "000003.webp",
+            "name": HOSTILE,
+            "value": 7.5,
+            "window": [4, 12, 8, 16],
+            "box": [0, 16, 4, 20],
+            "answers": ["beaver", "owl"],
+        }
+    ],
+    "changed": 1,
+    "classes": [
+        {"label": HOSTILE, "attribution": 2.0, "cost": 1.5},
+        {"label": "owl", "attribution": -0.5, "cost": 0.25},
+    ],
+    "sample": SAMPLE,
+}
+PAGE = ChannelPage(
+    "demo", "mixed4", TOLD, "9.webp", SIDE, "../photographs/", (24, 24), 8, 10, {"network": "demo", "note": HOSTILE}
+)
+
+pytestmark = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
+
+
+def shade(place):
+    """A colour of its own for each place."""
+    return torch.tensor([place % 3 / 2, place // 3 % 3 / 2, place // 9 % 3 / 2]).view(3, 1, 1)
+
+
+def squares(count, first=0):
+    return torch.stack([shade(first + n).expand(3, SIDE, SIDE) for n in range(count)])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A layer of 2048 channels in a folder, with one sprite for all groups' files, and pages of three channels."""
+    root = tmp_path_factory.mktemp("site")
+    folder = root / "layer-mixed4"
+    for path in (folder, root / "photographs"):
+        path.mkdir()
+    (root / "microscope.css").write_text(STYLE + places_of(GROUP))
+    (root / "sheet.js").write_text(SHEET_SCRIPT)
+    (root / "turn.js").write_text(TURN_SCRIPT)
+    photo = torch.zeros(3, 24, 24)
+    photo[0, 4:12, 8:16] = 1
+    (root / "photographs" / "000003.webp").write_bytes(webp(photo))
+    (folder / "9.webp").write_bytes(webp(side_by_side(squares(6))))
+    sprite = torch.cat([side_by_side(squares(GROUP)), side_by_side(squares(GROUP, 9))], dim=1)
+    for start in range(0, COUNT, GROUP):
+        (folder / f"group-{start}-{start + GROUP - 1}.webp").write_bytes(webp(sprite))
+    tiles = tuple(
+        Tile(n, f"group-{n // GROUP * GROUP}-{n // GROUP * GROUP + GROUP - 1}.webp", n % GROUP, GROUP, LABELS[n % 4], n)
+        for n in range(COUNT)
+    )
+    (folder / "index.html").write_text(sheet_html(SheetPage("demo", "mixed4", tiles, COUNT)), encoding="utf-8")
+    for number in (8, 9, 10):
+        page = replace(PAGE, told=TOLD | {"channel": number}, before=number - 1, after=number + 1)
+        (folder / f"{number}.html").write_text(channel_html(page), encoding="utf-8")
+    links = [(LayerLink("mixed4", "layer-mixed4", COUNT, COUNT), "layer-mixed4/group-0-7.webp", GROUP)]
+    links.append((LayerLink(HOSTILE, "layer-x", 8, 0), "", 0))
+    (root / "index.html").write_text(index_html("demo", links, {"network": HOSTILE}), encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def wide(browser):
+    browser.window(1300)
+    yield browser
+    assert browser.happened("Runtime.exceptionThrown") == []
+    assert browser.happened("Log.entryAdded") == []
+
+
+def settled(browser):
+    browser.js("new Promise((done) => setTimeout(done, 150))")
+
+
+def texts(browser, selector):
+    return browser.js(f"[...document.querySelectorAll({json.dumps(selector)})].map((each) => each.textContent)")
+
+
+def box(browser, selector):
+    return browser.js(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()")
+
+
+def colour(browser, selector, path):
+    browser.middle(selector)
+    settled(browser)
+    x, y = browser.middle(selector)
+    picture = Image.open(browser.screenshot(path)).convert("RGB")
+    return torch.tensor(picture.getpixel((int(x), int(y)))) / 255
+
+
+def arrived(browser, page):
+    browser.js("new Promise((done) => setTimeout(done, 400))")
+    return browser.js("location.pathname").endswith(page)
+
+
+@pytest.mark.parametrize("page", ["index.html", "layer-mixed4/index.html", "layer-mixed4/9.html"])
+def test_only_the_sites_own_files_are_loaded_and_nothing_is_logged(wide, site, page):
+    wide.open(site / page)
+    settled(wide)
+    asked = [each["request"]["url"] for each in wide.happened("Network.requestWillBeSent")]
+    assert all(url.startswith(site.as_uri()) for url in asked)
+    assert any(url.endswith("microscope.css") for url in asked)
+    assert wide.happened("Network.loadingFailed") == []
+    assert wide.js("getComputedStyle(document.body).backgroundColor") == "rgb(252, 251, 248)"
+
+
+def test_hostile_texts_are_shown_and_not_obeyed(wide, site):
+    wide.open(site / "layer-mixed4" / "9.html")
+    assert texts(wide, ".classes th[scope=row]") == [HOSTILE, "owl"]
+    assert wide.js("document.querySelector('.photographs .photo').ariaLabel") == HOSTILE
+    assert wide.js("document.scripts.length") == 1
+    wide.open(site / "layer-mixed4" / "index.html")
+    assert texts(wide, ".tile span")[1] == HOSTILE
+    wide.open(site / "index.html")
+    assert texts(wide, ".layers b") == ["mixed4", HOSTILE]
+    assert wide.js("document.scripts.length") == 0
+
+
+def test_scripts_of_others_would_not_run(browser, site):
+    browser.window(1300)
+    browser.open(site / "layer-mixed4" / "9.html")
+    refused = browser.js(
+        "new Promise((done) => { const tell = (event) => done(event.effectiveDirective);"
+        "addEventListener('securitypolicyviolation', tell);"
+        "document.body.insertAdjacentHTML('beforeend', '<img src=http://x.invalid/>'); setTimeout(done, 3000); })"
+    )
+    assert refused == "img-src"
+
+
+def test_each_of_six_pictures_is_cut_out_of_the_one_file(wide, site, tmp_path):
+    wide.open(site / "layer-mixed4" / "9.html")
+    for place in range(6):
+        found = colour(wide, f".views figure:nth-child({place + 1}) svg", tmp_path / "page.png")
+        assert (found - shade(place).flatten()).abs().max() < 0.15
+    assert texts(wide, ".views figcaption")[:3] == ["Positive", "Negative", "Diverse 1"]
+
+
+def test_the_patch_is_what_was_seen_and_the_whole_comes_on_demand(wide, site, tmp_path):
+    wide.open(site / "layer-mixed4" / "9.html")
+    wide.hover("h1")
+    assert colour(wide, ".patch", tmp_path / "page.png")[0] > 0.85
+    assert box(wide, ".photo")["width"] == 0
+    wide.hover(".photographs figure")
+    assert (box(wide, ".patch")["width"], box(wide, ".photo")["width"] > 50) == (0, True)
+    frame, photo = box(wide, ".photo rect"), box(wide, ".photo")
+    assert frame["x"] - photo["x"] == pytest.approx(photo["width"] / 3, abs=3)
+    assert frame["width"] == pytest.approx(photo["width"] / 3, abs=5)
+    wide.hover("h1")
+    wide.click(".whole")
+    assert box(wide, ".photo")["width"] > 50
+    wide.click(".whole")
+    assert box(wide, ".photo")["width"] == 0
+
+
+def test_a_finger_sees_the_whole_photograph_too(browser, site):
+    browser.window(390, 800, finger=True)
+    browser.open(site / "layer-mixed4" / "9.html")
+    browser.tap(".photographs figure")
+    browser.js("document.querySelector('.photographs figure').focus()")
+    assert box(browser, ".photo")["width"] > 50
+
+
+def test_numbers_and_bars_say_the_same(wide, site):
+    wide.open(site / "layer-mixed4" / "9.html")
+    assert texts(wide, ".classes tbody td:nth-child(3)") == ["+2", "−0.5"]
+    assert texts(wide, ".classes tbody td:nth-child(5)") == ["+1.5", "+0.25"]
+    bars = wide.js("[...document.querySelectorAll('.classes .bar rect')]"
+                   ".map((each) => [each.className.baseVal, each.width.baseVal.value])")  # fmt: skip
+    assert bars == [["more", 50], ["more", 37.5], ["less", 12.5], ["more", 6.25]]
+    assert "1 of 64 photographs" in texts(wide, ".off p")[0]
+
+
+def test_arrow_keys_turn_to_the_neighbours_and_escape_goes_up(wide, site):
+    wide.open(site / "layer-mixed4" / "9.html")
+    wide.press("ArrowRight")
+    assert arrived(wide, "/10.html")
+    wide.press("ArrowLeft")
+    assert arrived(wide, "/9.html")
+    wide.press("Escape")
+    assert arrived(wide, "layer-mixed4/index.html")
+
+
+def test_a_sheet_of_thousands_asks_for_the_pictures_in_sight_alone(wide, site):
+    wide.open(site / "layer-mixed4" / "index.html")
+    settled(wide)
+    loaded = wide.js("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    assert loaded < 5000
+    asked = [each for each in wide.happened("Network.requestWillBeSent") if each["request"]["url"].endswith(".webp")]
+    assert 0 < len(asked) < COUNT // GROUP
+    assert (site / "layer-mixed4" / "index.html").stat().st_size < 800_000
+
+
+def test_each_tile_shows_its_own_place_of_the_sprite(wide, site, tmp_path):
+    wide.open(site / "layer-mixed4" / "index.html")
+    for number in (0, 7, 13):
+        found = colour(wide, f"[data-channel='{number}'] i", tmp_path / "page.png")
+        assert (found - shade(number % GROUP).flatten()).abs().max() < 0.15
+    wide.click("[name=negative]")
+    found = colour(wide, "[data-channel='5'] i", tmp_path / "page.png")
+    assert (found - shade(9 + 5).flatten()).abs().max() < 0.15
+
+
+def sought(browser, text):
+    browser.js(f"{{ const box = document.querySelector('[name=sought]'); box.value = {json.dumps(text)}; box.focus(); "
+               "box.dispatchEvent(new Event('input', { bubbles: true })); }")  # fmt: skip
+    return browser.js("[...document.querySelectorAll('.tile')].filter((each) => !each.hidden).length")
+
+
+def test_channels_are_found_by_number_and_by_class(wide, site):
+    wide.open(site / "layer-mixed4" / "index.html")
+    assert sought(wide, "OWL") == COUNT // 4
+    assert texts(wide, "output") == [f"{COUNT // 4} of {COUNT}"]
+    assert sought(wide, "<script>") == COUNT // 4
+    assert sought(wide, "99") == sum(str(n).startswith("99") for n in range(COUNT))
+    assert sought(wide, "no such class") == 0
+    assert sought(wide, "") == COUNT
+    assert sought(wide, "9") > 1
+    wide.press("Enter")
+    assert arrived(wide, "/9.html")
+
+
+def test_channels_are_ordered_by_number_class_or_activation(wide, site):
+    wide.open(site / "layer-mixed4" / "index.html")
+
+    def first(order):
+        wide.js(f"{{ const box = document.querySelector('[name=order]'); box.value = '{order}'; "
+                "box.dispatchEvent(new Event('input', { bubbles: true })); }")  # fmt: skip
+        return wide.js("[...document.querySelectorAll('.tile')].slice(0, 2).map((each) => each.dataset.channel)")
+
+    assert first("strength") == [str(COUNT - 1), str(COUNT - 2)]
+    assert first("label") in (["1", "5"], ["2", "6"])
+    assert texts(wide, ".tile span")[-1] == ""
+    assert first("channel") == ["0", "1"]
+
+
+def test_arrow_keys_walk_on_the_sheet(wide, site):
+    wide.open(site / "layer-mixed4" / "index.html")
+    wide.js("document.querySelector('.tile').focus()")
+    across = wide.js("getComputedStyle(document.querySelector('.tiles')).gridTemplateColumns.split(' ').length")
+    wide.press("ArrowRight", "ArrowDown", "ArrowDown", "ArrowUp")
+    assert wide.js("document.activeElement.dataset.channel") == str(1 + across)
+
+
+@pytest.mark.parametrize("width", [320, 390, 761, 2000])
+@pytest.mark.parametrize("page", ["index.html", "layer-mixed4/index.html", "layer-mixed4/9.html"])
+def test_no_window_scrolls_sideways(browser, site, width, page):
+    browser.window(width, 640, finger=width < 760)
+    browser.open(site / page)
+    assert browser.js("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_windows_get_dark_pages(browser, site):
+    browser.window(1300, prefers_color_scheme="dark")
+    browser.open(site / "layer-mixed4" / "index.html")
+    assert browser.js("getComputedStyle(document.body).backgroundColor") == "rgb(23, 22, 20)"
+
+
+def test_without_scripts_all_channels_are_there(browser, site):
+    browser.window(1300)
+    browser.open(site / "layer-mixed4" / "index.html", script=False)
+    found = browser.ask("DOM.performSearch", query="//a[@class='tile'][@href='2047.html']")
+    assert found["resultCount"] == 1
