@@ -115,6 +115,7 @@ NEVER = {
     "gridpage": {"attribution", "ablation", "grid", "icons", "cli"},
     "pages": {"capture", "ascent", "making", "dreams", "rendering", "loading", "classifier", "cli"},
     "dreams": {"making", "cli", "loading"},
+    "microscope": {"cli", "commands", "demo", "loading", "dreams", "grid", "atlas"},
 }
 
 

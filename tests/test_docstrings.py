@@ -11,6 +11,7 @@ import optvis.ablation
 import optvis.atlas
 import optvis.commands
 import optvis.demo
+import optvis.microscope
 import optvis.objectives
 import optvis.pages
 import optvis.params
@@ -22,6 +23,7 @@ PACKAGES = (
     optvis.atlas,
     optvis.commands,
     optvis.demo,
+    optvis.microscope,
     optvis.objectives,
     optvis.pages,
     optvis.params,

@@ -325,3 +325,15 @@ def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, ca
     assert (tmp_path / "microscope" / "layer-mixed4" / "2.html").exists()
     assert cli.main(["microscope", "squeezenet1_0", "--weights", "none", "--layers", "features.12"]) == 1
     assert "name their folder with --images" in capsys.readouterr().err
+
+
+def test_the_command_says_how_to_go_on_after_a_stop(tmp_path, monkeypatch, capsys):
+    from optvis import cli
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optvis.commands.microscope.SCENES", 8)
+    monkeypatch.setattr(Bench, "make", interrupted)
+    assert cli.main(["microscope", "demo", "--layers", "mixed4", "--channels", "0", "--out", str(tmp_path)]) == 130
+    assert "the same command goes on with the first unfinished group" in capsys.readouterr().out

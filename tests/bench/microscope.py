@@ -23,6 +23,8 @@ from optvis.ascent import PIXELS_AT_ONCE
 from optvis.microscope.making import STEPS
 from optvis.microscope.pictures import DIVERSE, Drawing, pictures
 from optvis.optimizers import ImageAdam
+from optvis.params import Streams
+from optvis.transforms.named import COARSE_TO_FINE
 
 LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512
 MOST_TIME = 1.15
@@ -34,20 +36,34 @@ def pieces(images: int, among: int) -> list[int]:
     return [min(size, images - start) for start in range(0, images, size)]
 
 
-class Floor:
-    """The bare forward and backward pass of as many images, in the same pieces; its seconds are summed up."""
+def shown(steps: int) -> list[int]:
+    """The side of what the network sees at each step: the microscope's own transforms show less at first."""
+    image, streams = torch.rand(1, 3, SIDE, SIDE), Streams((0,), "transform")
+    return [COARSE_TO_FINE(image, streams.at(step)).shape[-1] for step in range(steps)]
 
-    def __init__(self, net: torch.nn.Module) -> None:
+
+class Floor:
+    """The bare forward and backward pass of as many images, in the same pieces; its seconds are summed up.
+
+    Args:
+        net: the whole network.
+        sides: of the images at each step, in pixels; the last holds from then on.
+    """
+
+    def __init__(self, net: torch.nn.Module, sides: Sequence[int]) -> None:
         cut = squeezenet_to(12)(copy.deepcopy(net))
         sizes = {size for images, among in ((GROUP, 1), (DIVERSE * GROUP, DIVERSE)) for size in pieces(images, among)}
-        self.steps: dict[int, Callable[[], object]] = {size: floor_step(cut, size, SIDE) for size in sizes}
-        self.seconds = 0.0
+        self.steps: dict[tuple[int, int], Callable[[], object]] = {
+            (size, side): floor_step(cut, size, side) for size in sizes for side in set(sides)
+        }
+        self.sides, self.seconds = sides, 0.0
 
-    def step(self, images: int) -> None:
+    def step(self, images: int, taken: int) -> None:
         start = time.perf_counter()
+        side = self.sides[min(taken, len(self.sides)) - 1]
         with DisableTorchFunction():  # the microscope may be replacing ReLUs here
             for size in pieces(images, 1 if images == GROUP else DIVERSE):
-                self.steps[size]()
+                self.steps[size, side]()
         self.seconds += time.perf_counter() - start
 
 
@@ -58,7 +74,7 @@ def beside(floor: Floor) -> Iterator[None]:
 
     def stepped(optimizer: ImageAdam, closure=None):  # type: ignore[no-untyped-def]
         loss = own(optimizer, closure)
-        floor.step(len(optimizer.param_groups[0]["params"][0]))
+        floor.step(len(optimizer.param_groups[0]["params"][0]), optimizer.taken)
         return loss
 
     ImageAdam.step = stepped  # type: ignore[method-assign]
@@ -68,9 +84,11 @@ def beside(floor: Floor) -> Iterator[None]:
         ImageAdam.step = own  # type: ignore[method-assign]
 
 
-def measured(classifier: Classifier, channels: Sequence[int], drawing: Drawing) -> tuple[float, float]:
+def measured(
+    classifier: Classifier, channels: Sequence[int], drawing: Drawing, sides: Sequence[int]
+) -> tuple[float, float]:
     """Seconds of the microscope's pictures, and of the bare network beside them."""
-    floor = Floor(classifier.network)
+    floor = Floor(classifier.network, sides)
     start = time.perf_counter()
     with beside(floor):
         for first in range(0, len(channels), GROUP):
@@ -93,11 +111,14 @@ def main() -> None:
     options = parser.parse_args()
     classifier = Classifier(network("squeezenet1_0"), IMAGENET, 224)
     drawing = Drawing(SIDE, options.steps, 0)
-    measured(classifier, range(GROUP), Drawing(SIDE, 2, 0))
-    ours, bare = measured(classifier, range(SOME), drawing)
+    measured(classifier, range(GROUP), Drawing(SIDE, 2, 0), [SIDE])
+    ours, bare = measured(classifier, range(SOME), drawing, [SIDE])
     print(f"{SOME} channels of {LAYER}, {2 + DIVERSE} pictures each, {SIDE} px, {options.steps} steps, "
           f"groups of {GROUP}, {torch.get_num_threads()} threads: {ours:.1f} s, the bare network {bare:.1f} s: "
           f"{ours / bare:.3f}; at most {MOST_TIME} is asked")  # fmt: skip
+    mine, seen = measured(classifier, range(SOME), drawing, shown(options.steps))
+    print(f"beside the bare network on images as small as the first steps show it: {mine:.1f} s, {seen:.1f} s: "
+          f"{mine / seen:.3f}")  # fmt: skip
     print(f"all {ALL}, extrapolated: {ours * ALL / SOME:.0f} s")
     if options.whole:
         print(f"all {ALL}, measured: {alone(classifier, drawing):.0f} s")
