@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis import sheet
+from optvis import plots, sheet
 from optvis.attributors import METHODS, Ablation, GradientMethod, parts_of
 from optvis.borrow import borrow
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
@@ -200,7 +200,7 @@ class Attribution:
             best = values.abs().topk(min(top, len(values))).indices
             word = "group" if self.of == "groups" else "channel"
             texts = [f"{word} {index}" for index in best.tolist()]
-            row.append(sheet.bars(values[best].tolist(), texts, (side, side * 3 // 2)))
+            row.append(plots.bars(values[best].tolist(), texts, (side, side * 3 // 2)))
         return row
 
     def _repr_png_(self) -> bytes:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from optvis.plots import curves, named_rows_and_columns
-from optvis.sheet import COLOURS, INK
+from optvis.plots import COLOURS, curves, named_rows_and_columns
+from optvis.sheet import INK
 
 
 def places(picture, colour):

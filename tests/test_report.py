@@ -15,7 +15,7 @@ from optvis.ablation.evaluate import evaluate
 from optvis.ablation.findings import Answer, Chance, Curve, Estimate, Tally
 from optvis.ablation.report import Report
 from optvis.pages.report import to_html
-from optvis.sheet import COLOURS, lines, strip
+from optvis.plots import COLOURS, lines, strip
 from optvis.units import Channels
 
 from . import chromium

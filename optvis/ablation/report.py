@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from optvis import sheet
+from optvis import plots, sheet
 from optvis.ablation.findings import Answer, Chance, Curve, Tally
 from optvis.ablation.reporttext import to_text
 from optvis.files import made_folder, write_whole
@@ -71,7 +71,7 @@ class Report:
     def plot(self) -> Image.Image:
         """Recall over the number of units, removed and alone kept, and how far random sets bring the target."""
         panels = [
-            sheet.lines(self.curve.counts, _values(lines), title, PANEL)
+            plots.lines(self.curve.counts, _values(lines), title, PANEL)
             for lines, title in (
                 (self.curve.removed, "recall with units off, %"),
                 (self.curve.kept, "recall with those alone kept, %"),
@@ -79,7 +79,7 @@ class Report:
         ]
         fall, drops = self.targeted.drop.value, self.chance.drops
         title = f"{len(drops)} random sets: fall of {self.target}, points"
-        return sheet.rows([[*panels, sheet.strip([100 * drop for drop in drops], 100 * _number(fall), title, PANEL)]])
+        return sheet.rows([[*panels, plots.strip([100 * drop for drop in drops], 100 * _number(fall), title, PANEL)]])
 
     def html(self) -> str:
         """A page of its own, which loads nothing and runs nothing."""

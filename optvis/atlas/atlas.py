@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis import sheet
 from optvis.atlas.cell import Cell
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LEAST_SHARE = 0.45  # of a cell's side that the icon of the emptiest one takes
+SHOWN_CLASSES = 100  # on the page
 PAGE, TENSORS = "index.html", "samples.safetensors"
 
 
@@ -120,16 +120,13 @@ class ActivationAtlas:
             KeyError: there is no such level.
         """
         level = self.level(size)
-        side = level.icons.shape[-1]
-        tiles = torch.zeros(level.size**2, 4, side, side)
-        shares = _shares(level) if by_count else torch.ones(len(level))
-        for place in level.present.nonzero().flatten().tolist():
-            row, column = level.cells[place].tolist()
-            tiles[row * level.size + column] = _shrunk(level.icons[place], float(shares[place]))
-        return sheet.sheet(tiles, columns=level.size, gap=0)
+        drawn = level.present
+        shares = _shares(level)[drawn].tolist() if by_count else None
+        return sheet.scattered(level.icons[drawn], level.cells[drawn], level.size, shares)
 
     def page(self) -> AtlasPage:
         """What the page of this atlas shows."""
+        shown = self._classes_shown()
         levels = tuple(
             AtlasLevel(
                 level.size,
@@ -137,7 +134,7 @@ class ActivationAtlas:
                 level.counts,
                 level.icons,
                 level.present,
-                level.attribution,
+                level.attribution[:, shown],
                 self.exemplars.places(level.nearest),
             )
             for level in self.levels
@@ -149,9 +146,27 @@ class ActivationAtlas:
             "each other. Each icon is what the vectors of its cell have in common."
         )
         return AtlasPage(
-            self.title, self.layer, levels, self.labels, self.exemplars.patches, names, self.fewest, self.recipe, lead,
+            self.title,
+            self.layer,
+            levels,
+            tuple(self.labels[k] for k in shown),
+            self.exemplars.patches,
+            names,
+            self.fewest,
+            self.recipe,
+            lead,
             self.ends,
-        )  # fmt: skip
+        )
+
+    def _classes_shown(self) -> list[int]:
+        """All classes; where they are many, those to which some cell adds more than to any other."""
+        count = self.samples.attribution.shape[1]
+        if count <= SHOWN_CLASSES:
+            return list(range(count))
+        added = torch.cat([level.attribution for level in self.levels])
+        first = added.argmax(1).unique()  # type: ignore[no-untyped-call]
+        most = added[:, first].amax(0).argsort(descending=True)[:SHOWN_CLASSES]
+        return sorted(first[most].tolist())
 
     def html(self) -> str:
         """The map as one page that loads nothing: zoom, hover, tap, or walk with the arrow keys.
@@ -190,18 +205,6 @@ def _shares(level: Level) -> Tensor:
     """The side of each icon as a share of its cell's: areas in proportion to counts, up to a least size, (M,)."""
     shares = (level.counts / level.counts.max()).sqrt()
     return LEAST_SHARE + (1 - LEAST_SHARE) * shares
-
-
-def _shrunk(icon: Tensor, share: float) -> Tensor:
-    """(3, S, S) -> (4, S, S): at a share of its side in the middle, transparent around it."""
-    side = icon.shape[-1]
-    smaller = max(1, round(share * side))
-    start = (side - smaller) // 2
-    tile = torch.zeros(4, side, side)
-    inside = slice(start, start + smaller)
-    tile[:3, inside, inside] = F.interpolate(icon[None], (smaller, smaller), mode="bilinear", antialias=True)[0]
-    tile[3, inside, inside] = 1
-    return tile
 
 
 __all__ = ["ActivationAtlas"]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
-import torch
-
 from optvis.pages.atlas import AtlasLevel, AtlasPage
 from optvis.pages.atlasnumbers import to_json
 from optvis.pages.atlaspanel import PANEL
 from optvis.pages.atlasscript import SCRIPT
 from optvis.pages.atlasstyle import STYLE
 from optvis.pages.document import document, footer_of
-from optvis.pages.sprites import check_fits, packed, sprite
+from optvis.pages.sprites import check_fits, data_uri, packed
+from optvis.sheet import scattered
 
 GENERATOR = "optvis atlas"
 HELP = (
@@ -85,12 +84,8 @@ def _laid_out(level: AtlasLevel) -> str:
     """Every icon where its cell is, and nothing elsewhere."""
     side = level.size * level.icons.shape[-1]
     check_fits(side, side)
-    present = torch.zeros(level.size, level.size, dtype=torch.bool)
-    icons = level.icons.new_zeros(level.size, level.size, *level.icons.shape[1:])
-    rows, columns = level.cells.to(icons.device).unbind(1)
-    icons[rows, columns] = level.icons
-    present[rows.cpu(), columns.cpu()] = level.present.cpu()
-    return sprite(icons, present)
+    drawn = level.present
+    return data_uri(scattered(level.icons[drawn.to(level.icons.device)], level.cells[drawn], level.size, mode="RGBA"))
 
 
 def _ends(ends: tuple[str, str] | None) -> str:

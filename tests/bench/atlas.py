@@ -1,0 +1,142 @@
+"""An atlas measured: time and memory of 20,000 scenes, how far its layouts can be trusted, what its neighbours share.
+
+python tests/bench/atlas.py                  all parts; about ten minutes
+python tests/bench/atlas.py --scenes 2000    sooner
+python tests/bench/atlas.py --out folder     keep the atlas
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from optvis.atlas import Samples, lay_out
+from optvis.atlas.layouts import cells_of
+from optvis.demo import LABELS, Scenes
+
+LAYER, SEED, LEVELS, STEPS, FEWEST = "mixed5", 31, (10, 20, 40), 48, 5
+NEAR, JUDGED = 15, 4000  # neighbours and points of trustworthiness
+MOST_SECONDS, MOST_MEMORY, LEAST_TRUST = 600, 1536, 0.95
+SEEN = 0.2  # the share of a position's pixels that show a part, from which on the position does
+
+MADE = """
+import sys, time
+start = time.perf_counter()
+import optvis
+from pathlib import Path
+scenes, seed, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+if scenes:
+    from optvis import load
+    from optvis.atlas import activation_atlas
+    from optvis.demo import Scenes
+    atlas = activation_atlas(load(), Scenes(scenes, seed=seed), {layer!r}, levels={levels}, steps={steps},
+                             fewest={fewest}, progress=False)
+    page = atlas.save(folder)
+    for level in atlas.levels:
+        drawn, full = int(level.present.sum()), int((level.counts >= {fewest}).sum())
+        print(f"{{level.size:>3}} × {{level.size:<3}} {{len(level):>5}} cells, {{drawn:>4}} of {{full}} with {fewest} "
+              f"points or more have an icon, {{int(level.counts.sum())}} points")
+        assert drawn == full and int(level.counts.sum()) == len(atlas)
+    print(f"{{len(atlas)}} points, {{atlas.recipe['layout']}}, page of {{page.stat().st_size / 1e6:.1f}} MB")
+status = Path("/proc/self/status").read_text()
+print(time.perf_counter() - start, int(status.split("VmHWM:")[1].split()[0]) / 1024)
+"""
+
+
+def made(scenes: int, folder: Path) -> tuple[str, float, float]:
+    """A process of its own that makes an atlas: what it says, seconds, and peak memory in MB; 0 scenes import alone."""
+    code = MADE.format(layer=LAYER, levels=LEVELS, steps=STEPS, fewest=FEWEST)
+    command = [sys.executable, "-W", "ignore", "-c", code, str(scenes), str(SEED), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *said, numbers = done.stdout.strip().splitlines()
+    seconds, memory = map(float, numbers.split())
+    return "\n".join(said), seconds, memory
+
+
+def trusted(samples: Samples, points: Tensor, rows: Tensor) -> float:
+    """Trustworthiness (Venna & Kaski 2001) among some points, of neighbours by cosine."""
+    from sklearn.manifold import trustworthiness
+
+    return float(
+        trustworthiness(samples.vectors[rows].numpy(), points[rows].numpy(), n_neighbors=NEAR, metric="cosine")
+    )
+
+
+def part_at(scenes: Scenes, samples: Samples, row: int) -> str:
+    """The class and the part of it that most of a position's pixels show; nothing where it shows none."""
+    truth = scenes.truth(int(samples.places[row]))
+    side = 96 // samples.grid[0]
+    top, left = (samples.positions[row] * side).tolist()
+    shares = {name: float(mask[top : top + side, left : left + side].mean()) for name, mask in truth.masks.items()}
+    best = max(shares, key=lambda name: shares[name], default="")
+    return f"{truth.label}: {best}" if best and shares[best] > SEEN else ""
+
+
+def agreement(points: Tensor, kinds: Tensor, size: int) -> tuple[float, int]:
+    """The share of pairs of neighbouring cells with the same commonest kind, and how many pairs there are."""
+    cells = cells_of(points, size)
+    counts = torch.zeros(size * size, int(kinds.max()) + 1).index_put_((cells, kinds), torch.ones(len(kinds)), True)
+    commonest = torch.where(counts.sum(1) > 0, counts.argmax(1), -1).view(size, size)
+    pairs = torch.cat([
+        torch.stack([commonest[:-1].flatten(), commonest[1:].flatten()], 1),
+        torch.stack([commonest[:, :-1].flatten(), commonest[:, 1:].flatten()], 1),
+    ])  # fmt: skip
+    known = pairs[(pairs >= 0).all(1)]
+    return float((known[:, 0] == known[:, 1]).float().mean()), len(known)
+
+
+def neighbours(name: str, points: Tensor, kinds: Tensor, size: int) -> None:
+    """Cells beside each other, against the same points with their kinds shuffled."""
+    shuffled = kinds[torch.randperm(len(kinds), generator=torch.Generator().manual_seed(0))]
+    (share, pairs), (chance, _) = agreement(points, kinds, size), agreement(points, shuffled, size)
+    print(f"  {name:<28}{size:>3} × {size:<3}{pairs:>5} pairs{share:>8.3f}{chance:>10.3f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=20_000)
+    parser.add_argument("--out", type=Path, help="folder for the atlas")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as passing:
+        folder = Path(passing) if options.out is None else options.out
+        held = measured(options.scenes, folder)
+    sys.exit(0 if held else 1)
+
+
+def measured(scenes: int, folder: Path) -> bool:
+    """All parts; whether each bound holds."""
+    _, _, bare = made(0, folder)
+    said, seconds, peak = made(scenes, folder)
+    print(f"{scenes} scenes, {LAYER}, icons of {STEPS} steps, {torch.get_num_threads()} threads\n{said}")
+    print(f"{seconds:.0f} s, at most {MOST_SECONDS} asked; {peak - bare:.0f} MB above the import ({bare:.0f} MB), "
+          f"at most {MOST_MEMORY} asked", flush=True)  # fmt: skip
+    samples, known = Samples.load(folder / "samples.safetensors"), Scenes(scenes, seed=SEED)
+    rows = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1))[:JUDGED]
+    parts = {row: part_at(known, samples, row) for row in rows.tolist()}
+    showing = torch.tensor([row for row, part in parts.items() if part])
+    numbers = {part: place for place, part in enumerate(sorted(set(parts.values())))}
+    kinds, classes = torch.tensor([numbers[parts[row]] for row in showing.tolist()]), samples.places % len(LABELS)
+    trust = []
+    for layout in ("umap", "tsne"):
+        start = time.perf_counter()
+        points, how = lay_out(samples.vectors, layout)
+        spent = time.perf_counter() - start
+        trust.append(trusted(samples, points, rows))
+        print(f"{how}: {spent:.0f} s; trustworthiness {trust[-1]:.4f} at k = {NEAR} of {len(rows)} points, "
+              f"at least {LEAST_TRUST} asked\n  neighbouring cells with the same{'':<14}share  shuffled")  # fmt: skip
+        for size in LEVELS:
+            neighbours("commonest class", points, classes, size)
+        for size in LEVELS:
+            neighbours(f"part, of {len(showing)} that show one", points[showing], kinds, size)
+    return seconds <= MOST_SECONDS and peak - bare <= MOST_MEMORY and min(trust) >= LEAST_TRUST
+
+
+if __name__ == "__main__":
+    main()
