@@ -15,6 +15,7 @@ from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_ou
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.layouts import cells_of, signed_root
 from optvis.atlas.levels import level_of
+from optvis.cutouts import cutout
 from optvis.demo import LABELS, Scenes
 from optvis.objectives import direction, whitening
 from optvis.photos import photograph
@@ -375,6 +376,9 @@ def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp
     made = compare(net, SCENES, "mixed5", "grey whale", "white shark", samples=samples, levels=[2], fewest=1, **QUICK)
     page = made.save(tmp_path)
     assert (page.parent / "differences.png").is_file()
+    first, *_ = made.toward("white shark")
+    assert torch.allclose(cutout(page.parent / "patch-1.png"), first.cutouts()[0], atol=1 / 255)
+    assert len(list(page.parent.glob("patch-*.png"))) == len(made.toward("white shark"))
     assert "white shark" in page.read_text(encoding="utf-8")
     nothing = compare(net, SCENES, "mixed5", 0, 1, samples=samples, levels=[2], fewest=999, **QUICK)
     assert nothing.top() == []

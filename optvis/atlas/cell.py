@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis import sheet
+from optvis.cutouts import cut
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,6 +48,20 @@ class Cell:
         """The classes that it speaks for most, and how much it adds to their scores."""
         best = self.attribution.topk(min(count, len(self.labels)))
         return [(self.labels[at], value) for at, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+
+    def cutouts(self, *, soft: float = 0.2) -> list[Tensor]:
+        """What the photographs show there as patches to paste, in an oval outline that fades: (4, p, p) in [0, 1] each.
+
+        `try_patch` of `optvis.trials` takes the list, and asks whether they turn one class into another.
+
+        Args:
+            soft: the share of the way from rim to centre over which they fade, as in `optvis.cutouts.cut`.
+
+        Raises:
+            ValueError: soft outside [0, 1].
+        """
+        side = self.patches.shape[-1]
+        return [cut(patch, (0, side, 0, side), soft=soft) for patch in self.patches]
 
     def sheet(self) -> Image.Image:
         """Its icon, and beside it what photographs show there."""

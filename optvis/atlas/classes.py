@@ -189,7 +189,10 @@ class Comparison:
         return sheet.rows([[cell.sheet()] for cell in cells])
 
     def save(self, path: str | Path) -> Path:
-        """Write the page of the map, its pictures, and the cells that differ most as `differences.png`.
+        """Write the page of the map, its pictures, the cells that differ most, and patches cut from photographs.
+
+        `differences.png` shows the cells; `patch-1.png`, `patch-2.png`, … are what the photograph nearest to each cell
+        shows that speaks most for the second class, cut out for `try_patch` of `optvis.trials` or `optvis patch`.
 
         Args:
             path: of a folder; made if need be.
@@ -201,8 +204,12 @@ class Comparison:
             OSError: the folder cannot be written.
         """
         page = self.atlas.save(path)
+        recipe = json.dumps(dict(self.recipe))
         if self.top(1):
-            write_whole(page.parent / "differences.png", sheet.png(self.sheet(), json.dumps(dict(self.recipe))))
+            write_whole(page.parent / "differences.png", sheet.png(self.sheet(), recipe))
+        for place, cell in enumerate(self.toward(self.second), 1):
+            for patch in cell.cutouts()[:1]:
+                write_whole(page.parent / f"patch-{place}.png", sheet.png(sheet.to_picture(patch), recipe))
         return page
 
     @property

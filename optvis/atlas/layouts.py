@@ -16,6 +16,7 @@ Layout: TypeAlias = "str | Any"
 NEIGHBOURS, LEAST_DISTANCE = 50, 0.05  # Lucid's notebook of the activation atlas (2019) gives UMAP these
 PERPLEXITY = 30.0  # scikit-learn's own for t-SNE
 FEWEST = 12  # of fewer points the two longest axes are a map
+EXACT = 200_000  # vectors up to which all pairs are compared
 NAMES = ("auto", "umap", "tsne")
 
 
@@ -50,12 +51,12 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
     unit = (samples / lengths).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # UMAP and scikit-learn tell of threads, neighbours and what is not installed
-        estimator, told = _longest_axes(axes) if len(unit) < FEWEST else _estimator(layout, len(unit), axes, seed)
+        estimator, told = _longest_axes(axes) if len(unit) < FEWEST else _estimator(layout, unit, axes, seed)
         found = estimator.fit_transform(unit)
     return _stretched(np.asarray(found, dtype=np.float64).reshape(len(unit), axes)), told
 
 
-def _estimator(layout: Layout, count: int, axes: int, seed: int) -> tuple[Any, str]:
+def _estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
     if not isinstance(layout, str):
         if not hasattr(layout, "fit_transform"):
             raise TypeError(f"layout is {type(layout).__name__}; expected one of {NAMES}, or an object that has "
@@ -66,18 +67,35 @@ def _estimator(layout: Layout, count: int, axes: int, seed: int) -> tuple[Any, s
     has_umap = importlib.util.find_spec("umap") is not None
     if layout == "umap" and not has_umap:
         raise ImportError("layout 'umap' needs umap-learn: pip install 'optvis[atlas]'; 'tsne' needs nothing more")
-    return _umap(count, axes, seed) if has_umap and layout != "tsne" else _tsne(count, axes, seed)
+    return _umap(unit, axes, seed) if has_umap and layout != "tsne" else _tsne(len(unit), axes, seed)
 
 
-def _umap(count: int, axes: int, seed: int) -> tuple[Any, str]:
+def _umap(unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
     from umap import UMAP
 
-    near = min(NEIGHBOURS, count - 1)
-    options = {"n_neighbors": near, "min_dist": LEAST_DISTANCE, "metric": "cosine"}
-    # A seed and several threads exclude each other in UMAP; small data gets a start that needs no eigenvectors.
-    start = "spectral" if count > 4 * FEWEST else "random"
-    made = UMAP(n_components=axes, random_state=seed, n_jobs=1, init=start, **options)
+    near = min(NEIGHBOURS, len(unit) - 1)
+    made = UMAP(
+        n_components=axes,
+        n_neighbors=near,
+        min_dist=LEAST_DISTANCE,
+        metric="cosine",
+        init="spectral" if len(unit) > 4 * FEWEST else "random",  # of small data some eigenvectors cannot be had
+        precomputed_knn=_neighbours(unit, near) if len(unit) <= EXACT else (None, None, None),
+        random_state=seed,
+        n_jobs=1,  # a seed and several threads exclude each other in UMAP
+    )
     return made, f"UMAP(n_neighbors={near}, min_dist={LEAST_DISTANCE}, cosine)"
+
+
+def _neighbours(unit: NDArray[np.float32], near: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The nearest vectors of each, itself among them, and how far they are in cosine.
+
+    All pairs are compared, which is sooner done than UMAP's own approximation, and in less memory.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, places = NearestNeighbors(n_neighbors=near, algorithm="brute").fit(unit).kneighbors(unit)
+    return places, distances**2 / 2  # of unit vectors that is 1 − cosine
 
 
 def _tsne(count: int, axes: int, seed: int) -> tuple[Any, str]:

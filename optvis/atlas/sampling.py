@@ -21,7 +21,7 @@ from optvis.objectives.layout import channels_second
 from optvis.units import laid_back
 from optvis.version import __version__
 
-AT_ONCE = 64  # photographs in a batch
+AT_ONCE = 32  # photographs in a batch
 EDGE = 1  # positions that are left out at each side, where padding is seen and little else
 
 

@@ -1,0 +1,83 @@
+"""Patches that fool: found where two classes differ most, then tried on fresh scenes, with controls.
+
+python tests/bench/patches.py             about three minutes
+python tests/bench/patches.py --out here  keep the pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from optvis import load
+from optvis.atlas import Cell, Comparison, compare, sample
+from optvis.classifier import Classifier
+from optvis.demo import Scenes, scene
+from optvis.demo.fooling import thing
+from optvis.trial import Trial
+from optvis.trials import try_patch
+
+STORIES = (
+    ("frying pan", "wok", "noodles", "noodles"),
+    ("snorkeler", "scuba diver", "tank", "locomotive"),
+    ("grey whale", "white shark", "mouth", "baseball"),
+)  # one class, another, the part of it where the thing is planted, and the thing
+LAYER, SCENES, SEED, STRIDE = "mixed5", 4000, 41, 8
+JUDGED, CHOOSING, FRESH = 200, 0.25, 3_000_000
+SEEN, LEAST_SHARE = 0.25, 0.5  # of a position's pixels, and of a cell's points, that show the part
+
+
+def showing(scenes: Scenes, made: Comparison, cell: Cell, part: str) -> float:
+    """The share of the cell's nearest points whose position shows a part."""
+    seen = []
+    for row in cell.rows.tolist():
+        mask = scenes.truth(int(made.atlas.samples.places[row])).masks.get(part)
+        y, x = (made.atlas.samples.positions[row] * STRIDE).tolist()
+        seen.append(mask is not None and float(mask[y : y + STRIDE, x : x + STRIDE].mean()) > SEEN)
+    return sum(seen) / len(seen)
+
+
+def rates(trial: Trial) -> str:
+    """Flips where the trial's first images chose size and place."""
+    controls = [name for name in trial.names if name != "patch"]
+    told = ", ".join(f"{name} {100 * trial.flips(name).share:.1f} %" for name in controls)
+    size, place = trial.best
+    return f"{trial.flips('patch')} flip at {size} px, {place}; controls: {told}"
+
+
+def tried(net: Classifier, patches: Sequence[Tensor], images: Sequence[Tensor], of: str, into: str) -> Trial:
+    return try_patch(net, list(patches), list(images), of, into, choosing=CHOOSING)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="folder for maps and trials")
+    options = parser.parse_args()
+    net, scenes = load(), Scenes(SCENES, seed=SEED)
+    drawn = sample(net, scenes, LAYER, progress=False)
+    held = []
+    for of, into, part, name in STORIES:
+        made = compare(net, scenes, LAYER, of, into, samples=drawn, progress=False)
+        print(f"\n{of} → {into}: the five cells that differ most, of {len(made.atlas)} points")
+        shares = [showing(scenes, made, cell, part) for cell in made.top(5)]
+        for cell, share in zip(made.top(5), shares, strict=True):
+            print(f"  {cell}: {share:.0%} of its nearest points show {part}")
+        images = [scene(of, FRESH + place).image for place in range(round(JUDGED / (1 - CHOOSING)))]
+        found = tried(net, made.toward(into)[0].cutouts(), images, of, into)
+        planted = tried(net, [thing(name, seed) for seed in range(len(images))], images, of, into)
+        print(f"  what photographs show in the first cell toward {into}: {rates(found)}")
+        print(f"  {name}: {rates(planted)}", flush=True)
+        held.append(max(shares) >= LEAST_SHARE)
+        if options.out is not None:
+            made.save(options.out / name)
+            for kind, trial in (("found", found), ("planted", planted)):
+                trial.save(options.out / name / f"trial-{kind}.png")
+    sys.exit(0 if all(held) else 1)
+
+
+if __name__ == "__main__":
+    main()
