@@ -19,8 +19,8 @@ def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.
     act, or there are fewer samples than channels, it is the pseudo-inverse, which leaves out what was never seen.
 
     The rarest combinations of channels count most then, and may be little more than noise. Damping, Tikhonov's, takes
-    (M + d · tr(M) / C · I)⁻¹ in its place: the smaller an eigenvalue of M is beside the mean one, the less it is undone.
-    With a large d nothing is: S is then a multiple of the identity.
+    (M + d · tr(M) / C · I)⁻¹ in its place: the smaller an eigenvalue of M is beside the mean one, the less it is
+    undone. With a large d nothing is: S is then a multiple of the identity.
 
     Args:
         a: activations of many images, (B, C, ...).

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from PIL import Image
 
 from optvis import ActivationGrid, Attribution, Classifier, cli, load, render
 from optvis.ablation import Seen
+from optvis.atlas import Comparison
 from optvis.classes import Classification
-from optvis.demo import LABELS, proof, sections, seeing
+from optvis.demo import LABELS, microscope, proof, sections, seeing
+from optvis.demo.atlas import map_of, rows_of
 from optvis.demo.folder import is_own, signed
 from optvis.demo.network import demo_network
 from optvis.demo.page import Content, Figure, Page, Tile, to_html
@@ -29,6 +32,8 @@ TINY = Plan(
     channels=2,
     icon_size=8,
     grid_steps=1,
+    atlas_scenes=320,
+    atlas_steps=1,
     blind_scenes=32,
     blind_channels=2,
     dream_size=32,
@@ -157,7 +162,8 @@ def test_a_tour_writes_the_page_and_the_pictures_that_its_sections_name(toured):
 def test_the_page_shows_every_section(toured):
     read = Reader((toured / "index.html").read_text(encoding="utf-8"))
     assert len(read.said("h2")) == len(SECTIONS) + 1
-    looked_at = 2 + 6 + 4 + 2 * seeing.TOP + proof.SHOWN + 2
+    mapped = 2 + len(microscope.VIEWS) + microscope.SHOWN
+    looked_at = mapped + 2 + 6 + 4 + 2 * seeing.TOP + proof.SHOWN + 2
     drawn = len(sections.STAGES) * TINY.channels
     assert len(read.all("img")) == 16 + 16 + drawn + looked_at + 1 + len(sections.DREAMERS)
     assert set(LABELS) <= set(read.said("b"))
@@ -177,9 +183,18 @@ def images_of(answer):
     return [image for part in parts for image in part.images]
 
 
+def check_channel(site, figure):
+    """The site tells of the same photographs, most exciting first."""
+    (stored,) = site.parent.glob("layer-mixed5/group-*.json")
+    (channel,) = json.loads(stored.read_text(encoding="utf-8"))["channels"]
+    values = [tile.title for tile in figure.tiles[len(microscope.VIEWS) :]]
+    assert [f"{photo['value']:.1f}" for photo in channel["photographs"][: len(values)]] == values
+
+
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 @pytest.mark.parametrize("seed", [0, 3])
-def test_the_lines_below_a_figure_make_it_again(net, monkeypatch, section, seed):
+def test_the_lines_below_a_figure_make_it_again(net, monkeypatch, tmp_path, section, seed):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("optvis.load", {"demo": net}.__getitem__)
     content = section.make(net, replace(TINY, seed=seed))
     assert tuple(figure.file for figure in content.figures) == section.files
@@ -190,7 +205,12 @@ def test_the_lines_below_a_figure_make_it_again(net, monkeypatch, section, seed)
         assert len(first) <= 2
         exec("\n".join(first), names)
         answer = eval(last, names)
-        if isinstance(answer, Classification):
+        if isinstance(answer, Path):
+            check_channel(answer, figure)
+            continue
+        if isinstance(answer, Comparison):
+            pixels = [map_of(names["atlas"]), rows_of(answer.top(), 2 * TINY.icon_size)]
+        elif isinstance(answer, Classification):
             pixels = names["images"]
             notes, shares = [tile.note for tile in figure.tiles], answer.confidences[:, 0].tolist()
             assert all(note.endswith(f", {share:.0%}") for note, share in zip(notes, shares, strict=True))

@@ -10,9 +10,11 @@ import pytest
 
 import optvis
 import optvis.ascent
+import optvis.atlas
 import optvis.attributors
 import optvis.fromcaptum
 import optvis.groups
+import optvis.hinton
 import optvis.maco
 import optvis.objectives
 import optvis.optimizers
@@ -20,6 +22,7 @@ import optvis.params
 import optvis.pooling
 import optvis.redirect
 import optvis.transforms
+import optvis.weights
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "migrating.md"
 PLACES = (
@@ -35,6 +38,9 @@ PLACES = (
     optvis.attributors,
     optvis.fromcaptum,
     optvis.groups,
+    optvis.atlas,
+    optvis.hinton,
+    optvis.weights,
 )
 PYTHON = {"sum", "objective"}
 

@@ -3,12 +3,15 @@
 Other weights of SqueezeNet than those it was run with have other features under the same numbers.
 """
 
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from optvis import activation_grid, attribute, dream, load, render
 from optvis.demo import LABELS, scene
+from optvis.demo.atlas import mapped
+from optvis.demo.plan import Plan
 from optvis.objectives import channel, layer_norm, log_odds, logit
 from optvis.params import fft_image
 from optvis.sheet import rows, to_picture
@@ -44,6 +47,9 @@ pair = [
     for image in (diver, why.overlay())
 ]
 write(rows([[icons, stacked(pair)]]), "grid.png")
+
+with Image.open(BytesIO(mapped(load(), Plan()).figures[0].png)) as drawn:
+    write(drawn.convert("RGB"), "atlas.png")
 
 net = load("squeezenet1_0")
 channels = render(net, channel("features.12", CHANNELS), steps=32, chunk=4)

@@ -26,9 +26,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
     command.add_argument("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
     command.add_argument("--class", dest="label", help="map only what serves this class, by label text or index")
     command.add_argument("--against", help="with --class: compare the two classes, this one to the right")
-    command.add_argument(
-        "--levels", type=numbers, help="cells a side of each level; 10,20,40 or, of classes, 5,10,20"
-    )
+    command.add_argument("--levels", type=numbers, help="cells a side of each level; 10,20,40 or, of classes, 5,10,20")
     command.add_argument("--layout", choices=LAYOUTS, default="auto", help="auto is umap where that is installed")
     command.add_argument("--samples", metavar="FILE", help="samples.safetensors of an earlier atlas of the same images")
     command.add_argument("--fewest", type=int, default=5, help="points under which a cell gets no icon")

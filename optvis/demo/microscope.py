@@ -45,8 +45,7 @@ def magnified(net: Classifier, plan: Plan) -> Content:
         columns=(6, 3),
         caption=f"Channel {CHANNEL} of {LAYER}: what it is for and against, four more ways to excite it, and the "
         f"patches of {SCENES} scenes that do most. Without it these scenes' scores lose: {told}.",
-        code="from optvis.demo import Scenes\nfrom optvis.microscope import microscope\n"
-        f'microscope(net, "{LAYER}", Scenes({SCENES}, {plan.seed}), "microscope", {drawing})',
+        code=f'microscope(net, "{LAYER}", Scenes({SCENES}, {plan.seed}), "microscope", {drawing})',
         recipe={"network": net.name, "layer": LAYER, "channel": CHANNEL, "steps": steps, "seed": plan.seed},
     )
     text = "A microscope writes a page like this for each channel of a layer, and a sheet of them all."

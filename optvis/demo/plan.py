@@ -22,6 +22,8 @@ class Plan:
         channels: how many of each stage, evenly spread.
         icon_size: side of an icon of the activation grid in pixels.
         grid_steps: of the activation grid, 64 icons each.
+        atlas_scenes: on the map of a layer.
+        atlas_steps: of each of its icons.
         blind_scenes: of all classes, on which a class's channels are found, and as many on which they are judged.
         blind_channels: how many are switched off.
         dream_size: side of a dream in pixels.
@@ -38,6 +40,8 @@ class Plan:
     channels: int = 24
     icon_size: int = 48
     grid_steps: int = 128
+    atlas_scenes: int = 1600
+    atlas_steps: int = 32
     blind_scenes: int = 128
     blind_channels: int = 16
     dream_size: int = 288

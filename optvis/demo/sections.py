@@ -23,7 +23,9 @@ PRELUDE = """\
 import torch
 from optvis import activation_grid, attribute, classify, dream, load, render
 from optvis.ablation import find, see
-from optvis.demo import LABELS, dataset, scene
+from optvis.atlas import activation_atlas, compare
+from optvis.demo import LABELS, Scenes, dataset, scene
+from optvis.microscope import microscope
 from optvis.objectives import channel, layer_norm, log_odds, logit
 
 net = load("demo")"""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optvis.classifier import Classifier
-from optvis.demo import proof, sections, seeing
+from optvis.demo import atlas, microscope, proof, sections, seeing
 from optvis.demo.folder import PAGE, claimed
 from optvis.demo.page import Content, Page, to_html
 from optvis.demo.plan import Plan
@@ -39,11 +39,13 @@ class Section:
 
 
 SECTIONS = (
-    Section("world", 5, sections.world, (sections.WORLD,)),
+    Section("world", 2, sections.world, (sections.WORLD,)),
     Section("classes", 10, sections.classes, (sections.CLASSES,)),
     Section("channels", 20, sections.channels, tuple(stage.file for stage in sections.STAGES)),
     Section("grid", 20, seeing.gridded, (seeing.GRID,)),
     Section("attribution", 10, seeing.reasons, (seeing.REASONS,)),
+    Section("microscope", 8, microscope.magnified, (microscope.CHANNEL_PAGE,)),
+    Section("atlas", 24, atlas.mapped, (atlas.ATLAS,)),
     Section("blinding", 15, proof.blinding, (proof.BLINDED,)),
     Section("dream", 10, sections.dreaming, (sections.DREAM,)),
 )
