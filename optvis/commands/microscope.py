@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.commands.common import command_of, loaded, numbers
+from optvis.commands.common import command_of, images_of, loaded, numbers
 
 SCENES = 512  # of the embedded world, where no photographs are given
 
@@ -24,6 +24,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
     command.add_argument(
         "--images", type=Path, metavar="FOLDER", help="photographs; the embedded network has scenes of its own"
     )
+    command.add_argument("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
     command.add_argument("--channels", type=numbers, help="which of each layer, like 50,450 or 0-63; all if not given")
     command.add_argument("--size", type=int, help="side of the pictures in pixels; 128 at most if not given")
     command.add_argument("--steps", type=int, default=32, help="updates of each picture")
@@ -35,13 +36,10 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.demo import Scenes
     from optvis.microscope import microscope
 
     classifier = loaded(options)
-    if options.images is None and options.network != "demo":
-        raise ValueError("no photographs: name their folder with --images")
-    images = Scenes(SCENES, options.seed) if options.images is None else options.images
+    images = images_of(options)
     try:
         page = microscope(
             classifier,
