@@ -368,6 +368,7 @@ def test_a_comparison_goes_from_one_class_to_the_other(net, samples):
     assert [cell.place for cell in made.top(3)] == [tuple(level.cells[n].tolist()) for n in by_cell.abs().topk(3)[1]]
     assert made.toward("wok", 1)[0].place == tuple(level.cells[by_cell.argmax()].tolist())
     assert made.toward(pan, 1)[0].place == tuple(level.cells[by_cell.argmin()].tolist())
+    assert {cell.place for cell in made.toward("wok", 99)}.isdisjoint(cell.place for cell in made.toward(pan, 99))
     with pytest.raises(ValueError, match="class 'owl' is neither of 'frying pan' and 'wok'"):
         made.toward("owl")
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from optvis import activations, classify, dream, render
+from optvis.atlas import activation_atlas
 from optvis.objectives import channel, layer_norm
+from optvis.photos import picture
 
 GREY = 0.05  # a picture whose pixels deviate less shows nothing
 LAYER = "features.12"
@@ -72,3 +74,29 @@ def test_a_photograph_is_dreamt_and_still_there(squeezenet, photographs):
     both = torch.stack([made.images.flatten(), start.images.flatten()])
     assert torch.corrcoef(both)[0, 1] > 0.8
     assert made.scores[-1] > made.scores[-4]
+
+
+def pieces(paths, count):
+    """Pieces of photographs, so many of each, and which photograph each is from."""
+    draws = torch.Generator().manual_seed(0)
+    found = []
+    for path in paths:
+        image = picture(path, 320)[0]
+        for _ in range(count):
+            side = int(torch.randint(90, 160, (1,), generator=draws))
+            y, x = (int(torch.randint(0, whole - side + 1, (1,), generator=draws)) for whole in image.shape[1:])
+            found.append(image[:, y : y + side, x : x + side])
+    return found, torch.arange(len(paths)).repeat_interleave(count)
+
+
+def test_an_atlas_lays_pieces_of_a_photograph_together(squeezenet, photographs):
+    """A neighbour by chance is from the same photograph in one of fourteen cases."""
+    images, sources = pieces(photographs, 16)
+    made = activation_atlas(
+        squeezenet, images, "features.12", levels=[5], layout="tsne", size=48, steps=8, progress=False
+    )
+    distances = torch.cdist(made.points, made.points).fill_diagonal_(torch.inf)
+    own = sources[made.samples.places]
+    assert (own[distances.argmin(1)] == own).float().mean() > 0.4
+    level = made.levels[0]
+    assert level.icons[level.present].std(dim=(1, 2, 3)).min() > 0.05  # none is grey

@@ -219,8 +219,8 @@ class Comparison:
 
     def _cells(self, count: int, size: int | None, ranked: Any) -> list[Cell]:
         level = self.atlas.level(size)
-        worth = ranked(self.differences(level)).masked_fill(~level.present, -torch.inf)
-        best = worth.topk(min(count, int(level.present.sum()))).indices.tolist()
+        worth = ranked(self.differences(level)).masked_fill(~level.present, 0)
+        best = worth.topk(min(count, int((worth > 0).sum()))).indices.tolist()
         return [self.atlas.cell_at(level, place) for place in best]
 
     def _repr_png_(self) -> bytes:
