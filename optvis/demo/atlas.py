@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ WHALES, SIZES = 40, (24, 32, 40)
 def mapped(net: Classifier, plan: Plan) -> Content:
     """All that a layer says on a map, the cells in which two classes differ most, and what these are worth."""
     scenes = Scenes(plan.atlas_scenes, plan.seed + 5)
-    options = {"size": plan.icon_size, "steps": plan.atlas_steps, "seed": plan.seed, "layout": "tsne"}
+    options: dict[str, Any] = {"size": plan.icon_size, "steps": plan.atlas_steps, "seed": plan.seed, "layout": "tsne"}
     drawn = sample(net, scenes, LAYER, seed=plan.seed, progress=plan.progress)
     atlas = activation_atlas(
         net, scenes, LAYER, samples=drawn, levels=[LEVEL], nearest=0, progress=plan.progress, **options
