@@ -116,6 +116,9 @@ def try_patch(
     tried = _sizes(sizes, classifier), dict(places)
     if not places:
         raise ValueError("no places; give {'centre': (0.5, 0.5)}")
+    for name, place in places.items():
+        if not all(0 <= share <= 1 for share in place):
+            raise ValueError(f"place {name!r} is {place}; expected shares of height and width, from 0 to 1")
     if not 0 < choosing < 1:
         raise ValueError(f"choosing is {choosing}; expected a share between 0 and 1")
     shown = torch.cat([some for _, some in album(images).batches(classifier, AT_ONCE)])

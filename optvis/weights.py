@@ -33,7 +33,7 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChosenChannels 
 
     Raises:
         KeyError: no such layer; the nearest are named.
-        ValueError: it has no such weights; those inside it that have are named.
+        ValueError: it has no such weights, and those inside it that have are named; a transposed convolution in groups.
         IndexError: a channel that it does not have.
 
     Example:
@@ -44,6 +44,8 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChosenChannels 
     module, _ = located(model.network if isinstance(model, Classifier) else model, layer)
     if not _has_weights(module):
         raise ValueError(f"{layer!r} is a {type(module).__name__}, without weights of its own{_inside(module, layer)}")
+    if isinstance(module, nn.modules.conv._ConvTransposeNd) and module.groups > 1:
+        raise ValueError(f"{layer!r} is a transposed convolution in {module.groups} groups, which has no (O, I, h, w)")
     held: Tensor = module.weight.detach()  # type: ignore[operator]
     outputs = held.transpose(0, 1) if isinstance(module, nn.modules.conv._ConvTransposeNd) else held
     return outputs[list(chosen_channels(channels, len(outputs), layer))].cpu().clone()

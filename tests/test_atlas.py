@@ -262,7 +262,7 @@ def test_the_sheet_shows_each_icon_in_its_place(atlas):
 def test_ctrl_c_while_icons_are_drawn_keeps_those_that_had_a_step(samples):
     """64 icons are drawn together; Ctrl-C comes before the second 64 have moved."""
     demo = load()
-    net = Classifier(Interrupted(demo.network, after=2), demo.normalize, 96, LABELS)
+    net = Classifier(Interrupted(demo.network, after=2), demo.normalize, 96, LABELS, name="demo")
     stopped = activation_atlas(
         net,
         SCENES,
@@ -325,6 +325,12 @@ def test_numbers_out_of_range_are_refused_before_the_work(net, samples, options,
 
 
 def test_samples_of_something_else_are_refused(net, samples):
+    some = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK).samples
+    with pytest.raises(ValueError, match="these samples are only what serves 'wok'"):
+        activation_atlas(net, SCENES, "mixed5", samples=some, **QUICK)
+    other = Classifier(net.network, net.normalize, 96, LABELS, name="another")
+    with pytest.raises(ValueError, match="samples of the network 'demo' for an atlas of 'another'"):
+        activation_atlas(other, SCENES, "mixed5", samples=samples, **QUICK)
     with pytest.raises(ValueError, match="samples of 'mixed5' for an atlas of 'mixed4'"):
         activation_atlas(net, SCENES, "mixed4", samples=samples, **QUICK)
     with pytest.raises(ValueError, match="are of 160 photographs, and these 32 are not the same"):
@@ -334,8 +340,7 @@ def test_samples_of_something_else_are_refused(net, samples):
 def test_exemplars_are_found_by_their_rows():
     known = Exemplars(torch.tensor([2, 5, 9]), torch.zeros(3, 3, 4, 4))
     assert known.places(torch.tensor([[9, -1], [2, 5]])).tolist() == [[2, -1], [0, 1]]
-    with pytest.raises(KeyError, match="no exemplar"):
-        known.places(torch.tensor([3]))
+    assert known.places(torch.tensor([3, 10])).tolist() == [-1, -1]
 
 
 # Classes

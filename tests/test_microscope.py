@@ -337,3 +337,15 @@ def test_the_command_says_how_to_go_on_after_a_stop(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(Bench, "make", interrupted)
     assert cli.main(["microscope", "demo", "--layers", "mixed4", "--channels", "0", "--out", str(tmp_path)]) == 130
     assert "the same command goes on with the first unfinished group" in capsys.readouterr().out
+
+
+def test_a_damaged_photograph_is_left_out(small, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "in").mkdir()
+    for name, colour in (("a.png", "red"), ("c.png", "blue"), ("d.png", "white")):
+        Image.new("RGB", (20, 20), colour).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes()[:40])
+    with pytest.warns(UserWarning, match="photographs are left out: photograph 'b.png'"):
+        page = microscope(small, "relu2", tmp_path / "in", tmp_path / "out", channels=[0, 4], **SMALL)
+    assert page.is_file()

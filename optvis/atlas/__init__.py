@@ -10,12 +10,13 @@ compare(net, "photos", "features.12", "wok", "frying pan").top(5)
 
 from optvis.atlas.atlas import ActivationAtlas
 from optvis.atlas.cell import Cell
-from optvis.atlas.classes import Comparison, class_atlas, compare, serving
+from optvis.atlas.classes import Comparison, class_atlas, compare
 from optvis.atlas.layouts import lay_out
 from optvis.atlas.levels import Level
 from optvis.atlas.making import activation_atlas
 from optvis.atlas.samples import Samples
 from optvis.atlas.sampling import sample
+from optvis.atlas.serving import serving
 
 __all__ = [
     "ActivationAtlas",

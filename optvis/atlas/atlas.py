@@ -94,7 +94,7 @@ class ActivationAtlas:
 
     def cell_at(self, level: Level, place: int) -> Cell:
         """The cell at a place among a level's occupied ones."""
-        rows = level.nearest[place][level.nearest[place] >= 0]
+        rows = level.nearest[place][self.exemplars.places(level.nearest[place]) >= 0]
         row, column = level.cells[place].tolist()
         return Cell(
             level.size,

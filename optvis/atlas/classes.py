@@ -20,57 +20,15 @@ from optvis.atlas.layouts import Layout, lay_out, signed_root
 from optvis.atlas.levels import Level, checked_sizes
 from optvis.atlas.making import DAMPING, FEWEST, ICON, NEAREST, POWER, STEPS, Mapped, samples_of
 from optvis.atlas.samples import Samples
+from optvis.atlas.serving import RANK, chosen_of, class_of, serving
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.files import write_whole
-from optvis.objectives.labels import index_of
 from optvis.transforms import STANDARD
 
 if TYPE_CHECKING:
     from PIL import Image
 
-RANK = 2  # a vector serves the classes to which it adds most: so many of them
 FEW_LEVELS = (5, 10, 20)
-
-
-def serving(samples: Samples, label: int | str, rank: int = RANK) -> Tensor:
-    """Which vectors serve a class: they add to its score, and to few others' as much, (N,) of bool.
-
-    Args:
-        samples: N of them, with attributions to K classes.
-        label: index of the class or its label text.
-        rank: among how many of the classes that a vector adds most to the class has to be.
-
-    Raises:
-        KeyError, IndexError: there is no such class.
-        ValueError: rank under 1.
-
-    Example:
-        >>> one = Samples("mixed5", torch.ones(3, 2), torch.tensor([[3.0, 2, 1], [1, 2, 3], [-1, -2, -3]]),
-        ...               torch.zeros(3, 2).long(), (1, 1), torch.arange(3), ("a", "b", "c"), ("x", "y", "z"), {})
-        >>> serving(one, "x", rank=2)
-        tensor([ True, False, False])
-    """
-    if rank < 1:
-        raise ValueError(f"rank is {rank}; expected 1 or more")
-    added = samples.attribution
-    own = added[:, class_of(samples, label)]
-    return (own > 0) & ((added > own.unsqueeze(1)).sum(1) < rank)
-
-
-def class_of(samples: Samples, label: int | str) -> int:
-    """The index of a class by its text or number.
-
-    Raises:
-        KeyError, IndexError: there is no such class.
-        ValueError: the samples have no attributions.
-    """
-    count = samples.attribution.shape[1]
-    if not count:
-        raise ValueError("these samples have no classes: the network's output is not a score a class, (B, K)")
-    index = index_of(label, samples.labels) if isinstance(label, str) else int(label)
-    if not 0 <= index < count:
-        raise IndexError(f"class {label} of {count}; expected 0..{count - 1}")
-    return index
 
 
 def class_atlas(
@@ -122,7 +80,7 @@ def class_atlas(
     drawing = Drawing(size, steps, power, damping, fewest, transform, seed, channel_axis, progress)
     drawn = samples_of(classifier, source, layer, samples, seed, channel_axis, progress)
     name = drawn.labels[class_of(drawn, label)]
-    chosen = _chosen(drawn, serving(drawn, label, rank), f"serves {name!r}")
+    chosen = chosen_of(drawn, serving(drawn, label, rank), f"serves {name!r}")
     points, how = lay_out(chosen.vectors, layout, seed=seed)
     told = {"layout": how, "class": name, "rank": rank}
     return Mapped(classifier, source, chosen, drawing, sizes, nearest).atlas(points, told, title=f"What serves {name}")
@@ -291,7 +249,7 @@ def compare(
         raise ValueError(f"class {drawn.labels[ends[0]]!r} is compared with itself; name two")
     names = drawn.labels[ends[0]], drawn.labels[ends[1]]
     either = serving(drawn, ends[0], rank) | serving(drawn, ends[1], rank)
-    chosen = _chosen(drawn, either, f"serves {names[0]!r} or {names[1]!r}")
+    chosen = chosen_of(drawn, either, f"serves {names[0]!r} or {names[1]!r}")
     height, how = lay_out(chosen.vectors, layout, axes=1, seed=seed)
     across = signed_root(chosen.attribution[:, ends[1]] - chosen.attribution[:, ends[0]])
     points = torch.stack([across, height.squeeze(1)], dim=1)
@@ -301,15 +259,4 @@ def compare(
     return Comparison(mapped.atlas(points, told, ends=names, title=title), *ends)
 
 
-def _chosen(samples: Samples, rows: Tensor, what: str) -> Samples:
-    """Some of the samples.
-
-    Raises:
-        ValueError: none.
-    """
-    if not bool(rows.any()):
-        raise ValueError(f"none of {len(samples)} vectors {what}; give more photographs, or a larger rank")
-    return samples[rows]
-
-
-__all__ = ["Comparison", "class_atlas", "compare", "serving"]
+__all__ = ["Comparison", "class_atlas", "compare"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -30,17 +31,11 @@ class Exemplars:
         return len(self.rows)
 
     def places(self, rows: Tensor) -> Tensor:
-        """Where samples lie among the exemplars, of the same shape; -1 for rows of -1.
-
-        Raises:
-            KeyError: a sample without an exemplar.
-        """
+        """Where samples lie among the exemplars, of the same shape; -1 for rows of -1 and those without an exemplar."""
         if not len(self):
             return torch.full_like(rows, -1)
         found = torch.searchsorted(self.rows, rows.clamp(min=0)).clamp(max=len(self) - 1)
-        if bool((self.rows[found] != rows)[rows >= 0].any()):
-            raise KeyError("some of these samples have no exemplar")
-        return torch.where(rows >= 0, found, -1)
+        return torch.where(self.rows[found] == rows, found, -1)
 
 
 def exemplars_of(
@@ -54,7 +49,7 @@ def exemplars_of(
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> Exemplars:
-    """The parts of photographs that some samples were drawn from.
+    """The parts of photographs that some samples were drawn from; after Ctrl-C those that were cut until then.
 
     Args:
         classifier: whose network was sampled.
@@ -73,8 +68,12 @@ def exemplars_of(
         return Exemplars(wanted, torch.empty(0, 3, size, size))
     fields = receptive_fields(classifier, samples.layer, channel_axis=channel_axis)
     shown = tqdm(wanted.tolist(), disable=not progress, unit="img", desc="photographs", leave=False)
-    patches = [_patch(classifier, album, samples, row, fields, size, share) for row in shown]
-    return Exemplars(wanted, torch.stack(patches))
+    patches = list[Tensor]()
+    with suppress(KeyboardInterrupt):
+        for row in shown:
+            patches.append(_patch(classifier, album, samples, row, fields, size, share))
+    empty = torch.empty(0, 3, size, size)
+    return Exemplars(wanted[: len(patches)], torch.stack(patches) if patches else empty)
 
 
 def _patch(

@@ -51,7 +51,7 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
     unit = (samples / lengths).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # UMAP and scikit-learn tell of threads, neighbours and what is not installed
-        estimator, told = _longest_axes(axes) if len(unit) < FEWEST else _estimator(layout, unit, axes, seed)
+        estimator, told = _estimator(layout, unit, axes, seed)
         found = estimator.fit_transform(unit)
     return _stretched(np.asarray(found, dtype=np.float64).reshape(len(unit), axes)), told
 
@@ -67,6 +67,8 @@ def _estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed: int) 
     has_umap = importlib.util.find_spec("umap") is not None
     if layout == "umap" and not has_umap:
         raise ImportError("layout 'umap' needs umap-learn: pip install 'optvis[atlas]'; 'tsne' needs nothing more")
+    if len(unit) < FEWEST:
+        return _longest_axes(axes)
     return _umap(unit, axes, seed) if has_umap and layout != "tsne" else _tsne(len(unit), axes, seed)
 
 

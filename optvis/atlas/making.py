@@ -17,6 +17,7 @@ from optvis.atlas.layouts import Layout, lay_out
 from optvis.atlas.levels import checked_sizes, level_of
 from optvis.atlas.samples import Samples
 from optvis.atlas.sampling import sample
+from optvis.atlas.serving import CHOSEN
 from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.transforms import STANDARD
 
@@ -51,7 +52,8 @@ def activation_atlas(
 
     One vector of each photograph is laid out on a square, which is divided into cells; the mean vector of each cell is
     drawn as an icon, and its mean attribution says which classes it serves. Ctrl-C while photographs are read goes on
-    with those that were; while icons are drawn it leaves the others out. The network is left exactly as it was.
+    with those that were; while icons are drawn, or photographs are cut,
+    it leaves the others out. The network is left exactly as it was.
 
     Carter et al., "Activation Atlas", Distill 2019, doi:10.23915/distill.00015.
 
@@ -109,12 +111,19 @@ def samples_of(
     """The samples that were given, or new ones.
 
     Raises:
-        ValueError: samples of another layer or of other photographs.
+        ValueError: samples of another layer or network, of other photographs, or of some classes only.
     """
     if samples is None:
         return sample(classifier, source, layer, seed=seed, channel_axis=channel_axis, progress=progress)
     if samples.layer != layer:
         raise ValueError(f"samples of {samples.layer!r} for an atlas of {layer!r}; take both of one layer")
+    network = samples.recipe.get("network", classifier.name)
+    if network != classifier.name:
+        raise ValueError(f"samples of the network {network!r} for an atlas of {classifier.name!r}")
+    if CHOSEN in samples.recipe:
+        raise ValueError(
+            f"these samples are only what {samples.recipe[CHOSEN]}; give those of an atlas of all classes, or none"
+        )
     check_album(source, samples.names)
     return samples
 
@@ -182,7 +191,11 @@ class Mapped:
             "power": drawing.power,
             "damping": drawing.damping,
             "seed": drawing.seed,
-            "interrupted": bool(made["interrupted"] or samples.recipe.get("interrupted", False)),
+            "interrupted": bool(
+                made["interrupted"]
+                or samples.recipe.get("interrupted", False)
+                or bool((exemplars.places(kept) < 0)[kept >= 0].any())
+            ),
             "samples": dict(samples.recipe),
             "icons": made,
         }

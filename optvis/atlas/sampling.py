@@ -149,7 +149,8 @@ class _Drawer:
 
     def _positions(self, chances: Tensor) -> Tensor:
         """Rows and columns by chance, (B, 2), the edges left out where there is something between them."""
-        edges = [EDGE if side > 2 * EDGE else 0 for side in self.grid]
+        is_map = min(self.grid) > 1  # tokens in a row have no edge
+        edges = [EDGE if is_map and side > 2 * EDGE else 0 for side in self.grid]
         inner = torch.tensor([side - 2 * edge for side, edge in zip(self.grid, edges, strict=True)])
         return (chances * inner).long() + torch.tensor(edges)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from optvis.album import album as album_of
@@ -142,7 +143,7 @@ def _write_photographs(plan: Plan, folder: Path, found: Mapping[str, Excited]) -
 def _bench(plan: Plan, layer: str, folder: Path, found: Excited) -> Bench:
     classifier, axis = plan.classifier, plan.drawing.channel_axis
     fields = receptive_fields(classifier, layer, channel_axis=axis)
-    images = plan.album.read(plan.sampled(), classifier)
+    images = torch.cat([some for _, some in plan.album.some(plan.sampled()).batches(classifier)])
     with borrow(classifier.network):
         sample = Sample(classifier, images, layer)
     check_logits(sample.before)

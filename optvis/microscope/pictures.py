@@ -18,7 +18,7 @@ from optvis.transforms.named import COARSE_TO_FINE
 DIVERSE = 4  # pictures that are compared with each other
 APART = 0.5  # of a channel's own score: what four images lose that are all alike
 FIRST_APART = 6  # the step from which they are compared; until then redirected gradients bring silent ones to life
-WAKING = 8  # steps with redirected gradients, which cost more than others
+WAKING = 5  # steps with redirected gradients, which cost more than others
 LAST = 4  # steps whose mean is a channel's own score
 
 

@@ -32,6 +32,7 @@ def to_html(page: AtlasPage) -> str:
         ValueError: the icons of a level, or the exemplars, are together larger than WebP holds.
 
     Example:
+        >>> import torch
         >>> cells, count, none = torch.zeros(1, 2).long(), torch.tensor([4]), torch.zeros(1, 0)
         >>> level = AtlasLevel(1, cells, count, torch.rand(1, 3, 8, 8), count > 0, none, none.long())
         >>> text = to_html(AtlasPage("Ships & boats", "mixed4", (level,), (), torch.rand(0, 3, 8, 8), (), 1, {}))

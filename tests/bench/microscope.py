@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from floors import floor_step, network, squeezenet_to
@@ -28,10 +29,17 @@ from optvis.transforms.named import COARSE_TO_FINE
 
 LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512
 MOST_TIME = 1.15
+Parts: TypeAlias = Callable[[int], list[int]]
 
 
-def pieces(images: int, among: int) -> list[int]:
+def together(images: int) -> list[int]:
+    """All images of a batch go through the network at once."""
+    return [images]
+
+
+def pieces(images: int) -> list[int]:
     """How many images go through the network together, as in an ascent."""
+    among = 1 if images == GROUP else DIVERSE
     size = max(among, PIXELS_AT_ONCE // SIDE**2 // among * among)
     return [min(size, images - start) for start in range(0, images, size)]
 
@@ -43,16 +51,18 @@ def shown(steps: int) -> list[int]:
 
 
 class Floor:
-    """The bare forward and backward pass of as many images, in the same pieces; its seconds are summed up.
+    """The bare forward and backward pass of as many images, as large as they are shown; its seconds are summed up.
 
     Args:
         net: the whole network.
+        parts: how many images of a batch go through the network together.
         sides: of the images at each step, in pixels; the last holds from then on.
     """
 
-    def __init__(self, net: torch.nn.Module, sides: Sequence[int]) -> None:
+    def __init__(self, net: torch.nn.Module, parts: Parts, sides: Sequence[int]) -> None:
         cut = squeezenet_to(12)(copy.deepcopy(net))
-        sizes = {size for images, among in ((GROUP, 1), (DIVERSE * GROUP, DIVERSE)) for size in pieces(images, among)}
+        self.parts = parts
+        sizes = {size for images in (GROUP, DIVERSE * GROUP) for size in parts(images)}
         self.steps: dict[tuple[int, int], Callable[[], object]] = {
             (size, side): floor_step(cut, size, side) for size in sizes for side in set(sides)
         }
@@ -62,7 +72,7 @@ class Floor:
         start = time.perf_counter()
         side = self.sides[min(taken, len(self.sides)) - 1]
         with DisableTorchFunction():  # the microscope may be replacing ReLUs here
-            for size in pieces(images, 1 if images == GROUP else DIVERSE):
+            for size in self.parts(images):
                 self.steps[size, side]()
         self.seconds += time.perf_counter() - start
 
@@ -84,11 +94,9 @@ def beside(floor: Floor) -> Iterator[None]:
         ImageAdam.step = own  # type: ignore[method-assign]
 
 
-def measured(
-    classifier: Classifier, channels: Sequence[int], drawing: Drawing, sides: Sequence[int]
-) -> tuple[float, float]:
+def measured(classifier: Classifier, channels: Sequence[int], drawing: Drawing, parts: Parts) -> tuple[float, float]:
     """Seconds of the microscope's pictures, and of the bare network beside them."""
-    floor = Floor(classifier.network, sides)
+    floor = Floor(classifier.network, parts, shown(drawing.steps))
     start = time.perf_counter()
     with beside(floor):
         for first in range(0, len(channels), GROUP):
@@ -111,14 +119,15 @@ def main() -> None:
     options = parser.parse_args()
     classifier = Classifier(network("squeezenet1_0"), IMAGENET, 224)
     drawing = Drawing(SIDE, options.steps, 0)
-    measured(classifier, range(GROUP), Drawing(SIDE, 2, 0), [SIDE])
-    ours, bare = measured(classifier, range(SOME), drawing, [SIDE])
+    measured(classifier, range(GROUP), Drawing(SIDE, 2, 0), together)
     print(f"{SOME} channels of {LAYER}, {2 + DIVERSE} pictures each, {SIDE} px, {options.steps} steps, "
-          f"groups of {GROUP}, {torch.get_num_threads()} threads: {ours:.1f} s, the bare network {bare:.1f} s: "
-          f"{ours / bare:.3f}; at most {MOST_TIME} is asked")  # fmt: skip
-    mine, seen = measured(classifier, range(SOME), drawing, shown(options.steps))
-    print(f"beside the bare network on images as small as the first steps show it: {mine:.1f} s, {seen:.1f} s: "
-          f"{mine / seen:.3f}")  # fmt: skip
+          f"groups of {GROUP}, {torch.get_num_threads()} threads")  # fmt: skip
+    ours, bare = measured(classifier, range(SOME), drawing, together)
+    print(f"beside the bare network, the same batches: {ours:.1f} s, {bare:.1f} s: {ours / bare:.3f}; "
+          f"at most {MOST_TIME} is asked")  # fmt: skip
+    mine, cut = measured(classifier, range(SOME), drawing, pieces)
+    print(f"the same batches cut into the pieces that an ascent cuts them into: {mine:.1f} s, {cut:.1f} s: "
+          f"{mine / cut:.3f}")  # fmt: skip
     print(f"all {ALL}, extrapolated: {ours * ALL / SOME:.0f} s")
     if options.whole:
         print(f"all {ALL}, measured: {alone(classifier, drawing):.0f} s")
