@@ -29,18 +29,18 @@ from optvis.transforms.named import COARSE_TO_FINE
 
 LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512
 MOST_TIME = 1.15
-Parts: TypeAlias = Callable[[int], list[int]]
+Parts: TypeAlias = Callable[[int, int], list[int]]
 
 
-def together(images: int) -> list[int]:
+def together(images: int, _side: int) -> list[int]:
     """All images of a batch go through the network at once."""
     return [images]
 
 
-def pieces(images: int) -> list[int]:
+def pieces(images: int, side: int) -> list[int]:
     """How many images go through the network together, as in an ascent."""
     among = 1 if images == GROUP else DIVERSE
-    size = max(among, PIXELS_AT_ONCE // SIDE**2 // among * among)
+    size = max(among, PIXELS_AT_ONCE // side**2 // among * among)
     return [min(size, images - start) for start in range(0, images, size)]
 
 
@@ -62,9 +62,11 @@ class Floor:
     def __init__(self, net: torch.nn.Module, parts: Parts, sides: Sequence[int]) -> None:
         cut = squeezenet_to(12)(copy.deepcopy(net))
         self.parts = parts
-        sizes = {size for images in (GROUP, DIVERSE * GROUP) for size in parts(images)}
+        wanted = {
+            (size, side) for images in (GROUP, DIVERSE * GROUP) for side in set(sides) for size in parts(images, side)
+        }
         self.steps: dict[tuple[int, int], Callable[[], object]] = {
-            (size, side): floor_step(cut, size, side) for size in sizes for side in set(sides)
+            (size, side): floor_step(cut, size, side) for size, side in wanted
         }
         self.sides, self.seconds = sides, 0.0
 
@@ -72,7 +74,7 @@ class Floor:
         start = time.perf_counter()
         side = self.sides[min(taken, len(self.sides)) - 1]
         with DisableTorchFunction():  # the microscope may be replacing ReLUs here
-            for size in self.parts(images):
+            for size in self.parts(images, side):
                 self.steps[size, side]()
         self.seconds += time.perf_counter() - start
 
