@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import warnings
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -68,7 +69,7 @@ def _estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed: int) 
     if layout == "umap" and not has_umap:
         raise ImportError("layout 'umap' needs umap-learn: pip install 'optvis[atlas]'; 'tsne' needs nothing more")
     if len(unit) < FEWEST:
-        return _longest_axes(axes)
+        return _LongestAxes(axes), f"the {axes} longest axes of fewer than {FEWEST} vectors"
     return _umap(unit, axes, seed) if has_umap and layout != "tsne" else _tsne(len(unit), axes, seed)
 
 
@@ -110,17 +111,18 @@ def _tsne(count: int, axes: int, seed: int) -> tuple[Any, str]:
     )
 
 
-def _longest_axes(axes: int) -> tuple[Any, str]:
-    class LongestAxes:
-        def fit_transform(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-            centred = samples - samples.mean(axis=0)
-            left, strengths, _ = np.linalg.svd(centred, full_matrices=False)
-            found = np.zeros((len(samples), axes), np.float32)
-            known = min(axes, len(strengths))
-            found[:, :known] = left[:, :known] * strengths[:known]
-            return found
+@dataclass(frozen=True)
+class _LongestAxes:
+    """A map of so few vectors that they have no neighbourhoods: their longest axes."""
 
-    return LongestAxes(), f"the {axes} longest axes of fewer than {FEWEST} vectors"
+    axes: int
+
+    def fit_transform(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        left, strengths, _ = np.linalg.svd(samples - samples.mean(axis=0), full_matrices=False)
+        found = np.zeros((len(samples), self.axes), np.float32)
+        known = min(self.axes, len(strengths))
+        found[:, :known] = left[:, :known] * strengths[:known]
+        return found
 
 
 def _stretched(points: NDArray[np.float64]) -> Tensor:
