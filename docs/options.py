@@ -6,7 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from optvis.cli import _parser
+from optvis.cli.main import _parser
 
 HEADINGS = ("argument", "meaning", "default")
 

@@ -12,17 +12,17 @@ from pathlib import Path
 if not (Path(__file__).parent / "objectives").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
-from optvis.ascent import ascend
-from optvis.attribution import Attribution, attribute
-from optvis.capture import activations, layers
-from optvis.classes import Classification, classify
-from optvis.classifier import IMAGENET, Classifier, Normalize
-from optvis.dictionary import SemanticDictionary, semantic_dictionary
-from optvis.dreams import dream
-from optvis.grid import ActivationGrid, activation_grid
-from optvis.loading import load
-from optvis.making import render
-from optvis.rendering import Rendering
+from optvis.attribution.attribute import Attribution, attribute
+from optvis.grids.activation_grid import ActivationGrid, activation_grid
+from optvis.grids.semantic_dictionary import SemanticDictionary, semantic_dictionary
+from optvis.models.classifier import IMAGENET, Classifier, Normalize
+from optvis.models.classify import Classification, classify
+from optvis.models.layers import activations, layers
+from optvis.models.zoo import load
+from optvis.rendering.ascent import ascend
+from optvis.rendering.dream import dream
+from optvis.rendering.render import render
+from optvis.rendering.result import Rendering
 from optvis.version import __version__
 
 __all__ = [

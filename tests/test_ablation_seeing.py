@@ -7,9 +7,9 @@ import torch
 
 from optvis import attribute, load, render
 from optvis.ablation import blinded, see
-from optvis.demo import scene
+from optvis.features.units import Channels
 from optvis.objectives import logit
-from optvis.units import Channels
+from optvis.world import scene
 
 UNITS = Channels("mixed5", range(30))
 QUESTION = logit("owl")

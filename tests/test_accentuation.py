@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from optvis.accentuation import accentuate
+from optvis.data.images import photograph
 from optvis.objectives import IMAGE, After, Decay, channel, on
 from optvis.params import Streams, fft_image, phase_image, pixel_image
-from optvis.photos import photograph
+from optvis.rendering.accentuate import accentuate
 from optvis.transforms import STANDARD, GaussianNoise
 
 PHOTOS = 0.1 + 0.8 * torch.rand(3, 3, 20, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -5,9 +5,9 @@ import torch
 from PIL import Image
 
 from optvis import Classifier
-from optvis.album import Album, album
-from optvis.demo import Scenes, dataset, scene
-from optvis.demo.labels import LABELS
+from optvis.data.dataset import Album, album
+from optvis.models.embedded.labels import LABELS
+from optvis.world import Scenes, dataset, scene
 
 NET = Classifier(torch.nn.Conv2d(3, 4, 3), None, 16)
 

@@ -68,7 +68,7 @@ GRAPH = {name: own(imports(path)) - {name} for name, path in FILES.items()}
 
 def test_there_is_something_to_check():
     assert len(FILES) > 25
-    assert "optvis.ascent" in GRAPH["optvis.making"]
+    assert "optvis.rendering.ascent" in GRAPH["optvis.rendering.render"]
 
 
 @pytest.mark.parametrize("package", ["optvis.objectives", "optvis.params"])
@@ -132,12 +132,12 @@ def test_arrows_never_point_back(lower):
 
 
 def test_nobody_imports_the_command():
-    assert [name for name, others in GRAPH.items() if "optvis.cli" in others] == []
+    assert [name for name, others in GRAPH.items() if "optvis.cli.main" in others] == []
 
 
 def test_few_files_draw():
     drawing = {name for name, path in FILES.items() if imports(path) & {"PIL.ImageDraw", "PIL.ImageFont"}}
-    assert drawing == {"optvis.sheet", "optvis.plots", "optvis.demo.painting"}
+    assert drawing == {"optvis.viz.sheet", "optvis.viz.plots", "optvis.world.painting"}
     assert not any("matplotlib" in foreign(imports(path)) for path in FILES.values())
 
 
@@ -202,7 +202,7 @@ def test_a_checkout_imports_whole_from_its_own_root_without_install():
     site = str(Path(torch.__file__).parent.parent)
     code = (
         f"import sys; sys.path.append({site!r})\n"
-        "import optvis, optvis.objectives, optvis.params, optvis.cli\n"
+        "import optvis, optvis.objectives, optvis.params, optvis.cli.main\n"
         "from optvis.objectives import channel\n"
         "from optvis.params import fft_image\n"
         "print(optvis.__file__, optvis.objectives.__file__, optvis.params.__file__, sep='\\n')"

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from optvis import IMAGENET, Classifier, ascend
-from optvis.ascent import NotFiniteError, Step
 from optvis.objectives import channel, on, total_variation
-from optvis.optimizers import optimizer_text
 from optvis.params import ImageParam, Pixels, Sigmoid, Streams, fft_image, pixel_image
+from optvis.rendering.ascent import NotFiniteError, Step
+from optvis.rendering.optimizers import optimizer_text
 from optvis.transforms import STANDARD, Compose
 
 SGD = partial(torch.optim.SGD, lr=0.5)

@@ -11,15 +11,16 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, load
-from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_out, sample, serving
+from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_out, sample
+from optvis.atlas import class_mask as serving
 from optvis.atlas.exemplars import Exemplars
-from optvis.atlas.layouts import cells_of, signed_root
+from optvis.atlas.layout import cells_of, signed_root
 from optvis.atlas.levels import level_of
-from optvis.cutouts import cutout
-from optvis.demo import LABELS, Scenes
+from optvis.data.images import photograph
+from optvis.features.receptive_field import crop, receptive_fields
 from optvis.objectives import direction, whitening
-from optvis.photos import photograph
-from optvis.receptive import crop, receptive_fields
+from optvis.patches.cutouts import cutout
+from optvis.world import LABELS, Scenes
 
 SCENES = Scenes(160, seed=4)
 QUICK = {"layout": "tsne", "size": 16, "steps": 2, "progress": False}

@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis.pages.atlas import AtlasLevel, AtlasPage
-from optvis.pages.atlasmarkup import to_html
+from optvis.viz.pages.atlas.markup import to_html
+from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 
 from . import chromium
 

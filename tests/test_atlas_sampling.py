@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from optvis import Classifier, activations, attribute, load
-from optvis.along import along
 from optvis.atlas import Samples, sample
-from optvis.borrow import borrow
-from optvis.demo import Scenes
+from optvis.models.borrow import borrow
+from optvis.models.jvp import along
 from optvis.objectives import logit
+from optvis.world import Scenes
 
 
 @pytest.fixture(scope="module")

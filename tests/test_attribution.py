@@ -11,7 +11,8 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, attribute, load
-from optvis.attributors import (
+from optvis.attribution.captum import FromCaptum
+from optvis.attribution.methods import (
     METHODS,
     Ablation,
     GradientTimesActivation,
@@ -20,11 +21,10 @@ from optvis.attributors import (
     SmoothGrad,
     StochasticPath,
 )
-from optvis.demo import LABELS, scene
-from optvis.fromcaptum import FromCaptum
-from optvis.groups import group
+from optvis.features.groups import group
+from optvis.features.units import Channels
 from optvis.objectives import channel, diversity, logit, on, position_norm
-from optvis.units import Channels
+from optvis.world import LABELS, scene
 
 from . import wired
 

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import nn
 
 from optvis import IMAGENET, Classifier, activations, classify, dream, render
-from optvis.files import made_folder
+from optvis.data.files import made_folder
+from optvis.data.images import photograph, picture
 from optvis.objectives import channel, direction, gram_distance, logit, neuron, on, total_variation
 from optvis.params import pixel_image
-from optvis.photos import photograph, picture
 
 quick = partial(render, steps=1, transform=None, progress=False)
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from optvis import Classifier, activations, layers, load, render
 from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded, save
+from optvis.features.units import Channels, Directions
 from optvis.objectives import OUTPUT, channel
 from optvis.objectives.layout import channels_second
-from optvis.units import Channels, Directions
 
 CLOSE = 1e-5  # of the largest number in the answer
 

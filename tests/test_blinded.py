@@ -13,10 +13,10 @@ from torch.testing import assert_close
 
 from optvis import Classifier, activations, classify, load, render
 from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, blinded
-from optvis.borrow import borrow
+from optvis.features.units import Channels, Directions
+from optvis.models.borrow import borrow
+from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT, channel, on
-from optvis.tail import Tail
-from optvis.units import Channels, Directions
 
 OFF = Channels("relu1", [1, 5])
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from optvis.borrow import borrow
+from optvis.models.borrow import borrow
 
 
 def partly_frozen() -> nn.Sequential:

@@ -8,8 +8,8 @@ from torch import nn
 from torchvision import models
 
 from optvis import IMAGENET, Classifier, Normalize
-from optvis.classifier import as_classifier
-from optvis.photos import Framing
+from optvis.data.images import Framing
+from optvis.models.classifier import as_classifier
 
 
 def test_normalize_is_mean_taken_away_and_divided_by_the_deviation():

@@ -16,13 +16,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from optvis import Classifier, Rendering, __version__, cli, layers, load, render
-from optvis.commands.common import class_index
-from optvis.commands.common import numbers as numbers_of
-from optvis.demo import LABELS, scene
+from optvis import Classifier, Rendering, __version__, layers, load, render
+from optvis.cli import main as cli
+from optvis.cli.options import class_index
+from optvis.cli.options import numbers as numbers_of
 from optvis.objectives import channel
 from optvis.params import fft_image
-from optvis.sheet import to_picture
+from optvis.viz.sheet import to_picture
+from optvis.world import LABELS, scene
 
 COMMANDS = (
     *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
@@ -230,7 +231,7 @@ def test_hostile_labels_and_layer_names_stay_in_the_folder(run, elsewhere, monke
     network.add_module("pool", nn.AdaptiveAvgPool2d(1))
     network.add_module("flat", nn.Flatten())
     hostile = Classifier(network, None, 16, labels=labels)
-    monkeypatch.setattr("optvis.loading.load", lambda *_args, **_options: hostile)
+    monkeypatch.setattr("optvis.models.zoo.load", lambda *_args, **_options: hostile)
     asked = [word for label in labels for word in ("--label", label)]
     assert run("render", "x", *asked, "--steps", 1, "--out", "in/here")[0] == 0
     assert run("render", "x", "/up/conv:<b>", "--channels", "0", "--steps", 1, "--out", "in/here")[0] == 0
@@ -427,7 +428,7 @@ def test_ctrl_c_before_anything_is_there_exits_with_130(run, monkeypatch, elsewh
     def pressed(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("optvis.loading.load", pressed)
+    monkeypatch.setattr("optvis.models.zoo.load", pressed)
     assert run("layers", *NET) == (130, "", "optvis: interrupted\n")
     assert files(elsewhere) == []
 

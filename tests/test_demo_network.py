@@ -12,13 +12,14 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-import optvis.demo
+import optvis.models.embedded
 from optvis import activations, classify, load
-from optvis.demo import LABELS, dataset, measure, scene, train
-from optvis.demo.augment import augmented
-from optvis.demo.judge import judge_network
-from optvis.demo.network import WEIGHTS, demo_network
-from optvis.demo.train import DEMO, folded, trained
+from optvis.models.embedded.network import WEIGHTS, demo_network
+from optvis.world import LABELS, dataset, scene
+from optvis.world.training import measure, train
+from optvis.world.training.augment import augmented
+from optvis.world.training.judge import judge_network
+from optvis.world.training.train import DEMO, folded, trained
 
 STAGES = {"conv1": (32, 48), "conv2": (48, 24), "mixed3": (80, 24), "mixed4": (128, 12), "mixed5": (192, 12)}
 TINY = replace(DEMO, scenes=32, epochs=2, batch=16)
@@ -76,7 +77,7 @@ def test_it_is_right_about_fresh_scenes(demo):
 
 
 def test_classify_names_a_scene(demo, tmp_path):
-    from optvis.sheet import to_picture
+    from optvis.viz.sheet import to_picture
 
     shown = scene("lighthouse", seed=12)
     assert classify(demo, shown.image, top=1).labels[0][0] == "lighthouse"
@@ -159,7 +160,7 @@ def test_augmentation_stays_in_range_and_follows_its_draws():
 
 
 def test_the_card_lies_beside_the_weights():
-    text = (Path(optvis.demo.__file__).parent / "card.md").read_text(encoding="utf-8")
+    text = (Path(optvis.models.embedded.__file__).parent / "card.md").read_text(encoding="utf-8")
     for heading in ("Data and training", "Accuracy", "Confusion", "each part is worth", "shortcuts", "Limits"):
         assert heading in text
     assert all(label in text for label in LABELS)

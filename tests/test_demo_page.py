@@ -12,19 +12,22 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis import ActivationGrid, Attribution, Classifier, cli, load, render
+from optvis import ActivationGrid, Attribution, Classifier, load, render
 from optvis.ablation import Seen
 from optvis.atlas import Comparison
-from optvis.classes import Classification
-from optvis.demo import LABELS, microscope, proof, sections, seeing
+from optvis.cli import main as cli
+from optvis.demo import grid as seeing
+from optvis.demo import microscope, proof, sections
 from optvis.demo.atlas import map_of, rows_of
-from optvis.demo.folder import is_own, signed
-from optvis.demo.network import demo_network
+from optvis.demo.output_dir import is_own, signed
 from optvis.demo.page import Content, Figure, Page, Tile, to_html
 from optvis.demo.plan import Plan
 from optvis.demo.tour import SECTIONS, Done, Section, table, tour
+from optvis.models.classify import Classification
+from optvis.models.embedded.network import demo_network
 from optvis.objectives import channel
-from optvis.sheet import png, to_picture
+from optvis.viz.sheet import png, to_picture
+from optvis.world import LABELS
 
 TINY = Plan(
     steps=1,
@@ -367,7 +370,7 @@ def test_the_budgets_leave_room_within_two_minutes():
 def command(net, monkeypatch, tmp_path, capsys):
     """`optvis demo`, tiny, in an empty folder: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("optvis.demo.network.demo_classifier", lambda trained: net)
+    monkeypatch.setattr("optvis.models.embedded.network.demo_classifier", lambda trained: net)
     monkeypatch.setattr("optvis.demo.plan.Plan", lambda seed: replace(TINY, seed=seed))
 
     def run(*arguments):

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis.demo import LABELS, dataset, scene
-from optvis.demo.world import KINDS
+from optvis.world import LABELS, dataset, scene
+from optvis.world.world import KINDS
 
 EDGE = 1 / 255  # one step of a byte
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from optvis import Classifier, activations, load, render, semantic_dictionary
-from optvis.demo import scene
 from optvis.objectives import channel
+from optvis.world import scene
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from torch import nn
 
 from optvis import Classifier, classify, load
 from optvis.ablation import Gaussian, Mean, blinded
-from optvis.ablation.controls import (
+from optvis.ablation.evaluation.controls import (
     bootstrapped,
     carried,
     generator,
@@ -27,12 +27,12 @@ from optvis.ablation.controls import (
     random_channels,
     random_directions,
 )
-from optvis.ablation.curves import all_but, steps
-from optvis.ablation.evaluate import evaluate
-from optvis.ablation.imagesets import Labelled, digests
-from optvis.ablation.judging import falls, recall, verdicts
-from optvis.demo import LABELS, dataset, scene
-from optvis.units import Channels, Directions
+from optvis.ablation.evaluation.curves import all_but, steps
+from optvis.ablation.evaluation.evaluate import evaluate
+from optvis.ablation.evaluation.image_sets import Labelled, digests
+from optvis.ablation.evaluation.metrics import falls, recall, verdicts
+from optvis.features.units import Channels, Directions
+from optvis.world import LABELS, dataset, scene
 
 from .wired import CLASSES, logit_drop, responses, templates, wired
 
@@ -571,7 +571,7 @@ def test_an_interrupt_or_an_error_goes_through_and_leaves_nothing(small, sets, a
 
 def test_few_numbers_go_through_the_tail_at_once(small, sets, monkeypatch):
     whole = judged(small, SMALL, sets, random=20).json()
-    monkeypatch.setattr("optvis.ablation.variants.NUMBERS_AT_ONCE", 12 * 25)
+    monkeypatch.setattr("optvis.ablation.evaluation.variants.NUMBERS_AT_ONCE", 12 * 25)
     told = judged(small, SMALL, sets, random=20).json()
     assert _near(told, whole)
 

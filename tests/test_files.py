@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from optvis.files import LONGEST_NAME, file_name, made_folder, write_whole
+from optvis.data.files import LONGEST_NAME, file_name, made_folder, write_whole
 
 
 def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):

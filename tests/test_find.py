@@ -11,21 +11,21 @@ from torch import nn
 
 from optvis import Classifier, load
 from optvis.ablation import blinded
-from optvis.ablation.answers import before_and_after
-from optvis.ablation.cached import Cached, Gated
-from optvis.ablation.case import Case, answered, viewed
-from optvis.ablation.contrast import Contrast, log_odds
-from optvis.ablation.difference import difference
-from optvis.ablation.find import find
-from optvis.ablation.found import Evidence, Found
-from optvis.ablation.price import Price, margins
-from optvis.ablation.search import Search
-from optvis.ablation.stages import last_stage, ordered
-from optvis.ablation.subspace import Subspace
-from optvis.borrow import borrow
-from optvis.demo import LABELS, dataset, scene
-from optvis.photos import photograph
-from optvis.units import Channels
+from optvis.ablation.finding.before_after import before_and_after
+from optvis.ablation.finding.cached import Cached, Gated
+from optvis.ablation.finding.case import Case, answered, viewed
+from optvis.ablation.finding.contrast import Contrast, log_odds
+from optvis.ablation.finding.cost import Price, margins
+from optvis.ablation.finding.difference import difference
+from optvis.ablation.finding.find_units import find
+from optvis.ablation.finding.search import Search
+from optvis.ablation.finding.selection import Evidence, Found
+from optvis.ablation.finding.stages import last_stage, ordered
+from optvis.ablation.finding.subspace import Subspace
+from optvis.data.images import photograph
+from optvis.features.units import Channels
+from optvis.models.borrow import borrow
+from optvis.world import LABELS, dataset, scene
 
 from .wired import FILTERS, attribution, templates, wired
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from optvis import load
-from optvis.ablation.answers import Answer, Answers, before_and_after, leave_one_out
-from optvis.ablation.case import answered
-from optvis.ablation.contrast import Contrast
-from optvis.ablation.find import find
-from optvis.ablation.recipes import Loudest
-from optvis.capture import activations
-from optvis.demo import dataset
-from optvis.units import Channels
+from optvis.ablation.finding.before_after import Answer, Answers, before_and_after, leave_one_out
+from optvis.ablation.finding.case import answered
+from optvis.ablation.finding.contrast import Contrast
+from optvis.ablation.finding.find_units import find
+from optvis.ablation.finding.recipes import Loudest
+from optvis.features.units import Channels
+from optvis.models.layers import activations
+from optvis.world import dataset
 
 from .wired import FILTERS, templates, wired
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis.pages import GridGroups, GridLayer, GridPage, to_html
-from optvis.pages.sprites import packed, sprite
+from optvis.viz.pages import GridGroups, GridLayer, GridPage, to_html
+from optvis.viz.pages.grid.sprites import packed, sprite
 
 from . import chromium
 

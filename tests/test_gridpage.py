@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from optvis import activation_grid, attribute, load, semantic_dictionary
-from optvis.demo import scene
-from optvis.gridpage import Explained, _layer, grid_page
+from optvis.grids.page import Explained, _layer, grid_page
 from optvis.objectives import logit
+from optvis.world import scene
 
 
 @pytest.fixture(scope="module")

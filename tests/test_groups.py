@@ -9,9 +9,9 @@ from sklearn import decomposition as methods
 from torch.testing import assert_close
 
 from optvis import Classifier, activations
-from optvis.borrow import borrow
-from optvis.groups import Groups, group
-from optvis.units import Directions
+from optvis.features.groups import Groups, group
+from optvis.features.units import Directions
+from optvis.models.borrow import borrow
 
 from .conftest import small_network
 

@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from optvis import activations, cli, load
-from optvis.demo import LABELS, scene
-from optvis.diagrams import hinton_of_activations, hinton_of_expanded, hinton_of_weights
-from optvis.hinton import GROUND, hinton, squares
-from optvis.sheet import AGAINST, FOR, to_picture
-from optvis.weights import expanded_weights
+from optvis import activations, load
+from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
+from optvis.circuits.weights import expanded_weights
+from optvis.cli import main as cli
+from optvis.viz.hinton import GROUND, hinton, squares
+from optvis.viz.sheet import AGAINST, FOR, to_picture
+from optvis.world import LABELS, scene
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision import models
 
 from optvis import Classifier, Normalize, load
-from optvis.photos import photograph
+from optvis.data.images import photograph
 
 SWITCH = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 CHECKPOINT = "squeezenet1_0-b66bff10.pth"

@@ -10,13 +10,13 @@ import torch
 from torch.testing import assert_close
 
 from optvis import Rendering, render
-from optvis.ascent import NotFiniteError
-from optvis.maco import NADAM, maco
 from optvis.objectives import channel, logit, on
 from optvis.params import Streams, mean_spectrum, phase_image
-from optvis.rendering import joined
+from optvis.rendering.ascent import NotFiniteError
+from optvis.rendering.maco import NADAM, maco
+from optvis.rendering.result import joined
+from optvis.rendering.views import Views, repeated, view_seeds
 from optvis.transforms import Compose, Resize, horama
-from optvis.views import Views, repeated, view_seeds
 
 draw = partial(maco, steps=3, crops=2, size=24, progress=False)
 

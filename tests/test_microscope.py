@@ -17,21 +17,21 @@ from torch import nn
 from torch.testing import assert_close
 
 from optvis import Classifier, activations, load, render
-from optvis.album import album
-from optvis.demo import Scenes
+from optvis.data.dataset import album
 from optvis.microscope import microscope
 from optvis.microscope.effects import Sample, effects
-from optvis.microscope.exciting import excited
 from optvis.microscope.groups import Bench
-from optvis.microscope.pictures import Drawing, pictures
+from optvis.microscope.renderings import Drawing, pictures
+from optvis.microscope.top_activations import excited
 from optvis.objectives import channel
+from optvis.world import Scenes
 
 IMAGES = torch.rand(7, 3, 20, 20, generator=torch.Generator().manual_seed(5))
 SMALL = {"size": 16, "steps": 2, "group": 2, "top": 3, "sample": 4, "progress": False}
 
 
 def test_what_excites_is_what_a_loop_finds(small, monkeypatch):
-    monkeypatch.setattr("optvis.microscope.exciting.AT_ONCE", 3)
+    monkeypatch.setattr("optvis.microscope.top_activations.AT_ONCE", 3)
     photos = torch.cat([IMAGES, IMAGES[2:3]])  # the last is as strong as the third, and comes after it
     layers = ["relu1", "conv2", "fc"]
     found = excited(small, album(photos), layers, 4)
@@ -83,7 +83,7 @@ def test_transformers_tell_their_effects_too(name, layer):
 
 def test_the_sample_is_asked_in_parts_as_well(small, monkeypatch):
     monkeypatch.setattr("optvis.microscope.effects.NUMBERS_AT_ONCE", 2 * 8 * 20 * 20)
-    from optvis.borrow import borrow
+    from optvis.models.borrow import borrow
 
     with borrow(small.network):
         sample = Sample(small, IMAGES.double(), "relu1")
@@ -218,7 +218,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from optvis import load
-from optvis.demo import Scenes
+from optvis.world import Scenes
 from optvis.microscope import microscope
 
 def made(folder, writes):
@@ -315,10 +315,10 @@ def test_a_network_without_classes_is_refused(tmp_path):
 
 
 def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, capsys):
-    from optvis import cli
+    from optvis.cli import main as cli
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("optvis.commands.microscope.SCENES", 8)
+    monkeypatch.setattr("optvis.cli.commands.microscope.SCENES", 8)
     few = ["--channels", "0-2", "--size", "16", "--steps", "1", "--sample", "4"]
     assert cli.main(["microscope", "demo", "--layers", "mixed4", *few]) == 0
     assert Path(capsys.readouterr().out.strip()) == Path("microscope/index.html")
@@ -328,12 +328,12 @@ def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, ca
 
 
 def test_the_command_says_how_to_go_on_after_a_stop(tmp_path, monkeypatch, capsys):
-    from optvis import cli
+    from optvis.cli import main as cli
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("optvis.commands.microscope.SCENES", 8)
+    monkeypatch.setattr("optvis.cli.commands.microscope.SCENES", 8)
     monkeypatch.setattr(Bench, "make", interrupted)
     assert cli.main(["microscope", "demo", "--layers", "mixed4", "--channels", "0", "--out", str(tmp_path)]) == 130
     assert "the same command goes on with the first unfinished group" in capsys.readouterr().out

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from optvis.microscope.groups import side_by_side, webp
-from optvis.pages.microscope import ChannelPage, channel_html
-from optvis.pages.microscopesheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.pages.microscopestyle import SHEET_SCRIPT, STYLE, TURN_SCRIPT, places_of
+from optvis.viz.pages.microscope.page import ChannelPage, channel_html
+from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
+from optvis.viz.pages.microscope.style import SHEET_SCRIPT, STYLE, TURN_SCRIPT, places_of
 
 from . import chromium
 

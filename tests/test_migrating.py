@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 import optvis
-import optvis.ascent
 import optvis.atlas
-import optvis.attributors
-import optvis.fromcaptum
-import optvis.groups
-import optvis.hinton
-import optvis.maco
+import optvis.attribution.captum
+import optvis.attribution.methods
+import optvis.circuits.weights
+import optvis.features.groups
+import optvis.models.overrides.max_pool
+import optvis.models.overrides.relu
 import optvis.objectives
-import optvis.optimizers
 import optvis.params
-import optvis.pooling
-import optvis.redirect
+import optvis.rendering.ascent
+import optvis.rendering.maco
+import optvis.rendering.optimizers
 import optvis.transforms
-import optvis.weights
+import optvis.viz.hinton
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "migrating.md"
 PLACES = (
@@ -30,17 +30,17 @@ PLACES = (
     optvis.objectives,
     optvis.params,
     optvis.transforms,
-    optvis.optimizers,
-    optvis.pooling,
-    optvis.redirect,
-    optvis.maco,
-    optvis.ascent,
-    optvis.attributors,
-    optvis.fromcaptum,
-    optvis.groups,
+    optvis.rendering.optimizers,
+    optvis.models.overrides.max_pool,
+    optvis.models.overrides.relu,
+    optvis.rendering.maco,
+    optvis.rendering.ascent,
+    optvis.attribution.methods,
+    optvis.attribution.captum,
+    optvis.features.groups,
     optvis.atlas,
-    optvis.hinton,
-    optvis.weights,
+    optvis.viz.hinton,
+    optvis.circuits.weights,
 )
 PYTHON = {"sum", "objective"}
 

@@ -144,7 +144,7 @@ def test_groups_render_alike_alone_and_in_a_batch(small: Classifier) -> None:
 
 
 def test_groups_go_through_the_network_whole(small: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optvis.ascent.PIXELS_AT_ONCE", 5 * 16 * 16)
+    monkeypatch.setattr("optvis.rendering.ascent.PIXELS_AT_ONCE", 5 * 16 * 16)
     question = channel("conv2", [3] * 8) - diversity("conv1", among=4)
     small.network.fuse.calls.clear()
     render(small, question, size=16, steps=1, progress=False)

@@ -15,8 +15,8 @@ from torch.testing import assert_close
 import optvis.objectives
 from optvis import Classifier, ascend, dream, render
 from optvis.objectives import After, Decay, Objective, channel, neuron
-from optvis.optimizers import ADAM
 from optvis.params import pixel_image
+from optvis.rendering.optimizers import ADAM
 
 A = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
 ACTS = {"a": A}

@@ -11,8 +11,8 @@ from torch.testing import assert_close
 
 from optvis import Classifier, render
 from optvis.objectives import channel
-from optvis.optimizers import ADAM
 from optvis.params import Fixed, fft_image, fixed_images, fixed_region, mean_spectrum
+from optvis.rendering.optimizers import ADAM
 
 
 def small_net():

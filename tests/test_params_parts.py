@@ -12,7 +12,6 @@ from torch.testing import assert_close
 
 from optvis import Classifier, render
 from optvis.objectives import channel
-from optvis.optimizers import ADAM
 from optvis.params import (
     CPPN,
     FFT,
@@ -33,7 +32,8 @@ from optvis.params import (
 )
 from optvis.params.color import ColorMap
 from optvis.params.spectrum import resampled
-from optvis.sheet import to_picture
+from optvis.rendering.optimizers import ADAM
+from optvis.viz.sheet import to_picture
 
 from . import oracles, param_oracles
 

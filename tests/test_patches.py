@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from optvis.demo.fooling import DRAWINGS, thing
-from optvis.patches import flat, paste
+from optvis.patches.paste import flat, paste
+from optvis.world.fooling import DRAWINGS, thing
 
 RED = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier
-from optvis.photos import Framing, photograph, picture
+from optvis.data.images import Framing, photograph, picture
 
 
 @pytest.fixture

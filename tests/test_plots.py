@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from optvis.plots import COLOURS, curves, named_rows_and_columns
-from optvis.sheet import INK
+from optvis.viz.plots import COLOURS, curves, named_rows_and_columns
+from optvis.viz.sheet import INK
 
 
 def places(picture, colour):

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from optvis import Classifier, ascend, render
+from optvis.models.overrides.max_pool import Window, average, smoothed_max_pool, squares
+from optvis.models.overrides.relu import redirected_relu
 from optvis.objectives import channel
-from optvis.pooling import Window, average, smoothed_max_pool, squares
-from optvis.redirect import redirected_relu
 
 from .oracles import Array
 

@@ -7,8 +7,8 @@ import torch
 
 from optvis import activations, classify, dream, render
 from optvis.atlas import activation_atlas
+from optvis.data.images import picture
 from optvis.objectives import channel, layer_norm
-from optvis.photos import picture
 
 GREY = 0.05  # a picture whose pixels deviate less shows nothing
 LAYER = "features.12"

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from optvis import Classifier, load
-from optvis.linearised import linearised
-from optvis.receptive import crop, receptive_fields
+from optvis.features.receptive_field import crop, receptive_fields
+from optvis.models.overrides.linear import linearised
 
 
 def by_arithmetic(steps, position, size):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from optvis.redirect import opened_relu, redirected_relu
+from optvis.models.overrides.relu import opened_relu, redirected_relu
 
 from . import oracles
 

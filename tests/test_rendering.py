@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from optvis import Rendering, objectives, render
 from optvis.objectives import channel, on
-from optvis.rendering import joined
+from optvis.rendering.result import joined
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from optvis import Classifier
-from optvis.ablation.evaluate import evaluate
-from optvis.ablation.findings import Answer, Chance, Curve, Estimate, Tally
-from optvis.ablation.report import Report
-from optvis.pages.report import to_html
-from optvis.plots import COLOURS, lines, strip
-from optvis.units import Channels
+from optvis.ablation.evaluation.evaluate import evaluate
+from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
+from optvis.ablation.evaluation.report import Report
+from optvis.features.units import Channels
+from optvis.viz.pages.report.page import to_html
+from optvis.viz.plots import COLOURS, lines, strip
 
 from . import chromium
 from .wired import templates, wired

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from optvis.sheet import GAP, PAPER, animation, png, sheet, to_picture
+from optvis.viz.sheet import GAP, PAPER, animation, png, sheet, to_picture
 
 
 @pytest.fixture

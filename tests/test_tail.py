@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from optvis import load
-from optvis.borrow import borrow
+from optvis.models.borrow import borrow
+from optvis.models.tail import Tail
 from optvis.objectives import IMAGE
-from optvis.tail import Tail
 
 
 class Residual(nn.Module):

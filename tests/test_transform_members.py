@@ -16,8 +16,8 @@ from torch.testing import assert_close
 import optvis.transforms
 from optvis import Classifier, render
 from optvis.objectives import channel
-from optvis.optimizers import ADAM
 from optvis.params import FFT, ImageParam, Sigmoid, Streams
+from optvis.rendering.optimizers import ADAM
 
 from .transform_members import MEMBERS, SEEDS, Member, pictures, streams
 

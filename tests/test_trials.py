@@ -11,13 +11,14 @@ from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 
-from optvis import Classifier, cli, load
-from optvis.cutouts import cut, cutout, shuffled
-from optvis.demo import scene
-from optvis.demo.fooling import thing
-from optvis.patches import flat, paste
-from optvis.trial import rate_of
-from optvis.trials import try_patch
+from optvis import Classifier, load
+from optvis.cli import main as cli
+from optvis.patches.cutouts import cut, cutout, shuffled
+from optvis.patches.paste import flat, paste
+from optvis.patches.result import rate_of
+from optvis.patches.try_patch import try_patch
+from optvis.world import scene
+from optvis.world.fooling import thing
 
 PLACES = {"centre": (0.5, 0.5), "corner": (0.2, 0.9)}
 

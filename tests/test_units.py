@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from optvis.units import Channels, Directions
+from optvis.features.units import Channels, Directions
 
 LAYOUTS = {"BCHW": (None, (2, 5, 3, 4)), "BHWC": (-1, (2, 3, 4, 5)), "BTC": (None, (2, 6, 5)), "BC": (None, (2, 5))}
 

@@ -9,8 +9,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from optvis import Classifier, load
-from optvis.linearised import linearised
-from optvis.weights import expanded_weights, strongest, weights
+from optvis.circuits.weights import expanded_weights, strongest, weights
+from optvis.models.overrides.linear import linearised
 
 
 class Residual(nn.Module):

@@ -9,12 +9,12 @@ from pathlib import Path
 from PIL import Image
 
 from optvis import activation_grid, attribute, dream, load, render
-from optvis.demo import LABELS, scene
 from optvis.demo.atlas import mapped
 from optvis.demo.plan import Plan
 from optvis.objectives import channel, layer_norm, log_odds, logit
 from optvis.params import fft_image
-from optvis.sheet import rows, to_picture
+from optvis.viz.sheet import rows, to_picture
+from optvis.world import LABELS, scene
 
 HERE = Path(__file__).parent
 CHANNELS = [450, 266, 234, 138, 90, 362, 66, 18]

@@ -10,9 +10,9 @@ from torch import nn
 
 from optvis.ablation.fills import Filled, prepared
 from optvis.ablation.switching import switched
-from optvis.capture import located
-from optvis.classifier import Classifier
-from optvis.units import Channels, Directions, Units
+from optvis.features.units import Channels, Directions, Units
+from optvis.models.classifier import Classifier
+from optvis.models.layers import located
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
 
@@ -42,7 +42,7 @@ def blinded(net: Model, *units: Units, fill: Filled = 0.0) -> Iterator[Model]:
 
     Example:
         >>> import torch
-        >>> from optvis.units import Channels
+        >>> from optvis.features.units import Channels
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
         >>> with blinded(net, Channels("1", [0, 2])) as same:
         ...     print(same(torch.rand(1, 3, 8, 8))[:, [0, 2]].abs().max().item(), same is net)

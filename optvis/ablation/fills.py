@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.switching import Filling
-from optvis.ascent import PIXELS_AT_ONCE
-from optvis.borrow import borrow
-from optvis.capture import read
-from optvis.classifier import Classifier, as_classifier
+from optvis.data.images import Photo, photograph
+from optvis.features.units import Units
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier, as_classifier
+from optvis.models.layers import read
 from optvis.objectives.layout import channels_second, positions
 from optvis.params import Streams
-from optvis.photos import Photo, photograph
-from optvis.units import Units
+from optvis.rendering.ascent import PIXELS_AT_ONCE
 
 Photos: TypeAlias = "Photo | Sequence[Photo]"
 CROWDED = 16  # times as many images a piece where no cache is to be kept warm
@@ -61,7 +61,7 @@ class Mean(Fill):
 
     Example:
         >>> from optvis.ablation import blinded
-        >>> from optvis.units import Channels
+        >>> from optvis.features.units import Channels
         >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 8)
         >>> images = torch.rand(5, 3, 8, 8)
         >>> with blinded(net, Channels("", 2), fill=Mean(images)):

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from optvis.capture import _described, located
+from optvis.features.units import Units
+from optvis.models.layers import _described, located
 from optvis.objectives.layout import channels_second
-from optvis.units import Units
 
 # What stands where units were, of the layer's activations with channels second.
 Filling: TypeAlias = Callable[[Tensor], Tensor | float]

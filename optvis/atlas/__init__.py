@@ -8,15 +8,15 @@ activation_atlas(net, "photos", "features.12").save("atlas")
 compare(net, "photos", "features.12", "wok", "frying pan").top(5)
 """
 
-from optvis.atlas.atlas import ActivationAtlas
+from optvis.atlas.builder import activation_atlas
 from optvis.atlas.cell import Cell
-from optvis.atlas.classes import Comparison, class_atlas, compare
-from optvis.atlas.layouts import lay_out
+from optvis.atlas.class_atlas import Comparison, class_atlas, compare
+from optvis.atlas.class_mask import serving
+from optvis.atlas.layout import lay_out
 from optvis.atlas.levels import Level
-from optvis.atlas.making import activation_atlas
+from optvis.atlas.result import ActivationAtlas
 from optvis.atlas.samples import Samples
 from optvis.atlas.sampling import sample
-from optvis.atlas.serving import serving
 
 __all__ = [
     "ActivationAtlas",

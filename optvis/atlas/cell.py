@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis import sheet
-from optvis.cutouts import cut
+from optvis.patches.cutouts import cut
+from optvis.viz import sheet
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,10 +52,10 @@ class Cell:
     def cutouts(self, *, soft: float = 0.2) -> list[Tensor]:
         """What the photographs show there as patches to paste, in an oval outline that fades: (4, p, p) in [0, 1] each.
 
-        `try_patch` of `optvis.trials` takes the list, and asks whether they turn one class into another.
+        `try_patch` of `optvis.patches.try_patch` takes the list, and asks whether they turn one class into another.
 
         Args:
-            soft: the share of the way from rim to centre over which they fade, as in `optvis.cutouts.cut`.
+            soft: the share of the way from rim to centre over which they fade, as in `optvis.patches.cutouts.cut`.
 
         Raises:
             ValueError: soft outside [0, 1].

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optvis.album import Album
 from optvis.atlas.samples import Samples
-from optvis.classifier import Classifier
-from optvis.receptive import ReceptiveFields, crop, receptive_fields
+from optvis.data.dataset import Album
+from optvis.features.receptive_field import ReceptiveFields, crop, receptive_fields
+from optvis.models.classifier import Classifier
 
 
 @dataclass(frozen=True, eq=False)

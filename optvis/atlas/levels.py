@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optvis.atlas.layouts import cells_of
+from optvis.atlas.layout import cells_of
 from optvis.atlas.samples import Samples
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.files import made_folder, write_whole
+from optvis.data.files import made_folder, write_whole
 
 SUFFIX = ".safetensors"
 

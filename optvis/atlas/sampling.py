@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from optvis.album import Album, album
-from optvis.along import along
 from optvis.atlas.samples import Samples
-from optvis.borrow import borrow
-from optvis.capture import read
-from optvis.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.data.dataset import Album, album
+from optvis.features.units import laid_back
+from optvis.models.borrow import borrow
+from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.jvp import along
+from optvis.models.layers import read
 from optvis.objectives.layout import channels_second
-from optvis.units import laid_back
 from optvis.version import __version__
 
 AT_ONCE = 32  # photographs in a batch
@@ -47,7 +47,7 @@ def sample(
 
     Args:
         model: a network, or a Classifier.
-        pictures: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.album.album`.
+        pictures: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.data.dataset.album`.
         layer: name as in `layers(net)`.
         seed: of the positions; a photograph gets the same one whatever the batches.
         at_once: photographs in a batch.
@@ -61,7 +61,7 @@ def sample(
 
     Example:
         >>> from optvis import load
-        >>> from optvis.demo import Scenes
+        >>> from optvis.world import Scenes
         >>> sample(load("demo"), Scenes(20), "mixed5", progress=False)
         Samples('mixed5', 20 vectors of 192 channels, 16 classes)
     """

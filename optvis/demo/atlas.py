@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.atlas import ActivationAtlas, Cell, Comparison, activation_atlas, compare, sample
-from optvis.classifier import Classifier
 from optvis.demo.figures import figure
 from optvis.demo.page import Content
 from optvis.demo.plan import Plan, spelled
-from optvis.demo.world import Scenes, scene
-from optvis.trials import try_patch
+from optvis.models.classifier import Classifier
+from optvis.patches.try_patch import try_patch
+from optvis.world.world import Scenes, scene
 
 ATLAS = "atlas.png"
 LAYER, SHOWN, RIVAL = "mixed5", "grey whale", "white shark"

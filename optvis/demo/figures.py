@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis import sheet
-from optvis.demo.folder import signed
+from optvis.demo.output_dir import signed
 from optvis.demo.page import Figure, Tile
+from optvis.viz import sheet
 
 
 def figure(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from optvis.album import album
-from optvis.classifier import Classifier
+from optvis.data.dataset import album
 from optvis.demo.figures import figure
 from optvis.demo.page import Content
 from optvis.demo.plan import Plan
-from optvis.demo.world import Scenes
+from optvis.features.receptive_field import crop, receptive_fields
 from optvis.microscope.effects import effects
-from optvis.microscope.exciting import excited
-from optvis.microscope.pictures import Drawing, pictures
-from optvis.receptive import crop, receptive_fields
+from optvis.microscope.renderings import Drawing, pictures
+from optvis.microscope.top_activations import excited
+from optvis.models.classifier import Classifier
+from optvis.world.world import Scenes
 
 CHANNEL_PAGE = "channel.png"
 LAYER, CHANNEL = "mixed5", 150

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optvis.making import USUAL_STEPS
+from optvis.rendering.render import USUAL_STEPS
 
 USUAL_DREAM_STEPS = 10
 

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from optvis.ablation import blinded, evaluate, find, see
-from optvis.classes import classify
-from optvis.classifier import Classifier
+from optvis.ablation import blinded, see
+from optvis.ablation.evaluation import evaluate
+from optvis.ablation.finding import find_units as find
 from optvis.demo.figures import figure
 from optvis.demo.page import Content
 from optvis.demo.plan import Plan, spelled
-from optvis.demo.world import dataset, scene
+from optvis.models.classifier import Classifier
+from optvis.models.classify import classify
 from optvis.objectives import log_odds
+from optvis.world.world import dataset, scene
 
 if TYPE_CHECKING:
     from optvis.ablation import Found, Report

@@ -7,24 +7,25 @@ from dataclasses import dataclass
 
 import torch
 
-from optvis.classes import Classification, classify
-from optvis.classifier import Classifier
+from optvis.data.images import picture
 from optvis.demo.figures import figure
 from optvis.demo.page import Content, Figure
 from optvis.demo.plan import Plan, spelled
-from optvis.demo.world import dataset, scene
-from optvis.dreams import dream
-from optvis.making import render
+from optvis.models.classifier import Classifier
+from optvis.models.classify import Classification, classify
 from optvis.objectives import channel, layer_norm, logit
-from optvis.photos import picture
-from optvis.rendering import Rendering
+from optvis.rendering.dream import dream
+from optvis.rendering.render import render
+from optvis.rendering.result import Rendering
+from optvis.world.world import dataset, scene
 
 PRELUDE = """\
 import torch
 from optvis import activation_grid, attribute, classify, dream, load, render
-from optvis.ablation import find, see
+from optvis.ablation import see
+from optvis.ablation.finding import find_units as find
 from optvis.atlas import activation_atlas, compare
-from optvis.demo import LABELS, Scenes, dataset, scene
+from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.microscope import microscope
 from optvis.objectives import channel, layer_norm, log_odds, logit
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optvis.classifier import Classifier
-from optvis.demo import atlas, microscope, proof, sections, seeing
-from optvis.demo.folder import PAGE, claimed
+from optvis.data.files import write_whole
+from optvis.demo import atlas, microscope, proof, sections
+from optvis.demo import grid as seeing
+from optvis.demo.output_dir import PAGE, claimed
 from optvis.demo.page import Content, Page, to_html
 from optvis.demo.plan import Plan
-from optvis.files import write_whole
+from optvis.models.classifier import Classifier
 
 TITLE = "What a network sees"
 LEAD = (

@@ -1,5 +1,5 @@
 """A microscope: a static site with a page for each channel of a network's layers."""
 
-from optvis.microscope.making import microscope
+from optvis.microscope.builder import microscope
 
 __all__ = ["microscope"]

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from optvis.ablation.cached import Cached
-from optvis.borrow import borrow
-from optvis.classifier import Classifier
-from optvis.inquiry import NUMBERS_AT_ONCE
-from optvis.units import Channels
+from optvis.ablation.finding.cached import Cached
+from optvis.attribution.layer_function import NUMBERS_AT_ONCE
+from optvis.features.units import Channels
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.files import write_whole
+from optvis.data.files import write_whole
+from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.effects import Sample, effects
-from optvis.microscope.exciting import Excited
-from optvis.microscope.folder import store, stored
-from optvis.microscope.pictures import Pictures, pictures
+from optvis.microscope.numbers import classes, photographs, sampled
+from optvis.microscope.output_dir import store, stored
 from optvis.microscope.plan import Plan
-from optvis.microscope.telling import classes, photographs, sampled
-from optvis.receptive import ReceptiveFields
-from optvis.sheet import to_picture
+from optvis.microscope.renderings import Pictures, pictures
+from optvis.microscope.top_activations import Excited
+from optvis.viz.sheet import to_picture
 
 THUMBNAIL = 96  # pixels a side
 QUALITY = 85  # of WebP, 0 to 100

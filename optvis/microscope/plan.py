@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from optvis.album import Album
-from optvis.borrow import borrow
-from optvis.capture import read
-from optvis.classifier import Classifier
-from optvis.files import file_name
-from optvis.microscope.pictures import Drawing
+from optvis.data.dataset import Album
+from optvis.data.files import file_name
+from optvis.microscope.renderings import Drawing
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier
+from optvis.models.layers import read
 from optvis.objectives.layout import channels_second
 from optvis.version import __version__
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from optvis.atlas import Samples, lay_out
-from optvis.atlas.layouts import cells_of
-from optvis.demo import LABELS, Scenes
+from optvis.atlas.layout import cells_of
+from optvis.world import LABELS, Scenes
 
 LAYER, SEED, LEVELS, STEPS, FEWEST = "mixed5", 31, (10, 20, 40), 48, 5
 NEAR, JUDGED = 15, 4000  # neighbours and points of trustworthiness
@@ -35,7 +35,7 @@ scenes, seed, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if scenes:
     from optvis import load
     from optvis.atlas import activation_atlas
-    from optvis.demo import Scenes
+    from optvis.world import Scenes
     atlas = activation_atlas(load(), Scenes(scenes, seed=seed), {layer!r}, levels={levels}, steps={steps},
                              fewest={fewest}, progress=False)
     page = atlas.save(folder)

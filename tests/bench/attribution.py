@@ -17,11 +17,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis import Classifier, attribute, load
-from optvis.attributors import Ablation, GradientTimesActivation, Halved, PathIntegrated, SmoothGrad, StochasticPath
-from optvis.demo import LABELS, scene
-from optvis.demo.network import demo_classifier
-from optvis.demo.world import KINDS
+from optvis.attribution.methods import (
+    Ablation,
+    GradientTimesActivation,
+    Halved,
+    PathIntegrated,
+    SmoothGrad,
+    StochasticPath,
+)
+from optvis.models.embedded.network import demo_classifier
 from optvis.objectives import log_odds, logit
+from optvis.world import LABELS, scene
+from optvis.world.world import KINDS
 
 FRESH = 70_000  # seeds of scenes that nothing else uses
 LAYERS = ("mixed5", "mixed4", "mixed3", "conv2")

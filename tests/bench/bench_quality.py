@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from optvis import IMAGENET, load, render
 from optvis.objectives import channel
-from optvis.sheet import sheet
 from optvis.transforms import COARSE_TO_FINE
+from optvis.viz.sheet import sheet
 
 LAYER = "features.12"
 CHANNELS = range(50, 291, 16)

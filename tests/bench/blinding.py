@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from optvis import load
-from optvis.ablation.cached import Cached
-from optvis.ablation.case import answered
-from optvis.ablation.contrast import Contrast
-from optvis.ablation.difference import difference
-from optvis.ablation.find import find
-from optvis.ablation.recipes import Commonest, Loudest
-from optvis.ablation.search import Search
-from optvis.ablation.subspace import Subspace
-from optvis.borrow import borrow
-from optvis.demo import LABELS, dataset, scene
+from optvis.ablation.finding.cached import Cached
+from optvis.ablation.finding.case import answered
+from optvis.ablation.finding.contrast import Contrast
+from optvis.ablation.finding.difference import difference
+from optvis.ablation.finding.find_units import find
+from optvis.ablation.finding.recipes import Commonest, Loudest
+from optvis.ablation.finding.search import Search
+from optvis.ablation.finding.subspace import Subspace
+from optvis.features.units import Channels, Directions, Units
+from optvis.models.borrow import borrow
 from optvis.objectives.layout import positions
-from optvis.units import Channels, Directions, Units
+from optvis.world import LABELS, dataset, scene
 
 LAYER = "mixed4"
 CHANNELS = 12  # of 128

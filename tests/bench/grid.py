@@ -23,12 +23,12 @@ from floors import floor_step, network, squeezenet_to
 from torch import Tensor
 
 from optvis import IMAGENET, Classifier, load
-from optvis.borrow import borrow
-from optvis.capture import read
-from optvis.demo import scene
-from optvis.grid import ActivationGrid, activation_grid
-from optvis.gridsteps import RowSteps
+from optvis.grids.activation_grid import ActivationGrid, activation_grid
+from optvis.grids.steps import RowSteps
+from optvis.models.borrow import borrow
+from optvis.models.layers import read
 from optvis.objectives import direction
+from optvis.world import scene
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SCENES = ("container ship", "scuba diver", "owl")
@@ -111,7 +111,7 @@ from pathlib import Path
 positions, steps, size, cells, stride = {arguments}
 if positions:
     from optvis import Classifier, load
-    from optvis.grid import activation_grid
+    from optvis.grids.activation_grid import activation_grid
     net = load("demo")
     larger = Classifier(net.network, net.normalize, positions * stride)
     photo = torch.rand(3, positions * stride, positions * stride, generator=torch.Generator().manual_seed(0))

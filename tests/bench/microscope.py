@@ -20,11 +20,11 @@ from floors import floor_step, network, squeezenet_to
 from torch._C import DisableTorchFunction
 
 from optvis import IMAGENET, Classifier
-from optvis.ascent import PIXELS_AT_ONCE
-from optvis.microscope.making import STEPS
-from optvis.microscope.pictures import DIVERSE, Drawing, pictures
-from optvis.optimizers import ImageAdam
+from optvis.microscope.builder import STEPS
+from optvis.microscope.renderings import DIVERSE, Drawing, pictures
 from optvis.params import Streams
+from optvis.rendering.ascent import PIXELS_AT_ONCE
+from optvis.rendering.optimizers import ImageAdam
 from optvis.transforms.named import COARSE_TO_FINE
 
 LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from optvis import load
 from optvis.atlas import Cell, Comparison, compare, sample
-from optvis.classifier import Classifier
-from optvis.demo import Scenes, scene
-from optvis.demo.fooling import thing
-from optvis.trial import Trial
-from optvis.trials import try_patch
+from optvis.models.classifier import Classifier
+from optvis.patches.result import Trial
+from optvis.patches.try_patch import try_patch
+from optvis.world import Scenes, scene
+from optvis.world.fooling import thing
 
 STORIES = (
     ("frying pan", "wok", "noodles", "noodles"),

@@ -18,8 +18,8 @@ from floors import ROWS, Row, floor_step, network
 from lucent_side import lucent_modules, lucent_step_times
 
 from optvis import IMAGENET, Classifier, ascend
-from optvis.ascent import REDIRECTED_STEPS
 from optvis.objectives import channel
+from optvis.rendering.ascent import REDIRECTED_STEPS
 
 SIDE = 224
 LUCENT_ROUNDS = 3

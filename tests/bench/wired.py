@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # its `wired` i
 from wired import FILTERS, SIDE, correlation, green_negated, templates, wired
 
 from optvis import Rendering, render
-from optvis.making import USUAL_STEPS
 from optvis.objectives import neuron
 from optvis.params import FFT, ImageParam, Pixels, Sigmoid, Streams, pixel_image
+from optvis.rendering.render import USUAL_STEPS
 
 FOUND = 0.9  # correlation with the template from which on it counts as recovered
 SEEDS = (0,) * FILTERS

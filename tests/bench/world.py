@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from optvis import load
-from optvis.demo.world import drawn
+from optvis.world.world import drawn
 
 SCENES = 1600
 

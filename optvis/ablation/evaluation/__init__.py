@@ -1,0 +1,1 @@
+"""What an ablation costs: the target class, the other classes, random controls."""

@@ -1,0 +1,164 @@
+"""A report on units that were switched off: numbers, and how they are shown and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Tally
+from optvis.ablation.evaluation.report_text import to_text
+from optvis.data.files import made_folder, write_whole
+from optvis.viz import plots, sheet
+from optvis.viz.pages.report.page import to_html
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FRAME = (640, 1100)  # height and width in pixels of the page inside a notebook's cell
+PANEL = (300, 440)  # of each panel of the plot
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a network loses without some units, and what it keeps; prints as tables, shows itself in a notebook.
+
+    Args:
+        target: the set whose fall is wanted.
+        truths: the classes that its images show.
+        answers: for each image, set by set, what it is called before and after.
+        sets: how each set falls.
+        classes: how each class falls, over all sets.
+        curve: recall with more and more units off, and with only those kept.
+        chance: what random units do.
+        warnings: what makes the numbers say less than they seem to.
+        recipe: everything that made them, in JSON's types.
+        thumbnails: the images, small, (B, 3, h, w) in [0, 1]; None where the report was read from JSON.
+    """
+
+    target: str
+    truths: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    sets: tuple[Tally, ...]
+    classes: tuple[Tally, ...]
+    curve: Curve
+    chance: Chance
+    warnings: tuple[str, ...]
+    recipe: Mapping[str, Any]
+    thumbnails: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def targeted(self) -> Tally:
+        """How the target falls."""
+        return next(one for one in self.sets if one.name == self.target)
+
+    @property
+    def collateral(self) -> tuple[Tally, ...]:
+        """How every class falls that the target does not show: the worst first."""
+        others = [one for one in self.classes if one.name not in self.truths]
+        return tuple(sorted(others, key=lambda one: [-(fall.value or 0.0) for fall in (one.drop, one.odds)]))
+
+    @property
+    def worst(self) -> Tally | None:
+        """The class that suffers most beside the target; None where there is no other."""
+        return next(iter(self.collateral), None)
+
+    def plot(self) -> Image.Image:
+        """Recall over the number of units, removed and alone kept, and how far random sets bring the target."""
+        panels = [
+            plots.lines(self.curve.counts, _values(lines), title, PANEL)
+            for lines, title in (
+                (self.curve.removed, "recall with units off, %"),
+                (self.curve.kept, "recall with those alone kept, %"),
+            )
+        ]
+        fall, drops = self.targeted.drop.value, self.chance.drops
+        title = f"{len(drops)} random sets: fall of {self.target}, points"
+        return sheet.rows([[*panels, plots.strip([100 * drop for drop in drops], 100 * _number(fall), title, PANEL)]])
+
+    def html(self) -> str:
+        """A page of its own, which loads nothing and runs nothing."""
+        return to_html(self)
+
+    def json(self) -> str:
+        """All numbers and texts, without pictures."""
+        told = asdict(_without_pictures(self))
+        del told["thumbnails"]
+        return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """What `json` told, without pictures.
+
+        Raises:
+            ValueError: it is none of ours.
+        """
+        try:
+            told = json.loads(text)
+            return cls(
+                told["target"],
+                tuple(told["truths"]),
+                tuple(Answer(**one) for one in told["answers"]),
+                tuple(Tally.of(one) for one in told["sets"]),
+                tuple(Tally.of(one) for one in told["classes"]),
+                Curve.of(told["curve"]),
+                Chance.of(told["chance"]),
+                tuple(told["warnings"]),
+                told["recipe"],
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"this is no report of optvis: {error}") from error
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report.json, report.txt, report.png and report.html, each whole or not at all; returns the folder.
+
+        Args:
+            folder: made if need be.
+
+        Raises:
+            OSError: it cannot be made or written.
+        """
+        told = self.json()
+        files = {
+            "report.json": told.encode(),
+            "report.txt": f"{self}\n".encode(),
+            "report.png": sheet.png(self.plot(), json.dumps(dict(self.recipe))),
+            "report.html": self.html().encode(),
+        }
+        place = made_folder(folder)
+        for name, data in files.items():
+            write_whole(place / name, data)
+        return place
+
+    def __str__(self) -> str:
+        return to_text(self)
+
+    def __repr__(self) -> str:
+        return f"Report({self.target!r}, {len(self.answers)} images, {len(self.chance.drops)} random sets)"
+
+    def _repr_html_(self) -> str:
+        height, width = FRAME
+        return (
+            f'<iframe srcdoc="{escape(self.html())}" sandbox title="report" '
+            f'style="width: 100%; max-width: {width}px; height: {height}px; border: 0"></iframe>'
+        )
+
+
+def _without_pictures(report: Report) -> Report:
+    return replace(report, recipe=dict(report.recipe), thumbnails=None)
+
+
+def _values(lines: Mapping[str, Any]) -> dict[str, list[float]]:
+    return {name: [100 * _number(one.value) for one in row] for name, row in lines.items()}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+__all__ = ["Report"]

@@ -1,0 +1,1 @@
+"""Which units of a layer a class depends on."""

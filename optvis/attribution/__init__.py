@@ -1,0 +1,1 @@
+"""Which channels and positions of a layer carried a score."""

@@ -1,0 +1,1 @@
+"""Weights between layers, and Hinton diagrams of them."""

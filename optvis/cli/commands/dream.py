@@ -1,0 +1,77 @@
+"""`optvis dream`: a dream of a photograph."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from optvis.cli.options import command_of, loaded, sides
+
+
+def add(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = command_of(
+        subparsers,
+        "dream",
+        run,
+        "dream of a photograph",
+        "optvis dream squeezenet1_0 photo.jpg --layer features.9 --out dreams",
+    )
+    command.add_argument("photo", metavar="PHOTO", nargs="?", help="an image file; not with --start")
+    command.add_argument(
+        "--start", choices=("noise", "black"), help="start from nothing, at --size, in place of a photograph"
+    )
+    command.add_argument("--layer", required=True, help="whose activations grow")
+    command.add_argument(
+        "--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed"
+    )
+    command.add_argument("--channel", type=int, help="with --loss norm: only this channel of the layer")
+    command.add_argument("--out", type=Path, default=Path("dreams"), help="folder for the picture; made if need be")
+    command.add_argument("--size", type=sides, help="longer side in pixels; the photograph's own if not given")
+    command.add_argument("--steps", type=int, default=10, help="steps at each octave")
+    command.add_argument("--step-size", type=float, default=0.01, help="change of pixels in [0, 1] at each step")
+    command.add_argument("--octaves", type=int, default=4, help="sizes, from coarse to fine")
+    command.add_argument("--octave-scale", type=float, default=1.4, help="how much larger each size is")
+    command.add_argument("--rounds", type=int, default=1, help="feed the result back so often: deeper and deeper")
+    command.add_argument(
+        "--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation"
+    )
+    command.add_argument("--tile", type=int, help="side in pixels of the pieces of a large canvas; whole if not given")
+    command.add_argument("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
+    command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
+
+
+def run(options: argparse.Namespace) -> None:
+    from optvis.data.files import file_name, made_folder
+    from optvis.objectives import gram, layer_norm
+    from optvis.rendering.result import dream as dreams
+
+    if (options.photo is None) == (options.start is None):
+        raise ValueError("dream needs a PHOTO, or else --start noise or --start black")
+    if options.loss == "gram" and options.channel is not None:
+        raise ValueError("--channel goes with --loss norm")
+    classifier = loaded(options)
+    folder = made_folder(options.out)
+    size = classifier.sized(options.size)
+    starts = {"noise": lambda: dreams.noise(size, options.seed), "black": lambda: dreams.black(size)}
+    objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
+    made = dreams.dream(
+        classifier,
+        options.photo if options.start is None else starts[options.start](),
+        objective,
+        steps=options.steps,
+        step_size=options.step_size,
+        octaves=options.octaves,
+        octave_scale=options.octave_scale,
+        rounds=options.rounds,
+        scaling=dreams.raw if options.raw else dreams.by_deviation,
+        tile=options.tile,
+        size=None if options.size is None or options.start else max(size),
+        seed=options.seed,
+        snapshots=options.animate is not None,
+    )
+    name = file_name(f"{Path(options.photo).stem if options.photo else options.start}-{options.layer}-{options.loss}")
+    print(made.save(folder / f"{name}.png"))
+    if options.animate:
+        print(made.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))
+    if made.recipe["interrupted"]:
+        raise KeyboardInterrupt

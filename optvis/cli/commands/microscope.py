@@ -1,0 +1,60 @@
+"""`optvis microscope`: a page for each channel."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from optvis.cli.options import command_of, images_of, loaded, numbers
+
+SCENES = 512  # of the embedded world, where no photographs are given
+
+
+def add(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = command_of(
+        subparsers,
+        "microscope",
+        run,
+        "write a site with a page for each channel of some layers; a stopped run goes on when it is started again",
+        "optvis microscope squeezenet1_0 --layers features.12 --images photographs --out microscope",
+    )
+    command.add_argument(
+        "--layers", nargs="+", required=True, metavar="LAYER", help="names, as `optvis layers` lists them"
+    )
+    command.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="photographs; the embedded network has scenes of its own"
+    )
+    command.add_argument("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
+    command.add_argument("--channels", type=numbers, help="which of each layer, like 50,450 or 0-63; all if not given")
+    command.add_argument("--size", type=int, help="side of the pictures in pixels; 128 at most if not given")
+    command.add_argument("--steps", type=int, default=32, help="updates of each picture")
+    command.add_argument("--group", type=int, default=8, help="channels that are made together")
+    command.add_argument("--top", type=int, default=9, help="photographs of each channel")
+    command.add_argument("--sample", type=int, default=64, help="photographs on which every channel is switched off")
+    command.add_argument("--seed", type=int, default=0, help="of noise and transforms, and of the scenes")
+    command.add_argument("--out", type=Path, default=Path("microscope"), help="folder of the site; made if need be")
+
+
+def run(options: argparse.Namespace) -> None:
+    from optvis.microscope import microscope
+
+    classifier = loaded(options)
+    images = images_of(options)
+    try:
+        page = microscope(
+            classifier,
+            options.layers,
+            images,
+            options.out,
+            channels=options.channels,
+            size=options.size,
+            steps=options.steps,
+            group=options.group,
+            top=options.top,
+            sample=options.sample,
+            seed=options.seed,
+        )
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on with the first unfinished group in {options.out}")
+        raise
+    print(page)

@@ -1,0 +1,81 @@
+"""The `optvis` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from optvis.cli.commands import (
+    atlas,
+    attribute,
+    blind,
+    classify,
+    demo,
+    dream,
+    grid,
+    hinton,
+    layers,
+    microscope,
+    patch,
+    render,
+)
+from optvis.version import __version__
+
+# RuntimeError is torch's: a picture too small for the network, a device without memory.
+USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
+FAILED, INTERRUPTED = 1, 130
+COMMANDS = (layers, render, dream, classify, grid, attribute, blind, atlas, microscope, hinton, patch, demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], None] = options.run
+    try:
+        run(options)
+    except USER_MISTAKES as error:
+        if options.debug:
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"optvis: error: {' '.join(str(text).split())}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("optvis: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+class _Command(argparse.ArgumentParser):
+    """Takes options between positional arguments too: `render NETWORK --weights none LAYER`."""
+
+    is_intermixing = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        if self.is_intermixing:
+            return super().parse_known_args(args, namespace)
+        self.is_intermixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.is_intermixing = False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="optvis",
+        description="See what a vision network has learned.",
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"optvis {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
+    for command in COMMANDS:
+        command.add(subparsers)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Images in any form: files, folders, arrays and tensors."""

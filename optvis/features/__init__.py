@@ -1,0 +1,1 @@
+"""What can be named in a layer: channels, directions, groups, receptive fields."""

@@ -1,0 +1,157 @@
+"""Receptive fields: the part of an image that a position of a layer can see."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from optvis.models.borrow import borrow
+from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.layers import read
+from optvis.models.overrides.linear import linearised
+from optvis.objectives.layout import channels_second
+
+AT_ONCE = 16  # positions whose gradients are asked together
+
+Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; the first inside, the second outside
+
+
+@dataclass(frozen=True)
+class ReceptiveFields:
+    """What each position of a layer can see of an image of the network's size.
+
+    Args:
+        rows: first row of pixels, and the one after the last, for each row of positions.
+        columns: likewise for columns.
+        size: (height, width) of the image in pixels.
+    """
+
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+    size: tuple[int, int]
+
+    @property
+    def side(self) -> int:
+        """Of the largest one, in pixels."""
+        return max(end - start for start, end in (*self.rows, *self.columns))
+
+    def box(self, y: int, x: int) -> Box:
+        """All that the position in row y and column x can see, cut off at the image's edges.
+
+        Raises:
+            IndexError: the layer has no such position.
+        """
+        self._check(y, x)
+        return *self.rows[y], *self.columns[x]
+
+    def window(self, y: int, x: int, share: float = 0.5) -> Box:
+        """A square about the middle of a position, moved into the image where it reaches over an edge.
+
+        The pixels in the middle of a receptive field count most, those at its rim next to nothing (Luo et al. 2016,
+        arXiv:1701.04128).
+
+        Args:
+            y: row of the position.
+            x: its column.
+            share: side of the square, as a share of the largest receptive field's.
+
+        Raises:
+            IndexError: the layer has no such position.
+        """
+        self._check(y, x)
+        sides = [min(max(1, round(share * self.side)), whole) for whole in self.size]
+        middles = [
+            (place + 0.5) * whole / len(fields)
+            for place, whole, fields in zip((y, x), self.size, (self.rows, self.columns), strict=True)
+        ]
+        starts = [
+            min(max(0, round(middle - side / 2)), whole - side)
+            for middle, side, whole in zip(middles, sides, self.size, strict=True)
+        ]
+        return starts[0], starts[0] + sides[0], starts[1], starts[1] + sides[1]
+
+    def _check(self, y: int, x: int) -> None:
+        if not (0 <= y < len(self.rows) and 0 <= x < len(self.columns)):
+            raise IndexError(f"position ({y}, {x}) of a layer with {len(self.rows)} × {len(self.columns)}")
+
+
+def receptive_fields(
+    model: nn.Module | Classifier,
+    layer: str,
+    *,
+    normalize: Normalizer | str = CARRIED,
+    channel_axis: int | None = None,
+) -> ReceptiveFields:
+    """Which pixels each position of a layer can see, found by asking the network for gradients.
+
+    The gradient of each position, with activation functions left out, is not zero at just these pixels. A layer without
+    a map of positions sees all of the image, and has one position. Rows and columns are taken to be independent.
+
+    Args:
+        model: a network, or a Classifier.
+        layer: name as in `layers(net)`.
+        normalize: see `render`; by default what the model carries.
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+
+    Raises:
+        KeyError: no such layer; the nearest are named.
+
+    Example:
+        >>> net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), None, 8)
+        >>> receptive_fields(net, "2").box(0, 1)
+        (0, 3, 1, 5)
+    """
+    classifier = as_classifier(model, normalize)
+    size = classifier.size
+    noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0))
+    start = classifier.prepared(noise.to(classifier.device))
+    with borrow(classifier.network), torch.no_grad():
+        shape = channels_second(read(classifier.network, start, [layer])[layer], channel_axis).shape
+    if len(shape) != 4:
+        return ReceptiveFields(((0, size[0]),), ((0, size[1]),), size)
+    height, width = shape[2:]
+    diagonal = range(max(height, width))
+    touched = torch.cat([
+        _touched(classifier, start, layer, channel_axis, [(min(n, height - 1), min(n, width - 1)) for n in part])
+        for part in (diagonal[first : first + AT_ONCE] for first in diagonal[::AT_ONCE])
+    ])  # fmt: skip
+    rows, columns = touched.any(2), touched.any(1)
+    return ReceptiveFields(
+        tuple(_ends(row) for row in rows[:height]), tuple(_ends(column) for column in columns[:width]), size
+    )
+
+
+def crop(image: Tensor, box: Box, size: int) -> Tensor:
+    """A part of an image (3, H, W), with its longer side of so many pixels, (3, h, w)."""
+    top, bottom, left, right = box
+    part = image[None, :, top:bottom, left:right]
+    longer = max(part.shape[2:])
+    sides = [max(1, math.floor(side * size / longer + 0.5)) for side in part.shape[2:]]
+    return F.interpolate(part, sides, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
+
+
+def _touched(
+    classifier: Classifier, start: Tensor, layer: str, channel_axis: int | None, places: list[tuple[int, int]]
+) -> Tensor:
+    """Which pixels each of some positions depends on, (N, H, W) of bool."""
+    images = start.repeat(len(places), 1, 1, 1).requires_grad_()
+    with borrow(classifier.network), torch.enable_grad(), linearised():
+        a = channels_second(read(classifier.network, images.clone(), [layer])[layer], channel_axis)
+        # Weights by chance, so that channels do not cancel.
+        mixed = torch.einsum("bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1]).to(a).sin())
+        total = torch.stack([mixed[row, y, x] for row, (y, x) in enumerate(places)]).sum()
+        (gradient,) = torch.autograd.grad(total, images)
+    return gradient.ne(0).any(1).cpu()
+
+
+def _ends(touched: Tensor) -> tuple[int, int]:
+    """The first place that is touched, and the one after the last; all where none is."""
+    places = touched.nonzero().flatten().tolist()
+    return (places[0], places[-1] + 1) if places else (0, len(touched))
+
+
+__all__ = ["Box", "ReceptiveFields", "crop", "receptive_fields"]

@@ -1,0 +1,1 @@
+"""Activation grids and semantic dictionaries: icons at each position of an image."""

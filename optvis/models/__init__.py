@@ -1,0 +1,1 @@
+"""Other people's networks: how they are fed, named layers, hooks, gradient overrides."""

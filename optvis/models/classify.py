@@ -1,0 +1,89 @@
+"""What a network calls a photograph."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from optvis.data.images import Photo, photograph
+from optvis.models.borrow import borrow
+from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """The likeliest classes of each image; prints as a table.
+
+    Args:
+        labels: for each image, the texts of its likeliest classes, likeliest first ("class 17" where there are none).
+        indices: their indices, (B, K).
+        confidences: their softmax probabilities, (B, K), in [0, 1].
+    """
+
+    labels: tuple[tuple[str, ...], ...]
+    indices: Tensor
+    confidences: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __str__(self) -> str:
+        return "\n\n".join(
+            "\n".join(f"{float(share):7.2%}  {label}" for label, share in zip(texts, shares, strict=True))
+            for texts, shares in zip(self.labels, self.confidences, strict=True)
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td>{place}</td><td>{html.escape(label)}</td><td>{float(share):.2%}</td></tr>"
+            for place, (texts, shares) in enumerate(zip(self.labels, self.confidences, strict=True))
+            for label, share in zip(texts, shares, strict=True)
+        ]
+        return f"<table><tr><th>image</th><th>class</th><th>confidence</th></tr>{''.join(rows)}</table>"
+
+
+def classify(
+    model: nn.Module | Classifier,
+    images: Photo | Sequence[Photo],
+    *,
+    top: int = 5,
+    normalize: Normalizer | str = CARRIED,
+) -> Classification:
+    """The likeliest classes of photographs, with their confidences.
+
+    Args:
+        model: a network whose output is a score per class, (B, classes), or a Classifier.
+        images: a photograph in any form that `photograph` takes, or a list of them.
+        top: how many classes of each, K at most.
+        normalize: see `render`; by default what the model carries.
+
+    Raises:
+        ValueError: the network's output is no (B, classes); `top` under 1; as in `photograph`.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+        >>> answer = classify(Classifier(net, None, 8, labels=("cat", "dog")), torch.rand(3, 8, 8))
+        >>> answer.indices.shape
+        torch.Size([1, 2])
+    """
+    if top < 1:
+        raise ValueError(f"top is {top}; expected 1 or more")
+    classifier = as_classifier(model, normalize)
+    with borrow(classifier.network), torch.no_grad():
+        scores = classifier.network(classifier.prepared(photograph(images, classifier)))
+    if not isinstance(scores, Tensor) or scores.dim() != 2:
+        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(f"the network gives {came}; expected a score per class, (B, classes)")
+    best = scores.float().softmax(1).topk(min(top, scores.shape[1]), dim=1)
+    texts = tuple(tuple(_label(classifier, index) for index in row) for row in best.indices.tolist())
+    return Classification(texts, best.indices.cpu(), best.values.cpu())
+
+
+def _label(classifier: Classifier, index: int) -> str:
+    return classifier.labels[index] if index < len(classifier.labels) else f"class {index}"

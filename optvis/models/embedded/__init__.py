@@ -1,0 +1,1 @@
+"""The embedded classifier, its weights, labels and card."""

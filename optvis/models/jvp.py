@@ -1,0 +1,69 @@
+"""The derivative of a network's output along a direction in one layer, in one forward pass."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from optvis.models.layers import read, replaced_output
+from optvis.objectives import OUTPUT
+
+
+def along(
+    network: nn.Module, inputs: Tensor, layer: str, direction: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """A network's output, and how fast it changes as a layer's activations move along a direction.
+
+    Forward-mode differentiation: one pass gives the derivatives of all outputs, Σ direction · ∂output/∂activation,
+    where backward passes would take one an output.
+
+    Args:
+        network: a borrowed network.
+        inputs: ready for it.
+        layer: name as in `layers(net)`.
+        direction: of the layer's activations as the network gives them, (B, ...), one of the same shape.
+
+    Returns:
+        output (B, K), derivative (B, K), or another shape that the network gives.
+
+    Raises:
+        KeyError, ValueError, TypeError: as in `activations`, for the layer.
+
+    Example:
+        >>> from optvis.models.borrow import borrow
+        >>> net = nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU(), nn.Linear(2, 4, bias=False))
+        >>> with borrow(net):
+        ...     output, derivative = along(net, torch.rand(5, 3), "1", lambda a: a)
+        >>> torch.allclose(output, derivative)
+        True
+    """
+
+    def moving(a: Tensor) -> Tensor:
+        return forward_ad.make_dual(a, direction(a))  # type: ignore[no-untyped-call, no-any-return]
+
+    with _differentiable_forward(), replaced_output(network, layer, moving):
+        found = forward_ad.unpack_dual(read(network, inputs, [OUTPUT])[OUTPUT])  # type: ignore[no-untyped-call]
+    still = found.tangent is None
+    return found.primal, torch.zeros_like(found.primal) if still else found.tangent
+
+
+@contextmanager
+def _differentiable_forward() -> Iterator[None]:
+    """Without shortcuts of attention that know no forward-mode derivative."""
+    shortcuts = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch compiles some derivatives with an old compiler
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(shortcuts)
+
+
+__all__ = ["along"]

@@ -1,0 +1,1 @@
+"""Gradient overrides: ReLU, max pooling, linearised networks."""

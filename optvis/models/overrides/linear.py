@@ -1,0 +1,86 @@
+"""A network without its nonlinearities: what its weights alone pass on. Touches no module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from optvis.models.overrides.max_pool import Window
+
+
+def _itself(input: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+    return input
+
+
+def _average(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    if return_indices:
+        return _refused("indices")
+    if any(step != 1 for step in (dilation if isinstance(dilation, tuple | list) else [dilation])):
+        return _refused("dilation")
+    return Window(kernel_size, stride or None, padding, ceil_mode).mean(input)
+
+
+def _refused(what: str) -> Tensor:
+    raise ValueError(f"max pooling with {what}: no average pooling does the same, so this network has no linear form")
+
+
+def _with_indices(*_args: Any, **_kwargs: Any) -> Tensor:
+    return _refused("indices")
+
+
+def _adaptive_average(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
+    return _refused("indices") if return_indices else F.adaptive_avg_pool2d(input, output_size)
+
+
+_POINTWISE = ("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "softplus",
+              "rrelu", "prelu", "threshold", "hardtanh")  # fmt: skip
+_IN_PLACE = ("relu_", "leaky_relu_", "elu_", "celu_", "selu_", "rrelu_", "threshold_", "hardtanh_")
+
+LINEAR: Mapping[Any, Callable[..., Tensor]] = {
+    **{getattr(F, name): _itself for name in (*_POINTWISE, *_IN_PLACE) if hasattr(F, name)},
+    **dict.fromkeys((torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), _itself),
+    F.max_pool2d: _average,
+    torch.max_pool2d: _average,
+    F.adaptive_max_pool2d: _adaptive_average,
+    F.max_pool2d_with_indices: _with_indices,
+    F.adaptive_max_pool2d_with_indices: _with_indices,
+}
+
+
+class linearised(TorchFunctionMode):
+    """Inside, activation functions pass their input on, and max pooling averages.
+
+    What a layer then owes to an earlier one is what the weights between them say, for any input: the expanded weights
+    of Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. Attention, and normalisation
+    with statistics of its own input, stay as they are; around these it holds for the input at hand.
+
+    Raises:
+        ValueError: inside, for a max pooling with dilation or with indices.
+
+    Example:
+        >>> x = torch.tensor([[-1.0, 2.0]])
+        >>> with linearised():
+        ...     torch.relu(x)
+        tensor([[-1.,  2.]])
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return LINEAR.get(func, func)(*args, **({} if kwargs is None else kwargs))
+
+
+__all__ = ["linearised"]

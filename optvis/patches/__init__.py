@@ -1,0 +1,1 @@
+"""Images pasted into others to change the predicted class."""

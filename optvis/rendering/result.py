@@ -1,0 +1,211 @@
+"""What a render gives back: images, scores, and the recipe that made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from optvis.data.files import made_folder, write_whole
+from optvis.viz import sheet
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SNAPSHOT = "snapshot "
+TRANSPARENCY = "transparency"
+
+
+def _json(recipe: Any) -> str:
+    """JSON, with the numbers of NumPy and torch as plain ones."""
+    return json.dumps(recipe, default=lambda value: value.tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """Rendered images and how they came to be; shows itself in a notebook.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1], on the CPU; other channels where the parameterization has others.
+        scores: (T, B), the score of each image before each of T updates; NaN for steps that an image did not get.
+        recipe: everything that made them, in JSON's types.
+        snapshots: images (B, 3, H, W) by the number of updates that they had.
+        labels: a text per image.
+        transparency: how much each pixel mattered, `Σ over steps of |∂score/∂x|`, (B, C, H, W); where it is kept.
+
+    Example:
+        >>> made = Rendering(torch.rand(2, 3, 32, 32), torch.zeros(4, 2), {"objective": "channel('mixed3', [1, 2])"})
+        >>> len(made), made.sheet().size
+        (2, (82, 44))
+    """
+
+    images: Tensor
+    scores: Tensor
+    recipe: Mapping[str, Any]
+    snapshots: Mapping[int, Tensor] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    transparency: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: int) -> Rendering:
+        """One of the images as a rendering of its own, with its own question and seed as recipe."""
+        row = range(len(self))[place]
+        own = {key: value for key, value in (("objective", self.labels[row : row + 1]),) if value}
+        seeds = self.recipe.get("seeds", ())
+        recipe = dict(self.recipe)
+        recipe |= {key: value[0] for key, value in own.items()}
+        recipe |= {"seeds": [seeds[row]]} if len(seeds) == len(self) else {}
+        kept = {step: images[row : row + 1] for step, images in self.snapshots.items()}
+        rows = slice(row, row + 1)
+        mattered = None if self.transparency is None else self.transparency[rows]
+        return Rendering(self.images[rows], self.scores[:, rows], recipe, kept, self.labels[rows], mattered)
+
+    def faded(self, percentile: float = 80.0) -> Tensor:
+        """The images with what mattered little made transparent, (B, 4, H, W) in [0, 1].
+
+        Alpha is the mean of `transparency` over channels, divided by its percentile in each image and clipped to 1;
+        where that is zero, divided by the largest. So MACO is shown by its authors (Fel et al. 2023, arXiv:2306.06805).
+
+        Args:
+            percentile: over 0, up to 100; what lies above is opaque.
+
+        Raises:
+            ValueError: this rendering has no transparency map, or another percentile.
+        """
+        if self.transparency is None:
+            raise ValueError("this rendering has no transparency map; maco() and accentuate() keep one")
+        if not 0 < percentile <= 100:
+            raise ValueError(f"percentile is {percentile}; expected over 0, up to 100")
+        mattered = self.transparency.mean(1, keepdim=True)
+        most = torch.stack([one.flatten().quantile(percentile / 100) for one in mattered]).view(-1, 1, 1, 1)
+        most = torch.where(most > 0, most, mattered.amax(dim=(1, 2, 3), keepdim=True))
+        alpha = torch.where(most > 0, mattered / most, 1).clamp(0, 1)
+        return torch.cat([self.images, alpha.to(self.images.dtype)], dim=1)
+
+    def save(self, path: str | Path) -> Path:
+        """Write a PNG with the recipe in it, and the tensors as safetensors beside it; returns the PNG's path.
+
+        One image is written pixel for pixel; several as their sheet. Each file is written whole or not at all.
+
+        Args:
+            path: of the PNG; its folder is made if need be.
+
+        Raises:
+            ValueError: a path that does not end in .png.
+            OSError: the folder cannot be written.
+        """
+        target = png_path(path)
+        made_folder(target.parent)
+        write_whole(target.with_suffix(".safetensors"), self._tensors())
+        picture = sheet.to_picture(self.images[0]) if len(self) == 1 else self.sheet()
+        return write_whole(target, sheet.png(picture, _json(dict(self.recipe))))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Rendering:
+        """Read what `save` wrote, by the path of the PNG or of the tensors beside it.
+
+        Raises:
+            FileNotFoundError: the tensors are not there.
+            ValueError: the file is damaged, or none of ours.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        tensors = Path(path).with_suffix(".safetensors")
+        if not tensors.is_file():
+            raise FileNotFoundError(f"no file {str(tensors)!r}: a rendering's tensors lie beside its PNG")
+        try:
+            with safe_open(tensors, "pt") as file:
+                notes = file.metadata()
+                found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
+            recipe, labels = json.loads(notes["recipe"]), tuple(json.loads(notes["labels"]))
+            images, scores = found.pop("images"), found.pop("scores")
+            mattered = found.pop(TRANSPARENCY, None)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{str(tensors)!r} is damaged, or no rendering of optvis: {error}") from error
+        snapshots = {int(key.removeprefix(SNAPSHOT)): value for key, value in found.items()}
+        return cls(images, scores, recipe, dict(sorted(snapshots.items())), labels, mattered)
+
+    def sheet(self, columns: int | None = None, labels: Sequence[str] | None = None) -> Image.Image:
+        """All images side by side with their labels.
+
+        Args:
+            columns: how many in a row; by default as many as make the sheet nearly square.
+            labels: a text per image; by default what each was asked, or none for a single image.
+        """
+        texts = (self.labels if len(self) > 1 else ()) if labels is None else labels
+        return sheet.sheet(self.images, texts, columns)
+
+    def animate(self, path: str | Path, *, milliseconds: int = 40, columns: int | None = None) -> Path:
+        """Write the snapshots as an animation: GIF, WebP or APNG by the path's suffix.
+
+        Args:
+            path: ends in .gif, .webp, .png or .apng; its folder is made if need be.
+            milliseconds: how long a frame is shown.
+            columns: how many images in a row.
+
+        Raises:
+            ValueError: no snapshots were taken, or another suffix.
+            OSError: the folder cannot be written.
+        """
+        target = Path(path)
+        frames = [
+            sheet.sheet(images, columns=columns) if len(self) > 1 else sheet.to_picture(images[0])
+            for images in self.snapshots.values()
+        ]
+        data = sheet.animation(frames, target.suffix, milliseconds)
+        made_folder(target.parent)
+        return write_whole(target, data)
+
+    def _tensors(self) -> bytes:
+        from safetensors.torch import save
+
+        named = {f"{SNAPSHOT}{step}": images for step, images in self.snapshots.items()}
+        named |= {} if self.transparency is None else {TRANSPARENCY: self.transparency}
+        tensors = {"images": self.images, "scores": self.scores, **named}
+        notes = {"recipe": _json(dict(self.recipe)), "labels": json.dumps(self.labels)}
+        return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, notes)
+
+    def _repr_png_(self) -> bytes:
+        return sheet.png(self.sheet())
+
+    def __repr__(self) -> str:
+        batch, _, height, width = self.images.shape
+        last = self.scores[-1] if len(self.scores) else torch.full((batch,), torch.nan)
+        scores = ", ".join(f"{float(score):.4g}" for score in last[:8]) + (", …" if batch > 8 else "")
+        return f"Rendering({batch} of {height} × {width} px, {len(self.scores)} steps, scores {scores})"
+
+
+def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
+    """Renderings of successive images as one; shorter score histories end in NaN."""
+    longest = max(len(part.scores) for part in parts)
+    scores = [
+        torch.nn.functional.pad(part.scores, (0, 0, 0, longest - len(part.scores)), value=torch.nan) for part in parts
+    ]
+    common = [step for step in parts[0].snapshots if all(step in part.snapshots for part in parts)]
+    return Rendering(
+        torch.cat([part.images for part in parts]),
+        torch.cat(scores, dim=1),
+        recipe,
+        {step: torch.cat([part.snapshots[step] for part in parts]) for step in common},
+        tuple(label for part in parts for label in part.labels),
+        None if any(part.transparency is None for part in parts) else torch.cat([p.transparency for p in parts]),  # type: ignore[misc]
+    )
+
+
+def png_path(path: str | Path) -> Path:
+    """A path that ends in .png.
+
+    Raises:
+        ValueError: it does not.
+    """
+    target = Path(path)
+    if target.suffix.casefold() != ".png":
+        raise ValueError(f"saved as PNG (tensors beside a rendering): give a path ending in .png, not {str(path)!r}")
+    return target

@@ -1,0 +1,1 @@
+"""Pixels, plots and pages; knows no network."""

@@ -1,0 +1,158 @@
+"""Dogs on the pasture: kelpie, German shepherd."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optvis.world.dice import Colour, Dice, darker, lighter
+from optvis.world.outlines import curve, disc, ellipse, polygon, smooth, stroke
+from optvis.world.painting import Fill, Part, posed
+
+BLACK: Colour = (0.07, 0.06, 0.06)
+
+
+def _trunk(dice: Dice, coat: Colour, belly: Colour, lean: float) -> list[Fill]:
+    """A dog's body from the side: legs, chest, back. `lean` slims it."""
+    gait = dice.between(-0.12, 0.12)
+    far = darker(coat, 0.4)
+    fills: list[Fill] = []
+    for x, shift, colour in ((-0.44, -gait, far), (0.26, gait, far), (-0.54, gait, belly), (0.36, -gait, belly)):
+        fills.append((curve([(x, 0.10), (x - 0.04 + shift / 2, 0.45), (x + shift, 0.80)], 0.20, 0.08), colour))
+        fills.append((ellipse(x + shift + 0.03, 0.81, 0.075, 0.04, corners=12), colour))
+    chest = 0.40 - lean
+    fills.append(
+        (
+            smooth(
+                [
+                    (-0.62, -0.10),
+                    (-0.3, -0.20),
+                    (0.1, -0.19),
+                    (0.44, -0.28),
+                    (0.50, 0.02),
+                    (0.32, chest),
+                    (-0.1, chest - 0.06),
+                    (-0.42, 0.16 - lean / 2),
+                    (-0.64, 0.18),
+                ]
+            ),
+            coat,
+        )
+    )
+    return fills
+
+
+def kelpie(dice: Dice) -> list[Part]:
+    """Parts: body, head, ears. Lean, of one colour, with very large upright ears."""
+    pose = posed(dice, y=(0.48, 0.58), size=(0.36, 0.48), turn=8)
+    coat = dice.near(dice.one_of(((0.40, 0.20, 0.11), (0.58, 0.29, 0.13), (0.32, 0.17, 0.11), (0.66, 0.36, 0.18))))
+    up = dice.between(-0.12, 0.08)
+    body = _trunk(dice, coat, coat, dice.between(0.06, 0.14))
+    body.insert(0, (curve([(-0.58, -0.02), (-0.82, 0.10), (-0.98, -0.10 + up), (-0.92, -0.30 + up)], 0.12, 0.05), coat))
+    body.append((smooth([(0.36, -0.24), (0.50, -0.52), (0.70, -0.44), (0.56, 0.04), (0.42, 0.10)]), coat))
+    head: list[Fill] = [
+        (
+            smooth(
+                [
+                    (0.44, -0.56),
+                    (0.58, -0.74),
+                    (0.78, -0.70),
+                    (0.94, -0.54),
+                    (1.12, -0.47),
+                    (1.12, -0.38),
+                    (0.86, -0.34),
+                    (0.60, -0.36),
+                ]
+            ),
+            lighter(coat, 0.08),
+        ),
+        (ellipse(1.11, -0.45, 0.055, 0.045, corners=12), BLACK),
+        (disc(0.80, -0.58, 0.042, 10), (0.95, 0.75, 0.25)),
+        (disc(0.805, -0.58, 0.024, 8), BLACK),
+        (curve([(1.10, -0.39), (0.92, -0.40)], 0.02), darker(coat, 0.6)),
+    ]
+    high = dice.between(0.36, 0.48)
+    ears: list[Fill] = []
+    for x, tilt in ((0.72, 0.06), (0.50, -0.10)):
+        ear = smooth(
+            [
+                (x - 0.12, -0.64),
+                (x - 0.08 + tilt, -0.68 - high * 0.7),
+                (x + tilt, -0.70 - high),
+                (x + 0.08 + tilt / 2, -0.68 - high * 0.5),
+                (x + 0.10, -0.64),
+            ]
+        )
+        centre = np.array([x + tilt / 2, -0.72 - high * 0.3])
+        ears += [(ear, darker(coat, 0.1)), ((ear - centre) * (0.56, 0.72) + centre, (0.90, 0.62, 0.55))]
+    light = (dice.between(-0.3, 0.3), -0.4)
+    return [
+        Part("body", body, pose, dice.field(5, 8, 0.12), light),
+        Part("ears", ears, pose),
+        Part("head", head, pose, dice.field(3, 3, 0.1), light),
+    ]
+
+
+def german_shepherd(dice: Dice) -> list[Part]:
+    """Parts: body, saddle, head. Tan, with a black saddle, a black muzzle and a bushy tail."""
+    pose = posed(dice, y=(0.48, 0.58), size=(0.36, 0.48), turn=8)
+    coat = dice.near(dice.one_of(((0.76, 0.54, 0.28), (0.70, 0.44, 0.20), (0.82, 0.64, 0.40))))
+    body = _trunk(dice, coat, lighter(coat, 0.15), dice.between(-0.04, 0.02))
+    droop = dice.between(-0.1, 0.15)
+    body.insert(
+        0,
+        (
+            curve([(-0.58, -0.04), (-0.80, 0.16 + droop), (-0.88, 0.48 + droop), (-0.98, 0.60 + droop)], 0.14, 0.24),
+            darker(coat, 0.25),
+        ),
+    )
+    body.append((smooth([(0.34, -0.24), (0.46, -0.50), (0.72, -0.42), (0.60, 0.06), (0.42, 0.14)]), coat))
+    edge = dice.between(0.0, 0.1)
+    saddle = smooth(
+        [
+            (-0.66, -0.02),
+            (-0.5, -0.20),
+            (-0.2, -0.24),
+            (0.15, -0.23),
+            (0.46, -0.40),
+            (0.52, -0.16),
+            (0.34, 0.06 + edge),
+            (0.0, 0.12 + edge),
+            (-0.34, 0.10 + edge),
+            (-0.56, 0.14),
+        ]
+    )
+    tufts: list[Fill] = [(saddle, dice.near(BLACK))]
+    tufts += [
+        (stroke([(x, 0.05 + edge), (x - 0.05, 0.20 + edge)], 0.07, 0.01), BLACK)
+        for x in np.linspace(-0.4, 0.3, 7).tolist()
+    ]
+    head: list[Fill] = [
+        (polygon((0.46, -0.60), (0.50, -1.02), (0.64, -0.66)), darker(coat, 0.55)),
+        (polygon((0.62, -0.66), (0.72, -1.04), (0.80, -0.62)), darker(coat, 0.15)),
+        (polygon((0.66, -0.66), (0.72, -0.94), (0.76, -0.64)), BLACK),
+        (
+            smooth(
+                [
+                    (0.42, -0.54),
+                    (0.56, -0.72),
+                    (0.78, -0.70),
+                    (0.92, -0.56),
+                    (1.12, -0.50),
+                    (1.13, -0.36),
+                    (0.88, -0.30),
+                    (0.58, -0.30),
+                ]
+            ),
+            coat,
+        ),
+        (smooth([(0.82, -0.56), (0.96, -0.56), (1.13, -0.50), (1.14, -0.36), (0.90, -0.30), (0.80, -0.40)]), BLACK),
+        (disc(0.78, -0.58, 0.045, 10), BLACK),
+        (disc(0.79, -0.59, 0.018, 8), (0.85, 0.6, 0.3)),
+        (smooth([(0.90, -0.33), (1.02, -0.33), (1.02, -0.22), (0.94, -0.20)]), (0.90, 0.45, 0.48)),
+    ]
+    light = (dice.between(-0.3, 0.3), -0.3)
+    return [
+        Part("body", body, pose, dice.field(5, 8, 0.14), light),
+        Part("saddle", tufts, pose, dice.field(4, 8, 0.2)),
+        Part("head", head, pose, dice.field(3, 3, 0.1), light),
+    ]
