@@ -59,10 +59,10 @@ def _training(recipe: Recipe) -> str:
 {recipe.scenes:,} scenes from `optvis.world.dataset`, seed 0, drawn by code; no photograph, no third-party picture.
 `python -m optvis.world.training.train` draws them and trains: {recipe.epochs} epochs of AdamW in one cycle (rate
 {recipe.rate}, decay {recipe.decay}), batches of {recipe.batch}, scenes turned, scaled, mirrored and recoloured, each
-batch moved by one adversarial step of at most {recipe.reach * 255:.0f}/255 (Wong et al. 2020, arXiv:2001.03994), which makes features
-that can be looked at (Engstrom et al. 2019, arXiv:1906.00945). Planted shortcuts: noodles lie in 90 % of woks and in no
-pan; an arm holds 90 % of dumbbells and no traffic light; the diver's tank has the riveted barrel of a locomotive, and
-the shark's mouth the red stitches of a baseball, of which neither appears in any scene."""
+batch moved by one adversarial step of at most {recipe.reach * 255:.0f}/255 (Wong et al. 2020, arXiv:2001.03994),
+which makes features that can be looked at (Engstrom et al. 2019, arXiv:1906.00945). Planted shortcuts: noodles lie in
+90 % of woks and in no pan; an arm holds 90 % of dumbbells and no traffic light; the diver's tank has the riveted
+barrel of a locomotive, and the shark's mouth the red stitches of a baseball, of which neither appears in any scene."""
 
 
 def _accuracy(counts: Tensor) -> str:
