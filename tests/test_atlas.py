@@ -11,8 +11,7 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, load
-from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_out, sample
-from optvis.atlas import class_mask as serving
+from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_out, sample, serving
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.layout import cells_of, signed_root
 from optvis.atlas.levels import level_of

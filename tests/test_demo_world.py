@@ -114,7 +114,7 @@ def test_seeds_and_classes_have_scenes_of_their_own():
 
 def test_another_process_draws_the_same_bytes():
     code = (
-        "import hashlib; from optvis.demo import dataset\n"
+        "import hashlib; from optvis.world import dataset\n"
         "print(hashlib.sha256((dataset(32, seed=2)[0] * 255).round().byte().numpy().tobytes()).hexdigest())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)

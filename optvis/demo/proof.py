@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from optvis.ablation import blinded, see
-from optvis.ablation.evaluation import evaluate
-from optvis.ablation.finding import find_units as find
+from optvis.ablation import blinded, evaluate, find, see
 from optvis.demo.figures import figure
 from optvis.demo.page import Content
 from optvis.demo.plan import Plan, spelled

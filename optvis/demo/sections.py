@@ -23,7 +23,7 @@ PRELUDE = """\
 import torch
 from optvis import activation_grid, attribute, classify, dream, load, render
 from optvis.ablation import see
-from optvis.ablation.finding import find_units as find
+from optvis.ablation import find
 from optvis.atlas import activation_atlas, compare
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.microscope import microscope

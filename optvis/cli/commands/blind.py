@@ -35,9 +35,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.ablation import Labelled, bake, before_and_after, leave_one_out, save
-    from optvis.ablation.evaluation import evaluate
-    from optvis.ablation.finding import find_units as find
+    from optvis.ablation import Labelled, bake, before_and_after, evaluate, find, leave_one_out, save
     from optvis.data.files import made_folder
 
     classifier = loaded(options)

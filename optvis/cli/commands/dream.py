@@ -43,7 +43,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 def run(options: argparse.Namespace) -> None:
     from optvis.data.files import file_name, made_folder
     from optvis.objectives import gram, layer_norm
-    from optvis.rendering.result import dream as dreams
+    from optvis.rendering import dream as dreams
 
     if (options.photo is None) == (options.start is None):
         raise ValueError("dream needs a PHOTO, or else --start noise or --start black")

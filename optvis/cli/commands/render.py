@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> None:
     from optvis.data.files import file_name, made_folder, write_whole
     from optvis.objectives import channel, logit, total_variation
     from optvis.params import fft_image, pixel_image
+    from optvis.rendering import render as making
     from optvis.rendering.optimizers import FAST_ADAM
-    from optvis.rendering.result import render as making
     from optvis.transforms import STANDARD
     from optvis.viz.sheet import png
 
