@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.layout import channels_second, pick, positions
+from optvis.objectives.layout import channels_first, pick, positions
 from optvis.objectives.objective import Objective, made
 from optvis.objectives.targets import as_index, as_vectors
 
@@ -31,7 +31,7 @@ def neuron_value(
     a: Tensor, index: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel_axis: int | None = None
 ) -> Tensor:
     """Each image's own channel at its own position, the middle one by default.  a (B, C, H, W) -> (B,)"""
-    plane = pick(channels_second(a, channel_axis), index)
+    plane = pick(channels_first(a, channel_axis), index)
     return at_position(plane.unsqueeze(1), y, x).squeeze(1)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position
-from optvis.objectives.layout import channels_second, positions
+from optvis.objectives.layout import channels_first, positions
 from optvis.objectives.moments import whitened
 from optvis.objectives.objective import Objective, made
 from optvis.objectives.targets import as_index, as_rows, as_vectors
@@ -47,13 +47,13 @@ def alignment_at(
     channel_axis: int | None = None,
 ) -> Tensor:
     """(a·v) · max(0.1, cos)^power at one position.  a (B, C, H, W), vector (B, C) or (1, C) -> (B,)"""
-    here = at_position(channels_second(a, channel_axis), y, x)
+    here = at_position(channels_first(a, channel_axis), y, x)
     return aligned(here.unsqueeze(2), vector.unsqueeze(2), power).squeeze(1)
 
 
 def centre_alignment(a: Tensor, tensor: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
     """Mean of (a·v) · max(0.1, cos)^power in the middle.  a (B, C, H, W), tensor (B or 1, C, h, w) -> (B,)"""
-    a, tensor = channels_second(a, channel_axis), channels_second(tensor, channel_axis)
+    a, tensor = channels_first(a, channel_axis), channels_first(tensor, channel_axis)
     if a.dim() != 4 or any(side > whole for side, whole in zip(tensor.shape[2:], a.shape[2:], strict=True)):
         raise ValueError(
             f"a tensor of {tuple(tensor.shape[1:])} in a layer of {tuple(a.shape[1:])}, channels first; "

@@ -8,7 +8,7 @@ IMAGE = "<image>"  # the canvas before transforms, (B, 3, H, W) in [0, 1]
 OUTPUT = ""  # the network's own output: the root's name in named_modules()
 
 
-def channels_second(a: Tensor, channel_axis: int | None = None) -> Tensor:
+def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:
     """A layer's activations with channels on the second axis: (B, C, ...).
 
     Args:
@@ -24,19 +24,37 @@ def channels_second(a: Tensor, channel_axis: int | None = None) -> Tensor:
     return a.movedim(axis, 1)
 
 
+def restore_layout(a: Tensor, like: Tensor, channel_axis: int | None = None) -> Tensor:
+    """Move the channels back to the axis on which the layer has them: the inverse of `channels_first`.
+
+    Args:
+        a: (B, C, ...), as `channels_first(like, channel_axis)` returns it.
+        like: activations in the layer's own layout.
+        channel_axis: as given to `channels_first`.
+
+    Example:
+        >>> import torch
+        >>> tokens = torch.zeros(2, 16, 5)
+        >>> restore_layout(channels_first(tokens), tokens).shape
+        torch.Size([2, 16, 5])
+    """
+    axis = (2 if like.dim() == 3 else 1) if channel_axis is None else channel_axis
+    return a.movedim(1, axis)
+
+
 def positions(a: Tensor, channel_axis: int | None = None) -> Tensor:
     """A layer's activations as (B images, C channels, P positions).
 
     Args:
         a: (B, C), (B, C, H, W), (B, T, C), or any layout whose channels lie on `channel_axis`.
-        channel_axis: see `channels_second`.
+        channel_axis: see `channels_first`.
 
     Example:
         >>> import torch
         >>> positions(torch.zeros(2, 5, 4, 4)).shape, positions(torch.zeros(2, 16, 5)).shape
         (torch.Size([2, 5, 16]), torch.Size([2, 5, 16]))
     """
-    a = channels_second(a, channel_axis)
+    a = channels_first(a, channel_axis)
     return a.unsqueeze(2) if a.dim() == 2 else a.flatten(2)
 
 

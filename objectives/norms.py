@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position
-from optvis.objectives.layout import IMAGE, channels_second, pick, positions
+from optvis.objectives.layout import IMAGE, channels_first, pick, positions
 from optvis.objectives.objective import Objective, made
 from optvis.objectives.targets import as_index
 
@@ -37,7 +37,7 @@ def root_of_squares(a: Tensor, constant: float = 0.0, epsilon: float = LUCID_EPS
 
 def norm_at(a: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel_axis: int | None = None) -> Tensor:
     """‖a‖₂ of the activations at one position.  a (B, C, H, W) -> (B,)"""
-    norms: Tensor = torch.linalg.vector_norm(at_position(channels_second(a, channel_axis), y, x), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(at_position(channels_first(a, channel_axis), y, x), dim=1)
     return norms
 
 

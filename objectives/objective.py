@@ -12,7 +12,7 @@ from torch import Tensor
 from optvis.objectives.product import factors, product
 from optvis.objectives.spelling import spelled_sum, usual_name
 from optvis.objectives.targets import as_rows
-from optvis.objectives.term import Schedule, Target, Term, common_batch, joint_group
+from optvis.objectives.term import Schedule, Target, Term, common_batch_size, common_group_size
 
 Weight = float | Sequence[float] | Tensor
 
@@ -48,7 +48,7 @@ class Objective:
     __array_ufunc__ = None  # numpy arrays leave the multiplication to us
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "batch", common_batch([term.batch for term in self.terms], "the sum"))
+        object.__setattr__(self, "batch", common_batch_size([term.batch for term in self.terms], "the sum"))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Objective:
     def among(self) -> int | None:
         """How many successive images see each other: 1 is none of them, None is all."""
         groups = [term.among for term in self.terms if term.coupled]
-        return joint_group(groups)
+        return common_group_size(groups)
 
     @property
     def has_custom_terms(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.objectives.layout import IMAGE, channels_second
+from optvis.objectives.layout import IMAGE, channels_first
 from optvis.objectives.objective import Objective, made
 from optvis.objectives.targets import as_rows
 
@@ -86,7 +86,7 @@ def root_mean_square_difference(x: Tensor, image: Tensor) -> Tensor:
 
 def planes(a: Tensor, channel_axis: int | None, what: str) -> Tensor:
     """Activations with rows and columns, (B, C, H, W)."""
-    a = channels_second(a, channel_axis)
+    a = channels_first(a, channel_axis)
     if a.dim() != 4:
         raise ValueError(f"{what} needs rows and columns, (B, C, H, W); got {tuple(a.shape)}")
     return a

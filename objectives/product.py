@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.term import ONE, Term, common_batch, joint_group
+from optvis.objectives.term import ONE, Term, common_batch_size, common_group_size
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def product(one: Term, other: Term) -> Term:
         ValueError: they are for different numbers of images.
     """
     name = f"{one.name} × {other.name}"
-    common_batch([one.batch, other.batch], name)
+    common_batch_size([one.batch, other.batch], name)
     mine, its = _function(one), _function(other)
     return Term(
         name,
@@ -52,7 +52,7 @@ def product(one: Term, other: Term) -> Term:
         weight=one.weight * other.weight,
         schedules=one.schedules + other.schedules,
         coupled=one.coupled or other.coupled,
-        among=joint_group(part.among for part in (one, other) if part.coupled),
+        among=common_group_size(part.among for part in (one, other) if part.coupled),
         maker="*",
     )
 

@@ -49,7 +49,7 @@ class Term:
 
     def __post_init__(self) -> None:
         sizes = [len(rows) for rows in (*self.targets, self.weight)]
-        object.__setattr__(self, "batch", common_batch(sizes, self.name))
+        object.__setattr__(self, "batch", common_batch_size(sizes, self.name))
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
         """The weighted score of each image, (B,); where the weight is scheduled, at step 0."""
@@ -131,17 +131,17 @@ class Term:
         return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
 
 
-def common_batch(sizes: Sequence[int], what: str) -> int:
+def common_batch_size(sizes: Sequence[int], what: str) -> int:
     batches = sorted({size for size in sizes if size != 1})
     if len(batches) > 1:
         raise ValueError(f"{what} mixes targets or weights for {batches[0]} and for {batches[1]} images")
     return batches[0] if batches else 1
 
 
-def joint_group(groups: Iterable[int | None]) -> int | None:
+def common_group_size(groups: Iterable[int | None]) -> int | None:
     """How many successive images see each other where several terms couple so many each; None is all.
 
-    >>> joint_group([4, 6]), joint_group([4, None]), joint_group([])
+    >>> common_group_size([4, 6]), common_group_size([4, None]), common_group_size([])
     (12, None, 1)
     """
     sizes = list(groups)

@@ -12,7 +12,7 @@ from optvis import Classifier, activations, layers, load, render
 from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded, save
 from optvis.features.units import Channels, Directions
 from optvis.objectives import OUTPUT, channel
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 
 CLOSE = 1e-5  # of the largest number in the answer
 
@@ -51,7 +51,7 @@ def hooked(module):
 def several(net, layer, images):
     """Units of a layer and what stands in their place."""
     a = activations(net, images, [layer])[layer]
-    channels = channels_second(a).shape[1]
+    channels = channels_first(a).shape[1]
     some = Channels(layer, range(0, channels, 3))
     subspace = Directions(layer, drawn(2, channels) - 0.5)
     yield [some], 0.0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from optvis.objectives import OUTPUT, channel, logit, neuron, pick, positions
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 
 from .names import named
 
@@ -106,7 +106,7 @@ def test_positions_of_every_layout() -> None:
 
 def test_a_layer_without_channels_is_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("activations are (2,)")):
-        channels_second(torch.zeros(2))
+        channels_first(torch.zeros(2))
 
 
 def test_a_pick_is_each_rows_own_entry_along_any_axis() -> None:

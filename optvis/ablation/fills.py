@@ -17,7 +17,7 @@ from optvis.features.units import Units
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, as_classifier
 from optvis.models.layers import read
-from optvis.objectives.layout import channels_second, positions
+from optvis.objectives.layout import channels_first, positions
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_AT_ONCE
 
@@ -136,7 +136,7 @@ class Resampled(Fill):
 
     def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
         kept = [torch.cat([*parts]) for parts in zip(*_asked(net, self.images, units), strict=True)]
-        laid = [channels_second(a, one.channel_axis) for a, one in zip(kept, units, strict=True)]
+        laid = [channels_first(a, one.channel_axis) for a, one in zip(kept, units, strict=True)]
         return tuple(_Borrowing(a, one.layer, self.seed) for a, one in zip(laid, units, strict=True))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from optvis.features.units import Units
 from optvis.models.layers import _described, located
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 
 # What stands where units were, of the layer's activations with channels second.
 Filling: TypeAlias = Callable[[Tensor], Tensor | float]
@@ -68,4 +68,4 @@ def _replaced(units: Units, filling: Filling, output: Any) -> Tensor:
         raise TypeError(
             f"layer {units.layer!r} gives {_described(output)}, not a tensor; layers(net) lists those that give one"
         )
-    return units.replaced(output, filling(channels_second(output, units.channel_axis)))
+    return units.replaced(output, filling(channels_first(output, units.channel_axis)))

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import Album, album
-from optvis.features.units import laid_back
 from optvis.models.borrow import borrow
 from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.models.jvp import along
 from optvis.models.layers import read
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first, restore_layout
 from optvis.version import __version__
 
 AT_ONCE = 32  # photographs in a batch
@@ -128,9 +127,9 @@ class _Drawer:
         kept, positions = dict[str, Tensor](), self._positions(chances)
 
         def alone(a: Tensor) -> Tensor:
-            laid = channels_second(a, self.channel_axis)
+            laid = channels_first(a, self.channel_axis)
             kept["vectors"], rest = _alone(laid, positions)
-            return laid_back(rest, a, self.channel_axis).contiguous()
+            return restore_layout(rest, a, self.channel_axis).contiguous()
 
         with borrow(self.classifier.network):
             _, added = along(self.classifier.network, inputs, self.layer, alone)
@@ -144,7 +143,7 @@ class _Drawer:
             KeyError, ValueError, TypeError: as in `activations`.
         """
         with borrow(self.classifier.network), torch.no_grad():
-            a = channels_second(read(self.classifier.network, inputs, [self.layer])[self.layer], self.channel_axis)
+            a = channels_first(read(self.classifier.network, inputs, [self.layer])[self.layer], self.channel_axis)
         self.grid = (1, *(a.shape[2:] if a.dim() > 2 else [1]))[-2:]
 
     def _positions(self, chances: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.models.tail import Tail
 from optvis.objectives import Objective, as_objective, positions
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 from optvis.rendering.result import png_path
 from optvis.rendering.setup import asked
 from optvis.version import __version__
@@ -89,7 +89,7 @@ class Attribution:
             ValueError: something else was switched off.
         """
         if self.of == "activations":
-            return channels_second(self.values, self.channel_axis).sum(1)
+            return channels_first(self.values, self.channel_axis).sum(1)
         return self._measured("positions")
 
     def by_group(self, groups: Groups) -> Tensor:

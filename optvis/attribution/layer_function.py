@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optvis.features.units import laid_back
 from optvis.models.tail import Tail
 from optvis.objectives import Objective
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first, restore_layout
 
 NUMBERS_AT_ONCE = 2**22  # activations that go through the tail together: 16 MB of float32, which caches like
 
@@ -40,7 +39,7 @@ class Inquiry:
     @property
     def laid(self) -> Tensor:
         """The same with channels second, (B, C, ...)."""
-        return channels_second(self.activations, self.channel_axis)
+        return channels_first(self.activations, self.channel_axis)
 
     def scores(self, variations: Tensor) -> Tensor:
         """The question's answers for variations of the activations, (K, B, ...) -> (K, B)."""
@@ -71,13 +70,13 @@ class Inquiry:
     def spread(self, weights: Tensor) -> Tensor:
         """A number for each channel, (K, B or 1, C), as something that multiplies variations, (K, B or 1, ...)."""
         spread = weights.view(*weights.shape, *[1] * (self.activations.dim() - 2)).to(self.activations.dtype)
-        return torch.stack([laid_back(one, self.activations, self.channel_axis) for one in spread])
+        return torch.stack([restore_layout(one, self.activations, self.channel_axis) for one in spread])
 
     def spread_positions(self, weights: Tensor) -> Tensor:
         """A number for each position, (K, P), as something that multiplies variations, (K, 1, ...)."""
         spatial = self.laid.shape[2:]
         spread = weights.view(len(weights), 1, 1, *spatial).to(self.activations.dtype)
-        return torch.stack([laid_back(one, self.activations, self.channel_axis) for one in spread])
+        return torch.stack([restore_layout(one, self.activations, self.channel_axis) for one in spread])
 
     def answers(self, activations: Tensor) -> Tensor:
         """The question's answers for K variations one after the other, (K · B, ...) -> (K · B,), differentiable."""

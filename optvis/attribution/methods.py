@@ -11,8 +11,7 @@ from torch import Tensor
 
 from optvis.attribution.layer_function import Inquiry
 from optvis.features.groups import Groups
-from optvis.features.units import laid_back
-from optvis.objectives.layout import channels_second, positions
+from optvis.objectives.layout import channels_first, positions, restore_layout
 
 
 class GradientMethod(Protocol):
@@ -214,7 +213,7 @@ def parts_of(groups: Groups, layer: str, activations: Tensor, channel_axis: int 
     Raises:
         ValueError: groups of another layer, or of other images.
     """
-    laid = channels_second(activations, channel_axis)
+    laid = channels_first(activations, channel_axis)
     if (groups.layer, len(groups.maps), groups.maps.shape[2:]) != (layer, len(laid), laid.shape[2:]):
         raise ValueError(
             f"groups of {len(groups.maps)} images at {groups.layer!r} for {len(laid)} at {layer!r}; "
@@ -222,7 +221,7 @@ def parts_of(groups: Groups, layer: str, activations: Tensor, channel_axis: int 
         )
     for image_map, vector in zip(groups.maps.unbind(1), groups.directions, strict=True):
         part = image_map.unsqueeze(1).to(laid) * vector.to(laid).view(1, -1, *[1] * (laid.dim() - 2))
-        yield laid_back(part, activations, channel_axis)
+        yield restore_layout(part, activations, channel_axis)
 
 
 def summed_over_positions(inquiry: Inquiry, values: Tensor) -> Tensor:

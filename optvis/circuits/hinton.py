@@ -15,7 +15,7 @@ from optvis.data.images import Photo, photograph
 from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.models.layers import activations
 from optvis.objectives import channel
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 from optvis.rendering.render import USUAL_STEPS, render
 from optvis.version import __version__
 from optvis.viz.hinton import Hinton, hinton
@@ -151,7 +151,7 @@ def hinton_of_activations(
     seen = photograph(image, classifier)
     if len(seen) != 1:
         raise ValueError(f"{len(seen)} images; give one")
-    a = channels_second(activations(classifier, seen, [layer])[layer], channel_axis)[0].detach().cpu()
+    a = channels_first(activations(classifier, seen, [layer])[layer], channel_axis)[0].detach().cpu()
     chosen = (
         strongest(a.unsqueeze(0), top)[0].tolist() if channels is None else chosen_channels(channels, len(a), layer)
     )
@@ -182,7 +182,7 @@ def _diagram(found: Tensor, best: Tensor, outputs: Sequence[str], before: str, r
 
 def _active(classifier: Classifier, images: Photo | Sequence[Photo], layer: str, channel_axis: int | None) -> Tensor:
     """The root mean square of each channel's activations, (C,), on the CPU."""
-    a = channels_second(activations(classifier, images, [layer])[layer], channel_axis).detach().transpose(0, 1)
+    a = channels_first(activations(classifier, images, [layer])[layer], channel_axis).detach().transpose(0, 1)
     return a.flatten(1).square().mean(1).sqrt().cpu()
 
 
@@ -195,7 +195,7 @@ def _named(model: nn.Module | Classifier, layer: str, chosen: Sequence[int], cou
 def _count(classifier: Classifier, layer: str, channel_axis: int | None) -> int:
     """How many channels a layer has."""
     grey = torch.full((1, 3, *classifier.size), 0.5)
-    return channels_second(activations(classifier, grey, [layer])[layer], channel_axis).shape[1]
+    return channels_first(activations(classifier, grey, [layer])[layer], channel_axis).shape[1]
 
 
 def _pictures(

@@ -13,7 +13,7 @@ from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classif
 from optvis.models.layers import located, read
 from optvis.models.overrides.linear import linearised
 from optvis.models.tail import Tail
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 from optvis.objectives.targets import as_index
 
 ChosenChannels: TypeAlias = int | Iterable[int] | Tensor | None
@@ -100,11 +100,11 @@ def expanded_weights(
         tail = Tail(classifier.network, inputs, inputs, before)
         start = tail.activations.detach().requires_grad_()
         with torch.enable_grad():
-            end = channels_second(tail.read(start, [after])[after], channel_axis)[0]
+            end = channels_first(tail.read(start, [after])[after], channel_axis)[0]
         place = _place(end.shape[1:], position, after)
         chosen = chosen_channels(channels, len(end), after)
         gradients = [_gradient(end[(channel, *place)], start, before, after) for channel in chosen]
-    return _cut(torch.stack([channels_second(one, channel_axis)[0].cpu() for one in gradients]))
+    return _cut(torch.stack([channels_first(one, channel_axis)[0].cpu() for one in gradients]))
 
 
 def strongest(expanded: Tensor, count: int) -> Tensor:

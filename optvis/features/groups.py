@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optvis.features.units import Directions
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 
 ROUNDING = 1e-6  # activations this far below zero, as a share of the largest, are taken for zeros
 NEGLIGIBLE = 1e-6  # factors weaker than this share of the strongest are rounding
@@ -111,7 +111,7 @@ def group(
         >>> found.maps.shape, found.directions.shape
         (torch.Size([2, 3, 4, 4]), torch.Size([3, 8]))
     """
-    laid = channels_second(activations.detach().cpu(), channel_axis).movedim(1, -1)
+    laid = channels_first(activations.detach().cpu(), channel_axis).movedim(1, -1)
     rows = laid.reshape(-1, laid.shape[-1])
     samples = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
     estimator = _estimator(decomposition, groups, seed, *samples.shape)

@@ -13,7 +13,7 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.models.layers import read
 from optvis.models.overrides.linear import linearised
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 
 AT_ONCE = 16  # positions whose gradients are asked together
 
@@ -110,7 +110,7 @@ def receptive_fields(
     noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0))
     start = classifier.prepared(noise.to(classifier.device))
     with borrow(classifier.network), torch.no_grad():
-        shape = channels_second(read(classifier.network, start, [layer])[layer], channel_axis).shape
+        shape = channels_first(read(classifier.network, start, [layer])[layer], channel_axis).shape
     if len(shape) != 4:
         return ReceptiveFields(((0, size[0]),), ((0, size[1]),), size)
     height, width = shape[2:]
@@ -140,7 +140,7 @@ def _touched(
     """Which pixels each of some positions depends on, (N, H, W) of bool."""
     images = start.repeat(len(places), 1, 1, 1).requires_grad_()
     with borrow(classifier.network), torch.enable_grad(), linearised():
-        a = channels_second(read(classifier.network, images.clone(), [layer])[layer], channel_axis)
+        a = channels_first(read(classifier.network, images.clone(), [layer])[layer], channel_axis)
         # Weights by chance, so that channels do not cancel.
         mixed = torch.einsum("bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1]).to(a).sin())
         total = torch.stack([mixed[row, y, x] for row, (y, x) in enumerate(places)]).sum()

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first, restore_layout
 from optvis.objectives.targets import as_index, as_vectors
 
 NEGLIGIBLE = 1e-6  # directions whose part outside the others' span is smaller add nothing to it
@@ -75,11 +75,11 @@ class Channels:
         Raises:
             IndexError: a channel that the layer does not have.
         """
-        laid = channels_second(a, self.channel_axis)
+        laid = channels_first(a, self.channel_axis)
         chosen = self.mask(laid.shape[1], laid.device).view(1, -1, *[1] * (laid.dim() - 2))
         if self.within is not None:
             chosen = chosen & (laid >= self.within[0]) & (laid <= self.within[1])
-        return laid_back(torch.where(chosen, _like(fill, laid), laid), a, self.channel_axis)
+        return restore_layout(torch.where(chosen, _like(fill, laid), laid), a, self.channel_axis)
 
     def mask(self, channels: int, device: torch.device | None = None) -> Tensor:
         """Which of a layer's channels these are, (C,) of bool.
@@ -163,13 +163,13 @@ class Directions:
         Raises:
             ValueError: directions of another length than the layer has channels.
         """
-        laid = channels_second(a, self.channel_axis)
+        laid = channels_first(a, self.channel_axis)
         basis = self.basis(laid.shape[1]).to(laid)
         excess = (laid - _like(fill, laid)).movedim(1, -1) @ basis.T
         if self.within is not None:
             along = laid.movedim(1, -1) @ basis.T
             excess = excess * ((along >= self.within[0]) & (along <= self.within[1]))
-        return laid_back(laid - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
+        return restore_layout(laid - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
 
     def basis(self, channels: int) -> Tensor:
         """Orthonormal directions that span the same, (K or fewer, C), float64.
@@ -189,12 +189,6 @@ class Directions:
 
 
 Units: TypeAlias = Channels | Directions
-
-
-def laid_back(laid: Tensor, a: Tensor, channel_axis: int | None) -> Tensor:
-    """Channels second, as the layer had them."""
-    axis = (2 if a.dim() == 3 else 1) if channel_axis is None else channel_axis
-    return laid.movedim(1, axis)
 
 
 def checked_range(within: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -19,7 +19,7 @@ from optvis.grids.steps import GridAscent, RowSteps, check_forgetful
 from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.models.layers import activations, layers
 from optvis.objectives import Objective, direction
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 from optvis.params import Decorrelated, ImageParam, Sigmoid, Streams
 from optvis.params.grouped import Grouped
 from optvis.rendering.ascent import NotFiniteError
@@ -204,7 +204,7 @@ def _activations(classifier: Classifier, shown: Tensor, layer: str, channel_axis
         table = [row for row in layers(classifier) if row.is_tensor and row.output.count("×") == 3]
         cure = f"; {table[-1].name!r} is the last that has" if table else ""
         raise ValueError(f"layer {layer!r} gives {tuple(found.shape)}, without rows and columns of positions{cure}")
-    a = channels_second(found, channel_axis).float().cpu().contiguous()
+    a = channels_first(found, channel_axis).float().cpu().contiguous()
     if not bool(a.isfinite().all()) or not bool(a.any()):
         raise ValueError(f"the activations of {layer!r} are all zero, or not finite; choose other photographs")
     return a

@@ -13,7 +13,7 @@ from optvis.data.images import Photo, photograph
 from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
 from optvis.models.layers import activations
 from optvis.objectives import channel
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 from optvis.rendering.render import USUAL_STEPS, render
 from optvis.viz import sheet
 
@@ -133,7 +133,7 @@ def semantic_dictionary(
     seen = photograph(image, classifier)
     if len(seen) != 1:
         raise ValueError(f"{len(seen)} images; a dictionary is of one")
-    found = channels_second(activations(classifier, seen, [layer])[layer], channel_axis)[0].cpu()
+    found = channels_first(activations(classifier, seen, [layer])[layer], channel_axis)[0].cpu()
     if found.dim() != 3:
         raise ValueError(f"layer {layer!r} has no map of positions; name one that gives (B, C, H, W)")
     best = found.movedim(0, -1).topk(min(top, len(found)))

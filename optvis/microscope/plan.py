@@ -15,7 +15,7 @@ from optvis.microscope.renderings import Drawing
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.layers import read
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 from optvis.version import __version__
 
 LOOKED_AT = 8  # photographs whose pixels a recipe knows
@@ -108,7 +108,7 @@ def wanted_channels(
     inputs = torch.full((1, 3, *classifier.size), 0.5, device=classifier.device)
     with borrow(classifier.network), torch.no_grad():
         found = {layer: read(classifier.network, classifier.prepared(inputs), [layer])[layer] for layer in layers}
-    counts = {layer: channels_second(a, channel_axis).shape[1] for layer, a in found.items()}
+    counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in found.items()}
     for layer, count in counts.items():
         wrong = [] if named is None else [channel for channel in named if not 0 <= channel < count]
         if wrong:

@@ -13,7 +13,7 @@ from optvis.data.dataset import Album
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.layers import read
-from optvis.objectives.layout import channels_second, positions
+from optvis.objectives.layout import channels_first, positions
 
 AT_ONCE = 32  # photographs
 
@@ -82,7 +82,7 @@ def excited(
 
 def _strongest(a: Tensor, places: Sequence[int], channel_axis: int | None) -> Excited:
     """Each channel's strongest position in each photograph of a batch, (C, B)."""
-    spatial = channels_second(a, channel_axis).shape[2:]
+    spatial = channels_first(a, channel_axis).shape[2:]
     values, where = positions(a, channel_axis).float().cpu().max(2)
     across = spatial[1] if len(spatial) == 2 else 0
     spots = (

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import CallTracer
-from optvis.features.units import Channels, Directions, Units, laid_back
+from optvis.features.units import Channels, Directions, Units
 from optvis.models.tail import Place
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first, restore_layout
 
 
 class ChannelsOff(nn.Module):
@@ -35,12 +35,12 @@ class ChannelsOff(nn.Module):
         Raises:
             IndexError: a channel that the layer does not have.
         """
-        laid = channels_second(a, self.channel_axis)
+        laid = channels_first(a, self.channel_axis)
         if self.highest >= laid.shape[1]:
             raise IndexError(f"channel {self.highest} of {self.layer!r}, which has 0..{laid.shape[1] - 1}")
         values = self.values.to(laid).view(1, -1, *[1] * (laid.dim() - 2))
         filled = values.expand(laid.shape[0], -1, *laid.shape[2:])
-        return laid_back(laid.index_copy(1, self.indices, filled), a, self.channel_axis)
+        return restore_layout(laid.index_copy(1, self.indices, filled), a, self.channel_axis)
 
 
 class DirectionsOff(nn.Module):
@@ -63,13 +63,13 @@ class DirectionsOff(nn.Module):
         Raises:
             ValueError: directions of another length than the layer has channels.
         """
-        laid = channels_second(a, self.channel_axis)
+        laid = channels_first(a, self.channel_axis)
         if self.basis.shape[1] != laid.shape[1]:
             count = self.basis.shape[1]
             raise ValueError(f"directions of {count} numbers in {self.layer!r}, which has {laid.shape[1]} channels")
         basis = self.basis.to(laid)
         excess = laid.movedim(1, -1) @ basis.T - self.along.to(laid)
-        return laid_back(laid - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
+        return restore_layout(laid - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
 
 
 class Followed(nn.Module):

@@ -9,12 +9,11 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis.features.units import laid_back
 from optvis.models.classifier import Classifier
 from optvis.models.layers import located
 from optvis.models.tail import Place, Tail
 from optvis.objectives import OUTPUT
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first, restore_layout
 
 Change: TypeAlias = Callable[[Tensor], Tensor]  # a layer's activations -> what the layer gives instead
 
@@ -89,8 +88,8 @@ class Gated:
 
 def _gate(gates: Tensor) -> Change:
     def gated(a: Tensor) -> Tensor:
-        laid = channels_second(a)
-        return laid_back(laid * gates.view(*gates.shape, *[1] * (laid.dim() - 2)), a, None)
+        laid = channels_first(a)
+        return restore_layout(laid * gates.view(*gates.shape, *[1] * (laid.dim() - 2)), a, None)
 
     return gated
 
@@ -101,7 +100,7 @@ def _channels(cached: Cached) -> dict[str, int]:
 
     def note(layer: str) -> Change:
         def noted(a: Tensor) -> Tensor:
-            found[layer] = channels_second(a).shape[1]
+            found[layer] = channels_first(a).shape[1]
             return a
 
         return noted

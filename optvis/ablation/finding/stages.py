@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.layers import located
-from optvis.objectives.layout import channels_second
+from optvis.objectives.layout import channels_first
 
 LARGEST_STAGE = 0.5  # of the network's innermost modules; what holds more is the network, not a stage of it
 
@@ -34,12 +34,12 @@ class Ran:
     @property
     def channels(self) -> int | None:
         """How many; None where it gave no tensor that has some."""
-        return channels_second(self.output).shape[1] if self._is_laid else None
+        return channels_first(self.output).shape[1] if self._is_laid else None
 
     @property
     def positions(self) -> int:
         """How many."""
-        return channels_second(self.output)[0, 0].numel() if self._is_laid else 0
+        return channels_first(self.output)[0, 0].numel() if self._is_laid else 0
 
     @property
     def _is_laid(self) -> bool:

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from optvis.ablation.finding.cached import Cached
 from optvis.ablation.finding.case import Case
 from optvis.ablation.finding.cost import BEYOND, UNITS_A_MARGIN, margins
-from optvis.features.units import Directions, Units, laid_back
-from optvis.objectives.layout import channels_second
+from optvis.features.units import Directions, Units
+from optvis.objectives.layout import channels_first, restore_layout
 
 BATCH = 32  # images a step
 
@@ -98,7 +98,7 @@ class _Lesson:
             return kept[0]
 
         (slopes,) = torch.autograd.grad(self.lead(self.cached.logits({self.layer: watched})).sum(), kept)
-        laid = channels_second(slopes[self.case.shows]).movedim(1, -1)
+        laid = channels_first(slopes[self.case.shows]).movedim(1, -1)
         return laid.flatten(0, -2)
 
 
@@ -128,9 +128,9 @@ def _orthonormal(basis: Tensor) -> Tensor:
 
 
 def _without(a: Tensor, basis: Tensor) -> Tensor:
-    laid = channels_second(a)
+    laid = channels_first(a)
     along = torch.tensordot(laid.movedim(1, -1), basis.T, dims=1)
-    return laid_back(laid - torch.tensordot(along, basis, dims=1).movedim(-1, 1), a, None)
+    return restore_layout(laid - torch.tensordot(along, basis, dims=1).movedim(-1, 1), a, None)
 
 
 def _bar(steps: int, progress: bool) -> Any:
