@@ -1,4 +1,4 @@
-"""The tree is the architecture: who may import whom, what `import optvis` costs, and where it can be found."""
+"""What modules import, what `import optvis` costs, and where it can be found."""
 
 from __future__ import annotations
 
@@ -12,19 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"optvis": ROOT / "optvis", "optvis.objectives": ROOT / "objectives", "optvis.params": ROOT / "params"}
-
-
-def module_files():
-    """Every module of the package by its dotted name."""
-    found = {}
-    for package, folder in FOLDERS.items():
-        for path in sorted(folder.rglob("*.py")):
-            parts = path.relative_to(folder).with_suffix("").parts
-            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
-    return found
-
+from .checks import FOLDERS, ROOT, module_files, own_modules
 
 FILES = module_files()
 
@@ -47,23 +35,13 @@ def imports(path, *, top_only=False):
     return found
 
 
-def own(names):
-    """Which of our modules these names come from."""
-    found = set()
-    for name in names:
-        while name and name not in FILES:
-            name = name.rpartition(".")[0]
-        found |= {name} if name else set()
-    return found
-
-
 def foreign(names):
     """Top-level names of other people's packages."""
     tops = {name.partition(".")[0] for name in names}
     return tops - set(sys.stdlib_module_names) - {"optvis"}
 
 
-GRAPH = {name: own(imports(path)) - {name} for name, path in FILES.items()}
+GRAPH = {name: own_modules(imports(path)) - {name} for name, path in FILES.items()}
 
 
 def test_there_is_something_to_check():
@@ -82,53 +60,6 @@ def test_objectives_and_params_import_torch_and_themselves_alone(package):
 def test_no_module_imports_itself_through_others():
     inner = {name: others - {"optvis"} for name, others in GRAPH.items() if name != "optvis"}
     assert set(TopologicalSorter(inner).static_order()) == set(inner)
-
-
-# Who stands lower never imports who stands higher; `python tests/test_architecture.py` prints all arrows.
-NEVER = {
-    "borrow": "*",
-    "files": "*",
-    "sheet": "*",
-    "version": "*",
-    "plots": {"capture", "ascent", "making", "dreams", "rendering", "classifier", "files", "cli"},
-    "hinton": {"capture", "ascent", "making", "dreams", "classifier", "weights", "diagrams", "cli"},
-    "weights": {"ascent", "making", "dreams", "rendering", "hinton", "diagrams", "cli"},
-    "trial": {"trials", "capture", "ascent", "making", "dreams", "classifier", "loading", "cli"},
-    "trials": {"capture", "ascent", "making", "dreams", "rendering", "loading", "atlas", "cli"},
-    "redirect": "*",
-    "pooling": "*",
-    "layertable": "*",
-    "photos": {"capture", "ascent", "making", "dreams", "rendering", "loading", "cli", "transforms", "borrow"},
-    "classifier": {"capture", "ascent", "making", "dreams", "rendering", "loading", "cli", "transforms", "borrow"},
-    "capture": {"ascent", "making", "dreams", "rendering", "transforms", "redirect", "loading", "cli"},
-    "transforms": {"capture", "ascent", "making", "dreams", "rendering", "classifier", "cli", "redirect", "pooling"},
-    "rendering": {"capture", "ascent", "making", "dreams", "classifier", "transforms", "cli"},
-    "classes": {"ascent", "making", "dreams", "rendering", "cli"},
-    "loading": {"capture", "ascent", "making", "dreams", "rendering", "cli"},
-    "ascent": {"making", "dreams", "rendering", "sheet", "files", "loading", "cli"},
-    "making": {"dreams", "cli", "loading"},
-    "units": {"capture", "ascent", "making", "classifier", "tail", "attribution", "grid", "ablation"},
-    "tail": {"attribution", "grid", "ablation", "making", "ascent"},
-    "groups": {"attribution", "grid", "ablation", "making", "ascent"},
-    "attribution": {"grid", "icons", "ablation", "making", "ascent", "cli"},
-    "grid": {"attribution", "ablation", "cli"},
-    "gridpage": {"attribution", "ablation", "grid", "icons", "cli"},
-    "along": {"ascent", "making", "attribution", "grid", "atlas", "microscope", "cli"},
-    "album": {"capture", "ascent", "making", "atlas", "microscope", "cli"},
-    "receptive": {"ascent", "making", "atlas", "microscope", "cli"},
-    "atlas": {"grid", "ablation", "microscope", "trials", "cli"},
-    "pages": {"capture", "ascent", "making", "dreams", "rendering", "loading", "classifier", "cli"},
-    "dreams": {"making", "cli", "loading"},
-    "microscope": {"cli", "commands", "demo", "loading", "dreams", "grid", "atlas"},
-}
-
-
-@pytest.mark.parametrize("lower", NEVER)
-def test_arrows_never_point_back(lower):
-    parts = [name for name in GRAPH if f"{name}.".startswith(f"optvis.{lower}.")]
-    reached = {name.removeprefix("optvis.") for part in parts for name in GRAPH[part]}
-    forbidden = NEVER[lower]
-    assert not (reached if forbidden == "*" else reached & forbidden)
 
 
 def test_nobody_imports_the_command():
@@ -236,8 +167,3 @@ def test_what_is_installed_is_the_whole_tree():
 
 def test_the_package_says_that_it_is_typed():
     assert (ROOT / "optvis" / "py.typed").is_file()
-
-
-if __name__ == "__main__":
-    for name, others in GRAPH.items():
-        print(name, "->", ", ".join(sorted(others)))

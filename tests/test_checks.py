@@ -1,0 +1,37 @@
+"""The measures of `tests/checks.py` count what they say."""
+
+import doctest
+
+from . import checks
+
+
+def test_examples_run():
+    assert doctest.testmod(checks).failed == 0
+
+
+def test_cycles_are_groups_that_reach_each_other():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert sorted(checks.find_cycles(graph)) == [["a", "b", "c"], ["d", "e"]]
+
+
+def test_imports_for_type_checkers_and_inside_functions_count(tmp_path):
+    path = tmp_path / "module.py"
+    lines = "if TYPE_CHECKING:", "    from a import b", "def f():", "    import c.d", "    from e.f import g as h"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert checks.imported_names(path) == {"a.b", "c.d", "e.f.g"}
+
+
+def test_every_room_is_in_one_row_of_the_layers():
+    rooms = {name.split(".")[1] for name in checks.module_files() if "." in name}
+    rows = [room for row in checks.layers() for room in row]
+    assert len(rows) == len(set(rows))
+    assert rooms <= set(rows)
+
+
+def test_the_table_has_a_row_for_each_check_and_the_exit_code_says_whether_all_hold(capsys):
+    code = checks.main([])
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["check", "today", "goal"]
+    assert len(rows) == len(checks.CHECKS)
+    assert all(row.endswith((" ok", " over")) for row in rows)
+    assert code == any(row.endswith(" over") for row in rows)
