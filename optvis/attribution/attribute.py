@@ -25,11 +25,11 @@ from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classif
 from optvis.models.tail import Tail
 from optvis.objectives import Objective, as_objective, positions
 from optvis.objectives.layout import channels_first
-from optvis.rendering.result import png_path
 from optvis.rendering.setup import asked
 from optvis.version import __version__
 from optvis.viz import plots, sheet
 from optvis.viz.overlay import tinted
+from optvis.viz.result import png_path
 
 if TYPE_CHECKING:
     from PIL import Image

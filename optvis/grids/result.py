@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.files import made_folder, write_whole
 from optvis.features.groups import Groups
 from optvis.grids.page import Explained, grid_page
-from optvis.rendering.result import png_path
 from optvis.viz import sheet
 from optvis.viz.overlay import tinted
+from optvis.viz.result import Result
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,8 +27,16 @@ GAP = 2  # pixels between the icons of a sheet
 ENLARGED = 2  # a group's icon and map, in sides of an icon
 
 
+def read_grouping(value: Any) -> tuple[str, int | None] | None:
+    """How units were grouped: the decomposition and the axis of the channels; None without groups."""
+    if value is None:
+        return None
+    decomposition, channel_axis = value
+    return decomposition, channel_axis
+
+
 @dataclass(frozen=True, eq=False)
-class ActivationGrid:
+class ActivationGrid(Result):
     """What a layer sees at each position of photographs: an icon for each; shows itself in a notebook.
 
     Args:
@@ -53,6 +58,11 @@ class ActivationGrid:
         >>> made, made.sheet().size
         (ActivationGrid('mixed3', 1 photograph, 2 × 3 icons of 16 px), (56, 38))
     """
+
+    KIND = "activation grid"
+    TENSOR_FIELDS: ClassVar = {"images": 4, "activations": 4, "icons": 6, "present": 3, "scores": 3, "group_icons": 4}
+    TEXT_FIELDS = ("layer",)
+    JSON_FIELDS: ClassVar = {"groups": read_grouping}
 
     images: Tensor
     layer: str
@@ -134,71 +144,33 @@ class ActivationGrid:
         """
         return grid_page([Explained(self, attributions, dictionary)], image)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the sheet as PNG with its recipe, and the tensors as safetensors beside it; returns the PNG's path.
-
-        Args:
-            path: of the PNG; its folder is made if need be.
-
-        Raises:
-            ValueError: a path that does not end in .png.
-            OSError: the folder cannot be written.
-        """
-        from safetensors.torch import save
-
-        target = png_path(path)
-        recipe = json.dumps(dict(self.recipe))
-        grouped = None if self.groups is None else [self.groups.decomposition, self.groups.channel_axis]
-        notes = {"recipe": recipe, "layer": self.layer, "groups": json.dumps(grouped)}
-        made_folder(target.parent)
-        data = save({name: values.contiguous() for name, values in self._tensors().items()}, notes)
-        write_whole(target.with_suffix(".safetensors"), data)
-        return write_whole(target, sheet.png(self._picture(), recipe))
-
-    @classmethod
-    def load(cls, path: str | Path) -> ActivationGrid:
-        """Read what `save` wrote, by the path of the PNG or of the tensors beside it.
-
-        Raises:
-            FileNotFoundError: the tensors are not there.
-            ValueError: the file is damaged, or none of ours.
-        """
-        from safetensors import SafetensorError, safe_open
-
-        tensors = Path(path).with_suffix(".safetensors")
-        if not tensors.is_file():
-            raise FileNotFoundError(f"no file {str(tensors)!r}: a grid's tensors lie beside its PNG")
-        try:
-            with safe_open(tensors, "pt") as file:
-                notes = file.metadata()
-                found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
-            recipe, layer, grouped = json.loads(notes["recipe"]), notes["layer"], json.loads(notes["groups"])
-            maps, directions = found.pop("maps", None), found.pop("directions", None)
-            groups = None if maps is None or directions is None else Groups(layer, maps, directions, *grouped)
-            return cls(layer=layer, recipe=recipe, groups=groups, **found)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{str(tensors)!r} is damaged, or no activation grid of optvis: {error}") from error
+    def image(self) -> Image.Image:
+        """The sheets of all photographs, one below the other."""
+        sheets = [self.sheet(image) for image in range(len(self))]
+        return sheets[0] if len(sheets) == 1 else sheet.rows([[one] for one in sheets])
 
     def _tensors(self) -> dict[str, Tensor]:
-        names = ("images", "activations", "icons", "present", "scores")
-        named = {name: getattr(self, name) for name in names}
-        if self.groups is not None and self.group_icons is not None:
-            named |= {"maps": self.groups.maps, "directions": self.groups.directions, "group_icons": self.group_icons}
-        return named
+        if self.groups is None or self.group_icons is None:
+            return super()._tensors()
+        return super()._tensors() | {"maps": self.groups.maps, "directions": self.groups.directions}
+
+    def _json_values(self) -> dict[str, Any]:
+        grouping = None if self.groups is None else [self.groups.decomposition, self.groups.channel_axis]
+        return {"groups": grouping}
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        maps, directions = tensors.pop("maps", None), tensors.pop("directions", None)
+        groups = None
+        if maps is not None and directions is not None:
+            groups = Groups(values["layer"], maps, directions, *values["groups"])
+        return super()._from_parts(tensors, values | {"groups": groups})
 
     def _laid_out(self, image: int, sides: Tensor, gap: int) -> Image.Image:
         """Icons at their positions, each at a share (h, w) of its side."""
         icons = self.icons[image].flatten(0, 1)
         tiles = torch.stack([_shrunk(icon, share) for icon, share in zip(icons, sides.flatten().tolist(), strict=True)])
         return sheet.sheet(tiles, columns=self.icons.shape[2], gap=gap)
-
-    def _picture(self) -> Image.Image:
-        """The sheets of all photographs, one below the other."""
-        sheets = [self.sheet(image) for image in range(len(self))]
-        return sheets[0] if len(sheets) == 1 else sheet.rows([[one] for one in sheets])
-
-    def _repr_png_(self) -> bytes:
-        return sheet.png(self._picture())
 
     def __repr__(self) -> str:
         batch, height, width, _, side, _ = self.icons.shape

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from optvis.data.files import made_folder, write_whole
 from optvis.patches.paste import paste
-from optvis.rendering.result import png_path
 from optvis.viz import sheet
 from optvis.viz.plots import curves
+from optvis.viz.result import png_path
 
 if TYPE_CHECKING:
     from PIL import Image

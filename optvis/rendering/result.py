@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from optvis.data.files import made_folder, write_whole
 from optvis.viz import sheet
+from optvis.viz.result import Result, read_texts
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SNAPSHOT = "snapshot "
-TRANSPARENCY = "transparency"
-
-
-def _json(recipe: Any) -> str:
-    """JSON, with the numbers of NumPy and torch as plain ones."""
-    return json.dumps(recipe, default=lambda value: value.tolist())
 
 
 @dataclass(frozen=True, eq=False)
-class Rendering:
+class Rendering(Result):
     """Rendered images and how they came to be; shows itself in a notebook.
 
     Args:
@@ -43,6 +37,10 @@ class Rendering:
         >>> len(made), made.sheet().size
         (2, (82, 44))
     """
+
+    KIND = "rendering"
+    TENSOR_FIELDS: ClassVar = {"images": 4, "scores": 2, "transparency": 4}
+    JSON_FIELDS: ClassVar = {"labels": read_texts}
 
     images: Tensor
     scores: Tensor
@@ -89,48 +87,13 @@ class Rendering:
         alpha = torch.where(most > 0, mattered / most, 1).clamp(0, 1)
         return torch.cat([self.images, alpha.to(self.images.dtype)], dim=1)
 
-    def save(self, path: str | Path) -> Path:
-        """Write a PNG with the recipe in it, and the tensors as safetensors beside it; returns the PNG's path.
+    def image(self) -> Image.Image:
+        """One image pixel for pixel; several as their sheet."""
+        return sheet.to_picture(self.images[0]) if len(self) == 1 else self.sheet()
 
-        One image is written pixel for pixel; several as their sheet. Each file is written whole or not at all.
-
-        Args:
-            path: of the PNG; its folder is made if need be.
-
-        Raises:
-            ValueError: a path that does not end in .png.
-            OSError: the folder cannot be written.
-        """
-        target = png_path(path)
-        made_folder(target.parent)
-        write_whole(target.with_suffix(".safetensors"), self._tensors())
-        picture = sheet.to_picture(self.images[0]) if len(self) == 1 else self.sheet()
-        return write_whole(target, sheet.png(picture, _json(dict(self.recipe))))
-
-    @classmethod
-    def load(cls, path: str | Path) -> Rendering:
-        """Read what `save` wrote, by the path of the PNG or of the tensors beside it.
-
-        Raises:
-            FileNotFoundError: the tensors are not there.
-            ValueError: the file is damaged, or none of ours.
-        """
-        from safetensors import SafetensorError, safe_open
-
-        tensors = Path(path).with_suffix(".safetensors")
-        if not tensors.is_file():
-            raise FileNotFoundError(f"no file {str(tensors)!r}: a rendering's tensors lie beside its PNG")
-        try:
-            with safe_open(tensors, "pt") as file:
-                notes = file.metadata()
-                found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no mapping
-            recipe, labels = json.loads(notes["recipe"]), tuple(json.loads(notes["labels"]))
-            images, scores = found.pop("images"), found.pop("scores")
-            mattered = found.pop(TRANSPARENCY, None)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{str(tensors)!r} is damaged, or no rendering of optvis: {error}") from error
-        snapshots = {int(key.removeprefix(SNAPSHOT)): value for key, value in found.items()}
-        return cls(images, scores, recipe, dict(sorted(snapshots.items())), labels, mattered)
+    def figure(self) -> Image.Image:
+        """The sheet with its labels."""
+        return self.sheet()
 
     def sheet(self, columns: int | None = None, labels: Sequence[str] | None = None) -> Image.Image:
         """All images side by side with their labels.
@@ -163,17 +126,17 @@ class Rendering:
         made_folder(target.parent)
         return write_whole(target, data)
 
-    def _tensors(self) -> bytes:
-        from safetensors.torch import save
+    def _tensors(self) -> dict[str, Tensor]:
+        return super()._tensors() | {f"{SNAPSHOT}{step}": images for step, images in self.snapshots.items()}
 
-        named = {f"{SNAPSHOT}{step}": images for step, images in self.snapshots.items()}
-        named |= {} if self.transparency is None else {TRANSPARENCY: self.transparency}
-        tensors = {"images": self.images, "scores": self.scores, **named}
-        notes = {"recipe": _json(dict(self.recipe)), "labels": json.dumps(self.labels)}
-        return save({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, notes)
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        names = [name for name in tensors if name.startswith(SNAPSHOT)]
+        snapshots = {int(name.removeprefix(SNAPSHOT)): tensors.pop(name) for name in names}
+        return super()._from_parts(tensors, values | {"snapshots": dict(sorted(snapshots.items()))})
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.sheet())
+        return sheet.png(self.figure())
 
     def __repr__(self) -> str:
         batch, _, height, width = self.images.shape
@@ -197,15 +160,3 @@ def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
         tuple(label for part in parts for label in part.labels),
         None if any(part.transparency is None for part in parts) else torch.cat([p.transparency for p in parts]),  # type: ignore[misc]
     )
-
-
-def png_path(path: str | Path) -> Path:
-    """A path that ends in .png.
-
-    Raises:
-        ValueError: it does not.
-    """
-    target = Path(path)
-    if target.suffix.casefold() != ".png":
-        raise ValueError(f"saved as PNG (tensors beside a rendering): give a path ending in .png, not {str(path)!r}")
-    return target

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.data.files import made_folder, write_whole
-from optvis.rendering.result import png_path
 from optvis.viz import sheet
 from optvis.viz.plots import named_rows_and_columns
+from optvis.viz.result import png_path
 from optvis.viz.sheet import AGAINST, FOR
 
 if TYPE_CHECKING:
