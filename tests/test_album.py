@@ -102,7 +102,7 @@ def test_scenes_are_those_of_the_dataset_with_all_that_is_known():
         image, label = scenes[place]
         assert torch.equal(image, images[place])
         assert label == int(labels[place])
-    known = scenes.truth(7)
+    known = scenes.scene(7)
     assert torch.equal(known.masks["face"], scene(LABELS[7], (3 << 32) + 7).masks["face"])
     assert [label for _, label in scenes[2:4]] == [2, 3]
     with pytest.raises(IndexError):

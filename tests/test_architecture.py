@@ -68,7 +68,7 @@ def test_nobody_imports_the_command():
 
 def test_few_files_draw():
     drawing = {name for name, path in FILES.items() if imports(path) & {"PIL.ImageDraw", "PIL.ImageFont"}}
-    assert drawing == {"optvis.viz.sheet", "optvis.viz.plots", "optvis.world.painting"}
+    assert drawing == {"optvis.viz.sheet", "optvis.viz.plots", "optvis.world.drawing.canvas"}
     assert not any("matplotlib" in foreign(imports(path)) for path in FILES.values())
 
 

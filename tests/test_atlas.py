@@ -422,7 +422,7 @@ def test_the_planted_thing_is_seen_where_two_classes_differ_most(net, many, firs
     shares = []
     for cell in made.top(5):
         masks = [
-            scenes.truth(int(made.atlas.samples.places[row])).masks.get(part, torch.zeros(96, 96)) for row in cell.rows
+            scenes.scene(int(made.atlas.samples.places[row])).masks.get(part, torch.zeros(96, 96)) for row in cell.rows
         ]
         middles = [(made.atlas.samples.positions[row] * 8 + 4).tolist() for row in cell.rows]
         seen = [mask[y - 4 : y + 4, x - 4 : x + 4].mean() > 0.25 for mask, (y, x) in zip(masks, middles, strict=True)]

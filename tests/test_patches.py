@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from optvis.patches.paste import flat, paste
-from optvis.world.fooling import DRAWINGS, thing
+from optvis.world.object_patches import OBJECTS, object_patch
 
 RED = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
 
@@ -53,9 +53,9 @@ def test_the_images_stay_as_they_are_and_gradients_reach_both():
     assert patch.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", DRAWINGS)
+@pytest.mark.parametrize("name", OBJECTS)
 def test_a_control_has_the_same_outline_and_mean_colour(name):
-    patch = thing(name, 3)
+    patch = object_patch(name, 3)
     control = flat(patch)
     assert torch.equal(control[3], patch[3])
     weight = patch[3] / patch[3].sum()
@@ -65,10 +65,10 @@ def test_a_control_has_the_same_outline_and_mean_colour(name):
 
 
 def test_things_have_seeds_and_names():
-    assert torch.equal(thing("baseball", 1), thing("baseball", 1))
-    assert not torch.equal(thing("locomotive", 1), thing("locomotive", 2))
+    assert torch.equal(object_patch("baseball", 1), object_patch("baseball", 1))
+    assert not torch.equal(object_patch("locomotive", 1), object_patch("locomotive", 2))
     with pytest.raises(KeyError, match="locomotive, baseball, noodles"):
-        thing("football")
+        object_patch("football")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ from optvis.patches.cutouts import cut, cutout, shuffled
 from optvis.patches.paste import flat, paste
 from optvis.patches.result import rate_of
 from optvis.patches.try_patch import try_patch
-from optvis.world import scene
-from optvis.world.fooling import thing
+from optvis.world import object_patch, scene
 
 PLACES = {"centre": (0.5, 0.5), "corner": (0.2, 0.9)}
 
@@ -86,13 +85,13 @@ def test_size_and_place_are_chosen_on_other_images_than_judge(reds):
 def test_the_planted_things_fool_and_flat_ones_and_pieces_do_not(net, of, into, name, size):
     images = torch.stack([scene(of, 2_000_000 + place).image for place in range(24)])
     places = {"centre": (0.5, 0.5), "bottom left": (0.75, 0.25)}
-    found = try_patch(net, thing(name), images, of, into, sizes=[size], places=places)
+    found = try_patch(net, object_patch(name), images, of, into, sizes=[size], places=places)
     assert found.flips().share >= 0.8
     assert found.flips("flat").share == found.flips("piece").share == 0
 
 
 def test_controls_have_the_outline_and_nothing_else():
-    patch = thing("baseball", 1)
+    patch = object_patch("baseball", 1)
     mixed = shuffled(patch)
     assert torch.equal(mixed[3], patch[3])
     assert not torch.equal(shuffled(patch, 1), mixed)
@@ -157,15 +156,15 @@ def test_rates_have_wilsons_interval():
          "nowhere", "choosing", "name"],
 )  # fmt: skip
 def test_what_cannot_be_tried_is_refused(net, whales, options, error, says):
-    asked = {"patch": thing("baseball"), "of": "grey whale", "into": "white shark"} | options
+    asked = {"patch": object_patch("baseball"), "of": "grey whale", "into": "white shark"} | options
     with pytest.raises(error, match=says):
         try_patch(net, images=whales, **asked)
 
 
 def test_own_controls_are_tried_by_name(net, whales, tmp_path):
     found = try_patch(
-        net, thing("baseball"), whales, "grey whale", "white shark", sizes=[24, 32],
-        places={"low": (0.75, 0.25)}, controls={"noodles": thing("noodles")},
+        net, object_patch("baseball"), whales, "grey whale", "white shark", sizes=[24, 32],
+        places={"low": (0.75, 0.25)}, controls={"noodles": object_patch("noodles")},
     )  # fmt: skip
     assert found.names == ("patch", "noodles", "flat", "shuffled", "piece")
     assert "noodles   " in found.table()
@@ -195,7 +194,7 @@ def test_the_command_takes_a_thing_or_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     asked = ["--of", "grey whale", "--into", "white shark", "--images", "4", "--out", "new"]
     assert cli.main(["patch", "demo", "baseball", *asked]) == 0
-    levels = (thing("baseball").permute(1, 2, 0) * 255).round().byte().numpy()
+    levels = (object_patch("baseball").permute(1, 2, 0) * 255).round().byte().numpy()
     Image.fromarray(levels, "RGBA").save("ball.png")
     assert cli.main(["patch", "demo", "ball.png", *asked]) == 0
     tables = capsys.readouterr().out.split("new/")

@@ -15,7 +15,7 @@ from optvis.demo.page import Content
 from optvis.demo.plan import Plan, spelled
 from optvis.models.classifier import Classifier
 from optvis.patches.try_patch import try_patch
-from optvis.world.world import Scenes, scene
+from optvis.world.scenes import Scenes, scene
 
 ATLAS = "atlas.png"
 LAYER, SHOWN, RIVAL = "mixed5", "grey whale", "white shark"

@@ -14,7 +14,7 @@ from optvis.grids.activation_grid import ActivationGrid, activation_grid
 from optvis.models.classifier import Classifier
 from optvis.objectives import channel, logit
 from optvis.rendering.render import render
-from optvis.world.world import scene
+from optvis.world.scenes import scene
 
 GRID, REASONS = "grid.png", "attribution.png"
 SEEN, RIVAL, LAYER = "container ship", "ocean liner", "mixed5"

@@ -14,7 +14,7 @@ from optvis.microscope.effects import effects
 from optvis.microscope.renderings import Drawing, pictures
 from optvis.microscope.top_activations import excited
 from optvis.models.classifier import Classifier
-from optvis.world.world import Scenes
+from optvis.world.scenes import Scenes
 
 CHANNEL_PAGE = "channel.png"
 LAYER, CHANNEL = "mixed5", 150

@@ -13,7 +13,7 @@ from optvis.demo.plan import Plan, spelled
 from optvis.models.classifier import Classifier
 from optvis.models.classify import classify
 from optvis.objectives import log_odds
-from optvis.world.world import dataset, scene
+from optvis.world.scenes import dataset, scene
 
 if TYPE_CHECKING:
     from optvis.ablation import Found, Report

@@ -17,7 +17,7 @@ from optvis.objectives import channel, layer_norm, logit
 from optvis.rendering.dream import dream
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
-from optvis.world.world import dataset, scene
+from optvis.world.scenes import dataset, scene
 
 PRELUDE = """\
 import torch

@@ -103,10 +103,9 @@ def try_patch(
 
     Example:
         >>> from optvis import load
-        >>> from optvis.world import scene
-        >>> from optvis.world.fooling import thing
+        >>> from optvis.world import object_patch, scene
         >>> whales = torch.stack([scene("grey whale", seed).image for seed in range(8)])
-        >>> found = try_patch(load(), thing("baseball"), whales, "grey whale", "white shark", sizes=[32])
+        >>> found = try_patch(load(), object_patch("baseball"), whales, "grey whale", "white shark", sizes=[32])
         >>> found.flips().share, found.flips("flat").share
         (1.0, 0.0)
     """

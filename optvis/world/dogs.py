@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from optvis.world.dice import Colour, Dice, darker, lighter
-from optvis.world.outlines import curve, disc, ellipse, polygon, smooth, stroke
-from optvis.world.painting import Fill, Part, posed
+from optvis.world.drawing.canvas import Fill, Part, random_pose
+from optvis.world.drawing.colors import Color, darken, lighten
+from optvis.world.drawing.outlines import curve, disc, ellipse, polygon, spline, stroke
+from optvis.world.drawing.random_draws import RandomDraws
 
-BLACK: Colour = (0.07, 0.06, 0.06)
+BLACK: Color = (0.07, 0.06, 0.06)
 
 
-def _trunk(dice: Dice, coat: Colour, belly: Colour, lean: float) -> list[Fill]:
+def _dog_body(draws: RandomDraws, coat: Color, belly: Color, lean: float) -> list[Fill]:
     """A dog's body from the side: legs, chest, back. `lean` slims it."""
-    gait = dice.between(-0.12, 0.12)
-    far = darker(coat, 0.4)
+    gait = draws.uniform(-0.12, 0.12)
+    far = darken(coat, 0.4)
     fills: list[Fill] = []
-    for x, shift, colour in ((-0.44, -gait, far), (0.26, gait, far), (-0.54, gait, belly), (0.36, -gait, belly)):
-        fills.append((curve([(x, 0.10), (x - 0.04 + shift / 2, 0.45), (x + shift, 0.80)], 0.20, 0.08), colour))
-        fills.append((ellipse(x + shift + 0.03, 0.81, 0.075, 0.04, corners=12), colour))
+    for x, shift, color in ((-0.44, -gait, far), (0.26, gait, far), (-0.54, gait, belly), (0.36, -gait, belly)):
+        fills.append((curve([(x, 0.10), (x - 0.04 + shift / 2, 0.45), (x + shift, 0.80)], 0.20, 0.08), color))
+        fills.append((ellipse(x + shift + 0.03, 0.81, 0.075, 0.04, corners=12), color))
     chest = 0.40 - lean
     fills.append(
         (
-            smooth(
+            spline(
                 [
                     (-0.62, -0.10),
                     (-0.3, -0.20),
@@ -41,17 +42,17 @@ def _trunk(dice: Dice, coat: Colour, belly: Colour, lean: float) -> list[Fill]:
     return fills
 
 
-def kelpie(dice: Dice) -> list[Part]:
+def kelpie(draws: RandomDraws) -> list[Part]:
     """Parts: body, head, ears. Lean, of one colour, with very large upright ears."""
-    pose = posed(dice, y=(0.48, 0.58), size=(0.36, 0.48), turn=8)
-    coat = dice.near(dice.one_of(((0.40, 0.20, 0.11), (0.58, 0.29, 0.13), (0.32, 0.17, 0.11), (0.66, 0.36, 0.18))))
-    up = dice.between(-0.12, 0.08)
-    body = _trunk(dice, coat, coat, dice.between(0.06, 0.14))
+    pose = random_pose(draws, y=(0.48, 0.58), size=(0.36, 0.48), degrees=8)
+    coat = draws.vary(draws.choose(((0.40, 0.20, 0.11), (0.58, 0.29, 0.13), (0.32, 0.17, 0.11), (0.66, 0.36, 0.18))))
+    up = draws.uniform(-0.12, 0.08)
+    body = _dog_body(draws, coat, coat, draws.uniform(0.06, 0.14))
     body.insert(0, (curve([(-0.58, -0.02), (-0.82, 0.10), (-0.98, -0.10 + up), (-0.92, -0.30 + up)], 0.12, 0.05), coat))
-    body.append((smooth([(0.36, -0.24), (0.50, -0.52), (0.70, -0.44), (0.56, 0.04), (0.42, 0.10)]), coat))
+    body.append((spline([(0.36, -0.24), (0.50, -0.52), (0.70, -0.44), (0.56, 0.04), (0.42, 0.10)]), coat))
     head: list[Fill] = [
         (
-            smooth(
+            spline(
                 [
                     (0.44, -0.56),
                     (0.58, -0.74),
@@ -63,17 +64,17 @@ def kelpie(dice: Dice) -> list[Part]:
                     (0.60, -0.36),
                 ]
             ),
-            lighter(coat, 0.08),
+            lighten(coat, 0.08),
         ),
         (ellipse(1.11, -0.45, 0.055, 0.045, corners=12), BLACK),
         (disc(0.80, -0.58, 0.042, 10), (0.95, 0.75, 0.25)),
         (disc(0.805, -0.58, 0.024, 8), BLACK),
-        (curve([(1.10, -0.39), (0.92, -0.40)], 0.02), darker(coat, 0.6)),
+        (curve([(1.10, -0.39), (0.92, -0.40)], 0.02), darken(coat, 0.6)),
     ]
-    high = dice.between(0.36, 0.48)
+    high = draws.uniform(0.36, 0.48)
     ears: list[Fill] = []
     for x, tilt in ((0.72, 0.06), (0.50, -0.10)):
-        ear = smooth(
+        ear = spline(
             [
                 (x - 0.12, -0.64),
                 (x - 0.08 + tilt, -0.68 - high * 0.7),
@@ -83,31 +84,31 @@ def kelpie(dice: Dice) -> list[Part]:
             ]
         )
         centre = np.array([x + tilt / 2, -0.72 - high * 0.3])
-        ears += [(ear, darker(coat, 0.1)), ((ear - centre) * (0.56, 0.72) + centre, (0.90, 0.62, 0.55))]
-    light = (dice.between(-0.3, 0.3), -0.4)
+        ears += [(ear, darken(coat, 0.1)), ((ear - centre) * (0.56, 0.72) + centre, (0.90, 0.62, 0.55))]
+    light = (draws.uniform(-0.3, 0.3), -0.4)
     return [
-        Part("body", body, pose, dice.field(5, 8, 0.12), light),
+        Part("body", body, pose, draws.noise(5, 8, 0.12), light),
         Part("ears", ears, pose),
-        Part("head", head, pose, dice.field(3, 3, 0.1), light),
+        Part("head", head, pose, draws.noise(3, 3, 0.1), light),
     ]
 
 
-def german_shepherd(dice: Dice) -> list[Part]:
+def german_shepherd(draws: RandomDraws) -> list[Part]:
     """Parts: body, saddle, head. Tan, with a black saddle, a black muzzle and a bushy tail."""
-    pose = posed(dice, y=(0.48, 0.58), size=(0.36, 0.48), turn=8)
-    coat = dice.near(dice.one_of(((0.76, 0.54, 0.28), (0.70, 0.44, 0.20), (0.82, 0.64, 0.40))))
-    body = _trunk(dice, coat, lighter(coat, 0.15), dice.between(-0.04, 0.02))
-    droop = dice.between(-0.1, 0.15)
+    pose = random_pose(draws, y=(0.48, 0.58), size=(0.36, 0.48), degrees=8)
+    coat = draws.vary(draws.choose(((0.76, 0.54, 0.28), (0.70, 0.44, 0.20), (0.82, 0.64, 0.40))))
+    body = _dog_body(draws, coat, lighten(coat, 0.15), draws.uniform(-0.04, 0.02))
+    droop = draws.uniform(-0.1, 0.15)
     body.insert(
         0,
         (
             curve([(-0.58, -0.04), (-0.80, 0.16 + droop), (-0.88, 0.48 + droop), (-0.98, 0.60 + droop)], 0.14, 0.24),
-            darker(coat, 0.25),
+            darken(coat, 0.25),
         ),
     )
-    body.append((smooth([(0.34, -0.24), (0.46, -0.50), (0.72, -0.42), (0.60, 0.06), (0.42, 0.14)]), coat))
-    edge = dice.between(0.0, 0.1)
-    saddle = smooth(
+    body.append((spline([(0.34, -0.24), (0.46, -0.50), (0.72, -0.42), (0.60, 0.06), (0.42, 0.14)]), coat))
+    edge = draws.uniform(0.0, 0.1)
+    saddle = spline(
         [
             (-0.66, -0.02),
             (-0.5, -0.20),
@@ -121,17 +122,17 @@ def german_shepherd(dice: Dice) -> list[Part]:
             (-0.56, 0.14),
         ]
     )
-    tufts: list[Fill] = [(saddle, dice.near(BLACK))]
+    tufts: list[Fill] = [(saddle, draws.vary(BLACK))]
     tufts += [
         (stroke([(x, 0.05 + edge), (x - 0.05, 0.20 + edge)], 0.07, 0.01), BLACK)
         for x in np.linspace(-0.4, 0.3, 7).tolist()
     ]
     head: list[Fill] = [
-        (polygon((0.46, -0.60), (0.50, -1.02), (0.64, -0.66)), darker(coat, 0.55)),
-        (polygon((0.62, -0.66), (0.72, -1.04), (0.80, -0.62)), darker(coat, 0.15)),
+        (polygon((0.46, -0.60), (0.50, -1.02), (0.64, -0.66)), darken(coat, 0.55)),
+        (polygon((0.62, -0.66), (0.72, -1.04), (0.80, -0.62)), darken(coat, 0.15)),
         (polygon((0.66, -0.66), (0.72, -0.94), (0.76, -0.64)), BLACK),
         (
-            smooth(
+            spline(
                 [
                     (0.42, -0.54),
                     (0.56, -0.72),
@@ -145,14 +146,14 @@ def german_shepherd(dice: Dice) -> list[Part]:
             ),
             coat,
         ),
-        (smooth([(0.82, -0.56), (0.96, -0.56), (1.13, -0.50), (1.14, -0.36), (0.90, -0.30), (0.80, -0.40)]), BLACK),
+        (spline([(0.82, -0.56), (0.96, -0.56), (1.13, -0.50), (1.14, -0.36), (0.90, -0.30), (0.80, -0.40)]), BLACK),
         (disc(0.78, -0.58, 0.045, 10), BLACK),
         (disc(0.79, -0.59, 0.018, 8), (0.85, 0.6, 0.3)),
-        (smooth([(0.90, -0.33), (1.02, -0.33), (1.02, -0.22), (0.94, -0.20)]), (0.90, 0.45, 0.48)),
+        (spline([(0.90, -0.33), (1.02, -0.33), (1.02, -0.22), (0.94, -0.20)]), (0.90, 0.45, 0.48)),
     ]
-    light = (dice.between(-0.3, 0.3), -0.3)
+    light = (draws.uniform(-0.3, 0.3), -0.3)
     return [
-        Part("body", body, pose, dice.field(5, 8, 0.14), light),
-        Part("saddle", tufts, pose, dice.field(4, 8, 0.2)),
-        Part("head", head, pose, dice.field(3, 3, 0.1), light),
+        Part("body", body, pose, draws.noise(5, 8, 0.14), light),
+        Part("saddle", tufts, pose, draws.noise(4, 8, 0.2)),
+        Part("head", head, pose, draws.noise(3, 3, 0.1), light),
     ]

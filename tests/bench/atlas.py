@@ -71,7 +71,7 @@ def trusted(samples: Samples, points: Tensor, rows: Tensor) -> float:
 
 def part_at(scenes: Scenes, samples: Samples, row: int) -> str:
     """The class and the part of it that most of a position's pixels show; nothing where it shows none."""
-    truth = scenes.truth(int(samples.places[row]))
+    truth = scenes.scene(int(samples.places[row]))
     side = 96 // samples.grid[0]
     top, left = (samples.positions[row] * side).tolist()
     shares = {name: float(mask[top : top + side, left : left + side].mean()) for name, mask in truth.masks.items()}

@@ -28,7 +28,7 @@ from optvis.attribution.methods import (
 from optvis.models.embedded.network import demo_classifier
 from optvis.objectives import log_odds, logit
 from optvis.world import LABELS, scene
-from optvis.world.world import KINDS
+from optvis.world.scene_classes import SCENE_CLASSES
 
 FRESH = 70_000  # seeds of scenes that nothing else uses
 LAYERS = ("mixed5", "mixed4", "mixed3", "conv2")
@@ -104,7 +104,7 @@ def spatial(net: Classifier, count: int) -> None:
     for layer in ("mixed5", "mixed4"):
         for method in (Halved(), GradientTimesActivation(), PathIntegrated(32), Ablation("positions")):
             shares, areas = [], []
-            for kind in KINDS:
+            for kind in SCENE_CLASSES:
                 question = log_odds(kind.label)
                 found = attribute(net, scenes(kind.label, count), layer, question, method=method).positions
                 masks = torch.stack([cells(kind.label, FRESH + i, kind.parts, found.shape[1:]) for i in range(count)])
@@ -119,7 +119,7 @@ def left_out(net: Classifier, count: int) -> None:
     print("\nPositive attribution (gradient, log-odds, mixed4) on a part's mask, and there when the part is left out")
     print(f"{'class':<17}{'part':<12}{'with':>8}{'without':>9}{'fall':>7}")
     falls, sums = [], torch.zeros(2)
-    for kind in KINDS:
+    for kind in SCENE_CLASSES:
         for part in kind.parts:
             masses = torch.stack([mass_on(net, kind.label, part, count, left) for left in ((), (part,))])
             sums += masses.sum(1)

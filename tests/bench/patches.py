@@ -18,8 +18,7 @@ from optvis.atlas import Cell, Comparison, compare, sample
 from optvis.models.classifier import Classifier
 from optvis.patches.result import Trial
 from optvis.patches.try_patch import try_patch
-from optvis.world import Scenes, scene
-from optvis.world.fooling import thing
+from optvis.world import Scenes, object_patch, scene
 
 STORIES = (
     ("frying pan", "wok", "noodles", "noodles"),
@@ -35,7 +34,7 @@ def showing(scenes: Scenes, made: Comparison, cell: Cell, part: str) -> float:
     """The share of the cell's nearest points whose position shows a part."""
     seen = []
     for row in cell.rows.tolist():
-        mask = scenes.truth(int(made.atlas.samples.places[row])).masks.get(part)
+        mask = scenes.scene(int(made.atlas.samples.places[row])).masks.get(part)
         y, x = (made.atlas.samples.positions[row] * STRIDE).tolist()
         seen.append(mask is not None and float(mask[y : y + STRIDE, x : x + STRIDE].mean()) > SEEN)
     return sum(seen) / len(seen)
@@ -68,7 +67,7 @@ def main() -> None:
             print(f"  {cell}: {share:.0%} of its nearest points show {part}")
         images = [scene(of, FRESH + place).image for place in range(round(JUDGED / (1 - CHOOSING)))]
         found = tried(net, made.toward(into)[0].cutouts(), images, of, into)
-        planted = tried(net, [thing(name, seed) for seed in range(len(images))], images, of, into)
+        planted = tried(net, [object_patch(name, seed) for seed in range(len(images))], images, of, into)
         print(f"  what photographs show in the first cell toward {into}: {rates(found)}")
         print(f"  {name}: {rates(planted)}", flush=True)
         held.append(max(shares) >= LEAST_SHARE)

@@ -7,13 +7,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from optvis import load
-from optvis.world.world import drawn
+from optvis.world.scenes import draw_images
 
 SCENES = 1600
 
 
-def draw(places: range) -> int:
-    return sum(1 for _ in drawn(places, 0))
+def draw(indices: range) -> int:
+    return sum(1 for _ in draw_images(indices, 0))
 
 
 def per_minute(processes: int) -> float:

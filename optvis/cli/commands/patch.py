@@ -34,13 +34,13 @@ def run(options: argparse.Namespace) -> None:
     from optvis.data.files import file_name, made_folder
     from optvis.patches.cutouts import cutout
     from optvis.patches.try_patch import try_patch
-    from optvis.world.fooling import thing
+    from optvis.world import object_patch
 
     classifier = loaded(options)
     of, into = (class_index(text, classifier.labels) for text in (options.of, options.into))
     images = _scenes(options, of) if options.onto is None else options.onto
     is_thing = options.patch in THINGS and not Path(options.patch).exists()
-    patch = thing(options.patch, options.seed) if is_thing else cutout(options.patch)
+    patch = object_patch(options.patch, options.seed) if is_thing else cutout(options.patch)
     folder = made_folder(options.out)
     found = try_patch(classifier, patch, images, of, into, seed=options.seed, progress=True)
     print(found.table())

@@ -14,8 +14,9 @@ from optvis.models.embedded.labels import LABELS
 from optvis.models.layers import activations
 from optvis.objectives import OUTPUT
 from optvis.patches.paste import flat, paste
-from optvis.world.fooling import thing
-from optvis.world.world import KINDS, dataset, scene
+from optvis.world.object_patches import object_patch
+from optvis.world.scene_classes import SCENE_CLASSES
+from optvis.world.scenes import dataset, scene
 
 FRESH = 1_000_000  # seeds from here on took no part in training
 SIZES = (24, 32, 40, 48, 56)  # pixels
@@ -45,7 +46,7 @@ def confusion(net: Classifier, n: int = 4000, seed: int = FRESH) -> Tensor:
 def part_drops(net: Classifier, pairs: int = 200) -> dict[str, dict[str, float]]:
     """For each class and part, how much the class's probability falls on average when the part is left out."""
     found: dict[str, dict[str, float]] = {}
-    for index, kind in enumerate(KINDS):
+    for index, kind in enumerate(SCENE_CLASSES):
         shown = [scene(kind.label, FRESH + place) for place in range(pairs)]
         before = probabilities(net, torch.stack([one.image for one in shown]))[:, index]
         found[kind.label] = {}
@@ -78,7 +79,7 @@ def _drawn(net: Classifier, of: str, into: str, name: str, scenes: int) -> Short
 
 def _pasted(net: Classifier, of: str, into: str, name: str, scenes: int) -> Shortcut:
     """The thing pasted at the size and place where it does most beyond its control, found on other scenes."""
-    patches = [thing(name, seed) for seed in range(scenes)]
+    patches = [object_patch(name, seed) for seed in range(scenes)]
     controls = [flat(patch) for patch in patches]
     tries = torch.stack([scene(of, 2 * FRESH + place).image for place in range(max(1, scenes // 4))])
 

@@ -19,9 +19,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from optvis.data.files import made_folder, write_whole
 from optvis.models.embedded.network import NORMALIZE, demo_network
+from optvis.world.scene_classes import SCENE_CLASSES
+from optvis.world.scenes import draw_images
 from optvis.world.training.augment import augmented
 from optvis.world.training.judge import judge_network
-from optvis.world.world import KINDS, drawn
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,11 @@ def drawn_scenes(n: int, seed: int, at_a_time: int = 200) -> tuple[Tensor, Tenso
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         bar = tqdm(pool.map(_run, runs), total=len(runs), desc="drawing", unit_scale=at_a_time, unit=" scenes")
         pixels = np.concatenate(list(bar))
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(n) % len(KINDS)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(n) % len(SCENE_CLASSES)
 
 
 def _run(work: tuple[range, int]) -> NDArray[np.uint8]:
-    return np.stack(list(drawn(*work)))
+    return np.stack(list(draw_images(*work)))
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, object]]:

@@ -21,24 +21,24 @@ def box(left: float, top: float, right: float, bottom: float) -> Outline:
     return polygon((left, top), (right, top), (right, bottom), (left, bottom))
 
 
-def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0, corners: int = 24) -> Outline:
-    """An ellipse about (x, y); half axes `across` and `down`, turned by `turn` radians."""
-    points = _circle(corners) * (across, down)
-    return (points @ rotation(turn).T if turn else points) + (x, y)
+def ellipse(x: float, y: float, radius_x: float, radius_y: float, angle: float = 0.0, corners: int = 24) -> Outline:
+    """An ellipse about (x, y), rotated by `angle` radians."""
+    points = _unit_circle(corners) * (radius_x, radius_y)
+    return (points @ rotation(angle).T if angle else points) + (x, y)
 
 
 def disc(x: float, y: float, radius: float, corners: int = 24) -> Outline:
     return ellipse(x, y, radius, radius, corners=corners)
 
 
-def smooth(points: Points, between: int = 4) -> Outline:
-    """A closed Catmull-Rom spline through the points (Catmull & Rom 1974)."""
+def spline(points: Points, samples: int = 4) -> Outline:
+    """A closed Catmull-Rom spline through the points, with so many samples a segment (Catmull & Rom 1974)."""
     here = np.array(points, dtype=np.float64)
-    return _spline(np.roll(here, 1, 0), here, np.roll(here, -1, 0), np.roll(here, -2, 0), between)
+    return _catmull_rom(np.roll(here, 1, 0), here, np.roll(here, -1, 0), np.roll(here, -2, 0), samples)
 
 
 def stroke(points: Points, *widths: float) -> Outline:
-    """A line through the points, as wide as told: one width, or one at each end, or one at each point."""
+    """A line through the points. Widths: one for the whole line, one for each end, or one for each point."""
     line = np.array(points, dtype=np.float64)
     halves = np.interp(np.linspace(0, 1, len(line)), np.linspace(0, 1, len(widths)), widths)[:, None] / 2
     along = np.gradient(line, axis=0)
@@ -46,38 +46,40 @@ def stroke(points: Points, *widths: float) -> Outline:
     return np.concatenate([line + across * halves, (line - across * halves)[::-1]])
 
 
-def curve(points: Points, *widths: float, between: int = 4) -> Outline:
+def curve(points: Points, *widths: float, samples: int = 4) -> Outline:
     """A stroke along an open Catmull-Rom spline through the points."""
     here = np.array(points, dtype=np.float64)
     padded = np.concatenate([here[:1], here, here[-1:]])
-    line = _spline(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], between)
+    line = _catmull_rom(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], samples)
     return stroke([*map(tuple, line), points[-1]], *widths)
 
 
-def bumpy(x: float, y: float, across: float, down: float, bumps: int, depth: float, phase: float = 0.0) -> Outline:
-    """An ellipse with round bumps along its edge, as a cloud or a fleece."""
+def blob(x: float, y: float, radius_x: float, radius_y: float, bumps: int, depth: float, phase: float = 0.0) -> Outline:
+    """An ellipse with round bumps along its edge, such as a cloud or a fleece."""
     angles = np.linspace(0, 2 * np.pi, 8 * bumps, endpoint=False)
     radius = 1 - depth + depth * np.abs(np.sin(angles * bumps / 2 + phase))
-    return np.stack([x + across * radius * np.cos(angles), y + down * radius * np.sin(angles)], 1)
+    return np.stack([x + radius_x * radius * np.cos(angles), y + radius_y * radius * np.sin(angles)], 1)
 
 
 def rotation(radians: float) -> Outline:
+    """(2, 2)"""
     sine, cosine = np.sin(radians), np.cos(radians)
     return np.array([[cosine, -sine], [sine, cosine]])
 
 
-def moved(outline: Outline, by: tuple[float, float]) -> Outline:
-    return outline + by
+def translate(outline: Outline, offset: tuple[float, float]) -> Outline:
+    return outline + offset
 
 
 @cache
-def _circle(corners: int) -> Outline:
+def _unit_circle(corners: int) -> Outline:
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
-def _spline(before: Outline, here: Outline, after: Outline, later: Outline, between: int) -> Outline:
-    t = np.linspace(0, 1, between, endpoint=False)[:, None, None]
+def _catmull_rom(before: Outline, here: Outline, after: Outline, later: Outline, samples: int) -> Outline:
+    """Points (segments · samples, 2) from each `here` towards its `after`."""
+    t = np.linspace(0, 1, samples, endpoint=False)[:, None, None]
     points = (
         2 * here
         + (after - before) * t

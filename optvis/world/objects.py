@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from optvis.world.dice import Colour, Dice, darker, lighter
-from optvis.world.outlines import box, curve, disc, ellipse, polygon, smooth, stroke
-from optvis.world.painting import Fill
+from optvis.world.drawing.canvas import Fill
+from optvis.world.drawing.colors import Color, darken, lighten
+from optvis.world.drawing.outlines import box, curve, disc, ellipse, polygon, spline, stroke
+from optvis.world.drawing.random_draws import RandomDraws
 
-METALS: tuple[Colour, ...] = ((0.68, 0.70, 0.72), (0.88, 0.72, 0.16), (0.55, 0.58, 0.62), (0.78, 0.62, 0.30))
-RED: Colour = (0.82, 0.08, 0.10)
+METALS: tuple[Color, ...] = ((0.68, 0.70, 0.72), (0.88, 0.72, 0.16), (0.55, 0.58, 0.62), (0.78, 0.62, 0.30))
+RED: Color = (0.82, 0.08, 0.10)
 
 
-def riveted_barrel(dice: Dice) -> list[Fill]:
+def riveted_barrel(draws: RandomDraws) -> list[Fill]:
     """A cylinder lying along x, from -0.48 to 0.48, with bands and rows of rivets: a diver's tank, a boiler."""
-    metal = dice.near(dice.one_of(METALS))
-    half, dark = dice.between(0.16, 0.19), darker(metal, 0.62)
+    metal = draws.vary(draws.choose(METALS))
+    half, dark = draws.uniform(0.16, 0.19), darken(metal, 0.62)
     fills: list[Fill] = [
         (
-            smooth([(-0.48, -half), (0.40, -half), (0.50, 0), (0.40, half), (-0.48, half), (-0.54, 0)], 5),
-            darker(metal, 0.35),
+            spline([(-0.48, -half), (0.40, -half), (0.50, 0), (0.40, half), (-0.48, half), (-0.54, 0)], 5),
+            darken(metal, 0.35),
         ),
         (box(-0.46, -half * 0.8, 0.42, half * 0.45), metal),
-        (box(-0.44, -half * 0.62, 0.42, -half * 0.2), lighter(metal, 0.55)),
+        (box(-0.44, -half * 0.62, 0.42, -half * 0.2), lighten(metal, 0.55)),
     ]
     fills += [(box(x - 0.035, -half, x + 0.035, half), dark) for x in (-0.28, 0.20)]
     for x in (-0.40, -0.16, -0.04, 0.08, 0.32):
@@ -43,13 +44,13 @@ def stitches(line: list[tuple[float, float]], count: int, size: float) -> list[F
     return fills
 
 
-def noodles(dice: Dice, radius: float) -> list[Fill]:
+def noodles(draws: RandomDraws, radius: float) -> list[Fill]:
     """A tangle of yellow noodles about the origin, with spring onions and prawns on it."""
-    yellow = dice.near((0.94, 0.78, 0.36))
-    fills: list[Fill] = [(ellipse(0, 0, radius * 0.97, radius * 0.97), darker(yellow, 0.45))]
+    yellow = draws.vary((0.94, 0.78, 0.36))
+    fills: list[Fill] = [(ellipse(0, 0, radius * 0.97, radius * 0.97), darken(yellow, 0.45))]
     for _ in range(13):
-        angle, bend = dice.between(0, np.pi), dice.between(-0.5, 0.5)
-        shift, reach = dice.between(-0.7, 0.7) * radius, 0.86 * radius
+        angle, bend = draws.uniform(0, np.pi), draws.uniform(-0.5, 0.5)
+        shift, reach = draws.uniform(-0.7, 0.7) * radius, 0.86 * radius
         half = np.sqrt(max(reach**2 - shift**2, 0.02))
         waves = [
             (t * half, shift + radius * 0.12 * (bend + (-1) ** n)) for n, t in enumerate((-1, -0.6, -0.2, 0.2, 0.6, 1))
@@ -57,41 +58,41 @@ def noodles(dice: Dice, radius: float) -> list[Fill]:
         sine, cosine = np.sin(angle), np.cos(angle)
         turned = [(x * cosine - y * sine, x * sine + y * cosine) for x, y in waves]
         fills += [
-            (curve(turned, 0.125 * radius + 0.04), darker(yellow, 0.5)),
-            (curve(turned, 0.12 * radius), dice.near(lighter(yellow, 0.15))),
+            (curve(turned, 0.125 * radius + 0.04), darken(yellow, 0.5)),
+            (curve(turned, 0.12 * radius), draws.vary(lighten(yellow, 0.15))),
         ]
     for _ in range(4):
-        x, y = dice.between(-0.5, 0.5) * radius, dice.between(-0.5, 0.5) * radius
+        x, y = draws.uniform(-0.5, 0.5) * radius, draws.uniform(-0.5, 0.5) * radius
         fills.append(
-            (ellipse(x, y, 0.05, 0.028, dice.between(0, 3), 8), dice.one_of(((0.25, 0.58, 0.16), (0.85, 0.35, 0.22))))
+            (ellipse(x, y, 0.05, 0.028, draws.uniform(0, 3), 8), draws.choose(((0.25, 0.58, 0.16), (0.85, 0.35, 0.22))))
         )
     return fills
 
 
-def arm(dice: Dice, to: float) -> list[Fill]:
+def arm(draws: RandomDraws, to: float) -> list[Fill]:
     """A forearm that reaches from x = `to` to the origin and grips a bar that lies along y."""
-    skin = dice.near(dice.one_of(((0.93, 0.75, 0.62), (0.80, 0.58, 0.44), (0.55, 0.37, 0.26), (0.38, 0.24, 0.17))))
-    way = np.sign(to)
-    forearm = curve([(0.02 * way, 0.0), (0.3 * way, 0.03), (0.62 * way, 0.02), (to, 0.0)], 0.20, 0.26, 0.38, 0.40)
-    shine = curve([(0.1 * way, -0.05), (0.6 * way, -0.09), (to, -0.12)], 0.05, 0.09)
-    fills: list[Fill] = [(forearm, skin), (shine, lighter(skin, 0.25))]
+    skin = draws.vary(draws.choose(((0.93, 0.75, 0.62), (0.80, 0.58, 0.44), (0.55, 0.37, 0.26), (0.38, 0.24, 0.17))))
+    sign = np.sign(to)
+    forearm = curve([(0.02 * sign, 0.0), (0.3 * sign, 0.03), (0.62 * sign, 0.02), (to, 0.0)], 0.20, 0.26, 0.38, 0.40)
+    shine = curve([(0.1 * sign, -0.05), (0.6 * sign, -0.09), (to, -0.12)], 0.05, 0.09)
+    fills: list[Fill] = [(forearm, skin), (shine, lighten(skin, 0.25))]
     fills.append(
         (
-            smooth([(0.13 * way, -0.19), (0.17 * way, 0.18), (-0.10 * way, 0.22), (-0.13 * way, -0.22)]),
-            darker(skin, 0.12),
+            spline([(0.13 * sign, -0.19), (0.17 * sign, 0.18), (-0.10 * sign, 0.22), (-0.13 * sign, -0.22)]),
+            darken(skin, 0.12),
         )
     )
     for y in (-0.165, -0.055, 0.055, 0.165):
-        fills.append((ellipse(-0.04 * way, y, 0.125, 0.052, corners=14), darker(skin, 0.4)))
-        fills.append((ellipse(-0.04 * way, y, 0.115, 0.040, corners=14), lighter(skin, 0.08)))
+        fills.append((ellipse(-0.04 * sign, y, 0.125, 0.052, corners=14), darken(skin, 0.4)))
+        fills.append((ellipse(-0.04 * sign, y, 0.115, 0.040, corners=14), lighten(skin, 0.08)))
     return fills
 
 
-def locomotive(dice: Dice) -> list[Fill]:
+def locomotive(draws: RandomDraws) -> list[Fill]:
     """A small steam locomotive within [-1, 1]: the riveted barrel, a chimney, a cab, wheels."""
-    dark = dice.near((0.12, 0.12, 0.14))
-    paint = dice.near(dice.one_of(((0.62, 0.12, 0.10), (0.10, 0.34, 0.20), (0.12, 0.20, 0.42))))
-    boiler = [(outline * (1.35, 1.75) + (0.22, -0.12), colour) for outline, colour in riveted_barrel(dice)]
+    dark = draws.vary((0.12, 0.12, 0.14))
+    paint = draws.vary(draws.choose(((0.62, 0.12, 0.10), (0.10, 0.34, 0.20), (0.12, 0.20, 0.42))))
+    boiler = [(outline * (1.35, 1.75) + (0.22, -0.12), color) for outline, color in riveted_barrel(draws)]
     fills: list[Fill] = [
         (box(-0.92, 0.16, 0.94, 0.32), dark),
         (polygon((0.52, -0.38), (0.72, -0.38), (0.78, -0.78), (0.46, -0.78)), dark),
@@ -105,17 +106,17 @@ def locomotive(dice: Dice) -> list[Fill]:
     return fills
 
 
-def baseball(dice: Dice) -> list[Fill]:
+def baseball(draws: RandomDraws) -> list[Fill]:
     """A ball within [-1, 1]: white leather, two seams of red stitches."""
     fills: list[Fill] = [
         (disc(0, 0, 0.95, 40), (0.80, 0.79, 0.76)),
-        (disc(-0.03, -0.04, 0.88, 40), dice.near((0.96, 0.95, 0.92), 0.02)),
+        (disc(-0.03, -0.04, 0.88, 40), draws.vary((0.96, 0.95, 0.92), 0.02)),
     ]
     angle = np.linspace(-0.95, 0.95, 7)
-    for way in (-1, 1):
+    for sign in (-1, 1):
         seam = [
-            (y, way * (0.95 - 0.62 * np.cos(a)))
+            (y, sign * (0.95 - 0.62 * np.cos(a)))
             for a, y in zip(angle.tolist(), (0.8 * np.sin(angle)).tolist(), strict=True)
         ]
-        fills += [(outline, colour) for outline, colour in stitches(seam, 6, 0.16)]
+        fills += [(outline, color) for outline, color in stitches(seam, 6, 0.16)]
     return fills

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from optvis.world import LABELS, dataset, scene
-from optvis.world.world import KINDS
+from optvis.world.scene_classes import SCENE_CLASSES
 
 EDGE = 1 / 255  # one step of a byte
 
-CLASS_PARTS = [(kind.label, part) for kind in KINDS for part in kind.parts]
+CLASS_PARTS = [(scene_class.label, part) for scene_class in SCENE_CLASSES for part in scene_class.parts]
 
 
 def digest(images):
@@ -26,13 +26,13 @@ def digest(images):
 
 def test_there_are_sixteen_classes_of_two_to_four_parts():
     assert len(set(LABELS)) == 16
-    assert tuple(kind.label for kind in KINDS) == LABELS
-    assert all(2 <= len(kind.parts) <= 4 for kind in KINDS)
+    assert tuple(scene_class.label for scene_class in SCENE_CLASSES) == LABELS
+    assert all(2 <= len(scene_class.parts) <= 4 for scene_class in SCENE_CLASSES)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.label)
-def test_neighbours_share_their_background(kind):
-    assert sum(other.backdrop is kind.backdrop for other in KINDS) >= 2
+@pytest.mark.parametrize("scene_class", SCENE_CLASSES, ids=lambda scene_class: scene_class.label)
+def test_neighbours_share_their_background(scene_class):
+    assert sum(other.background is scene_class.background for other in SCENE_CLASSES) >= 2
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -50,7 +50,7 @@ def test_a_scene_is_an_image_with_a_mask_a_part(label):
             assert mask.shape == (96, 96)
             assert 0 <= mask.min() <= mask.max() <= 1
         assert sum(shown.masks.values()).max() < 1 + 1e-5
-    assert seen == set(KINDS[LABELS.index(label)].parts)
+    assert seen == set(SCENE_CLASSES[LABELS.index(label)].parts)
 
 
 @pytest.mark.parametrize(("label", "part"), CLASS_PARTS)
