@@ -7,13 +7,11 @@ channel('mixed3', [17, 40]) - 0.001 * total_variation()
 
 from optvis.objectives.caricatures import caricature, dot_compare
 from optvis.objectives.channels import channel, channel_weights, neuron
-from optvis.objectives.coupled import alignment, diversity
 from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
 from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, OUTPUT, pick, positions
 from optvis.objectives.logits import log_odds, logit
-from optvis.objectives.moments import whitening
 from optvis.objectives.norms import l1, l2, layer_norm, mean_square, position_norm
 from optvis.objectives.objective import Objective, constant, on
 from optvis.objectives.pairs import channel_interpolate, interpolate, positive_negative
@@ -26,7 +24,9 @@ from optvis.objectives.penalties import (
 )
 from optvis.objectives.schedules import After, Decay
 from optvis.objectives.shorthand import as_objective
+from optvis.objectives.similarity import alignment, diversity
 from optvis.objectives.term import Term
+from optvis.objectives.whitening import whitening
 
 __all__ = [
     "IMAGE",

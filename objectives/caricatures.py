@@ -10,7 +10,7 @@ from torch import Tensor
 from optvis.objectives.directions import LUCID_FLOOR, aligned, checked_power
 from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_rows
+from optvis.objectives.target_tensors import as_rows
 
 LUCID_EPSILON = 1e-6  # added to a norm (lucid.recipes.caricature.dot_compare, 2018)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from optvis.objectives.layout import channels_first, pick, positions
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_index, as_vectors
+from optvis.objectives.target_tensors import as_index, as_vectors
 
 Index = int | Iterable[int] | Tensor
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import channels_first, positions
-from optvis.objectives.moments import whitened
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_index, as_rows, as_vectors
+from optvis.objectives.target_tensors import as_index, as_rows, as_vectors
+from optvis.objectives.whitening import whitened
 
 LUCID_EPSILON = 1e-4  # added to each norm, and
 LUCID_FLOOR = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_rows
+from optvis.objectives.target_tensors import as_rows
 
 
 def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from optvis.objectives.channels import channel_mean
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import OUTPUT, pick
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_index
+from optvis.objectives.target_tensors import as_index
 
 Classes: TypeAlias = int | str | Iterable[int] | Iterable[str] | Tensor
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import IMAGE, channels_first, pick, positions
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_index
+from optvis.objectives.target_tensors import as_index
 
 LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.objectives.L2, 2017)
 

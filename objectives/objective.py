@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.product import factors, product
-from optvis.objectives.spelling import spelled_sum, usual_name
-from optvis.objectives.targets import as_rows
+from optvis.objectives.repr import spelled_sum, usual_name
+from optvis.objectives.target_tensors import as_rows
 from optvis.objectives.term import Schedule, Target, Term, common_batch_size, common_group_size
 
 Weight = float | Sequence[float] | Tensor
@@ -56,14 +56,14 @@ class Objective:
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
 
     @property
-    def coupled(self) -> bool:
+    def couples_images(self) -> bool:
         """Whether images see each other."""
-        return any(term.coupled for term in self.terms)
+        return any(term.couples_images for term in self.terms)
 
     @property
-    def among(self) -> int | None:
+    def group_size(self) -> int | None:
         """How many successive images see each other: 1 is none of them, None is all."""
-        groups = [term.among for term in self.terms if term.coupled]
+        groups = [term.group_size for term in self.terms if term.couples_images]
         return common_group_size(groups)
 
     @property
@@ -75,9 +75,9 @@ class Objective:
         """The score of each image, (B,), from activations by layer name; of what is scheduled, at step 0."""
         if not self.terms:
             raise ValueError("an objective without terms asks nothing")
-        return total(self.report(activations))
+        return total_score(self.term_scores(activations))
 
-    def report(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def term_scores(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weighted score of each term, (B,), by the term's name; repeated names are numbered."""
         scores: dict[str, Tensor] = {}
         for name, term in zip(self.names, self.terms, strict=True):
@@ -94,18 +94,18 @@ class Objective:
             names.append(term.name if seen[term.name] == 1 else f"{term.name} #{seen[term.name]}")
         return tuple(names)
 
-    def at(self, step: int) -> Objective:
+    def at_step(self, step: int) -> Objective:
         """The same objective with the weights that it has at a step, i.e. after so many updates.
 
         Example:
             >>> from optvis.objectives import channel
-            >>> (channel("mixed3", 17) * (lambda step: 1 / (1 + step))).at(3)
+            >>> (channel("mixed3", 17) * (lambda step: 1 / (1 + step))).at_step(3)
             0.25 * channel('mixed3', 17)
         """
-        return Objective(tuple(term.at(step) for term in self.terms)) if self.scheduled else self
+        return Objective(tuple(term.at_step(step) for term in self.terms)) if self.has_schedule else self
 
     @property
-    def scheduled(self) -> bool:
+    def has_schedule(self) -> bool:
         """Whether a weight depends on the step."""
         return any(term.schedules for term in self.terms)
 
@@ -115,23 +115,23 @@ class Objective:
             raise TypeError(f"an objective is sliced, got [{images!r}]; for image i write [i:i + 1]")
         return Objective(tuple(term[images] for term in self.terms))
 
-    def tiled(self, times: int) -> Objective:
+    def repeat(self, times: int) -> Objective:
         """The same question about so many copies of its images, one after the other.
 
         Example:
             >>> from optvis.objectives import channel
-            >>> channel("mixed3", [1, 2]).tiled(2)
+            >>> channel("mixed3", [1, 2]).repeat(2)
             channel('mixed3', [1, 2, 1, 2])
         """
-        return Objective(tuple(term.tiled(times) for term in self.terms))
+        return Objective(tuple(term.repeat(times) for term in self.terms))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Objective:
         """The same objective with its tensors on a device, and its real ones of a dtype."""
         return Objective(tuple(term.to(device, dtype) for term in self.terms))
 
-    def resolved(self, labels: Sequence[str] | None) -> Objective:
+    def resolve_labels(self, labels: Sequence[str] | None) -> Objective:
         """The same objective with label texts replaced by indices into a network's labels."""
-        return Objective(tuple(term.resolved(labels) for term in self.terms))
+        return Objective(tuple(term.resolve_labels(labels) for term in self.terms))
 
     def __add__(self, other: Objective | Weight) -> Objective:
         if isinstance(other, Objective):
@@ -166,7 +166,7 @@ class Objective:
         return spelled_sum(self.terms)
 
 
-def total(report: Mapping[str, Tensor]) -> Tensor:
+def total_score(report: Mapping[str, Tensor]) -> Tensor:
     """The scores of all terms added, (B,)."""
     first, *others = report.values()
     for scores in others:
@@ -179,7 +179,7 @@ def on(
     fn: Callable[..., Tensor],
     *targets: Any,
     name: str | None = None,
-    coupled: bool = False,
+    couples_images: bool = False,
 ) -> Objective:
     """A custom objective: a plain function of the activations of one layer or of several.
 
@@ -188,7 +188,7 @@ def on(
         fn: `(*activations, *targets) -> (B,)`, activations as the network gives them, (B, ...).
         targets: passed on after the activations: tensors (B, ...), a row per image, or (1, ...) shared.
         name: what logs call it; by default the function's name and the layer's.
-        coupled: `fn` compares images with each other, so a batch is never split.
+        couples_images: `fn` compares images with each other, so a batch is never split.
 
     Raises:
         TypeError: `fn` cannot be called, or a target is not made of numbers.
@@ -207,7 +207,7 @@ def on(
         raise ValueError("on() got no layers; expected the name of one or of several, e.g. 'mixed3' or '<image>'")
     rows = tuple(as_rows(target) for target in targets)
     label = usual_name(fn, names) if name is None else name
-    return Objective((Term(label, names, fn, rows, coupled=coupled),))
+    return Objective((Term(label, names, fn, rows, couples_images=couples_images),))
 
 
 def ones(a: Tensor) -> Tensor:
@@ -230,15 +230,23 @@ def made(
     layers: Sequence[str],
     fn: Callable[..., Tensor],
     *targets: Target,
-    coupled: bool = False,
-    among: int | None = None,
+    couples_images: bool = False,
+    group_size: int | None = None,
     **options: Any,
 ) -> Objective:
     """One of the library's own terms; options that are None are left to the function's default."""
-    options |= {"among": among}
-    given = tuple((key, value) for key, value in options.items() if value is not None)
-    name = " ".join((maker, *(layer for layer in layers if layer)))
-    return Objective((Term(name, tuple(layers), fn, targets, given, coupled=coupled, among=among, maker=maker),))
+    options |= {"group_size": group_size}
+    term = Term(
+        name=" ".join((maker, *(layer for layer in layers if layer))),
+        layers=tuple(layers),
+        fn=fn,
+        targets=targets,
+        options=tuple((key, value) for key, value in options.items() if value is not None),
+        couples_images=couples_images,
+        group_size=group_size,
+        maker=maker,
+    )
+    return Objective((term,))
 
 
 def _as_weight(weight: Weight) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from optvis.objectives.layout import IMAGE, channels_first
 from optvis.objectives.objective import Objective, made
-from optvis.objectives.targets import as_rows
+from optvis.objectives.target_tensors import as_rows
 
 BORDER = 20  # width of the border in pixels, and
 DISTANCE_WEIGHT = 0.8  # of a pixel's distance to grey (lucid.optvis.objectives.penalize_boundary_complexity, 2018)

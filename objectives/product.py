@@ -29,7 +29,7 @@ class Product:
         layers = sum(len(part.layers) for part in self.parts)
         read, rows = iter(given[:layers]), iter(given[layers:])
         scores = [
-            part.asked(list(islice(read, len(part.layers))), list(islice(rows, count)))
+            part.raw_scores(list(islice(read, len(part.layers))), list(islice(rows, count)))
             for part, count in zip(self.parts, self.targets, strict=True)
         ]
         return reduce(mul, scores)
@@ -51,8 +51,8 @@ def product(one: Term, other: Term) -> Term:
         one.targets + other.targets,
         weight=one.weight * other.weight,
         schedules=one.schedules + other.schedules,
-        coupled=one.coupled or other.coupled,
-        among=common_group_size(part.among for part in (one, other) if part.coupled),
+        couples_images=one.couples_images or other.couples_images,
+        group_size=common_group_size(part.group_size for part in (one, other) if part.couples_images),
         maker="*",
     )
 

@@ -29,9 +29,9 @@ class Term:
         targets: each (B, ...), a row per image, or (1, ...) shared by all; or label texts.
         options: keyword arguments of `fn` that are the same for all images.
         weight: (B,) or (1,), float64.
-        schedules: functions of the step, by which the weight is multiplied; see `at`.
-        coupled: images see each other, so a batch is not split, or only between those that do.
-        among: of a coupled term, how many successive images see each other; None is all.
+        schedules: functions of the step, by which the weight is multiplied; see `at_step`.
+        couples_images: images see each other, so a batch is not split, or only between those that do.
+        group_size: of a coupled term, how many successive images see each other; None is all.
         maker: the function that made the term, as its `repr` spells it.
     """
 
@@ -42,8 +42,8 @@ class Term:
     options: tuple[tuple[str, Any], ...] = ()
     weight: Tensor = ONE
     schedules: tuple[Schedule, ...] = ()
-    coupled: bool = False
-    among: int | None = None
+    couples_images: bool = False
+    group_size: int | None = None
     maker: str = "on"
     batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
 
@@ -60,10 +60,10 @@ class Term:
         images = len(read[0])
         if self.batch not in (1, images):
             raise ValueError(f"{self.name} asks about {self.batch} images; the activations are of {images}")
-        scores = self.asked(read, self.resolved(None).targets)
-        return scores * self.at(0).weight.to(scores.dtype)
+        scores = self.raw_scores(read, self.resolve_labels(None).targets)
+        return scores * self.at_step(0).weight.to(scores.dtype)
 
-    def asked(self, read: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
+    def raw_scores(self, read: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
         """The score of each image before it is weighted, (B,), checked."""
         images = len(read[0])
         try:
@@ -78,7 +78,7 @@ class Term:
             )
         return scores
 
-    def at(self, step: int) -> Term:
+    def at_step(self, step: int) -> Term:
         """The same term with the weight that it has at a step."""
         if not self.schedules:
             return self
@@ -86,14 +86,14 @@ class Term:
         return replace(self, weight=self.weight * math.prod(factors), schedules=())
 
     def __getitem__(self, images: slice) -> Term:
-        if self.coupled and not self._keeps_together(images):
-            if self.among is None:
+        if self.couples_images and not self._keeps_together(images):
+            if self.group_size is None:
                 raise ValueError(
                     f"{self.name} couples images, so a batch of them cannot be split; render without chunk"
                 )
             raise ValueError(
-                f"{self.name} couples each {self.among} successive images, and [{images.start}:{images.stop}] parts "
-                f"some; take a multiple of {self.among} at a time"
+                f"{self.name} couples each {self.group_size} successive images, and [{images.start}:{images.stop}] "
+                f"splits a group; take a multiple of {self.group_size} at a time"
             )
         return replace(
             self,
@@ -104,11 +104,12 @@ class Term:
     def _keeps_together(self, images: slice) -> bool:
         """Whether a slice parts no images that see each other."""
         ends = [end for end in (images.start, images.stop) if end is not None]
-        return self.among is not None and images.step in (None, 1) and all(end % self.among == 0 for end in ends)
+        size = self.group_size
+        return size is not None and images.step in (None, 1) and all(end % size == 0 for end in ends)
 
-    def tiled(self, times: int) -> Term:
+    def repeat(self, times: int) -> Term:
         """The same term for so many copies of its images, one after the other."""
-        resolved = self.resolved(None)
+        resolved = self.resolve_labels(None)
 
         def copies(rows: Tensor) -> Tensor:
             return rows.repeat(times, *[1] * (rows.dim() - 1)) if len(rows) > 1 else rows
@@ -124,7 +125,7 @@ class Term:
             weight=_moved(self.weight, device, dtype),
         )
 
-    def resolved(self, labels: Sequence[str] | None) -> Term:
+    def resolve_labels(self, labels: Sequence[str] | None) -> Term:
         """The same term with label texts replaced by class indices."""
         if not any(isinstance(t, Labels) for t in self.targets):
             return self

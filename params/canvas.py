@@ -32,7 +32,7 @@ class Canvas(nn.Module, ABC):
     """An unbounded image per row of its parameters; the first axis of every parameter is the image's."""
 
     ROWS: ClassVar[tuple[str, ...]] = ()  # buffers whose first axis is the image's too
-    coupled: ClassVar[bool] = False  # whether images share parameters, so that a batch cannot be split
+    couples_images: ClassVar[bool] = False  # whether images share parameters, so that a batch cannot be split
     optimizer: ClassVar[Callable[..., torch.optim.Optimizer] | None] = None  # what suits it; None: the usual one
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Canvas(nn.Module, ABC):
         """A canvas of its own with some of the images."""
         if not isinstance(rows, slice):
             raise TypeError(f"a canvas is sliced, got [{rows!r}]; for image i write [i:i + 1]")
-        if self.coupled:
+        if self.couples_images:
             raise ValueError(
                 f"{type(self).__name__} couples images, so a batch of them cannot be split; render without chunk"
             )
@@ -64,7 +64,7 @@ class Canvas(nn.Module, ABC):
         parts |= {id(own): own[rows] for own in vars(self).values() if isinstance(own, Streams)}
         return copy.deepcopy(self, parts)
 
-    def at(self, size: int | tuple[int, int]) -> Self:
+    def with_size(self, size: int | tuple[int, int]) -> Self:
         """The same picture at another size, where it has none of its own.
 
         Raises:

@@ -32,13 +32,13 @@ class CPPN(Canvas):
     optimizer of its own, Adam with a rate of 0.005. It cannot start from a picture.
 
     Args:
-        size: side, or (height, width), in pixels; `at(size)` draws the same at any other.
+        size: side, or (height, width), in pixels; `with_size(size)` draws the same at any other.
         streams: one per image; their noise is the first weights.
         channels: number of channels C.
 
     Example:
         >>> canvas = CPPN(16, Streams((0, 1), "canvas"))
-        >>> canvas().shape, canvas.at((90, 120))().shape, sum(p[0].numel() for p in canvas.parameters())
+        >>> canvas().shape, canvas.with_size((90, 120))().shape, sum(p[0].numel() for p in canvas.parameters())
         (torch.Size([2, 3, 16, 16]), torch.Size([2, 3, 90, 120]), 8451)
     """
 
@@ -74,7 +74,7 @@ class CPPN(Canvas):
         """
         raise TypeError("a CPPN cannot start from a picture; fft_image, pixel_image and pyramid_image can")
 
-    def at(self, size: int | tuple[int, int]) -> Self:
+    def with_size(self, size: int | tuple[int, int]) -> Self:
         """The same pictures drawn at another size, as a canvas of its own."""
         other = copy.deepcopy(self)
         other._size = height_and_width(size)
@@ -107,11 +107,12 @@ def cppn_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,)
         seeds: one per image (B of them).
 
     Returns:
-        A module whose output is (B, 3, H, W) in (0, 1); `at(size)` is the same at another size. Source: see `CPPN`.
+        A module whose output is (B, 3, H, W) in (0, 1); `with_size(size)` returns the same images at another size.
+        Source: see `CPPN`.
 
     Example:
         >>> image = cppn_image(32)
-        >>> image().shape, image.at(500)().shape
+        >>> image().shape, image.with_size(500)().shape
         (torch.Size([1, 3, 32, 32]), torch.Size([1, 3, 500, 500]))
     """
     return ImageParam(CPPN(size, Streams(seeds, "canvas")), Sigmoid())

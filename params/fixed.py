@@ -11,7 +11,7 @@ from torch import Tensor
 
 from optvis.params.color import ColorMap, check_range
 from optvis.params.image import ImageParam
-from optvis.params.spelling import spelled_tensor
+from optvis.params.repr import spelled_tensor
 
 
 class Fixed(ColorMap):

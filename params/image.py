@@ -61,22 +61,22 @@ class ImageParam(nn.Module):
         return self.canvas.size
 
     @property
-    def coupled(self) -> bool:
+    def couples_images(self) -> bool:
         """Whether images share parameters, so that a batch cannot be split."""
-        return self.canvas.coupled
+        return self.canvas.couples_images
 
     @property
     def optimizer(self) -> Callable[..., torch.optim.Optimizer] | None:
         """Makes the optimizer that suits the canvas; None where the usual one does."""
         return self.canvas.optimizer
 
-    def at(self, size: int | tuple[int, int]) -> ImageParam:
+    def with_size(self, size: int | tuple[int, int]) -> ImageParam:
         """The same images at another size, as an ImageParam of its own: a CPPN can, canvases of pixels cannot.
 
         Raises:
             TypeError: the canvas has one size.
         """
-        return self._with(self.canvas.at(size), copy.deepcopy(self.maps))
+        return self._with(self.canvas.with_size(size), copy.deepcopy(self.maps))
 
     def __len__(self) -> int:
         return len(self.canvas)

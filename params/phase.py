@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from optvis.params.canvas import Canvas, fitting, height_and_width
 from optvis.params.color import Decorrelated, Sigmoid
 from optvis.params.image import ImageParam
+from optvis.params.repr import spelled_tensor
 from optvis.params.spectrum import one_over_f, resampled
-from optvis.params.spelling import spelled_tensor
 from optvis.params.streams import Streams
 
 SMALLEST = 1e-10  # added to variances: no division by zero, and a finite gradient, where all numbers are the same

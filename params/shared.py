@@ -40,7 +40,7 @@ class Shared(Canvas):
         (torch.Size([2, 3, 33, 47]), [(1, 3, 16, 23), (1, 3, 2, 2)])
     """
 
-    coupled = True
+    couples_images = True
 
     def __init__(
         self, unique: Canvas, streams: Streams, divisors: Sequence[int] = LUCID_DIVISORS, sd: float = LUCID_SD

@@ -57,7 +57,7 @@ class Streams:
         """The step whose numbers are being drawn."""
         return self._step
 
-    def at(self, step: int) -> Streams:
+    def seek(self, step: int) -> Streams:
         """Go to the first number of `step`; returns self."""
         self._step, self._drawn = step, 0
         return self

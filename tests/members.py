@@ -60,7 +60,7 @@ class Member:
         layouts: in which it can be asked.
         has_axis: it takes `channel_axis`.
         bare: one image's target can do without the images' axis.
-        coupled: images see each other.
+        couples_images: images see each other.
         gradient: (a) -> the gradient of one image's score where it is by intent not the score's own.
         field: there is one more target, laid out as the layer is: () of its own height and width, or of this.
     """
@@ -72,7 +72,7 @@ class Member:
     layouts: tuple[str, ...] = ("BC", "BTC", "BCHW", "BHWC")
     has_axis: bool = True
     bare: bool = True
-    coupled: bool = False
+    couples_images: bool = False
     gradient: Callable[[oracles.Array], oracles.Array] | None = None
     field: tuple[int, ...] | None = None
 
@@ -107,7 +107,7 @@ class Member:
 
     def expected(self, canonical: Tensor, rows: Any = range(IMAGES)) -> Tensor:
         """What the oracle says of images (B, C, ...), each with the targets of its row."""
-        if self.coupled:
+        if self.couples_images:
             return torch.tensor(self.oracle(canonical.double().numpy()), dtype=torch.float64)
         targets = [*self.targets, *self.fields(tuple(canonical.shape[2:]))]
         scores = [
@@ -239,11 +239,14 @@ MEMBERS = {
     "gram_distance p=2": Member(
         partial(gram_distance, "mixed", power=2), partial(oracles.gram_distance, power=2), (matrices(),)
     ),
-    "alignment": Member(partial(alignment, "mixed"), oracles.alignment, coupled=True, has_axis=False),
+    "alignment": Member(partial(alignment, "mixed"), oracles.alignment, couples_images=True, has_axis=False),
     "alignment r=3": Member(
-        partial(alignment, "mixed", decay_ratio=3), partial(oracles.alignment, ratio=3), coupled=True, has_axis=False
+        partial(alignment, "mixed", decay_ratio=3),
+        partial(oracles.alignment, ratio=3),
+        couples_images=True,
+        has_axis=False,
     ),
-    "diversity": Member(partial(diversity, "mixed"), oracles.diversity, coupled=True),
+    "diversity": Member(partial(diversity, "mixed"), oracles.diversity, couples_images=True),
     "product": Member(product, product_oracle, (INDEX, vectors())),
     "blur_input_each_step": Member(
         blur_input_each_step, oracles.blur_penalty, layer=IMAGE, layouts=PLANES, gradient=oracles.blur_gradient

@@ -51,7 +51,7 @@ class Member:
         oracle: (parameters of one image, size) -> that image, (C, H, W); None where it has a test of its own.
         channels: of its images.
         fills: whether it can start from a picture.
-        coupled: whether images share parameters.
+        couples_images: whether images share parameters.
         pastes: whether its repr is code.
         same_at_first: whether its first images are the same whatever the seed.
         fillable: a picture, (B, C, H, W), as one that it can show.
@@ -61,7 +61,7 @@ class Member:
     oracle: Callable[[Sequence[Array], Size], Array] | None
     channels: int = 3
     fills: bool = True
-    coupled: bool = False
+    couples_images: bool = False
     pastes: bool = True
     same_at_first: bool = False
     fillable: Callable[[Tensor], Tensor] = lambda images: images
@@ -147,7 +147,7 @@ MEMBERS = {
     "shared_image": Member(
         lambda size, seeds: shared_image(size, seeds=seeds),
         lambda values, size: rgb(of_shared(values, size)),
-        coupled=True,
+        couples_images=True,
     ),
     "cppn_image": Member(
         lambda size, seeds: cppn_image(size, seeds=seeds),

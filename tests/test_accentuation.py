@@ -35,7 +35,7 @@ def test_each_step_is_that_of_the_formula(small, transform):
     streams = Streams((4,), "transform")
 
     def both(image, original, step):
-        x, x0 = (small.prepared(transform(seen, streams.at(step))) for seen in (image(), original))
+        x, x0 = (small.prepared(transform(seen, streams.seek(step))) for seen in (image(), original))
         score = features(small, "conv2", x)[:, 3].mean()
         held = features(small, "conv1", x) - features(small, "conv1", x0)
         return score, held.square().sum().sqrt()
@@ -132,7 +132,7 @@ def test_the_network_is_as_it_was(network, untouched):
 
 
 def test_images_that_are_compared_have_one_view(small):
-    question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), coupled=True)
+    question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
     assert len(draw(small, PHOTOS[:2], question, "conv1")) == 2
     with pytest.raises(ValueError, match="one view of each; got 2 views"):
         draw(small, PHOTOS[:2], question, "conv1", views=2)

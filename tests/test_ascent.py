@@ -29,7 +29,7 @@ def by_hand(network, image, score, steps, optimizer, transform=None):
     for index in range(steps):
         update.zero_grad()
         images = image()
-        shown = images if transform is None else transform(images, streams.at(index))
+        shown = images if transform is None else transform(images, streams.seek(index))
         scores = score(network(IMAGENET(shown)))
         seen.append((images.detach().clone(), scores.detach()))
         (-scores.sum()).backward()

@@ -31,7 +31,7 @@ def by_hand(network, image, steps, step_size, scale):
     streams = Streams((0,), "dream")
     scores = []
     for index in range(steps):
-        shift = (streams.at(index).uniform(2)[0] * torch.tensor(image.shape[2:])).long().tolist()
+        shift = (streams.seek(index).uniform(2)[0] * torch.tensor(image.shape[2:])).long().tolist()
         rolled = image.roll(shift, (2, 3)).detach().requires_grad_()
         score = body(IMAGENET(rolled)).square().sum().sqrt()
         (gradient,) = torch.autograd.grad(score, rolled)

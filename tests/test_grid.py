@@ -16,7 +16,7 @@ from optvis.grids.activation_grid import BORDER, ActivationGrid, activation_grid
 from optvis.grids.steps import GridAscent, RowSteps, asked_of, check_forgetful, turns
 from optvis.objectives import direction
 from optvis.params import FFT, Streams
-from optvis.params.grouped import Grouped
+from optvis.params.image_pool import Grouped
 from optvis.rendering.ascent import NotFiniteError
 from optvis.rendering.optimizers import ADAM, FAST_ADAM
 

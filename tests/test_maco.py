@@ -32,7 +32,7 @@ def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small
     for step in range(3):
         images = image()
         images.retain_grad()
-        inputs = small.prepared(chain(images.expand(2, -1, -1, -1), streams.at(step)))
+        inputs = small.prepared(chain(images.expand(2, -1, -1, -1), streams.seek(step)))
         score = small.network.conv1(inputs)[:, 3].mean()
         optimizer.zero_grad()
         (-score).backward()
@@ -133,7 +133,7 @@ def test_what_is_not_finite_is_named_and_what_was_there_kept(small):
 
 
 def test_objectives_that_compare_images_have_one_view(small):
-    question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), coupled=True)
+    question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
     with pytest.raises(ValueError, match="one view of each; got 2 views"):
         draw(small, question, seed=(1, 2))
     assert len(draw(small, question, seed=(1, 2), crops=1)) == 2

@@ -99,7 +99,7 @@ def test_two_thousand_terms_score_print_pickle_and_slice_without_recursion() -> 
         sys.setrecursionlimit(depth)
     assert_close(scores, (expected, expected, expected[:2]))
     assert text.count("channel") == 2000
-    assert len(set(many.report(ACTS))) == 2002
+    assert len(set(many.term_scores(ACTS))) == 2002
 
 
 def test_the_sum_of_none_is_zero_and_an_objective_without_terms_asks_nothing() -> None:
@@ -116,7 +116,7 @@ def test_layers_are_listed_once_in_order() -> None:
 
 def test_a_report_adds_up_to_the_score_and_numbers_repeated_names() -> None:
     question = 2 * ONE - OTHER + ONE
-    report = question.report(ACTS)
+    report = question.term_scores(ACTS)
     assert list(report) == ["channel a", "neuron b", "channel a #2"]
     assert_close(sum(report.values()), question(ACTS))
     assert_close(report["channel a"], 2 * report["channel a #2"])
@@ -215,10 +215,10 @@ def test_a_function_takes_its_targets_row_by_row() -> None:
 
 
 def test_a_function_that_compares_images_is_never_split() -> None:
-    question = on("a", spread, coupled=True)
-    assert question.coupled
-    assert (ONE + question).coupled
-    assert not ONE.coupled
+    question = on("a", spread, couples_images=True)
+    assert question.couples_images
+    assert (ONE + question).couples_images
+    assert not ONE.couples_images
     with pytest.raises(ValueError, match=r"couples images.*render without chunk"):
         _ = (ONE + question)[:1]
 

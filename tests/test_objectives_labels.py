@@ -53,7 +53,7 @@ def test_a_label_of_two_classes_is_answered_with_both_indices() -> None:
 @pytest.mark.parametrize("labels", [None, (), []])
 def test_a_label_asked_of_a_network_without_labels_is_refused(labels: list[str] | None) -> None:
     with pytest.raises(ValueError, match="label 'cat' was asked of a network without labels; give the class's index"):
-        logit("cat").resolved(labels)
+        logit("cat").resolve_labels(labels)
 
 
 def test_a_label_that_nobody_resolved_is_refused() -> None:
@@ -65,15 +65,15 @@ def test_a_resolved_label_is_its_index() -> None:
     outputs = {OUTPUT: torch.randn(3, 7, dtype=torch.float64)}
     question = 2 * logit(["cat", "dog", "tench"]) - logit("goldfish")
     assert question.batch == 3
-    resolved = question.resolved(LABELS)
+    resolved = question.resolve_labels(LABELS)
     assert repr(resolved) == "2.0 * logit([0, 6, 4]) - logit(5)"
     assert torch.equal(resolved(outputs), (2 * logit([0, 6, 4]) - logit(5))(outputs))
-    assert torch.equal(question[1:].resolved(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
+    assert torch.equal(question[1:].resolve_labels(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
 
 
 def test_resolving_leaves_the_question_as_it_was() -> None:
     question = logit("cat")
-    question.resolved(LABELS)
+    question.resolve_labels(LABELS)
     assert repr(question) == "logit('cat')"
 
 

@@ -27,7 +27,7 @@ NO_MAKERS |= {"After", "Decay", "as_objective", "channel_interpolate", "interpol
 NO_MAKERS |= {"blur_alpha_each_step"}  # needs images with alpha; tested with the penalties
 
 each_member = pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
-ALONE = {name: member for name, member in MEMBERS.items() if not member.coupled}
+ALONE = {name: member for name, member in MEMBERS.items() if not member.couples_images}
 in_each_layout = pytest.mark.parametrize(
     ("member", "layout"),
     [pytest.param(m, layout, id=f"{name} {layout}") for name, m in MEMBERS.items() for layout in m.layouts],
@@ -44,7 +44,7 @@ alone_in_each_layout = pytest.mark.parametrize(
 @pytest.fixture
 def everything_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long targets are printed as they are, not by their digest."""
-    monkeypatch.setattr("optvis.objectives.spelling.MOST_NUMBERS", 10**6)
+    monkeypatch.setattr("optvis.objectives.repr.MOST_NUMBERS", 10**6)
 
 
 def pasted(objective: Objective) -> Objective:
@@ -233,7 +233,7 @@ def test_it_renders_and_in_chunks_likewise(member: Member, dtype: torch.dtype) -
     assert made.images.shape == (IMAGES, 3, 4, 6)
     assert made.images.isfinite().all()
     assert made.images.dtype == dtype
-    if member.coupled:
+    if member.couples_images:
         with pytest.raises(ValueError, match="couples images"):
             render(network, question, chunk=2, **options)
         return
@@ -243,13 +243,13 @@ def test_it_renders_and_in_chunks_likewise(member: Member, dtype: torch.dtype) -
     assert_close(parts.scores, made.scores, rtol=tolerance, atol=tolerance)
 
 
-COUPLED = {name: member for name, member in MEMBERS.items() if member.coupled}
+COUPLED = {name: member for name, member in MEMBERS.items() if member.couples_images}
 
 
 @pytest.mark.parametrize("member", COUPLED.values(), ids=COUPLED)
 def test_a_coupled_one_refuses_to_be_split(member: Member) -> None:
     objective = member.of(slice(None))
-    assert objective.coupled
+    assert objective.couples_images
     with pytest.raises(ValueError, match=r"couples images.*render without chunk"):
         _ = objective[:1]
 

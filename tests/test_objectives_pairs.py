@@ -70,7 +70,7 @@ def test_a_piece_of_the_way_is_the_same_way() -> None:
 def test_a_way_goes_with_alignment_and_with_an_objective_per_image() -> None:
     made = interpolate(channel("a", [0, 1, 2]), layer_norm("a"), 3) + 0.1 * alignment("a")
     assert made.batch == 3
-    assert made.coupled
+    assert made.couples_images
 
 
 @pytest.mark.parametrize("images", [0, -1])

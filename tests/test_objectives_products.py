@@ -99,15 +99,15 @@ def test_a_slice_of_a_product_is_the_product_of_slices() -> None:
 
 def test_labels_in_a_product_are_resolved() -> None:
     product = ONE * logit(["dog", "cat", "cat"])
-    resolved = product.resolved(["cat", "dog"])
+    resolved = product.resolve_labels(["cat", "dog"])
     assert_close(resolved(ACTS), ONE(ACTS) * LOGITS[torch.arange(3), torch.tensor([1, 0, 0])])
     with pytest.raises(ValueError, match="without labels"):
         product(ACTS)
 
 
 def test_a_product_is_coupled_or_ones_own_if_a_factor_is() -> None:
-    assert (ONE * alignment("b")).coupled
-    assert not (ONE * OTHER).coupled
+    assert (ONE * alignment("b")).couples_images
+    assert not (ONE * OTHER).couples_images
     assert (ONE * on("a", energy, 1.0)).has_custom_terms
     assert not (ONE * OTHER).has_custom_terms
     with pytest.raises(ValueError, match="couples images"):
@@ -115,7 +115,7 @@ def test_a_product_is_coupled_or_ones_own_if_a_factor_is() -> None:
 
 
 def test_a_report_names_the_factors() -> None:
-    assert list((ONE * OTHER + ONE).report(ACTS)) == ["channel a × neuron b", "channel a"]
+    assert list((ONE * OTHER + ONE).term_scores(ACTS)) == ["channel a × neuron b", "channel a"]
 
 
 def test_factors_for_different_numbers_of_images_are_refused() -> None:

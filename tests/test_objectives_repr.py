@@ -62,7 +62,7 @@ def pasted(objective: Objective) -> Objective:
         (total_variation("a"), "total_variation('a')"),
         (on("a", shifted, 1), f"on('a', {__name__}.shifted, 1)"),
         (on(("a", "b"), shifted, name="x"), f"on(('a', 'b'), {__name__}.shifted, name='x')"),
-        (on("a", shifted, coupled=True), f"on('a', {__name__}.shifted, coupled=True)"),
+        (on("a", shifted, couples_images=True), f"on('a', {__name__}.shifted, couples_images=True)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip

@@ -31,8 +31,8 @@ def ramp(step: int) -> float:
 def test_a_weight_at_a_step_is_the_functions_value(step: int) -> None:
     made = 2 * ONE * Decay(0.9) - ramp * OTHER * After(2) + ONE
     expected = 2 * 0.9**step * ONE(ACTS) - ramp(step) * (step >= 2) * OTHER(ACTS) + ONE(ACTS)
-    assert_close(made.at(step)(ACTS), expected)
-    assert not made.at(step).scheduled
+    assert_close(made.at_step(step)(ACTS), expected)
+    assert not made.at_step(step).has_schedule
 
 
 def test_outside_the_loop_the_step_is_the_first() -> None:
@@ -42,14 +42,14 @@ def test_outside_the_loop_the_step_is_the_first() -> None:
 
 def test_what_is_not_scheduled_is_itself_at_any_step() -> None:
     question = ONE + OTHER
-    assert question.at(9) is question
-    assert not question.scheduled
-    assert (question * ramp).scheduled
+    assert question.at_step(9) is question
+    assert not question.has_schedule
+    assert (question * ramp).has_schedule
 
 
 def test_schedules_of_factors_multiply() -> None:
     product = (ONE * Decay(0.5)) * (OTHER * Decay(0.25))
-    assert_close(product.at(2)(ACTS), 0.125**2 * ONE(ACTS) * OTHER(ACTS))
+    assert_close(product.at_step(2)(ACTS), 0.125**2 * ONE(ACTS) * OTHER(ACTS))
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_it_prints_as_what_makes_it_pickles_and_slices(objective: Objective, tex
     assert repr(again) == repr(pickle.loads(pickle.dumps(objective))) == text
     acts = {"a": A[: objective.batch]}
     for step in (0, 5, 30):
-        assert torch.equal(again.at(step)(acts), objective.at(step)(acts))
-        assert torch.equal(objective[:1].at(step)({"a": A[:1]}), objective.at(step)(acts)[:1])
+        assert torch.equal(again.at_step(step)(acts), objective.at_step(step)(acts))
+        assert torch.equal(objective[:1].at_step(step)({"a": A[:1]}), objective.at_step(step)(acts)[:1])
 
 
 def test_a_schedule_that_no_import_finds_is_described() -> None:
@@ -82,7 +82,7 @@ def test_a_schedule_that_no_import_finds_is_described() -> None:
 @pytest.mark.parametrize("wrong", [None, "one", torch.ones(2), [1.0, 2.0]], ids=str)
 def test_what_gives_no_number_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"the weight of channel a is .* at step 3; expected a number"):
-        (ONE * (lambda step: wrong)).at(3)
+        (ONE * (lambda step: wrong)).at_step(3)
 
 
 @pytest.mark.parametrize("step", [-1, math.nan])

@@ -120,8 +120,8 @@ def test_what_is_put_in_comes_out(member: Member, size: tuple[int, int], dtype: 
 @each_member
 def test_an_image_starts_alone_as_in_a_batch_and_a_slice_is_its_rows(member: Member) -> None:
     together = member.make((6, 9), (5, 6, 5, 2))
-    if member.coupled:
-        assert together.coupled
+    if member.couples_images:
+        assert together.couples_images
         with pytest.raises(ValueError, match=r"couples images, .* render without chunk"):
             together[1:2]
         return
@@ -145,7 +145,7 @@ def test_gradients_stay_in_their_own_image(member: Member) -> None:
     image = stirred(member.make((6, 9), (1, 3)))
     for gradient in torch.autograd.grad(image()[0].square().sum(), list(image.parameters())):
         assert gradient[0].any()
-        assert member.coupled or not gradient[1].any()
+        assert member.couples_images or not gradient[1].any()
 
 
 @each_member
@@ -169,7 +169,7 @@ def test_the_repr_pastes_back(member: Member) -> None:
     again = eval(repr(image), names)
     assert repr(again) == repr(image)
     assert torch.equal(shown(again), shown(image))
-    if not member.coupled:
+    if not member.couples_images:
         assert torch.equal(shown(eval(repr(image[1:]), names)), shown(image[1:]))
 
 
@@ -184,7 +184,7 @@ def test_it_renders_in_chunks_as_at_once(member: Member) -> None:
     options: dict[str, Any] = {"steps": 3, "progress": False, "transform": None}
     together = render(net, question, one, **options)
     assert_close(shown(one).cpu(), together.images, rtol=0, atol=1e-12)
-    if member.coupled:
+    if member.couples_images:
         with pytest.raises(ValueError, match="render without chunk"):
             render(net, question, other, chunk=2, **options)
         return

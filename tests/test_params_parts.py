@@ -108,7 +108,7 @@ def test_a_cppn_is_drawn_at_any_resolution_after_training():
     image = cppn_image(9, seeds=(1, 2))
     options = {"steps": 3, "optimizer": partial(torch.optim.Adam, lr=0.005), "transform": None, "progress": False}
     made = render(net, channel("", [0, 1]), image, **options)
-    large = image.at((33, 17))
+    large = image.with_size((33, 17))
     assert large().shape == (2, 3, 33, 17)
     assert large.size == (33, 17)
     assert_close(large()[:, :, ::4, ::2], made.images, rtol=0, atol=1e-5)  # the same places among more
@@ -121,7 +121,7 @@ def test_a_cppn_is_drawn_at_any_resolution_after_training():
 @pytest.mark.parametrize("canvas", [FFT, Pixels, Phase, Pyramid])
 def test_what_has_one_size_cannot_be_drawn_at_another(canvas):
     with pytest.raises(TypeError, match=rf"{canvas.__name__} has one size, \(4, 5\); a CPPN can"):
-        ImageParam(canvas((4, 5), streams(1)), Sigmoid()).at(8)
+        ImageParam(canvas((4, 5), streams(1)), Sigmoid()).with_size(8)
 
 
 # Phase and spectra
@@ -254,5 +254,5 @@ def test_the_cppns_picture_is_numpys_at_another_size_too():
         for values in canvas.parameters():
             values += 0.3 * torch.randn(values.shape, dtype=torch.float64)
     values = [p.detach().numpy()[0] for p in canvas.parameters()]
-    found = oracles.sigmoid(canvas.at((5, 3))().detach().numpy()[0])
+    found = oracles.sigmoid(canvas.with_size((5, 3))().detach().numpy()[0])
     np.testing.assert_allclose(found, oracles.sigmoid(param_oracles.cppn(values, (5, 3))), atol=1e-12)

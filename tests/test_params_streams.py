@@ -48,7 +48,7 @@ def test_shapes_are_the_images_times_what_was_asked_and_doubles_on_the_cpu(draw:
 @each_draw
 def test_purposes_seeds_and_steps_are_independent(draw: Callable[[Streams], Tensor]) -> None:
     draws = [
-        draw(Streams((seed,), purpose).at(step))
+        draw(Streams((seed,), purpose).seek(step))
         for seed in (0, 1, 10)
         for purpose in ("", "1", "canvas", "transform")
         for step in (0, 1, 10, STEPS_A_PAGE, 10 * STEPS_A_PAGE)
@@ -59,12 +59,12 @@ def test_purposes_seeds_and_steps_are_independent(draw: Callable[[Streams], Tens
 def test_successive_draws_differ_and_going_back_repeats_them() -> None:
     streams = Streams((4, 5), "x")
     steps = [0, 1, 63, 64, 65, 127, 128, 1000]
-    first = [several(streams.at(step)) for step in steps]
+    first = [several(streams.seek(step)) for step in steps]
     assert len(torch.cat(first).unique(dim=0)) == 2 * len(steps)
-    again = [several(streams.at(step)) for step in reversed(steps)]
+    again = [several(streams.seek(step)) for step in reversed(steps)]
     assert all(torch.equal(one, other) for one, other in zip(first, reversed(again), strict=True))
-    assert not torch.equal(streams.at(3).uniform(5), streams.uniform(5))
-    assert not torch.equal(streams.at(3).normal(5), streams.normal(5))
+    assert not torch.equal(streams.seek(3).uniform(5), streams.uniform(5))
+    assert not torch.equal(streams.seek(3).normal(5), streams.normal(5))
 
 
 @pytest.mark.parametrize("before", [0, 1, 5, 64, 65])
@@ -74,13 +74,13 @@ def test_a_step_does_not_depend_on_how_much_was_drawn_before_it(before: int) -> 
         used.uniform(3)
         used.normal(2)
     for step in (1, STEPS_A_PAGE):
-        assert torch.equal(several(used.at(step)), several(fresh.at(step)))
+        assert torch.equal(several(used.seek(step)), several(fresh.seek(step)))
 
 
 def test_at_begins_where_a_new_stream_begins() -> None:
-    assert torch.equal(several(Streams((4,), "x").at(0)), several(Streams((4,), "x")))
+    assert torch.equal(several(Streams((4,), "x").seek(0)), several(Streams((4,), "x")))
     streams = Streams((4,), "x")
-    assert streams.at(9) is streams
+    assert streams.seek(9) is streams
 
 
 @pytest.mark.parametrize("counts", [(1,) * 130, (63, 2, 64, 1), (40, 40, 40), (64, 64, 64)], ids=str)
@@ -88,7 +88,7 @@ def test_no_number_comes_twice_across_pages_and_blocks(counts: tuple[int, ...]) 
     streams = Streams((4, 5), "x")
     numbers = []
     for step in (STEPS_A_PAGE - 1, STEPS_A_PAGE, 0, 2 * STEPS_A_PAGE - 1):
-        streams.at(step)
+        streams.seek(step)
         numbers += [streams.uniform(count) for count in counts]
     found = torch.cat(numbers, dim=1)
     assert found.shape == (2, 4 * sum(counts))
@@ -98,7 +98,7 @@ def test_no_number_comes_twice_across_pages_and_blocks(counts: tuple[int, ...]) 
 def test_a_long_run_keeps_no_more_than_a_short_one() -> None:
     streams, sizes = Streams((4, 5), "x"), []
     for step in range(0, 30 * STEPS_A_PAGE, 7):
-        streams.at(step).uniform(3)
+        streams.seek(step).uniform(3)
         sizes.append(len(pickle.dumps(streams)))
     assert max(sizes) < 1.1 * sizes[0]
 
@@ -110,7 +110,7 @@ def test_more_numbers_than_a_page_are_refused() -> None:
 
 def test_uniform_numbers_are_uniform() -> None:
     streams = Streams(range(20), "x")
-    found = torch.cat([streams.at(step).uniform(64) for step in range(100)], dim=1)
+    found = torch.cat([streams.seek(step).uniform(64) for step in range(100)], dim=1)
     count = found.numel()
     assert found.min() >= 0
     assert found.max() < 1
@@ -123,7 +123,7 @@ def test_uniform_numbers_are_uniform() -> None:
 
 
 def test_normal_numbers_are_normal_and_images_uncorrelated() -> None:
-    found = torch.cat([Streams(range(10), "x").at(step).normal(100, 50) for step in range(3)], dim=1).flatten(1)
+    found = torch.cat([Streams(range(10), "x").seek(step).normal(100, 50) for step in range(3)], dim=1).flatten(1)
     count = found.numel()
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
         assert abs(float(found.pow(power).mean()) - moment) < 5 * (variance / count) ** 0.5
@@ -133,7 +133,7 @@ def test_normal_numbers_are_normal_and_images_uncorrelated() -> None:
 
 def test_steps_of_one_image_are_uncorrelated() -> None:
     streams = Streams((0,), "x")
-    steps = torch.cat([streams.at(step).uniform(64) for step in range(200)])
+    steps = torch.cat([streams.seek(step).uniform(64) for step in range(200)])
     pairs = torch.stack([steps[:-1].flatten(), steps[1:].flatten()])
     assert abs(float(torch.corrcoef(pairs)[0, 1])) < 5 / pairs.shape[1] ** 0.5
 

@@ -84,7 +84,7 @@ def test_images_that_are_compared_get_streams_of_their_own(small):
         """How far each image is from the mean of all."""
         return (a - a.mean(0)).square().flatten(1).mean(1)
 
-    coupled = channel("conv2", [3, 3]) + on("conv1", apart, coupled=True)
+    coupled = channel("conv2", [3, 3]) + on("conv1", apart, couples_images=True)
     made = draw(small, coupled, seed=9, size=20)
     assert made.recipe["seeds"] == [9, 10]
     assert not torch.equal(made.images[0], made.images[1])
@@ -304,7 +304,7 @@ def test_out_of_memory_for_a_single_image_is_an_error(small, untouched):
 
 def test_images_that_see_each_other_are_not_split_where_memory_ends(small):
     small.network.fuse.limit(1)
-    coupled = on("conv2", lambda a: (a - a.mean(0)).square().flatten(1).mean(1), coupled=True)
+    coupled = on("conv2", lambda a: (a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
     with pytest.raises(torch.OutOfMemoryError):
         draw(small, coupled * torch.ones(2), size=20)
 

@@ -96,7 +96,7 @@ def test_they_can_be_counted_and_gone_through(made):
 
 
 def test_images_that_saw_each_other_share_their_question(small):
-    question = on("conv2", lambda a: (a - a.mean(0)).square().flatten(1).mean(1), coupled=True, name="apart")
+    question = on("conv2", lambda a: (a - a.mean(0)).square().flatten(1).mean(1), couples_images=True, name="apart")
     two = render(small, question * torch.ones(2), size=16, steps=1, progress=False)
     assert two[1].recipe["objective"] == two.recipe["objective"]
     assert two[1].recipe["seeds"] == [1]

@@ -47,9 +47,9 @@ def test_every_public_name_is_a_listed_member() -> None:
 @pytest.mark.parametrize("step", [0, 3])
 def test_an_image_becomes_what_the_oracle_says(member: Member, size: tuple[int, int], step: int) -> None:
     images = taken(member, *size)
-    found = member.make()(images, streams(*SEEDS).at(step))
+    found = member.make()(images, streams(*SEEDS).seek(step))
     for image, seed, result in zip(images, SEEDS, found, strict=True):
-        expected = member.oracle(image.numpy(), streams(seed).at(step))
+        expected = member.oracle(image.numpy(), streams(seed).seek(step))
         np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-6)
 
 
@@ -67,10 +67,10 @@ def test_an_image_alone_is_as_in_a_batch_and_in_any_order(member: Member) -> Non
 def test_equal_seeds_transform_alike_and_a_step_repeats(member: Member) -> None:
     transform, image = member.make(), taken(member, images=1).repeat(len(SEEDS), 1, 1, 1)
     draws = streams(*SEEDS)
-    first = transform(image, draws.at(3))
+    first = transform(image, draws.seek(3))
     assert_close(first[0], first[3], rtol=0, atol=1e-14)
-    others = [transform(image, draws.at(step)) for step in range(4, 20)]
-    assert torch.equal(transform(image, draws.at(3)), first)
+    others = [transform(image, draws.seek(step)) for step in range(4, 20)]
+    assert torch.equal(transform(image, draws.seek(3)), first)
     assert all(torch.equal(other, first) for other in others) != member.draws
     assert all(torch.equal(other[0], other[1]) for other in others) != member.draws
 

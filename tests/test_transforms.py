@@ -262,8 +262,8 @@ def test_each_stage_holds_from_its_step_until_the_next() -> None:
     parts = {0: Jitter(4), 3: Compose(Rotate([10, 20]), Resize(8)), 5: Compose()}
     stages = Stages({5: parts[5], 0: parts[0], 3: parts[3]})
     for step, start in ((0, 0), (2, 0), (3, 3), (4, 3), (5, 5), (100, 5), (1, 0)):
-        expected = parts[start](pictures(), streams(*SEEDS).at(step))
-        assert torch.equal(stages(pictures(), streams(*SEEDS).at(step)), expected)
+        expected = parts[start](pictures(), streams(*SEEDS).seek(step))
+        assert torch.equal(stages(pictures(), streams(*SEEDS).seek(step)), expected)
 
 
 def test_lucids_standard_chain() -> None:

@@ -148,7 +148,7 @@ class _Passes:
 
     def streams(self, images: int) -> Streams:
         self.done += 1
-        return Streams(range(self.seed, self.seed + images), self.purpose).at(self.done - 1)
+        return Streams(range(self.seed, self.seed + images), self.purpose).seek(self.done - 1)
 
 
 class _Noisy:

@@ -18,8 +18,8 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, as_classifier
 from optvis.models.layers import read
 from optvis.objectives import IMAGE, Labels, Objective
-from optvis.objectives.objective import total
-from optvis.objectives.targets import as_index
+from optvis.objectives.objective import total_score
+from optvis.objectives.target_tensors import as_index
 from optvis.rendering.setup import asked
 
 Targets: TypeAlias = Objective | int | str | Sequence[int] | Sequence[str] | Tensor
@@ -115,9 +115,9 @@ class Optimal(Fill):
         def short(rows: slice) -> Tensor:
             question = objective[rows] if objective.batch == whole else objective
             found = read(network, classifier.prepared(images[rows]), question.layers) | {IMAGE: images[rows]}
-            return -total(question.report(found)).sum() / whole
+            return -total_score(question.term_scores(found)).sum() / whole
 
-        return short, [slice(0, whole)] if objective.coupled else pieces(images)
+        return short, [slice(0, whole)] if objective.couples_images else pieces(images)
 
 
 class _Constants:

@@ -299,7 +299,7 @@ def _matched(images: Tensor, question: Objective) -> tuple[Tensor, Objective]:
     Raises:
         ValueError: there are several of both, and not as many; the question compares images.
     """
-    if question.coupled:
+    if question.couples_images:
         raise ValueError(f"{question} compares images; attribution asks of each image alone")
     if len(images) > 1 and question.batch not in (1, len(images)):
         raise ValueError(f"{len(images)} images and {question.batch} questions; give one of either, or as many")

@@ -80,5 +80,5 @@ class Inquiry:
 
     def answers(self, activations: Tensor) -> Tensor:
         """The question's answers for K variations one after the other, (K · B, ...) -> (K · B,), differentiable."""
-        question = self.question.tiled(len(activations) // len(self.activations))
+        question = self.question.repeat(len(activations) // len(self.activations))
         return question(self.tail.read(activations, self.question.layers))

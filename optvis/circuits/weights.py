@@ -14,7 +14,7 @@ from optvis.models.layers import located, read
 from optvis.models.overrides.linear import linearised
 from optvis.models.tail import Tail
 from optvis.objectives.layout import channels_first
-from optvis.objectives.targets import as_index
+from optvis.objectives.target_tensors import as_index
 
 ChosenChannels: TypeAlias = int | Iterable[int] | Tensor | None
 

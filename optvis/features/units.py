@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.layout import channels_first, restore_layout
-from optvis.objectives.targets import as_index, as_vectors
+from optvis.objectives.target_tensors import as_index, as_vectors
 
 NEGLIGIBLE = 1e-6  # directions whose part outside the others' span is smaller add nothing to it
 

@@ -21,7 +21,7 @@ from optvis.models.layers import activations, layers
 from optvis.objectives import Objective, direction
 from optvis.objectives.layout import channels_first
 from optvis.params import Decorrelated, ImageParam, Sigmoid, Streams
-from optvis.params.grouped import Grouped
+from optvis.params.image_pool import Grouped
 from optvis.rendering.ascent import NotFiniteError
 from optvis.rendering.optimizers import OptimizerMaker, optimizer_text
 from optvis.rendering.setup import fitted

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from optvis.models.classifier import Classifier
 from optvis.objectives import Objective
 from optvis.params import ImageParam
-from optvis.params.grouped import Grouped
+from optvis.params.image_pool import Grouped
 from optvis.rendering.ascent import Ascent, Step
 from optvis.rendering.optimizers import OptimizerMaker, root_mean_square
 

@@ -13,7 +13,7 @@ from optvis.models.overrides.relu import opened_relu
 from optvis.objectives import After, Objective, channel, diversity
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
-from optvis.transforms.named import COARSE_TO_FINE
+from optvis.transforms.presets import COARSE_TO_FINE
 
 DIVERSE = 4  # pictures that are compared with each other
 APART = 0.5  # of a channel's own score: what four images lose that are all alike
@@ -115,4 +115,4 @@ def diverse_question(layer: str, channels: Sequence[int], scores: Tensor, channe
     own = scores[-LAST:].abs().double().mean(0) if len(scores) else scores.new_ones(len(channels))
     weight = (APART / (DIVERSE - 1) * own).repeat_interleave(DIVERSE)
     each = channel(layer, [c for c in channels for _ in range(DIVERSE)], channel_axis=channel_axis)
-    return each - weight * (diversity(layer, among=DIVERSE, channel_axis=channel_axis) * After(FIRST_APART))
+    return each - weight * (diversity(layer, group_size=DIVERSE, channel_axis=channel_axis) * After(FIRST_APART))

@@ -147,8 +147,8 @@ class Beside(Transform):
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         with torch.no_grad():
-            self.changed = self.chain(self.others[: len(images)], streams.at(streams.step))
-        changed: Tensor = self.chain(images, streams.at(streams.step))
+            self.changed = self.chain(self.others[: len(images)], streams.seek(streams.step))
+        changed: Tensor = self.chain(images, streams.seek(streams.step))
         return changed
 
     def __repr__(self) -> str:

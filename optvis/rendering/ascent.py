@@ -18,7 +18,7 @@ from optvis.models.layers import read
 from optvis.models.overrides.max_pool import PoolGradient, smoothed
 from optvis.models.overrides.relu import redirected_relu
 from optvis.objectives import IMAGE, Objective
-from optvis.objectives.objective import total
+from optvis.objectives.objective import total_score
 from optvis.params import Streams, fft_image
 from optvis.rendering.optimizers import OptimizerMaker, suited
 from optvis.rendering.setup import asked, check, fitted, seeds_for
@@ -186,11 +186,11 @@ class Ascent:
         """One forward and backward pass: the step, and the gradients of the loss at the free parameters."""
         with borrow(self.classifier.network), torch.enable_grad():
             images: Tensor = self.image()
-            inputs = self.classifier.prepared(self.chain(images, self.streams.at(index)))
+            inputs = self.classifier.prepared(self.chain(images, self.streams.seek(index)))
             roots = [inputs, images] if IMAGE in self.objective.layers else [inputs]
             with redirected_relu() if index < self.redirect else nullcontext(), smoothed(self.pool_gradient):
                 pieces = self._pieces(inputs)
-                objective = self.objective.at(index)
+                objective = self.objective.at_step(index)
                 asked = [objective] if len(pieces) == 1 else [objective[rows] for rows in pieces]
                 answers = [
                     self._asked([root[rows] for root in roots], question)
@@ -199,7 +199,7 @@ class Ascent:
             ends = [torch.cat(gradients) for gradients in zip(*(gradients for _, gradients in answers), strict=True)]
             gradients = torch.autograd.grad(roots, self.free, ends, allow_unused=True)
         report = {name: torch.cat([part[name] for part, _ in answers]) for name in answers[0][0]}
-        return Step(index, _kept(images), total(report), report), gradients
+        return Step(index, _kept(images), total_score(report), report), gradients
 
     def _asked(self, roots: Sequence[Tensor], objective: Objective) -> tuple[dict[str, Tensor], list[Tensor]]:
         """The terms of some images' scores, and the gradients of their loss at inputs and, if asked, images."""
@@ -212,10 +212,10 @@ class Ascent:
     def _pieces(self, inputs: Tensor) -> list[slice]:
         """Which images go through the network together: on a CPU, as many as its caches and allocator like."""
         batch, _, height, width = inputs.shape
-        among = self.objective.among
-        if inputs.device.type != "cpu" or among is None or self.objective.has_custom_terms:
+        group = self.objective.group_size
+        if inputs.device.type != "cpu" or group is None or self.objective.has_custom_terms:
             return [slice(0, batch)]
-        size = max(among, PIXELS_AT_ONCE // (height * width) // among * among)
+        size = max(group, PIXELS_AT_ONCE // (height * width) // group * group)
         return [slice(start, start + size) for start in range(0, batch, size)]
 
     def _watch(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
@@ -254,8 +254,8 @@ def answered(
     Raises:
         ValueError: the score does not depend on inputs or images.
     """
-    report = objective.report(read(network, inputs, objective.layers) | {IMAGE: images})
-    scores = total(report)
+    report = objective.term_scores(read(network, inputs, objective.layers) | {IMAGE: images})
+    scores = total_score(report)
     if not scores.requires_grad:
         raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
     return report, scores

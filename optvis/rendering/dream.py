@@ -189,9 +189,9 @@ class _Dreamer:
         """Images one step deeper, (B, 3, H, W), their scores before it, (B,), and whether the gradient is finite."""
         height, width = images.shape[2:]
         reach = torch.tensor([height, width]) if self.tile is None else torch.tensor([self.tile, self.tile])
-        down, right = (self.streams.at(index).uniform(2)[0] * reach).long().tolist()
+        down, right = (self.streams.seek(index).uniform(2)[0] * reach).long().tolist()
         rolled = images.roll((down, right), (2, 3))
-        scores, gradient = self.gradient(rolled, self.objective.at(index))
+        scores, gradient = self.gradient(rolled, self.objective.at_step(index))
         back = gradient.roll((-down, -right), (2, 3))
         return (images + self.step_size * self.scaling(back)).clamp(0, 1), scores, back.isfinite().all()
 

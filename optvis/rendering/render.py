@@ -157,14 +157,18 @@ class _Work:
             return self.part(rows, bar)
         except torch.OutOfMemoryError:
             count = len(self.seeds[rows])
-            if self.objective.among is None or getattr(self.image, "coupled", False) or self.halved(count) == count:
+            if (
+                self.objective.group_size is None
+                or getattr(self.image, "couples_images", False)
+                or self.halved(count) == count
+            ):
                 raise
             return None
 
     def halved(self, count: int) -> int:
         """Half as many images, or some more, so that none are parted that see each other."""
-        among = self.objective.among
-        return count if among is None else math.ceil(count / (2 * among)) * among
+        group = self.objective.group_size
+        return count if group is None else math.ceil(count / (2 * group)) * group
 
     def part(self, rows: slice, bar: Any) -> _Part:
         """Some of the images, and what stopped them early."""

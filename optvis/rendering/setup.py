@@ -20,7 +20,7 @@ from optvis.transforms import Compose, Resize
 
 def asked(objective: Objective | str, classifier: Classifier) -> Objective:
     """The objective with labels turned into indices of this network's classes."""
-    return as_objective(objective).resolved(classifier.labels)
+    return as_objective(objective).resolve_labels(classifier.labels)
 
 
 def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module | None) -> tuple[int, ...]:
@@ -41,7 +41,7 @@ def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module 
         raise ValueError(f"the numbers of images differ: {told}; give one for all, or as many everywhere")
     if len(given) == batch:
         return given
-    apart = batch if objective.among is None else objective.among
+    apart = batch if objective.group_size is None else objective.group_size
     return tuple(given[0] + place % apart for place in range(batch))
 
 
@@ -55,7 +55,7 @@ def _integers(seed: Any) -> tuple[int, ...]:
 
 def labels_of(objective: Objective, images: int) -> tuple[str, ...]:
     """What each image is asked, where they can be asked one by one."""
-    return () if objective.coupled else tuple(repr(objective[i : i + 1]) for i in range(images))
+    return () if objective.couples_images else tuple(repr(objective[i : i + 1]) for i in range(images))
 
 
 def fitted(classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]) -> Compose:

@@ -62,7 +62,7 @@ def repeated(objective: Objective, count: int) -> Objective:
     """
     if count == 1:
         return objective
-    if objective.coupled:
+    if objective.couples_images:
         raise ValueError(f"{objective!r} compares images, which is done with one view of each; got {count} views")
     terms = [
         replace(

@@ -6,9 +6,9 @@ from optvis.transforms.blur import Blur
 from optvis.transforms.chain import Compose, Stages
 from optvis.transforms.crops import Crop, Zoom
 from optvis.transforms.gradients import NormalizeGradient, NormalizeGradientRMS
-from optvis.transforms.named import ATLAS, COARSE_TO_FINE, STANDARD, horama
 from optvis.transforms.noise import GaussianNoise, UniformNoise
 from optvis.transforms.pad import Pad
+from optvis.transforms.presets import ATLAS, COARSE_TO_FINE, STANDARD, horama
 from optvis.transforms.sizes import CropOrPad, Margin, Resize
 from optvis.transforms.transform import Affine, Transform
 

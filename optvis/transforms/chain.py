@@ -69,9 +69,9 @@ class Stages(Transform):
     Example:
         >>> from optvis.transforms import Resize
         >>> chain = Stages({0: Resize(32), 8: Compose()})
-        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").at(7)).shape
+        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").seek(7)).shape
         torch.Size([1, 3, 32, 32])
-        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").at(8)).shape
+        >>> chain(torch.rand(1, 3, 64, 64), Streams((0,), "demo").seek(8)).shape
         torch.Size([1, 3, 64, 64])
     """
 

@@ -25,7 +25,7 @@ from optvis.microscope.renderings import DIVERSE, Drawing, pictures
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_AT_ONCE
 from optvis.rendering.optimizers import ImageAdam
-from optvis.transforms.named import COARSE_TO_FINE
+from optvis.transforms.presets import COARSE_TO_FINE
 
 LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512
 MOST_TIME = 1.15
@@ -47,7 +47,7 @@ def pieces(images: int, side: int) -> list[int]:
 def shown(steps: int) -> list[int]:
     """The side of what the network sees at each step: the microscope's own transforms show less at first."""
     image, streams = torch.rand(1, 3, SIDE, SIDE), Streams((0,), "transform")
-    return [COARSE_TO_FINE(image, streams.at(step)).shape[-1] for step in range(steps)]
+    return [COARSE_TO_FINE(image, streams.seek(step)).shape[-1] for step in range(steps)]
 
 
 class Floor:

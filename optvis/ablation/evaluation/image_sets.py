@@ -16,7 +16,7 @@ from torch import Tensor
 from optvis.data.images import Photo, photograph
 from optvis.models.classifier import Classifier
 from optvis.objectives import Labels
-from optvis.objectives.targets import as_index
+from optvis.objectives.target_tensors import as_index
 
 Images: TypeAlias = "Photo | Sequence[Photo]"
 Classes: TypeAlias = "int | str | Sequence[int] | Sequence[str] | Tensor"

@@ -21,12 +21,12 @@ def likeness_to_neighbours(a: Tensor, decay_ratio: float = 2.0) -> Tensor:
     return scores
 
 
-def summed_cosines(a: Tensor, channel_axis: int | None = None, among: int | None = None) -> Tensor:
+def summed_cosines(a: Tensor, channel_axis: int | None = None, group_size: int | None = None) -> Tensor:
     """Σ_{j≠i} ⟨Ĝ_i, Ĝ_j⟩ of each image i, with Ĝ = FFᵀ / ‖FFᵀ‖ and j in its group.  a (B, C, ...) -> (B,)"""
     f = positions(a, channel_axis)
-    size = len(f) if among is None else among
+    size = len(f) if group_size is None else group_size
     if len(f) % size:
-        raise ValueError(f"diversity among {size} of {len(f)} images; give a multiple of {size}")
+        raise ValueError(f"diversity with group_size={size} got {len(f)} images; expected a multiple of {size}")
     _, channels, places = f.shape
     groups = f.reshape(-1, size, channels, places)
     cosines = _by_positions(groups) if size * places**2 < channels**2 else _by_channels(groups)
@@ -72,29 +72,31 @@ def alignment(layer: str, *, decay_ratio: float = 2.0) -> Objective:
     if not decay_ratio > 0:
         raise ValueError(f"decay_ratio is {decay_ratio}; expected more than 0")
     ratio = None if decay_ratio == 2 else decay_ratio
-    return made("alignment", (layer,), likeness_to_neighbours, coupled=True, decay_ratio=ratio)
+    return made("alignment", (layer,), likeness_to_neighbours, couples_images=True, decay_ratio=ratio)
 
 
-def diversity(layer: str, *, among: int | None = None, channel_axis: int | None = None) -> Objective:
+def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | None = None) -> Objective:
     """How alike the images are in style: Σ_{j≠i} ⟨Ĝ_i, Ĝ_j⟩ for image i. Subtract it, about a hundred times.
 
     Ĝ is the Gram matrix FFᵀ of an image's activations, divided by its L2 norm (Olah et al., "Feature Visualization",
     Distill 2017, doi:10.23915/distill.00007). Images that see each other are never parted: neither all of them nor,
-    with `among`, those of a group.
+    with `group_size`, those of a group.
 
     Args:
         layer: name as in `layers(net)`.
-        among: images are compared within each so many successive ones, so that a batch holds several groups; all of
-            them by default.
+        group_size: compare images only within groups of this many successive ones, so that a batch holds several
+            groups; by default all images are one group.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        ValueError: `among` under 1; at the first step, a number of images that is no multiple of it.
+        ValueError: `group_size` under 1; at the first step, a number of images that is no multiple of it.
 
     Example:
         >>> diversity("mixed3")({"mixed3": torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 3.0]])})
         tensor([0., 1., 1.])
     """
-    if among is not None and among < 1:
-        raise ValueError(f"among is {among}; expected 1 or more images")
-    return made("diversity", (layer,), summed_cosines, coupled=True, among=among, channel_axis=channel_axis)
+    if group_size is not None and group_size < 1:
+        raise ValueError(f"group_size is {group_size}; expected 1 or more images")
+    return made(
+        "diversity", (layer,), summed_cosines, couples_images=True, group_size=group_size, channel_axis=channel_axis
+    )

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from optvis import Classifier, render
 from optvis.objectives import alignment, channel, diversity, interpolate
-from optvis.objectives.coupled import _by_channels, _by_positions
+from optvis.objectives.similarity import _by_channels, _by_positions
 
 from . import oracles
 
@@ -78,11 +78,11 @@ def test_images_of_one_channel_become_different(small: Classifier) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (9, 2, 2), (2,)], ids=str)  # more positions than channels, fewer, none
-@pytest.mark.parametrize("among", [1, 2, 4])
-def test_diversity_among_some_is_that_of_each_group_alone(shape: tuple[int, ...], among: int) -> None:
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_diversity_in_groups_equals_that_of_each_group_alone(shape: tuple[int, ...], size: int) -> None:
     a = torch.randn(8, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    expected = [oracles.diversity(part.numpy()) for part in (a if len(shape) > 1 else a[:, :, None]).split(among)]
-    found = diversity("l", among=among)({"l": a})
+    expected = [oracles.diversity(part.numpy()) for part in (a if len(shape) > 1 else a[:, :, None]).split(size)]
+    found = diversity("l", group_size=size)({"l": a})
     assert_close(found, torch.tensor(expected, dtype=torch.float64).flatten())
 
 
@@ -106,8 +106,8 @@ def test_images_on_which_a_layer_is_silent_are_like_nothing_and_have_a_gradient(
 
 
 def test_groups_are_sliced_whole() -> None:
-    question = channel("l", range(8)) - diversity("l", among=4)
-    assert (question.coupled, question.among, question[4:].batch) == (True, 4, 4)
+    question = channel("l", range(8)) - diversity("l", group_size=4)
+    assert (question.couples_images, question.group_size, question[4:].batch) == (True, 4, 4)
     scores = question({"l": A.repeat(2, 1, 1, 1)[:8].repeat(1, 3, 1, 1)})
     assert_close(question[4:]({"l": A.repeat(2, 1, 1, 1)[4:8].repeat(1, 3, 1, 1)}), scores[4:])
     for rows in (slice(2, 6), slice(0, 6), slice(None, None, 2)):
@@ -116,25 +116,25 @@ def test_groups_are_sliced_whole() -> None:
 
 
 def test_sums_and_products_keep_all_groups_whole() -> None:
-    two, three, whole = diversity("l", among=2), diversity("l", among=3), diversity("l")
-    assert [one.among for one in (two + three, two * three, two + whole, two * whole)] == [6, 6, None, None]
-    assert [one.among for one in (channel("l", 0), two * channel("l", 0))] == [1, 2]
-    assert repr(two) == "diversity('l', among=2)"
+    two, three, whole = diversity("l", group_size=2), diversity("l", group_size=3), diversity("l")
+    assert [one.group_size for one in (two + three, two * three, two + whole, two * whole)] == [6, 6, None, None]
+    assert [one.group_size for one in (channel("l", 0), two * channel("l", 0))] == [1, 2]
+    assert repr(two) == "diversity('l', group_size=2)"
 
 
-@pytest.mark.parametrize("among", [0, -4])
-def test_groups_of_no_images_are_refused(among: int) -> None:
+@pytest.mark.parametrize("size", [0, -4])
+def test_group_size_below_one_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="expected 1 or more images"):
-        diversity("l", among=among)
+        diversity("l", group_size=size)
 
 
 def test_a_number_of_images_that_is_no_multiple_is_refused() -> None:
-    with pytest.raises(ValueError, match="among 4 of 7 images; give a multiple of 4"):
-        diversity("l", among=4)({"l": A})
+    with pytest.raises(ValueError, match="group_size=4 got 7 images; expected a multiple of 4"):
+        diversity("l", group_size=4)({"l": A})
 
 
 def test_groups_render_alike_alone_and_in_a_batch(small: Classifier) -> None:
-    question = channel("conv2", [3, 3, 5, 5, 7, 7]) - 10 * diversity("conv1", among=2)
+    question = channel("conv2", [3, 3, 5, 5, 7, 7]) - 10 * diversity("conv1", group_size=2)
     together = render(small, question, size=16, steps=3, progress=False)
     assert together.recipe["seeds"] == [0, 1, 0, 1, 0, 1]
     alone = render(small, question[2:4], size=16, steps=3, progress=False)
@@ -145,14 +145,14 @@ def test_groups_render_alike_alone_and_in_a_batch(small: Classifier) -> None:
 
 def test_groups_go_through_the_network_whole(small: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optvis.rendering.ascent.PIXELS_AT_ONCE", 5 * 16 * 16)
-    question = channel("conv2", [3] * 8) - diversity("conv1", among=4)
+    question = channel("conv2", [3] * 8) - diversity("conv1", group_size=4)
     small.network.fuse.calls.clear()
     render(small, question, size=16, steps=1, progress=False)
     assert small.network.fuse.calls[-2:] == [4, 4]
 
 
 def test_memory_that_does_not_suffice_halves_the_groups_and_not_their_images(small: Classifier) -> None:
-    question = channel("conv2", [3] * 12) - diversity("conv1", among=4)
+    question = channel("conv2", [3] * 12) - diversity("conv1", group_size=4)
     small.network.fuse.limit(8)
     made = render(small, question, size=16, steps=1, progress=False)
     assert len(made) == 12

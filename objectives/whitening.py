@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.layout import positions
-from optvis.objectives.targets import as_rows
+from optvis.objectives.target_tensors import as_rows
 
 
 def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.0) -> Tensor:

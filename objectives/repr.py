@@ -50,8 +50,8 @@ def _call(term: Term) -> str:
     keywords = [f"{key}={_number(value)}" for key, value in term.options]
     if custom and term.name != usual_name(term.fn, term.layers):
         keywords.append(f"name={term.name!r}")
-    if custom and term.coupled:
-        keywords.append("coupled=True")
+    if custom and term.couples_images:
+        keywords.append("couples_images=True")
     return f"{term.maker}({', '.join(arguments + keywords)})"
 
 

@@ -40,7 +40,7 @@ class Grouped(Canvas):
         (torch.Size([4, 3, 33, 47]), torch.Size([10, 3, 33, 47]))
     """
 
-    coupled = True
+    couples_images = True
     pool: Tensor
     weights: Tensor
     scale: Tensor
