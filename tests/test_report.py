@@ -15,7 +15,6 @@ from optvis.ablation.evaluation.evaluate import evaluate
 from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
 from optvis.ablation.evaluation.report import Report
 from optvis.features.units import Channels
-from optvis.viz.pages.report.page import to_html
 from optvis.viz.plots import COLOURS, lines, strip
 
 from . import chromium
@@ -220,15 +219,15 @@ def tags(text):
 
 def test_no_text_becomes_markup():
     plain, hostile = a_report(), a_report(HOSTILE, HOSTILE, HOSTILE + "2", warnings=(HOSTILE,))
-    assert tags(to_html(hostile)) == tags(to_html(plain))
-    assert to_html(hostile).count("<script") == 0
+    assert tags(hostile.html()) == tags(plain.html())
+    assert hostile.html().count("<script") == 0
     frame = hostile._repr_html_()
     assert tags(frame) == ["<iframe", "</iframe"]
     assert "sandbox" in frame
 
 
 def test_the_page_says_what_the_numbers_say():
-    text = to_html(a_report())
+    text = a_report().html()
     assert "<s>100.0 % →</s> 25.0 %" in text
     assert "−12.5 %" in text
     assert "p = 0.5" in text
@@ -241,7 +240,7 @@ def test_the_page_says_what_the_numbers_say():
 def test_what_was_not_asked_is_not_shown():
     alone = a_report(classes=(tally("container ship", 8, 1.0, 0.25),), warnings=())
     alone = replace(alone, chance=replace(alone.chance, others=()))
-    text = to_html(alone)
+    text = alone.html()
     assert "Class by class" not in text
     assert 'class="warnings"' not in text
     assert "Log-odds" not in text
@@ -250,7 +249,7 @@ def test_what_was_not_asked_is_not_shown():
 
 def test_long_lists_fold():
     many = tuple(tally(f"class {n}", 9, 1.0, n / 40) for n in range(40))
-    text = to_html(a_report(classes=many))
+    text = a_report(classes=many).html()
     assert "<summary>28 more</summary>" in text
     assert "… and 30 classes that fall less" in str(a_report(classes=many))
 

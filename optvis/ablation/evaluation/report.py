@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Tally
-from optvis.ablation.evaluation.report_text import to_text
+from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
+from optvis.ablation.evaluation.report_text import by_chance, title, to_text
 from optvis.data.files import made_folder, write_whole
 from optvis.viz import plots, sheet
-from optvis.viz.pages.report.page import to_html
+from optvis.viz.pages.report.markup import to_html
+from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,9 +82,36 @@ class Report:
         title = f"{len(drops)} random sets: fall of {self.target}, points"
         return sheet.rows([[*panels, plots.strip([100 * drop for drop in drops], 100 * _number(fall), title, PANEL)]])
 
+    def page(self) -> ReportPage:
+        """The numbers and texts of the report's page."""
+        return ReportPage(
+            title(self),
+            self.target,
+            tuple(map(_recall_row, self.sets)),
+            tuple(map(_recall_row, self.collateral)),
+            self._recall_curves(),
+            self._random_sets(),
+            tuple(PredictionRow(**vars(one), state=one.state) for one in self.answers),
+            self.warnings,
+            self.recipe,
+            self.thumbnails,
+        )
+
     def html(self) -> str:
         """A page of its own, which loads nothing and runs nothing."""
-        return to_html(self)
+        return to_html(self.page())
+
+    def _recall_curves(self) -> RecallCurves:
+        curve = self.curve
+        removed, kept = ({name: _intervals(row) for name, row in half.items()} for half in (curve.removed, curve.kept))
+        confidence = (_intervals(half[self.target]) for half in (curve.removed_confidence, curve.kept_confidence))
+        return RecallCurves(curve.counts, removed, kept, *confidence)
+
+    def _random_sets(self) -> RandomSets:
+        chance = self.chance
+        log_odds = tuple(zip(chance.others, chance.odds, strict=True)) if chance.others else ()
+        own = chance.others_without, self.targeted.odds.value or 0.0
+        return RandomSets(chance.drops, chance.p_drop, log_odds, own, by_chance(self))
 
     def json(self) -> str:
         """All numbers and texts, without pictures."""
@@ -147,6 +175,15 @@ class Report:
             f'<iframe srcdoc="{escape(self.html())}" sandbox title="report" '
             f'style="width: 100%; max-width: {width}px; height: {height}px; border: 0"></iframe>'
         )
+
+
+def _recall_row(tally: Tally) -> RecallRow:
+    (after,) = _intervals([tally.after])
+    return RecallRow(tally.name, tally.images, tally.before.value, after, tally.drop.value)
+
+
+def _intervals(row: Sequence[Estimate]) -> list[Interval]:
+    return [Interval(one.value, one.low, one.high) for one in row]
 
 
 def _without_pictures(report: Report) -> Report:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optvis.ablation.evaluation.findings import Estimate, Tally
+from optvis.viz.formatting import format_interval, format_percent
 
 if TYPE_CHECKING:
     from optvis.ablation.evaluation.report import Report
@@ -44,7 +45,7 @@ def title(report: Report) -> str:
 def lead(report: Report) -> list[str]:
     """What the numbers say, in sentences."""
     target, worst = report.targeted, report.worst
-    fell = f"Recall of {report.target} goes from {percent(target.before.value)} to {interval(target.after)}."
+    fell = f"Recall of {report.target} goes from {format_percent(target.before.value)} to {interval(target.after)}."
     spared = "No other class was asked."
     if worst is not None:
         count = len(report.collateral)
@@ -72,23 +73,12 @@ def _as_low(count: int) -> str:
     return {0: "none brings", 1: "1 brings"}.get(count, f"{count} bring")
 
 
-def percent(value: float | None) -> str:
-    """
-    >>> percent(0.125), percent(None)
-    ('12.5 %', '–')
-    """
-    return "–" if value is None else f"{100 * value:.1f} %".replace("-", "−")
-
-
 def interval(estimate: Estimate) -> str:
     """
     >>> interval(Estimate(0.5, 0.25, 1.0)), interval(Estimate(0.5))
     ('50.0 % (25–100)', '50.0 %')
     """
-    if estimate.low is None or estimate.high is None:
-        return percent(estimate.value)
-    ends = (f"{100 * end:.0f}".replace("-", "−") for end in (estimate.low + 0.0, estimate.high + 0.0))
-    return f"{percent(estimate.value)} ({'–'.join(ends) if estimate.low >= 0 else ' to '.join(ends)})"
+    return format_interval(estimate.value, estimate.low, estimate.high)
 
 
 def plain(text: str) -> str:
@@ -118,7 +108,13 @@ def _of(kind: object, count: object) -> str:
 
 def _tallies(what: str, tallies: Sequence[Tally]) -> str:
     rows = [
-        (plain(one.name), str(one.images), percent(one.before.value), interval(one.after), interval(one.drop))
+        (
+            plain(one.name),
+            str(one.images),
+            format_percent(one.before.value),
+            interval(one.after),
+            interval(one.drop),
+        )
         for one in tallies
     ]
     return _table((what, "images", "recall before", "after", "fall"), rows)
@@ -135,8 +131,8 @@ def _classes(report: Report) -> list[str]:
 def _curve(report: Report) -> str:
     total = report.curve.counts[-1]
     rows = [
-        (plain(name), *(percent(row[place].value) for row in (removed, report.curve.kept[name]) for place in (0, -1)))
-        for name, removed in report.curve.removed.items()
+        (plain(name), *(format_percent(row[place].value) for row in halves for place in (0, -1)))
+        for name, *halves in ((name, row, report.curve.kept[name]) for name, row in report.curve.removed.items())
     ]
     return _table(("recall of", "none off", f"{total} off", "all off", f"{total} alone kept"), rows)
 
