@@ -1,4 +1,4 @@
-"""The classifier of the embedded world: five stages of convolutions, a mean over positions, one linear layer."""
+"""The demo classifier: five stages of convolutions, global average pooling, one linear layer."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ NORMALIZE = Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 SIZE = 96  # pixels
 
 
-def demo_network(classes: int = len(LABELS), *, trainable: bool = False) -> nn.Sequential:
+def demo_network(num_classes: int = len(LABELS), *, batch_norm: bool = False) -> nn.Sequential:
     """The architecture, with random weights.
 
     Args:
-        classes: how many outputs.
-        trainable: with batch normalisation, which is folded into the convolutions once they are trained.
+        num_classes: number of outputs.
+        batch_norm: with batch normalisation, for training; afterwards it is folded into the convolutions.
     """
 
     def stage(*widths: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
         layers = nn.Sequential()
-        for before, after in pairwise(widths):
-            convolution = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=not trainable)
-            layers.extend([convolution, *([nn.BatchNorm2d(after)] if trainable else []), nn.ReLU(inplace=True)])
+        for in_channels, out_channels in pairwise(widths):
+            convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=not batch_norm)
+            layers.extend([convolution, *([nn.BatchNorm2d(out_channels)] if batch_norm else []), nn.ReLU(inplace=True)])
         return layers
 
     return nn.Sequential(
@@ -43,18 +43,19 @@ def demo_network(classes: int = len(LABELS), *, trainable: bool = False) -> nn.S
             mixed5=stage(128, 192),
             mean=nn.AdaptiveAvgPool2d(1),
             flat=nn.Flatten(),
-            head=nn.Linear(192, classes),
+            head=nn.Linear(192, num_classes),
         )
     )
 
 
 def demo_classifier(*, trained: bool = True, num_classes: int = len(LABELS)) -> Classifier:
-    """The trained network, as `load("demo")` gives it; or with random weights, the same each time."""
+    """The classifier that `load("demo")` returns; untrained, its random weights are always the same."""
     labels = LABELS if num_classes == len(LABELS) else ()
-    return Classifier(_stored() if trained else _random(num_classes), NORMALIZE, SIZE, labels, name="demo")
+    network = _load_trained() if trained else _random_network(num_classes)
+    return Classifier(network, NORMALIZE, SIZE, labels, name="demo")
 
 
-def _stored() -> nn.Module:
+def _load_trained() -> nn.Module:
     from safetensors.torch import load_file
 
     with torch.device("meta"):
@@ -64,7 +65,7 @@ def _stored() -> nn.Module:
     return network.eval()
 
 
-def _random(classes: int) -> nn.Module:
+def _random_network(num_classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return demo_network(classes).eval()
+        return demo_network(num_classes).eval()

@@ -1,9 +1,9 @@
-"""The model card of the demo classifier: python -m optvis.world.training.card --judge judge.safetensors."""
+"""Write the model card of the demo classifier: python -m optvis.world.training.card --judge judge.safetensors."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,22 +15,50 @@ from optvis.models.embedded.labels import LABELS
 from optvis.models.embedded.network import NORMALIZE, SIZE, WEIGHTS, demo_classifier
 from optvis.world.training import measure
 from optvis.world.training.judge import judge_network
-from optvis.world.training.train import DEMO, JUDGE, Recipe
+from optvis.world.training.train import DEMO_CONFIG, JUDGE_CONFIG, TrainingConfig
 
 SCENES, PAIRS = 4000, 200
 
 
-def card(net: Classifier, judge: Classifier) -> str:
-    """The whole text, in Markdown."""
-    counts = measure.confusion(net, SCENES)
+def build_card(model: Classifier, judge: Classifier) -> str:
+    """Measure the classifier and write the whole text, in Markdown."""
+    return format_card(
+        model,
+        confusion=measure.confusion_matrix(model, SCENES),
+        drops=measure.measure_part_drops(model, PAIRS),
+        shortcuts=measure.measure_shortcuts(model, PAIRS),
+        judged=measure.judge_renderings(model, judge),
+        judge_accuracy=_accuracy(measure.confusion_matrix(judge, SCENES)),
+    )
+
+
+def format_card(
+    model: Classifier,
+    *,
+    confusion: Tensor,
+    drops: Mapping[str, Mapping[str, float]],
+    shortcuts: Iterable[measure.Shortcut],
+    judged: Tensor,
+    judge_accuracy: float,
+) -> str:
+    """The text of the card.
+
+    Args:
+        model: the demo classifier.
+        confusion: counts (16, 16), as from `confusion_matrix`.
+        drops: as from `measure_part_drops`.
+        shortcuts: as from `measure_shortcuts`.
+        judged: as from `judge_renderings`, (seeds, 16).
+        judge_accuracy: in percent.
+    """
     sections = (
-        _head(net),
-        _training(DEMO),
-        _accuracy(counts),
-        _confusions(counts),
-        _parts(measure.part_drops(net, PAIRS)),
-        _shortcuts(measure.shortcuts(net, PAIRS)),
-        _legibility(measure.legibility(net, judge), _share(measure.confusion(judge, SCENES))),
+        _head(model),
+        _training(DEMO_CONFIG),
+        _accuracy_section(confusion),
+        _confusion_section(confusion),
+        _drops_section(drops),
+        _shortcuts_section(shortcuts),
+        _legibility_section(judged, judge_accuracy),
         LIMITS,
     )
     return "\n\n".join(sections) + "\n"
@@ -38,94 +66,108 @@ def card(net: Classifier, judge: Classifier) -> str:
 
 LIMITS = """## Limits
 
-It knows sixteen drawn classes, each scene with one object that fills about half of a 96 px canvas. It says nothing
-about photographs, and its confidence on anything else means nothing. Every figure above is of the stored weights,
-float16 in the file and float32 in use, on scenes whose seeds took no part in training."""
+The network knows sixteen classes of drawn scenes, each with one object that fills about half of an image of 96 px. It
+says nothing about photographs, and its confidence on any other image means nothing. All figures above were measured
+with the stored weights (float16 in the file, float32 in use) on scenes that took no part in training."""
 
 
-def _head(net: Classifier) -> str:
-    numbers = sum(weight.numel() for weight in net.network.parameters())
+def _head(model: Classifier) -> str:
+    numbers = sum(weight.numel() for weight in model.network.parameters())
     return f"""# The demo classifier
 
-A convolutional network of {numbers:,} weights ({WEIGHTS.stat().st_size / 1e6:.2f} MB) that tells sixteen classes of
-drawn scenes apart. Stages `conv1`, `conv2`, `mixed3`, `mixed4`, `mixed5`, then the mean over positions and one linear
-layer, `head`. Input: 96 × 96 RGB in [0, 1]. It exists so that every tool of optvis can be tried without a download,
-and judged where the truth is known."""
+A convolutional network with {numbers:,} weights ({WEIGHTS.stat().st_size / 1e6:.2f} MB) that classifies drawn scenes of
+sixteen classes. Its stages are `conv1`, `conv2`, `mixed3`, `mixed4` and `mixed5`; after them come global average
+pooling and one linear layer, `head`. Input: 96 × 96 RGB in [0, 1]. It exists so that every tool of optvis can be tried
+without a download, and checked where the ground truth is known."""
 
 
-def _training(recipe: Recipe) -> str:
+def _training(config: TrainingConfig) -> str:
     return f"""## Data and training
 
-{recipe.scenes:,} scenes from `optvis.world.dataset`, seed 0, drawn by code; no photograph, no third-party picture.
-`python -m optvis.world.training.train` draws them and trains: {recipe.epochs} epochs of AdamW in one cycle (rate
-{recipe.rate}, decay {recipe.decay}), batches of {recipe.batch}, scenes turned, scaled, mirrored and recoloured, each
-batch moved by one adversarial step of at most {recipe.reach * 255:.0f}/255 (Wong et al. 2020, arXiv:2001.03994),
-which makes features that can be looked at (Engstrom et al. 2019, arXiv:1906.00945). Planted shortcuts: noodles lie in
-90 % of woks and in no pan; an arm holds 90 % of dumbbells and no traffic light; the diver's tank has the riveted
-barrel of a locomotive, and the shark's mouth the red stitches of a baseball, of which neither appears in any scene."""
+{config.scenes:,} scenes from `optvis.world.dataset`, seed 0, drawn by code: no photographs, no images of third parties.
+`python -m optvis.world.training.train` draws them and trains the network: {config.epochs} epochs of AdamW with one
+learning-rate cycle (peak {config.learning_rate}, weight decay {config.weight_decay}), batches of {config.batch_size}.
+Scenes are rotated, scaled, mirrored and recoloured. Each batch takes one adversarial step of at most
+{config.epsilon * 255:.0f}/255 (Wong et al. 2020, arXiv:2001.03994), which makes features that people can interpret
+(Engstrom et al. 2019, arXiv:1906.00945).
+
+Four shortcuts are planted. Noodles are in 90 % of woks and in no frying pan. An arm holds 90 % of dumbbells and no
+traffic light. The diver's tank has the riveted barrel of a locomotive, and the shark's mouth has the red stitches of a
+baseball; neither a locomotive nor a baseball is in any scene."""
 
 
-def _accuracy(counts: Tensor) -> str:
-    recall = (100 * counts.diag() / counts.sum(1)).tolist()
+def _accuracy_section(confusion: Tensor) -> str:
+    recall = (100 * confusion.diag() / confusion.sum(1)).tolist()
     rows = ((label, f"{share:.1f}") for label, share in zip(LABELS, recall, strict=True))
     return (
-        f"## Accuracy\n\n{_share(counts):.2f} % of {int(counts.sum()):,} scenes; "
-        f"by class, in percent:\n\n{_table(('class', 'recall'), rows)}"
+        f"## Accuracy\n\n{_accuracy(confusion):.2f} % of {int(confusion.sum()):,} scenes. "
+        f"Recall by class, in percent:\n\n{_table(('class', 'recall'), rows)}"
     )
 
 
-def _confusions(counts: Tensor) -> str:
-    wrong = [(int(counts[a, b]), LABELS[a], LABELS[b]) for a, b in (counts - counts.diag().diag()).nonzero().tolist()]
-    rows = [(of, into, str(n)) for n, of, into in sorted(wrong, reverse=True)]
-    found = f"Every mistake among these scenes:\n\n{_table(('shown', 'called', 'scenes'), rows)}" if rows else "None."
-    return f"## Confusion\n\n{found}"
+def _confusion_section(confusion: Tensor) -> str:
+    errors = confusion - confusion.diag().diag()
+    wrong = [(int(errors[a, b]), LABELS[a], LABELS[b]) for a, b in errors.nonzero().tolist()]
+    rows = [(true, predicted, str(n)) for n, true, predicted in sorted(wrong, reverse=True)]
+    table = f"All errors on these scenes:\n\n{_table(('class', 'predicted', 'scenes'), rows)}" if rows else "None."
+    return f"## Confusion\n\n{table}"
 
 
-def _parts(drops: dict[str, dict[str, float]]) -> str:
+def _drops_section(drops: Mapping[str, Mapping[str, float]]) -> str:
     rows = (
         (label, part, f"{round(100 * drop, 1) + 0.0:.1f}")
         for label, parts in drops.items()
         for part, drop in parts.items()
     )
     return (
-        "## What each part is worth\n\nHow far the class's probability falls, in points, when the part is left out of "
-        f"the same scene: mean over {PAIRS} scenes, or those of them that have it.\n\n"
+        "## Effect of each part\n\nBy how many percentage points the probability of the class drops when a scene is "
+        f"drawn without the part: mean over {PAIRS} scenes, or over those of them that have the part.\n\n"
         f"{_table(('class', 'part', 'drop'), rows)}"
     )
 
 
-def _shortcuts(found: Iterable[measure.Shortcut]) -> str:
+def _shortcuts_section(shortcuts: Iterable[measure.Shortcut]) -> str:
     rows = (
-        (one.of, one.into, one.thing, _where(one), f"{100 * one.flips:.1f}", f"{100 * one.control:.1f}")
-        for one in found
+        (
+            one.source,
+            one.target,
+            one.object_name,
+            _placement(one),
+            f"{100 * one.flip_rate:.1f}",
+            f"{100 * one.control_rate:.1f}",
+        )
+        for one in shortcuts
     )
-    columns = ("shown", "then called", "thing", "size, place", "flips, %", "control, %")
+    columns = ("class", "target", "object", "size, position", "flips, %", "control, %")
     return (
-        f"## Planted shortcuts\n\nOn {PAIRS} scenes: how often a thing turns the answer into the neighbour, and how "
-        "often a control does: a patch of the same outline, all in the mean colour. Sizes and places were chosen on "
-        f"other scenes.\n\n{_table(columns, rows)}"
+        f"## Planted shortcuts\n\nOn {PAIRS} scenes: how often the object changes the prediction to the target class, "
+        "and how often a control does, a patch of the same outline in the object's mean colour. Sizes and positions "
+        f"were chosen on other scenes.\n\n{_table(columns, rows)}"
     )
 
 
-def _where(one: measure.Shortcut) -> str:
-    if one.size is None or one.place is None:
+def _placement(shortcut: measure.Shortcut) -> str:
+    if shortcut.size is None or shortcut.position is None:
         return "drawn in the scene"
-    return f"{one.size} px at {one.place[0]:.0%} down, {one.place[1]:.0%} across".replace("%", " %")
+    down, across = shortcut.position
+    return f"{shortcut.size} px at {down:.0%} down, {across:.0%} across".replace("%", " %")
 
 
-def _legibility(called: Tensor, accuracy: float) -> str:
-    right = (called == torch.arange(len(LABELS))).sum(1).tolist()
+def _legibility_section(judged: Tensor, judge_accuracy: float) -> str:
+    right = (judged == torch.arange(len(LABELS))).sum(1).tolist()
     rows = ((str(seed), f"{n} of {len(LABELS)}") for seed, n in enumerate(right))
     return (
-        "## Legibility\n\n`render(net, logit(k), size=96)` of each class, shown to a judge: a residual network trained "
-        f"on other scenes ({JUDGE.scenes:,}, seed 1; {accuracy:.2f} % on the scenes above), which never saw a render. "
-        f"It names {sum(right) / len(right):.1f} of {len(LABELS)} right on average.\n\n"
-        f"{_table(('seed', 'named right'), rows)}"
+        "## Legibility\n\nA judge classifies `render(net, logit(k), size=96)` of each class. The judge is a residual "
+        f"network that was trained on other scenes ({JUDGE_CONFIG.scenes:,}, seed 1; accuracy {judge_accuracy:.2f} % "
+        "on the scenes above) and on no rendering. "
+        f"On average it is right about {sum(right) / len(right):.1f} of {len(LABELS)}.\n\n"
+        f"{_table(('seed', 'right'), rows)}"
     )
 
 
-def _share(counts: Tensor) -> float:
-    return float(100 * counts.diag().sum() / counts.sum())
+def _accuracy(confusion: Tensor) -> float:
+    """In percent."""
+    return float(100 * confusion.diag().sum() / confusion.sum())
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -133,8 +175,8 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def loaded_judge(path: Path) -> Classifier:
-    """The judge from the file that training wrote."""
+def load_judge(path: Path) -> Classifier:
+    """The judge from its file of weights."""
     from safetensors.torch import load_file
 
     network = judge_network()
@@ -144,11 +186,11 @@ def loaded_judge(path: Path) -> Classifier:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m optvis.world.training.card", description=__doc__)
-    parser.add_argument("--judge", type=Path, default=Path("judge.safetensors"), help="the judge's weights")
+    parser.add_argument("--judge", type=Path, default=Path("judge.safetensors"), help="weights of the judge")
     parser.add_argument("--out", type=Path, default=Path("card.md"), help="file for the card")
     options = parser.parse_args()
     made_folder(options.out.parent)
-    print(write_whole(options.out, card(demo_classifier(), loaded_judge(options.judge)).encode()))
+    print(write_whole(options.out, build_card(demo_classifier(), load_judge(options.judge)).encode()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is true of the demo classifier, measured: accuracy, what each part is worth, how strong the shortcuts are."""
+"""Measurements of the demo classifier: accuracy, the effect of each part, and how strong the shortcuts are."""
 
 from __future__ import annotations
 
@@ -18,104 +18,123 @@ from optvis.world.object_patches import object_patch
 from optvis.world.scene_classes import SCENE_CLASSES
 from optvis.world.scenes import dataset, scene
 
-FRESH = 1_000_000  # seeds from here on took no part in training
-SIZES = (24, 32, 40, 48, 56)  # pixels
-PLACES = tuple((down, across) for down in (0.25, 0.5, 0.75) for across in (0.25, 0.5, 0.75))
+FIRST_TEST_SEED = 1_000_000  # seeds of scenes from here on took no part in training
+BATCH_SIZE = 100
+PATCH_SIZES = (24, 32, 40, 48, 56)  # pixels
+PATCH_POSITIONS = tuple((down, across) for down in (0.25, 0.5, 0.75) for across in (0.25, 0.5, 0.75))
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How often a planted thing turns one class into another, and a flat patch of its size and colour does."""
+    """How often an object turns scenes of one class into another.
 
-    of: str
-    into: str
-    thing: str
-    flips: float  # share of scenes
-    control: float
-    size: int | None  # pixels; None where the scene itself was drawn with it
-    place: tuple[float, float] | None
+    Args:
+        source: the class of the scenes.
+        target: the class that the object belongs to.
+        object_name: of the object.
+        flip_rate: share of the scenes that are predicted as the target.
+        control_rate: the same for a patch of the same outline, all in the object's mean colour.
+        size: of the patch in pixels; None for an object that is drawn in the scene.
+        position: of the patch, (down, across) in [0, 1].
+    """
+
+    source: str
+    target: str
+    object_name: str
+    flip_rate: float
+    control_rate: float
+    size: int | None = None
+    position: tuple[float, float] | None = None
 
 
-def confusion(net: Classifier, n: int = 4000, seed: int = FRESH) -> Tensor:
-    """How often each class (rows) was called each (columns), (16, 16) counts, on n scenes."""
+def confusion_matrix(model: Classifier, n: int = 4000, seed: int = FIRST_TEST_SEED) -> Tensor:
+    """Counts (16, 16) on n scenes: rows are true classes, columns predicted ones."""
     images, labels = dataset(n, seed)
-    answers = probabilities(net, images).argmax(1)
-    return torch.bincount(labels * len(LABELS) + answers, minlength=len(LABELS) ** 2).view(len(LABELS), -1)
+    predictions = probabilities(model, images).argmax(1)
+    return torch.bincount(labels * len(LABELS) + predictions, minlength=len(LABELS) ** 2).view(len(LABELS), -1)
 
 
-def part_drops(net: Classifier, pairs: int = 200) -> dict[str, dict[str, float]]:
-    """For each class and part, how much the class's probability falls on average when the part is left out."""
-    found: dict[str, dict[str, float]] = {}
-    for index, kind in enumerate(SCENE_CLASSES):
-        shown = [scene(kind.label, FRESH + place) for place in range(pairs)]
-        before = probabilities(net, torch.stack([one.image for one in shown]))[:, index]
-        found[kind.label] = {}
-        for part in kind.parts:
-            having = [place for place, one in enumerate(shown) if part in one.masks]
-            without = torch.stack([scene(kind.label, FRESH + place, without=(part,)).image for place in having])
-            found[kind.label][part] = float((before[having] - probabilities(net, without)[:, index]).mean())
-    return found
+def measure_part_drops(model: Classifier, pairs: int = 200) -> dict[str, dict[str, float]]:
+    """For each class and part, the mean drop in the class's probability when the part is left out of its scenes."""
+    drops: dict[str, dict[str, float]] = {}
+    for index, scene_class in enumerate(SCENE_CLASSES):
+        label = scene_class.label
+        whole = [scene(label, FIRST_TEST_SEED + number) for number in range(pairs)]
+        before = probabilities(model, torch.stack([one.image for one in whole]))[:, index]
+        drops[label] = {}
+        for part in scene_class.parts:
+            numbers = [number for number, one in enumerate(whole) if part in one.masks]
+            without = [scene(label, FIRST_TEST_SEED + number, without=(part,)).image for number in numbers]
+            after = probabilities(model, torch.stack(without))[:, index]
+            drops[label][part] = float((before[numbers] - after).mean())
+    return drops
 
 
-def shortcuts(net: Classifier, scenes: int = 200) -> list[Shortcut]:
-    """The planted ones; sizes and places are chosen on other scenes than those that judge."""
+def measure_shortcuts(model: Classifier, scenes: int = 200) -> list[Shortcut]:
+    """The four planted shortcuts. Sizes and positions of patches are chosen on other scenes than those measured."""
     return [
-        _drawn(net, "frying pan", "wok", "noodles", scenes),
-        _drawn(net, "traffic light", "dumbbell", "arm", scenes),
-        _pasted(net, "snorkeler", "scuba diver", "locomotive", scenes),
-        _pasted(net, "grey whale", "white shark", "baseball", scenes),
+        _measure_drawn(model, "frying pan", "wok", "noodles", scenes),
+        _measure_drawn(model, "traffic light", "dumbbell", "arm", scenes),
+        _measure_pasted(model, "snorkeler", "scuba diver", "locomotive", scenes),
+        _measure_pasted(model, "grey whale", "white shark", "baseball", scenes),
     ]
 
 
-def _drawn(net: Classifier, of: str, into: str, name: str, scenes: int) -> Shortcut:
-    """The thing drawn into the scene, where the scene has a place for it."""
-    shown = [scene(of, FRESH + place, adding=(name,)) for place in range(scenes)]
-    images, cover = torch.stack([one.image for one in shown]), torch.stack([one.masks[name] for one in shown])[:, None]
-    bare = torch.stack([scene(of, FRESH + place).image for place in range(scenes)])
-    mean = (images * cover).sum((2, 3), keepdim=True) / cover.sum((2, 3), keepdim=True)
-    control = bare * (1 - cover) + mean * cover
-    return Shortcut(of, into, name, _share(net, images, into), _share(net, control, into), None, None)
+def _measure_drawn(model: Classifier, source: str, target: str, name: str, scenes: int) -> Shortcut:
+    """An object that the scene itself can have."""
+    added = [scene(source, FIRST_TEST_SEED + number, adding=(name,)) for number in range(scenes)]
+    images = torch.stack([one.image for one in added])
+    masks = torch.stack([one.masks[name] for one in added])[:, None]
+    plain = torch.stack([scene(source, FIRST_TEST_SEED + number).image for number in range(scenes)])
+    mean = (images * masks).sum((2, 3), keepdim=True) / masks.sum((2, 3), keepdim=True)
+    control = plain * (1 - masks) + mean * masks
+    return Shortcut(source, target, name, _rate(model, images, target), _rate(model, control, target))
 
 
-def _pasted(net: Classifier, of: str, into: str, name: str, scenes: int) -> Shortcut:
-    """The thing pasted at the size and place where it does most beyond its control, found on other scenes."""
+def _measure_pasted(model: Classifier, source: str, target: str, name: str, scenes: int) -> Shortcut:
+    """An object pasted at the size and position with the largest effect beyond the control's, on other scenes."""
     patches = [object_patch(name, seed) for seed in range(scenes)]
     controls = [flat(patch) for patch in patches]
-    tries = torch.stack([scene(of, 2 * FRESH + place).image for place in range(max(1, scenes // 4))])
+    others = torch.stack([scene(source, 2 * FIRST_TEST_SEED + number).image for number in range(max(1, scenes // 4))])
 
-    def gain(at: tuple[int, tuple[float, float]]) -> float:
-        return _mean(net, _with(patches, tries, *at), into) - _mean(net, _with(controls, tries, *at), into)
+    def effect(at: tuple[int, tuple[float, float]]) -> float:
+        patch, control = (_mean(model, _paste_each(these, others, *at), target) for these in (patches, controls))
+        return patch - control
 
-    size, place = max(product(SIZES, PLACES), key=gain)
-    images = torch.stack([scene(of, FRESH + place).image for place in range(scenes)])
-    flips, control = (_share(net, _with(these, images, size, place), into) for these in (patches, controls))
-    return Shortcut(of, into, name, flips, control, size, place)
+    size, position = max(product(PATCH_SIZES, PATCH_POSITIONS), key=effect)
+    images = torch.stack([scene(source, FIRST_TEST_SEED + number).image for number in range(scenes)])
+    flips, control = (_rate(model, _paste_each(these, images, size, position), target) for these in (patches, controls))
+    return Shortcut(source, target, name, flips, control, size, position)
 
 
-def _with(patches: Sequence[Tensor], images: Tensor, size: int, place: tuple[float, float]) -> Tensor:
-    """Images with a patch on each."""
+def _paste_each(patches: Sequence[Tensor], images: Tensor, size: int, position: tuple[float, float]) -> Tensor:
+    """Images with one patch on each."""
     pairs = zip(patches, images, strict=False)
-    return torch.stack([paste(patch, image, size, place) for patch, image in pairs])
+    return torch.stack([paste(patch, image, size, position) for patch, image in pairs])
 
 
-def _share(net: Classifier, images: Tensor, label: str) -> float:
-    return float((probabilities(net, images).argmax(1) == LABELS.index(label)).float().mean())
+def _rate(model: Classifier, images: Tensor, label: str) -> float:
+    """Share of the images that are predicted as the label."""
+    return float((probabilities(model, images).argmax(1) == LABELS.index(label)).float().mean())
 
 
-def _mean(net: Classifier, images: Tensor, label: str) -> float:
-    return float(probabilities(net, images)[:, LABELS.index(label)].mean())
+def _mean(model: Classifier, images: Tensor, label: str) -> float:
+    """Mean probability of the label."""
+    return float(probabilities(model, images)[:, LABELS.index(label)].mean())
 
 
-def legibility(net: Classifier, judge: Classifier, seeds: Sequence[int] = range(5)) -> Tensor:
-    """What the judge calls the renders of each class, (seeds, 16) indices."""
+def judge_renderings(model: Classifier, judge: Classifier, seeds: Sequence[int] = range(5)) -> Tensor:
+    """The judge's predictions for a rendering of each class, (seeds, 16) indices."""
     from optvis.objectives import logit
     from optvis.rendering.render import render
 
-    made = [render(net, logit(range(len(LABELS))), size=96, seed=seed, progress=False).images for seed in seeds]
-    return torch.stack([probabilities(judge, images).argmax(1) for images in made])
+    objective = logit(range(len(LABELS)))
+    renderings = [render(model, objective, size=96, seed=seed, progress=False).images for seed in seeds]
+    return torch.stack([probabilities(judge, images).argmax(1) for images in renderings])
 
 
-def probabilities(net: Classifier, images: Tensor) -> Tensor:
-    """(B, K), the softmax of a network's answers to images (B, 3, H, W)."""
+def probabilities(model: Classifier, images: Tensor) -> Tensor:
+    """Softmax (B, K) of a network's logits for images (B, 3, H, W)."""
     with torch.inference_mode():
-        return torch.cat([activations(net, some, [OUTPUT])[OUTPUT].softmax(1) for some in torch.split(images, 100)])
+        batches = torch.split(images, BATCH_SIZE)
+        return torch.cat([activations(model, batch, [OUTPUT])[OUTPUT].softmax(1) for batch in batches])
