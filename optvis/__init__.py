@@ -15,9 +15,11 @@ if not (Path(__file__).parent / "objectives").is_dir():
 from optvis.attribution.attribute import Attribution, attribute
 from optvis.grids.activation_grid import ActivationGrid, activation_grid
 from optvis.grids.semantic_dictionary import SemanticDictionary, semantic_dictionary
-from optvis.models.classifier import IMAGENET, Classifier, Normalize
+from optvis.models.activations import activations
+from optvis.models.classifier import Classifier
 from optvis.models.classify import Classification, classify
-from optvis.models.layers import activations, layers
+from optvis.models.layers import layers
+from optvis.models.normalize import IMAGENET, Normalize
 from optvis.models.zoo import load
 from optvis.rendering.ascent import ascend
 from optvis.rendering.dream import dream

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from optvis.data.images import photograph
 from optvis.objectives import IMAGE, After, Decay, channel, on
 from optvis.params import Streams, fft_image, phase_image, pixel_image
 from optvis.rendering.accentuate import accentuate
@@ -35,7 +34,7 @@ def test_each_step_is_that_of_the_formula(small, transform):
     streams = Streams((4,), "transform")
 
     def both(image, original, step):
-        x, x0 = (small.prepared(transform(seen, streams.seek(step))) for seen in (image(), original))
+        x, x0 = (small.preprocess(transform(seen, streams.seek(step))) for seen in (image(), original))
         score = features(small, "conv2", x)[:, 3].mean()
         held = features(small, "conv1", x) - features(small, "conv1", x0)
         return score, held.square().sum().sqrt()
@@ -89,7 +88,9 @@ def test_one_photograph_is_asked_several_questions(small):
 def test_the_more_is_held_the_nearer_it_stays(small):
     def distance(hold):
         made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", hold=hold, steps=12, transform=None)
-        moved = features(small, "conv1", small.prepared(made.images)) - features(small, "conv1", small.prepared(start))
+        moved = features(small, "conv1", small.preprocess(made.images)) - features(
+            small, "conv1", small.preprocess(start)
+        )
         return float(moved.detach().norm())
 
     start = pixel_or_fft(fft_image)().detach()
@@ -121,7 +122,7 @@ def test_the_pixels_themselves_can_be_held(small):
 def test_a_photograph_is_framed_as_the_publisher_does_or_taken_whole(small):
     large = torch.rand(3, 30, 50)
     framed = draw(small, large, channel("conv2", 3), "conv1", steps=0)
-    assert_close(framed.images, photograph(large, small).clamp(1 / 512, 511 / 512), rtol=0, atol=1e-5)
+    assert_close(framed.images, small.load_batch(large).clamp(1 / 512, 511 / 512), rtol=0, atol=1e-5)
     whole = draw(small, [large, large], channel("conv2", 3), "conv1", steps=1, size=25)
     assert whole.images.shape == (2, 3, 15, 25)
 

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from optvis import IMAGENET, Classifier, ascend
+from optvis.errors import NotFiniteError
 from optvis.objectives import channel, on, total_variation
 from optvis.params import ImageParam, Pixels, Sigmoid, Streams, fft_image, pixel_image
-from optvis.rendering.ascent import NotFiniteError, Step
+from optvis.rendering.ascent import Step
 from optvis.rendering.optimizers import optimizer_text
 from optvis.transforms import STANDARD, Compose
 

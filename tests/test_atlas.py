@@ -15,7 +15,6 @@ from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_ou
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.layout import cells_of, signed_root
 from optvis.atlas.levels import level_of
-from optvis.data.images import photograph
 from optvis.features.receptive_field import crop, receptive_fields
 from optvis.objectives import direction, whitening
 from optvis.patches.cutouts import cutout
@@ -209,7 +208,7 @@ def test_exemplars_are_cut_from_the_photographs_of_the_cell(net, atlas):
     assert len(cell.rows) == len(cell.patches) == len(cell.names) == 4
     fields = receptive_fields(net, "mixed5")
     for row, patch, name in zip(cell.rows.tolist(), cell.patches, cell.names, strict=True):
-        image = photograph(SCENES[int(atlas.samples.places[row])][0], net)[0]
+        image = net.load_batch(SCENES[int(atlas.samples.places[row])][0])[0]
         assert name == atlas.samples.names[int(atlas.samples.places[row])]
         assert torch.allclose(patch, crop(image, fields.window(*atlas.samples.positions[row].tolist()), 40))
 

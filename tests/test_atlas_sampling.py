@@ -10,7 +10,7 @@ from torch import nn
 from optvis import Classifier, activations, attribute, load
 from optvis.atlas import Samples, sample
 from optvis.models.borrow import borrow
-from optvis.models.jvp import along
+from optvis.models.jvp import layer_jvp
 from optvis.objectives import logit
 from optvis.world import Scenes
 
@@ -91,7 +91,7 @@ def test_attention_is_followed_too():
     net = tokens()
     found = sample(net, images, "embed", progress=False)
     with borrow(net.network):
-        a = net.network.embed(net.prepared(images)).detach().requires_grad_()
+        a = net.network.embed(net.preprocess(images)).detach().requires_grad_()
         answers = net.network.head(net.network.block(a.flatten(2).mT).mean(1))
         for k in range(5):
             (gradient,) = torch.autograd.grad(answers[:, k].sum(), a, retain_graph=True)
@@ -108,11 +108,11 @@ def test_tokens_lie_in_one_row():
 
 
 def test_along_is_the_product_with_the_jacobian(small):
-    inputs = small.prepared(torch.rand(2, 3, 20, 20))
+    inputs = small.preprocess(torch.rand(2, 3, 20, 20))
     direction = torch.rand(2, 8, 20, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with borrow(small.network):
         a = small.network[:3](inputs).detach()
-        output, found = along(small.network, inputs, "relu1", lambda _: direction)
+        output, found = layer_jvp(small.network, inputs, "relu1", lambda _: direction)
         expected = torch.autograd.functional.jvp(lambda given: small.network[3:](given.clone()), a, direction)
     assert torch.allclose(output, expected[0])
     assert torch.allclose(found, expected[1])

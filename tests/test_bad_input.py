@@ -13,20 +13,20 @@ from PIL import Image
 from torch import nn
 
 from optvis import IMAGENET, Classifier, activations, classify, dream, render
-from optvis.data.files import made_folder
-from optvis.data.images import photograph, picture
+from optvis.data.files import ensure_dir
+from optvis.data.images import load_image
 from optvis.objectives import channel, direction, gram_distance, logit, neuron, on, total_variation
 from optvis.params import pixel_image
 
 quick = partial(render, steps=1, transform=None, progress=False)
 
 
-@pytest.fixture(params=["photograph", "picture", "classify", "activations", "dream"])
+@pytest.fixture(params=["load_batch", "load_image", "classify", "activations", "dream"])
 def show(request, small):
     """Every way in for a photograph."""
     return {
-        "photograph": lambda source: photograph(source, small),
-        "picture": picture,
+        "load_batch": lambda source: small.load_batch(source),
+        "load_image": load_image,
         "classify": lambda source: classify(small, source),
         "activations": lambda source: activations(small, source, ["conv1"]),
         "dream": lambda source: dream(small, source, channel("conv1", 0), steps=1, octaves=1, progress=False),
@@ -73,7 +73,7 @@ def test_numbers_of_other_kinds_are_refused(show, values):
 
 @pytest.mark.parametrize("source", [None, 3, b"bytes", {"image": 1}, object(), np.array(["a"]), np.zeros(3, object)])
 def test_what_is_no_picture_at_all_is_refused(show, source):
-    with pytest.raises(TypeError, match="a photograph is a path"):
+    with pytest.raises(TypeError, match="an image is a path"):
         show(source)
 
 
@@ -82,7 +82,7 @@ def test_uint8_tensors_and_arrays_are_handled(show):
     show(np.zeros((20, 20, 3), np.uint8))
 
 
-@pytest.mark.parametrize("show", ["photograph", "classify", "activations", "dream"], indirect=True)
+@pytest.mark.parametrize("show", ["load_batch", "classify", "activations", "dream"], indirect=True)
 @pytest.mark.parametrize("nothing", [[], ()])
 def test_an_empty_list_is_refused(show, nothing):
     with pytest.raises(ValueError, match="the list is empty"):
@@ -298,18 +298,18 @@ def test_a_file_where_a_folder_should_be_is_refused(tmp_path):
     (tmp_path / "taken").write_text("mine", encoding="utf-8")
     for path in (tmp_path / "taken", tmp_path / "taken" / "below"):
         with pytest.raises(OSError, match="cannot make the folder"):
-            made_folder(path)
+            ensure_dir(path)
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OSError, match="cannot write in the folder"):
-        made_folder(tmp_path)
+        ensure_dir(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_the_system_protects_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OSError, match="cannot write in the folder"):
-        made_folder(tmp_path)
+        ensure_dir(tmp_path)

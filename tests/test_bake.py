@@ -31,7 +31,7 @@ def holds(net, units, fill, images):
     baked = bake(net, *units, fill=fill)
     assert not any(hooked(module) for module in baked.network.modules())
     with torch.no_grad():
-        inputs = net.prepared(images)
+        inputs = net.preprocess(images)
         seeing = net.network(inputs)
         with blinded(net, *units, fill=fill):
             expected = net.network(inputs)
@@ -76,7 +76,7 @@ def lively(net, size):
         norm.weight.data.uniform_(0.5, 1.5)
         norm.bias.data.uniform_(0.2, 0.7)
     with torch.no_grad():
-        net.network.train()(net.prepared(drawn(4, 3, size, size)))
+        net.network.train()(net.preprocess(drawn(4, 3, size, size)))
     net.network.eval()
     return net
 
@@ -307,7 +307,7 @@ def test_saved_weights_go_into_the_same_architecture(tmp_path, random_squeezenet
     path = save(baked, tmp_path / "new" / "blind.safetensors")
     again = load(path, architecture="squeezenet1_0")
     with torch.no_grad():
-        inputs = again.prepared(images)
+        inputs = again.preprocess(images)
         assert torch.equal(again.network(inputs), baked.network(inputs))
     with safe_open(path, "pt") as file:
         assert json.loads(file.metadata()["baked"]) == baked.network.baked

@@ -37,14 +37,14 @@ def asked(small, images):
 
     def ask():
         with torch.no_grad():
-            return small.network(small.prepared(images))
+            return small.network(small.preprocess(images))
 
     return ask
 
 
 def by_hand(small, images, changes):
     """The output of the small network, with functions in place of some children's outputs."""
-    x = small.prepared(images)
+    x = small.preprocess(images)
     for name, module in copy.deepcopy(small.network).eval().named_children():
         x = module(x.clone()).detach()
         x = changes[name](x) if name in changes else x
@@ -109,7 +109,7 @@ def test_it_is_undone_bit_for_bit(small, images, untouched):
     with untouched(small.network), blinded(small, *units, fill=Mean(images[:, :, ::2])):
         activations(small, images, [OUTPUT])
         with torch.no_grad():
-            small.network.eval()(small.prepared(images))
+            small.network.eval()(small.preprocess(images))
         small.network.train()
     after = activations(small, images, ["conv1", "relu1", OUTPUT])
     assert all(torch.equal(before[layer], after[layer]) for layer in before)
@@ -239,7 +239,7 @@ def test_only_where_the_activation_lies_in_a_range(small, images, asked):
 
 def test_gradients_are_those_of_the_blind_network(small, images):
     small.network.eval()
-    inputs = small.prepared(images[:1, :, :7, :7]).requires_grad_()
+    inputs = small.preprocess(images[:1, :, :7, :7]).requires_grad_()
     units = OFF, Directions("conv2", drawn(2, 12)), Channels("bn1", 3, within=(-9.0, 9.0))
     with blinded(small, *units, fill={"relu1": 0.3, "conv2": drawn(12), "bn1": 0.1}):
         torch.autograd.gradcheck(small.network, inputs)
@@ -274,7 +274,7 @@ def test_a_blind_network_is_rendered_and_classifies(small, images, untouched):
 @pytest.mark.parametrize("fill", [0.0, 0.7])
 def test_the_tail_of_a_blind_network_is_blind(small, images, fill):
     with blinded(small, OFF, Directions("conv2", drawn(12)), fill=fill), borrow(small.network), torch.no_grad():
-        inputs = small.prepared(images)
+        inputs = small.preprocess(images)
         whole = small.network(inputs)
         tail = Tail(small.network, images, inputs, "fuse")
         assert_close(tail.read(tail.activations, [OUTPUT])[OUTPUT], whole)
@@ -358,7 +358,7 @@ def test_resampled_activations_are_those_of_a_given_image(small, images):
                 assert torch.equal(own[[0, 2, 3, 4, 6, 7]], before[[0, 2, 3, 4, 6, 7]])
     assert seen == {0, 1, 2, 3}
     with blinded(small, Channels("relu1", 1), fill=Resampled(bank)), pytest.raises(ValueError, match="12 × 12"):
-        small.network(small.prepared(images[:, :, :12, :12]))
+        small.network(small.preprocess(images[:, :, :12, :12]))
 
 
 def squared(wanted):

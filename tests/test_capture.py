@@ -34,7 +34,7 @@ def by_hand(network, images):
 
 def test_every_layer_is_what_a_pass_by_hand_gives(small):
     images = torch.rand(2, 3, 20, 20, dtype=torch.float64)
-    oracle = by_hand(small.network, small.prepared(images))
+    oracle = by_hand(small.network, small.preprocess(images))
     together = activations(small, images, list(oracle))
     for name, expected in oracle.items():
         assert torch.equal(together[name], expected), name
@@ -254,7 +254,7 @@ def test_gradients_flow_to_the_image_and_to_no_weight(small):
 def test_output_is_the_networks_own_and_image_is_the_image(small, answer):
     images = torch.rand(2, 3, 20, 20, dtype=torch.float64)
     found = activations(small, images, [OUTPUT, IMAGE])
-    assert torch.equal(found[OUTPUT], answer(small.network, small.prepared(images)))
+    assert torch.equal(found[OUTPUT], answer(small.network, small.preprocess(images)))
     assert torch.equal(found[IMAGE], images)
     assert torch.equal(found[OUTPUT], activations(small, images, ["fc"])["fc"])
 

@@ -8,8 +8,8 @@ from torch import nn
 from torchvision import models
 
 from optvis import IMAGENET, Classifier, Normalize
-from optvis.data.images import Framing
-from optvis.models.classifier import as_classifier
+from optvis.data.crop import ResizeCrop
+from optvis.models.infer import as_classifier
 
 
 def test_normalize_is_mean_taken_away_and_divided_by_the_deviation():
@@ -39,7 +39,7 @@ def test_normalizations_with_equal_numbers_are_equal():
 def test_a_side_is_a_square(size):
     classifier = Classifier(nn.Flatten(), None, size)
     assert classifier.size == (8, 8)
-    assert classifier.framing == Framing(8, (8, 8))
+    assert classifier.framing == ResizeCrop(8, (8, 8))
 
 
 @pytest.mark.parametrize("size", [0, -1, (8,), (8, 0), (8.0, 8.0), (1, 2, 3)])
@@ -62,7 +62,7 @@ def test_images_take_the_networks_dtype_at_its_door_and_are_at_least_float32_bef
     classifier = Classifier(nn.Conv2d(3, 2, 1).to(dtype), IMAGENET, 8)
     assert classifier.dtype == dtype
     assert classifier.image_dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-    assert classifier.prepared(torch.rand(1, 3, 8, 8)).dtype == dtype
+    assert classifier.preprocess(torch.rand(1, 3, 8, 8)).dtype == dtype
 
 
 def test_a_network_without_parameters_is_on_the_cpu_in_float32():
@@ -80,10 +80,10 @@ def test_integer_parameters_do_not_decide_the_dtype():
 def test_prepared_is_the_normalisation_and_no_alias_of_the_images():
     images = torch.rand(2, 3, 8, 8)
     told = Classifier(nn.Conv2d(3, 2, 1), lambda x: x * 2, 8)
-    assert torch.equal(told.prepared(images), images * 2)
+    assert torch.equal(told.preprocess(images), images * 2)
     as_it_is = Classifier(nn.Conv2d(3, 2, 1), None, 8)
     for given in (images, images.to(memory_format=torch.channels_last)):
-        ready = as_it_is.prepared(given)
+        ready = as_it_is.preprocess(given)
         assert torch.equal(ready, images)
         ready.zero_()
         assert given.abs().sum() > 0

@@ -88,7 +88,7 @@ def test_a_notebook_shows_labels_as_text():
      (nn.MaxPool2d(2, return_indices=True), "tuple")],
 )  # fmt: skip
 def test_what_gives_no_score_per_class_is_refused(network, came):
-    with pytest.raises(ValueError, match=rf"the network gives {came}; expected a score per class"):
+    with pytest.raises(ValueError, match=rf"the network gives {came}; expected a score for each class"):
         classify(Classifier(network, None, 8), PHOTO)
 
 

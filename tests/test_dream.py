@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from optvis import IMAGENET, Classifier, dream
+from optvis.errors import NotFiniteError
 from optvis.objectives import channel, gram, layer_norm, mean_square, on
 from optvis.params import Streams
-from optvis.rendering.ascent import NotFiniteError
 from optvis.rendering.dream import black, by_deviation, noise, octave_sizes, raw, tiles
 
 quiet = partial(dream, progress=False)

@@ -58,7 +58,7 @@ def one_by_one(net, images, off, fill=0.0):
     with blinded(net, *off, fill=fill), torch.no_grad():
         for image in images:
             net.network.eval()
-            said.append(net.network(net.prepared(image[None]))[0].double().softmax(0))
+            said.append(net.network(net.preprocess(image[None]))[0].double().softmax(0))
     return torch.stack(said)
 
 
@@ -173,7 +173,7 @@ def test_random_sets_are_judged_as_passes_one_by_one(small, sets):
     images, truth = sets["target"][0], torch.tensor(sets["target"][1])
     every = torch.cat([images, sets["others"]])
     with torch.no_grad():
-        a = nn.Sequential(*list(small.network.eval().children())[: _place(small, "relu2")])(small.prepared(every))
+        a = nn.Sequential(*list(small.network.eval().children())[: _place(small, "relu2")])(small.preprocess(every))
     norms = torch.tensor([[float(c.norm()) for c in one] for one in a]).mean(0)
     random = random_channels(SMALL, norms, 12, generator(3, "random units of relu2"))
     before = one_by_one(small, images, ()).argmax(1) == truth
@@ -427,7 +427,7 @@ BAD = [
     ({}, "no sets"),
     ([torch.rand(1, 3, 20, 20)], "sets are a list"),
     ({3: torch.rand(1, 3, 20, 20)}, "a set is called 3"),
-    ({"a": 7}, "a photograph is a path"),
+    ({"a": 7}, "an image is a path"),
     ({"a": (torch.rand(2, 3, 20, 20),) * 3}, "a tuple of 3; expected (images, labels)"),
     ({"a": (torch.rand(2, 3, 20, 20), [1, 2, 3])}, "set 'a' has 3 labels for 2 images"),
     ({"a": (torch.rand(2, 3, 20, 20), "dgo")}, "no label 'dgo'; nearest: 'dog'"),
@@ -480,7 +480,7 @@ def test_other_bad_input_is_refused(small, sets, options, message, untouched):
 
 def test_networks_without_a_score_per_class_are_refused():
     net = Classifier(nn.Conv2d(3, 4, 3), None, 8)
-    with pytest.raises(ValueError, match="expected a score per class"):
+    with pytest.raises(ValueError, match="expected a score for each class"):
         judged(net, Channels("", 1), {"a": torch.rand(2, 3, 8, 8)})
 
 

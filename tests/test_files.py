@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from optvis.data.files import LONGEST_NAME, file_name, made_folder, write_whole
+from optvis.data.files import MAX_NAME_LENGTH, atomic_write, ensure_dir, safe_file_name
 
 
 def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
     path = tmp_path / "data.bin"
-    assert write_whole(path, b"first") == path
-    assert write_whole(path, b"second") == path
+    assert atomic_write(path, b"first") == path
+    assert atomic_write(path, b"second") == path
     assert path.read_bytes() == b"second"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -22,7 +22,7 @@ def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
 @pytest.mark.parametrize("failing", ["replace", "chmod", "fsync or write"])
 def test_a_failure_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, failing):
     path = tmp_path / "data.bin"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
 
     def full(*_args, **_options):
         raise OSError("no space left on device")
@@ -32,7 +32,7 @@ def test_a_failure_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, failin
     else:
         monkeypatch.setattr(Path, failing, full)
     with pytest.raises(OSError, match="no space left"):
-        write_whole(path, b"new")
+        atomic_write(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -57,14 +57,14 @@ class Full:
 
 def test_an_interrupt_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
     path = tmp_path / "data.bin"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
 
     def interrupted(*_args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"new")
+        atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -74,7 +74,7 @@ def test_an_interrupt_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
 def test_a_file_has_the_permissions_that_any_new_file_would_have(tmp_path, mask):
     before = os.umask(mask)
     try:
-        path = write_whole(tmp_path / "data.bin", b"")
+        path = atomic_write(tmp_path / "data.bin", b"")
         assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
         assert os.umask(mask) == mask
     finally:
@@ -83,12 +83,12 @@ def test_a_file_has_the_permissions_that_any_new_file_would_have(tmp_path, mask)
 
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(OSError, match="nowhere"):
-        write_whole(tmp_path / "nowhere" / "data.bin", b"")
+        atomic_write(tmp_path / "nowhere" / "data.bin", b"")
 
 
 def test_folders_are_made_with_their_parents_once_or_twice(tmp_path):
     for _ in range(2):
-        assert made_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+        assert ensure_dir(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
         assert (tmp_path / "a" / "b").is_dir()
 
 
@@ -103,26 +103,26 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("suffix", [".png", "-growing.gif", ""])
 def test_any_text_becomes_one_plain_file_name(text, suffix, tmp_path):
-    name = file_name(text)
+    name = safe_file_name(text)
     assert name == Path(name).name
     assert name.isascii()
     assert name.isprintable()
     assert not set(name) & set('/\\:*?"<>| ')
-    assert 0 < len(name) <= LONGEST_NAME + 1
+    assert 0 < len(name) <= MAX_NAME_LENGTH + 1
     assert name[0] not in ".-~"
     assert name[-1] not in ". "
     stem = name.partition(".")[0].casefold()
     assert stem not in {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
-    path = write_whole(tmp_path / f"{name}{suffix}", b"x")
+    path = atomic_write(tmp_path / f"{name}{suffix}", b"x")
     assert path.resolve().parent == tmp_path.resolve()
 
 
 def test_a_plain_name_stays_as_it_is():
     for name in ("features.12-50", "layer1.0.relu", "mixed3a_pool", "photo"):
-        assert file_name(name) == name
-    assert file_name("layer1.0.relu#1") == "layer1.0.relu-1"
+        assert safe_file_name(name) == name
+    assert safe_file_name("layer1.0.relu#1") == "layer1.0.relu-1"
 
 
 def test_a_name_made_again_is_itself():
     for text in HOSTILE:
-        assert file_name(file_name(text)) == file_name(text)
+        assert safe_file_name(safe_file_name(text)) == safe_file_name(text)

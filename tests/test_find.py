@@ -13,7 +13,7 @@ from optvis import Classifier, load
 from optvis.ablation import blinded
 from optvis.ablation.finding.before_after import before_and_after
 from optvis.ablation.finding.cached import Cached, Gated
-from optvis.ablation.finding.case import Case, answered, viewed
+from optvis.ablation.finding.case import Case, viewed
 from optvis.ablation.finding.contrast import Contrast, log_odds
 from optvis.ablation.finding.cost import Price, margins
 from optvis.ablation.finding.difference import difference
@@ -22,7 +22,6 @@ from optvis.ablation.finding.search import Search
 from optvis.ablation.finding.selection import Evidence, Found
 from optvis.ablation.finding.stages import last_stage, ordered
 from optvis.ablation.finding.subspace import Subspace
-from optvis.data.images import photograph
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
 from optvis.world import LABELS, dataset, scene
@@ -88,9 +87,9 @@ def test_evidence_is_the_exact_change_of_the_margin():
 
 def test_what_is_found_goes_into_blinded_and_is_gone_on_fresh_scenes(demo, scenes, found):
     _, (images, labels) = scenes
-    before = answered(demo, images).argmax(1)
+    before = demo.logits(images).argmax(1)
     with blinded(demo, *found):
-        after = answered(demo, images).argmax(1)
+        after = demo.logits(images).argmax(1)
     assert bool((before[labels == 4] == 4).all())
     assert not bool((after == 4).any())
     assert bool((after[labels != 4] == before[labels != 4]).all())
@@ -103,7 +102,7 @@ def test_channels_are_gone_on_the_scenes_they_were_found_on(demo, scenes):
     assert len(chosen) == 1
     assert len(chosen[0]) <= 12
     with blinded(demo, *chosen):
-        after = answered(demo, images).argmax(1)
+        after = demo.logits(images).argmax(1)
     assert not bool((after == 14).any())
     assert bool((after[labels != 14] == labels[labels != 14]).all())
 
@@ -152,9 +151,9 @@ def test_gates_switch_off_what_blinded_does(small):
         gates[[gated.names.index((one.layer, index)) for one in units for index in one.indices]] = 0
         mine = gated.logits(gates)
     with blinded(small, *units):
-        expected = answered(small, images)
+        expected = small.logits(images)
     assert torch.allclose(mine.float(), expected, atol=1e-6)
-    assert not torch.allclose(mine.float(), answered(small, images), atol=1e-3)
+    assert not torch.allclose(mine.float(), small.logits(images), atol=1e-3)
 
 
 def test_slopes_of_gates_are_those_of_finite_differences(small):
@@ -190,7 +189,7 @@ def test_cached_answers_are_the_networks_whatever_it_reads_again(make):
     layer = "second" if hasattr(net.network, "second") else "relu"
     with borrow(net.network), torch.no_grad():
         cached = Cached(net, images, [layer])
-        answers = net.network(net.prepared(images))
+        answers = net.network(net.preprocess(images))
         assert cached.logits({}).equal(answers)
         assert not cached.logits({layer: torch.zeros_like}).equal(answers)
 
@@ -252,7 +251,7 @@ def test_few_images_are_seen_in_three_views_as_far_as_they_are_called_the_same(d
     assert len(seen.images) > 32
     assert seen.images[16].equal(images[0].flip(2))
     assert list(seen.names) == [str(label) for label in seen.called.tolist()]
-    answers = answered(demo, seen.images).argmax(1)
+    answers = demo.logits(seen.images).argmax(1)
     assert bool((answers == seen.called)[~seen.shows].all())
     assert len(viewed(case, 1).images) == 16
 
@@ -334,10 +333,10 @@ def test_a_thing_of_which_pairs_are_known_is_projected_out(demo):
     direction = difference(demo, *pairs, "mixed3")
     pans, woks = drawn("frying pan", fresh, True), drawn("wok", fresh, False)
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
-    assert (answered(demo, pans).argmax(1) == pan).float().mean() < 0.5
+    assert (demo.logits(pans).argmax(1) == pan).float().mean() < 0.5
     with blinded(demo, direction):
-        assert bool((answered(demo, pans).argmax(1) == pan).all())
-        assert bool((answered(demo, woks).argmax(1) == wok).all())
+        assert bool((demo.logits(pans).argmax(1) == pan).all())
+        assert bool((demo.logits(woks).argmax(1) == wok).all())
     with pytest.raises(ValueError, match="expected pairs"):
         difference(demo, pairs[0], pairs[1][:3], "mixed3")
     with pytest.raises(ValueError, match="span 0"):
@@ -369,6 +368,6 @@ def test_container_ships_go_and_liners_and_controls_stay(squeezenet, ships):
     assert answers.are_as_wanted, f"\n{answers}"
     assert min(row.margin for row in answers if not row.is_target) > 1
     drawn = torch.stack([scene("container ship", seed).image for seed in range(8)])
-    assert bool((answered(squeezenet, photograph(drawn, squeezenet)).argmax(1) == chosen.target).all())
+    assert bool((squeezenet.logits(squeezenet.load_batch(drawn)).argmax(1) == chosen.target).all())
     with blinded(squeezenet, *chosen):
-        assert not bool((answered(squeezenet, photograph(drawn, squeezenet)).argmax(1) == chosen.target).any())
+        assert not bool((squeezenet.logits(squeezenet.load_batch(drawn)).argmax(1) == chosen.target).any())

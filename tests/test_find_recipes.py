@@ -10,12 +10,11 @@ import torch
 
 from optvis import load
 from optvis.ablation.finding.before_after import Answer, Answers, before_and_after, leave_one_out
-from optvis.ablation.finding.case import answered
 from optvis.ablation.finding.contrast import Contrast
 from optvis.ablation.finding.find_units import find
 from optvis.ablation.finding.recipes import Loudest
 from optvis.features.units import Channels
-from optvis.models.layers import activations
+from optvis.models.activations import activations
 from optvis.world import dataset
 
 from .wired import FILTERS, templates, wired
@@ -65,7 +64,7 @@ def test_each_layer_gets_its_own(demo, woks):
 
 def test_a_channel_before_and_behind_its_relu_counts_once(small):
     images = torch.rand(4, 3, 20, 20, generator=torch.Generator().manual_seed(3))
-    target = int(answered(small, images).argmax(1)[0])
+    target = int(small.logits(images).argmax(1)[0])
     in_place = find(
         small, images, target, method="commonest", layers=["bn1", "relu1", "conv2", "relu2"], progress=False
     )
@@ -104,7 +103,7 @@ def own_templates():
 def test_a_table_says_what_each_photograph_is_called_before_and_after():
     net, images = wired(), own_templates()
     answers = before_and_after(net, [Channels("relu", range(12, 16))], images[3:4], 3, keep=images[:3])
-    before = answered(net, images).softmax(1)
+    before = net.logits(images).softmax(1)
     assert [row.is_target for row in answers] == [True, False, False, False]
     assert answers[0].confidence_before == pytest.approx(float(before[3, 3]), abs=1e-6)
     assert [row.before for row in answers] == ["class 3", "class 0", "class 1", "class 2"]

@@ -11,13 +11,13 @@ from torch import nn
 from torch.testing import assert_close
 
 from optvis import Classifier
+from optvis.errors import NotFiniteError
 from optvis.features.groups import group
 from optvis.grids.activation_grid import BORDER, ActivationGrid, activation_grid
 from optvis.grids.steps import GridAscent, RowSteps, asked_of, check_forgetful, turns
 from optvis.objectives import direction
 from optvis.params import FFT, Streams
 from optvis.params.image_pool import Grouped
-from optvis.rendering.ascent import NotFiniteError
 from optvis.rendering.optimizers import ADAM, FAST_ADAM
 
 from . import oracles

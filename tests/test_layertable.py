@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from optvis import Classifier, layers
-from optvis.models.layer_table import Layer, LayerTable
+from optvis.models.layers import Layer, LayerTable
 
 
 class Branches(nn.Module):

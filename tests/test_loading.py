@@ -16,7 +16,6 @@ from torch import nn
 from torchvision import models
 
 from optvis import Classifier, Normalize, load
-from optvis.data.images import photograph
 
 SWITCH = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 CHECKPOINT = "squeezenet1_0-b66bff10.pth"
@@ -55,7 +54,7 @@ def test_a_photograph_reaches_a_torchvision_network_as_its_publisher_says(name, 
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()
     framed = load(name, weights=None) if name == "squeezenet1_0" else without_network(name)
-    ours = framed.normalize(photograph(scenery(size), framed))
+    ours = framed.normalize(framed.load_batch(scenery(size)))
     torch.testing.assert_close(ours, preset(scenery(size)).unsqueeze(0), atol=1e-5, rtol=0)
     assert framed.size == tuple(preset.crop_size * 2)
 
@@ -74,7 +73,7 @@ def test_a_photograph_reaches_a_timm_network_as_its_publisher_says(name):
     config = timm.data.resolve_model_data_config(classifier.network)
     preset = timm.data.create_transform(**config, is_training=False)
     for size in ((500, 333), (300, 411)):
-        ours = classifier.normalize(photograph(scenery(size), classifier))
+        ours = classifier.normalize(classifier.load_batch(scenery(size)))
         torch.testing.assert_close(ours, preset(scenery(size)).unsqueeze(0), atol=1e-5, rtol=0)
     assert classifier.size == config["input_size"][1:]
 

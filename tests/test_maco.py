@@ -10,9 +10,9 @@ import torch
 from torch.testing import assert_close
 
 from optvis import Rendering, render
+from optvis.errors import NotFiniteError
 from optvis.objectives import channel, logit, on
 from optvis.params import Streams, mean_spectrum, phase_image
-from optvis.rendering.ascent import NotFiniteError
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.result import joined
 from optvis.rendering.views import Views, repeated, view_seeds
@@ -32,7 +32,7 @@ def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small
     for step in range(3):
         images = image()
         images.retain_grad()
-        inputs = small.prepared(chain(images.expand(2, -1, -1, -1), streams.seek(step)))
+        inputs = small.preprocess(chain(images.expand(2, -1, -1, -1), streams.seek(step)))
         score = small.network.conv1(inputs)[:, 3].mean()
         optimizer.zero_grad()
         (-score).backward()

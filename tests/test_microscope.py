@@ -17,7 +17,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from optvis import Classifier, activations, load, render
-from optvis.data.dataset import album
+from optvis.data.dataset import as_dataset
 from optvis.microscope import microscope
 from optvis.microscope.effects import Sample, effects
 from optvis.microscope.groups import Bench
@@ -34,7 +34,7 @@ def test_what_excites_is_what_a_loop_finds(small, monkeypatch):
     monkeypatch.setattr("optvis.microscope.top_activations.AT_ONCE", 3)
     photos = torch.cat([IMAGES, IMAGES[2:3]])  # the last is as strong as the third, and comes after it
     layers = ["relu1", "conv2", "fc"]
-    found = excited(small, album(photos), layers, 4)
+    found = excited(small, as_dataset(photos), layers, 4)
     for layer in layers:
         a = activations(small, photos, [layer])[layer].numpy()
         a = a.reshape(*a.shape[:2], -1)

@@ -12,7 +12,8 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier
-from optvis.data.images import Framing, photograph, picture
+from optvis.data.crop import ResizeCrop
+from optvis.data.images import load_image
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def whole(levels):
     return torch.from_numpy(levels).permute(2, 0, 1).unsqueeze(0).float() / 255
 
 
-def classifier(size=8, dtype=torch.float32, framing=None):
-    return Classifier(nn.Conv2d(3, 1, 1).to(dtype), None, size, framing=framing)
+def classifier(size=8, dtype=torch.float32, crop=None):
+    return Classifier(nn.Conv2d(3, 1, 1).to(dtype), None, size, crop=crop)
 
 
 def forms(levels, tmp_path):
@@ -57,14 +58,14 @@ def forms(levels, tmp_path):
 
 def test_every_form_is_the_same_picture(levels, whole, tmp_path):
     for form, source in forms(levels, tmp_path).items():
-        torch.testing.assert_close(picture(source), whole, atol=1e-6, rtol=0, msg=form)
-        assert picture(source).dtype == torch.float32
+        torch.testing.assert_close(load_image(source), whole, atol=1e-6, rtol=0, msg=form)
+        assert load_image(source).dtype == torch.float32
 
 
 def test_every_form_is_the_same_photograph_up_to_a_level(levels, tmp_path):
     """Pillow's resizing rounds to 8 bits and torch's does not."""
     small = classifier()
-    seen = {form: photograph(source, small) for form, source in forms(levels, tmp_path).items()}
+    seen = {form: small.load_batch(source) for form, source in forms(levels, tmp_path).items()}
     for form, images in seen.items():
         assert images.shape == (1, 3, 8, 8), form
         assert (images - seen["path"]).abs().max() <= 2 / 255, form
@@ -72,24 +73,24 @@ def test_every_form_is_the_same_photograph_up_to_a_level(levels, tmp_path):
 
 def test_a_tensor_of_the_networks_own_size_is_taken_as_it_is():
     images = torch.rand(2, 3, 8, 8)
-    assert torch.equal(photograph(images, classifier()), images)
-    assert torch.equal(photograph(images[0], classifier()), images[:1])
+    assert torch.equal(classifier().load_batch(images), images)
+    assert torch.equal(classifier().load_batch(images[0]), images[:1])
 
 
 def test_a_file_of_the_networks_own_size_is_framed_as_published(levels):
     """224 pixels of a photograph are not what a publisher's resize to 256 and crop shows."""
-    framed = classifier(20, framing=Framing(40, (20, 20)))
+    framed = classifier(20, crop=ResizeCrop(40, (20, 20)))
     square = Image.fromarray(levels[:, :20])
     by_hand = square.resize((40, 40), Image.Resampling.BILINEAR).crop((10, 10, 30, 30))
-    torch.testing.assert_close(photograph(square, framed), picture(by_hand))
+    torch.testing.assert_close(framed.load_batch(square), load_image(by_hand))
 
 
 def test_a_list_is_the_batch_of_its_photographs(levels, tmp_path):
     sources = list(forms(levels, tmp_path).values())
-    together = photograph(sources, classifier())
-    apart = [photograph(source, classifier()) for source in sources]
+    together = classifier().load_batch(sources)
+    apart = [classifier().load_batch(source) for source in sources]
     assert torch.equal(together, torch.cat(apart))
-    assert torch.equal(photograph(tuple(sources), classifier()), together)
+    assert torch.equal(classifier().load_batch(tuple(sources)), together)
 
 
 @pytest.mark.parametrize(
@@ -97,59 +98,59 @@ def test_a_list_is_the_batch_of_its_photographs(levels, tmp_path):
     [(torch.float64, torch.float64), (torch.float16, torch.float32), (torch.bfloat16, torch.float32)],
 )
 def test_photographs_come_in_the_networks_dtype_at_least_float32(levels, dtype, expected):
-    assert photograph(levels, classifier(dtype=dtype)).dtype == expected
-    assert photograph(torch.rand(3, 9, 9), classifier(dtype=dtype)).dtype == expected
+    assert classifier(dtype=dtype).load_batch(levels).dtype == expected
+    assert classifier(dtype=dtype).load_batch(torch.rand(3, 9, 9)).dtype == expected
 
 
 def test_bicubic_framing_stays_in_range(levels):
-    framed = classifier(64, framing=Framing(80, (64, 64), "bicubic"))
-    for source in (levels, picture(levels)):
-        images = photograph(source, framed)
+    framed = classifier(64, crop=ResizeCrop(80, (64, 64), "bicubic"))
+    for source in (levels, load_image(levels)):
+        images = framed.load_batch(source)
         assert images.min() >= 0
         assert images.max() <= 1
 
 
 def test_gradients_flow_through_framing():
     images = torch.rand(1, 3, 30, 20, requires_grad=True)
-    (gradient,) = torch.autograd.grad(photograph(images, classifier()).sum(), images)
+    (gradient,) = torch.autograd.grad(classifier().load_batch(images).sum(), images)
     assert gradient.abs().sum() > 0
 
 
 def test_the_given_tensor_is_not_changed(whole):
     before = whole.clone()
-    photograph(whole, classifier()).zero_()
-    picture(whole).zero_()
+    classifier().load_batch(whole).zero_()
+    load_image(whole).zero_()
     same_size = torch.rand(1, 3, 8, 8)
     kept = same_size.clone()
-    photograph(same_size, classifier()).zero_()
+    classifier().load_batch(same_size).zero_()
     assert torch.equal(whole, before)
     assert torch.equal(same_size, kept)
 
 
 def test_the_given_array_is_not_changed(levels):
     before = levels.copy()
-    picture(levels).zero_()
+    load_image(levels).zero_()
     floats = levels.transpose(2, 0, 1) / np.float32(255)
     kept = floats.copy()
-    picture(floats).zero_()
+    load_image(floats).zero_()
     assert (levels == before).all()
     assert (floats == kept).all()
 
 
 @pytest.mark.parametrize(("size", "expected"), [(15, (10, 15)), (60, (40, 60)), (1, (1, 1)), (None, (20, 30))])
 def test_a_picture_is_brought_to_its_longer_side_whole(levels, size, expected):
-    images = picture(levels, size)
+    images = load_image(levels, size)
     assert tuple(images.shape[2:]) == expected
-    assert abs(float(images.mean()) - float(picture(levels).mean())) < 0.02
+    assert abs(float(images.mean()) - float(load_image(levels).mean())) < 0.02
 
 
 def test_framing_covers_and_crops_the_centre():
-    framed = classifier(10, framing=Framing(10, (10, 10)))
+    framed = classifier(10, crop=ResizeCrop(10, (10, 10)))
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, 20:40] = 255
-    images = photograph(pixels, framed)
+    images = framed.load_batch(pixels)
     assert images.mean() > 0.95
-    assert photograph(np.rot90(pixels).copy(), framed).mean() > 0.95
+    assert framed.load_batch(np.rot90(pixels).copy()).mean() > 0.95
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -172,7 +173,7 @@ def test_a_file_is_turned_as_its_exif_says(levels, orientation, tmp_path):
     for suffix in ("png", "jpg"):
         path = tmp_path / f"photo.{suffix}"
         stored.save(path, exif=exif, quality=100, subsampling=0)
-        assert (picture(path) - picture(levels)).abs().mean() < 0.02, suffix
+        assert (load_image(path) - load_image(levels)).abs().mean() < 0.02, suffix
 
 
 def test_greyscale_is_the_same_grey_in_three_channels(tmp_path):
@@ -187,28 +188,28 @@ def test_greyscale_is_the_same_grey_in_three_channels(tmp_path):
         image.save(path)
         with Image.open(path) as opened:
             assert opened.mode == mode
-        torch.testing.assert_close(picture(path), grey, atol=1 / 255, rtol=0, msg=mode)
+        torch.testing.assert_close(load_image(path), grey, atol=1 / 255, rtol=0, msg=mode)
     for array in (eight, eight[:, :, None]):
-        torch.testing.assert_close(picture(array), grey, atol=1e-6, rtol=0)
+        torch.testing.assert_close(load_image(array), grey, atol=1e-6, rtol=0)
 
 
 def test_one_bit_images_are_black_and_white():
     bits = Image.new("1", (4, 2), 1)
     bits.putpixel((0, 0), 0)
-    assert picture(bits).unique().tolist() == [0, 1]
-    assert picture(bits)[0, :, 0, 0].tolist() == [0, 0, 0]
+    assert load_image(bits).unique().tolist() == [0, 1]
+    assert load_image(bits)[0, :, 0, 0].tolist() == [0, 0, 0]
 
 
 def test_what_is_transparent_shows_white(levels):
     alpha = np.full((20, 30, 1), 255, np.uint8)
     alpha[:, :15] = 0
     rgba = np.concatenate([levels, alpha], axis=2)
-    expected = picture(levels)
+    expected = load_image(levels)
     expected[:, :, :, :15] = 1
-    torch.testing.assert_close(picture(rgba), expected)
-    torch.testing.assert_close(picture(Image.fromarray(rgba)), expected)
+    torch.testing.assert_close(load_image(rgba), expected)
+    torch.testing.assert_close(load_image(Image.fromarray(rgba)), expected)
     half = Image.new("RGBA", (2, 2), (0, 0, 0, 128))
-    assert torch.allclose(picture(half), torch.tensor(127 / 255), atol=1.5 / 255)
+    assert torch.allclose(load_image(half), torch.tensor(127 / 255), atol=1.5 / 255)
 
 
 def test_a_palette_with_a_transparent_colour_shows_white_there():
@@ -219,13 +220,13 @@ def test_a_palette_with_a_transparent_colour_shows_white_there():
     image.save(data, "PNG", transparency=1)
     opened = Image.open(data)
     assert opened.mode == "P"
-    assert picture(opened)[0, :, 0].T.tolist() == [[1, 0, 0], [1, 1, 1]]
+    assert load_image(opened)[0, :, 0].T.tolist() == [[1, 0, 0], [1, 1, 1]]
 
 
 def test_cmyk_is_converted(tmp_path):
     path = tmp_path / "print.jpg"
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(path, quality=95)
-    red = picture(path)[0, :, 4, 4]
+    red = load_image(path)[0, :, 4, 4]
     assert red[0] > 0.8
     assert red[1:].max() < 0.3
 
@@ -233,23 +234,23 @@ def test_cmyk_is_converted(tmp_path):
 def test_one_pixel_is_a_plain_surface(tmp_path):
     path = tmp_path / "dot.png"
     Image.new("RGB", (1, 1), (255, 0, 51)).save(path)
-    seen = photograph(path, classifier(8))
+    seen = classifier(8).load_batch(path)
     torch.testing.assert_close(seen, torch.tensor([1, 0, 0.2]).view(1, 3, 1, 1).expand(1, 3, 8, 8))
     dot = torch.tensor([1, 0, 0.2]).view(3, 1, 1)
-    torch.testing.assert_close(photograph(dot, classifier(8)), seen)
-    assert picture(path).shape == (1, 3, 1, 1)
+    torch.testing.assert_close(classifier(8).load_batch(dot), seen)
+    assert load_image(path).shape == (1, 3, 1, 1)
 
 
 def test_animations_show_their_first_frame(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     path = tmp_path / "moving.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:])
-    assert picture(path)[0, :, 0, 0].tolist() == [1, 0, 0]
+    assert load_image(path)[0, :, 0, 0].tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["with space.png", "ünïcödé-写真.png", "semi;colon&$(touch x).png", "-dash.png"])
 def test_hostile_file_names_are_only_names(levels, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(levels).save(tmp_path / name)
-    torch.testing.assert_close(picture(name), picture(levels))
+    torch.testing.assert_close(load_image(name), load_image(levels))
     assert [path.name for path in pathlib.Path().iterdir()] == [name]

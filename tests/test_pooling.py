@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from optvis import Classifier, ascend, render
-from optvis.models.overrides.max_pool import Window, average, smoothed_max_pool, squares
-from optvis.models.overrides.relu import redirected_relu
+from optvis.models.overrides.max_pool import Window, average, smooth_max_pool, squares
+from optvis.models.overrides.relu import redirect_relu
 from optvis.objectives import channel
 
 from .oracles import Array
@@ -94,7 +94,7 @@ def by_square(plane: Array, behind: Array, options: dict[str, Any]) -> Array:
 @pytest.mark.parametrize(("smooth", "oracle"), [(average, shared_equally), (squares, by_square)])
 def test_the_gradient_is_the_oracles(call: Any, options: Any, smooth: Any, oracle: Any) -> None:
     x = inputs(2, 3, 9, 8)
-    with smoothed_max_pool(smooth):
+    with smooth_max_pool(smooth):
         found, behind = gradient(call, x, **options)
     for i, c in np.ndindex(2, 3):
         expected = oracle(x[i, c].numpy(), behind[i, c].numpy(), options)
@@ -106,7 +106,7 @@ def test_the_gradient_is_the_oracles(call: Any, options: Any, smooth: Any, oracl
 def test_it_is_the_gradient_of_the_smoother_pooling(options: Any, smooth: Any) -> None:
     window, x = Window(**options), inputs(2, 3, 9, 8)
     assert torch.autograd.gradcheck(lambda x: smooth(x, window), x.clone().requires_grad_())
-    with smoothed_max_pool(smooth):
+    with smooth_max_pool(smooth):
         found, _ = gradient(F.max_pool2d, x, **options)
     expected, _ = gradient(lambda x: smooth(x, window), x)
     assert_close(found, expected, rtol=0, atol=1e-14)
@@ -117,14 +117,14 @@ def test_it_is_the_gradient_of_the_smoother_pooling(options: Any, smooth: Any) -
 @each_gradient
 def test_the_value_is_that_of_max_pooling(call: Any, options: Any, smooth: Any) -> None:
     x = inputs(2, 3, 9, 8)
-    with smoothed_max_pool(smooth):
+    with smooth_max_pool(smooth):
         assert torch.equal(call(x, **options), F.max_pool2d(x, **options))
 
 
 @each_window
 def test_the_indices_are_those_of_max_pooling(options: Any) -> None:
     x = inputs(2, 3, 9, 8).requires_grad_()
-    with smoothed_max_pool():
+    with smooth_max_pool():
         _, found = F.max_pool2d(x, **options, return_indices=True)
     assert torch.equal(found, F.max_pool2d(x, **options, return_indices=True)[1])
 
@@ -134,7 +134,7 @@ def test_the_indices_are_those_of_max_pooling(options: Any) -> None:
 def test_any_size_and_an_image_alone_as_in_a_batch(smooth: Any, size: tuple[int, int]) -> None:
     x = inputs(3, 2, *size)
     options = {"kernel_size": 3, "stride": 2, "padding": 1}
-    with smoothed_max_pool(smooth):
+    with smooth_max_pool(smooth):
         together, behind = gradient(F.max_pool2d, x, **options)
         for i in range(3):
             leaf = x[i : i + 1].clone().requires_grad_()
@@ -148,7 +148,7 @@ def test_any_size_and_an_image_alone_as_in_a_batch(smooth: Any, size: tuple[int,
 @each_gradient
 def test_float32_is_float64_but_for_rounding(smooth: Any) -> None:
     x = inputs(2, 3, 9, 8)
-    with smoothed_max_pool(smooth):
+    with smooth_max_pool(smooth):
         exact, behind = gradient(F.max_pool2d, x, kernel_size=3, stride=2)
         leaf = x.float().requires_grad_()
         (found,) = torch.autograd.grad(F.max_pool2d(leaf, 3, 2), leaf, behind.float())
@@ -160,7 +160,7 @@ def test_float32_is_float64_but_for_rounding(smooth: Any) -> None:
 def test_nothing_is_smoothed_outside(call: Any) -> None:
     x = inputs(1, 1, 6, 6)
     usual, _ = gradient(F.max_pool2d, x, kernel_size=2)
-    with pytest.raises(KeyError), smoothed_max_pool():
+    with pytest.raises(KeyError), smooth_max_pool():
         raise KeyError
     found, _ = gradient(call, x, kernel_size=2)
     assert torch.equal(found, usual)
@@ -171,22 +171,22 @@ def test_other_poolings_are_left_alone() -> None:
     x = inputs(2, 3, 8, 8)
     for call in (nn.AdaptiveMaxPool2d(2), nn.AvgPool2d(2), lambda x: F.max_pool1d(x[0], 2)):
         usual, _ = gradient(call, x)
-        with smoothed_max_pool():
+        with smooth_max_pool():
             assert torch.equal(gradient(call, x)[0], usual)
 
 
 def test_dilated_windows_are_refused() -> None:
-    with smoothed_max_pool(), pytest.raises(ValueError, match="dilation=2; expected 1, as average pooling has none"):
+    with smooth_max_pool(), pytest.raises(ValueError, match="dilation=2; expected 1, as average pooling has none"):
         nn.MaxPool2d(2, dilation=2)(inputs(1, 1, 8, 8))
-    with smoothed_max_pool():
+    with smooth_max_pool():
         assert nn.MaxPool2d(2, dilation=(1, 1))(inputs(1, 1, 8, 8)).shape == (1, 1, 4, 4)
 
 
 def test_a_function_of_your_own_gives_the_gradient() -> None:
     x = inputs(1, 1, 4, 4)
-    with smoothed_max_pool(lambda x, window: 3 * window.mean(x)):
+    with smooth_max_pool(lambda x, window: 3 * window.mean(x)):
         found, _ = gradient(F.max_pool2d, x, kernel_size=2)
-    with smoothed_max_pool():
+    with smooth_max_pool():
         assert_close(found, 3 * gradient(F.max_pool2d, x, kernel_size=2)[0])
 
 
@@ -195,9 +195,9 @@ def test_it_nests_with_redirected_relus() -> None:
     network[0].bias.fill_(-100.0)  # type: ignore[union-attr, operator]
     x = inputs(1, 3, 8, 8)
     assert not gradient(network, x)[0].any()
-    with redirected_relu(), smoothed_max_pool():
+    with redirect_relu(), smooth_max_pool():
         one, _ = gradient(network, x)
-    with smoothed_max_pool(), redirected_relu():
+    with smooth_max_pool(), redirect_relu():
         other, _ = gradient(network, x)
     assert one.any()
     assert torch.equal(one, other)
@@ -218,7 +218,7 @@ def test_render_smooths_and_its_recipe_says_so(smooth: Any) -> None:
     options: dict[str, Any] = {"steps": 3, "transform": None, "progress": False}
     usual = render(pooled(), channel("", [0, 3]), **options)
     smooth_one = render(pooled(), channel("", [0, 3]), pool_gradient=smooth, **options)
-    with smoothed_max_pool(smooth):
+    with smooth_max_pool(smooth):
         by_hand = render(pooled(), channel("", [0, 3]), **options)
     assert torch.equal(smooth_one.images, by_hand.images)
     assert not torch.equal(smooth_one.images, usual.images)

@@ -7,7 +7,7 @@ import torch
 
 from optvis import activations, classify, dream, render
 from optvis.atlas import activation_atlas
-from optvis.data.images import picture
+from optvis.data.images import load_image
 from optvis.objectives import channel, layer_norm
 
 GREY = 0.05  # a picture whose pixels deviate less shows nothing
@@ -81,7 +81,7 @@ def pieces(paths, count):
     draws = torch.Generator().manual_seed(0)
     found = []
     for path in paths:
-        image = picture(path, 320)[0]
+        image = load_image(path, 320)[0]
         for _ in range(count):
             side = int(torch.randint(90, 160, (1,), generator=draws))
             y, x = (int(torch.randint(0, whole - side + 1, (1,), generator=draws)) for whole in image.shape[1:])

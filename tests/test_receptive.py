@@ -6,7 +6,7 @@ from torch import nn
 
 from optvis import Classifier, load
 from optvis.features.receptive_field import crop, receptive_fields
-from optvis.models.overrides.linear import linearised
+from optvis.models.overrides.linear import linearize
 
 
 def by_arithmetic(steps, position, size):
@@ -82,20 +82,20 @@ def test_a_linearised_network_is_linear(activation):
     net = net.double().requires_grad_(False)
     x, y = torch.randn(2, 1, 2, 8, 8, dtype=torch.float64)
     assert not torch.allclose(net(x + 2 * y), net(x) + 2 * net(y))
-    with linearised():
+    with linearize():
         assert torch.allclose(net(x + 2 * y), net(x) + 2 * net(y), atol=1e-12)
 
 
 def test_functions_are_caught_as_modules_are():
     x = torch.tensor([[-1.0, 2.0]])
-    with linearised():
+    with linearize():
         assert torch.equal(x.relu(), x)
         assert torch.equal(nn.functional.relu_(x.clone()), x)
         assert torch.equal(x.clone().relu_(), x)
 
 
 def test_what_cannot_be_averaged_is_refused():
-    with linearised(), pytest.raises(ValueError, match="with dilation"):
+    with linearize(), pytest.raises(ValueError, match="with dilation"):
         nn.MaxPool2d(2, dilation=2)(torch.rand(1, 1, 8, 8))
-    with linearised(), pytest.raises(ValueError, match="with indices"):
+    with linearize(), pytest.raises(ValueError, match="with indices"):
         nn.MaxPool2d(2, return_indices=True)(torch.rand(1, 1, 8, 8))

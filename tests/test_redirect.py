@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from optvis.models.overrides.relu import opened_relu, redirected_relu
+from optvis.models.overrides.relu import open_relu, redirect_relu
 
 from . import oracles
 
@@ -73,7 +73,7 @@ def cases(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("shape", [(2, 3, 4), (7,), (5, 3)], ids=str)
 def test_the_gradient_is_the_oracles(relu: Callable[[Tensor], Tensor], top: float, shape: tuple[int, ...]) -> None:
     x, grad = cases(shape)
-    with redirected_relu():
+    with redirect_relu():
         found = gradient(relu, x, grad)
     expected = oracles.redirected_gradient(x.numpy(), grad.numpy(), top)
     assert torch.equal(found, torch.from_numpy(expected))
@@ -84,7 +84,7 @@ def test_the_gradient_is_the_oracles(relu: Callable[[Tensor], Tensor], top: floa
 @each_relu
 def test_the_value_is_that_of_a_relu(relu: Callable[[Tensor], Tensor], top: float) -> None:
     x, _ = cases((2, 3))
-    with redirected_relu():
+    with redirect_relu():
         assert torch.equal(relu(x.clone()), torch.from_numpy(np.clip(x.numpy(), 0, top)))
 
 
@@ -92,14 +92,14 @@ def test_the_value_is_that_of_a_relu(relu: Callable[[Tensor], Tensor], top: floa
 def test_a_living_image_has_the_usual_gradient(relu: Callable[[Tensor], Tensor], top: float) -> None:
     generator = torch.Generator().manual_seed(0)
     x = (4 * torch.randn(2, 3, 4, dtype=torch.float64, generator=generator)).requires_grad_()
-    with redirected_relu():
+    with redirect_relu():
         assert torch.autograd.gradcheck(relu, x)
 
 
 @each_relu
 def test_the_death_of_one_image_does_not_touch_the_others(relu: Callable[[Tensor], Tensor], top: float) -> None:
     x, grad = cases((2, 3))
-    with redirected_relu():
+    with redirect_relu():
         together = gradient(relu, x, grad)
         for i in range(len(x)):
             assert torch.equal(gradient(relu, x[i : i + 1], grad[i : i + 1]), together[i : i + 1])
@@ -108,7 +108,7 @@ def test_the_death_of_one_image_does_not_touch_the_others(relu: Callable[[Tensor
 @each_relu
 @pytest.mark.parametrize("size", [1e-30, 1e-42], ids=str)
 def test_the_smallest_gradient_is_life(relu: Callable[[Tensor], Tensor], top: float, size: float) -> None:
-    with redirected_relu():
+    with redirect_relu():
         found = gradient(relu, torch.tensor([[1.0, -1.0]]), torch.tensor([[size, -size]]))
     assert found.tolist() == [[torch.tensor(size).item(), 0.0]]
 
@@ -116,7 +116,7 @@ def test_the_smallest_gradient_is_life(relu: Callable[[Tensor], Tensor], top: fl
 @each_relu
 def test_the_layout_in_memory_does_not_matter(relu: Callable[[Tensor], Tensor], top: float) -> None:
     x, grad = cases((3, 4, 5))
-    with redirected_relu():
+    with redirect_relu():
         usual = gradient(relu, x, grad)
         last = gradient(
             relu, x.to(memory_format=torch.channels_last), grad.contiguous(memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def test_the_layout_in_memory_does_not_matter(relu: Callable[[Tensor], Tensor], 
 @each_relu
 def test_descending_a_dead_image_brings_it_back(relu: Callable[[Tensor], Tensor], top: float) -> None:
     x = torch.tensor([[-1.0, -0.5]])
-    with redirected_relu():
+    with redirect_relu():
         for _ in range(3):
             x = x - gradient(relu, x, torch.tensor([[-1.0, 1.0]]))
     assert x.tolist() == [[2.0, -0.5]]
@@ -138,10 +138,10 @@ def test_descending_a_dead_image_brings_it_back(relu: Callable[[Tensor], Tensor]
 @each_relu
 def test_nothing_is_redirected_outside(relu: Callable[[Tensor], Tensor], top: float) -> None:
     x, grad = torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.0, 1.0]])
-    with redirected_relu():
+    with redirect_relu():
         pass
     assert not gradient(relu, x, grad).any()
-    with pytest.raises(KeyError), redirected_relu():
+    with pytest.raises(KeyError), redirect_relu():
         raise KeyError
     assert not gradient(relu, x, grad).any()
 
@@ -150,7 +150,7 @@ def test_nothing_is_redirected_outside(relu: Callable[[Tensor], Tensor], top: fl
 def test_other_functions_are_left_alone(function: Callable[[Tensor], Tensor]) -> None:
     x, grad = cases((2, 3))
     usual = gradient(function, x, grad), function(x)
-    with redirected_relu():
+    with redirect_relu():
         assert torch.equal(gradient(function, x, grad), usual[0])
         assert torch.equal(function(x), usual[1])
 
@@ -162,7 +162,7 @@ def test_it_works_in_place_on_a_convolutions_output(in_place: bool) -> None:
     x = torch.randn(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(2, 4, 4, 4, dtype=torch.float64)
     (usual,) = torch.autograd.grad((network(x) * weights).sum(), x)
-    with redirected_relu():
+    with redirect_relu():
         (found,) = torch.autograd.grad((network(x) * weights).sum(), x)
         assert_close(found, usual)
         before = convolution(x)
@@ -170,7 +170,7 @@ def test_it_works_in_place_on_a_convolutions_output(in_place: bool) -> None:
         assert (after is before) == in_place
     convolution.bias.fill_(-100.0)  # type: ignore[union-attr]
     assert not torch.autograd.grad((network(x) * weights).sum(), x)[0].any()
-    with redirected_relu():
+    with redirect_relu():
         (found,) = torch.autograd.grad((network(x) * weights).sum(), x)
     expected = torch.autograd.grad(convolution(x), x, weights.clamp(max=0))[0]
     assert_close(found, expected)
@@ -183,7 +183,7 @@ def test_a_gradient_in_place_and_not_is_the_same_through_batchnorm() -> None:
     for in_place in (False, True):
         network = nn.Sequential(norm, nn.ReLU(inplace=in_place), nn.Conv2d(3, 3, 1, bias=False).double())
         nn.init.ones_(network[2].weight)  # type: ignore[arg-type]
-        with redirected_relu():
+        with redirect_relu():
             found.append(torch.autograd.grad(-network(x).sum(), x)[0])
     assert torch.equal(*found)
 
@@ -191,7 +191,7 @@ def test_a_gradient_in_place_and_not_is_the_same_through_batchnorm() -> None:
 def test_modules_are_not_touched() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
     before = {name: dict(vars(module)) for name, module in network.named_modules()}
-    with redirected_relu():
+    with redirect_relu():
         network(torch.rand(1, 3, 4, 4))
     assert {name: dict(vars(module)) for name, module in network.named_modules()} == before
 
@@ -199,24 +199,24 @@ def test_modules_are_not_touched() -> None:
 @pytest.mark.parametrize("shape", [(), (3,), (0, 3), (0,)], ids=str)
 def test_numbers_without_an_axis_of_images_and_none_at_all_pass(shape: tuple[int, ...]) -> None:
     x = -torch.ones(shape)
-    with redirected_relu():
+    with redirect_relu():
         assert torch.equal(gradient(torch.relu, x, -torch.ones(shape)), -torch.ones(shape))
         assert torch.equal(gradient(torch.relu, x, torch.ones(shape)), torch.zeros(shape))
 
 
 def test_without_gradients_it_is_a_relu() -> None:
     x = torch.tensor([[-1.0, 2.0]])
-    with redirected_relu(), torch.no_grad():
+    with redirect_relu(), torch.no_grad():
         assert torch.relu(x).tolist() == [[0.0, 2.0]]
         assert torch.relu_(x) is x
-    with redirected_relu():
+    with redirect_relu():
         assert not torch.relu(x).requires_grad
 
 
 def test_contexts_nest() -> None:
     x, grad = torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.0, 1.0]])
-    with redirected_relu():
-        with redirected_relu():
+    with redirect_relu():
+        with redirect_relu():
             inner = gradient(torch.relu, x, grad)
         outer = gradient(torch.relu, x, grad)
     assert inner.tolist() == outer.tolist() == [[-1.0, 0.0]]
@@ -224,7 +224,7 @@ def test_contexts_nest() -> None:
 
 def test_a_number_that_is_not_one_stays_so() -> None:
     x: Any = torch.tensor([[math.nan, 1.0]])
-    with redirected_relu():
+    with redirect_relu():
         assert torch.relu(x).isnan().tolist() == [[True, False]]
 
 
@@ -234,7 +234,7 @@ def test_an_opened_one_lets_all_through_for_dead_images(
     relu: Callable[[Tensor], Tensor], top: float, shape: tuple[int, ...]
 ) -> None:
     x, grad = cases(shape)
-    with opened_relu():
+    with open_relu():
         found = gradient(relu, x, grad)
         assert torch.equal(relu(x.clone()), x.clamp(0, top))
     for i in range(len(x)):

@@ -12,9 +12,9 @@ from torch import nn
 from torchvision import models
 
 from optvis import IMAGENET, Classifier, Normalize, Rendering, activations, load, render
+from optvis.errors import NotFiniteError
 from optvis.objectives import channel, cosine, direction, gram_distance, layer_norm, logit, on, total_variation
 from optvis.params import cppn_image, fft_image, pixel_image
-from optvis.rendering.ascent import NotFiniteError
 from optvis.rendering.optimizers import ADAM, FAST_ADAM
 from optvis.transforms import STANDARD
 

@@ -156,7 +156,7 @@ def test_of_published_networks(name):
         "densenet121": "features.denseblock2.denselayer3.conv1",
         "swin_t": "features.3.1.mlp.0",
     }
-    inputs = net.prepared(x)
+    inputs = net.preprocess(x)
     with borrow(net.network), torch.no_grad():
         tail = Tail(net.network, x, inputs, layers[name])
         a = tail.activations

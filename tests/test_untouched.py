@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from optvis import IMAGENET, Classifier, activations, ascend, classify, dream, layers, render
+from optvis.errors import NotFiniteError
 from optvis.objectives import channel, layer_norm, on
-from optvis.rendering.ascent import NotFiniteError
 from optvis.transforms import STANDARD, Compose
 
 PHOTO = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0))

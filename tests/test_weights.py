@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from optvis import Classifier, load
 from optvis.circuits.weights import expanded_weights, strongest, weights
-from optvis.models.overrides.linear import linearised
+from optvis.models.overrides.linear import linearize
 
 
 class Residual(nn.Module):
@@ -124,7 +124,7 @@ def test_a_change_before_moves_what_comes_after_by_as_much():
         change = torch.randn(48, *made.shape[1:], dtype=torch.float64)
         whole = torch.zeros(1, 48, 12, 12, dtype=torch.float64)
         whole[0, :, 1:, 1:] = change  # position 3 behind the pool sees 1 to 12, of which there are 11
-        with linearised(), torch.no_grad():
+        with linearize(), torch.no_grad():
             moved, still = (parts["mixed4"](parts["pool3"](parts["mixed3"](x)))[0, 9, 3, 3] for x in (whole, 0 * whole))
         assert_close(moved - still, (made * change).sum(), rtol=1e-4, atol=1e-5)
     finally:

@@ -12,7 +12,7 @@ from optvis.ablation.fills import Filled, prepared
 from optvis.ablation.switching import switched
 from optvis.features.units import Channels, Directions, Units
 from optvis.models.classifier import Classifier
-from optvis.models.layers import located
+from optvis.models.layers import find_module
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
 
@@ -76,7 +76,7 @@ def checked(network: nn.Module, units: tuple[Units, ...]) -> None:
     for one in units:
         if not isinstance(one, Channels | Directions):
             raise TypeError(f"units are {one!r}; expected Channels(layer, indices) or Directions(layer, vectors)")
-        located(network, one.layer)
+        find_module(network, one.layer)
 
 
 __all__ = ["blinded"]

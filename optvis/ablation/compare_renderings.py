@@ -12,9 +12,10 @@ from torch import nn
 from optvis.ablation.blinding import blinded
 from optvis.ablation.fills import Filled
 from optvis.attribution.attribute import Attribution, attribute
-from optvis.data.images import Photo
+from optvis.data.images import ImageLike
 from optvis.features.units import Units
-from optvis.models.classifier import Classifier, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
 from optvis.objectives import Objective, as_objective
 from optvis.rendering.render import USUAL_STEPS, render
 from optvis.rendering.result import Rendering
@@ -67,7 +68,7 @@ def see(
     units: Units | Sequence[Units],
     question: Objective | str,
     *,
-    images: Photo | Sequence[Photo] | None = None,
+    images: ImageLike | Sequence[ImageLike] | None = None,
     layer: str | None = None,
     fill: Filled = 0.0,
     size: int | tuple[int, int] | None = None,

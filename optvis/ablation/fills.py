@@ -12,16 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.switching import Filling
-from optvis.data.images import Photo, photograph
+from optvis.data.images import ImageLike
 from optvis.features.units import Units
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier, as_classifier
-from optvis.models.layers import read
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
 from optvis.objectives.layout import channels_first, positions
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_AT_ONCE
 
-Photos: TypeAlias = "Photo | Sequence[Photo]"
+Photos: TypeAlias = "ImageLike | Sequence[ImageLike]"
 CROWDED = 16  # times as many images a piece where no cache is to be kept warm
 
 
@@ -57,7 +58,7 @@ class Mean(Fill):
     """Each channel's mean over images and positions; of directions, the mean activation's part along them.
 
     Args:
-        images: photographs in any form that `photograph` takes, on which the network is asked once.
+        images: photographs in any form that `load_image` takes, on which the network is asked once.
 
     Example:
         >>> from optvis.ablation import blinded
@@ -108,7 +109,7 @@ class Noise(Fill):
     """Normal noise with each channel's own mean and deviation over images and positions; see `Gaussian`.
 
     Args:
-        images: photographs in any form that `photograph` takes, on which the network is asked once.
+        images: photographs in any form that `load_image` takes, on which the network is asked once.
         seed: of the first image; the next ones count on.
     """
 
@@ -127,7 +128,7 @@ class Resampled(Fill):
     All units of one layer take them from the same image. The activations of all `images` are kept.
 
     Args:
-        images: photographs in any form that `photograph` takes, at the size at which the network is asked.
+        images: photographs in any form that `load_image` takes, at the size at which the network is asked.
         seed: of the first image; the next ones count on.
     """
 
@@ -224,10 +225,12 @@ def _sums(values: Tensor) -> Tensor:
 def _asked(net: nn.Module | Classifier, images: Photos, units: Sequence[Units]) -> Iterator[list[Tensor]]:
     """The activations of each unit's layer, some images at a time."""
     classifier = as_classifier(net)
-    seen = photograph(images, classifier)
+    seen = classifier.load_batch(images)
     for rows in pieces(seen):
         with borrow(classifier.network), torch.no_grad():
-            found = read(classifier.network, classifier.prepared(seen[rows]), dict.fromkeys(u.layer for u in units))
+            found = read_activations(
+                classifier.network, classifier.preprocess(seen[rows]), dict.fromkeys(u.layer for u in units)
+            )
         yield [found[one.layer] for one in units]
 
 

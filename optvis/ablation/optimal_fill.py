@@ -12,14 +12,15 @@ from torch.nn import functional as F
 
 from optvis.ablation.fills import Constant, Fill, Photos, moments, pieces
 from optvis.ablation.switching import Filling, switched
-from optvis.data.images import photograph
 from optvis.features.units import Units
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier, as_classifier
-from optvis.models.layers import read
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
 from optvis.objectives import IMAGE, Labels, Objective
 from optvis.objectives.objective import total_score
 from optvis.objectives.target_tensors import as_index
+from optvis.progress import progress_bar
 from optvis.rendering.setup import asked
 
 Targets: TypeAlias = Objective | int | str | Sequence[int] | Sequence[str] | Tensor
@@ -35,7 +36,7 @@ class Optimal(Fill):
     where they begin; the best seen are kept. Li & Janson 2024, arXiv:2409.09951.
 
     Args:
-        images: photographs in any form that `photograph` takes, B of them.
+        images: photographs in any form that `load_image` takes, B of them.
         targets: their classes, indices or label texts, one an image or one for all: cross entropy is minimised; or an
             Objective: the mean of its scores is maximised.
         steps: how many updates.
@@ -67,7 +68,7 @@ class Optimal(Fill):
 
     def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
         classifier = as_classifier(net)
-        images = photograph(self.images, classifier)
+        images = classifier.load_batch(self.images)
         constants = [_Constants(one, *found) for one, found in zip(units, moments(net, images, units), strict=True)]
         loss, rows = self._loss(classifier, images)
         free = [one.free for one in constants]
@@ -77,12 +78,10 @@ class Optimal(Fill):
 
     def _descended(self, free: Sequence[Tensor], loss: Loss, rows: Sequence[slice]) -> list[Tensor]:
         """The free numbers at which the loss was least."""
-        from tqdm.auto import tqdm
-
         adam = torch.optim.Adam(free, lr=self.rate)
         least = free[0].new_tensor(float("inf"))
         best = [numbers.detach().clone() for numbers in free]
-        for _ in tqdm(range(self.steps + 1), disable=not self.progress, desc="optimal", leave=False):
+        for _ in progress_bar(range(self.steps + 1), show=self.progress, description="optimal"):
             now = torch.zeros_like(least)
             slopes = [torch.zeros_like(numbers) for numbers in free]
             for some in rows:
@@ -104,7 +103,7 @@ class Optimal(Fill):
             wanted = classes(self.targets, classifier, whole)
 
             def entropy(rows: slice) -> Tensor:
-                scores = network(classifier.prepared(images[rows]))
+                scores = network(classifier.preprocess(images[rows]))
                 return F.cross_entropy(scores, wanted[rows], reduction="sum") / whole
 
             return entropy, pieces(images)
@@ -114,7 +113,9 @@ class Optimal(Fill):
 
         def short(rows: slice) -> Tensor:
             question = objective[rows] if objective.batch == whole else objective
-            found = read(network, classifier.prepared(images[rows]), question.layers) | {IMAGE: images[rows]}
+            found = read_activations(network, classifier.preprocess(images[rows]), question.layers) | {
+                IMAGE: images[rows]
+            }
             return -total_score(question.term_scores(found)).sum() / whole
 
         return short, [slice(0, whole)] if objective.couples_images else pieces(images)

@@ -17,8 +17,10 @@ from optvis.atlas.levels import checked_sizes, level_of
 from optvis.atlas.result import ActivationAtlas
 from optvis.atlas.samples import Samples
 from optvis.atlas.sampling import sample
-from optvis.data.dataset import Album, album
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.data.dataset import ImageDataset, as_dataset
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.transforms import STANDARD
 
 LEVELS = (10, 20, 40)
@@ -44,7 +46,7 @@ def activation_atlas(
     transform: nn.Module | None = STANDARD,
     nearest: int = NEAREST,
     seed: int = 0,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> ActivationAtlas:
@@ -91,7 +93,7 @@ def activation_atlas(
         ...                  progress=False)
         ActivationAtlas('mixed5', 48 points, 3 × 3 cells, ... icons)
     """
-    sizes, source = checked_sizes(levels), album(pictures)
+    sizes, source = checked_sizes(levels), as_dataset(pictures)
     drawing = Drawing(size, steps, power, damping, fewest, transform, seed, channel_axis, progress)
     classifier = as_classifier(model, normalize)
     drawn = samples_of(classifier, source, layer, samples, seed, channel_axis, progress)
@@ -101,7 +103,7 @@ def activation_atlas(
 
 def samples_of(
     classifier: Classifier,
-    source: Album,
+    source: ImageDataset,
     layer: str,
     samples: Samples | None,
     seed: int,
@@ -142,7 +144,7 @@ class Mapped:
     """
 
     classifier: Classifier
-    source: Album
+    source: ImageDataset
     samples: Samples
     drawing: Drawing
     sizes: tuple[int, ...]

@@ -19,9 +19,11 @@ from optvis.atlas.layout import Layout, lay_out, signed_root
 from optvis.atlas.levels import Level, checked_sizes
 from optvis.atlas.result import ActivationAtlas
 from optvis.atlas.samples import Samples
-from optvis.data.dataset import album
-from optvis.data.files import write_whole
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.data.dataset import as_dataset
+from optvis.data.files import atomic_write
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.transforms import STANDARD
 from optvis.viz import sheet
 
@@ -49,7 +51,7 @@ def class_atlas(
     transform: nn.Module | None = STANDARD,
     nearest: int = NEAREST,
     seed: int = 0,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> ActivationAtlas:
@@ -76,7 +78,7 @@ def class_atlas(
         ...             progress=False)
         ActivationAtlas('mixed5', ... points, 2 × 2 cells, ... icons)
     """
-    sizes, source, classifier = checked_sizes(levels), album(pictures), as_classifier(model, normalize)
+    sizes, source, classifier = checked_sizes(levels), as_dataset(pictures), as_classifier(model, normalize)
     drawing = Drawing(size, steps, power, damping, fewest, transform, seed, channel_axis, progress)
     drawn = samples_of(classifier, source, layer, samples, seed, channel_axis, progress)
     name = drawn.labels[class_of(drawn, label)]
@@ -165,10 +167,10 @@ class Comparison:
         page = self.atlas.save(path)
         recipe = json.dumps(dict(self.recipe))
         if self.top(1):
-            write_whole(page.parent / "differences.png", sheet.png(self.sheet(), recipe))
+            atomic_write(page.parent / "differences.png", sheet.png(self.sheet(), recipe))
         for place, cell in enumerate(self.toward(self.second), 1):
             for patch in cell.cutouts()[:1]:
-                write_whole(page.parent / f"patch-{place}.png", sheet.png(sheet.to_picture(patch), recipe))
+                atomic_write(page.parent / f"patch-{place}.png", sheet.png(sheet.to_picture(patch), recipe))
         return page
 
     @property
@@ -208,7 +210,7 @@ def compare(
     transform: nn.Module | None = STANDARD,
     nearest: int = NEAREST,
     seed: int = 0,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> Comparison:
@@ -242,7 +244,7 @@ def compare(
         ...         steps=1, progress=False)
         Comparison('frying pan', 'wok', ActivationAtlas('mixed5', ... points, 2 × 2 cells, ... icons))
     """
-    sizes, source, classifier = checked_sizes(levels), album(pictures), as_classifier(model, normalize)
+    sizes, source, classifier = checked_sizes(levels), as_dataset(pictures), as_classifier(model, normalize)
     drawing = Drawing(size, steps, power, damping, fewest, transform, seed, channel_axis, progress)
     drawn = samples_of(classifier, source, layer, samples, seed, channel_axis, progress)
     ends = class_of(drawn, first), class_of(drawn, second)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from optvis.atlas.samples import Samples
-from optvis.data.dataset import Album
+from optvis.data.dataset import ImageDataset
 from optvis.features.receptive_field import ReceptiveFields, crop, receptive_fields
 from optvis.models.classifier import Classifier
+from optvis.progress import progress_bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Exemplars:
 
 def exemplars_of(
     classifier: Classifier,
-    album: Album,
+    album: ImageDataset,
     samples: Samples,
     rows: Tensor,
     size: int,
@@ -61,13 +62,11 @@ def exemplars_of(
         channel_axis: as it was sampled.
         progress: show a progress bar.
     """
-    from tqdm.auto import tqdm
-
     wanted = rows[rows >= 0].unique()  # type: ignore[no-untyped-call]
     if not len(wanted):
         return Exemplars(wanted, torch.empty(0, 3, size, size))
     fields = receptive_fields(classifier, samples.layer, channel_axis=channel_axis)
-    shown = tqdm(wanted.tolist(), disable=not progress, unit="img", desc="photographs", leave=False)
+    shown = progress_bar(wanted.tolist(), show=progress, unit="img", description="photographs")
     patches = list[Tensor]()
     with suppress(KeyboardInterrupt):
         for row in shown:
@@ -77,9 +76,15 @@ def exemplars_of(
 
 
 def _patch(
-    classifier: Classifier, album: Album, samples: Samples, row: int, fields: ReceptiveFields, size: int, share: float
+    classifier: Classifier,
+    album: ImageDataset,
+    samples: Samples,
+    row: int,
+    fields: ReceptiveFields,
+    size: int,
+    share: float,
 ) -> Tensor:
-    image = album.read([int(samples.places[row])], classifier)[0].float().cpu()
+    image = album.load([int(samples.places[row])], classifier.load_batch)[0].float().cpu()
     if (len(fields.rows), len(fields.columns)) != samples.grid:
         return _square(crop(image, (0, image.shape[1], 0, image.shape[2]), size), size)
     y, x = samples.positions[row].tolist()
@@ -92,7 +97,7 @@ def _square(patch: Tensor, size: int) -> Tensor:
     return torch.nn.functional.pad(patch, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
 
 
-def check_album(album: Album, names: Sequence[str]) -> None:
+def check_album(album: ImageDataset, names: Sequence[str]) -> None:
     """Refuse photographs that are not those that were sampled.
 
     Raises:

@@ -15,7 +15,7 @@ from optvis.atlas.cell import Cell
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.levels import Level
 from optvis.atlas.samples import Samples
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz import sheet
 from optvis.viz.pages.atlas.markup import to_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
@@ -185,12 +185,12 @@ class ActivationAtlas:
         Raises:
             OSError: the folder cannot be written.
         """
-        folder, recipe = made_folder(path), json.dumps(dict(self.recipe))
+        folder, recipe = ensure_dir(path), json.dumps(dict(self.recipe))
         self.samples.save(folder / TENSORS)
         for level in self.levels:
             name = f"atlas-{level.size}.png"
-            write_whole(folder / name, sheet.png(self.sheet(level.size), recipe))
-        return write_whole(folder / PAGE, self.html().encode())
+            atomic_write(folder / name, sheet.png(self.sheet(level.size), recipe))
+        return atomic_write(folder / PAGE, self.html().encode())
 
     def _repr_png_(self) -> bytes:
         return sheet.png(self.sheet())

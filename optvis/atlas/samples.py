@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 
 SUFFIX = ".safetensors"
 
@@ -75,8 +75,8 @@ class Samples:
         tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
         told = {"layer": self.layer, "grid": self.grid, "names": self.names, "labels": self.labels}
         notes = {"optvis.samples": json.dumps(told), "recipe": json.dumps(dict(self.recipe))}
-        made_folder(target.parent)
-        return write_whole(target, save(tensors, notes))
+        ensure_dir(target.parent)
+        return atomic_write(target, save(tensors, notes))
 
     @classmethod
     def load(cls, path: str | Path) -> Samples:

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from optvis.atlas.samples import Samples
-from optvis.data.dataset import Album, album
+from optvis.data.dataset import ImageDataset, as_dataset
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.jvp import along
-from optvis.models.layers import read
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.jvp import layer_jvp
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives.layout import channels_first, restore_layout
+from optvis.progress import progress_bar
 from optvis.version import __version__
 
 AT_ONCE = 32  # photographs in a batch
@@ -31,7 +34,7 @@ def sample(
     *,
     seed: int = 0,
     at_once: int = AT_ONCE,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> Samples:
@@ -66,7 +69,7 @@ def sample(
     """
     if at_once < 1:
         raise ValueError(f"at_once is {at_once}; expected 1 or more photographs")
-    classifier, source = as_classifier(model, normalize), album(pictures)
+    classifier, source = as_classifier(model, normalize), as_dataset(pictures)
     drawer = _Drawer(classifier, layer, channel_axis, np.random.default_rng(seed))
     parts, interrupted = _streamed(drawer, source, at_once, progress)
     if not parts:
@@ -87,14 +90,14 @@ def sample(
     )
 
 
-def _streamed(drawer: _Drawer, source: Album, at_once: int, progress: bool) -> tuple[list[dict[str, Tensor]], bool]:
+def _streamed(
+    drawer: _Drawer, source: ImageDataset, at_once: int, progress: bool
+) -> tuple[list[dict[str, Tensor]], bool]:
     """What each batch gave, and whether Ctrl-C came."""
-    from tqdm.auto import tqdm
-
     parts: list[dict[str, Tensor]] = []
-    with tqdm(total=len(source), disable=not progress, unit="img", desc="sample", leave=False) as bar:
+    with progress_bar(total=len(source), show=progress, unit="img", description="sample") as bar:
         try:
-            for places, images in source.batches(drawer.classifier, at_once):
+            for places, images in source.batches(drawer.classifier.load_batch, at_once):
                 parts.append(drawer.drawn(images) | {"places": torch.tensor(places)})
                 bar.update(len(places))
         except KeyboardInterrupt:
@@ -121,7 +124,7 @@ class _Drawer:
 
     def drawn(self, images: Tensor) -> dict[str, Tensor]:
         """vectors (B, C), attribution (B, K), positions (B, 2)"""
-        inputs, chances = self.classifier.prepared(images), torch.from_numpy(self.chance.random((len(images), 2)))
+        inputs, chances = self.classifier.preprocess(images), torch.from_numpy(self.chance.random((len(images), 2)))
         if not self.grid[0]:
             self._look(inputs[:1])
         kept, positions = dict[str, Tensor](), self._positions(chances)
@@ -132,7 +135,7 @@ class _Drawer:
             return restore_layout(rest, a, self.channel_axis).contiguous()
 
         with borrow(self.classifier.network):
-            _, added = along(self.classifier.network, inputs, self.layer, alone)
+            _, added = layer_jvp(self.classifier.network, inputs, self.layer, alone)
         scores = added if added.dim() == 2 else added.new_zeros(len(images), 0)
         return {"vectors": kept["vectors"].float().cpu(), "attribution": scores.float().cpu(), "positions": positions}
 
@@ -143,7 +146,9 @@ class _Drawer:
             KeyError, ValueError, TypeError: as in `activations`.
         """
         with borrow(self.classifier.network), torch.no_grad():
-            a = channels_first(read(self.classifier.network, inputs, [self.layer])[self.layer], self.channel_axis)
+            a = channels_first(
+                read_activations(self.classifier.network, inputs, [self.layer])[self.layer], self.channel_axis
+            )
         self.grid = (1, *(a.shape[2:] if a.dim() > 2 else [1]))[-2:]
 
     def _positions(self, chances: Tensor) -> Tensor:

@@ -16,15 +16,18 @@ from torch import Tensor, nn
 from optvis.attribution.captum import FromCaptum
 from optvis.attribution.layer_function import Inquiry
 from optvis.attribution.methods import METHODS, Ablation, GradientMethod, parts_of
-from optvis.data.files import made_folder, write_whole
-from optvis.data.images import Photo, photograph
+from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.images import ImageLike
 from optvis.features.groups import Groups
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.models.tail import Tail
 from optvis.objectives import Objective, as_objective, positions
 from optvis.objectives.layout import channels_first
+from optvis.progress import progress_bar
 from optvis.rendering.setup import asked
 from optvis.version import __version__
 from optvis.viz import plots, sheet
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Method: TypeAlias = GradientMethod | Ablation | FromCaptum | str
-IMAGES_AT_ONCE = 16  # whose upstream activations are held together
+BATCH_SIZE = 16  # whose upstream activations are held together
 LEAST_SIDE = 192  # pixels of an image's height in plots
 
 
@@ -185,8 +188,8 @@ class Attribution:
             OSError: the folder cannot be written.
         """
         target = png_path(path)
-        made_folder(target.parent)
-        return write_whole(target, sheet.png(self.plot(), json.dumps(dict(self.recipe))))
+        ensure_dir(target.parent)
+        return atomic_write(target, sheet.png(self.plot(), json.dumps(dict(self.recipe))))
 
     def _plotted(self, place: int, top: int) -> list[Image.Image]:
         _, height, width = self.images[place].shape
@@ -225,12 +228,12 @@ class Attribution:
 
 def attribute(
     model: nn.Module | Classifier,
-    images: Photo | Sequence[Photo],
+    images: ImageLike | Sequence[ImageLike],
     layer: str,
     question: Objective | str,
     *,
     method: Method = "halved",
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     progress: bool = False,
 ) -> Attribution:
@@ -238,7 +241,7 @@ def attribute(
 
     Args:
         model: a network, or a Classifier.
-        images: a photograph in any form that `photograph` takes, or a list of them.
+        images: a photograph in any form that `load_image` takes, or a list of them.
         layer: name as in `layers(net)`.
         question: a score per image, e.g. `logit("container ship") - logit("ocean liner")`; one for all images, or one
             for each. One image may be asked several.
@@ -254,7 +257,7 @@ def attribute(
 
     Raises:
         KeyError, ValueError, TypeError: layers, labels or methods that do not exist; a question that does not depend on
-            the layer, or compares images; as in `photograph`.
+            the layer, or compares images; as in `load_image`.
 
     Example:
         >>> from optvis import load
@@ -267,9 +270,9 @@ def attribute(
     """
     how = named_method(method)
     classifier = as_classifier(model, normalize)
-    seen, objective = _matched(photograph(images, classifier), asked(question, classifier))
+    seen, objective = _matched(classifier.load_batch(images), asked(question, classifier))
     moved = objective.to(classifier.device, classifier.image_dtype)
-    pieces = [slice(start, start + IMAGES_AT_ONCE) for start in range(0, len(seen), IMAGES_AT_ONCE)]
+    pieces = [slice(start, start + BATCH_SIZE) for start in range(0, len(seen), BATCH_SIZE)]
     with borrow(classifier.network):
         found = [_piece(classifier, seen, moved, layer, how, channel_axis, rows) for rows in _bar(pieces, progress)]
     joined = {key: torch.cat([part[key] for part in found]).cpu() for key in found[0]}
@@ -316,7 +319,7 @@ def _piece(
     rows: slice,
 ) -> dict[str, Tensor]:
     """The tensors of an Attribution for some of the images."""
-    tail = Tail(classifier.network, images[rows], classifier.prepared(images[rows]), layer)
+    tail = Tail(classifier.network, images[rows], classifier.preprocess(images[rows]), layer)
     inquiry = Inquiry(tail, question[rows], channel_axis, rows)
     a = inquiry.activations
     scores, without = inquiry.scores(torch.stack([a, torch.zeros_like(a)]))
@@ -351,9 +354,7 @@ def _recipe(classifier: Classifier, layer: str, question: Objective | str, how: 
 
 
 def _bar(pieces: Sequence[slice], progress: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(pieces, disable=not progress, desc="attribute", leave=False)
+    return progress_bar(pieces, show=progress, description="attribute")
 
 
 __all__ = ["Attribution", "attribute"]

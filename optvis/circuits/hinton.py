@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from optvis.circuits.weights import ChosenChannels, chosen_channels, expanded_weights, strongest, weights
-from optvis.data.images import Photo, photograph
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import activations
+from optvis.data.images import ImageLike
+from optvis.models.activations import activations
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
 from optvis.rendering.render import USUAL_STEPS, render
@@ -61,10 +63,10 @@ def hinton_of_expanded(
     channels: ChosenChannels,
     *,
     top: int = 8,
-    images: Photo | Sequence[Photo] | None = None,
+    images: ImageLike | Sequence[ImageLike] | None = None,
     icons: int = 0,
     steps: int = USUAL_STEPS,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -117,19 +119,19 @@ def hinton_of_expanded(
 
 def hinton_of_activations(
     model: nn.Module | Classifier,
-    image: Photo,
+    image: ImageLike,
     layer: str,
     channels: ChosenChannels = None,
     *,
     top: int = 8,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
 ) -> Hinton:
     """The activations that one image gives some channels of a layer, each as a map of its positions.
 
     Args:
         model: a network, or a Classifier.
-        image: a photograph in any form that `photograph` takes.
+        image: a photograph in any form that `load_image` takes.
         layer: name as in `layers(net)`. One without a map of positions is a table: a row a channel.
         channels: which; by default those whose activations have the largest norm.
         top: how many of these.
@@ -139,7 +141,7 @@ def hinton_of_activations(
     Raises:
         KeyError: no such layer; the nearest are named.
         IndexError: a channel that it does not have.
-        ValueError: several images; top under 1; as in `photograph`.
+        ValueError: several images; top under 1; as in `load_image`.
 
     Example:
         >>> from optvis import load
@@ -148,7 +150,7 @@ def hinton_of_activations(
         Hinton(6 panels of 12 × 12, full square at ...)
     """
     classifier = as_classifier(model, normalize)
-    seen = photograph(image, classifier)
+    seen = classifier.load_batch(image)
     if len(seen) != 1:
         raise ValueError(f"{len(seen)} images; give one")
     a = channels_first(activations(classifier, seen, [layer])[layer], channel_axis)[0].detach().cpu()
@@ -180,7 +182,9 @@ def _diagram(found: Tensor, best: Tensor, outputs: Sequence[str], before: str, r
     return hinton(panels.unsqueeze(2) if panels.dim() == 3 else panels, labels=labels, rows=outputs, recipe=recipe)
 
 
-def _active(classifier: Classifier, images: Photo | Sequence[Photo], layer: str, channel_axis: int | None) -> Tensor:
+def _active(
+    classifier: Classifier, images: ImageLike | Sequence[ImageLike], layer: str, channel_axis: int | None
+) -> Tensor:
     """The root mean square of each channel's activations, (C,), on the CPU."""
     a = channels_first(activations(classifier, images, [layer])[layer], channel_axis).detach().transpose(0, 1)
     return a.flatten(1).square().mean(1).sqrt().cpu()

@@ -8,10 +8,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import located, read
-from optvis.models.overrides.linear import linearised
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.layers import find_module
+from optvis.models.normalize import INFER, Normalizer
+from optvis.models.overrides.linear import linearize
 from optvis.models.tail import Tail
 from optvis.objectives.layout import channels_first
 from optvis.objectives.target_tensors import as_index
@@ -41,7 +44,7 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChosenChannels 
         >>> weights(load(), "mixed3.0", [4, 17]).shape
         torch.Size([2, 48, 3, 3])
     """
-    module, _ = located(model.network if isinstance(model, Classifier) else model, layer)
+    module, _ = find_module(model.network if isinstance(model, Classifier) else model, layer)
     if not _has_weights(module):
         raise ValueError(f"{layer!r} is a {type(module).__name__}, without weights of its own{_inside(module, layer)}")
     if isinstance(module, nn.modules.conv._ConvTransposeNd) and module.groups > 1:
@@ -58,7 +61,7 @@ def expanded_weights(
     channels: ChosenChannels = None,
     *,
     position: tuple[int, ...] | None = None,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
 ) -> Tensor:
     """What the weights between two layers say together: ∂after[position] / ∂before, with activation functions left out.
@@ -94,8 +97,8 @@ def expanded_weights(
     """
     classifier = as_classifier(model, normalize)
     noise = torch.rand((1, 3, *classifier.size), generator=torch.Generator().manual_seed(0))
-    inputs = classifier.prepared(noise.to(classifier.device))
-    with borrow(classifier.network), linearised():
+    inputs = classifier.preprocess(noise.to(classifier.device))
+    with borrow(classifier.network), linearize():
         _check_order(classifier.network, inputs, before, after)
         tail = Tail(classifier.network, inputs, inputs, before)
         start = tail.activations.detach().requires_grad_()
@@ -160,7 +163,7 @@ def _check_order(network: nn.Module, inputs: Tensor, before: str, after: str) ->
     if before == after:
         raise ValueError(f"both layers are {before!r}; give an earlier and a later one")
     with torch.no_grad():
-        finished = list(read(network, inputs, [before, after]))
+        finished = list(read_activations(network, inputs, [before, after]))
     if finished != [before, after]:
         raise ValueError(f"{after!r} finishes before {before!r}; give the earlier layer first: {after!r}, {before!r}")
 

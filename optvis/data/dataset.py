@@ -1,10 +1,10 @@
-"""Photographs by the thousand: read when they are needed, a batch at a time."""
+"""Images by the thousand: read when they are needed, a batch at a time."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +13,25 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from optvis.data.images import Photo, photograph
-from optvis.models.classifier import Classifier
+from optvis.data.folders import list_images
+from optvis.data.images import ImageLike
 
-Pictures: TypeAlias = "Photo | Sequence[Photo]"
-NAMED_IN_WARNING = 3  # files that cannot be read
+Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
+Loader: TypeAlias = Callable[[Any], Tensor]  # an image in any form -> (1, 3, H, W), e.g. `Classifier.load_batch`
+BATCH_SIZE = 64
+MAX_FILES_IN_WARNING = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Album:
-    """Photographs that lie somewhere: what is not asked for is not read.
+class ImageDataset:
+    """Images of any source, of which only those in use are in memory.
 
     Args:
-        sources: anything with a length whose items are photographs, or tuples that begin with one.
-        names: a text a photograph.
+        sources: anything with a length whose items are images, or tuples that begin with one.
+        names: a text for each image.
 
     Example:
-        >>> two = album([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
+        >>> two = as_dataset([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
         >>> len(two), two.names
         (2, ('0', '1'))
     """
@@ -40,115 +42,108 @@ class Album:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def some(self, places: Sequence[int]) -> Album:
-        """Some of them, in this order."""
-        return Album([self.sources[place] for place in places], [self.names[place] for place in places])
+    def subset(self, indices: Sequence[int]) -> ImageDataset:
+        """Select some of the images, in this order."""
+        return ImageDataset([self.sources[index] for index in indices], [self.names[index] for index in indices])
 
-    def read(self, places: Sequence[int], classifier: Classifier) -> Tensor:
-        """Some of them as the network takes photographs, (B, 3, H, W) in [0, 1].
-
-        Raises:
-            ValueError, FileNotFoundError, TypeError: as in `photograph`; the message says which.
-        """
-        return torch.cat([self._one(place, classifier) for place in places])
-
-    def batches(self, classifier: Classifier, at_once: int = 64) -> Iterator[tuple[list[int], Tensor]]:
-        """All of them in order: their places, and (B, 3, H, W) in [0, 1]; the next batch is read while one is used.
-
-        Those that cannot be read are left out, and a warning at the end names the first of them.
+    def load(self, indices: Sequence[int], loader: Loader) -> Tensor:
+        """Load some of the images, (B, 3, H, W) in [0, 1].
 
         Args:
-            classifier: whose network they are for.
-            at_once: how many in a batch at most.
+            indices: which images.
+            loader: loads one image in any form, e.g. `classifier.load_batch`.
 
         Raises:
-            ValueError: none can be read.
+            ValueError, FileNotFoundError, TypeError: as in `load_image`; the message names the image.
         """
-        failed: list[str] = []
-        parts = [range(start, min(start + at_once, len(self))) for start in range(0, len(self), at_once)]
+        return torch.cat([self._load_one(index, loader) for index in indices])
+
+    def batches(self, loader: Loader, batch_size: int = BATCH_SIZE) -> Iterator[tuple[list[int], Tensor]]:
+        """Load all images in order, reading the next batch while the current one is in use.
+
+        Images that cannot be read are left out; a warning at the end counts them and names the first.
+
+        Args:
+            loader: loads one image in any form, e.g. `classifier.load_batch`.
+            batch_size: how many images in a batch at most.
+
+        Yields:
+            The indices of the images, and the images (B, 3, H, W) in [0, 1].
+
+        Raises:
+            ValueError: no image can be read.
+        """
+        failures: list[str] = []
+        parts = [range(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)]
         with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(self._readable, parts[0], classifier, failed)
+            upcoming = reader.submit(self._load_readable, parts[0], loader, failures)
             for following in [*parts[1:], None]:
-                places, images = coming.result()
+                indices, images = upcoming.result()
                 if following is not None:
-                    coming = reader.submit(self._readable, following, classifier, failed)
-                if places:
-                    yield places, images
-        if len(failed) == len(self):
-            raise ValueError(f"no photograph could be read; the first: {failed[0]}")
-        if failed:
-            told = "; ".join(failed[:NAMED_IN_WARNING])
-            warnings.warn(f"{len(failed)} of {len(self)} photographs are left out: {told}", stacklevel=2)
+                    upcoming = reader.submit(self._load_readable, following, loader, failures)
+                if indices:
+                    yield indices, images
+        if len(failures) == len(self):
+            raise ValueError(f"no image could be read; the first: {failures[0]}")
+        if failures:
+            listing = "; ".join(failures[:MAX_FILES_IN_WARNING])
+            warnings.warn(f"{len(failures)} of {len(self)} images are left out: {listing}", stacklevel=2)
 
-    def _readable(self, places: range, classifier: Classifier, failed: list[str]) -> tuple[list[int], Tensor]:
-        """Those that can be read."""
-        kept, images = list[int](), list[Tensor]()
-        for place in places:
+    def _load_readable(self, part: range, loader: Loader, failures: list[str]) -> tuple[list[int], Tensor]:
+        """Load those that can be read, and note the errors of the others."""
+        indices, images = list[int](), list[Tensor]()
+        for index in part:
             try:
-                images.append(self._one(place, classifier))
-                kept.append(place)
+                images.append(self._load_one(index, loader))
+                indices.append(index)
             except (ValueError, OSError) as error:
-                failed.append(str(error))
-        return kept, torch.cat(images) if images else torch.empty(0)
+                failures.append(str(error))
+        return indices, torch.cat(images) if images else torch.empty(0)
 
-    def _one(self, place: int, classifier: Classifier) -> Tensor:
-        item = self.sources[place]
+    def _load_one(self, index: int, loader: Loader) -> Tensor:
+        item = self.sources[index]
         try:
-            images = photograph(item[0] if isinstance(item, tuple | list) else item, classifier)
+            images = loader(item[0] if isinstance(item, tuple | list) else item)
         except (ValueError, TypeError) as error:
-            raise type(error)(f"photograph {self.names[place]!r}: {error}") from error
+            raise type(error)(f"image {self.names[index]!r}: {error}") from error
         if len(images) != 1:
-            raise ValueError(f"item {self.names[place]!r} holds {len(images)} photographs; give each alone")
+            raise ValueError(f"item {self.names[index]!r} holds {len(images)} images; give each alone")
         return images
 
 
-def album(source: Any) -> Album:
-    """Photographs from wherever they are.
+def as_dataset(source: Any) -> ImageDataset:
+    """Turn any source of images into an ImageDataset.
 
     Args:
-        source: a folder, whose subfolders are read as well; a list of photographs in any form that `photograph` takes;
-            a tensor (B, 3, H, W) in [0, 1]; or a dataset with `len` and numbered items, each a photograph or a tuple
-            that begins with one, such as torchvision's or `optvis.world.Scenes`. An Album is taken as it is.
+        source: a folder, whose subfolders are read as well; a list of images in any form that `load_image` takes;
+            a tensor (B, 3, H, W) in [0, 1]; or a dataset with `len` and numbered items, each an image or a tuple
+            that begins with one, such as torchvision's or `optvis.world.Scenes`. An ImageDataset is returned as it is.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no photographs.
+        ValueError: no images.
         TypeError: none of these forms.
     """
-    if isinstance(source, Album):
+    if isinstance(source, ImageDataset):
         return source
     if isinstance(source, str | os.PathLike):
-        return _folder(Path(source))
+        files = list_images(source, recursive=True)
+        return ImageDataset(tuple(files), tuple(path.relative_to(source).as_posix() for path in files))
     if isinstance(source, Tensor) and source.dim() == 3:
         source = source.unsqueeze(0)
     if not hasattr(source, "__len__") or not hasattr(source, "__getitem__") or isinstance(source, dict):
         raise TypeError(
-            f"photographs are a folder, a list, a tensor (B, 3, H, W) or a dataset with numbered items; "
+            f"images are a folder, a list, a tensor (B, 3, H, W) or a dataset with numbered items; "
             f"got {type(source).__name__}"
         )
     if not len(source):
-        raise ValueError("no photographs: nothing is in it")
+        raise ValueError("no images: the source is empty")
     is_list = isinstance(source, list | tuple)
     names = [
-        Path(item).name if is_list and isinstance(item, str | os.PathLike) else str(place)
-        for place, item in enumerate(source if is_list else range(len(source)))
+        Path(item).name if is_list and isinstance(item, str | os.PathLike) else str(index)
+        for index, item in enumerate(source if is_list else range(len(source)))
     ]
-    return Album(source, tuple(names))
+    return ImageDataset(source, tuple(names))
 
 
-def _folder(folder: Path) -> Album:
-    from PIL import Image
-
-    if not folder.exists():
-        raise FileNotFoundError(f"no folder {str(folder)!r}")
-    if not folder.is_dir():
-        raise ValueError(f"{str(folder)!r} is a file; give the folder that holds the photographs")
-    suffixes = Image.registered_extensions()
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.casefold() in suffixes and path.is_file()]
-    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    if not files:
-        raise ValueError(f"no images in the folder {str(folder)!r}; expected files such as .jpg or .png in it")
-    return Album(tuple(files), tuple(path.relative_to(folder).as_posix() for path in files))
-
-
-__all__ = ["Album", "album"]
+__all__ = ["ImageDataset", "as_dataset"]

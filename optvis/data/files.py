@@ -1,19 +1,21 @@
-"""Files that are written whole or not at all, under names that every system takes."""
+"""Atomic writes, folders, and file names that every system accepts."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 # Device names that Windows reserves, with any extension.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-LONGEST_NAME = 100  # characters; leaves room for suffixes under the 255 bytes of common file systems
+MAX_NAME_LENGTH = 100  # characters; leaves room for suffixes under the 255 bytes of common file systems
 
 
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file beside its place and move it there, so that no reader ever sees half of it.
+def atomic_write(path: Path, data: bytes) -> Path:
+    """Write a file atomically: to a temporary file in the same folder, then rename.
 
     Raises:
         OSError: the folder does not exist or cannot be written.
@@ -31,8 +33,8 @@ def write_whole(path: Path, data: bytes) -> Path:
     return path
 
 
-def made_folder(path: str | Path) -> Path:
-    """A folder that exists and can be written; made if need be.
+def ensure_dir(path: str | Path) -> Path:
+    """Create a folder if it does not exist, and check that it can be written.
 
     Raises:
         OSError: a file is in the way, or the folder cannot be written.
@@ -47,17 +49,28 @@ def made_folder(path: str | Path) -> Path:
     return folder
 
 
-def file_name(text: str) -> str:
-    """A file name made of any text: one path component, printable ASCII, not reserved, not too long.
+def safe_file_name(text: str) -> str:
+    """Make a file name of any text: one path component, printable ASCII, not reserved, not too long.
 
-    >>> file_name("../mixed3: 17"), file_name("con"), file_name("")
+    >>> safe_file_name("../mixed3: 17"), safe_file_name("con"), safe_file_name("")
     ('mixed3-17', '_con', '_')
     """
-    plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-. ")[:LONGEST_NAME].rstrip("-. ")
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-. ")[:MAX_NAME_LENGTH].rstrip("-. ")
     return f"_{plain}" if not plain or plain.partition(".")[0].casefold() in RESERVED else plain
+
+
+def read_json_or_none(path: Path) -> Any:
+    """Read a JSON file; None where it does not exist or is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+__all__ = ["atomic_write", "ensure_dir", "read_json_or_none", "safe_file_name"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from optvis.data.dataset import album
+from optvis.data.dataset import as_dataset
 from optvis.demo.figures import figure
 from optvis.demo.page import Content
 from optvis.demo.plan import Plan
@@ -25,9 +25,9 @@ VIEWS = ("positive", "negative", "diverse 1", "diverse 2", "diverse 3", "diverse
 def magnified(net: Classifier, plan: Plan) -> Content:
     """One channel: six pictures, the patches that excite it most, and the classes that it serves."""
     side, steps = net.size[0], min(plan.steps, 32)
-    scenes = album(Scenes(SCENES, plan.seed))
+    scenes = as_dataset(Scenes(SCENES, plan.seed))
     found = excited(net, scenes, [LAYER], SHOWN)[LAYER].of(CHANNEL)
-    images = scenes.read([photo for photo, *_ in found], net)
+    images = scenes.load([photo for photo, *_ in found], net.load_batch)
     fields = receptive_fields(net, LAYER)
     patches = [crop(image, fields.window(y, x), side) for image, (_, _, y, x) in zip(images, found, strict=True)]
     drawn = pictures(net, LAYER, [CHANNEL], Drawing(side, steps, plan.seed)).of(0)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import made_folder
+from optvis.data.files import ensure_dir
 from optvis.demo.page import GENERATOR
 
 PAGE = "index.html"
@@ -20,7 +20,7 @@ def claimed(path: str | Path, names: Iterable[str]) -> Path:
 
     Raises:
         FileExistsError: one of them is there and was not made by `optvis demo`.
-        OSError: as in `made_folder`.
+        OSError: as in `ensure_dir`.
     """
     folder = Path(path)
     for file in (folder / name for name in (PAGE, *names)):
@@ -28,7 +28,7 @@ def claimed(path: str | Path, names: Iterable[str]) -> Path:
             raise FileExistsError(
                 f"{str(file)!r} is there and was not made by `{GENERATOR}`; name another folder with --out, or move it"
             )
-    return made_folder(folder)
+    return ensure_dir(folder)
 
 
 def is_own(file: Path) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from optvis.data.images import picture
+from optvis.data.images import load_image
 from optvis.demo.figures import figure
 from optvis.demo.page import Content, Figure
 from optvis.demo.plan import Plan, spelled
@@ -138,7 +138,7 @@ def dreaming(net: Classifier, plan: Plan) -> Content:
     made = [_whole(dream(net, start, layer_norm(name), **options, progress=plan.progress)) for name in DREAMERS]
     drawn = figure(
         DREAM,
-        torch.cat([picture(start, plan.dream_size), *(one.images for one in made)]),
+        torch.cat([load_image(start, plan.dream_size), *(one.images for one in made)]),
         ("the scene", *(f"a dream of {layer}" for layer in DREAMERS)),
         (f"a scene of the class {DREAMT}", *(f"the same after dreaming of {layer}" for layer in DREAMERS)),
         columns=(1 + len(DREAMERS), 1),

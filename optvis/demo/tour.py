@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optvis.data.files import write_whole
+from optvis.data.files import atomic_write
 from optvis.demo import atlas, microscope, proof, sections
 from optvis.demo import grid as seeing
 from optvis.demo.output_dir import PAGE, claimed
 from optvis.demo.page import Content, Page, to_html
 from optvis.demo.plan import Plan
 from optvis.models.classifier import Classifier
+from optvis.progress import progress_bar
 
 TITLE = "What a network sees"
 LEAD = (
@@ -88,7 +89,7 @@ def tour(net: Classifier, path: str | Path, plan: Plan | None = None, parts: Seq
     finally:
         if done:
             html = to_html(_page(plan, tuple(each.content for each in done)))
-            page = write_whole(folder / PAGE, html.encode())
+            page = atomic_write(folder / PAGE, html.encode())
             print(f"{table(done)}\n\n{page}")
     return folder / PAGE
 
@@ -103,15 +104,13 @@ def table(done: Sequence[Done]) -> str:
 
 def _go(net: Classifier, folder: Path, plan: Plan, parts: Sequence[Section], done: list[Done]) -> None:
     """Make each section and write its PNGs, adding to what is done."""
-    from tqdm.auto import tqdm
-
-    with tqdm(parts, disable=not plan.progress, unit="section", leave=False) as bar:
+    with progress_bar(parts, show=plan.progress, unit="section") as bar:
         for section in bar:
             bar.set_description(section.title)
             start = time.perf_counter()
             content = section.make(net, plan)
             for figure in content.figures:
-                write_whole(folder / figure.file, figure.png)
+                atomic_write(folder / figure.file, figure.png)
             done.append(Done(section, content, time.perf_counter() - start))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import warnings
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from optvis.errors import suggest
 from optvis.features.units import Directions
 from optvis.objectives.layout import channels_first
 
@@ -141,8 +141,10 @@ def _named(decomposition: str) -> Any:
 
     known = [name for name in methods.__all__ if hasattr(getattr(methods, name), "fit_transform")]
     if decomposition not in known:
-        close = difflib.get_close_matches(decomposition, known, n=3, cutoff=0.4)
-        raise KeyError(f"no decomposition {decomposition!r} in scikit-learn; nearest: {', '.join(close or known)}")
+        listing = f"there are {', '.join(known)}"
+        raise KeyError(
+            f"no decomposition {decomposition!r} in scikit-learn; {suggest(decomposition, known, listing, cutoff=0.4)}"
+        )
     return getattr(methods, decomposition)
 
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import read
-from optvis.models.overrides.linear import linearised
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.models.overrides.linear import linearize
 from optvis.objectives.layout import channels_first
 
 AT_ONCE = 16  # positions whose gradients are asked together
@@ -83,7 +85,7 @@ def receptive_fields(
     model: nn.Module | Classifier,
     layer: str,
     *,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
 ) -> ReceptiveFields:
     """Which pixels each position of a layer can see, found by asking the network for gradients.
@@ -108,9 +110,9 @@ def receptive_fields(
     classifier = as_classifier(model, normalize)
     size = classifier.size
     noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0))
-    start = classifier.prepared(noise.to(classifier.device))
+    start = classifier.preprocess(noise.to(classifier.device))
     with borrow(classifier.network), torch.no_grad():
-        shape = channels_first(read(classifier.network, start, [layer])[layer], channel_axis).shape
+        shape = channels_first(read_activations(classifier.network, start, [layer])[layer], channel_axis).shape
     if len(shape) != 4:
         return ReceptiveFields(((0, size[0]),), ((0, size[1]),), size)
     height, width = shape[2:]
@@ -139,8 +141,8 @@ def _touched(
 ) -> Tensor:
     """Which pixels each of some positions depends on, (N, H, W) of bool."""
     images = start.repeat(len(places), 1, 1, 1).requires_grad_()
-    with borrow(classifier.network), torch.enable_grad(), linearised():
-        a = channels_first(read(classifier.network, images.clone(), [layer])[layer], channel_axis)
+    with borrow(classifier.network), torch.enable_grad(), linearize():
+        a = channels_first(read_activations(classifier.network, images.clone(), [layer])[layer], channel_axis)
         # Weights by chance, so that channels do not cancel.
         mixed = torch.einsum("bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1]).to(a).sin())
         total = torch.stack([mixed[row, y, x] for row, (y, x) in enumerate(places)]).sum()

@@ -12,17 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import Photo, photograph
+from optvis.data.images import ImageLike
+from optvis.errors import NotFiniteError
 from optvis.features.groups import Groups, group
 from optvis.grids.result import ActivationGrid
 from optvis.grids.steps import GridAscent, RowSteps, check_forgetful
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import activations, layers
+from optvis.models.activations import activations
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.layers import layers
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import Objective, direction
 from optvis.objectives.layout import channels_first
 from optvis.params import Decorrelated, ImageParam, Sigmoid, Streams
 from optvis.params.image_pool import Grouped
-from optvis.rendering.ascent import NotFiniteError
+from optvis.progress import progress_bar
 from optvis.rendering.optimizers import OptimizerMaker, optimizer_text
 from optvis.rendering.setup import fitted
 from optvis.rendering.views import told
@@ -38,7 +42,7 @@ ICONS = Compose(Pad(0.5), Jitter(8), Scale([1 + (i - 5) / 50 for i in range(11)]
 
 def activation_grid(
     model: nn.Module | Classifier,
-    images: Photo | Sequence[Photo],
+    images: ImageLike | Sequence[ImageLike],
     layer: str,
     *,
     groups: int = 6,
@@ -48,7 +52,7 @@ def activation_grid(
     cells: int = 64,
     power: float = 2.0,
     transform: nn.Module | None = ICONS,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     seed: int = 0,
     redirect: int = 2,
@@ -65,7 +69,7 @@ def activation_grid(
 
     Args:
         model: a network, or a Classifier.
-        images: a photograph in any form that `photograph` takes, or a list of them: their icons share one run.
+        images: a photograph in any form that `load_image` takes, or a list of them: their icons share one run.
         layer: name as in `layers(net)`; its output is (B, C, H, W).
         groups: how many, K; 0 makes the naive grid, in which each icon is alone and begins with noise of its own.
         decomposition: how groups are found, see `optvis.features.groups.group`.
@@ -89,7 +93,7 @@ def activation_grid(
     Raises:
         KeyError: no such layer, or no such decomposition; the nearest are named.
         ValueError: a layer without positions; activations that are all zero, or signed for NMF; numbers out of range;
-            photographs as in `photograph`; an optimizer that remembers gradients.
+            photographs as in `load_image`; an optimizer that remembers gradients.
         NotFiniteError: a score or gradient is not finite; its attribute `rendering` holds the grid until then.
 
     Example:
@@ -101,7 +105,7 @@ def activation_grid(
     if optimizer is not None:
         check_forgetful(optimizer)
     classifier = as_classifier(model, normalize)
-    shown = photograph(images, classifier)
+    shown = classifier.load_batch(images)
     a = _activations(classifier, shown, layer, channel_axis)
     split = group(a, groups, layer=layer, decomposition=decomposition, seed=seed) if groups else None
     plan = _Plan(a, None if split is None else replace(split, channel_axis=channel_axis))
@@ -234,9 +238,7 @@ def _climbed(ascent: GridAscent, steps: int, progress: bool, grid: Callable[[boo
     Raises:
         NotFiniteError: with what there is as its `rendering`.
     """
-    from tqdm.auto import tqdm
-
-    with tqdm(total=steps, disable=not progress, unit="step", desc="activation grid", leave=False) as bar:
+    with progress_bar(total=steps, show=progress, unit="step", description="activation grid") as bar:
         try:
             for _ in islice(ascent.steps(), steps):
                 bar.update()

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import Photo, photograph
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import activations
+from optvis.data.images import ImageLike
+from optvis.models.activations import activations
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
 from optvis.rendering.render import USUAL_STEPS, render
@@ -91,13 +93,13 @@ class SemanticDictionary:
 
 def semantic_dictionary(
     model: nn.Module | Classifier,
-    image: Photo,
+    image: ImageLike,
     layer: str,
     *,
     top: int = 4,
     size: int = 64,
     steps: int = USUAL_STEPS,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -106,7 +108,7 @@ def semantic_dictionary(
 
     Args:
         model: a network, or a Classifier.
-        image: a photograph in any form that `photograph` takes.
+        image: a photograph in any form that `load_image` takes.
         layer: name as in `layers(net)`.
         top: how many channels at each position, K.
         size: side of the channels' pictures in pixels.
@@ -130,7 +132,7 @@ def semantic_dictionary(
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more")
     classifier = as_classifier(model, normalize)
-    seen = photograph(image, classifier)
+    seen = classifier.load_batch(image)
     if len(seen) != 1:
         raise ValueError(f"{len(seen)} images; a dictionary is of one")
     found = channels_first(activations(classifier, seen, [layer])[layer], channel_axis)[0].cpu()

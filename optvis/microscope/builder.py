@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from optvis.data.dataset import album as album_of
-from optvis.data.files import made_folder, write_whole
+from optvis.data.dataset import as_dataset
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.features.receptive_field import receptive_fields
 from optvis.microscope.effects import Sample, check_logits
 from optvis.microscope.groups import Bench, finished, webp
@@ -21,7 +21,10 @@ from optvis.microscope.plan import Plan, wanted_channels
 from optvis.microscope.renderings import Drawing
 from optvis.microscope.top_activations import Excited, excited, from_told
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.progress import progress_bar
 
 STEPS = 32
 LARGEST = 128  # pixels a side, where the network's own input is larger
@@ -41,7 +44,7 @@ def microscope(
     top: int = 9,
     sample: int = 64,
     seed: int = 0,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -56,7 +59,7 @@ def microscope(
     Args:
         model: a network whose output is a score per class, or a Classifier.
         layers: one name, or several, as in `layers(net)`.
-        images: photographs in any form that `album` takes; they are read a batch at a time.
+        images: photographs in any form that `as_dataset` takes; they are read a batch at a time.
         path: of the folder; made if need be.
         channels: of each layer; all by default.
         size: side of the pictures in pixels; 128 by default, or the network's own where that is less.
@@ -91,7 +94,7 @@ def microscope(
     names = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
     wanted = wanted_channels(classifier, names, channels, channel_axis)
     drawing = Drawing(side, steps, seed, channel_axis)
-    plan = Plan(classifier, album_of(images), wanted, drawing, group, top, sample)
+    plan = Plan(classifier, as_dataset(images), wanted, drawing, group, top, sample)
     recipe = plan.recipe()
     folder = claimed(path, recipe, [*SITE, *plan.folders.values()])
     try:
@@ -104,10 +107,8 @@ def microscope(
 
 
 def _made(plan: Plan, folder: Path, progress: bool) -> None:
-    from tqdm.auto import tqdm
-
     total = sum(len(plan.groups(layer)) for layer in plan.channels)
-    with tqdm(total=total, disable=not progress, unit="group", desc="microscope", leave=False) as bar:
+    with progress_bar(total=total, show=progress, unit="group", description="microscope") as bar:
         found = _excited(plan, folder)
         for layer, name in plan.folders.items():
             missing = [group for group in plan.groups(layer) if finished(folder / name, group) is None]
@@ -121,12 +122,12 @@ def _made(plan: Plan, folder: Path, progress: bool) -> None:
 
 def _excited(plan: Plan, folder: Path) -> Mapping[str, Excited]:
     """The photographs that excite each channel, and small copies of them: read, or found and written."""
-    files = {layer: made_folder(folder / name) / EXCITED for layer, name in plan.folders.items()}
+    files = {layer: ensure_dir(folder / name) / EXCITED for layer, name in plan.folders.items()}
     told = {layer: stored(file) for layer, file in files.items()}
     if any(one is None for one in told.values()):
         axis = plan.drawing.channel_axis
         found = excited(plan.classifier, plan.album, list(plan.channels), plan.top, axis)
-        _write_photographs(plan, made_folder(folder / PHOTOS), found)
+        _write_photographs(plan, ensure_dir(folder / PHOTOS), found)
         for layer, file in files.items():
             store(file, found[layer].told())
         return found
@@ -136,14 +137,14 @@ def _excited(plan: Plan, folder: Path) -> Mapping[str, Excited]:
 def _write_photographs(plan: Plan, folder: Path, found: Mapping[str, Excited]) -> None:
     rows = [found[layer].of(channel) for layer, wanted in plan.channels.items() for channel in wanted]
     for photo in sorted({photo for row in rows for photo, *_ in row}):
-        image = plan.album.read([photo], plan.classifier)[0]
-        write_whole(folder / photo_name(photo), webp(image))
+        image = plan.album.load([photo], plan.classifier.load_batch)[0]
+        atomic_write(folder / photo_name(photo), webp(image))
 
 
 def _bench(plan: Plan, layer: str, folder: Path, found: Excited) -> Bench:
     classifier, axis = plan.classifier, plan.drawing.channel_axis
     fields = receptive_fields(classifier, layer, channel_axis=axis)
-    images = torch.cat([some for _, some in plan.album.some(plan.sampled()).batches(classifier)])
+    images = torch.cat([some for _, some in plan.album.subset(plan.sampled()).batches(classifier.load_batch)])
     with borrow(classifier.network):
         sample = Sample(classifier, images, layer)
     check_logits(sample.before)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.files import write_whole
+from optvis.data.files import atomic_write
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.effects import Sample, effects
 from optvis.microscope.numbers import classes, photographs, sampled
@@ -50,8 +50,8 @@ class Bench:
         """Draw, ask and write a group."""
         drawn = pictures(self.plan.classifier, self.layer, channels, self.plan.drawing)
         for place, channel in enumerate(channels):
-            write_whole(self.folder / picture_name(channel), webp(side_by_side(drawn.of(place))))
-        write_whole(self.folder / sprite_name(channels), webp(thumbnails(drawn)))
+            atomic_write(self.folder / picture_name(channel), webp(side_by_side(drawn.of(place))))
+        atomic_write(self.folder / sprite_name(channels), webp(thumbnails(drawn)))
         told = [self.told(channel) for channel in channels]
         store(self.folder / numbers_name(channels), {"channels": told})
 
@@ -60,7 +60,7 @@ class Bench:
         plan, found = self.plan, self.excited.of(channel)
         effect = None
         if found:
-            images = plan.album.read([photo for photo, *_ in found], plan.classifier)
+            images = plan.album.load([photo for photo, *_ in found], plan.classifier.load_batch)
             effect = effects(plan.classifier, images, self.layer, channel, plan.drawing.channel_axis)
         labels = plan.classifier.labels
         after = self.sample.without(channel, plan.drawing.channel_axis)

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 
 RECIPE = "recipe.json"
 MADE_BY = "optvis microscope"
-PART = re.compile(r"\.[a-z0-9_]{8}\.part")  # what `write_whole` has beside a file until it is whole
+PART = re.compile(r"\.[a-z0-9_]{8}\.part")  # what `atomic_write` has beside a file until it is whole
 
 
 def claimed(path: str | Path, recipe: Mapping[str, Any], names: Iterable[str]) -> Path:
@@ -28,7 +28,7 @@ def claimed(path: str | Path, recipe: Mapping[str, Any], names: Iterable[str]) -
 
     Raises:
         FileExistsError: a file that no microscope wrote, or a microscope by another recipe.
-        OSError: as in `made_folder`.
+        OSError: as in `ensure_dir`.
     """
     folder = Path(path)
     file = folder / RECIPE
@@ -41,8 +41,8 @@ def claimed(path: str | Path, recipe: Mapping[str, Any], names: Iterable[str]) -
             raise FileExistsError(
                 f"{str(folder / taken[0])!r} is there and no microscope made it; name another folder, or move it"
             )
-        made_folder(folder)
-        write_whole(file, _json(mine))
+        ensure_dir(folder)
+        atomic_write(file, _json(mine))
     for name in ("", *names):
         _clean(folder / name)
     return folder
@@ -58,7 +58,7 @@ def stored(file: Path) -> Any:
 
 def store(file: Path, told: Mapping[str, Any]) -> Path:
     """Write a JSON file whole or not at all."""
-    return write_whole(file, _json(told))
+    return atomic_write(file, _json(told))
 
 
 def _clean(folder: Path) -> None:

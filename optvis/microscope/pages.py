@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import write_whole
+from optvis.data.files import atomic_write
 from optvis.microscope.groups import finished, picture_name, sprite_name
 from optvis.microscope.numbers import network_name
 from optvis.microscope.plan import Plan
@@ -22,9 +22,9 @@ SITE = ("index.html", "microscope.css", "sheet.js", "turn.js", PHOTOS)
 def write_site(plan: Plan, folder: Path, recipe: Mapping[str, Any]) -> None:
     """Write a page for each channel of the groups that are finished, the sheets, and the page to begin with."""
     _, style, sheet, turn, _ = SITE
-    write_whole(folder / style, (STYLE + places_of(plan.group)).encode())
-    write_whole(folder / sheet, SHEET_SCRIPT.encode())
-    write_whole(folder / turn, TURN_SCRIPT.encode())
+    atomic_write(folder / style, (STYLE + places_of(plan.group)).encode())
+    atomic_write(folder / sheet, SHEET_SCRIPT.encode())
+    atomic_write(folder / turn, TURN_SCRIPT.encode())
     links = []
     for layer, name in plan.folders.items():
         groups = [(group, finished(folder / name, group)) for group in plan.groups(layer)]
@@ -33,7 +33,7 @@ def write_site(plan: Plan, folder: Path, recipe: Mapping[str, Any]) -> None:
             _write_layer(plan, layer, folder / name, done, recipe)
         link = LayerLink(layer, name, len(plan.channels[layer]), sum(len(group) for group, _ in done))
         links.append((link, f"{name}/{sprite_name(done[0][0])}" if done else "", len(done[0][0]) if done else 0))
-    write_whole(folder / SITE[0], index_html(network_name(plan.classifier), links, recipe).encode())
+    atomic_write(folder / SITE[0], index_html(network_name(plan.classifier), links, recipe).encode())
 
 
 def _write_layer(
@@ -45,14 +45,14 @@ def _write_layer(
     for before, after in pairwise(around):
         around[before][1], around[after][0] = after, before
     for one in told:
-        write_whole(folder / f"{one['channel']}.html", _page(plan, layer, one, around[one["channel"]], own).encode())
+        atomic_write(folder / f"{one['channel']}.html", _page(plan, layer, one, around[one["channel"]], own).encode())
     tiles = [
         Tile(one["channel"], sprite_name(group), place, len(group), _best(one), _strength(one))
         for group, members in done
         for place, one in enumerate(members)
     ]
     page = SheetPage(network_name(plan.classifier), layer, tuple(tiles), len(plan.channels[layer]))
-    write_whole(folder / "index.html", sheet_html(page).encode())
+    atomic_write(folder / "index.html", sheet_html(page).encode())
 
 
 def _page(

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from optvis.data.dataset import Album
-from optvis.data.files import file_name
+from optvis.data.dataset import ImageDataset
+from optvis.data.files import safe_file_name
 from optvis.microscope.renderings import Drawing
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.layers import read
 from optvis.objectives.layout import channels_first
 from optvis.version import __version__
 
@@ -36,7 +36,7 @@ class Plan:
     """
 
     classifier: Classifier
-    album: Album
+    album: ImageDataset
     channels: Mapping[str, Sequence[int]]
     drawing: Drawing
     group: int
@@ -55,7 +55,7 @@ class Plan:
         """The folder of each layer, by the layer's name."""
         found: dict[str, str] = {}
         for layer in self.channels:
-            plain = f"layer-{file_name(layer) if layer else 'output'}"
+            plain = f"layer-{safe_file_name(layer) if layer else 'output'}"
             taken = {folder.casefold() for folder in found.values()}
             choices = (plain if n == 1 else f"{plain}-{n}" for n in range(1, len(taken) + 2))
             found[layer] = next(choice for choice in choices if choice.casefold() not in taken)
@@ -107,7 +107,10 @@ def wanted_channels(
     named = None if channels is None else sorted(set(channels))
     inputs = torch.full((1, 3, *classifier.size), 0.5, device=classifier.device)
     with borrow(classifier.network), torch.no_grad():
-        found = {layer: read(classifier.network, classifier.prepared(inputs), [layer])[layer] for layer in layers}
+        found = {
+            layer: read_activations(classifier.network, classifier.preprocess(inputs), [layer])[layer]
+            for layer in layers
+        }
     counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in found.items()}
     for layer, count in counts.items():
         wrong = [] if named is None else [channel for channel in named if not 0 <= channel < count]
@@ -125,12 +128,12 @@ def _digest_of_weights(classifier: Classifier) -> str:
     return found.hexdigest()[:16]
 
 
-def _digest_of_photographs(album: Album, classifier: Classifier) -> str:
+def _digest_of_photographs(album: ImageDataset, classifier: Classifier) -> str:
     """Of all names, and of the pixels of some."""
     found = hashlib.sha256("\n".join(album.names).encode())
     for place in sorted({n * len(album) // LOOKED_AT for n in range(LOOKED_AT)}):
         try:
-            found.update(album.read([place], classifier).cpu().contiguous().numpy().tobytes())
+            found.update(album.load([place], classifier.load_batch).cpu().contiguous().numpy().tobytes())
         except (ValueError, OSError):  # batches leave it out, and say so
             found.update(b"unreadable")
     return found.hexdigest()[:16]

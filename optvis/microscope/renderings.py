@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optvis.models.classifier import Classifier
-from optvis.models.overrides.relu import opened_relu
+from optvis.models.overrides.relu import open_relu
 from optvis.objectives import After, Objective, channel, diversity
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
@@ -93,7 +93,7 @@ def pictures(classifier: Classifier, layer: str, channels: Sequence[int], drawin
     """
     one = channel(layer, channels, channel_axis=drawing.channel_axis)
     positive = drawing.drawn(classifier, one, drawing.seed, WAKING)
-    with opened_relu():
+    with open_relu():
         negative = drawing.drawn(classifier, -1.0 * one, drawing.seed, 0)
     four = diverse_question(layer, channels, positive.scores, drawing.channel_axis)
     diverse = drawing.drawn(classifier, four, drawing.seed + 1, WAKING)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.data.dataset import Album
+from optvis.data.dataset import ImageDataset
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.layers import read
 from optvis.objectives.layout import channels_first, positions
 
 AT_ONCE = 32  # photographs
@@ -58,7 +58,7 @@ def from_told(told: dict[str, Any]) -> Excited:
 
 
 def excited(
-    classifier: Classifier, album: Album, layers: Sequence[str], top: int, channel_axis: int | None = None
+    classifier: Classifier, album: ImageDataset, layers: Sequence[str], top: int, channel_axis: int | None = None
 ) -> dict[str, Excited]:
     """The photographs that excite each channel of some layers most; a batch of them is in memory at a time.
 
@@ -70,9 +70,9 @@ def excited(
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
     """
     found: dict[str, Excited] = {}
-    for places, images in album.batches(classifier, AT_ONCE):
+    for places, images in album.batches(classifier.load_batch, AT_ONCE):
         with borrow(classifier.network), torch.no_grad():
-            a = read(classifier.network, classifier.prepared(images), layers)
+            a = read_activations(classifier.network, classifier.preprocess(images), layers)
         for layer in layers:
             here = _strongest(a[layer], places, channel_axis)
             empty = Excited(here.values[:, :0], here.photos[:, :0], here.spots[:, :0])

@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import Framing
+from optvis.data.crop import ResizeCrop
+from optvis.data.images import load_batch
+from optvis.models.borrow import borrow
+from optvis.models.normalize import Normalizer
 from optvis.params.canvas import height_and_width
 
-Normalizer: TypeAlias = Callable[[Tensor], Tensor] | None
-
-CARRIED = "carried"  # the normalisation that the model brings with it
-USUAL_SIZE = 224  # pixels; what nearly all published ImageNet networks take
-
-
-@dataclass(frozen=True)
-class Normalize:
-    """(x − mean) / std of each channel, as torchvision's and timm's networks expect it.
-
-    Args:
-        mean: one number a channel.
-        std: one number a channel.
-
-    Example:
-        >>> IMAGENET(torch.full((1, 3, 1, 1), 0.5)).flatten()
-        tensor([0.0655, 0.1964, 0.4178])
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "mean", tuple(map(float, self.mean)))
-        object.__setattr__(self, "std", tuple(map(float, self.std)))
-        if len(self.mean) != len(self.std) or not all(deviation > 0 for deviation in self.std):
-            raise ValueError(f"mean {self.mean} and std {self.std}: expected one of each a channel, std positive")
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)"""
-        if images.shape[1] != len(self.mean):
-            cure = "; lay alpha over a background with a transform" if images.shape[1] == 4 else ""
-            raise ValueError(f"images have {images.shape[1]} channels, the network takes {len(self.mean)}{cure}")
-        mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
-        return torch.addcmul(-mean / std, images, 1 / std)
-
-
-# Mean and deviation of ImageNet's training pixels, as torchvision publishes them with its weights.
-IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+BATCH_SIZE = 64  # images that go through a network together
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -62,7 +27,7 @@ class Classifier:
         normalize: what is done to images in [0, 1] before the network sees them; None leaves them as they are.
         size: side, or (height, width), of its input in pixels.
         labels: a text per class, in the order of its outputs.
-        framing: how its publisher crops photographs; by default the shorter side is resized to the input's.
+        crop: how its publisher resizes and crops images; by default the shorter side is resized to the input's.
         name: what recipes and tables call it.
         fixed_size: whether it takes its own size only, as most transformers do.
 
@@ -76,7 +41,7 @@ class Classifier:
     normalize: Normalizer
     size: tuple[int, int]
     labels: tuple[str, ...]
-    framing: Framing
+    crop: Callable[[Any], Any]
     name: str
     fixed_size: bool
 
@@ -86,7 +51,7 @@ class Classifier:
         normalize: Normalizer,
         size: int | tuple[int, int],
         labels: Sequence[str] = (),
-        framing: Framing | None = None,
+        crop: Callable[[Any], Any] | None = None,
         name: str = "",
         fixed_size: bool = False,
     ) -> None:
@@ -103,7 +68,7 @@ class Classifier:
             "normalize": normalize,
             "size": sides,
             "labels": tuple(labels),
-            "framing": Framing(covering, sides) if framing is None else framing,
+            "crop": ResizeCrop(covering, sides) if crop is None else crop,
             "name": name if name else type(network).__name__,
             "fixed_size": fixed_size,
         }
@@ -130,17 +95,52 @@ class Classifier:
         real = (weight for weight in self.network.parameters() if weight.is_floating_point())
         return next(real, torch.empty(0))
 
-    def sized(self, size: int | tuple[int, int] | None) -> tuple[int, int]:
+    def resolve_size(self, size: int | tuple[int, int] | None) -> tuple[int, int]:
         """(H, W) in pixels: the given size, or the network's own."""
         return self.size if size is None else height_and_width(size)
 
-    def prepared(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] as the network takes them: normalised, channels last, of its dtype."""
+    def load_batch(self, images: Any) -> Tensor:
+        """Load images as this network's publisher does: resized, cropped, in [0, 1].
+
+        Args:
+            images: an image in any form that `optvis.data.load_image` takes, or a list of them. A tensor of the
+                network's own size is taken as it is.
+
+        Returns:
+            (B, 3, H, W) in [0, 1], on the network's device, of its dtype (float32 for half-precision networks).
+
+        Raises:
+            ValueError, FileNotFoundError, TypeError: as in `load_image`.
+        """
+        return load_batch(images, self.crop, self.size, self.device, self.image_dtype)
+
+    def preprocess(self, images: Tensor) -> Tensor:
+        """Turn images (B, 3, H, W) in [0, 1] into the network's input: normalised, channels last, of its dtype."""
         images = images.to(self.image_dtype)
         inputs = images if self.normalize is None else self.normalize(images)
         ready = inputs.to(self.dtype).contiguous(memory_format=torch.channels_last)
         # A network may begin in place, and must not reach the images themselves.
         return ready.clone() if ready.data_ptr() == images.data_ptr() else ready
+
+    def logits(self, images: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
+        """Compute the network's output for images, (B, classes), float32, in eval mode and without gradients.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            batch_size: how many images go through the network together.
+
+        Raises:
+            ValueError: the output is no score for each class.
+        """
+        with borrow(self.network), torch.no_grad():
+            return torch.cat([self._scores(batch) for batch in torch.split(images, batch_size)]).float()
+
+    def _scores(self, images: Tensor) -> Tensor:
+        return check_logits(self.network(self.preprocess(images)))
+
+    def label(self, index: int) -> str:
+        """The label of a class, or "class 17" where there is none."""
+        return self.labels[index] if index < len(self.labels) else f"class {index}"
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -150,66 +150,16 @@ class Classifier:
         )
 
 
-def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = CARRIED) -> Classifier:
-    """A Classifier, from one or from a bare network that carries its normalisation or is told it.
+def check_logits(output: Any) -> Tensor:
+    """Return a network's output if it is a score for each class, (B, classes).
 
     Raises:
-        TypeError: the model is neither.
-        ValueError: a bare network that carries nothing, and no normalisation was told.
+        ValueError: it is not.
     """
-    if isinstance(model, Classifier):
-        return model if isinstance(normalize, str) else replace_normalization(model, normalize)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}; expected an nn.Module or a Classifier, e.g. load(name)")
-    carried = _carried(model)
-    if isinstance(normalize, str):
-        if normalize != CARRIED:
-            raise ValueError(f"normalize is {normalize!r}; expected Normalize(mean, std), a function or None")
-        if carried is None:
-            raise ValueError(
-                f"{type(model).__name__} does not say how its input is normalised; give normalize=IMAGENET, "
-                "normalize=Normalize(mean, std), a function, or None if it takes [0, 1] as it is "
-                "(from optvis.models.classifier import IMAGENET, Normalize)"
-            )
-        return carried
-    if carried is not None:
-        return replace_normalization(carried, normalize)
-    return Classifier(model, normalize, USUAL_SIZE)
+    if not isinstance(output, Tensor) or output.dim() != 2:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"the network gives {shape}; expected a score for each class, (B, classes)")
+    return output
 
 
-def replace_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:
-    """The same classifier, fed otherwise."""
-    return replace(classifier, normalize=normalize)
-
-
-def _carried(network: nn.Module) -> Classifier | None:
-    """What a bare network says of itself: timm's in its config, torchvision's by where its class comes from."""
-    if isinstance(getattr(network, "pretrained_cfg", None), dict):
-        return from_timm(network)
-    if type(network).__module__.startswith("torchvision.models."):
-        side = getattr(network, "image_size", None)
-        return Classifier(network, IMAGENET, side if side else USUAL_SIZE, fixed_size=side is not None)
-    return None
-
-
-def from_timm(network: nn.Module, name: str = "") -> Classifier:
-    """A timm network with the mean, deviation, size, crop and labels of its own config."""
-    from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_model_data_config
-
-    config: dict[str, Any] = resolve_model_data_config(network)
-    height, width = config["input_size"][1:]
-    covering = int(height / config["crop_pct"]), int(width / config["crop_pct"])
-    keeps_aspect = config["crop_mode"] != "squash" and height == width
-    subset = infer_imagenet_subset(network)
-    return Classifier(
-        network,
-        Normalize(config["mean"], config["std"]),
-        (height, width),
-        ImageNetInfo(subset).label_descriptions() if subset else (),
-        Framing(covering[0] if keeps_aspect else covering, (height, width), config["interpolation"]),
-        name,
-        fixed_size=bool(network.pretrained_cfg.get("fixed_input_size", False)),  # type: ignore[union-attr, operator]
-    )
-
-
-__all__ = ["CARRIED", "IMAGENET", "Classifier", "Normalize", "Normalizer", "as_classifier", "from_timm"]
+__all__ = ["Classifier", "check_logits"]

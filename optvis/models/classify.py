@@ -6,12 +6,12 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from optvis.data.images import Photo, photograph
-from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.data.images import ImageLike
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,21 +50,21 @@ class Classification:
 
 def classify(
     model: nn.Module | Classifier,
-    images: Photo | Sequence[Photo],
+    images: ImageLike | Sequence[ImageLike],
     *,
     top: int = 5,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
 ) -> Classification:
     """The likeliest classes of photographs, with their confidences.
 
     Args:
         model: a network whose output is a score per class, (B, classes), or a Classifier.
-        images: a photograph in any form that `photograph` takes, or a list of them.
+        images: a photograph in any form that `load_image` takes, or a list of them.
         top: how many classes of each, K at most.
         normalize: see `render`; by default what the model carries.
 
     Raises:
-        ValueError: the network's output is no (B, classes); `top` under 1; as in `photograph`.
+        ValueError: the network's output is no (B, classes); `top` under 1; as in `load_image`.
 
     Example:
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
@@ -75,15 +75,7 @@ def classify(
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more")
     classifier = as_classifier(model, normalize)
-    with borrow(classifier.network), torch.no_grad():
-        scores = classifier.network(classifier.prepared(photograph(images, classifier)))
-    if not isinstance(scores, Tensor) or scores.dim() != 2:
-        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"the network gives {came}; expected a score per class, (B, classes)")
-    best = scores.float().softmax(1).topk(min(top, scores.shape[1]), dim=1)
-    texts = tuple(tuple(_label(classifier, index) for index in row) for row in best.indices.tolist())
+    scores = classifier.logits(classifier.load_batch(images))
+    best = scores.softmax(1).topk(min(top, scores.shape[1]), dim=1)
+    texts = tuple(tuple(classifier.label(index) for index in row) for row in best.indices.tolist())
     return Classification(texts, best.indices.cpu(), best.values.cpu())
-
-
-def _label(classifier: Classifier, index: int) -> str:
-    return classifier.labels[index] if index < len(classifier.labels) else f"class {index}"

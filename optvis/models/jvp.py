@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from optvis.models.layers import read, replaced_output
+from optvis.models.activations import read_activations, replace_output
 from optvis.objectives import OUTPUT
 
 
-def along(
+def layer_jvp(
     network: nn.Module, inputs: Tensor, layer: str, direction: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """A network's output, and how fast it changes as a layer's activations move along a direction.
+    """Compute a network's output, and its derivative along a direction in a layer's activations.
 
     Forward-mode differentiation: one pass gives the derivatives of all outputs, Σ direction · ∂output/∂activation,
     where backward passes would take one an output.
@@ -39,7 +39,7 @@ def along(
         >>> from optvis.models.borrow import borrow
         >>> net = nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU(), nn.Linear(2, 4, bias=False))
         >>> with borrow(net):
-        ...     output, derivative = along(net, torch.rand(5, 3), "1", lambda a: a)
+        ...     output, derivative = layer_jvp(net, torch.rand(5, 3), "1", lambda a: a)
         >>> torch.allclose(output, derivative)
         True
     """
@@ -47,8 +47,8 @@ def along(
     def moving(a: Tensor) -> Tensor:
         return forward_ad.make_dual(a, direction(a))  # type: ignore[no-untyped-call, no-any-return]
 
-    with _differentiable_forward(), replaced_output(network, layer, moving):
-        found = forward_ad.unpack_dual(read(network, inputs, [OUTPUT])[OUTPUT])  # type: ignore[no-untyped-call]
+    with _differentiable_forward(), replace_output(network, layer, moving):
+        found = forward_ad.unpack_dual(read_activations(network, inputs, [OUTPUT])[OUTPUT])  # type: ignore[no-untyped-call]
     still = found.tangent is None
     return found.primal, torch.zeros_like(found.primal) if still else found.tangent
 
@@ -66,4 +66,4 @@ def _differentiable_forward() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(shortcuts)
 
 
-__all__ = ["along"]
+__all__ = ["layer_jvp"]

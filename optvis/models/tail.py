@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from optvis.models.layers import located, read
+from optvis.models.activations import read_activations
+from optvis.models.hooks import Call, hook_modules
+from optvis.models.layers import find_module
 from optvis.objectives import IMAGE, OUTPUT
-
-Place: TypeAlias = tuple[nn.Module, int]  # a module, and which of its calls
 
 
 class Tail:
@@ -41,11 +41,11 @@ class Tail:
 
     def __init__(self, network: nn.Module, images: Tensor, inputs: Tensor, layer: str) -> None:
         self.network, self.images, self.inputs, self.layer = network, images, inputs, layer
-        self.place = located(network, layer)
+        self.place = find_module(network, layer)
         recorder = _Recorder(self.place, frozenset())
         while True:
-            with torch.no_grad(), _recording(network, recorder):
-                self.activations = read(network, inputs, [layer, *([OUTPUT] if layer else [])])[layer]
+            with torch.no_grad(), hook_modules(network.modules(), before=recorder.starts, after=recorder.ends):
+                self.activations = read_activations(network, inputs, [layer, *([OUTPUT] if layer else [])])[layer]
             if not recorder.misleading:
                 break
             recorder = _Recorder(self.place, recorder.misleading | recorder.entered)
@@ -63,7 +63,7 @@ class Tail:
         known |= {place: _copied(known[place]) for place in (known if times == 1 else self.overwritten)}
         wanted = list(layers)
         with _replaying(known | {self.place: activations.clone()}):  # what follows may work in place
-            found = read(self.network, _tiled(self.inputs, times), wanted)
+            found = read_activations(self.network, _tiled(self.inputs, times), wanted)
         return found | ({IMAGE: _tiled(self.images, times)} if IMAGE in wanted else {})
 
 
@@ -75,15 +75,15 @@ class _Recorder:
         entered: modules that are not taken as a whole, only what is inside them.
     """
 
-    def __init__(self, place: Place, entered: frozenset[nn.Module]) -> None:
+    def __init__(self, place: Call, entered: frozenset[nn.Module]) -> None:
         self.place, self.entered, self.reached = place, entered, False
         self.calls: Counter[nn.Module] = Counter()
         self.ended: list[nn.Module] = []
         self.open: list[tuple[int, int]] = []  # for each module that runs: how many had ended and were kept before
-        self.order: list[Place] = []
-        self.kept: dict[Place, Any] = {}
-        self.given: dict[Place, tuple[Any, int]] = {}
-        self.inside: dict[Place, Counter[nn.Module]] = {}
+        self.order: list[Call] = []
+        self.kept: dict[Call, Any] = {}
+        self.given: dict[Call, tuple[Any, int]] = {}
+        self.inside: dict[Call, Counter[nn.Module]] = {}
 
     def starts(self, _module: nn.Module, _inputs: Any) -> None:
         self.open.append((len(self.ended), len(self.order)))
@@ -105,7 +105,7 @@ class _Recorder:
         self.kept[place], self.given[place], self.inside[place] = _copied(output), (output, _version(output)), inside
 
     @property
-    def overwritten(self) -> set[Place]:
+    def overwritten(self) -> set[Call]:
         """What some later operation wrote into."""
         return {place for place, (output, version) in self.given.items() if _version(output) != version}
 
@@ -120,19 +120,7 @@ class _Recorder:
 
 
 @contextmanager
-def _recording(network: nn.Module, recorder: _Recorder) -> Iterator[None]:
-    modules = list(network.modules())
-    handles = [module.register_forward_pre_hook(recorder.starts) for module in modules]
-    handles += [module.register_forward_hook(recorder.ends) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _replaying(known: Mapping[Place, Any]) -> Iterator[None]:
+def _replaying(known: Mapping[Call, Any]) -> Iterator[None]:
     """Have modules hand out what is known in place of computing it; their own forward is back on any exit."""
     modules = dict.fromkeys(module for module, _ in known)
     own = {module: vars(module).get("forward") for module in modules}
@@ -148,7 +136,7 @@ def _replaying(known: Mapping[Place, Any]) -> Iterator[None]:
                 vars(module)["forward"] = forward
 
 
-def _answering(module: nn.Module, known: Mapping[Place, Any]) -> Callable[..., Any]:
+def _answering(module: nn.Module, known: Mapping[Call, Any]) -> Callable[..., Any]:
     forward = module.forward
     calls = 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import Framing
-from optvis.models.classifier import Classifier, Normalize, _carried, from_timm
+from optvis.data.crop import ResizeCrop
+from optvis.errors import suggest
+from optvis.models.classifier import Classifier
+from optvis.models.infer import classifier_from_timm, infer_classifier
+from optvis.models.normalize import Normalize
 
 DEMO = "demo"
 DEFAULT = "DEFAULT"
@@ -87,7 +89,7 @@ def _demo(name: str, weights: str | None, **options: Any) -> Classifier:
 
 
 def _labelled(made: Classifier, labels: Sequence[str]) -> Classifier:
-    return Classifier(made.network, made.normalize, made.size, labels, made.framing, made.name, made.fixed_size)
+    return Classifier(made.network, made.normalize, made.size, labels, made.crop, made.name, made.fixed_size)
 
 
 def _torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
@@ -95,20 +97,19 @@ def _torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
 
     known = models.list_models(module=models)
     if name not in known:
-        close = difflib.get_close_matches(name.casefold(), known, n=3)
-        nearest = ", ".join(map(repr, close)) if close else "torchvision.models.list_models() lists them"
-        raise KeyError(f"no network {name!r}; nearest: {nearest}; timm's begin with 'timm/'; ours is 'demo'")
+        nearest = suggest(name, known, "torchvision.models.list_models() lists them", cutoff=0.6)
+        raise KeyError(f"no network {name!r}; {nearest}; timm's begin with 'timm/'; ours is 'demo'")
     published = models.get_model_weights(name)
     if weights is not None and weights not in published.__members__:
         raise KeyError(f"no weights {weights!r} of {name}; there are {', '.join(published.__members__)}")
     entry = published.DEFAULT if weights is None else published[weights]
     network = _built(name, lambda: models.get_model(name, weights=weights and entry, **options), weights)
     preset = entry.transforms()
-    framing = Framing(preset.resize_size[0], (preset.crop_size[0],) * 2, preset.interpolation.value)
+    crop = ResizeCrop(preset.resize_size[0], (preset.crop_size[0],) * 2, preset.interpolation.value)
     normalize = Normalize(tuple(preset.mean), tuple(preset.std))
     fixed = getattr(network, "image_size", None) is not None
-    size = framing.crop[0]
-    return Classifier(network, normalize, size, entry.meta["categories"], framing, name, fixed_size=fixed)
+    size = crop.crop[0]
+    return Classifier(network, normalize, size, entry.meta["categories"], crop, name, fixed_size=fixed)
 
 
 def _timm(name: str, weights: str | None, **options: Any) -> Classifier:
@@ -118,12 +119,11 @@ def _timm(name: str, weights: str | None, **options: Any) -> Classifier:
         raise ImportError(f"{name!r} needs timm: pip install 'optvis[timm]'") from error
     plain = name.removeprefix(TIMM)
     if plain.partition(".")[0] not in timm.list_models():
-        close = difflib.get_close_matches(plain.casefold(), timm.list_models(), n=3)
-        nearest = ", ".join(repr(TIMM + match) for match in close) if close else "timm.list_models() lists them"
-        raise KeyError(f"no network {name!r}; nearest: {nearest}")
+        known = [TIMM + each for each in timm.list_models()]
+        raise KeyError(f"no network {name!r}; {suggest(name, known, 'timm.list_models() lists them', cutoff=0.6)}")
     tagged = plain if weights in (None, DEFAULT) else f"{plain.partition('.')[0]}.{weights}"
     network = _built(name, lambda: timm.create_model(tagged, pretrained=weights is not None, **options), weights)
-    return from_timm(network, name)
+    return classifier_from_timm(network, name)
 
 
 def _built(name: str, build: Any, weights: str | None) -> nn.Module:
@@ -178,13 +178,13 @@ def _architecture(architecture: str | nn.Module, labels: Sequence[str] | None) -
     """The network that weights are to be put in."""
     if isinstance(architecture, str):
         return _named(architecture, None, labels, **({} if labels is None else {"num_classes": len(labels)}))
-    carried = _carried(architecture)
-    if carried is None:
+    inferred = infer_classifier(architecture)
+    if inferred is None:
         raise ValueError(
             f"{type(architecture).__name__} does not say how it is fed; load its weights yourself, then "
             "Classifier(network, Normalize(mean, std), size, labels)"
         )
-    return carried if labels is None else _labelled(carried, labels)
+    return inferred if labels is None else _labelled(inferred, labels)
 
 
 def _state(path: Path) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.images import picture
+from optvis.data.images import load_image
 
 CELLS = 16  # along the longer side of a shuffled patch
 
@@ -67,7 +67,7 @@ def cut(image: Any, box: tuple[int, int, int, int], *, soft: float = 0.2) -> Ten
         >>> cut(torch.ones(3, 20, 20), (5, 15, 5, 15))[3].amax()
         tensor(1.)
     """
-    whole = picture(image)[0]
+    whole = load_image(image)[0]
     top, bottom, left, right = box
     if not (0 <= top < bottom <= whole.shape[1] and 0 <= left < right <= whole.shape[2]):
         raise ValueError(f"box {box} of an image of {whole.shape[1]} × {whole.shape[2]}; (top, bottom, left, right)")
@@ -108,7 +108,7 @@ def _file(path: Path) -> Tensor:
     """(3, h, w), or (4, h, w) where it has transparency."""
     from PIL import Image, ImageOps
 
-    rgb = picture(path)[0]  # refuses what is no image
+    rgb = load_image(path)[0]  # refuses what is no image
     with Image.open(path) as image:
         if not image.has_transparency_data:
             return rgb

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.patches.paste import paste
 from optvis.viz import sheet
 from optvis.viz.plots import curves
@@ -167,11 +167,11 @@ class Trial:
             OSError: the folder cannot be written.
         """
         target = png_path(path)
-        made_folder(target.parent)
+        ensure_dir(target.parent)
         size, place = self.best
         told = {"of": self.classes[0], "into": self.classes[1], "sizes": self.sizes, "places": dict(self.places)}
         found = {"size": size, "place": place, "flips": {name: vars(self.flips(name)) for name in self.names}}
-        return write_whole(target, sheet.png(self._picture(), json.dumps(told | found | dict(self.recipe))))
+        return atomic_write(target, sheet.png(self._picture(), json.dumps(told | found | dict(self.recipe))))
 
     def _told(self, answers: Tensor) -> str:
         return ", ".join(

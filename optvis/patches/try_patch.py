@@ -12,13 +12,16 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis.data.dataset import Pictures, album
+from optvis.data.dataset import Images, as_dataset
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives.labels import index_of
 from optvis.patches.cutouts import cutout, shuffled
 from optvis.patches.paste import flat, paste
 from optvis.patches.result import Trial
+from optvis.progress import progress_bar
 from optvis.version import __version__
 
 SHARES = (0.15, 0.25, 1 / 3, 0.42, 0.5, 0.6)  # patch sizes, of the image's shorter side
@@ -49,7 +52,7 @@ class _Asked:
         """Confidence of both classes, and whether each is the likeliest, (B, 4) in [0, 1], on the CPU."""
         found = []
         for some in torch.split(images, AT_ONCE):
-            scores = _checked(self.classifier.network(self.classifier.prepared(some)), max(self.of, self.into))
+            scores = _checked(self.classifier.network(self.classifier.preprocess(some)), max(self.of, self.into))
             both = scores.float().softmax(1)[:, [self.of, self.into]]
             best = scores.argmax(1, keepdim=True) == scores.new_tensor([[self.of, self.into]])
             found.append(torch.cat([both, best.to(both)], dim=1).cpu())
@@ -59,7 +62,7 @@ class _Asked:
 def try_patch(
     model: nn.Module | Classifier,
     patch: Patches,
-    images: Pictures | Tensor,
+    images: Images | Tensor,
     of: str | int,
     into: str | int,
     *,
@@ -67,7 +70,7 @@ def try_patch(
     places: Mapping[str, tuple[float, float]] = PLACES,
     controls: Mapping[str, Patches] = MappingProxyType({}),
     choosing: float = 0.25,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     seed: int = 0,
     progress: bool = False,
 ) -> Trial:
@@ -83,7 +86,7 @@ def try_patch(
         model: a network whose output is a score per class, or a Classifier.
         patch: (4, h, w) in [0, 1]: red, green, blue and how much it covers, or (3, h, w), which covers all; see
             `optvis.patches.cutouts` for ways to get one. Or a list, of which each image gets one in turn.
-        images: of the class `of`, in any form that `album` takes.
+        images: of the class `of`, in any form that `as_dataset` takes.
         of: the class that they show, by text or index.
         into: the class that the patch should make of them.
         sizes: longer sides of the patch in pixels, rising; by default six, from 15 % to 60 % of the image's shorter
@@ -99,7 +102,7 @@ def try_patch(
         ValueError: patches of other shapes or ranges; no sizes or places; fewer than two images that are called `of`;
             both classes the same; a network that gives no finite score per class.
         KeyError, IndexError: a class that the network does not know.
-        TypeError, FileNotFoundError: as in `album`.
+        TypeError, FileNotFoundError: as in `as_dataset`.
 
     Example:
         >>> from optvis import load
@@ -120,7 +123,7 @@ def try_patch(
             raise ValueError(f"place {name!r} is {place}; expected shares of height and width, from 0 to 1")
     if not 0 < choosing < 1:
         raise ValueError(f"choosing is {choosing}; expected a share between 0 and 1")
-    shown = torch.cat([some for _, some in album(images).batches(classifier, AT_ONCE)])
+    shown = torch.cat([some for _, some in as_dataset(images).batches(classifier.load_batch, AT_ONCE)])
     with borrow(classifier.network), torch.no_grad():
         before, shown, left_out = _called(asked, shown)
         patches = given | {name: some for name, some in _own(given[THING], shown, seed).items() if name not in given}
@@ -224,12 +227,10 @@ def _answers(
     progress: bool,
 ) -> Tensor:
     """What is said with each patch at each size and place, (N, S, L, B, 4)."""
-    from tqdm.auto import tqdm
-
     ways = list(product(patches.values(), sizes, places.values()))
     found = [
         torch.cat([asked.answers(some) for some in _pasted(these, images, size, place)])
-        for these, size, place in tqdm(ways, disable=not progress, desc="patch", leave=False)
+        for these, size, place in progress_bar(ways, show=progress, description="patch")
     ]
     return torch.stack(found).view(len(patches), len(sizes), len(places), len(images), 4)
 

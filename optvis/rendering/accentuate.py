@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import Photo, photograph, picture
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import read
+from optvis.data.images import ImageLike, load_image
+from optvis.models.activations import read_activations
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import IMAGE, Objective, as_objective, on
 from optvis.params import ImageParam, Streams, fft_image
 from optvis.rendering.ascent import REDIRECTED_STEPS, Ascent, prepared
@@ -28,7 +30,7 @@ DISTANCE = "distance to the photograph"
 
 def accentuate(
     model: nn.Module | Classifier,
-    photo: Photo | Sequence[Photo],
+    photo: ImageLike | Sequence[ImageLike],
     objective: Objective | str,
     layer: str,
     *,
@@ -38,7 +40,7 @@ def accentuate(
     steps: int = 64,
     views: int = 1,
     transform: nn.Module | None = STANDARD,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker = FAST_ADAM,
     seed: int | Sequence[int] = 0,
     snapshots: Collection[int] = (),
@@ -93,7 +95,7 @@ def accentuate(
     classifier = as_classifier(model, normalize)
     objective = as_objective(objective)
     question = asked(objective, classifier)
-    start = (photograph(photo, classifier) if size is None else _whole(photo, size)).to(classifier.device)
+    start = (classifier.load_batch(photo) if size is None else _whole(photo, size)).to(classifier.device)
     shape, count = (start.shape[2], start.shape[3]), max(len(start), question.batch)
     made = fft_image(shape, seeds=(0,) * count) if image is None else image
     made.to(classifier.device, classifier.image_dtype)
@@ -170,8 +172,8 @@ class Distance:
         """What the layer makes of the photographs as they were transformed last."""
         if self.layer == IMAGE:
             return self.beside.others
-        inputs = self.classifier.prepared(self.beside.changed)
-        return read(self.classifier.network, inputs, [self.layer])[self.layer]
+        inputs = self.classifier.preprocess(self.beside.changed)
+        return read_activations(self.classifier.network, inputs, [self.layer])[self.layer]
 
 
 def balance(begin: Any, score: Objective, distance: Objective, views: Views) -> Tensor:
@@ -195,10 +197,10 @@ def _size(gradients: Sequence[Tensor | None]) -> Tensor:
     return total
 
 
-def _whole(photo: Photo | Sequence[Photo], size: int) -> Tensor:
+def _whole(photo: ImageLike | Sequence[ImageLike], size: int) -> Tensor:
     if isinstance(photo, list | tuple):
-        return torch.cat([picture(one, size) for one in photo])
-    return picture(photo, size)
+        return torch.cat([load_image(one, size) for one in photo])
+    return load_image(photo, size)
 
 
 __all__ = ["accentuate"]

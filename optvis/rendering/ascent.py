@@ -7,16 +7,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from optvis.errors import NotFiniteError
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import read
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.max_pool import PoolGradient, smoothed
-from optvis.models.overrides.relu import redirected_relu
+from optvis.models.overrides.relu import redirect_relu
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.params import Streams, fft_image
@@ -46,15 +48,6 @@ class Step:
     report: Mapping[str, Tensor]
 
 
-class NotFiniteError(ValueError):
-    """A score or a gradient is NaN or infinite; the message names step, image and term.
-
-    Where `render` or `dream` raise it, `rendering` holds what there was until then.
-    """
-
-    rendering: Any = None
-
-
 def ascend(
     model: nn.Module | Classifier,
     objective: Objective | str,
@@ -62,7 +55,7 @@ def ascend(
     *,
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None = STANDARD,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     seed: int | Sequence[int] = 0,
     redirect: int = REDIRECTED_STEPS,
@@ -127,7 +120,7 @@ def prepared(
     *,
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker,
     seed: int | Sequence[int],
     redirect: int,
@@ -137,7 +130,7 @@ def prepared(
     classifier = as_classifier(model, normalize)
     objective = asked(objective, classifier)
     seeds = seeds_for(seed, objective, image)
-    made = fft_image(classifier.sized(size), seeds=seeds) if image is None else image
+    made = fft_image(classifier.resolve_size(size), seeds=seeds) if image is None else image
     made.to(classifier.device, classifier.image_dtype)
     chain = fitted(classifier, made, transform, seeds)
     check(classifier, objective, made, chain, seeds)
@@ -186,9 +179,9 @@ class Ascent:
         """One forward and backward pass: the step, and the gradients of the loss at the free parameters."""
         with borrow(self.classifier.network), torch.enable_grad():
             images: Tensor = self.image()
-            inputs = self.classifier.prepared(self.chain(images, self.streams.seek(index)))
+            inputs = self.classifier.preprocess(self.chain(images, self.streams.seek(index)))
             roots = [inputs, images] if IMAGE in self.objective.layers else [inputs]
-            with redirected_relu() if index < self.redirect else nullcontext(), smoothed(self.pool_gradient):
+            with redirect_relu() if index < self.redirect else nullcontext(), smoothed(self.pool_gradient):
                 pieces = self._pieces(inputs)
                 objective = self.objective.at_step(index)
                 asked = [objective] if len(pieces) == 1 else [objective[rows] for rows in pieces]
@@ -254,7 +247,7 @@ def answered(
     Raises:
         ValueError: the score does not depend on inputs or images.
     """
-    report = objective.term_scores(read(network, inputs, objective.layers) | {IMAGE: images})
+    report = objective.term_scores(read_activations(network, inputs, objective.layers) | {IMAGE: images})
     scores = total_score(report)
     if not scores.requires_grad:
         raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")

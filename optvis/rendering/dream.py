@@ -10,13 +10,17 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import Photo, picture
+from optvis.data.images import ImageLike, load_image
+from optvis.errors import NotFiniteError
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import Objective, as_objective
 from optvis.params import Streams
 from optvis.params.canvas import height_and_width
-from optvis.rendering.ascent import NotFiniteError, answered
+from optvis.progress import progress_bar
+from optvis.rendering.ascent import answered
 from optvis.rendering.octaves import Canvas, octave_sizes, tiles
 from optvis.rendering.result import Rendering
 from optvis.rendering.setup import asked
@@ -61,7 +65,7 @@ def black(size: int | tuple[int, int]) -> Tensor:
 
 def dream(
     model: nn.Module | Classifier,
-    photo: Photo | Sequence[Photo],
+    photo: ImageLike | Sequence[ImageLike],
     objective: Objective | str,
     *,
     steps: int = 10,
@@ -72,7 +76,7 @@ def dream(
     scaling: Scaling = by_deviation,
     tile: int | None = None,
     size: int | None = None,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     seed: int = 0,
     snapshots: bool = False,
     progress: bool = True,
@@ -107,7 +111,7 @@ def dream(
         A Rendering; its scores are those of the whole canvas at each step, summed over tiles.
 
     Raises:
-        ValueError: numbers out of range; as in `photograph`.
+        ValueError: numbers out of range; as in `load_image`.
         NotFiniteError: a score or gradient is not finite.
 
     Example:
@@ -121,8 +125,6 @@ def dream(
             raise ValueError(f"{name} is {value}; expected 1 or more")
     if steps < 0 or not octave_scale > 1:
         raise ValueError(f"steps={steps}, octave_scale={octave_scale}; expected steps >= 0 and a scale over 1")
-    from tqdm.auto import tqdm
-
     classifier = as_classifier(model, normalize)
     objective = as_objective(objective)
     question = asked(objective, classifier).to(classifier.device, classifier.image_dtype)
@@ -155,7 +157,7 @@ def dream(
     }
     canvas, scores, kept = Canvas.of(start), list[Tensor](), dict[int, Tensor]()
     interrupted = False
-    bar = tqdm(total=rounds * len(sizes) * steps, disable=not progress, desc="dream", unit="step", leave=False)
+    bar = progress_bar(total=rounds * len(sizes) * steps, show=progress, description="dream", unit="step")
     with bar:
         try:
             for _ in _dreamt(dreamer, canvas, [sizes] * rounds, steps, scores, bar):
@@ -208,7 +210,7 @@ class _Dreamer:
     def ask(self, piece: Tensor, question: Objective) -> tuple[Tensor, Tensor]:
         network = self.classifier.network
         with borrow(network), torch.enable_grad():
-            _, scores = answered(network, question, self.classifier.prepared(piece), piece)
+            _, scores = answered(network, question, self.classifier.preprocess(piece), piece)
             (gradient,) = torch.autograd.grad(scores.sum(), piece)
         return scores.detach(), gradient
 
@@ -250,9 +252,9 @@ def _check_finite(
             )
 
 
-def _batch(photo: Photo | Sequence[Photo], size: int | None) -> Tensor:
+def _batch(photo: ImageLike | Sequence[ImageLike], size: int | None) -> Tensor:
     if isinstance(photo, list | tuple):
         if not photo:
             raise ValueError("no photographs: the list is empty")
-        return torch.cat([picture(one, size) for one in photo])
-    return picture(photo, size)
+        return torch.cat([load_image(one, size) for one in photo])
+    return load_image(photo, size)

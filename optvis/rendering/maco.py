@@ -8,7 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import Objective, as_objective
 from optvis.params import phase_image
 from optvis.rendering.ascent import REDIRECTED_STEPS, prepared
@@ -34,7 +36,7 @@ def maco(
     steps: int = MACO_STEPS,
     crops: int = 6,
     transform: nn.Module | None = None,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker = NADAM,
     seed: int | Sequence[int] = 0,
     snapshots: Collection[int] = (),
@@ -89,7 +91,7 @@ def maco(
     objective = as_objective(objective)
     question = asked(objective, classifier)
     seeds = seeds_for(seed, question, None)
-    canvas = tuple(CANVAS * side for side in classifier.size) if size is None else classifier.sized(size)
+    canvas = tuple(CANVAS * side for side in classifier.size) if size is None else classifier.resolve_size(size)
     image = phase_image((canvas[0], canvas[1]), seeds=seeds, spectrum=spectrum, decay=decay)
     views = Views(image, crops)
     ascent = prepared(

@@ -13,16 +13,15 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.errors import NotFiniteError
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.max_pool import PoolGradient, gradient_text
 from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam, fft_image
-from optvis.rendering.ascent import (
-    REDIRECTED_STEPS,
-    NotFiniteError,
-    Step,
-    prepared,
-)
+from optvis.progress import progress_bar
+from optvis.rendering.ascent import REDIRECTED_STEPS, Step, prepared
 from optvis.rendering.optimizers import OptimizerMaker, optimizer_text, suited
 from optvis.rendering.result import Rendering, joined
 from optvis.rendering.setup import asked, labels_of, seeds_for
@@ -40,7 +39,7 @@ def render(
     steps: int = USUAL_STEPS,
     size: int | tuple[int, int] | None = None,
     transform: nn.Module | None = STANDARD,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     seed: int | Sequence[int] = 0,
     snapshots: Collection[int] = (),
@@ -98,7 +97,7 @@ def render(
     asked(objective, classifier)  # recipes and labels keep the words; each chunk turns them into indices again
     seeds = seeds_for(seed, objective, image)
     kept = frozenset(snapshots)
-    area = classifier.sized(size)
+    area = classifier.resolve_size(size)
     maker = suited(image, optimizer)
     work = _Work(classifier, objective, image, seeds, area, transform, maker, redirect, pool_gradient, steps, kept)
     with _bar(steps, len(seeds), progress) as bar:
@@ -267,9 +266,7 @@ class _History:
 
 
 def _bar(steps: int, images: int, progress: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(total=steps * images, disable=not progress, unit="img", desc="render", leave=False, smoothing=0.1)
+    return progress_bar(total=steps * images, show=progress, unit="img", description="render", smoothing=0.1)
 
 
 __all__ = ["Rendering", "render"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz import sheet
 from optvis.viz.result import Result, read_texts
 
@@ -123,8 +123,8 @@ class Rendering(Result):
             for images in self.snapshots.values()
         ]
         data = sheet.animation(frames, target.suffix, milliseconds)
-        made_folder(target.parent)
-        return write_whole(target, data)
+        ensure_dir(target.parent)
+        return atomic_write(target, data)
 
     def _tensors(self) -> dict[str, Tensor]:
         return super()._tensors() | {f"{SNAPSHOT}{step}": images for step, images in self.snapshots.items()}

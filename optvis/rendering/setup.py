@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.layers import read
 from optvis.objectives import IMAGE, Objective, as_objective
 from optvis.objectives.product import factors
 from optvis.params import ImageParam, Streams
@@ -72,8 +72,8 @@ def check(classifier: Classifier, objective: Objective, image: nn.Module, chain:
     """Ask once, of one image, whether layers exist and indices fit: on CUDA a bad gather kills the context."""
     with borrow(classifier.network), torch.no_grad():
         images = image()[:1]
-        inputs = classifier.prepared(chain(images, Streams(seeds[:1], "transform")))
-        found = read(classifier.network, inputs, objective.layers) | {IMAGE: images}
+        inputs = classifier.preprocess(chain(images, Streams(seeds[:1], "transform")))
+        found = read_activations(classifier.network, inputs, objective.layers) | {IMAGE: images}
     for part in (factor for term in objective.terms for factor in factors(term)):
         if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
             shapes = {layer: (len(seeds), *found[layer].shape[1:]) for layer in part.layers}

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from optvis.errors import NotFiniteError
 from optvis.objectives import Objective
-from optvis.rendering.ascent import Ascent, NotFiniteError
+from optvis.progress import progress_bar
+from optvis.rendering.ascent import Ascent
 from optvis.rendering.result import Rendering
 from optvis.version import __version__
 
@@ -102,8 +104,6 @@ def climbed(
     Raises:
         NotFiniteError: with what there is as its `rendering`.
     """
-    from tqdm.auto import tqdm
-
     kept, scores, seen = frozenset(snapshots), list[Tensor](), dict[int, Tensor]()
 
     def rendering(interrupted: bool) -> Rendering:
@@ -115,7 +115,7 @@ def climbed(
         mattered = torch.zeros_like(images) if views.transparency is None else views.transparency.cpu()
         return Rendering(images, history, recipe | {"interrupted": interrupted}, seen, labels, mattered)
 
-    with tqdm(total=steps, disable=not progress, unit="step", desc=str(recipe["method"]), leave=False) as bar:
+    with progress_bar(total=steps, show=progress, unit="step", description=str(recipe["method"])) as bar:
         try:
             for step in islice(ascent.steps(), steps):
                 asked = step.scores - step.report[left_out] if left_out else step.scores

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz import sheet
 from optvis.viz.plots import named_rows_and_columns
 from optvis.viz.result import png_path
@@ -84,8 +84,8 @@ class Hinton:
             OSError: the folder cannot be written.
         """
         target = png_path(path)
-        made_folder(target.parent)
-        return write_whole(target, sheet.png(self.picture(), json.dumps(dict(self.recipe))))
+        ensure_dir(target.parent)
+        return atomic_write(target, sheet.png(self.picture(), json.dumps(dict(self.recipe))))
 
     def _cell(self, cell: int | None) -> int:
         panels, height, width = self.values.shape

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from torch import Tensor
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz import sheet
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ class Result(ABC):
         """
         target = png_path(path)
         image, tensors = sheet.png(self.image(), to_json(dict(self.recipe))), self._serialize()
-        made_folder(target.parent)
-        write_whole(target.with_suffix(TENSOR_SUFFIX), tensors)
-        return write_whole(target, image)
+        ensure_dir(target.parent)
+        atomic_write(target.with_suffix(TENSOR_SUFFIX), tensors)
+        return atomic_write(target, image)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

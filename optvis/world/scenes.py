@@ -37,10 +37,10 @@ class Scene:
     seed: int
 
     def _repr_png_(self) -> bytes:
-        from optvis.data.images import picture
+        from optvis.data.images import load_image
         from optvis.viz.sheet import png, to_picture
 
-        return png(to_picture(picture(self.image, 2 * SIZE)[0]))
+        return png(to_picture(load_image(self.image, 2 * SIZE)[0]))
 
     def __repr__(self) -> str:
         return f"scene({self.label!r}, seed={self.seed}): {', '.join(self.masks)}"

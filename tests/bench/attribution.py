@@ -161,7 +161,7 @@ def exact(net: Classifier, image: Tensor, layer: str) -> Tensor:
 
 def naive_loop(net: Classifier, image: Tensor, layer: str) -> Tensor:
     """As anyone would write it first."""
-    inputs, network, place = net.prepared(image), net.network, LABELS.index("container ship")
+    inputs, network, place = net.preprocess(image), net.network, LABELS.index("container ship")
     channels = exact_width(net, layer)
     with torch.no_grad():
         whole = network(inputs)[0, place]
@@ -188,7 +188,7 @@ def tail_share(net: Classifier, image: Tensor, layer: str) -> float:
     children = dict(net.network.named_children())
     names = list(children)
     behind = torch.nn.Sequential(*[children[name] for name in names[names.index(layer) + 1 :]])
-    inputs = net.prepared(image)
+    inputs = net.preprocess(image)
     with torch.no_grad():
         here = torch.nn.Sequential(*[children[name] for name in names[: names.index(layer) + 1]])(inputs)
         tail, whole = interleaved(lambda: behind(here), lambda: net.network(inputs), rounds=200)

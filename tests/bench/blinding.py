@@ -16,7 +16,6 @@ from torch import Tensor
 
 from optvis import load
 from optvis.ablation.finding.cached import Cached
-from optvis.ablation.finding.case import answered
 from optvis.ablation.finding.contrast import Contrast
 from optvis.ablation.finding.difference import difference
 from optvis.ablation.finding.find_units import find
@@ -149,7 +148,7 @@ class Channelwise:
     columns = (*(f"first {count}" for count in counts), "contrast", "recipe A", "recipe B")
 
     def __init__(self, net, images: Tensor, labels: Tensor) -> None:
-        right = answered(net, images).argmax(1) == labels  # a miscalled scene cannot keep its label
+        right = net.logits(images).argmax(1) == labels  # a miscalled scene cannot keep its label
         self.net, self.images, self.labels = net, images[right], labels[right]
         with borrow(net.network):
             norms = [positions(Cached(net, some, [LAYER]).tail.activations) for some in torch.split(images, 100)]

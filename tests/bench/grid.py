@@ -25,8 +25,8 @@ from torch import Tensor
 from optvis import IMAGENET, Classifier, load
 from optvis.grids.activation_grid import ActivationGrid, activation_grid
 from optvis.grids.steps import RowSteps
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.layers import read
 from optvis.objectives import direction
 from optvis.world import scene
 
@@ -58,7 +58,7 @@ def clean_scores(classifier: Classifier, grid: ActivationGrid, power: float) -> 
     scores = []
     with borrow(classifier.network), torch.no_grad():
         for rows in torch.arange(len(icons)).split(CELLS):
-            found = read(classifier.network, classifier.prepared(icons[rows]), [grid.layer])
+            found = read_activations(classifier.network, classifier.preprocess(icons[rows]), [grid.layer])
             scores.append(direction(grid.layer, vectors[rows], power=power)(found))
     return torch.cat(scores)
 

@@ -19,11 +19,11 @@ from optvis.ablation.baking.inserting import inserted, switch
 from optvis.ablation.blinding import checked, network_of
 from optvis.ablation.fills import Constant, Filled, Gaussian, Noise, Resampled, prepared
 from optvis.ablation.switching import is_switched
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.features.units import Channels, Units
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.layers import layers, located
+from optvis.models.layers import find_module, layers
 from optvis.version import __version__
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
@@ -108,9 +108,9 @@ def save(net: nn.Module | Classifier, path: str | Path) -> Path:
         names = ", ".join(map(repr, recipe["inserted"]))
         cure = "load the file into bake() of the same units"
         warnings.warn(f"modules were put behind {names}, which {recipe['network']} lacks: {cure}", stacklevel=2)
-    made_folder(target.parent)
+    ensure_dir(target.parent)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    return write_whole(target, written(tensors, {"baked": json.dumps(recipe)}))
+    return atomic_write(target, written(tensors, {"baked": json.dumps(recipe)}))
 
 
 def _bakeable(network: nn.Module, units: Sequence[Units], fill: Filled) -> None:
@@ -165,7 +165,7 @@ def _traced(network: nn.Module) -> Flow | None:
 def _by_node(made: nn.Module, flow: Flow, jobs: Sequence[Job]) -> dict[fx.Node, list[Job]]:
     """Units by what they are replaced in, in the order in which the network comes to them."""
     places = {place: order for order, place in enumerate(flow.given)}
-    found = [(located(made, one.layer), (one, fill)) for one, fill in jobs]
+    found = [(find_module(made, one.layer), (one, fill)) for one, fill in jobs]
     for place, (one, _) in found:
         if place not in places:
             raise ValueError(f"layer {one.layer!r} never runs as a module, or gives no tensor; see layers(net)")
@@ -193,7 +193,7 @@ def _followed(
     names = {module: name for name, module in reversed(list(made.named_modules()))}
     found = []
     for one, fill in jobs:
-        module, call = located(made, one.layer)
+        module, call = find_module(made, one.layer)
         name = names[module] + (f"#{call}" if call else "")
         if name not in ran:
             raise ValueError(f"layer {one.layer!r} never runs as a module; see layers(net)")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from optvis.models.tail import Place
+from optvis.models.hooks import Call
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -27,7 +27,7 @@ class Flow:
     def __init__(self, network: nn.Module) -> None:
         tracer = _Tracer()
         self.graph = tracer.trace(network)
-        self.given: dict[Place, fx.Node] = tracer.given
+        self.given: dict[Call, fx.Node] = tracer.given
         self.calls = tracer.calls
         self.modules = dict(network.named_modules())
         end = next(node for node in self.graph.nodes if node.op == "output").args[0]
@@ -193,7 +193,7 @@ class _Tracer(fx.Tracer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.given: dict[Place, fx.Node] = {}
+        self.given: dict[Call, fx.Node] = {}
         self.calls: dict[nn.Module, int] = {}
         self.born: dict[fx.Node, int] = {}
 

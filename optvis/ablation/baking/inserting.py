@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import CallTracer
 from optvis.features.units import Channels, Directions, Units
-from optvis.models.tail import Place
+from optvis.models.hooks import Call
 from optvis.objectives.layout import channels_first, restore_layout
 
 
@@ -98,7 +98,7 @@ def switch(units: Units, fill: float | Tensor, like: Tensor) -> nn.Module:
     return ChannelsOff(units, fill, like) if isinstance(units, Channels) else DirectionsOff(units, fill, like)
 
 
-def inserted(network: nn.Module, place: Place, calls: int, off: nn.Module) -> nn.Module:
+def inserted(network: nn.Module, place: Call, calls: int, off: nn.Module) -> nn.Module:
     """The network with a module behind one call of one of its layers.
 
     Args:

@@ -22,10 +22,12 @@ from optvis.ablation.evaluation.variants import Variant, answers, check_tail
 from optvis.ablation.fills import Filled, pieces, prepared
 from optvis.ablation.switching import Filling, switched
 from optvis.features.units import Directions, Units
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier, as_classifier
-from optvis.models.layers import read
+from optvis.models.classifier import Classifier, check_logits
+from optvis.models.infer import as_classifier
 from optvis.objectives import OUTPUT, positions
+from optvis.progress import progress_bar
 from optvis.version import __version__
 
 
@@ -53,7 +55,7 @@ def evaluate(
         net: a network whose output is a score per class, (B, classes), or a Classifier.
         units: Channels or Directions, or several, one a layer, such as what `find` found. Their order is that of the
             curve.
-        sets: images by the name of their set. Each is a folder, a photograph in any form that `photograph` takes, a
+        sets: images by the name of their set. Each is a folder, a photograph in any form that `load_image` takes, a
             list of them, or a tensor (B, 3, H, W); with what they show as `(images, labels)` or `Labelled`: label
             texts or indices, one for all or one an image. Without labels, the truth is what the network said before.
         target: the set whose fall is wanted; by default the first.
@@ -138,9 +140,11 @@ def _surveyed(classifier: Classifier, images: Tensor, units: Variant) -> _Survey
     moments: dict[str, Tensor] = {}
     first = ""
     for rows in pieces(images):
-        found = read(classifier.network, classifier.prepared(images[rows]), [*(one.layer for one in units), OUTPUT])
+        found = read_activations(
+            classifier.network, classifier.preprocess(images[rows]), [*(one.layer for one in units), OUTPUT]
+        )
         first = next(iter(found))
-        logits.append(_scores(found[OUTPUT]))
+        logits.append(check_logits(found[OUTPUT]))
         for one in units:
             a = positions(found[one.layer], one.channel_axis)
             one.basis(a.shape[1])
@@ -158,13 +162,6 @@ def _moment(units: Units, a: Tensor) -> Tensor:
     return (rows.T @ rows).cpu()
 
 
-def _scores(output: Any) -> Tensor:
-    if not isinstance(output, Tensor) or output.dim() != 2:
-        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(f"the network gives {came}; expected a score per class, (B, classes)")
-    return output
-
-
 def _truths(sets: Sequence[NamedSet], logits: Tensor) -> Tensor:
     """The class of each image: as given, or as the network says, (B,)."""
     said = torch.split(logits.argmax(1), [len(one) for one in sets])
@@ -174,7 +171,7 @@ def _truths(sets: Sequence[NamedSet], logits: Tensor) -> Tensor:
 def _without(classifier: Classifier, images: Tensor, units: Variant, fillings: Sequence[Filling]) -> Tensor:
     """Scores of the whole network with the units off, (B, classes)."""
     with switched(classifier.network, units, fillings):
-        return torch.cat([classifier.network(classifier.prepared(images[rows])) for rows in pieces(images)])
+        return torch.cat([classifier.network(classifier.preprocess(images[rows])) for rows in pieces(images)])
 
 
 def _trials(units: Variant, survey: _Survey, random: int, seed: int) -> Trials:
@@ -196,10 +193,8 @@ def _tried(
     progress: bool,
 ) -> Verdicts:
     """What is said of each image with each variant off: (V, B)."""
-    from tqdm.auto import tqdm
-
     parts: list[Verdicts] = []
-    with tqdm(total=len(images) * len(variants), disable=not progress, desc="evaluate", leave=False) as bar:
+    with progress_bar(total=len(images) * len(variants), show=progress, description="evaluate") as bar:
         for place in range(len(images)):
             own = slice(place, place + 1)
             said: list[Verdicts] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -13,12 +12,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from optvis.data.images import Photo, photograph
+from optvis.data.folders import list_images
+from optvis.data.images import ImageLike
+from optvis.errors import suggest
 from optvis.models.classifier import Classifier
 from optvis.objectives import Labels
 from optvis.objectives.target_tensors import as_index
 
-Images: TypeAlias = "Photo | Sequence[Photo]"
+Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 Classes: TypeAlias = "int | str | Sequence[int] | Sequence[str] | Tensor"
 
 
@@ -27,7 +28,7 @@ class Labelled:
     """Images and what they show.
 
     Args:
-        images: a folder, a photograph in any form that `photograph` takes, a list of them, or a tensor (B, 3, H, W).
+        images: a folder, a photograph in any form that `load_image` takes, a list of them, or a tensor (B, 3, H, W).
         labels: label texts or indices of classes, one for all or one an image.
     """
 
@@ -95,30 +96,19 @@ def read_images(images: Any, classifier: Classifier) -> tuple[Tensor, tuple[str,
     """Images (B, 3, H, W) of the network's size, and what each is called; B may be 0.
 
     Raises:
-        ValueError: a folder without images; as in `photograph`.
-        FileNotFoundError, TypeError: as in `photograph`.
+        ValueError: a folder without images; as in `load_image`.
+        FileNotFoundError, TypeError: as in `load_image`.
     """
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
-        images = _files(Path(images))
+        images = list_images(images)
     sources = images if isinstance(images, list | tuple) else [images]
-    parts = [photograph(one, classifier) for one in sources if not (isinstance(one, Tensor) and len(one) == 0)]
+    parts = [classifier.load_batch(one) for one in sources if not (isinstance(one, Tensor) and len(one) == 0)]
     empty = torch.empty(0, 3, *classifier.size, dtype=classifier.image_dtype, device=classifier.device)
     seen = torch.cat([empty, *parts])
     if len(sources) == len(seen):
         names = [Path(one).name if isinstance(one, str | os.PathLike) else str(n) for n, one in enumerate(sources, 1)]
         return seen, tuple(names)
     return seen, tuple(str(place) for place in range(1, len(seen) + 1))
-
-
-def _files(folder: Path) -> list[Path]:
-    from PIL import Image
-
-    suffixes = Image.registered_extensions()
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.casefold() in suffixes and path.is_file()]
-    found = [path for path in found if not path.name.startswith(".")]
-    if not found:
-        raise ValueError(f"no images in the folder {str(folder)!r}; expected files such as .jpg or .png in it")
-    return found
 
 
 def _truth(name: str, labels: Any, images: int, classifier: Classifier) -> Tensor:
@@ -156,8 +146,8 @@ def target_of(sets: Sequence[NamedSet], target: str | None) -> NamedSet:
     chosen = [one for one in sets if target is None or one.name == target][:1]
     if not chosen:
         names = [one.name for one in sets]
-        close = difflib.get_close_matches(str(target), names, n=3)
-        raise KeyError(f"no set {target!r}; " + ", ".join(map(repr, close if close else names)))
+        listing = f"there are {', '.join(map(repr, names))}"
+        raise KeyError(f"no set {target!r}; {suggest(str(target), names, listing)}")
     if not len(chosen[0]):
         raise ValueError(f"the target {chosen[0].name!r} is empty: there is nothing to switch off")
     return chosen[0]

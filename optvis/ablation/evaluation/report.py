@@ -13,7 +13,7 @@ from torch import Tensor
 
 from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
 from optvis.ablation.evaluation.report_text import by_chance, title, to_text
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz import plots, sheet
 from optvis.viz.pages.report.markup import to_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
@@ -158,9 +158,9 @@ class Report:
             "report.png": sheet.png(self.plot(), json.dumps(dict(self.recipe))),
             "report.html": self.html().encode(),
         }
-        place = made_folder(folder)
+        place = ensure_dir(folder)
         for name, data in files.items():
-            write_whole(place / name, data)
+            atomic_write(place / name, data)
         return place
 
     def __str__(self) -> str:

@@ -18,7 +18,6 @@ from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.variants import Variant
 from optvis.features.units import Channels, Units
 from optvis.models.classifier import Classifier
-from optvis.models.classify import _label
 
 THUMBNAIL = 96  # pixels of the longer side
 LIKE = 1.25  # random units that are stronger or weaker by more than this are said to be so
@@ -104,12 +103,12 @@ def told(judged: Judged, trials: Trials, tried: Verdicts, recipe: Mapping[str, A
     chance = _chance(judged, trials, tried)
     sets = tuple(_tally(name, judged, some, trials.seed) for name, some in rows.items())
     classes = tuple(
-        _tally(_label(judged.classifier, c), judged, (truth == c).nonzero().flatten(), trials.seed)
+        _tally(judged.classifier.label(c), judged, (truth == c).nonzero().flatten(), trials.seed)
         for c in sorted(set(truth.tolist()))
     )
     return Report(
         judged.target.name,
-        tuple(_label(judged.classifier, c) for c in shown),
+        tuple(judged.classifier.label(c) for c in shown),
         _answers(judged),
         sets,
         classes,
@@ -142,7 +141,7 @@ def _tally(name: str, judged: Judged, rows: Tensor, seed: int) -> Tally:
 
 def _answers(judged: Judged) -> tuple[Answer, ...]:
     def labels(classes: Tensor) -> list[str]:
-        return [_label(judged.classifier, c) for c in classes.tolist()]
+        return [judged.classifier.label(c) for c in classes.tolist()]
 
     sets = [one.name for one in judged.sets for _ in one.names]
     names = [image for one in judged.sets for image in one.names]

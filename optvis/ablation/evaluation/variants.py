@@ -12,8 +12,8 @@ from torch import Tensor
 from optvis.ablation.switching import Filling, switched
 from optvis.attribution.layer_function import NUMBERS_AT_ONCE
 from optvis.features.units import Units
+from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
-from optvis.models.layers import read
 from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
 
@@ -58,7 +58,7 @@ def answers(
     """
     network = classifier.network
     with torch.no_grad():
-        tail = Tail(network, image, classifier.prepared(image), first)
+        tail = Tail(network, image, classifier.preprocess(image), first)
         at_once = max(1, NUMBERS_AT_ONCE // max(1, tail.activations.numel()))
         for start in range(0, len(variants), at_once):
             some = variants[start : start + at_once]
@@ -77,7 +77,7 @@ def check_tail(classifier: Classifier, image: Tensor, first: str, units: Variant
     """
     off: list[Filling] = [lambda _: 0.0] * len(units)
     with torch.no_grad(), switched(classifier.network, units, off):
-        whole = read(classifier.network, classifier.prepared(image), [OUTPUT])[OUTPUT]
+        whole = read_activations(classifier.network, classifier.preprocess(image), [OUTPUT])[OUTPUT]
     cached = next(answers(classifier, image, first, [units], off))
     gap = float((whole - cached).abs().max())
     if gap > SAME * float(whole.abs().max()):

@@ -12,13 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.finding.cached import Cached
-from optvis.ablation.finding.case import Case, case_of, named
+from optvis.ablation.finding.case import Case, case_of
 from optvis.ablation.finding.cost import margins
 from optvis.ablation.finding.find_units import Method, chosen_method
 from optvis.ablation.finding.selection import Found
 from optvis.features.units import Units
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.progress import progress_bar
 
 HEAD = ("photograph", "before %", "label", "after %", "label", "margin", "")
 
@@ -102,7 +105,7 @@ def before_and_after(
     target: int | str,
     *,
     keep: Any = None,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
 ) -> Answers:
     """What a network calls photographs with and without some units.
 
@@ -134,7 +137,7 @@ def leave_one_out(
     most: int | None = None,
     seed: int = 0,
     progress: bool = True,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
 ) -> Answers:
     """How each photograph is answered without units that were found without that photograph.
 
@@ -181,7 +184,7 @@ def _off(units: Sequence[Units], a: Tensor) -> Tensor:
 def _best(case: Case, logits: Tensor) -> list[tuple[str, float]]:
     best = logits.float().softmax(1).max(1)
     return [
-        (named(case.classifier, i), share) for share, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        (case.classifier.label(i), share) for share, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
 
 
@@ -191,9 +194,7 @@ def _cells(row: Answer) -> tuple[str, ...]:
 
 
 def _bar(places: Sequence[int], progress: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(places, disable=not progress, desc="left out", leave=False)
+    return progress_bar(places, show=progress, description="left out")
 
 
 __all__ = ["Answer", "Answers", "before_and_after", "leave_one_out"]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from optvis.models.classifier import Classifier
-from optvis.models.layers import located
-from optvis.models.tail import Place, Tail
+from optvis.models.hooks import intercept
+from optvis.models.layers import find_module
+from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
 from optvis.objectives.layout import channels_first, restore_layout
 
@@ -29,7 +29,7 @@ class Cached:
 
     def __init__(self, classifier: Classifier, images: Tensor, layers: Sequence[str]) -> None:
         self.network, self.layers = classifier.network, tuple(layers)
-        self.tail = Tail(self.network, images, classifier.prepared(images), self.layers[0])
+        self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0])
         self.before = self.logits({}).detach()
         self._forget()
 
@@ -38,8 +38,8 @@ class Cached:
         first, *later = self.layers
         activations = self.tail.activations
         activations = changes[first](activations) if first in changes else activations
-        places = {located(self.network, name): changes[name] for name in later if name in changes}
-        with _changed(self.network, places):
+        places = {find_module(self.network, name): changes[name] for name in later if name in changes}
+        with intercept(self.network, places):
             return self.tail.read(activations, [OUTPUT])[OUTPUT]
 
     def _forget(self) -> None:
@@ -108,24 +108,6 @@ def _channels(cached: Cached) -> dict[str, int]:
     with torch.no_grad():
         cached.logits({layer: note(layer) for layer in cached.layers})
     return {layer: found[layer] for layer in cached.layers}
-
-
-@contextmanager
-def _changed(network: nn.Module, places: Mapping[Place, Change]) -> Iterator[None]:
-    calls: dict[nn.Module, int] = {}
-
-    def after(module: nn.Module, _inputs: Any, output: Any) -> Any:
-        call = calls.get(module, 0)
-        calls[module] = call + 1
-        return places[module, call](output) if (module, call) in places else None
-
-    modules = dict.fromkeys(module for module, _ in places)
-    handles = [module.register_forward_hook(after) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 __all__ = ["Cached", "Change", "Gated"]

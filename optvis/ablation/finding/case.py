@@ -12,13 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.ablation.finding.stages import last_stage, ordered
-from optvis.data.images import photograph
-from optvis.models.borrow import borrow
+from optvis.data.folders import list_images
 from optvis.models.classifier import Classifier
 from optvis.objectives.labels import index_of
 
-PIECE = 64  # images a pass
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 FEW = 40  # images; fewer than that are seen in several views
 CLOSER = 5 / 6  # of the side; the centre that a closer view shows
 
@@ -52,7 +49,7 @@ class Case:
     @property
     def label(self) -> str:
         """The target's text."""
-        return named(self.classifier, self.target)
+        return self.classifier.label(self.target)
 
     def subset(self, rows: Tensor) -> Case:
         """The same, with some of the images alone, given as a mask or as indices."""
@@ -86,13 +83,13 @@ def case_of(
     Raises:
         KeyError: no such label, no such layer.
         IndexError: no such class.
-        ValueError: no image of the target is called so; an image to be kept is; as in `photograph` and `ordered`.
+        ValueError: no image of the target is called so; an image to be kept is; as in `load_image` and `ordered`.
     """
     places = ordered(classifier, [last_stage(classifier)] if layers is None else layers)
     showing, names = named_pictures(target_images, classifier)
     kept, kept_names = named_pictures(keep, classifier) if keep is not None else (showing[:0], ())
     images = torch.cat([showing, kept])
-    answers = answered(classifier, images)
+    answers = classifier.logits(images)
     index = _class_index(classifier, target, answers.shape[1])
     called = answers.argmax(1)
     shows = torch.arange(len(images), device=images.device) < len(showing)
@@ -104,12 +101,12 @@ def named_pictures(source: Any, classifier: Classifier) -> tuple[Tensor, tuple[s
     """Photographs in any form, or all those in a folder, (B, 3, H, W) in [0, 1], and what to call each.
 
     Raises:
-        ValueError: a folder without photographs; as in `photograph`.
+        ValueError: a folder without photographs; as in `load_image`.
     """
     sources = [photo for one in (source if isinstance(source, list | tuple) else [source]) for photo in _listed(one)]
     if not sources:
         raise ValueError("no photographs: the list is empty")
-    seen = [photograph(one, classifier) for one in sources]
+    seen = [classifier.load_batch(one) for one in sources]
     names: list[str] = []
     for one, images in zip(sources, seen, strict=True):
         names += [_called(one, len(names) + place) for place in range(len(images))]
@@ -124,25 +121,9 @@ def _called(source: Any, place: int) -> str:
 
 
 def _listed(source: Any) -> list[Any]:
-    """The photographs of a folder, by name; anything else alone."""
-    if not isinstance(source, str | Path) or not Path(source).is_dir():
-        return [source]
-    found = sorted(path for path in Path(source).iterdir() if path.suffix.lower() in ENDINGS)
-    if not found:
-        raise ValueError(f"no photographs in {str(source)!r}: no file ends in {', '.join(ENDINGS)}")
-    return found
-
-
-def answered(classifier: Classifier, images: Tensor) -> Tensor:
-    """What the network answers, (B, classes)."""
-    with borrow(classifier.network), torch.no_grad():
-        pieces = torch.split(images, PIECE)
-        return torch.cat([classifier.network(classifier.prepared(piece)) for piece in pieces]).float()
-
-
-def named(classifier: Classifier, index: int) -> str:
-    """A class's label, or its number where there are none."""
-    return classifier.labels[index] if index < len(classifier.labels) else f"class {index}"
+    """The images of a folder, by name; anything else alone."""
+    is_folder = isinstance(source, str | Path) and Path(source).is_dir()
+    return list(list_images(source)) if is_folder else [source]
 
 
 def viewed(case: Case, views: int | None) -> Case:
@@ -160,7 +141,7 @@ def viewed(case: Case, views: int | None) -> Case:
     if views not in (1, 2, 3):
         raise ValueError(f"views is {views}; expected 1, 2 or 3")
     made = [case.images, case.images.flip(3), _closer(case.images).flip(3)][:views]
-    called = [case.called, *(answered(case.classifier, view).argmax(1) for view in made[1:])]
+    called = [case.called, *(case.classifier.logits(view).argmax(1) for view in made[1:])]
     usable = [case.shows | (each == case.called) for each in called]
     every = replace(
         case,
@@ -191,9 +172,9 @@ def _class_index(classifier: Classifier, target: int | str, classes: int) -> int
 
 
 def _check_called(classifier: Classifier, target: int, showing: Tensor, kept: Tensor) -> None:
-    label = named(classifier, target)
+    label = classifier.label(target)
     if not bool((showing == target).any()):
-        others = ", ".join(repr(named(classifier, index)) for index in sorted(set(showing.tolist()))[:4])
+        others = ", ".join(repr(classifier.label(index)) for index in sorted(set(showing.tolist()))[:4])
         raise ValueError(f"the network calls none of the {len(showing)} images {label!r} but {others}; give others")
     wrong = (kept == target).nonzero().flatten().tolist()
     if wrong:
@@ -203,4 +184,4 @@ def _check_called(classifier: Classifier, target: int, showing: Tensor, kept: Te
         )
 
 
-__all__ = ["Case", "answered", "case_of", "named", "named_pictures", "viewed"]
+__all__ = ["Case", "case_of", "named_pictures", "viewed"]

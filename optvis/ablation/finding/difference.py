@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from optvis.ablation.finding.case import named_pictures
 from optvis.ablation.finding.stages import ordered
 from optvis.features.units import Directions
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
-from optvis.models.layers import read
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives.layout import positions
 
 
@@ -23,7 +25,7 @@ def difference(
     layer: str,
     *,
     dimensions: int = 1,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
 ) -> Directions:
     """The directions along which pairs of images differ most at all positions: eigenvectors of their second moment.
 
@@ -56,7 +58,9 @@ def difference(
     if len(pairs[0]) != len(pairs[1]):
         raise ValueError(f"{len(pairs[0])} images with the thing, {len(pairs[1])} without; expected pairs")
     with borrow(classifier.network), torch.no_grad():
-        seen = [positions(read(classifier.network, classifier.prepared(x), [layer])[layer]) for x in pairs]
+        seen = [
+            positions(read_activations(classifier.network, classifier.preprocess(x), [layer])[layer]) for x in pairs
+        ]
     return Directions(layer, _leading((seen[0] - seen[1]).double(), dimensions))
 
 

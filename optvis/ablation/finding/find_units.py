@@ -22,7 +22,9 @@ from optvis.ablation.finding.selection import Evidence, Found, single, spelled
 from optvis.ablation.finding.subspace import Subspace
 from optvis.features.units import Units
 from optvis.models.borrow import borrow
-from optvis.models.classifier import CARRIED, Classifier, Normalizer, as_classifier
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.version import __version__
 
 Method: TypeAlias = Callable[[Case], tuple[Units, ...]]
@@ -47,7 +49,7 @@ def find(
     most: int | None = None,
     seed: int = 0,
     progress: bool = True,
-    normalize: Normalizer | str = CARRIED,
+    normalize: Normalizer | str = INFER,
 ) -> Found:
     """Units without which a network no longer sees a class, though it sees all the rest.
 
@@ -73,7 +75,7 @@ def find(
 
     Raises:
         ValueError: no image of the target is called so; an image to be kept is; `keep` is missing where it is needed;
-            a layer whose channels are the classes; as in `photograph`.
+            a layer whose channels are the classes; as in `load_image`.
         KeyError: no such layer, label or method.
         IndexError: no such class.
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optvis.ablation.finding.case import PIECE, Case
+from optvis.ablation.finding.case import Case
 from optvis.ablation.finding.grouping import channels_by_layer
 from optvis.features.units import Units
-from optvis.models.layers import read
+from optvis.models.activations import read_activations
+from optvis.models.classifier import BATCH_SIZE
 from optvis.objectives.layout import positions
 
 ROUNDED = 1e-9  # shares closer to the threshold than this have reached it
@@ -101,10 +102,10 @@ def _ranked(case: Case, top: int) -> dict[str, list[tuple[int, float]]]:
 
 def _norms(case: Case, photographs: Tensor) -> dict[str, Tensor]:
     """The L2 norm of each channel's map, (B, C), of layers that are not another one rectified."""
-    found: dict[str, list[Tensor]] = {layer: [] for layer in _distinct(case, photographs[:PIECE])}
+    found: dict[str, list[Tensor]] = {layer: [] for layer in _distinct(case, photographs[:BATCH_SIZE])}
     with torch.no_grad():
-        for piece in torch.split(photographs, PIECE):
-            seen = read(case.classifier.network, case.classifier.prepared(piece), list(found))
+        for piece in torch.split(photographs, BATCH_SIZE):
+            seen = read_activations(case.classifier.network, case.classifier.preprocess(piece), list(found))
             for layer, a in seen.items():
                 found[layer].append(torch.linalg.vector_norm(positions(a).double(), dim=2))
     return {layer: torch.cat(norms) for layer, norms in found.items()}
@@ -113,7 +114,7 @@ def _norms(case: Case, photographs: Tensor) -> dict[str, Tensor]:
 def _distinct(case: Case, photographs: Tensor) -> list[str]:
     """The layers without those whose ReLU is listed too, in place or not: those are the same channels."""
     with torch.no_grad():
-        seen = read(case.classifier.network, case.classifier.prepared(photographs), case.layers)
+        seen = read_activations(case.classifier.network, case.classifier.preprocess(photographs), case.layers)
     return [
         layer
         for place, layer in enumerate(case.layers)

@@ -13,6 +13,7 @@ from optvis.ablation.finding.case import Case, viewed
 from optvis.ablation.finding.cost import Price, margins
 from optvis.ablation.finding.grouping import channels_by_layer
 from optvis.features.units import Units
+from optvis.progress import progress_bar
 
 LEAST_GAIN = 1e-4  # a channel that improves the price by less is not taken
 SPARES = 4  # channels that may be given back, tried in turn
@@ -144,9 +145,7 @@ class _Chosen:
 
 
 def _bar(steps: int, progress: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(range(steps), disable=not progress, desc="search", leave=False)
+    return progress_bar(range(steps), show=progress, description="search")
 
 
 __all__ = ["Search"]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier
-from optvis.models.layers import located
+from optvis.models.classifier import Classifier, check_logits
+from optvis.models.hooks import hook_modules
+from optvis.models.layers import find_module
 from optvis.objectives.layout import channels_first
 
 LARGEST_STAGE = 0.5  # of the network's innermost modules; what holds more is the network, not a stage of it
@@ -88,7 +89,7 @@ def ordered(classifier: Classifier, layers: Sequence[str]) -> tuple[str, ...]:
     rows = _pass(classifier)
     places = {row.name: place for place, row in enumerate(rows)}
     for layer in dict.fromkeys(layers):
-        located(classifier.network, layer)
+        find_module(classifier.network, layer)
         if layer not in places:
             raise ValueError(f"layer {layer!r} never ran in this forward pass; layers(net) lists those that do")
         _refuse(rows, places[layer])
@@ -120,22 +121,14 @@ def _pass(classifier: Classifier) -> list[Ran]:
         rows.append(Ran(names[module] + (f"#{call}" if call else ""), module, given))
 
     grey = torch.rand(1, 3, *classifier.size, generator=torch.Generator().manual_seed(0))
-    with borrow(classifier.network), torch.no_grad():
-        handles = [module.register_forward_hook(note) for module in names]
-        try:
-            classifier.network(classifier.prepared(grey.to(classifier.device)))
-        finally:
-            for handle in handles:
-                handle.remove()
+    with borrow(classifier.network), torch.no_grad(), hook_modules(names, after=note):
+        classifier.network(classifier.preprocess(grey.to(classifier.device)))
     return rows
 
 
 def _classes(rows: Sequence[Ran]) -> int:
     output = rows[-1].output
-    if not isinstance(output, Tensor) or output.dim() != 2:
-        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(f"the network gives {came}; expected a score per class, (B, classes)")
-    return output.shape[1]
+    return check_logits(output).shape[1]
 
 
 def _leaves(module: nn.Module) -> int:

@@ -15,6 +15,7 @@ from optvis.ablation.finding.case import Case
 from optvis.ablation.finding.cost import BEYOND, UNITS_A_MARGIN, margins
 from optvis.features.units import Directions, Units
 from optvis.objectives.layout import channels_first, restore_layout
+from optvis.progress import progress_bar
 
 BATCH = 32  # images a step
 
@@ -134,9 +135,7 @@ def _without(a: Tensor, basis: Tensor) -> Tensor:
 
 
 def _bar(steps: int, progress: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(range(steps), disable=not progress, desc="subspace", leave=False)
+    return progress_bar(range(steps), show=progress, description="subspace")
 
 
 __all__ = ["Subspace"]

@@ -40,12 +40,12 @@ def run(options: argparse.Namespace) -> None:
     from optvis import atlas
     from optvis.atlas.builder import LEVELS
     from optvis.atlas.class_atlas import FEW_LEVELS
-    from optvis.data.files import made_folder
+    from optvis.data.files import ensure_dir
 
     if options.against is not None and options.label is None:
         raise ValueError("--against needs --class: the class that it is compared with")
     classifier = loaded(options)
-    images, folder = images_of(options), made_folder(options.out)
+    images, folder = images_of(options), ensure_dir(options.out)
     usual = LEVELS if options.label is None else FEW_LEVELS
     labels = [class_index(text, classifier.labels) for text in (options.label, options.against) if text is not None]
     samples = None if options.samples is None else atlas.Samples.load(options.samples)

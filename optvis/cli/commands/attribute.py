@@ -29,13 +29,13 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 def run(options: argparse.Namespace) -> None:
     from optvis.attribution.attribute import attribute as attributed
-    from optvis.data.files import file_name, made_folder
+    from optvis.data.files import ensure_dir, safe_file_name
     from optvis.objectives import logit
 
     classifier = loaded(options)
-    folder = made_folder(options.out)
+    folder = ensure_dir(options.out)
     paths = image_files(options.photos)
-    names = distinct([file_name(f"{path.stem}-{options.layer}") for path in paths])
+    names = distinct([safe_file_name(f"{path.stem}-{options.layer}") for path in paths])
     for path, name in zip(paths, names, strict=True):
         (_, label), *_ = classes_of(classifier, path, None if options.label is None else [options.label])
         question = logit(label)

@@ -36,10 +36,10 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 def run(options: argparse.Namespace) -> None:
     from optvis.ablation import Labelled, bake, before_and_after, evaluate, find, leave_one_out, save
-    from optvis.data.files import made_folder
+    from optvis.data.files import ensure_dir
 
     classifier = loaded(options)
-    folder = made_folder(options.out)
+    folder = ensure_dir(options.out)
     target = class_index(options.label, classifier.labels)
     keep = options.keep if options.keep else None
     how = {"layers": options.layer, "method": options.method, "most": options.most, "seed": options.seed}

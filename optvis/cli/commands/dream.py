@@ -41,7 +41,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.data.files import file_name, made_folder
+    from optvis.data.files import ensure_dir, safe_file_name
     from optvis.objectives import gram, layer_norm
     from optvis.rendering import dream as dreams
 
@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> None:
     if options.loss == "gram" and options.channel is not None:
         raise ValueError("--channel goes with --loss norm")
     classifier = loaded(options)
-    folder = made_folder(options.out)
-    size = classifier.sized(options.size)
+    folder = ensure_dir(options.out)
+    size = classifier.resolve_size(options.size)
     starts = {"noise": lambda: dreams.noise(size, options.seed), "black": lambda: dreams.black(size)}
     objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
     made = dreams.dream(
@@ -69,7 +69,9 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         snapshots=options.animate is not None,
     )
-    name = file_name(f"{Path(options.photo).stem if options.photo else options.start}-{options.layer}-{options.loss}")
+    name = safe_file_name(
+        f"{Path(options.photo).stem if options.photo else options.start}-{options.layer}-{options.loss}"
+    )
     print(made.save(folder / f"{name}.png"))
     if options.animate:
         print(made.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))

@@ -33,7 +33,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 def run(options: argparse.Namespace) -> None:
     from optvis.attribution.attribute import attribute as attributed
-    from optvis.data.files import file_name, made_folder, write_whole
+    from optvis.data.files import atomic_write, ensure_dir, safe_file_name
     from optvis.grids.activation_grid import activation_grid
     from optvis.grids.page import Explained, grid_page
     from optvis.grids.semantic_dictionary import semantic_dictionary
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     from optvis.viz.sheet import png
 
     classifier = loaded(options)
-    folder = made_folder(options.out)
+    folder = ensure_dir(options.out)
     labels = classes_of(classifier, options.photo, options.label)
     explained = []
     for layer in options.layer:
@@ -54,10 +54,10 @@ def run(options: argparse.Namespace) -> None:
             steps=options.steps,
             seed=options.seed,
         )
-        name = file_name(layer)
+        name = safe_file_name(layer)
         print(made.save(folder / f"{name}.png"))
         if made.groups is not None:
-            print(write_whole(folder / f"{name}-groups.png", png(made.groups_sheet())))
+            print(atomic_write(folder / f"{name}-groups.png", png(made.groups_sheet())))
         attributions = {text: attributed(classifier, options.photo, layer, logit(index)) for text, index in labels}
         words = (
             semantic_dictionary(
@@ -69,4 +69,4 @@ def run(options: argparse.Namespace) -> None:
         explained.append(Explained(made, attributions, words))
         if made.recipe["interrupted"]:
             raise KeyboardInterrupt
-    print(write_whole(folder / "index.html", grid_page(explained).encode()))
+    print(atomic_write(folder / "index.html", grid_page(explained).encode()))

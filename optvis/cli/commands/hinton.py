@@ -35,14 +35,14 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.data.files import file_name, made_folder
+    from optvis.data.files import ensure_dir, safe_file_name
 
     if options.before is not None and options.channels is None:
         raise ValueError(f"--from needs --channels: which of {options.layer!r}, like 3,17")
     classifier = loaded(options)
-    folder = made_folder(options.out)
+    folder = ensure_dir(options.out)
     name, made = _made(classifier, options)
-    print(made.save(folder / f"{file_name(name)}.png"))
+    print(made.save(folder / f"{safe_file_name(name)}.png"))
 
 
 def _made(classifier, options: argparse.Namespace):  # type: ignore[no-untyped-def]

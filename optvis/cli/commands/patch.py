@@ -31,7 +31,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.data.files import file_name, made_folder
+    from optvis.data.files import ensure_dir, safe_file_name
     from optvis.patches.cutouts import cutout
     from optvis.patches.try_patch import try_patch
     from optvis.world import object_patch
@@ -41,10 +41,10 @@ def run(options: argparse.Namespace) -> None:
     images = _scenes(options, of) if options.onto is None else options.onto
     is_thing = options.patch in THINGS and not Path(options.patch).exists()
     patch = object_patch(options.patch, options.seed) if is_thing else cutout(options.patch)
-    folder = made_folder(options.out)
+    folder = ensure_dir(options.out)
     found = try_patch(classifier, patch, images, of, into, seed=options.seed, progress=True)
     print(found.table())
-    print(found.save(folder / f"{file_name(Path(options.patch).stem)}.png"))
+    print(found.save(folder / f"{safe_file_name(Path(options.patch).stem)}.png"))
 
 
 def _scenes(options: argparse.Namespace, of: int):  # type: ignore[no-untyped-def]

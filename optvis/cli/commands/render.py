@@ -42,7 +42,7 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.data.files import file_name, made_folder, write_whole
+    from optvis.data.files import atomic_write, ensure_dir, safe_file_name
     from optvis.objectives import channel, logit, total_variation
     from optvis.params import fft_image, pixel_image
     from optvis.rendering import render as making
@@ -54,14 +54,14 @@ def run(options: argparse.Namespace) -> None:
         taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and options.channels else ""
         raise ValueError(f"render needs LAYER and --channels, or else --label{taken}")
     classifier = loaded(options)
-    folder = made_folder(options.out)
+    folder = ensure_dir(options.out)
     if options.label is None:
         objective, names = channel(options.layer, options.channels), [f"{options.layer}-{n}" for n in options.channels]
     else:
         objective, names = logit([class_index(text, classifier.labels) for text in options.label]), options.label
     if options.variation:
         objective -= options.variation * total_variation()
-    size, seeds = classifier.sized(options.size), (options.seed,) * len(names)
+    size, seeds = classifier.resolve_size(options.size), (options.seed,) * len(names)
     image = (
         pixel_image(size, seeds=seeds)
         if options.param == "pixel"
@@ -78,12 +78,12 @@ def run(options: argparse.Namespace) -> None:
         snapshots=range(options.steps + 1) if options.animate else (),
         chunk=options.chunk,
     )
-    files = distinct([file_name(name) for name in names])
+    files = distinct([safe_file_name(name) for name in names])
     for place in range(len(made)):
         print(made[place].save(folder / f"{files[place]}.png"))
         if options.animate:
             print(made[place].animate(folder / f"{files[place]}-growing.{options.animate}"))
     if len(made) > 1:
-        print(write_whole(folder / "sheet.png", png(made.sheet(labels=names[: len(made)]))))
+        print(atomic_write(folder / "sheet.png", png(made.sheet(labels=names[: len(made)]))))
     if made.recipe["interrupted"]:
         raise KeyboardInterrupt

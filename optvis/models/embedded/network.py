@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from optvis.models.classifier import Classifier, Normalize
+from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
+from optvis.models.normalize import Normalize
 
 WEIGHTS = Path(__file__).with_name("demo.safetensors")
 NORMALIZE = Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))

@@ -60,7 +60,7 @@ LINEAR: Mapping[Any, Callable[..., Tensor]] = {
 }
 
 
-class linearised(TorchFunctionMode):
+class linearize(TorchFunctionMode):
     """Inside, activation functions pass their input on, and max pooling averages.
 
     What a layer then owes to an earlier one is what the weights between them say, for any input: the expanded weights
@@ -72,7 +72,7 @@ class linearised(TorchFunctionMode):
 
     Example:
         >>> x = torch.tensor([[-1.0, 2.0]])
-        >>> with linearised():
+        >>> with linearize():
         ...     torch.relu(x)
         tensor([[-1.,  2.]])
     """
@@ -83,4 +83,4 @@ class linearised(TorchFunctionMode):
         return LINEAR.get(func, func)(*args, **({} if kwargs is None else kwargs))
 
 
-__all__ = ["linearised"]
+__all__ = ["linearize"]

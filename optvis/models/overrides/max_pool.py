@@ -103,7 +103,7 @@ class SmoothedMaxPool(torch.autograd.Function):
         return torch.autograd.grad(smooth, x, grads)[0], None, None
 
 
-class smoothed_max_pool(TorchFunctionMode):
+class smooth_max_pool(TorchFunctionMode):
     """Inside, every 2-d max pooling, module or function, has the gradient of a smoother one and its own output.
 
     It takes away the grain that max pooling leaves in a gradient, and with it some of the truth about the network:
@@ -117,7 +117,7 @@ class smoothed_max_pool(TorchFunctionMode):
 
     Example:
         >>> x = torch.tensor([[[[1.0, 3.0]]]], requires_grad=True)
-        >>> with smoothed_max_pool():
+        >>> with smooth_max_pool():
         ...     y = torch.nn.functional.max_pool2d(x, (1, 2))
         >>> y.item(), torch.autograd.grad(y.sum(), x)[0]
         (3.0, tensor([[[[0.5000, 0.5000]]]]))
@@ -170,8 +170,8 @@ SMOOTHED: Mapping[Any, Callable[..., Any]] = {
 
 
 def smoothed(gradient: PoolGradient | None) -> AbstractContextManager[Any]:
-    """`smoothed_max_pool`, or nothing where nothing is asked."""
-    return nullcontext() if gradient is None else smoothed_max_pool(gradient)
+    """`smooth_max_pool`, or nothing where nothing is asked."""
+    return nullcontext() if gradient is None else smooth_max_pool(gradient)
 
 
 def gradient_text(gradient: PoolGradient | None) -> str | None:

@@ -132,12 +132,12 @@ class _Replaced(TorchFunctionMode):
         return REPLACED[func](self.own, *args, **named) if func in REPLACED else func(*args, **named)
 
 
-class redirected_relu(_Replaced):
+class redirect_relu(_Replaced):
     """Inside, every ReLU and ReLU6, as module, function or in place, has a redirected gradient.
 
     Example:
         >>> x = torch.tensor([[-1.0, -2.0]], requires_grad=True)
-        >>> with redirected_relu():
+        >>> with redirect_relu():
         ...     y = torch.relu(x)
         >>> torch.autograd.grad(-y.sum(), x)
         (tensor([[-1., -1.]]),)
@@ -146,12 +146,12 @@ class redirected_relu(_Replaced):
     own = RedirectedReLU
 
 
-class opened_relu(_Replaced):
+class open_relu(_Replaced):
     """Inside, every ReLU and ReLU6 lets the whole gradient through for images that would have none.
 
     Example:
         >>> x = torch.tensor([[-1.0, -2.0]], requires_grad=True)
-        >>> with opened_relu():
+        >>> with open_relu():
         ...     y = torch.relu(x)
         >>> torch.autograd.grad(y.sum(), x)
         (tensor([[1., 1.]]),)

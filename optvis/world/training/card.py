@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
 from optvis.models.embedded.network import NORMALIZE, SIZE, WEIGHTS, demo_classifier
@@ -189,8 +189,8 @@ def main() -> None:
     parser.add_argument("--judge", type=Path, default=Path("judge.safetensors"), help="weights of the judge")
     parser.add_argument("--out", type=Path, default=Path("card.md"), help="file for the card")
     options = parser.parse_args()
-    made_folder(options.out.parent)
-    print(write_whole(options.out, build_card(demo_classifier(), load_judge(options.judge)).encode()))
+    ensure_dir(options.out.parent)
+    print(atomic_write(options.out, build_card(demo_classifier(), load_judge(options.judge)).encode()))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from optvis.models.activations import activations
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
-from optvis.models.layers import activations
 from optvis.objectives import OUTPUT
 from optvis.patches.paste import flat, paste
 from optvis.world.object_patches import object_patch

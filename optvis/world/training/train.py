@@ -17,8 +17,9 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from optvis.data.files import made_folder, write_whole
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.models.embedded.network import NORMALIZE, demo_network
+from optvis.progress import progress_bar
 from optvis.world.scene_classes import SCENE_CLASSES
 from optvis.world.scenes import draw_images
 from optvis.world.training.augment import augment
@@ -95,12 +96,14 @@ def fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
 
 def draw_dataset(n: int, seed: int, batch_size: int = 200) -> tuple[Tensor, Tensor]:
     """The dataset of a seed as bytes (n, 3, 96, 96), and labels (n,), drawn on all cores."""
-    from tqdm import tqdm
-
     batches = [(range(start, min(n, start + batch_size)), seed) for start in range(0, n, batch_size)]
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-        bar = tqdm(
-            pool.map(_draw_batch, batches), total=len(batches), desc="drawing", unit_scale=batch_size, unit=" scenes"
+        bar = progress_bar(
+            pool.map(_draw_batch, batches),
+            total=len(batches),
+            description="drawing",
+            unit_scale=batch_size,
+            unit=" scenes",
         )
         pixels = np.concatenate(list(bar))
     return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(n) % len(SCENE_CLASSES)
@@ -119,12 +122,12 @@ def _parameter_groups(network: nn.Module, decay: float) -> list[dict[str, object
 
 def _batches(n: int, config: TrainingConfig, generator: Generator) -> Iterator[Tensor]:
     """Indices (batch_size,) of shuffled scenes, over all epochs."""
-    from tqdm import tqdm
-
     size = config.batch_size
     whole = n - n % size
     epochs = (torch.split(torch.randperm(n, generator=generator)[:whole], size) for _ in range(config.epochs))
-    yield from tqdm(chain.from_iterable(epochs), total=config.epochs * whole // size, desc="training", unit=" steps")
+    yield from progress_bar(
+        chain.from_iterable(epochs), total=config.epochs * whole // size, description="training", unit=" steps"
+    )
 
 
 def _attack(
@@ -161,7 +164,7 @@ def _train(judge: bool, seed: int | None, out: Path | None) -> Path:
 
     seed = int(judge) if seed is None else seed
     target = Path("judge.safetensors" if judge else "demo.safetensors") if out is None else out
-    made_folder(target.parent)
+    ensure_dir(target.parent)
     torch.manual_seed(seed)
     network = judge_network() if judge else demo_network(batch_norm=True)
     network = train_network(network, JUDGE_CONFIG if judge else DEMO_CONFIG, seed)

@@ -1,0 +1,57 @@
+"""The one reader of image folders: which files in it are images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+# Formats that Pillow decodes by itself. Others may start another program (EPS: Ghostscript) or are no images (PDF).
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+
+
+def image_formats() -> tuple[str, ...]:
+    """Return those of these formats that the installed Pillow can decode."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def image_suffixes() -> Collection[str]:
+    """Return the file suffixes of these formats, lower case with the dot, such as ".jpg" and ".jfif"."""
+    from PIL import Image
+
+    known = image_formats()
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in known}
+
+
+def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
+    """List the image files of a folder, sorted by name; hidden files and folders are left out.
+
+    Args:
+        folder: the folder.
+        recursive: whether to read its subfolders as well.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: it is a file, or holds no image.
+    """
+    root = Path(folder)
+    if not root.exists():
+        raise FileNotFoundError(f"no folder {str(root)!r}")
+    if not root.is_dir():
+        raise ValueError(f"{str(root)!r} is a file; give the folder that holds the images")
+    suffixes = image_suffixes()
+    files = sorted(root.rglob("*") if recursive else root.iterdir())
+    found = [path for path in files if path.suffix.casefold() in suffixes and _is_visible(path, root)]
+    found = [path for path in found if path.is_file()]
+    if not found:
+        raise ValueError(f"no images in the folder {str(root)!r}; expected files such as .jpg or .png in it")
+    return found
+
+
+def _is_visible(path: Path, root: Path) -> bool:
+    return not any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+__all__ = ["FORMATS", "image_formats", "image_suffixes", "list_images"]

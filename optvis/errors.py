@@ -1,0 +1,42 @@
+"""Errors of the package's own, and the nearest known names that error messages suggest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+CUTOFF = 0.5  # of difflib's similarity in [0, 1]; names less alike are not suggested
+
+
+class NotFiniteError(ValueError):
+    """A score or a gradient is NaN or infinite; the message names the step, the image and the term.
+
+    Where `render` or `dream` raise it, the attribute `rendering` holds the result up to then.
+    """
+
+    rendering: Any = None
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str = "", *, count: int = 3, cutoff: float = CUTOFF) -> str:
+    """List the known names nearest to a wrong one, for an error message.
+
+    Args:
+        name: what the user wrote; upper and lower case are the same.
+        known: the names that exist.
+        otherwise: the text to return where no name is near.
+        count: how many names at most.
+        cutoff: how alike a name must be, in [0, 1].
+
+    Example:
+        >>> suggest("mixd4", ["mixed3", "mixed4", "head"])
+        "nearest: 'mixed4', 'mixed3'"
+        >>> suggest("zebra", ["mixed4"], "layers(net) lists them")
+        'layers(net) lists them'
+    """
+    folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=count, cutoff=cutoff)
+    return "nearest: " + ", ".join(repr(folded[each]) for each in close) if close else otherwise
+
+
+__all__ = ["NotFiniteError", "suggest"]
