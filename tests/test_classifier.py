@@ -39,7 +39,7 @@ def test_normalizations_with_equal_numbers_are_equal():
 def test_a_side_is_a_square(size):
     classifier = Classifier(nn.Flatten(), None, size)
     assert classifier.size == (8, 8)
-    assert classifier.framing == ResizeCrop(8, (8, 8))
+    assert classifier.crop == ResizeCrop(8, (8, 8))
 
 
 @pytest.mark.parametrize("size", [0, -1, (8,), (8, 0), (8.0, 8.0), (1, 2, 3)])

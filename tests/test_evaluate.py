@@ -456,7 +456,7 @@ def test_a_folder_without_images_is_refused(small, tmp_path):
 
 OTHERS = [
     ({"random": 0}, "random is 0; expected 1"),
-    ({"target": "targte"}, "no set 'targte'; 'target'"),
+    ({"target": "targte"}, "no set 'targte'; nearest: 'target'"),
     ({"units": Channels("relu3", 1)}, "no layer 'relu3'; nearest: "),
     ({"units": Channels("relu2", 12)}, "channel 12 of 'relu2', which has 0..11"),
     ({"units": Directions("relu2", torch.ones(3))}, "directions of 3 numbers"),

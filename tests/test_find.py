@@ -309,7 +309,7 @@ def test_an_image_to_keep_that_is_of_the_class_is_named(demo, scenes):
 
 
 def test_a_folder_without_photographs_is_refused(demo, tmp_path):
-    with pytest.raises(ValueError, match="no photographs in"):
+    with pytest.raises(ValueError, match="no images in"):
         find(demo, tmp_path, 0, keep=tmp_path, progress=False)
 
 

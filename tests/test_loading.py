@@ -109,7 +109,7 @@ def test_a_loaded_network_is_in_eval_mode_on_the_cpu(random_squeezenet, resnet):
     [("squeezenet1_O", "'squeezenet1_0'"), ("ResNet50", "'resnet50'"), ("zzzzz", "list_models"), ("", "list_models")],
 )
 def test_an_unknown_name_gives_the_nearest(asked, nearest):
-    with pytest.raises(KeyError, match=f"no network '{asked}'; nearest: .*{nearest}"):
+    with pytest.raises(KeyError, match=f"no network '{asked}'; .*{nearest}"):
         load(asked, weights=None)
 
 

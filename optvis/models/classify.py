@@ -67,6 +67,7 @@ def classify(
         ValueError: the network's output is no (B, classes); `top` under 1; as in `load_image`.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
         >>> answer = classify(Classifier(net, None, 8, labels=("cat", "dog")), torch.rand(3, 8, 8))
         >>> answer.indices.shape

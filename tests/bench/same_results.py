@@ -82,9 +82,6 @@ from optvis.ablation import (
     save,
     see,
 )
-from optvis.accentuation import accentuate
-from optvis.album import album
-from optvis.along import along
 from optvis.atlas import (
     ActivationAtlas,
     Cell,
@@ -97,24 +94,34 @@ from optvis.atlas import (
     sample,
     serving,
 )
-from optvis.attributors import Ablation, GradientTimesActivation, Halved, PathIntegrated, SmoothGrad, StochasticPath
-from optvis.borrow import borrow
-from optvis.cli import main as command
-from optvis.cutouts import cut, cutout, shuffled
-from optvis.demo import LABELS, Scenes, dataset, scene
-from optvis.demo.fooling import thing
-from optvis.demo.measure import confusion, part_drops, shortcuts
-from optvis.diagrams import hinton_of_activations, hinton_of_expanded, hinton_of_weights
-from optvis.dreams import black, by_deviation, noise, raw
-from optvis.fromcaptum import FromCaptum
-from optvis.groups import Groups, group
-from optvis.hinton import Hinton, hinton, squares
-from optvis.linearised import linearised
-from optvis.maco import NADAM, maco
+from optvis.attribution.captum import FromCaptum
+from optvis.attribution.methods import (
+    Ablation,
+    GradientTimesActivation,
+    Halved,
+    PathIntegrated,
+    SmoothGrad,
+    StochasticPath,
+)
+from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
+from optvis.circuits.weights import expanded_weights, strongest, weights
+from optvis.cli.main import main as command
+from optvis.data.dataset import as_dataset
+from optvis.data.images import load_image
+from optvis.features.groups import Groups, group
+from optvis.features.receptive_field import crop, receptive_fields
+from optvis.features.units import Channels, Directions
 from optvis.microscope import microscope
 from optvis.microscope.effects import effects
-from optvis.microscope.exciting import excited
-from optvis.microscope.pictures import Drawing, pictures
+from optvis.microscope.renderings import Drawing, pictures
+from optvis.microscope.top_activations import excited
+from optvis.models.borrow import borrow
+from optvis.models.jvp import layer_jvp
+from optvis.models.overrides.linear import linearize
+from optvis.models.overrides.max_pool import Window, average, smooth_max_pool
+from optvis.models.overrides.max_pool import squares as squared_pooling
+from optvis.models.overrides.relu import open_relu, redirect_relu
+from optvis.models.tail import Tail
 from optvis.objectives import (
     IMAGE,
     OUTPUT,
@@ -156,7 +163,6 @@ from optvis.objectives import (
     total_variation,
     whitening,
 )
-from optvis.optimizers import ADAM, ImageAdam
 from optvis.params import (
     FFT,
     Decorrelated,
@@ -181,13 +187,13 @@ from optvis.params import (
     pyramid_image,
     shared_image,
 )
-from optvis.patches import flat, paste
-from optvis.photos import photograph, picture
-from optvis.pooling import Window, average
-from optvis.pooling import squares as squared_pooling
-from optvis.receptive import crop, receptive_fields
-from optvis.sheet import scattered, sheet
-from optvis.tail import Tail
+from optvis.patches.cutouts import cut, cutout, shuffled
+from optvis.patches.paste import flat, paste
+from optvis.patches.try_patch import try_patch
+from optvis.rendering.accentuate import accentuate
+from optvis.rendering.dream import black, by_deviation, noise, raw
+from optvis.rendering.maco import NADAM, maco
+from optvis.rendering.optimizers import ADAM, ImageAdam
 from optvis.transforms import (
     ATLAS,
     COARSE_TO_FINE,
@@ -214,9 +220,11 @@ from optvis.transforms import (
     Zoom,
     horama,
 )
-from optvis.trials import try_patch
-from optvis.units import Channels, Directions
-from optvis.weights import expanded_weights, strongest, weights
+from optvis.viz.hinton import Hinton, hinton, squares
+from optvis.viz.sheet import scattered, sheet
+from optvis.world import LABELS, Scenes, dataset, scene
+from optvis.world.object_patches import object_patch
+from optvis.world.training.measure import confusion, part_drops, shortcuts
 
 Compute: TypeAlias = Callable[[], Any]
 Part: TypeAlias = tuple[str, tuple[int, ...], bytes]
@@ -398,7 +406,7 @@ def rendered(question: Objective | str, image: nn.Module | None = None, **option
 
 @result("world, a dataset")
 def _() -> Any:
-    return [*dataset(20, seed=2), Scenes(9, seed=5)[3][0], Scenes(9, seed=5).truth(-1).image]
+    return [*dataset(20, seed=2), Scenes(9, seed=5)[3][0], Scenes(9, seed=5).scene(-1).image]
 
 
 @result("world, parts left out and added")
@@ -409,7 +417,7 @@ def _() -> Any:
 
 @result("world, things that fool")
 def _() -> Any:
-    return [thing(name, seed) for name in ("locomotive", "baseball", "noodles") for seed in (0, 3)]
+    return [object_patch(name, seed) for name in ("locomotive", "baseball", "noodles") for seed in (0, 3)]
 
 
 @result("world, confusion")
@@ -1040,7 +1048,7 @@ def _() -> Any:
     levels = (ship().permute(1, 2, 0) * 255).round().byte().numpy()
     clear = np.dstack([levels, levels[:, :, :1]])
     forms = [levels, levels[:, :, 0], clear, Image.fromarray(levels[:50]), ship()[:, :70], photos()]
-    return [[photograph(one, small()) for one in forms], [picture(one, 40) for one in forms]]
+    return [[small().load_batch(one) for one in forms], [load_image(one, 40) for one in forms]]
 
 
 @result("albums")
@@ -1048,34 +1056,42 @@ def _() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         for place, image in enumerate(photos()):
             Image.fromarray((image.permute(1, 2, 0) * 255).byte().numpy()).save(Path(folder) / f"{place}.png")
-        files = list(album(folder).batches(small(), 1))
-    return [files, list(album(Scenes(5, seed=1)).batches(net(), 2)), album(photos()).some([1]).read([0], small())]
+        files = list(as_dataset(folder).batches(small().load_batch, 1))
+    return [
+        files,
+        list(as_dataset(Scenes(5, seed=1)).batches(net().load_batch, 2)),
+        as_dataset(photos()).subset([1]).load([0], small().load_batch),
+    ]
 
 
 @result("networks and how they are fed")
 def _() -> Any:
     nets = [net(), *(elsewhere(name) for name in ("squeezenet1_0", "timm/test_resnet", "timm/test_vit"))]
-    sizes = [[one.size, one.framing.crop, len(one.labels), one.fixed_size] for one in nets]
-    return [sizes, [list(one.network.state_dict().values()) for one in nets], [one.prepared(photos()) for one in nets]]
+    sizes = [[one.size, one.crop.crop, len(one.labels), one.fixed_size] for one in nets]
+    return [
+        sizes,
+        [list(one.network.state_dict().values()) for one in nets],
+        [one.preprocess(photos()) for one in nets],
+    ]
 
 
 @result("tails and derivatives along a layer")
 def _() -> Any:
-    network, inputs = small().network, small().prepared(photograph(photos(), small()))
+    network, inputs = small().network, small().preprocess(small().load_batch(photos()))
     with borrow(network):
         tail = Tail(network, inputs, inputs, "mixed3")
         again = tail.read(torch.cat([tail.activations, 0.5 * tail.activations]), ["mixed5", OUTPUT])
-        return [tail.activations, *again.values(), *along(network, inputs, "mixed4", lambda a: a)]
+        return [tail.activations, *again.values(), *layer_jvp(network, inputs, "mixed4", lambda a: a)]
 
 
 @result("gradients redirected, opened, smoothed, linearised")
 def _() -> Any:
     found = []
     for inside in (redirect_relu, open_relu, smooth_max_pool, partial(smooth_max_pool, squared_pooling),
-                   linearised):  # fmt: skip
-        images = photograph(photos(), small()).requires_grad_()
+                   linearize):  # fmt: skip
+        images = small().load_batch(photos()).requires_grad_()
         with borrow(small().network), inside():
-            score = small().network(small().prepared(images))[:, 3].sum() - 4 * images.relu().sum()
+            score = small().network(small().preprocess(images))[:, 3].sum() - 4 * images.relu().sum()
         found += [score, *torch.autograd.grad(score, images)]
     window = Window(3, 2, 1)
     return [found, window.maximum(photos()), window.mean(photos()), average(photos(), window)]
@@ -1159,7 +1175,7 @@ FILLS: dict[str, Callable[[], Any]] = {
 
 def answered(units: Sequence[Channels | Directions], fill: Any = 0.0) -> list[Tensor]:
     """What the network says twice without some units, and once more afterwards."""
-    inputs = net().prepared(photos())
+    inputs = net().preprocess(photos())
     with torch.no_grad():
         with blinded(net(), *units, fill=fill):
             said = [net().network(inputs) for _ in range(2)]
@@ -1249,7 +1265,7 @@ def _(make: Callable[[], Any]) -> Any:
     model, units, fill = make()
     made = bake(model, *units, fill=fill)
     with torch.no_grad():
-        said = made.network(made.prepared(photograph(photos(), made)))
+        said = made.network(made.preprocess(made.load_batch(photos())))
     return [list(made.network.state_dict().values()), said]
 
 
@@ -1347,7 +1363,7 @@ ICONS: dict[str, Any] = {"layout": "tsne", "size": 20, "steps": 2, "fewest": 3, 
 def _() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         read = Samples.load(samples().save(Path(folder) / "samples.safetensors"))
-    other = sample(net(), scenes().truth(3).image, "mixed3", seed=4, at_once=5, **quiet)
+    other = sample(net(), scenes().scene(3).image, "mixed3", seed=4, at_once=5, **quiet)
     return [drawn_from(read), drawn_from(samples()[3:5]), drawn_from(other), serving(samples(), "wok", rank=3)]
 
 
@@ -1439,7 +1455,7 @@ def _() -> Any:
 
 @result("microscope, what excites and what it costs")
 def _() -> Any:
-    found = excited(net(), album(Scenes(24, seed=2)), ["mixed3", "mixed5"], 4)
+    found = excited(net(), as_dataset(Scenes(24, seed=2)), ["mixed3", "mixed5"], 4)
     effect = effects(net(), photos(), "mixed5", 150)
     told = [effect.attribution, effect.before, effect.after, effect.costs, effect.changed]
     return [[[one.values, one.photos, one.spots, one.of(7)] for one in found.values()], told]
@@ -1450,14 +1466,14 @@ def _() -> Any:
 
 @result("patches, pasted")
 def _() -> Any:
-    ball, whale = thing("baseball"), scene("grey whale", 5).image
+    ball, whale = object_patch("baseball"), scene("grey whale", 5).image
     places = [(0.5, 0.3), (0.02, 0.97)]
     return [[paste(patch, whale, 36, place) for place in places] for patch in (ball, ball[:3], flat(ball))]
 
 
 @result("patches, cut and shuffled")
 def _() -> Any:
-    piece, ball = cut(ship(), (10, 50, 20, 80), soft=0.4), thing("baseball")
+    piece, ball = cut(ship(), (10, 50, 20, 80), soft=0.4), object_patch("baseball")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "thing.png"
         Image.fromarray((ball.permute(1, 2, 0) * 255).round().byte().numpy()).save(path)
@@ -1468,11 +1484,11 @@ def _() -> Any:
 @result("patches, tried")
 def _() -> Any:
     whales = torch.stack([scene("grey whale", seed).image for seed in range(12)])
-    kinds = {"one": thing("baseball"), "several": separated().toward(TARGET)[0].cutouts()}
+    kinds = {"one": object_patch("baseball"), "several": separated().toward(TARGET)[0].cutouts()}
     found = []
     for patch in kinds.values():
         tried = try_patch(net(), patch, whales, "grey whale", TARGET, sizes=[24, 40], seed=1,
-                          controls={"mine": thing("noodles")})  # fmt: skip
+                          controls={"mine": object_patch("noodles")})  # fmt: skip
         size, place = tried.best
         rates = [numbers_in(tried.flips(name)) for name in tried.names]
         found.append([tried.before, tried.answers, tried.judged_from, size, tried.places[place], rates])
