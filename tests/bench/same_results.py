@@ -539,7 +539,7 @@ def _() -> Any:
 @result("image, streams")
 def _() -> Any:
     streams = Streams((4, 9, 4), "canvas")
-    return [streams.normal(2, 3), streams.uniform(5), streams.at(3).normal(4), streams[1:].uniform(2)]
+    return [streams.normal(2, 3), streams.uniform(5), streams.seek(3).normal(4), streams[1:].uniform(2)]
 
 
 # Objectives
@@ -692,7 +692,7 @@ def transformed(make: Callable[[], nn.Module], channels: int = 3) -> list[Tensor
     found, chain, streams = [], make(), Streams((5, 6), "transform")
     for step in (2, 9):
         images = random_numbers(2, channels, 24, 31).requires_grad_()
-        changed = chain(images, streams.at(step))
+        changed = chain(images, streams.seek(step))
         found += [changed, *torch.autograd.grad(changed.square().sum(), images)]
     return found
 
