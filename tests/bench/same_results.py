@@ -224,7 +224,7 @@ from optvis.viz.hinton import Hinton, hinton, squares
 from optvis.viz.sheet import scattered, sheet
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.world.object_patches import object_patch
-from optvis.world.training.measure import confusion, part_drops, shortcuts
+from optvis.world.training.measure import confusion_matrix, measure_part_drops, measure_shortcuts
 
 Compute: TypeAlias = Callable[[], Any]
 Part: TypeAlias = tuple[str, tuple[int, ...], bytes]
@@ -422,17 +422,17 @@ def _() -> Any:
 
 @result("world, confusion")
 def _() -> Any:
-    return confusion(net(), 48)
+    return confusion_matrix(net(), 48)
 
 
 @result("world, what parts are worth")
 def _() -> Any:
-    return [list(drops.values()) for drops in part_drops(net(), 2).values()]
+    return [list(drops.values()) for drops in measure_part_drops(net(), 2).values()]
 
 
 @result("world, shortcuts")
 def _() -> Any:
-    return [[one.flips, one.control, one.size, one.place] for one in shortcuts(net(), 4)]
+    return [[one.flip_rate, one.control_rate, one.size, one.position] for one in measure_shortcuts(net(), 4)]
 
 
 @partial(several, "scene", made={label: label for label in LABELS})

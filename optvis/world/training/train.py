@@ -171,7 +171,7 @@ def _train(judge: bool, seed: int | None, out: Path | None) -> Path:
     state = network.state_dict()
     if not judge:
         state = {name: weight.half() for name, weight in fold_batch_norm(network).state_dict().items()}
-    return write_whole(target, save({name: weight.contiguous() for name, weight in state.items()}))
+    return atomic_write(target, save({name: weight.contiguous() for name, weight in state.items()}))
 
 
 if __name__ == "__main__":
