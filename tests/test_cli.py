@@ -22,7 +22,7 @@ from optvis.cli.options import class_index
 from optvis.cli.options import numbers as numbers_of
 from optvis.objectives import channel
 from optvis.params import fft_image
-from optvis.viz.sheet import to_picture
+from optvis.viz.sheet import to_pil_image
 from optvis.world import LABELS, scene
 
 COMMANDS = (
@@ -547,7 +547,7 @@ def folders(elsewhere):
     for label in ("wok", "owl"):
         (elsewhere / label).mkdir()
         for seed in range(6):
-            to_picture(scene(label, seed=seed).image).save(elsewhere / label / f"{seed}.png")
+            to_pil_image(scene(label, seed=seed).image).save(elsewhere / label / f"{seed}.png")
     return elsewhere
 
 

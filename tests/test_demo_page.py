@@ -26,7 +26,7 @@ from optvis.demo.tour import SECTIONS, Done, Section, table, tour
 from optvis.models.classify import Classification
 from optvis.models.embedded.network import demo_network
 from optvis.objectives import channel
-from optvis.viz.sheet import png, to_picture
+from optvis.viz.sheet import encode_png, to_pil_image
 from optvis.world import LABELS
 
 TINY = Plan(
@@ -82,7 +82,7 @@ class Reader(HTMLParser):
 
 
 def dot(shade=0.5):
-    return png(to_picture(torch.full((3, 4, 4), shade)))
+    return encode_png(to_pil_image(torch.full((3, 4, 4), shade)))
 
 
 def a_figure(file="one.png", text="one", png=None):
@@ -91,7 +91,7 @@ def a_figure(file="one.png", text="one", png=None):
 
 
 def signed_png():
-    return png(to_picture(torch.zeros(3, 2, 2)), signed({}))
+    return encode_png(to_pil_image(torch.zeros(3, 2, 2)), signed({}))
 
 
 def a_page(text="x"):
@@ -227,7 +227,7 @@ def test_the_lines_below_a_figure_make_it_again(net, monkeypatch, tmp_path, sect
             pixels = images_of(answer)
         tiles = [tile.png for tile in figure.tiles]
         shown = tiles[: len(pixels)] if isinstance(answer, Attribution) else tiles[-len(pixels) :]
-        assert [png(to_picture(image)) for image in pixels] == shown
+        assert [encode_png(to_pil_image(image)) for image in pixels] == shown
 
 
 def test_usual_lines_say_nothing_that_is_the_default():

@@ -69,11 +69,11 @@ def test_accuracy_on_test_scenes(demo):
 
 
 def test_classify_scene_and_file(demo, tmp_path):
-    from optvis.viz.sheet import to_picture
+    from optvis.viz.sheet import to_pil_image
 
     lighthouse = scene("lighthouse", seed=12)
     assert classify(demo, lighthouse.image, top=1).labels[0][0] == "lighthouse"
-    to_picture(lighthouse.image).save(tmp_path / "scene.png")
+    to_pil_image(lighthouse.image).save(tmp_path / "scene.png")
     assert classify(demo, tmp_path / "scene.png", top=1).labels[0][0] == "lighthouse"
 
 

@@ -15,7 +15,7 @@ from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hi
 from optvis.circuits.weights import expanded_weights
 from optvis.cli import main as cli
 from optvis.viz.hinton import GROUND, hinton, squares
-from optvis.viz.sheet import AGAINST, FOR, to_picture
+from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, to_pil_image
 from optvis.world import LABELS, scene
 
 
@@ -34,7 +34,7 @@ def areas(pixels, cell, colour):
 
 
 @pytest.mark.parametrize("cell", [2, 5, 16, 24])
-@pytest.mark.parametrize(("sign", "colour"), [(1, FOR), (-1, AGAINST)], ids=["for", "against"])
+@pytest.mark.parametrize(("sign", "colour"), [(1, POSITIVE_COLOR), (-1, NEGATIVE_COLOR)], ids=["for", "against"])
 def test_areas_are_in_proportion_and_colours_are_signs(cell, sign, colour):
     sizes = torch.rand(1, 6, 7)
     pixels = squares(sign * sizes, float(sizes.max()), cell)[0].double().numpy()
@@ -45,7 +45,7 @@ def test_areas_are_in_proportion_and_colours_are_signs(cell, sign, colour):
 def test_the_picture_holds_the_squares():
     made = hinton([[1.0, -0.25], [0.0, 0.5]])
     drawn = np.asarray(made.picture(cell=21))
-    for colour, expected in ((FOR, [[400, 0], [0, 200]]), (AGAINST, [[0, 100], [0, 0]])):
+    for colour, expected in ((POSITIVE_COLOR, [[400, 0], [0, 200]]), (NEGATIVE_COLOR, [[0, 100], [0, 0]])):
         hit = (np.abs(drawn.astype(int) - np.array(colour)) <= 1).all(2)[6:-6, 6:-6]
         found = hit.reshape(2, 21, 2, 21).sum((1, 3))
         assert np.all(np.abs(found - expected) <= 4 * np.sqrt(np.array(expected)))  # soft edges are other colours
@@ -192,7 +192,7 @@ def test_the_network_is_untouched(net, untouched):
 )
 def test_the_command_writes_one_picture(tmp_path, monkeypatch, capsys, arguments, name, shows):
     monkeypatch.chdir(tmp_path)
-    to_picture(scene("owl", seed=2).image).save("owl.png")
+    to_pil_image(scene("owl", seed=2).image).save("owl.png")
     assert cli.main(["hinton", "demo", *arguments.split(), "--out", "some/where"]) == 0
     assert capsys.readouterr().out == f"some/where/{name}\n"
     assert [path.name for path in (tmp_path / "some" / "where").iterdir()] == [name]

@@ -33,7 +33,7 @@ from optvis.params import (
 from optvis.params.color import ColorMap
 from optvis.params.spectrum import resampled
 from optvis.rendering.optimizers import ADAM
-from optvis.viz.sheet import to_picture
+from optvis.viz.sheet import to_pil_image
 
 from . import oracles, param_oracles
 
@@ -234,7 +234,7 @@ def test_pictures_of_any_channels_are_shown(tmp_path):
     for channels, mode, size in ((1, "L", (9, 6)), (2, "L", (18, 6)), (3, "RGB", (9, 6)), (4, "RGBA", (9, 6))):
         net = Classifier(nn.Conv2d(channels, 4, 3), None, (6, 9))
         made = render(net, channel("", [0, 1]), channels_image((6, 9), channels, seeds=(0, 1)), steps=1, progress=False)
-        assert (to_picture(made.images[0]).mode, to_picture(made.images[0]).size) == (mode, size)
+        assert (to_pil_image(made.images[0]).mode, to_pil_image(made.images[0]).size) == (mode, size)
         assert made.sheet(columns=2).size[0] == 6 + 2 * (size[0] + 6)
         assert made.save(tmp_path / f"{channels}.png").is_file()
         assert type(made).load(tmp_path / f"{channels}.png").images.shape == made.images.shape

@@ -15,7 +15,7 @@ from optvis.ablation.evaluation.evaluate import evaluate
 from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
 from optvis.ablation.evaluation.report import Report
 from optvis.features.units import Channels
-from optvis.viz.plots import COLOURS, lines, strip
+from optvis.viz.plots import COLORS, plot_histogram, plot_lines
 
 from . import chromium
 from .wired import templates, wired
@@ -183,8 +183,8 @@ def colours(picture, box):
 
 
 def test_lines_run_where_the_numbers_say():
-    picture = lines([0, 10], {"up": [0, 100], "down": [100, 0]}, "", (300, 440))
-    up, down = COLOURS[:2]
+    picture = plot_lines([0, 10], {"up": [0, 100], "down": [100, 0]}, "", (300, 440))
+    up, down = COLORS[:2]
     left, right = (40, 40, 60, 270), (330, 40, 350, 270)
     for colour, rises in ((up, True), (down, False)):
         for box, is_end in ((left, False), (right, True)):
@@ -195,19 +195,19 @@ def test_lines_run_where_the_numbers_say():
 
 def test_lines_without_numbers_or_with_one_are_no_error():
     for values in ({}, {"a": [float("nan")] * 2}, {"a": [50.0, float("nan")]}, {HOSTILE * 9: [0.0, 100.0]}):
-        assert lines([0, 0], values, "x" * 999, (300, 440)).size == (440, 300)
+        assert plot_lines([0, 0], values, "x" * 999, (300, 440)).size == (440, 300)
 
 
 def test_the_strip_marks_the_one_among_many():
     orange = (230, 97, 1)
     at = {}
     for found in (0.0, 50.0, 100.0):
-        picture = strip([0.0, 0.0, 4.0], found, "", (300, 440))
+        picture = plot_histogram([0.0, 0.0, 4.0], found, "", (300, 440))
         at[found] = [x for x in range(440) if picture.getpixel((x, 150)) == orange]
         assert at[found]
         assert (176, 172, 164) in colours(picture, (0, 0, 440, 300))
     assert max(at[0.0]) < min(at[50.0]) < min(at[100.0])
-    assert strip([-1.0], -100.0, "", (100, 200)).size == (200, 100)
+    assert plot_histogram([-1.0], -100.0, "", (100, 200)).size == (200, 100)
 
 
 # The page

@@ -20,7 +20,7 @@ from torch import Tensor
 from optvis import ActivationGrid, Rendering
 from optvis.features.groups import Groups
 from optvis.viz.result import Result, png_path, read_texts
-from optvis.viz.sheet import to_picture
+from optvis.viz.sheet import to_pil_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Heatmap(Result):
     extra: Tensor | None = None
 
     def image(self):
-        return to_picture(self.values[None])
+        return to_pil_image(self.values[None])
 
 
 def heatmap(**changes):

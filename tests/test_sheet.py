@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from optvis.viz.sheet import GAP, PAPER, animation, png, sheet, to_picture
+from optvis.viz.sheet import BACKGROUND, GAP, draw_sheet, encode_animation, encode_png, to_pil_image
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def colour(image):
 
 def test_a_picture_is_the_image_pixel_for_pixel():
     image = torch.arange(3 * 5 * 7).view(3, 5, 7) / 255
-    picture = to_picture(image)
+    picture = to_pil_image(image)
     assert picture.size == (7, 5)
     for y in range(5):
         for x in range(7):
@@ -34,15 +34,15 @@ def test_a_picture_is_the_image_pixel_for_pixel():
 
 def test_levels_are_rounded_and_clipped():
     image = torch.tensor([-1.0, 0.4999 / 255, 2.0]).view(3, 1, 1)
-    assert to_picture(image).getpixel((0, 0)) == (0, 0, 255)
+    assert to_pil_image(image).getpixel((0, 0)) == (0, 0, 255)
     half = torch.full((3, 1, 1), 1.0, dtype=torch.float16, requires_grad=True)
-    assert to_picture(half).getpixel((0, 0)) == (255, 255, 255)
+    assert to_pil_image(half).getpixel((0, 0)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("columns", [None, 1, 2, 3, 7, 50])
 @pytest.mark.parametrize("labels", [(), tuple("abcdefg")])
 def test_every_tile_lies_at_its_place(images, columns, labels):
-    paper = sheet(images, labels, columns)
+    paper = draw_sheet(images, labels, columns)
     across = min(7, 3 if columns is None else columns)
     down = math.ceil(7 / across)
     assert paper.width == across * (40 + GAP) + GAP
@@ -52,13 +52,13 @@ def test_every_tile_lies_at_its_place(images, columns, labels):
     for place, image in enumerate(images):
         x, y = GAP + place % across * (40 + GAP), GAP + place // across * step
         assert paper.crop((x, y, x + 40, y + 24)).getcolors() == [(40 * 24, colour(image))]
-        assert paper.getpixel((x - 1, y)) == PAPER
-    assert paper.getpixel((0, 0)) == PAPER
-    assert paper.getpixel((paper.width - 1, paper.height - 1)) == PAPER
+        assert paper.getpixel((x - 1, y)) == BACKGROUND
+    assert paper.getpixel((0, 0)) == BACKGROUND
+    assert paper.getpixel((paper.width - 1, paper.height - 1)) == BACKGROUND
 
 
 def test_one_image_without_label_is_itself_in_a_margin(images):
-    assert sheet(images[:1]).size == (40 + 2 * GAP, 24 + 2 * GAP)
+    assert draw_sheet(images[:1]).size == (40 + 2 * GAP, 24 + 2 * GAP)
 
 
 TEXTS = [
@@ -79,7 +79,7 @@ TEXTS = [
 @pytest.mark.parametrize("width", [4, 40, 224])
 def test_any_text_fits_below_its_tile(text, width):
     image = torch.zeros(1, 3, 16, width).expand(4, 3, 16, width)
-    paper = sheet(image, [text] * 4, columns=2)
+    paper = draw_sheet(image, [text] * 4, columns=2)
     assert paper.width == 2 * (width + GAP) + GAP
     assert paper.height < 2 * (16 + GAP + 3 * 30) + GAP
     for place in range(4):
@@ -88,16 +88,18 @@ def test_any_text_fits_below_its_tile(text, width):
 
 
 def test_a_label_is_written_below_its_own_tile(images):
-    paper = sheet(images[:2], ["", "some text"], columns=2)
+    paper = draw_sheet(images[:2], ["", "some text"], columns=2)
     below = GAP + 24
-    assert paper.crop((0, below, 40 + GAP, paper.height)).getcolors() == [((40 + GAP) * (paper.height - below), PAPER)]
+    assert paper.crop((0, below, 40 + GAP, paper.height)).getcolors() == [
+        ((40 + GAP) * (paper.height - below), BACKGROUND)
+    ]
     assert len(paper.crop((40 + GAP, below, paper.width, paper.height)).getcolors()) > 1
 
 
 def test_a_long_text_is_cut_with_dots_not_in_silence(images):
-    short = sheet(images[:1], ["word " * 3])
-    long = sheet(images[:1], ["word " * 300])
-    longer = sheet(images[:1], ["word " * 400])
+    short = draw_sheet(images[:1], ["word " * 3])
+    long = draw_sheet(images[:1], ["word " * 300])
+    longer = draw_sheet(images[:1], ["word " * 400])
     assert long.height == longer.height
     assert long.tobytes() == longer.tobytes()
     assert short.tobytes() != long.tobytes()
@@ -105,22 +107,22 @@ def test_a_long_text_is_cut_with_dots_not_in_silence(images):
 
 def test_numbers_that_do_not_fit_are_refused(images):
     with pytest.raises(ValueError, match="2 labels for 7 images"):
-        sheet(images, ["a", "b"])
+        draw_sheet(images, ["a", "b"])
     with pytest.raises(ValueError, match="columns is 0"):
-        sheet(images, columns=0)
+        draw_sheet(images, columns=0)
 
 
 @pytest.mark.parametrize("recipe", ['{"a": 1}', "ünïcödé 写真", "x" * 5000])
 def test_a_png_carries_its_recipe_as_text(images, recipe):
-    data = png(to_picture(images[0]), recipe)
+    data = encode_png(to_pil_image(images[0]), recipe)
     with Image.open(io.BytesIO(data)) as opened:
         opened.load()
         assert opened.text["optvis"] == recipe
-        assert opened.convert("RGB").tobytes() == to_picture(images[0]).tobytes()
+        assert opened.convert("RGB").tobytes() == to_pil_image(images[0]).tobytes()
 
 
 def test_a_png_without_recipe_has_no_text(images):
-    with Image.open(io.BytesIO(png(to_picture(images[0])))) as opened:
+    with Image.open(io.BytesIO(encode_png(to_pil_image(images[0])))) as opened:
         opened.load()
         assert opened.text == {}
 
@@ -129,8 +131,8 @@ def test_a_png_without_recipe_has_no_text(images):
     ("suffix", "form"), [(".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG"), (".apng", "PNG"), (".GIF", "GIF")]
 )
 def test_an_animation_has_every_frame_and_repeats_for_ever(images, suffix, form):
-    frames = [to_picture(image) for image in images]
-    with Image.open(io.BytesIO(animation(frames, suffix, 70))) as moving:
+    frames = [to_pil_image(image) for image in images]
+    with Image.open(io.BytesIO(encode_animation(frames, suffix, 70))) as moving:
         assert moving.format == form
         assert moving.n_frames == len(frames)
         assert moving.info["loop"] == 0
@@ -143,9 +145,9 @@ def test_an_animation_has_every_frame_and_repeats_for_ever(images, suffix, form)
 
 def test_equal_frames_keep_their_time(images):
     """A picture that does not change for a while is a still, not a shorter film."""
-    frames = [to_picture(images[0])] * 3 + [to_picture(images[1])]
+    frames = [to_pil_image(images[0])] * 3 + [to_pil_image(images[1])]
     for suffix in (".gif", ".webp", ".png"):
-        with Image.open(io.BytesIO(animation(frames, suffix, 50))) as moving:
+        with Image.open(io.BytesIO(encode_animation(frames, suffix, 50))) as moving:
             assert lasting(moving) == 200, suffix
 
 
@@ -156,6 +158,6 @@ def lasting(moving):
 
 def test_an_animation_of_nothing_or_of_another_kind_is_refused(images):
     with pytest.raises(ValueError, match=r"no frames: render with snapshots="):
-        animation([], ".gif", 40)
+        encode_animation([], ".gif", 40)
     with pytest.raises(ValueError, match=r"\.gif, \.webp, \.png, \.apng; got '\.mp4'"):
-        animation([to_picture(images[0])], ".mp4", 40)
+        encode_animation([to_pil_image(images[0])], ".mp4", 40)

@@ -13,7 +13,7 @@ from optvis.demo.atlas import mapped
 from optvis.demo.plan import Plan
 from optvis.objectives import channel, layer_norm, log_odds, logit
 from optvis.params import fft_image
-from optvis.viz.sheet import rows, to_picture
+from optvis.viz.sheet import stack_rows, to_pil_image
 from optvis.world import LABELS, scene
 
 HERE = Path(__file__).parent
@@ -43,10 +43,10 @@ seen = activation_grid(load(), diver, "mixed4", size=48)
 why = attribute(load(), diver, "mixed4", log_odds("scuba diver"), method="gradient")
 icons = seen.sheet(gap=1)
 pair = [
-    to_picture(image).resize((icons.height // 2, icons.height // 2), Image.Resampling.BICUBIC)
+    to_pil_image(image).resize((icons.height // 2, icons.height // 2), Image.Resampling.BICUBIC)
     for image in (diver, why.overlay())
 ]
-write(rows([[icons, stacked(pair)]]), "grid.png")
+write(stack_rows([[icons, stacked(pair)]]), "grid.png")
 
 with Image.open(BytesIO(mapped(load(), Plan()).figures[0].png)) as drawn:
     write(drawn.convert("RGB"), "atlas.png")

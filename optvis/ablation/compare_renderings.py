@@ -19,7 +19,7 @@ from optvis.models.infer import as_classifier
 from optvis.objectives import Objective, as_objective
 from optvis.rendering.render import USUAL_STEPS, render
 from optvis.rendering.result import Rendering
-from optvis.viz import sheet
+from optvis.viz.sheet import draw_sheet, encode_png, stack_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,18 +45,18 @@ class Seen:
         """Renderings before and after; below, the photographs' overlays, on one scale."""
         pairs = zip(self.before.images, self.after.images, strict=True)
         images = torch.stack([image for pair in pairs for image in pair])
-        rendered = sheet.sheet(images, [BEFORE, AFTER] * len(self.before), columns=2)
+        rendered = draw_sheet(images, [BEFORE, AFTER] * len(self.before), columns=2)
         if self.reasons is None:
             return rendered
         extent = max(float(found.positions.abs().amax()) for found in self.reasons)
         photos = self.reasons[0].images
         tiles = [[photo, *(found.overlay(i, extent) for found in self.reasons)] for i, photo in enumerate(photos)]
         labels = ["the photograph", BEFORE, AFTER] * len(photos)
-        overlays = sheet.sheet(torch.stack([tile for row in tiles for tile in row]), labels, columns=3)
-        return sheet.rows([[rendered], [overlays]])
+        overlays = draw_sheet(torch.stack([tile for row in tiles for tile in row]), labels, columns=3)
+        return stack_rows([[rendered], [overlays]])
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.sheet())
+        return encode_png(self.sheet())
 
     def __repr__(self) -> str:
         old, new = (float(made.scores[-1].mean()) for made in (self.before, self.after))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.patches.cutouts import cut
-from optvis.viz import sheet
+from optvis.viz.sheet import draw_sheet, encode_png
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,10 +68,10 @@ class Cell:
         side = self.patches.shape[-1] if self.icon is None else self.icon.shape[-1]
         tiles = [*([] if self.icon is None else [self.icon]), *_resized(self.patches, side)]
         labels = [*([] if self.icon is None else [_told(self)]), *self.names]
-        return sheet.sheet(torch.stack(tiles), labels, columns=len(tiles))
+        return draw_sheet(torch.stack(tiles), labels, columns=len(tiles))
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.sheet())
+        return encode_png(self.sheet())
 
     def __repr__(self) -> str:
         row, column = self.place

@@ -25,7 +25,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.transforms import STANDARD
-from optvis.viz import sheet
+from optvis.viz.sheet import encode_png, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -146,7 +146,7 @@ class Comparison:
         cells = self.top(count, size=size)
         if not cells:
             raise ValueError(f"no cell holds {self.atlas.fewest} points; give more photographs, or coarser levels")
-        return sheet.rows([[cell.sheet()] for cell in cells])
+        return stack_rows([[cell.sheet()] for cell in cells])
 
     def save(self, path: str | Path) -> Path:
         """Write the page of the map, its pictures, the cells that differ most, and patches cut from photographs.
@@ -167,10 +167,10 @@ class Comparison:
         page = self.atlas.save(path)
         recipe = json.dumps(dict(self.recipe))
         if self.top(1):
-            atomic_write(page.parent / "differences.png", sheet.png(self.sheet(), recipe))
+            atomic_write(page.parent / "differences.png", encode_png(self.sheet(), recipe))
         for place, cell in enumerate(self.toward(self.second), 1):
             for patch in cell.cutouts()[:1]:
-                atomic_write(page.parent / f"patch-{place}.png", sheet.png(sheet.to_picture(patch), recipe))
+                atomic_write(page.parent / f"patch-{place}.png", encode_png(to_pil_image(patch), recipe))
         return page
 
     @property
@@ -185,7 +185,7 @@ class Comparison:
         return [self.atlas.cell_at(level, place) for place in best]
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.sheet()) if self.top(1) else self.atlas._repr_png_()
+        return encode_png(self.sheet()) if self.top(1) else self.atlas._repr_png_()
 
     def __repr__(self) -> str:
         return f"Comparison({self.labels[0]!r}, {self.labels[1]!r}, {self.atlas!r})"

@@ -16,9 +16,9 @@ from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.levels import Level
 from optvis.atlas.samples import Samples
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.viz import sheet
 from optvis.viz.pages.atlas.markup import to_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
+from optvis.viz.sheet import draw_cells, encode_png
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -122,7 +122,7 @@ class ActivationAtlas:
         level = self.level(size)
         drawn = level.present
         shares = _shares(level)[drawn].tolist() if by_count else None
-        return sheet.scattered(level.icons[drawn], level.cells[drawn], level.size, shares)
+        return draw_cells(level.icons[drawn], level.cells[drawn], level.size, shares)
 
     def page(self) -> AtlasPage:
         """What the page of this atlas shows."""
@@ -189,11 +189,11 @@ class ActivationAtlas:
         self.samples.save(folder / TENSORS)
         for level in self.levels:
             name = f"atlas-{level.size}.png"
-            atomic_write(folder / name, sheet.png(self.sheet(level.size), recipe))
+            atomic_write(folder / name, encode_png(self.sheet(level.size), recipe))
         return atomic_write(folder / PAGE, self.html().encode())
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.sheet())
+        return encode_png(self.sheet())
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{level.size} × {level.size}" for level in self.levels)

@@ -30,9 +30,10 @@ from optvis.objectives.layout import channels_first
 from optvis.progress import progress_bar
 from optvis.rendering.setup import asked
 from optvis.version import __version__
-from optvis.viz import plots, sheet
-from optvis.viz.overlay import tinted
+from optvis.viz.overlay import overlay_heatmap
+from optvis.viz.plots import plot_bars
 from optvis.viz.result import png_path
+from optvis.viz.sheet import encode_png, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -170,7 +171,7 @@ class Attribution:
         values = self.positions[place]
         if values.dim() != 2:
             raise ValueError(f"positions of {self.layer!r} are {tuple(values.shape)}, no map; see .positions")
-        return tinted(self.images[place], values, extent)
+        return overlay_heatmap(self.images[place], values, extent)
 
     def plot(self, top: int = 8) -> Image.Image:
         """Each image, its overlay, and its strongest channels, as far as they were asked.
@@ -178,7 +179,7 @@ class Attribution:
         Args:
             top: how many channels.
         """
-        return sheet.rows([self._plotted(place, top) for place in range(len(self))])
+        return stack_rows([self._plotted(place, top) for place in range(len(self))])
 
     def save(self, path: str | Path) -> Path:
         """Write the plot as PNG with the recipe in it; returns its path. Written whole or not at all.
@@ -189,7 +190,7 @@ class Attribution:
         """
         target = png_path(path)
         ensure_dir(target.parent)
-        return atomic_write(target, sheet.png(self.plot(), json.dumps(dict(self.recipe))))
+        return atomic_write(target, encode_png(self.plot(), json.dumps(dict(self.recipe))))
 
     def _plotted(self, place: int, top: int) -> list[Image.Image]:
         _, height, width = self.images[place].shape
@@ -197,17 +198,17 @@ class Attribution:
         tiles = [self.images[place]]
         if self.of in ("activations", "positions") and self.positions.dim() == 3:
             tiles.append(self.overlay(place))
-        row = [sheet.to_picture(tile).resize((side * width // height, side)) for tile in tiles]
+        row = [to_pil_image(tile).resize((side * width // height, side)) for tile in tiles]
         if self.of != "positions":
             values = self.values[place] if self.of == "groups" else self.channels[place]
             best = values.abs().topk(min(top, len(values))).indices
             word = "group" if self.of == "groups" else "channel"
             texts = [f"{word} {index}" for index in best.tolist()]
-            row.append(plots.bars(values[best].tolist(), texts, (side, side * 3 // 2)))
+            row.append(plot_bars(values[best].tolist(), texts, (side, side * 3 // 2)))
         return row
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.plot())
+        return encode_png(self.plot())
 
     def _chosen(self, strengths: Tensor, count: int) -> Channels:
         if count < 1:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from optvis.demo.output_dir import signed
 from optvis.demo.page import Figure, Tile
-from optvis.viz import sheet
+from optvis.viz.sheet import draw_sheet, encode_png, to_pil_image
 
 
 def figure(
@@ -37,8 +37,8 @@ def figure(
         ValueError: another number of texts than of images.
     """
     below = notes or [""] * len(images)
-    pictures = [sheet.png(sheet.to_picture(image)) for image in images]
+    pictures = [encode_png(to_pil_image(image)) for image in images]
     tiles = tuple(Tile(*parts) for parts in zip(pictures, alts, titles, below, strict=True))
     labels = [f"{tile.title} {tile.note}" for tile in tiles]
-    png = sheet.png(sheet.sheet(images, labels, columns[0]), signed(recipe))
+    png = encode_png(draw_sheet(images, labels, columns[0]), signed(recipe))
     return Figure(file, png, tiles, columns, caption, code, heading)

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from optvis.features.groups import Groups
 from optvis.grids.page import Explained, grid_page
-from optvis.viz import sheet
-from optvis.viz.overlay import tinted
+from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.result import Result
+from optvis.viz.sheet import draw_sheet, stack_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -112,13 +112,14 @@ class ActivationGrid(Result):
         photo = _fitting(self.images[image], side)
         extents = self.groups.maps.transpose(0, 1).flatten(1).abs().amax(1)
         maps = [
-            tinted(photo, values, float(most)) for values, most in zip(self.groups.maps[image], extents, strict=True)
+            overlay_heatmap(photo, values, float(most))
+            for values, most in zip(self.groups.maps[image], extents, strict=True)
         ]
         icons = [_on_paper(_fitting(icon, min(photo.shape[1:])), photo) for icon in self.group_icons]
         texts = [f"group {place}: {100 * share:.0f} %" for place, share in enumerate(self.groups.shares.tolist())]
         tiles = torch.stack([tile for pair in zip(icons, maps, strict=True) for tile in pair])
         labels = [text for pair in zip(texts, ("",) * len(texts), strict=True) for text in pair]
-        return sheet.sheet(tiles, labels, columns=2 if len(texts) < 4 else 4)
+        return draw_sheet(tiles, labels, columns=2 if len(texts) < 4 else 4)
 
     def html(
         self,
@@ -147,7 +148,7 @@ class ActivationGrid(Result):
     def image(self) -> Image.Image:
         """The sheets of all photographs, one below the other."""
         sheets = [self.sheet(image) for image in range(len(self))]
-        return sheets[0] if len(sheets) == 1 else sheet.rows([[one] for one in sheets])
+        return sheets[0] if len(sheets) == 1 else stack_rows([[one] for one in sheets])
 
     def _tensors(self) -> dict[str, Tensor]:
         if self.groups is None or self.group_icons is None:
@@ -170,7 +171,7 @@ class ActivationGrid(Result):
         """Icons at their positions, each at a share (h, w) of its side."""
         icons = self.icons[image].flatten(0, 1)
         tiles = torch.stack([_shrunk(icon, share) for icon, share in zip(icons, sides.flatten().tolist(), strict=True)])
-        return sheet.sheet(tiles, columns=self.icons.shape[2], gap=gap)
+        return draw_sheet(tiles, columns=self.icons.shape[2], gap=gap)
 
     def __repr__(self) -> str:
         batch, height, width, _, side, _ = self.icons.shape

@@ -17,7 +17,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
 from optvis.rendering.render import USUAL_STEPS, render
-from optvis.viz import sheet
+from optvis.viz.sheet import draw_sheet, encode_png, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,7 +56,7 @@ class SemanticDictionary:
             raise IndexError(f"position ({y}, {x}) of {self.layer!r}, which has {height} × {width}")
         words = [(c, v) for c, v in zip(self.indices[y, x].tolist(), self.values[y, x].tolist(), strict=True) if v > 0]
         images = torch.stack([self.pictures[c] for c, _ in words]) if words else torch.ones(1, 3, *self._side)
-        return sheet.sheet(images, [f"{c}: {v:.3g}" for c, v in words], columns=max(1, len(words)))
+        return draw_sheet(images, [f"{c}: {v:.3g}" for c, v in words], columns=max(1, len(words)))
 
     def sheet(self, rank: int = 0) -> Image.Image:
         """The image, and for each position the picture of its strongest channel, or of the next one.
@@ -70,10 +70,10 @@ class SemanticDictionary:
         chosen, strengths = self.indices[:, :, rank].flatten(), self.values[:, :, rank].flatten()
         blank = torch.ones(3, *self._side)
         tiles = [self.pictures[c] if v > 0 else blank for c, v in zip(chosen.tolist(), strengths.tolist(), strict=True)]
-        mosaic = sheet.sheet(torch.stack(tiles), columns=self.indices.shape[1], gap=1)
+        mosaic = draw_sheet(torch.stack(tiles), columns=self.indices.shape[1], gap=1)
         _, height, width = self.image.shape
-        photo = sheet.to_picture(self.image).resize((mosaic.height * width // height, mosaic.height))
-        return sheet.rows([[photo, mosaic]])
+        photo = to_pil_image(self.image).resize((mosaic.height * width // height, mosaic.height))
+        return stack_rows([[photo, mosaic]])
 
     @property
     def _side(self) -> tuple[int, int]:
@@ -81,7 +81,7 @@ class SemanticDictionary:
         return (shapes[0][0], shapes[0][1]) if shapes else (1, 1)
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.sheet())
+        return encode_png(self.sheet())
 
     def __repr__(self) -> str:
         height, width, count = self.indices.shape

@@ -20,7 +20,7 @@ from optvis.microscope.output_dir import store, stored
 from optvis.microscope.plan import Plan
 from optvis.microscope.renderings import Pictures, pictures
 from optvis.microscope.top_activations import Excited
-from optvis.viz.sheet import to_picture
+from optvis.viz.sheet import to_pil_image
 
 THUMBNAIL = 96  # pixels a side
 QUALITY = 85  # of WebP, 0 to 100
@@ -114,7 +114,7 @@ def thumbnails(drawn: Pictures) -> Tensor:
 def webp(image: Tensor) -> bytes:
     """(3, H, W) in [0, 1] as a WebP file."""
     data = io.BytesIO()
-    to_picture(image).save(data, "WEBP", quality=QUALITY)
+    to_pil_image(image).save(data, "WEBP", quality=QUALITY)
     return data.getvalue()
 
 

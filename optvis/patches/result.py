@@ -15,9 +15,9 @@ from torch import Tensor
 
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.patches.paste import paste
-from optvis.viz import sheet
-from optvis.viz.plots import curves
+from optvis.viz.plots import plot_curves
 from optvis.viz.result import png_path
+from optvis.viz.sheet import draw_sheet, encode_png, stack_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -134,14 +134,14 @@ class Trial:
             told = {self.classes[1]: found["patch"][:, row, 1], self.classes[0]: found["patch"][:, row, 0]}
             told |= {f"{self.classes[1]}, {name}": found[name][:, row, 1] for name in self.names[1:]}
             panels.append(
-                curves(
+                plot_curves(
                     self.sizes,
                     {name: line.tolist() for name, line in told.items()},
                     f"{place}: confidence, %, by pixels",
                     PANEL,
                 )
             )
-        return sheet.rows([panels[start : start + 2] for start in range(0, len(panels), 2)])
+        return stack_rows([panels[start : start + 2] for start in range(0, len(panels), 2)])
 
     def sheet(self, count: int = 6) -> Image.Image:
         """Some of the images that judge, bare, with the patch and with each control, with their answers.
@@ -157,7 +157,7 @@ class Trial:
             turn = self.patches[name]
             tiles += [paste(turn[row % len(turn)], self.images[row], size, self.places[place]) for row in rows]
             texts += [f"{name}: {self._told(self.answers[(number, *at)][row])}" for row in rows]
-        return sheet.sheet(torch.stack(tiles), texts, columns=len(rows))
+        return draw_sheet(torch.stack(tiles), texts, columns=len(rows))
 
     def save(self, path: str | Path) -> Path:
         """Write curves and examples as one PNG with the recipe in it; returns its path. Written whole or not at all.
@@ -171,7 +171,7 @@ class Trial:
         size, place = self.best
         told = {"of": self.classes[0], "into": self.classes[1], "sizes": self.sizes, "places": dict(self.places)}
         found = {"size": size, "place": place, "flips": {name: vars(self.flips(name)) for name in self.names}}
-        return atomic_write(target, sheet.png(self._picture(), json.dumps(told | found | dict(self.recipe))))
+        return atomic_write(target, encode_png(self._picture(), json.dumps(told | found | dict(self.recipe))))
 
     def _told(self, answers: Tensor) -> str:
         return ", ".join(
@@ -184,10 +184,10 @@ class Trial:
         return self.names.index(name)
 
     def _picture(self) -> Image.Image:
-        return sheet.rows([[self.plot()], [self.sheet()]])
+        return stack_rows([[self.plot()], [self.sheet()]])
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self._picture())
+        return encode_png(self._picture())
 
     def __repr__(self) -> str:
         size, place = self.best

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.viz import sheet
 from optvis.viz.result import Result, read_texts
+from optvis.viz.sheet import draw_sheet, encode_animation, encode_png, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -89,7 +89,7 @@ class Rendering(Result):
 
     def image(self) -> Image.Image:
         """One image pixel for pixel; several as their sheet."""
-        return sheet.to_picture(self.images[0]) if len(self) == 1 else self.sheet()
+        return to_pil_image(self.images[0]) if len(self) == 1 else self.sheet()
 
     def figure(self) -> Image.Image:
         """The sheet with its labels."""
@@ -103,7 +103,7 @@ class Rendering(Result):
             labels: a text per image; by default what each was asked, or none for a single image.
         """
         texts = (self.labels if len(self) > 1 else ()) if labels is None else labels
-        return sheet.sheet(self.images, texts, columns)
+        return draw_sheet(self.images, texts, columns)
 
     def animate(self, path: str | Path, *, milliseconds: int = 40, columns: int | None = None) -> Path:
         """Write the snapshots as an animation: GIF, WebP or APNG by the path's suffix.
@@ -119,10 +119,10 @@ class Rendering(Result):
         """
         target = Path(path)
         frames = [
-            sheet.sheet(images, columns=columns) if len(self) > 1 else sheet.to_picture(images[0])
+            draw_sheet(images, columns=columns) if len(self) > 1 else to_pil_image(images[0])
             for images in self.snapshots.values()
         ]
-        data = sheet.animation(frames, target.suffix, milliseconds)
+        data = encode_animation(frames, target.suffix, milliseconds)
         ensure_dir(target.parent)
         return atomic_write(target, data)
 
@@ -136,7 +136,7 @@ class Rendering(Result):
         return super()._from_parts(tensors, values | {"snapshots": dict(sorted(snapshots.items()))})
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.figure())
+        return encode_png(self.figure())
 
     def __repr__(self) -> str:
         batch, _, height, width = self.images.shape

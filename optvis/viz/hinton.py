@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.viz import sheet
-from optvis.viz.plots import named_rows_and_columns
+from optvis.viz.plots import label_table
 from optvis.viz.result import png_path
-from optvis.viz.sheet import AGAINST, FOR
+from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, encode_png, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,11 +69,11 @@ class Hinton:
         """
         panels = squares(self.values, self.extent, self._cell(cell))
         if self._is_table:
-            return named_rows_and_columns(sheet.to_picture(panels[0]), self.rows, self.columns)
+            return label_table(to_pil_image(panels[0]), self.rows, self.columns)
         tiles = panels if self.icons is None else torch.cat([_as_wide(self.icons, panels), panels], dim=2)
         if self.heads is None:
-            return named_rows_and_columns(sheet.sheet(tiles, self.labels, self.across), self.rows, ())
-        return sheet.rows([self._row(tiles, place, head) for place, head in enumerate(self.heads)])
+            return label_table(draw_sheet(tiles, self.labels, self.across), self.rows, ())
+        return stack_rows([self._row(tiles, place, head) for place, head in enumerate(self.heads)])
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as PNG with the recipe in it; returns its path. Written whole or not at all.
@@ -85,7 +84,7 @@ class Hinton:
         """
         target = png_path(path)
         ensure_dir(target.parent)
-        return atomic_write(target, sheet.png(self.picture(), json.dumps(dict(self.recipe))))
+        return atomic_write(target, encode_png(self.picture(), json.dumps(dict(self.recipe))))
 
     def _cell(self, cell: int | None) -> int:
         panels, height, width = self.values.shape
@@ -106,15 +105,15 @@ class Hinton:
         """One row of panels, with what stands in front of it."""
         across = len(tiles) if self.across is None else self.across
         here = slice(place * across, (place + 1) * across)
-        row = sheet.sheet(tiles[here], self.labels[here], columns=across)
-        return [sheet.sheet(_as_wide(head.unsqueeze(0), tiles), self.rows[place : place + 1]), row]
+        row = draw_sheet(tiles[here], self.labels[here], columns=across)
+        return [draw_sheet(_as_wide(head.unsqueeze(0), tiles), self.rows[place : place + 1]), row]
 
     @property
     def _is_table(self) -> bool:
         return len(self) == 1 and not self.labels and self.icons is None and self.heads is None
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.picture())
+        return encode_png(self.picture())
 
     def __repr__(self) -> str:
         panels, height, width = self.values.shape
@@ -193,7 +192,7 @@ def squares(values: Tensor, extent: float, cell: int) -> Tensor:
     cover = covered.unsqueeze(-1) * covered.unsqueeze(-2)
     cover = cover.transpose(2, 3).reshape(panels, 1, height * cell, width * cell)
     signs = (values >= 0).repeat_interleave(cell, 1).repeat_interleave(cell, 2).unsqueeze(1)
-    above, below = (torch.tensor(colour).view(1, 3, 1, 1) / 255 for colour in (FOR, AGAINST))
+    above, below = (torch.tensor(colour).view(1, 3, 1, 1) / 255 for colour in (POSITIVE_COLOR, NEGATIVE_COLOR))
     return GROUND * (1 - cover) + torch.where(signs, above, below) * cover
 
 

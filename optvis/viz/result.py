@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from torch import Tensor
 
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.viz import sheet
+from optvis.viz.sheet import encode_png
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,7 +60,7 @@ class Result(ABC):
         ...     recipe: dict
         ...     mask: torch.Tensor | None = None
         ...     def image(self):
-        ...         return sheet.to_picture(self.values[None])
+        ...         return to_pil_image(self.values[None])
         >>> heatmap = Heatmap("mixed5", torch.rand(4, 4), ("ship", "sea"), {"steps": 8})
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     again = Heatmap.load(heatmap.save(f"{folder}/heatmap.png"))
@@ -118,7 +118,7 @@ class Result(ABC):
             OSError: the folder cannot be written.
         """
         target = png_path(path)
-        image, tensors = sheet.png(self.image(), to_json(dict(self.recipe))), self._serialize()
+        image, tensors = encode_png(self.image(), to_json(dict(self.recipe))), self._serialize()
         ensure_dir(target.parent)
         atomic_write(target.with_suffix(TENSOR_SUFFIX), tensors)
         return atomic_write(target, image)
@@ -197,7 +197,7 @@ class Result(ABC):
         return save({name: tensor.contiguous().clone() for name, tensor in self._tensors().items()}, header)
 
     def _repr_png_(self) -> bytes:
-        return sheet.png(self.image())
+        return encode_png(self.image())
 
 
 def to_json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of pictures: tiles with labels, and frames as an animation."""
+"""Images of several images: tiles with labels, rows and animations, and their encoding as files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFont
 
 GAP = 6  # pixels between tiles
-PAPER, INK = (255, 255, 255), (40, 40, 40)
-# Orange speaks for, violet against: the ends of ColorBrewer's PuOr (colorbrewer2.org), which the colour-blind can tell.
-FOR, AGAINST = (230, 97, 1), (94, 60, 153)
-ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+BACKGROUND, TEXT_COLOR = (255, 255, 255), (40, 40, 40)
+# The ends of ColorBrewer's PuOr (colorbrewer2.org): orange and violet, safe for colour-blind readers.
+POSITIVE_COLOR, NEGATIVE_COLOR = (230, 97, 1), (94, 60, 153)
+ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+MAX_LINES = 3  # of a label
 
 
-def to_picture(image: Tensor) -> Image.Image:
+def to_pil_image(image: Tensor) -> Image.Image:
     """(C, H, W) in [0, 1] -> a Pillow image; values outside are clipped.
 
-    1 channel is grey, 3 are RGB, 4 RGB with alpha; any others stand side by side, in grey.
+    1 channel is gray, 3 are RGB, 4 RGB with alpha; any others stand side by side, in gray.
     """
     from PIL import Image
 
@@ -33,11 +34,11 @@ def to_picture(image: Tensor) -> Image.Image:
     return Image.fromarray((levels[0] if len(levels) == 1 else levels.permute(1, 2, 0)).numpy())
 
 
-def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None, gap: int = GAP) -> Image.Image:
-    """Images side by side, each with its label below.
+def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None, gap: int = GAP) -> Image.Image:
+    """Draw images side by side, each with its label below.
 
     Args:
-        images: (B, C, H, W) in [0, 1], as in `to_picture`; what is transparent shows the paper.
+        images: (B, C, H, W) in [0, 1], as in `to_pil_image`; transparent pixels show the background.
         labels: a text per image, or none.
         columns: how many in a row; by default as many as make the sheet nearly square.
         gap: pixels between them.
@@ -47,7 +48,7 @@ def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None
 
     Example:
         >>> import torch
-        >>> sheet(torch.rand(3, 3, 32, 32), columns=3).size
+        >>> draw_sheet(torch.rand(3, 3, 32, 32), columns=3).size
         (120, 44)
     """
     from PIL import Image, ImageDraw
@@ -59,95 +60,118 @@ def sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None
     if columns is not None and columns < 1:
         raise ValueError(f"columns is {columns}; expected 1 or more")
     across = min(batch, math.ceil(math.sqrt(batch)) if columns is None else columns)
-    font = _font(width)
-    texts = [_lines(label, font, width) for label in labels]
-    below = max((_height(lines, font) for lines in texts), default=0)
+    font = load_font(width)
+    texts = [wrap_text(label, font, width) for label in labels]
+    below = max((_text_height(lines, font) for lines in texts), default=0)
     down = math.ceil(batch / across)
-    paper = Image.new("RGB", (across * (width + gap) + gap, down * (height + gap + below) + gap), PAPER)
-    draw = ImageDraw.Draw(paper)
-    for place, image in enumerate(images):
-        x = gap + place % across * (width + gap)
-        y = gap + place // across * (height + gap + below)
-        tile = to_picture(image)
-        paper.paste(tile, (x, y), tile if channels == 4 else None)
+    canvas = Image.new("RGB", (across * (width + gap) + gap, down * (height + gap + below) + gap), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for index, image in enumerate(images):
+        x = gap + index % across * (width + gap)
+        y = gap + index // across * (height + gap + below)
+        tile = to_pil_image(image)
+        canvas.paste(tile, (x, y), tile if channels == 4 else None)
         if labels:
-            draw.multiline_text((x, y + height + 2), "\n".join(texts[place]), fill=INK, font=font, spacing=2)
-    return paper
+            draw.multiline_text((x, y + height + 2), "\n".join(texts[index]), fill=TEXT_COLOR, font=font, spacing=2)
+    return canvas
 
 
-def scattered(
+def draw_cells(
     images: Tensor, cells: Tensor, size: int, shares: Sequence[float] | None = None, mode: str = "RGB"
 ) -> Image.Image:
-    """Images in some of size × size cells, the paper in the others.
+    """Draw images in some cells of a square grid; the other cells show the background.
 
     Args:
         images: (B, 3, S, S) in [0, 1].
         cells: row and column of each, (B, 2).
-        size: cells a side.
-        shares: of a cell's side that each takes, over 0, up to 1; it stands in the middle. The whole cell by default.
-        mode: "RGB", or "RGBA" for nothing in place of the paper.
+        size: cells a side of the grid.
+        shares: side of each image as a share of its cell's side, over 0, up to 1, centred; 1 by default.
+        mode: "RGB", or "RGBA" for a transparent background.
 
     Example:
         >>> import torch
-        >>> scattered(torch.rand(1, 3, 8, 8), torch.tensor([[1, 2]]), 3).size
+        >>> draw_cells(torch.rand(1, 3, 8, 8), torch.tensor([[1, 2]]), 3).size
         (24, 24)
     """
     from PIL import Image
 
     side = images.shape[-1]
-    paper = Image.new(mode, (size * side, size * side), PAPER if mode == "RGB" else 0)
+    canvas = Image.new(mode, (size * side, size * side), BACKGROUND if mode == "RGB" else 0)
     for image, (row, column), share in zip(
         images, cells.tolist(), [1.0] * len(images) if shares is None else shares, strict=True
     ):
         smaller = max(1, round(share * side))
         inset = (side - smaller) // 2
-        tile = to_picture(image)
+        tile = to_pil_image(image)
         tile = tile if smaller == side else tile.resize((smaller, smaller), Image.Resampling.BILINEAR)
-        paper.paste(tile, (column * side + inset, row * side + inset))
-    return paper
+        canvas.paste(tile, (column * side + inset, row * side + inset))
+    return canvas
 
 
-def png(picture: Image.Image, recipe: str | None = None) -> bytes:
-    """A picture as PNG, with a recipe in its text chunk "optvis"."""
+def stack_rows(images: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Draw images in rows, each row as high as its highest image."""
+    from PIL import Image
+
+    heights = [max(image.height for image in row) for row in images]
+    width = max(sum(image.width + GAP for image in row) for row in images) + GAP
+    canvas = Image.new("RGB", (width, sum(height + GAP for height in heights) + GAP), BACKGROUND)
+    y = GAP
+    for row, height in zip(images, heights, strict=True):
+        x = GAP
+        for image in row:
+            canvas.paste(image, (x, y))
+            x += image.width + GAP
+        y += height + GAP
+    return canvas
+
+
+def encode_png(image: Image.Image, recipe: str | None = None) -> bytes:
+    """Encode an image as PNG, with a recipe in its text chunk "optvis"."""
     from PIL.PngImagePlugin import PngInfo
 
-    notes = PngInfo()
+    info = PngInfo()
     if recipe is not None:
-        notes.add_itxt("optvis", recipe)
+        info.add_itxt("optvis", recipe)
     data = io.BytesIO()
-    picture.save(data, "PNG", pnginfo=notes)
+    image.save(data, "PNG", pnginfo=info)
     return data.getvalue()
 
 
-def animation(frames: Sequence[Image.Image], suffix: str, milliseconds: int) -> bytes:
-    """Frames as GIF, WebP or APNG, endlessly repeated.
+def encode_animation(frames: Sequence[Image.Image], suffix: str, milliseconds: int) -> bytes:
+    """Encode frames as GIF, WebP or APNG that repeats endlessly.
+
+    Args:
+        frames: of one size.
+        suffix: of the file, which names the format.
+        milliseconds: duration of a frame.
 
     Raises:
         ValueError: another suffix, or no frames.
     """
-    form = ANIMATED.get(suffix.casefold())
-    if form is None:
-        raise ValueError(f"an animation is {', '.join(ANIMATED)}; got {suffix!r}")
+    name = ANIMATION_FORMATS.get(suffix.casefold())
+    if name is None:
+        raise ValueError(f"an animation is {', '.join(ANIMATION_FORMATS)}; got {suffix!r}")
     if not frames:
         raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")
     data = io.BytesIO()
-    options = {"lossless": False, "quality": 90} if form == "WEBP" else {}
-    frames[0].save(data, form, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options)
+    options = {"lossless": False, "quality": 90} if name == "WEBP" else {}
+    frames[0].save(data, name, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options)
     return data.getvalue()
 
 
-def _font(width: int):  # type: ignore[no-untyped-def]
+def load_font(width: int) -> ImageFont.FreeTypeFont:
+    """The font of labels below tiles of a width in pixels."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size=max(9, min(14, width // 10)))
+    return ImageFont.load_default(size=max(9, min(14, width // 10)))  # type: ignore[return-value]
 
 
-def _lines(text: str, font, width: int) -> list[str]:  # type: ignore[no-untyped-def]
-    """The text in at most three lines that fit the width; what does not fit is cut."""
+def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break a text into at most three lines that fit a width in pixels; "…" marks what is cut off."""
     lines: list[str] = []
     rest = " ".join(text.split())
-    while rest and len(lines) < 3:
-        end = max(1, _fitting(rest, font, width))
+    while rest and len(lines) < MAX_LINES:
+        end = max(1, _count_fitting(rest, font, width))
         space = rest.rfind(" ", 1, end)
         end = space if end < len(rest) and space > end // 2 else end
         lines.append(rest[:end].strip())
@@ -157,27 +181,22 @@ def _lines(text: str, font, width: int) -> list[str]:  # type: ignore[no-untyped
     return lines
 
 
-def _fitting(text: str, font, width: int) -> int:  # type: ignore[no-untyped-def]
-    """How many characters of a text fit."""
-    return bisect_right(range(1, len(text) + 1), width, key=lambda end: font.getlength(text[:end]))
+def _count_fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> int:
+    """How many characters of a text fit a width in pixels."""
+    return bisect_right(range(1, len(text) + 1), float(width), key=lambda end: font.getlength(text[:end]))
 
 
-def _height(lines: Sequence[str], font) -> int:  # type: ignore[no-untyped-def]
+def _text_height(lines: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
     return len(lines) * (sum(map(int, font.getmetrics())) + 2) + 4
 
 
-def rows(pictures: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Pictures in rows, each row as high as its highest picture."""
-    from PIL import Image
-
-    heights = [max(picture.height for picture in row) for row in pictures]
-    width = max(sum(picture.width + GAP for picture in row) for row in pictures) + GAP
-    paper = Image.new("RGB", (width, sum(height + GAP for height in heights) + GAP), PAPER)
-    y = GAP
-    for row, height in zip(pictures, heights, strict=True):
-        x = GAP
-        for picture in row:
-            paper.paste(picture, (x, y))
-            x += picture.width + GAP
-        y += height + GAP
-    return paper
+__all__ = [
+    "draw_cells",
+    "draw_sheet",
+    "encode_animation",
+    "encode_png",
+    "load_font",
+    "stack_rows",
+    "to_pil_image",
+    "wrap_text",
+]

@@ -38,9 +38,9 @@ class Scene:
 
     def _repr_png_(self) -> bytes:
         from optvis.data.images import load_image
-        from optvis.viz.sheet import png, to_picture
+        from optvis.viz.sheet import encode_png, to_pil_image
 
-        return png(to_picture(load_image(self.image, 2 * SIZE)[0]))
+        return encode_png(to_pil_image(load_image(self.image, 2 * SIZE)[0]))
 
     def __repr__(self) -> str:
         return f"scene({self.label!r}, seed={self.seed}): {', '.join(self.masks)}"

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from optvis import IMAGENET, load, render
 from optvis.objectives import channel
 from optvis.transforms import COARSE_TO_FINE
-from optvis.viz.sheet import sheet
+from optvis.viz.sheet import draw_sheet
 
 LAYER = "features.12"
 CHANNELS = range(50, 291, 16)
@@ -49,7 +49,9 @@ def quality_table(out: Path | None = None) -> None:
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         for name, (images, _) in found.items():
-            sheet(F.interpolate(images, SIDE), [f"{name} {n}" for n in CHANNELS], columns=8).save(out / f"{name}.png")
+            draw_sheet(F.interpolate(images, SIDE), [f"{name} {n}" for n in CHANNELS], columns=8).save(
+                out / f"{name}.png"
+            )
 
 
 def ours(classifier) -> Tensor:  # type: ignore[no-untyped-def]

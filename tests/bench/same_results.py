@@ -221,7 +221,7 @@ from optvis.transforms import (
     horama,
 )
 from optvis.viz.hinton import Hinton, hinton, squares
-from optvis.viz.sheet import scattered, sheet
+from optvis.viz.sheet import draw_cells, draw_sheet
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.world.object_patches import object_patch
 from optvis.world.training.measure import confusion_matrix, measure_part_drops, measure_shortcuts
@@ -1503,8 +1503,8 @@ def _() -> Any:
 def _() -> Any:
     cells = torch.tensor([[0, 2], [1, 1]])
     grey, clear = photos()[:, :1], torch.cat([photos(), photos()[:, :1]], 1)
-    sheets = [sheet(photos()), sheet(photos(), columns=1, gap=2), sheet(grey), sheet(clear)]
-    return [sheets, scattered(photos(), cells, 3), scattered(photos(), cells, 3, [0.5, 0.8], "RGBA")]
+    sheets = [draw_sheet(photos()), draw_sheet(photos(), columns=1, gap=2), draw_sheet(grey), draw_sheet(clear)]
+    return [sheets, draw_cells(photos(), cells, 3), draw_cells(photos(), cells, 3, [0.5, 0.8], "RGBA")]
 
 
 COMMANDS: dict[str, Sequence[str]] = {

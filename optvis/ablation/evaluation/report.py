@@ -14,9 +14,10 @@ from torch import Tensor
 from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
 from optvis.ablation.evaluation.report_text import by_chance, title, to_text
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.viz import plots, sheet
 from optvis.viz.pages.report.markup import to_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
+from optvis.viz.plots import plot_histogram, plot_lines
+from optvis.viz.sheet import encode_png, stack_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,7 +73,7 @@ class Report:
     def plot(self) -> Image.Image:
         """Recall over the number of units, removed and alone kept, and how far random sets bring the target."""
         panels = [
-            plots.lines(self.curve.counts, _values(lines), title, PANEL)
+            plot_lines(self.curve.counts, _values(lines), title, PANEL)
             for lines, title in (
                 (self.curve.removed, "recall with units off, %"),
                 (self.curve.kept, "recall with those alone kept, %"),
@@ -80,7 +81,9 @@ class Report:
         ]
         fall, drops = self.targeted.drop.value, self.chance.drops
         title = f"{len(drops)} random sets: fall of {self.target}, points"
-        return sheet.rows([[*panels, plots.strip([100 * drop for drop in drops], 100 * _number(fall), title, PANEL)]])
+        return stack_rows(
+            [[*panels, plot_histogram([100 * drop for drop in drops], 100 * _number(fall), title, PANEL)]]
+        )
 
     def page(self) -> ReportPage:
         """The numbers and texts of the report's page."""
@@ -155,7 +158,7 @@ class Report:
         files = {
             "report.json": told.encode(),
             "report.txt": f"{self}\n".encode(),
-            "report.png": sheet.png(self.plot(), json.dumps(dict(self.recipe))),
+            "report.png": encode_png(self.plot(), json.dumps(dict(self.recipe))),
             "report.html": self.html().encode(),
         }
         place = ensure_dir(folder)

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from optvis.grids.page import Explained, grid_page
     from optvis.grids.semantic_dictionary import semantic_dictionary
     from optvis.objectives import logit
-    from optvis.viz.sheet import png
+    from optvis.viz.sheet import encode_png
 
     classifier = loaded(options)
     folder = ensure_dir(options.out)
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         name = safe_file_name(layer)
         print(made.save(folder / f"{name}.png"))
         if made.groups is not None:
-            print(atomic_write(folder / f"{name}-groups.png", png(made.groups_sheet())))
+            print(atomic_write(folder / f"{name}-groups.png", encode_png(made.groups_sheet())))
         attributions = {text: attributed(classifier, options.photo, layer, logit(index)) for text, index in labels}
         words = (
             semantic_dictionary(

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     from optvis.rendering import render as making
     from optvis.rendering.optimizers import FAST_ADAM
     from optvis.transforms import STANDARD
-    from optvis.viz.sheet import png
+    from optvis.viz.sheet import encode_png
 
     if (options.layer is None) == (options.label is None) or (options.layer is None) != (options.channels is None):
         taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and options.channels else ""
@@ -84,6 +84,6 @@ def run(options: argparse.Namespace) -> None:
         if options.animate:
             print(made[place].animate(folder / f"{files[place]}-growing.{options.animate}"))
     if len(made) > 1:
-        print(atomic_write(folder / "sheet.png", png(made.sheet(labels=names[: len(made)]))))
+        print(atomic_write(folder / "sheet.png", encode_png(made.sheet(labels=names[: len(made)]))))
     if made.recipe["interrupted"]:
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from optvis.viz.pages.atlas.script import SCRIPT
 from optvis.viz.pages.atlas.style import STYLE
 from optvis.viz.pages.document import document, footer_of
 from optvis.viz.pages.grid.sprites import check_fits, data_uri, packed
-from optvis.viz.sheet import scattered
+from optvis.viz.sheet import draw_cells
 
 GENERATOR = "optvis atlas"
 HELP = (
@@ -86,7 +86,7 @@ def _laid_out(level: AtlasLevel) -> str:
     side = level.size * level.icons.shape[-1]
     check_fits(side, side)
     drawn = level.present
-    return data_uri(scattered(level.icons[drawn.to(level.icons.device)], level.cells[drawn], level.size, mode="RGBA"))
+    return data_uri(draw_cells(level.icons[drawn.to(level.icons.device)], level.cells[drawn], level.size, mode="RGBA"))
 
 
 def _ends(ends: tuple[str, str] | None) -> str:

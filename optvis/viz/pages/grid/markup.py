@@ -13,7 +13,7 @@ from optvis.viz.pages.grid.panel import PANEL
 from optvis.viz.pages.grid.script import SCRIPT
 from optvis.viz.pages.grid.sprites import data_uri, nearly_square, packed, sprite
 from optvis.viz.pages.grid.style import STYLE
-from optvis.viz.sheet import to_picture
+from optvis.viz.sheet import to_pil_image
 
 GENERATOR = "optvis grid"
 HELP = (
@@ -99,7 +99,7 @@ def _photo(page: GridPage) -> str:
         '<div class="ends"><span></span><span>0</span><span></span></div></figcaption>'
     )
     return (
-        f'<figure class="photo"><div class="frame"><img src="{data_uri(to_picture(page.photo))}" '
+        f'<figure class="photo"><div class="frame"><img src="{data_uri(to_pil_image(page.photo))}" '
         'alt="the photograph"><canvas hidden></canvas><i class="place" hidden></i></div>'
         f"{legend}</figure>"
     )
@@ -117,7 +117,7 @@ def _section(place: int, layer: GridLayer) -> str:
 
 def _groups(groups: GridGroups) -> str:
     buttons = "".join(
-        f'<button type="button" aria-pressed="false"><img src="{data_uri(to_picture(icon))}" alt="">'
+        f'<button type="button" aria-pressed="false"><img src="{data_uri(to_pil_image(icon))}" alt="">'
         f'<span>Group {place}</span><span class="share"></span></button>'
         for place, icon in enumerate(groups.icons)
     )

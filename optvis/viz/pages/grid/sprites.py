@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from optvis.viz.sheet import to_picture
+from optvis.viz.sheet import to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,7 +38,7 @@ def sprite(icons: Tensor, present: Tensor) -> str:
     seen = present.to(icons.device)[..., None, None, None].expand(*icons.shape[:2], 1, *icons.shape[3:])
     shown = icons.where(seen, torch.zeros((), dtype=icons.dtype, device=icons.device))
     parts = shown if bool(present.all()) else torch.cat([shown, seen.to(icons.dtype)], dim=2)
-    return data_uri(to_picture(parts.permute(2, 0, 3, 1, 4).reshape(-1, height, width)))
+    return data_uri(to_pil_image(parts.permute(2, 0, 3, 1, 4).reshape(-1, height, width)))
 
 
 def check_fits(height: int, width: int) -> None:

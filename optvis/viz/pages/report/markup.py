@@ -12,7 +12,7 @@ from optvis.viz.pages.grid.sprites import data_uri
 from optvis.viz.pages.report.charts import TINTS, curves, histogram, scatter
 from optvis.viz.pages.report.page import PredictionRow, RecallRow, ReportPage
 from optvis.viz.pages.report.style import STYLE
-from optvis.viz.sheet import to_picture
+from optvis.viz.sheet import to_pil_image
 
 GENERATOR = "optvis report"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -176,7 +176,7 @@ def _classes(page: ReportPage) -> str:
 def _images(page: ReportPage) -> str:
     thumbnails = [""] * len(page.predictions)
     if page.thumbnails is not None:
-        thumbnails = [f'<img src="{data_uri(to_picture(image))}" alt="">' for image in page.thumbnails]
+        thumbnails = [f'<img src="{data_uri(to_pil_image(image))}" alt="">' for image in page.thumbnails]
     rows = list(zip(page.predictions, thumbnails, strict=True))
     tables = []
     for images in page.sets:
