@@ -7,28 +7,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.objectives.directions import LUCID_FLOOR, aligned, checked_power
+from optvis.objectives.directions import MIN_COSINE, direction_score, power_option
 from optvis.objectives.layout import positions
-from optvis.objectives.objective import Objective, made
+from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
 
 LUCID_EPSILON = 1e-6  # added to a norm (lucid.recipes.caricature.dot_compare, 2018)
 
 
-def summed_alignment(a: Tensor, target: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
+def sum_direction_score(a: Tensor, target: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
     """Σ over positions of (a₀·a) · max(0.1, cos)^power.  a (B, C, ...), target (B, C, ...) or (1, C, ...) -> (B,)"""
     _check_shape(a, target)
-    return aligned(positions(a, channel_axis), positions(target, channel_axis), power).sum(1)
+    return direction_score(positions(a, channel_axis), positions(target, channel_axis), power).sum(1)
 
 
-def whole_alignment(a: Tensor, target: Tensor, power: float = 0.0) -> Tensor:
+def layer_direction_score(a: Tensor, target: Tensor, power: float = 0.0) -> Tensor:
     """ΣA₀A · max(0.1, cos)^power, the cosine being of whole layers.  a (B, ...), target (B, ...) or (1, ...) -> (B,)"""
     _check_shape(a, target)
     found, given = a.flatten(1), target.flatten(1).to(a.dtype)
     dot = (found * given).sum(1)
     norms = torch.linalg.vector_norm(found, dim=1), torch.linalg.vector_norm(given, dim=1)
     cos = dot / ((LUCID_EPSILON + norms[0]) * (LUCID_EPSILON + norms[1]))
-    return dot if power == 0 else dot * cos.clamp(min=LUCID_FLOOR).pow(power)
+    return dot if power == 0 else dot * cos.clamp(min=MIN_COSINE).pow(power)
 
 
 def caricature(
@@ -57,8 +57,10 @@ def caricature(
         >>> caricature("mixed3", photo)({"mixed3": 0.5 * photo})
         tensor([16.])
     """
-    rows = _weighted(target, attribution)
-    return made("caricature", (layer,), summed_alignment, rows, power=checked_power(power), channel_axis=channel_axis)
+    rows = _weight_by_attribution(target, attribution)
+    return make_objective(
+        "caricature", (layer,), sum_direction_score, rows, power=power_option(power), channel_axis=channel_axis
+    )
 
 
 def dot_compare(layer: str, target: Any, *, attribution: Any = None, power: float = 0.0) -> Objective:
@@ -81,11 +83,11 @@ def dot_compare(layer: str, target: Any, *, attribution: Any = None, power: floa
         >>> dot_compare("mixed3", photo, power=2)({"mixed3": 0.5 * photo})
         tensor([16.0000])
     """
-    rows = _weighted(target, attribution)
-    return made("dot_compare", (layer,), whole_alignment, rows, power=checked_power(power))
+    rows = _weight_by_attribution(target, attribution)
+    return make_objective("dot_compare", (layer,), layer_direction_score, rows, power=power_option(power))
 
 
-def _weighted(target: Any, attribution: Any) -> Tensor:
+def _weight_by_attribution(target: Any, attribution: Any) -> Tensor:
     """A₀, weighted by the positive part of an attribution where there is one."""
     rows = as_rows(target)
     if rows.dim() < 2:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from optvis.objectives.layout import channels_first, pick, positions
-from optvis.objectives.objective import Objective, made
+from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index, as_vectors
 
 Index = int | Iterable[int] | Tensor
@@ -19,7 +19,7 @@ def channel_mean(a: Tensor, index: Tensor, channel_axis: int | None = None) -> T
     return pick(positions(a, channel_axis).mean(2), index)
 
 
-def weighted_means(a: Tensor, weights: Tensor, channel_axis: int | None = None) -> Tensor:
+def mean_dot_product(a: Tensor, weights: Tensor, channel_axis: int | None = None) -> Tensor:
     """Σ_c w_c ⟨A_c⟩.  a (B, C, ...), weights (B, C) or (1, C) -> (B,)"""
     means = positions(a, channel_axis).mean(2)
     if weights.shape[1] != means.shape[1]:
@@ -66,7 +66,7 @@ def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Obj
         >>> channel("mixed3", range(64)).batch
         64
     """
-    return made("channel", (layer,), channel_mean, as_index(index, "channel"), channel_axis=channel_axis)
+    return make_objective("channel", (layer,), channel_mean, as_index(index, "channel"), channel_axis=channel_axis)
 
 
 def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None) -> Objective:
@@ -86,7 +86,7 @@ def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None
         tensor([0.5000])
     """
     rows = as_vectors(weights, "weights")
-    return made("channel_weights", (layer,), weighted_means, rows, channel_axis=channel_axis)
+    return make_objective("channel_weights", (layer,), mean_dot_product, rows, channel_axis=channel_axis)
 
 
 def neuron(
@@ -114,4 +114,6 @@ def neuron(
     if y is None and x is not None:
         raise ValueError("neuron() got x without y; give both, or neither for the middle position")
     places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
-    return made("neuron", (layer,), neuron_value, as_index(index, "channel"), *places, channel_axis=channel_axis)
+    return make_objective(
+        "neuron", (layer,), neuron_value, as_index(index, "channel"), *places, channel_axis=channel_axis
+    )

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import channels_first, positions
-from optvis.objectives.objective import Objective, made
+from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index, as_rows, as_vectors
-from optvis.objectives.whitening import whitened
+from optvis.objectives.whitening import whiten
 
 LUCID_EPSILON = 1e-4  # added to each norm, and
-LUCID_FLOOR = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)
+MIN_COSINE = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)
 
 
 def dot_and_cosine(a: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,18 +27,18 @@ def dot_and_cosine(a: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
     return dot, dot / ((LUCID_EPSILON + norms[0]) * (LUCID_EPSILON + norms[1]))
 
 
-def aligned(a: Tensor, vector: Tensor, power: float) -> Tensor:
+def direction_score(a: Tensor, vector: Tensor, power: float) -> Tensor:
     """(a·v) · max(0.1, cos)^power at each position.  a (B, C, P), vector (B or 1, C, P or 1) -> (B, P)"""
     dot, cos = dot_and_cosine(a, vector)
-    return dot if power == 0 else dot * cos.clamp(min=LUCID_FLOOR).pow(power)
+    return dot if power == 0 else dot * cos.clamp(min=MIN_COSINE).pow(power)
 
 
-def mean_alignment(a: Tensor, vector: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
+def mean_direction_score(a: Tensor, vector: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
     """Mean over positions of (a·v) · max(0.1, cos)^power.  a (B, C, ...), vector (B, C) or (1, C) -> (B,)"""
-    return aligned(positions(a, channel_axis), vector.unsqueeze(2), power).mean(1)
+    return direction_score(positions(a, channel_axis), vector.unsqueeze(2), power).mean(1)
 
 
-def alignment_at(
+def direction_score_at(
     a: Tensor,
     vector: Tensor,
     y: Tensor | None = None,
@@ -48,10 +48,10 @@ def alignment_at(
 ) -> Tensor:
     """(a·v) · max(0.1, cos)^power at one position.  a (B, C, H, W), vector (B, C) or (1, C) -> (B,)"""
     here = at_position(channels_first(a, channel_axis), y, x)
-    return aligned(here.unsqueeze(2), vector.unsqueeze(2), power).squeeze(1)
+    return direction_score(here.unsqueeze(2), vector.unsqueeze(2), power).squeeze(1)
 
 
-def centre_alignment(a: Tensor, tensor: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
+def center_direction_score(a: Tensor, tensor: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
     """Mean of (a·v) · max(0.1, cos)^power in the middle.  a (B, C, H, W), tensor (B or 1, C, h, w) -> (B,)"""
     a, tensor = channels_first(a, channel_axis), channels_first(tensor, channel_axis)
     if a.dim() != 4 or any(side > whole for side, whole in zip(tensor.shape[2:], a.shape[2:], strict=True)):
@@ -62,7 +62,7 @@ def centre_alignment(a: Tensor, tensor: Tensor, power: float = 0.0, channel_axis
     (h, w), (height, width) = tensor.shape[2:], a.shape[2:]
     top, left = (height - h) // 2, (width - w) // 2
     middle = a[:, :, top : top + h, left : left + w]
-    return aligned(middle.flatten(2), tensor.flatten(2), power).mean(1)
+    return direction_score(middle.flatten(2), tensor.flatten(2), power).mean(1)
 
 
 def mean_cosine(a: Tensor, vector: Tensor, channel_axis: int | None = None) -> Tensor:
@@ -94,12 +94,12 @@ def direction(
         >>> direction("mixed3", [1.0, 0.0])({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([1.])
     """
-    return made(
+    return make_objective(
         "direction",
         (layer,),
-        mean_alignment,
+        mean_direction_score,
         _vector(vector, whitening),
-        power=checked_power(power),
+        power=power_option(power),
         channel_axis=channel_axis,
     )
 
@@ -137,13 +137,13 @@ def direction_neuron(
     if y is None and x is not None:
         raise ValueError("direction_neuron() got x without y; give both, or neither for the middle position")
     places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
-    return made(
+    return make_objective(
         "direction_neuron",
         (layer,),
-        alignment_at,
+        direction_score_at,
         _vector(vector, whitening),
         *places,
-        power=checked_power(power),
+        power=power_option(power),
         channel_axis=channel_axis,
     )
 
@@ -165,7 +165,7 @@ def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int 
         >>> cosine("mixed3", [3.0, 4.0])({"mixed3": torch.tensor([[30.0, 40.0]])}).round(decimals=3)
         tensor([1.])
     """
-    return made("cosine", (layer,), mean_cosine, _vector(vector, whitening), channel_axis=channel_axis)
+    return make_objective("cosine", (layer,), mean_cosine, _vector(vector, whitening), channel_axis=channel_axis)
 
 
 def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axis: int | None = None) -> Objective:
@@ -192,12 +192,12 @@ def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axi
     rows = as_rows(tensor, axes=4)
     if rows.dim() != 4 or rows.numel() == 0:
         raise ValueError(f"tensor is {tuple(rows.shape)}; expected (C, h, w), or one per image, (B, C, h, w)")
-    return made(
-        "tensor_direction", (layer,), centre_alignment, rows, power=checked_power(power), channel_axis=channel_axis
+    return make_objective(
+        "tensor_direction", (layer,), center_direction_score, rows, power=power_option(power), channel_axis=channel_axis
     )
 
 
-def checked_power(power: float) -> float | None:
+def power_option(power: float) -> float | None:
     """The exponent of a cosine as an option, None where there is none.
 
     Raises:
@@ -211,4 +211,4 @@ def checked_power(power: float) -> float | None:
 def _vector(vector: Any, whitening: Any) -> Tensor:
     """v, or v S."""
     rows = as_vectors(vector, "direction")
-    return rows if whitening is None else whitened(rows, whitening)
+    return rows if whitening is None else whiten(rows, whitening)

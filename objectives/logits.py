@@ -11,7 +11,7 @@ from torch import Tensor
 from optvis.objectives.channels import channel_mean
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import OUTPUT, pick
-from optvis.objectives.objective import Objective, made
+from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index
 
 Classes: TypeAlias = int | str | Iterable[int] | Iterable[str] | Tensor
@@ -42,7 +42,7 @@ def logit(target: Classes) -> Objective:
         >>> logit("container ship") - logit("liner")
         logit('container ship') - logit('liner')
     """
-    return made("logit", (OUTPUT,), channel_mean, _named(target, "logit"))
+    return make_objective("logit", (OUTPUT,), channel_mean, _classes(target, "logit"))
 
 
 def log_odds(target: Classes) -> Objective:
@@ -61,10 +61,10 @@ def log_odds(target: Classes) -> Objective:
         >>> log_odds(0)({"": torch.tensor([[1.0, 0.0, 0.0]])})
         tensor([0.3069])
     """
-    return made("log_odds", (OUTPUT,), odds, _named(target, "log_odds"))
+    return make_objective("log_odds", (OUTPUT,), odds, _classes(target, "log_odds"))
 
 
-def _named(target: Classes, what: str) -> Labels | Tensor:
+def _classes(target: Classes, what: str) -> Labels | Tensor:
     """Classes by their texts, or by their indices."""
     texts = (target,) if isinstance(target, str) else target
     if isinstance(texts, Iterable) and not isinstance(texts, range | Tensor):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position
 from optvis.objectives.layout import IMAGE, channels_first, pick, positions
-from optvis.objectives.objective import Objective, made
+from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index
 
 LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.objectives.L2, 2017)
@@ -65,7 +65,7 @@ def position_norm(
     if y is None and x is not None:
         raise ValueError("position_norm() got x without y; give both, or neither for the middle position")
     places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
-    return made("position_norm", (layer,), norm_at, *places, channel_axis=channel_axis)
+    return make_objective("position_norm", (layer,), norm_at, *places, channel_axis=channel_axis)
 
 
 def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None) -> Objective:
@@ -90,7 +90,7 @@ def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channe
     if not p >= 1:
         raise ValueError(f"p is {p}; a norm needs p >= 1")
     targets = () if index is None else (as_index(index, "channel"),)
-    return made("layer_norm", (layer,), norm, *targets, p=None if p == 2.0 else p, channel_axis=channel_axis)
+    return make_objective("layer_norm", (layer,), norm, *targets, p=None if p == 2.0 else p, channel_axis=channel_axis)
 
 
 def mean_square(layer: str) -> Objective:
@@ -101,7 +101,7 @@ def mean_square(layer: str) -> Objective:
         >>> mean_square("mixed4")({"mixed4": torch.tensor([[3.0, 4.0]])})
         tensor([12.5000])
     """
-    return made("mean_square", (layer,), mean_of_squares)
+    return make_objective("mean_square", (layer,), mean_of_squares)
 
 
 def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
@@ -116,7 +116,7 @@ def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
         >>> l1(constant=0.5)({IMAGE: torch.tensor([[0.0, 1.0]])})
         tensor([1.])
     """
-    return made("l1", (layer,), sum_of_distances, constant=constant if constant else None)
+    return make_objective("l1", (layer,), sum_of_distances, constant=constant if constant else None)
 
 
 def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSILON) -> Objective:
@@ -132,7 +132,7 @@ def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSI
         >>> l2(constant=0.5)({IMAGE: torch.tensor([[0.5, 1.0]])})
         tensor([0.5000])
     """
-    return made(
+    return make_objective(
         "l2",
         (layer,),
         root_of_squares,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.product import factors, product
-from optvis.objectives.repr import spelled_sum, usual_name
+from optvis.objectives.repr import default_name, format_sum
 from optvis.objectives.target_tensors import as_rows
 from optvis.objectives.term import Schedule, Target, Term, common_batch_size, common_group_size
 
@@ -69,7 +69,7 @@ class Objective:
     @property
     def has_custom_terms(self) -> bool:
         """Whether a user's own function is asked, which may hold tensors for the whole batch."""
-        return any(factor.maker == "on" for term in self.terms for factor in factors(term))
+        return any(factor.factory == "on" for term in self.terms for factor in factors(term))
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
         """The score of each image, (B,), from activations by layer name; of what is scheduled, at step 0."""
@@ -163,7 +163,7 @@ class Objective:
         return self * -1.0
 
     def __repr__(self) -> str:
-        return spelled_sum(self.terms)
+        return format_sum(self.terms)
 
 
 def total_score(report: Mapping[str, Tensor]) -> Tensor:
@@ -206,7 +206,7 @@ def on(
     if not names:
         raise ValueError("on() got no layers; expected the name of one or of several, e.g. 'mixed3' or '<image>'")
     rows = tuple(as_rows(target) for target in targets)
-    label = usual_name(fn, names) if name is None else name
+    label = default_name(fn, names) if name is None else name
     return Objective((Term(label, names, fn, rows, couples_images=couples_images),))
 
 
@@ -222,11 +222,11 @@ def constant(layer: str) -> Objective:
         >>> constant("mixed3")({"mixed3": torch.zeros(2, 4)})
         tensor([1., 1.])
     """
-    return made("constant", (layer,), ones)
+    return make_objective("constant", (layer,), ones)
 
 
-def made(
-    maker: str,
+def make_objective(
+    factory: str,
     layers: Sequence[str],
     fn: Callable[..., Tensor],
     *targets: Target,
@@ -237,14 +237,14 @@ def made(
     """One of the library's own terms; options that are None are left to the function's default."""
     options |= {"group_size": group_size}
     term = Term(
-        name=" ".join((maker, *(layer for layer in layers if layer))),
+        name=" ".join((factory, *(layer for layer in layers if layer))),
         layers=tuple(layers),
         fn=fn,
         targets=targets,
         options=tuple((key, value) for key, value in options.items() if value is not None),
         couples_images=couples_images,
         group_size=group_size,
-        maker=maker,
+        factory=factory,
     )
     return Objective((term,))
 

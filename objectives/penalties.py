@@ -9,32 +9,32 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.layout import IMAGE, channels_first
-from optvis.objectives.objective import Objective, made
+from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
 
 BORDER = 20  # width of the border in pixels, and
 DISTANCE_WEIGHT = 0.8  # of a pixel's distance to grey (lucid.optvis.objectives.penalize_boundary_complexity, 2018)
 
 
-def neighbour_differences(a: Tensor, channel_axis: int | None = None) -> Tensor:
+def neighbor_differences(a: Tensor, channel_axis: int | None = None) -> Tensor:
     """Σ|Δ_h A| + Σ|Δ_w A|.  a (B, C, H, W) -> (B,)"""
     a = planes(a, channel_axis, "total variation")
     return a.diff(dim=2).abs().flatten(1).sum(1) + a.diff(dim=3).abs().flatten(1).sum(1)
 
 
-def blurred(a: Tensor, side: int) -> Tensor:
+def blur(a: Tensor, side: int) -> Tensor:
     """A blur with a square kernel of 0.5 whose inside is 1, divided by its own sum inside the border.  (B, C, H, W)
 
     Such a kernel is half a box plus half a box that is two pixels smaller.
 
-    >>> blurred(torch.tensor([[[[0.0, 3.0, 0.0]]]]), 3)
+    >>> blur(torch.tensor([[[[0.0, 3.0, 0.0]]]]), 3)
     tensor([[[[1.0000, 1.5000, 1.0000]]]])
     """
 
-    def weighed(x: Tensor) -> Tensor:
+    def kernel_sum(x: Tensor) -> Tensor:
         return 0.5 * (_box_sum(x, side) + _box_sum(x, side - 2))
 
-    averages: Tensor = weighed(a) / weighed(torch.ones_like(a[:1, :1]))
+    averages: Tensor = kernel_sum(a) / kernel_sum(torch.ones_like(a[:1, :1]))
     return averages
 
 
@@ -46,7 +46,7 @@ def _box_sum(a: Tensor, side: int) -> Tensor:
 def distance_to_blur(a: Tensor, channel_axis: int | None = None) -> Tensor:
     """½ Σ (A − blur₃ A)², the blurred one being held constant.  a (B, C, H, W) -> (B,)"""
     a = planes(a, channel_axis, "a blur")
-    return 0.5 * (a - blurred(a.detach(), 3)).square().flatten(1).sum(1)
+    return 0.5 * (a - blur(a.detach(), 3)).square().flatten(1).sum(1)
 
 
 def alpha_distance_to_blur(x: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def alpha_distance_to_blur(x: Tensor) -> Tensor:
 
 def boundary_complexity(x: Tensor, mask: Tensor | None = None, width: int = BORDER, constant: float = 0.5) -> Tensor:
     """−Σ mask · [(blur₅ x − x)² + 0.8 (x − constant)²].  x (B, C, H, W), mask (B, H, W) or (1, H, W) -> (B,)"""
-    found = (blurred(x, 5) - x).square() + DISTANCE_WEIGHT * (x - constant).square()
+    found = (blur(x, 5) - x).square() + DISTANCE_WEIGHT * (x - constant).square()
     where = border(x, width) if mask is None else mask.to(x.dtype)
     if where.shape[1:] != x.shape[2:]:
         raise ValueError(f"a mask of {tuple(where.shape[1:])} for images of {tuple(x.shape[2:])} pixels")
@@ -109,7 +109,7 @@ def total_variation(layer: str = IMAGE, *, channel_axis: int | None = None) -> O
         >>> total_variation()({IMAGE: torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])})
         tensor([2.])
     """
-    return made("total_variation", (layer,), neighbour_differences, channel_axis=channel_axis)
+    return make_objective("total_variation", (layer,), neighbor_differences, channel_axis=channel_axis)
 
 
 def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None) -> Objective:
@@ -130,7 +130,7 @@ def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None)
         >>> blur_input_each_step()({IMAGE: torch.tensor([[[[0.0, 3.0, 0.0]]]])})
         tensor([2.1250])
     """
-    return made("blur_input_each_step", (layer,), distance_to_blur, channel_axis=channel_axis)
+    return make_objective("blur_input_each_step", (layer,), distance_to_blur, channel_axis=channel_axis)
 
 
 def blur_alpha_each_step() -> Objective:
@@ -145,7 +145,7 @@ def blur_alpha_each_step() -> Objective:
         >>> blur_alpha_each_step()({IMAGE: x})
         tensor([2.1250])
     """
-    return made("blur_alpha_each_step", (IMAGE,), alpha_distance_to_blur)
+    return make_objective("blur_alpha_each_step", (IMAGE,), alpha_distance_to_blur)
 
 
 def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, constant: float = 0.5) -> Objective:
@@ -172,7 +172,7 @@ def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, const
     for given in rows:
         if given.dim() != 3:
             raise ValueError(f"mask is {tuple(given.shape)}; expected (H, W), or one per image, (B, H, W)")
-    return made(
+    return make_objective(
         "penalize_boundary_complexity",
         (IMAGE,),
         boundary_complexity,
@@ -200,4 +200,4 @@ def input_diff(image: Any) -> Objective:
     rows = as_rows(image, axes=4)
     if rows.dim() != 4:
         raise ValueError(f"image is {tuple(rows.shape)}; expected (3, H, W), or one per image, (B, 3, H, W)")
-    return made("input_diff", (IMAGE,), root_mean_square_difference, rows)
+    return make_objective("input_diff", (IMAGE,), root_mean_square_difference, rows)

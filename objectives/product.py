@@ -53,7 +53,7 @@ def product(one: Term, other: Term) -> Term:
         schedules=one.schedules + other.schedules,
         couples_images=one.couples_images or other.couples_images,
         group_size=common_group_size(part.group_size for part in (one, other) if part.couples_images),
-        maker="*",
+        factory="*",
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_NUMBERS = 64  # larger tensors are given by shape and digest
 
 
-def spelled_sum(terms: Sequence[Term]) -> str:
+def format_sum(terms: Sequence[Term]) -> str:
     """`2.0 * channel('a', 1) - total_variation()`."""
     text = ""
     for term in terms:
@@ -41,18 +41,18 @@ def _product(term: Term, weight: Tensor) -> str:
 
 
 def _call(term: Term) -> str:
-    custom = term.maker == "on"
+    custom = term.factory == "on"
     layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
-    if not custom and term.maker in LAYERLESS.get(term.layers, ()):
+    if not custom and term.factory in LAYERLESS.get(term.layers, ()):
         layers = []
-    rowed = term.maker in ROWED
+    rowed = term.factory in ROWED
     arguments = layers + ([_function(term.fn)] if custom else []) + [_target(t, rowed) for t in term.targets]
     keywords = [f"{key}={_number(value)}" for key, value in term.options]
-    if custom and term.name != usual_name(term.fn, term.layers):
+    if custom and term.name != default_name(term.fn, term.layers):
         keywords.append(f"name={term.name!r}")
     if custom and term.couples_images:
         keywords.append("couples_images=True")
-    return f"{term.maker}({', '.join(arguments + keywords)})"
+    return f"{term.factory}({', '.join(arguments + keywords)})"
 
 
 # Makers that name no layer, because they always read this one.
@@ -70,13 +70,13 @@ LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {
 ROWED = ("on", "caricature", "dot_compare")
 
 
-def usual_name(fn: Callable[..., Any], layers: Sequence[str]) -> str:
+def default_name(fn: Callable[..., Any], layers: Sequence[str]) -> str:
     """What logs call a custom term: its function's name and its layers'."""
     return " ".join((getattr(fn, "__name__", type(fn).__name__), *layers))
 
 
 def _target(target: Tensor | Labels, rowed: bool) -> str:
-    """A target, without the first axis where it is shared and the maker adds it (all do so to numbers)."""
+    """A target, without the first axis where it is shared and the factory adds it (all do so to numbers)."""
     if isinstance(target, Labels):
         return repr(target.texts[0] if len(target) == 1 else list(target.texts))
     bare = len(target) == 1 and (target.dim() == 1 or not rowed)

@@ -6,22 +6,22 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.layout import positions
-from optvis.objectives.objective import Objective, made
+from optvis.objectives.objective import Objective, make_objective
 
-REACH = 4  # how far apart images are still compared (lucid.optvis.objectives.alignment, 2018)
+MAX_DISTANCE = 4  # how far apart images are still compared (lucid.optvis.objectives.alignment, 2018)
 LUCID_EPSILON = 1e-5  # the least norm of a Gram matrix (the root of diversity's 1e-10, likewise)
 
 
-def likeness_to_neighbours(a: Tensor, decay_ratio: float = 2.0) -> Tensor:
+def neighbor_similarity(a: Tensor, decay_ratio: float = 2.0) -> Tensor:
     """−½ Σ_{d=±1…±4} mean (A_i − A_{i+d})² / r^|d| of each image i.  a (B, ...) -> (B,)"""
     scores = a.new_zeros(len(a))
-    for d in range(1, min(REACH, len(a) - 1) + 1):
+    for d in range(1, min(MAX_DISTANCE, len(a) - 1) + 1):
         halves = 0.5 * (a[d:] - a[:-d]).square().flatten(1).mean(1) / decay_ratio**d
         scores = scores - torch.nn.functional.pad(halves, (d, 0)) - torch.nn.functional.pad(halves, (0, d))
     return scores
 
 
-def summed_cosines(a: Tensor, channel_axis: int | None = None, group_size: int | None = None) -> Tensor:
+def gram_similarity(a: Tensor, channel_axis: int | None = None, group_size: int | None = None) -> Tensor:
     """Σ_{j≠i} ⟨Ĝ_i, Ĝ_j⟩ of each image i, with Ĝ = FFᵀ / ‖FFᵀ‖ and j in its group.  a (B, C, ...) -> (B,)"""
     f = positions(a, channel_axis)
     size = len(f) if group_size is None else group_size
@@ -29,17 +29,17 @@ def summed_cosines(a: Tensor, channel_axis: int | None = None, group_size: int |
         raise ValueError(f"diversity with group_size={size} got {len(f)} images; expected a multiple of {size}")
     _, channels, places = f.shape
     groups = f.reshape(-1, size, channels, places)
-    cosines = _by_positions(groups) if size * places**2 < channels**2 else _by_channels(groups)
+    cosines = _cosines_by_positions(groups) if size * places**2 < channels**2 else _cosines_by_channels(groups)
     return cosines.flatten()
 
 
-def _by_channels(f: Tensor) -> Tensor:
+def _cosines_by_channels(f: Tensor) -> Tensor:
     """The sums of cosines from Gram matrices of channels.  f (N, G, C, P) -> (N, G)"""
     g = torch.nn.functional.normalize((f @ f.mT).flatten(2), dim=2, eps=LUCID_EPSILON)
     return (g * (g.sum(1, keepdim=True) - g)).sum(2)
 
 
-def _by_positions(f: Tensor) -> Tensor:
+def _cosines_by_positions(f: Tensor) -> Tensor:
     """The same by ⟨F_iF_iᵀ, F_jF_jᵀ⟩ = ‖F_iᵀF_j‖², which is less work for few positions.  f (N, G, C, P) -> (N, G)"""
     count, size, _, places = f.shape
     columns = f.movedim(2, 1).flatten(2)
@@ -72,7 +72,7 @@ def alignment(layer: str, *, decay_ratio: float = 2.0) -> Objective:
     if not decay_ratio > 0:
         raise ValueError(f"decay_ratio is {decay_ratio}; expected more than 0")
     ratio = None if decay_ratio == 2 else decay_ratio
-    return made("alignment", (layer,), likeness_to_neighbours, couples_images=True, decay_ratio=ratio)
+    return make_objective("alignment", (layer,), neighbor_similarity, couples_images=True, decay_ratio=ratio)
 
 
 def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | None = None) -> Objective:
@@ -97,6 +97,6 @@ def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | 
     """
     if group_size is not None and group_size < 1:
         raise ValueError(f"group_size is {group_size}; expected 1 or more images")
-    return made(
-        "diversity", (layer,), summed_cosines, couples_images=True, group_size=group_size, channel_axis=channel_axis
+    return make_objective(
+        "diversity", (layer,), gram_similarity, couples_images=True, group_size=group_size, channel_axis=channel_axis
     )

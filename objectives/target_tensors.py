@@ -12,7 +12,7 @@ from torch import Tensor
 def as_rows(target: Any, axes: int = 1) -> Tensor:
     """A target with a row per image, (B, ...): `axes` axes or one more than a single image's target has."""
     try:
-        rows = _own_tensor(target)
+        rows = _copy_tensor(target)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"target is {target!r}; expected numbers: a tensor with a row per image, (B, ...)") from error
     rows = rows.unsqueeze(0) if rows.dim() < axes else rows
@@ -49,10 +49,10 @@ def as_index(index: Any, what: str) -> Tensor:
     return rows.long()
 
 
-def _own_tensor(target: Any) -> Tensor:
+def _copy_tensor(target: Any) -> Tensor:
     """A copy on the CPU that nobody else can change; rows may also come one by one, as tensors or arrays."""
     if isinstance(target, Tensor):
         return target.detach().cpu().clone()
     if isinstance(target, list | tuple) and any(hasattr(row, "shape") for row in target):
-        return torch.stack([_own_tensor(row) for row in target])
+        return torch.stack([_copy_tensor(row) for row in target])
     return torch.tensor(target)

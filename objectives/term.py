@@ -32,7 +32,7 @@ class Term:
         schedules: functions of the step, by which the weight is multiplied; see `at_step`.
         couples_images: images see each other, so a batch is not split, or only between those that do.
         group_size: of a coupled term, how many successive images see each other; None is all.
-        maker: the function that made the term, as its `repr` spells it.
+        factory: the function that made the term, as its `repr` spells it.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Term:
     schedules: tuple[Schedule, ...] = ()
     couples_images: bool = False
     group_size: int | None = None
-    maker: str = "on"
+    factory: str = "on"
     batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Term:
         try:
             scores = self.fn(*read, *targets, **dict(self.options))
         except IndexError as error:
-            raise IndexError(f"{self.name}: {error}{_layouts(read)}") from error
+            raise IndexError(f"{self.name}: {error}{_describe_layouts(read)}") from error
         if not isinstance(scores, Tensor) or scores.shape != (images,):
             came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
@@ -82,7 +82,7 @@ class Term:
         """The same term with the weight that it has at a step."""
         if not self.schedules:
             return self
-        factors = [_factor(schedule, step, self.name) for schedule in self.schedules]
+        factors = [_schedule_factor(schedule, step, self.name) for schedule in self.schedules]
         return replace(self, weight=self.weight * math.prod(factors), schedules=())
 
     def __getitem__(self, images: slice) -> Term:
@@ -121,8 +121,8 @@ class Term:
         """The same term with its tensors on a device, and its real ones of a dtype."""
         return replace(
             self,
-            targets=tuple(t if isinstance(t, Labels) else _moved(t, device, dtype) for t in self.targets),
-            weight=_moved(self.weight, device, dtype),
+            targets=tuple(t if isinstance(t, Labels) else _move(t, device, dtype) for t in self.targets),
+            weight=_move(self.weight, device, dtype),
         )
 
     def resolve_labels(self, labels: Sequence[str] | None) -> Term:
@@ -149,7 +149,7 @@ def common_group_size(groups: Iterable[int | None]) -> int | None:
     return None if None in sizes else math.lcm(*(size for size in sizes if size is not None))
 
 
-def _factor(schedule: Schedule, step: int, what: str) -> float:
+def _schedule_factor(schedule: Schedule, step: int, what: str) -> float:
     factor = schedule(step)
     try:
         return float(factor)
@@ -157,11 +157,11 @@ def _factor(schedule: Schedule, step: int, what: str) -> float:
         raise TypeError(f"the weight of {what} is {factor!r} at step {step}; expected a number") from error
 
 
-def _layouts(read: Sequence[Tensor]) -> str:
+def _describe_layouts(read: Sequence[Tensor]) -> str:
     shapes = " and ".join(str(tuple(a.shape)) for a in read)
     hint = "; where channels lie last, give channel_axis=-1" if any(a.dim() == 4 for a in read) else ""
     return f"; the activations are {shapes}{hint}"
 
 
-def _moved(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+def _move(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     return rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)

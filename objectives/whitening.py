@@ -47,7 +47,7 @@ def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.
     return inverse
 
 
-def whitened(vectors: Tensor, matrix: Any) -> Tensor:
+def whiten(vectors: Tensor, matrix: Any) -> Tensor:
     """v S.  vectors (B, C), matrix (C, C) -> (B, C)"""
     rows = as_rows(matrix, axes=2)
     channels = vectors.shape[1]

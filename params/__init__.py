@@ -20,13 +20,13 @@ Any other will do, in three lines. Here one of a single colour:
 """
 
 from optvis.params.canvas import FFT, Canvas, Pixels
-from optvis.params.color import IMAGENET_COLOR, ColorMap, Decorrelated, Grey, Sigmoid, measured_color
+from optvis.params.color import IMAGENET_COLOR, ColorMap, DecorrelatedColor, Grayscale, Sigmoid, color_matrix
 from optvis.params.cppn import CPPN, cppn_image
-from optvis.params.fixed import Fixed, fixed_images, fixed_region
-from optvis.params.image import ImageParam, alpha_image, channels_image, fft_image, grey_image, pixel_image
+from optvis.params.fixed import FixedRegion, fix_images, fix_region
+from optvis.params.image import ImageParam, alpha_image, channels_image, fft_image, grayscale_image, pixel_image
 from optvis.params.phase import Phase, phase_image
 from optvis.params.pyramid import Pyramid, pyramid_image
-from optvis.params.shared import Shared, shared_image
+from optvis.params.shared import SharedLowRes, shared_image
 from optvis.params.spectrum import mean_spectrum, one_over_f
 from optvis.params.streams import Streams
 
@@ -36,25 +36,25 @@ __all__ = [
     "IMAGENET_COLOR",
     "Canvas",
     "ColorMap",
-    "Decorrelated",
-    "Fixed",
-    "Grey",
+    "DecorrelatedColor",
+    "FixedRegion",
+    "Grayscale",
     "ImageParam",
     "Phase",
     "Pixels",
     "Pyramid",
-    "Shared",
+    "SharedLowRes",
     "Sigmoid",
     "Streams",
     "alpha_image",
     "channels_image",
+    "color_matrix",
     "cppn_image",
     "fft_image",
-    "fixed_images",
-    "fixed_region",
-    "grey_image",
+    "fix_images",
+    "fix_region",
+    "grayscale_image",
     "mean_spectrum",
-    "measured_color",
     "one_over_f",
     "phase_image",
     "pixel_image",

@@ -73,7 +73,7 @@ class Canvas(nn.Module, ABC):
         height_and_width(size)
         raise TypeError(f"{type(self).__name__} has one size, {self.size}; a CPPN can be drawn at any")
 
-    def spelled(self, streams: Streams, **options: Any) -> str:
+    def format_repr(self, streams: Streams, **options: Any) -> str:
         """The call that makes a fresh one; options that are None are left out, and so are three channels."""
         usual = {"channels": 3}
         told = [f"{name}={value!r}" for name, value in options.items() if value not in (None, usual.get(name))]
@@ -109,11 +109,11 @@ class Pixels(Canvas):
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
-        self.values.copy_(fitting(images, self.values.shape))
+        self.values.copy_(require_shape(images, self.values.shape))
         return self
 
     def __repr__(self) -> str:
-        return self.spelled(self.streams, channels=self.values.shape[1], sd=self.sd)
+        return self.format_repr(self.streams, channels=self.values.shape[1], sd=self.sd)
 
 
 class FFT(Canvas):
@@ -167,12 +167,12 @@ class FFT(Canvas):
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
         shape = (*self.spectrum.shape[:2], *self._size)
-        images = fitting(images, shape).to(self.spectrum)
+        images = require_shape(images, shape).to(self.spectrum)
         self.spectrum.copy_(torch.view_as_real(torch.fft.rfft2(images, norm="ortho") / self.scale))
         return self
 
     def __repr__(self) -> str:
-        return self.spelled(self.streams, decay=self.decay, channels=self.spectrum.shape[1], sd=self.sd)
+        return self.format_repr(self.streams, decay=self.decay, channels=self.spectrum.shape[1], sd=self.sd)
 
 
 def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:
@@ -184,7 +184,7 @@ def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:
     return frequency.clamp(min=1 / max(size)).pow(-decay) / LUCID_GAIN
 
 
-def fitting(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+def require_shape(images: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The images, (B, C, H, W) or (1, C, H, W), if a canvas of that shape can hold them; ValueError otherwise."""
     batch, *rest = shape
     if images.dim() != 4 or list(images.shape[1:]) != rest or images.shape[0] not in (1, batch):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 IMAGENET_COLOR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 ROUNDING = 1e-3  # how far values may leave [0, 1]
-HALF_A_LEVEL = 1 / 512  # half of one of the 256 levels of an 8-bit image
+HALF_LEVEL = 1 / 512  # half of one of the 256 levels of an 8-bit image
 LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in brightness (ITU-R BT.601), as Pillow has them
 
 
@@ -44,15 +44,15 @@ class ColorMap(nn.Module, ABC):
         return copy.deepcopy(self, {id(values): values for values in self.parameters()})
 
 
-class Decorrelated(ColorMap):
-    """Decorrelated colour to RGB: rgb = C t at each pixel, C normalised by its largest column norm.
+class DecorrelatedColor(ColorMap):
+    """DecorrelatedColor colour to RGB: rgb = C t at each pixel, C normalised by its largest column norm.
 
     A step in t moves along the axes in which colours of natural images vary independently (Olah et al.,
     "Feature Visualization", Distill 2017, doi:10.23915/distill.00007). Channels after the third, such as alpha, stay as
     they are.
 
     Args:
-        matrix: 3 rows of 3, the square root of a colour covariance: your own, or `measured_color(images)`; by default
+        matrix: 3 rows of 3, the square root of a colour covariance: your own, or `color_matrix(images)`; by default
             ImageNet's.
 
     Raises:
@@ -60,7 +60,7 @@ class Decorrelated(ColorMap):
 
     Example:
         >>> colours = torch.rand(1, 3, 4, 4)
-        >>> torch.allclose(Decorrelated().inverse(Decorrelated()(colours)), colours, atol=1e-5)
+        >>> torch.allclose(DecorrelatedColor().inverse(DecorrelatedColor()(colours)), colours, atol=1e-5)
         True
     """
 
@@ -78,19 +78,19 @@ class Decorrelated(ColorMap):
         self.register_buffer("matrix", exact.to(torch.get_default_dtype()), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return _mixed(images, self.matrix)
+        return _apply_matrix(images, self.matrix)
 
     def inverse(self, images: Tensor) -> Tensor:
         unmatrix = torch.linalg.inv(self.matrix.cpu().double())
-        return _mixed(images, unmatrix.to(images.dtype).to(images.device))
+        return _apply_matrix(images, unmatrix.to(images.dtype).to(images.device))
 
     def __repr__(self) -> str:
-        return "Decorrelated()" if self.rows == IMAGENET_COLOR else f"Decorrelated({self.rows})"
+        return "DecorrelatedColor()" if self.rows == IMAGENET_COLOR else f"DecorrelatedColor({self.rows})"
 
 
 @torch.no_grad()
-def measured_color(images: Tensor) -> tuple[tuple[float, ...], ...]:
-    """The square root of the covariance of images' colours: the `matrix` of `Decorrelated`, from images of your own.
+def color_matrix(images: Tensor) -> tuple[tuple[float, ...], ...]:
+    """Measure the `matrix` of `DecorrelatedColor` on images of your own: the square root of their colour covariance.
 
     C = U √Λ with the covariance of all pixels Σ = U Λ Uᵀ, so that C Cᵀ = Σ; columns from the largest eigenvalue on,
     their red not negative. ImageNet's matrix was made likewise (lucid.optvis.param.color, 2017).
@@ -105,8 +105,8 @@ def measured_color(images: Tensor) -> tuple[tuple[float, ...], ...]:
         ValueError: images of another shape, or whose colours lie in a plane, as those of grey images do.
 
     Example:
-        >>> matrix = measured_color(torch.rand(4, 3, 32, 32))
-        >>> Decorrelated(matrix).matrix.shape
+        >>> matrix = color_matrix(torch.rand(4, 3, 32, 32))
+        >>> DecorrelatedColor(matrix).matrix.shape
         torch.Size([3, 3])
     """
     if images.dim() != 4 or images.shape[1] != 3:
@@ -133,32 +133,32 @@ class Sigmoid(ColorMap):
         return images.sigmoid()
 
     def inverse(self, images: Tensor) -> Tensor:
-        return images.clamp(HALF_A_LEVEL, 1 - HALF_A_LEVEL).logit()
+        return images.clamp(HALF_LEVEL, 1 - HALF_LEVEL).logit()
 
 
-class Grey(ColorMap):
+class Grayscale(ColorMap):
     """One channel to three equal ones: grey images for a network that takes RGB.
 
     The inverse is a colour's brightness, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
 
     Example:
-        >>> Grey()(torch.rand(2, 1, 4, 4)).shape
+        >>> Grayscale()(torch.rand(2, 1, 4, 4)).shape
         torch.Size([2, 3, 4, 4])
     """
 
     def forward(self, images: Tensor) -> Tensor:
         if images.shape[1] != 1:
-            raise ValueError(f"Grey got {images.shape[1]} channels; expected a canvas with channels=1")
+            raise ValueError(f"Grayscale got {images.shape[1]} channels; expected a canvas with channels=1")
         return images.expand(-1, 3, -1, -1)
 
     def inverse(self, images: Tensor) -> Tensor:
         return (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
 
 
-def _mixed(images: Tensor, matrix: Tensor) -> Tensor:
+def _apply_matrix(images: Tensor, matrix: Tensor) -> Tensor:
     """The matrix times the first three channels, the others as they are."""
     if images.shape[1] < 3:
-        raise ValueError(f"Decorrelated got {images.shape[1]} channels; expected three or more: leave it out")
+        raise ValueError(f"DecorrelatedColor got {images.shape[1]} channels; expected three or more: leave it out")
     colours = (matrix @ images[:, :3].flatten(2)).view_as(images[:, :3])
     return colours if images.shape[1] == 3 else torch.cat([colours, images[:, 3:]], dim=1)
 

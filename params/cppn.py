@@ -81,7 +81,7 @@ class CPPN(Canvas):
         return other
 
     def __repr__(self) -> str:
-        return self.spelled(self.streams, channels=self.weights[-1].shape[1])
+        return self.format_repr(self.streams, channels=self.weights[-1].shape[1])
 
 
 def coordinates(size: tuple[int, int]) -> Tensor:

@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels, fitting
-from optvis.params.color import ColorMap, Decorrelated, Grey, Sigmoid
+from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels, require_shape
+from optvis.params.color import ColorMap, DecorrelatedColor, Grayscale, Sigmoid
 from optvis.params.streams import Streams
 
 
@@ -49,7 +49,7 @@ class ImageParam(nn.Module):
             TypeError: the canvas cannot start from a picture, as a CPPN cannot.
         """
         first = next(self.canvas.parameters())
-        images = fitting(images, self().shape).to(first.device, first.dtype)
+        images = require_shape(images, self().shape).to(first.device, first.dtype)
         for color_map in reversed(self.maps):
             images = color_map.inverse(images)  # type: ignore[operator]
         self.canvas.fill_(images)
@@ -111,13 +111,13 @@ def fft_image(
         sd: standard deviation of the first spectrum.
 
     Returns:
-        A module whose output is (B, 3, H, W) in (0, 1). Source: see `FFT` and `Decorrelated`.
+        A module whose output is (B, 3, H, W) in (0, 1). Source: see `FFT` and `DecorrelatedColor`.
 
     Example:
         >>> fft_image((33, 47), seeds=range(4))().shape
         torch.Size([4, 3, 33, 47])
     """
-    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, sd=sd), Decorrelated(), Sigmoid())
+    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, sd=sd), DecorrelatedColor(), Sigmoid())
 
 
 def pixel_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), sd: float = LUCID_SD) -> ImageParam:
@@ -135,10 +135,10 @@ def pixel_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,
         >>> pixel_image(16)().shape
         torch.Size([1, 3, 16, 16])
     """
-    return ImageParam(Pixels(size, Streams(seeds, "canvas"), sd=sd), Decorrelated(), Sigmoid())
+    return ImageParam(Pixels(size, Streams(seeds, "canvas"), sd=sd), DecorrelatedColor(), Sigmoid())
 
 
-def grey_image(
+def grayscale_image(
     size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), decay: float = 1.0, sd: float = LUCID_SD
 ) -> ImageParam:
     """Grey images in the Fourier basis, for networks that take RGB: the three channels are one.
@@ -153,10 +153,10 @@ def grey_image(
         A module whose output is (B, 3, H, W) in (0, 1).
 
     Example:
-        >>> bool((grey_image(16)()[:, 0] == grey_image(16)()[:, 2]).all())
+        >>> bool((grayscale_image(16)()[:, 0] == grayscale_image(16)()[:, 2]).all())
         True
     """
-    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels=1, sd=sd), Sigmoid(), Grey())
+    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels=1, sd=sd), Sigmoid(), Grayscale())
 
 
 def alpha_image(
@@ -181,7 +181,7 @@ def alpha_image(
         >>> alpha_image((33, 47))().shape
         torch.Size([1, 4, 33, 47])
     """
-    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels=4, sd=sd), Decorrelated(), Sigmoid())
+    return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels=4, sd=sd), DecorrelatedColor(), Sigmoid())
 
 
 def channels_image(

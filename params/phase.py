@@ -9,11 +9,11 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from optvis.params.canvas import Canvas, fitting, height_and_width
-from optvis.params.color import Decorrelated, Sigmoid
+from optvis.params.canvas import Canvas, height_and_width, require_shape
+from optvis.params.color import DecorrelatedColor, Sigmoid
 from optvis.params.image import ImageParam
-from optvis.params.repr import spelled_tensor
-from optvis.params.spectrum import one_over_f, resampled
+from optvis.params.repr import format_tensor
+from optvis.params.spectrum import one_over_f, resample
 from optvis.params.streams import Streams
 
 SMALLEST = 1e-10  # added to variances: no division by zero, and a finite gradient, where all numbers are the same
@@ -75,7 +75,7 @@ class Phase(Canvas):
         shape = (channels, self._size[0], self._size[1] // 2 + 1)
         even = math.pi * (streams.normal(*shape) / 2**0.5).erf()
         self.phase = nn.Parameter(even.to(dtype))
-        self.register_buffer("magnitude", resampled(law, self._size).to(dtype).expand(images, *shape).clone())
+        self.register_buffer("magnitude", resample(law, self._size).to(dtype).expand(images, *shape).clone())
         for name, value in zip(self.ROWS[1:], (0.0, EVEN, 0.0, 1.0), strict=True):
             self.register_buffer(name, torch.full((images, 1, 1, 1), value))
 
@@ -84,15 +84,15 @@ class Phase(Canvas):
         return self._size
 
     def forward(self) -> Tensor:
-        angle = self.phase_mean + self.phase_deviation * standardized(self.phase)
+        angle = self.phase_mean + self.phase_deviation * standardize(self.phase)
         waves = torch.polar(self.magnitude, angle)
         images = torch.fft.irfft2(waves, s=self._size, norm="ortho")
-        return self.image_mean + self.image_deviation * standardized(images)
+        return self.image_mean + self.image_deviation * standardize(images)
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
         shape = (*self.phase.shape[:2], *self._size)
-        images = fitting(images, shape).to(self.phase)
+        images = require_shape(images, shape).to(self.phase)
         waves = torch.fft.rfft2(images, norm="ortho")
         self.magnitude.copy_(waves.abs())
         self.phase.copy_(waves.angle())
@@ -104,8 +104,8 @@ class Phase(Canvas):
 
     def __repr__(self) -> str:
         channels, decay = self.phase.shape[1], self.decay if self.spectrum is None else None
-        start = self.spelled(self.streams, decay=decay, channels=channels)
-        return start if self.spectrum is None else f"{start[:-1]}, spectrum={spelled_tensor(self.spectrum)})"
+        start = self.format_repr(self.streams, decay=decay, channels=channels)
+        return start if self.spectrum is None else f"{start[:-1]}, spectrum={format_tensor(self.spectrum)})"
 
 
 def mean(a: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def deviation(a: Tensor) -> Tensor:
     return (mean((a - mean(a)).square()) + SMALLEST).sqrt()
 
 
-def standardized(a: Tensor) -> Tensor:
+def standardize(a: Tensor) -> Tensor:
     """Each image's numbers with mean 0 and deviation 1.  a (B, C, H, W) -> (B, C, H, W)"""
     return (a - mean(a)) / deviation(a)
 
@@ -149,4 +149,4 @@ def phase_image(
         >>> phase_image((33, 47), spectrum=mean_spectrum(torch.rand(5, 3, 32, 32)))().shape
         torch.Size([1, 3, 33, 47])
     """
-    return ImageParam(Phase(size, Streams(seeds, "canvas"), spectrum, decay), Decorrelated(), Sigmoid())
+    return ImageParam(Phase(size, Streams(seeds, "canvas"), spectrum, decay), DecorrelatedColor(), Sigmoid())

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from optvis.params.canvas import LUCID_SD, Canvas, fitting, height_and_width
-from optvis.params.color import Decorrelated, Sigmoid
+from optvis.params.canvas import LUCID_SD, Canvas, height_and_width, require_shape
+from optvis.params.color import DecorrelatedColor, Sigmoid
 from optvis.params.image import ImageParam
 from optvis.params.streams import Streams
 
@@ -58,11 +58,11 @@ class Pyramid(Canvas):
 
     def forward(self) -> Tensor:
         finest, *coarse = self.levels
-        return torch.stack([finest, *(enlarged(level, self.size) for level in coarse)]).sum(0)
+        return torch.stack([finest, *(upsample(level, self.size) for level in coarse)]).sum(0)
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
-        images = fitting(images, tuple(self.levels[0].shape))
+        images = require_shape(images, tuple(self.levels[0].shape))
         for level in self.levels:
             level.zero_()
         self.levels[0].copy_(images)
@@ -70,7 +70,7 @@ class Pyramid(Canvas):
 
     def __repr__(self) -> str:
         channels = self.levels[0].shape[1]
-        return self.spelled(self.streams, levels=len(self.levels), channels=channels, sd=self.sd)
+        return self.format_repr(self.streams, levels=len(self.levels), channels=channels, sd=self.sd)
 
 
 def coarse_noise(
@@ -82,7 +82,7 @@ def coarse_noise(
     return nn.ParameterList(nn.Parameter(values.to(torch.get_default_dtype())) for values in noise)
 
 
-def enlarged(a: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample(a: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinearly, pixel centres at halves.  a (B, C, h, w) -> (B, C, *size)"""
     return F.interpolate(a, size, mode="bilinear", align_corners=False)
 
@@ -101,7 +101,7 @@ def pyramid_image(
         sd: standard deviation of the first noise at each level.
 
     Returns:
-        A module whose output is (B, 3, H, W) in (0, 1). Source: see `Pyramid` and `Decorrelated`.
+        A module whose output is (B, 3, H, W) in (0, 1). Source: see `Pyramid` and `DecorrelatedColor`.
 
     Raises:
         ValueError: levels under 1.
@@ -110,4 +110,4 @@ def pyramid_image(
         >>> pyramid_image((33, 47), seeds=range(4))().shape
         torch.Size([4, 3, 33, 47])
     """
-    return ImageParam(Pyramid(size, Streams(seeds, "canvas"), levels, sd=sd), Decorrelated(), Sigmoid())
+    return ImageParam(Pyramid(size, Streams(seeds, "canvas"), levels, sd=sd), DecorrelatedColor(), Sigmoid())

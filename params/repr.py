@@ -10,10 +10,10 @@ from torch import Tensor
 MOST_NUMBERS = 64  # longer tensors are told by shape and digest
 
 
-def spelled_tensor(values: Tensor) -> str:
+def format_tensor(values: Tensor) -> str:
     """`torch.tensor(...)`; long ones by shape and digest.
 
-    >>> spelled_tensor(torch.tensor([[0.5, 1.0]])), spelled_tensor(torch.zeros(100))
+    >>> format_tensor(torch.tensor([[0.5, 1.0]])), format_tensor(torch.zeros(100))
     ('torch.tensor([[0.5, 1.0]])', '<(100,) float32 sha256 7a12e5613633>')
     """
     values = values.detach().cpu().contiguous()

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from optvis.params.canvas import FFT, LUCID_SD, Canvas
-from optvis.params.color import Decorrelated, Sigmoid
+from optvis.params.color import DecorrelatedColor, Sigmoid
 from optvis.params.image import ImageParam
-from optvis.params.pyramid import coarse_noise, enlarged
+from optvis.params.pyramid import coarse_noise, upsample
 from optvis.params.streams import Streams
 
 LUCID_DIVISORS = (2, 4, 8, 16)
 
 
-class Shared(Canvas):
+class SharedLowRes(Canvas):
     """Each image's own canvas plus coarse pictures that all of them share: unique_i + Σ_d ↑(s_d), d = 2, 4, 8, 16.
 
     What is asked of one image moves the others along, so that forms lie at the same places: Lucid's
@@ -35,7 +35,7 @@ class Shared(Canvas):
         ValueError: several streams, or divisors under 1.
 
     Example:
-        >>> canvas = Shared(FFT((33, 47), Streams((0, 1), "canvas")), Streams((0,), "shared"))
+        >>> canvas = SharedLowRes(FFT((33, 47), Streams((0, 1), "canvas")), Streams((0,), "shared"))
         >>> canvas().shape, [tuple(part.shape) for part in canvas.parts][::3]
         (torch.Size([2, 3, 33, 47]), [(1, 3, 16, 23), (1, 3, 2, 2)])
     """
@@ -66,7 +66,7 @@ class Shared(Canvas):
         return len(self.unique)
 
     def forward(self) -> Tensor:
-        common = torch.stack([enlarged(part, self.size) for part in self.parts]).sum(0)
+        common = torch.stack([upsample(part, self.size) for part in self.parts]).sum(0)
         images: Tensor = self.unique()
         return images + common
 
@@ -78,7 +78,7 @@ class Shared(Canvas):
         return self
 
     def __repr__(self) -> str:
-        return f"Shared({self.unique!r}, {self.streams!r}, divisors={self.divisors}, sd={self.sd})"
+        return f"SharedLowRes({self.unique!r}, {self.streams!r}, divisors={self.divisors}, sd={self.sd})"
 
 
 def shared_image(
@@ -101,7 +101,7 @@ def shared_image(
         sd: standard deviation of the first noise of all parts.
 
     Returns:
-        A module whose output is (B, 3, H, W) in (0, 1). Its images are coupled. Source: see `Shared`.
+        A module whose output is (B, 3, H, W) in (0, 1). Its images are coupled. Source: see `SharedLowRes`.
 
     Raises:
         ValueError: divisors under 1.
@@ -111,4 +111,4 @@ def shared_image(
         torch.Size([6, 3, 33, 47])
     """
     unique = FFT(size, Streams(seeds, "canvas"), decay, sd=sd)
-    return ImageParam(Shared(unique, Streams(seeds[:1], "shared"), divisors, sd), Decorrelated(), Sigmoid())
+    return ImageParam(SharedLowRes(unique, Streams(seeds[:1], "shared"), divisors, sd), DecorrelatedColor(), Sigmoid())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optvis.params.canvas import height_and_width
-from optvis.params.color import ColorMap, Decorrelated, Sigmoid, check_range
+from optvis.params.color import ColorMap, DecorrelatedColor, Sigmoid, check_range
 
 
 def one_over_f(size: int | tuple[int, int], decay: float = 1.0) -> Tensor:
@@ -60,13 +60,13 @@ def mean_spectrum(images: Tensor, maps: Sequence[ColorMap] | None = None) -> Ten
     if maps is None or len(maps):  # without maps they are a canvas's own, unbounded
         check_range(images, "images")
     inside = images.detach().cpu().double()
-    for color_map in reversed((Decorrelated(), Sigmoid()) if maps is None else maps):
+    for color_map in reversed((DecorrelatedColor(), Sigmoid()) if maps is None else maps):
         inside = color_map.inverse(inside)
     magnitudes: Tensor = torch.fft.rfft2(inside, norm="ortho").abs()
     return magnitudes.mean(0)
 
 
-def resampled(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
+def resample(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
     """Magnitudes at the frequencies of another size, in cycles per pixel, bilinear between those that are known.
 
     Args:
@@ -77,7 +77,7 @@ def resampled(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
         (C, H, W // 2 + 1), float64; the spectrum itself where it has that shape.
 
     Example:
-        >>> resampled(torch.tensor([[[8.0, 4.0, 2.0]]]), (1, 8))
+        >>> resample(torch.tensor([[[8.0, 4.0, 2.0]]]), (1, 8))
         tensor([[[8., 6., 4., 3., 2.]]], dtype=torch.float64)
     """
     height, width = size
@@ -93,4 +93,4 @@ def resampled(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.lerp(tall[..., left], tall[..., right], across - across.floor())
 
 
-__all__ = ["mean_spectrum", "one_over_f", "resampled"]
+__all__ = ["mean_spectrum", "one_over_f", "resample"]

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-STEPS_A_PAGE = 64
-NUMBERS_A_PAGE = 64
+STEPS_PER_PAGE = 64
+NUMBERS_PER_PAGE = 64
 
 
 class Streams:
@@ -40,7 +40,7 @@ class Streams:
         self._rows = torch.tensor([place[seed] for seed in self.seeds])
         self._pages: dict[tuple[int, int], Tensor] = {}
         self._step = 0
-        self._drawn = 0
+        self._position = 0
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -50,7 +50,7 @@ class Streams:
         return Streams(self.seeds[rows], self.purpose)
 
     def __repr__(self) -> str:
-        return f"Streams({_listed(self.seeds)}, {self.purpose!r})"
+        return f"Streams({_format_seeds(self.seeds)}, {self.purpose!r})"
 
     @property
     def step(self) -> int:
@@ -59,33 +59,33 @@ class Streams:
 
     def seek(self, step: int) -> Streams:
         """Go to the first number of `step`; returns self."""
-        self._step, self._drawn = step, 0
+        self._step, self._position = step, 0
         return self
 
     def uniform(self, count: int) -> Tensor:
         """The next `count` numbers of each image, uniform in [0, 1): (B, count), float64, on the CPU."""
-        if count > NUMBERS_A_PAGE:
-            raise ValueError(f"{count} numbers at once, at most {NUMBERS_A_PAGE}: use normal() for whole images")
-        if self._drawn % NUMBERS_A_PAGE + count > NUMBERS_A_PAGE:
-            self._drawn += -self._drawn % NUMBERS_A_PAGE
-        page, start = divmod(self._drawn, NUMBERS_A_PAGE)
-        self._drawn += count
-        return self._page(page)[self._step % STEPS_A_PAGE, self._rows, start : start + count]
+        if count > NUMBERS_PER_PAGE:
+            raise ValueError(f"{count} numbers at once, at most {NUMBERS_PER_PAGE}: use normal() for whole images")
+        if self._position % NUMBERS_PER_PAGE + count > NUMBERS_PER_PAGE:
+            self._position += -self._position % NUMBERS_PER_PAGE
+        page, start = divmod(self._position, NUMBERS_PER_PAGE)
+        self._position += count
+        return self._page(page)[self._step % STEPS_PER_PAGE, self._rows, start : start + count]
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers for each image: `(B, *shape)`, float64, on the CPU."""
-        word = f"normal {self._step} {self._drawn}"
-        self._drawn += 1
+        word = f"normal {self._step} {self._position}"
+        self._position += 1
         return torch.stack([torch.randn(shape, generator=g, dtype=torch.float64) for g in self._generators(word)])[
             self._rows
         ]
 
     def _page(self, page: int) -> Tensor:
         """Numbers of 64 successive steps, (steps, distinct seeds, numbers), kept until the next block begins."""
-        block = self._step // STEPS_A_PAGE
+        block = self._step // STEPS_PER_PAGE
         if (block, page) not in self._pages:
             self._pages = {key: kept for key, kept in self._pages.items() if key[0] == block}
-            shape = (STEPS_A_PAGE, NUMBERS_A_PAGE)
+            shape = (STEPS_PER_PAGE, NUMBERS_PER_PAGE)
             drawn = [torch.rand(shape, generator=g, dtype=torch.float64) for g in self._generators(f"{block} {page}")]
             self._pages[block, page] = torch.stack(drawn, dim=1)
         return self._pages[block, page]
@@ -96,7 +96,7 @@ class Streams:
             yield torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
 
 
-def _listed(seeds: tuple[int, ...]) -> str:
+def _format_seeds(seeds: tuple[int, ...]) -> str:
     """The shortest way to write them: `(7,)`, `(7,) * 64`, `range(0, 64)`."""
     first, count = seeds[0], len(seeds)
     if count > 2 and seeds == (first,) * count:

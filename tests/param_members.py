@@ -11,8 +11,8 @@ from torch import Tensor
 
 from optvis.params import (
     FFT,
-    Decorrelated,
-    Fixed,
+    DecorrelatedColor,
+    FixedRegion,
     ImageParam,
     Phase,
     Pixels,
@@ -20,13 +20,13 @@ from optvis.params import (
     Streams,
     alpha_image,
     channels_image,
+    color_matrix,
     cppn_image,
     fft_image,
-    fixed_images,
-    fixed_region,
-    grey_image,
+    fix_images,
+    fix_region,
+    grayscale_image,
     mean_spectrum,
-    measured_color,
     phase_image,
     pixel_image,
     pyramid_image,
@@ -110,7 +110,7 @@ def upper_half(size: Size) -> Tensor:
 
 
 def half_free(size: Size, seeds: Sequence[int]) -> ImageParam:
-    return fixed_region(fft_image(size, seeds=seeds), torch.full((1, 3, 1, 1), 0.25), upper_half(size))
+    return fix_region(fft_image(size, seeds=seeds), torch.full((1, 3, 1, 1), 0.25), upper_half(size))
 
 
 def of_half_free(values: Sequence[Array], size: Size) -> Array:
@@ -125,7 +125,7 @@ def beside_the_fixed_half(images: Tensor) -> Tensor:
 
 def even_seeds_fixed(size: Size, seeds: Sequence[int]) -> ImageParam:
     pictures = {place: torch.full((3, *size), 0.25) for place, seed in enumerate(seeds) if seed % 2 == 0}
-    return fixed_images(fft_image(size, seeds=seeds), pictures)
+    return fix_images(fft_image(size, seeds=seeds), pictures)
 
 
 MEMBERS = {
@@ -155,8 +155,8 @@ MEMBERS = {
         fills=False,
         same_at_first=True,
     ),
-    "grey_image": Member(
-        lambda size, seeds: grey_image(size, seeds=seeds),
+    "grayscale_image": Member(
+        lambda size, seeds: grayscale_image(size, seeds=seeds),
         lambda values, size: oracles.sigmoid(np.repeat(of_fft(values, size), 3, axis=0)),
         fillable=lambda images: images[:, :1].expand(-1, 3, -1, -1),
     ),
@@ -184,21 +184,21 @@ MEMBERS = {
         channels=2,
     ),
     "own colours": Member(
-        lambda size, seeds: ImageParam(Pixels(size, Streams(seeds, "canvas")), Decorrelated(OWN), Sigmoid()),
+        lambda size, seeds: ImageParam(Pixels(size, Streams(seeds, "canvas")), DecorrelatedColor(OWN), Sigmoid()),
         lambda values, size: rgb(values[0], normalized(OWN)),
     ),
     "measured colours": Member(
-        lambda size, seeds: ImageParam(fft(size, seeds), Decorrelated(measured_color(PHOTOS)), Sigmoid()),
-        lambda values, size: rgb(of_fft(values, size), normalized(measured_color(PHOTOS))),
+        lambda size, seeds: ImageParam(fft(size, seeds), DecorrelatedColor(color_matrix(PHOTOS)), Sigmoid()),
+        lambda values, size: rgb(of_fft(values, size), normalized(color_matrix(PHOTOS))),
     ),
     "a fixed region": Member(half_free, of_half_free, fillable=beside_the_fixed_half),
     "fixed images": Member(even_seeds_fixed, None, pastes=False, fillable=lambda images: torch.full_like(images, 0.25)),
     "a fixed colour channel": Member(
         lambda size, seeds: ImageParam(
             fft(size, seeds),
-            Decorrelated(),
+            DecorrelatedColor(),
             Sigmoid(),
-            Fixed(torch.full((1, 1, 1, 1), 0.5), torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)),
+            FixedRegion(torch.full((1, 1, 1, 1), 0.5), torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)),
         ),
         lambda values, size: np.stack(
             [plane if c != 1 else np.full(size, 0.5) for c, plane in enumerate(rgb(of_fft(values, size)))]

@@ -59,15 +59,15 @@ def law(size: tuple[int, int], decay: float) -> Array:
     return found
 
 
-def standardized(a: Array) -> Array:
+def standardize(a: Array) -> Array:
     return (a - a.mean()) / math.sqrt(a.var() + 1e-10)
 
 
 def phase_image(phase: Array, magnitude: Array, size: tuple[int, int]) -> Array:
     """(C, H, W // 2 + 1) each -> (C, H, W) of mean 0 and deviation 1."""
-    angle = math.pi / math.sqrt(3) * standardized(phase)
+    angle = math.pi / math.sqrt(3) * standardize(phase)
     waves = magnitude * np.cos(angle) + 1j * magnitude * np.sin(angle)
-    return standardized(np.fft.irfft2(waves, s=size, norm="ortho"))
+    return standardize(np.fft.irfft2(waves, s=size, norm="ortho"))
 
 
 def mean_spectrum(images: Array) -> Array:

@@ -17,7 +17,7 @@ from optvis.grids.activation_grid import BORDER, ActivationGrid, activation_grid
 from optvis.grids.steps import GridAscent, RowSteps, asked_of, check_forgetful, turns
 from optvis.objectives import direction
 from optvis.params import FFT, Streams
-from optvis.params.image_pool import Grouped
+from optvis.params.image_pool import ImagePool
 from optvis.rendering.optimizers import ADAM, FAST_ADAM
 
 from . import oracles
@@ -48,13 +48,13 @@ def few_photo(count: int = 1) -> torch.Tensor:
 
 
 @torch.no_grad()
-def stirred(canvas: Grouped) -> Grouped:
+def stirred(canvas: ImagePool) -> ImagePool:
     generator = torch.Generator().manual_seed(1)
     canvas.pool += torch.randn(canvas.pool.shape, generator=generator)
-    canvas.show(canvas.rows)
+    canvas.select(canvas.rows)
     for values in (canvas.pool, canvas.unique, canvas.groups):
         values += torch.randn(values.shape, generator=generator)
-    canvas.put_back()
+    canvas.write_back()
     return canvas
 
 
@@ -65,8 +65,8 @@ def weights(pictures: int, groups: int) -> torch.Tensor:
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_a_picture_is_the_mixture_that_it_is_said_to_be(size):
-    canvas = stirred(Grouped(size, range(5), weights(5, 3), held=2))
-    found = canvas.pictures(torch.arange(5)).numpy()
+    canvas = stirred(ImagePool(size, range(5), weights(5, 3), active=2))
+    found = canvas.images(torch.arange(5)).numpy()
     groups, g = canvas.groups.detach().numpy(), canvas.weights.numpy()
     for place, unique in enumerate(canvas.pool.numpy()):
         spectrum = 0.7 * unique + 0.5 * sum(g[place, j] * groups[j] for j in range(3))
@@ -75,25 +75,25 @@ def test_a_picture_is_the_mixture_that_it_is_said_to_be(size):
 
 @pytest.mark.usefixtures("exact")
 def test_what_is_shown_is_some_of_all():
-    canvas = stirred(Grouped((6, 9), range(8), weights(8, 3), held=3))
-    everything = canvas.pictures(torch.arange(8))
+    canvas = stirred(ImagePool((6, 9), range(8), weights(8, 3), active=3))
+    everything = canvas.images(torch.arange(8))
     for rows in (torch.tensor([7, 0, 4]), torch.tensor([1, 2, 4])):
-        assert_close(canvas.show(rows)().detach(), everything[rows], rtol=0, atol=1e-12)
+        assert_close(canvas.select(rows)().detach(), everything[rows], rtol=0, atol=1e-12)
 
 
 def test_without_groups_pictures_are_those_of_the_fourier_canvas():
-    canvas = Grouped((6, 9), (3, 4, 5), torch.zeros(3, 0), held=2)
-    assert torch.equal(canvas.pictures(torch.arange(3)), FFT((6, 9), Streams((3, 4, 5), "canvas"))().detach())
+    canvas = ImagePool((6, 9), (3, 4, 5), torch.zeros(3, 0), active=2)
+    assert torch.equal(canvas.images(torch.arange(3)), FFT((6, 9), Streams((3, 4, 5), "canvas"))().detach())
     assert [name for name, _ in canvas.named_parameters()] == ["unique"]
 
 
 def test_rows_that_are_not_shown_stay_and_those_that_were_are_kept():
-    canvas = Grouped(8, range(6), weights(6, 2), held=2)
+    canvas = ImagePool(8, range(6), weights(6, 2), active=2)
     before = canvas.pool.clone()
-    canvas.show(torch.tensor([4, 1]))
+    canvas.select(torch.tensor([4, 1]))
     with torch.no_grad():
         canvas.unique += 1
-    canvas.show(torch.tensor([0, 5]))
+    canvas.select(torch.tensor([0, 5]))
     moved = torch.tensor([1, 4])
     assert_close(canvas.pool[moved], before[moved] + 1)
     others = torch.tensor([0, 2, 3, 5])
@@ -102,7 +102,7 @@ def test_rows_that_are_not_shown_stay_and_those_that_were_are_kept():
 
 def test_free_parameters_do_not_grow_with_the_pool():
     def free(pictures):
-        canvas = Grouped(8, range(pictures), weights(pictures, 2), held=4)
+        canvas = ImagePool(8, range(pictures), weights(pictures, 2), active=4)
         return [values.numel() for values in canvas.parameters()]
 
     assert free(5) == free(500)
@@ -110,19 +110,19 @@ def test_free_parameters_do_not_grow_with_the_pool():
 
 @pytest.mark.parametrize("groups", [0, 2])
 def test_a_pool_starts_from_pictures(groups):
-    canvas = Grouped((7, 8), range(6), weights(6, groups), held=2).show(torch.tensor([5, 3]))
+    canvas = ImagePool((7, 8), range(6), weights(6, groups), active=2).select(torch.tensor([5, 3]))
     images = torch.rand(2, 3, 7, 8)
     assert_close(canvas.fill_(images)(), images)
 
 
 @pytest.mark.parametrize(
-    ("shape", "held", "message"),
-    [((4, 2), 1, r"weights are \(4, 2\); expected \(5, K\)"), ((5, 2), 6, "held is 6"), ((5, 2), 0, "held is 0")],
+    ("shape", "active", "message"),
+    [((4, 2), 1, r"weights are \(4, 2\); expected \(5, K\)"), ((5, 2), 6, "active is 6"), ((5, 2), 0, "active is 0")],
 )
-def test_a_pool_that_does_not_fit_is_refused(shape, held, message):
+def test_a_pool_that_does_not_fit_is_refused(shape, active, message):
     with pytest.raises(ValueError, match=message):
-        Grouped(8, range(5), torch.zeros(shape), held)
-    assert "5 pictures of 2 groups, 3 at a time" in repr(Grouped(8, range(5), torch.zeros(5, 2), 3))
+        ImagePool(8, range(5), torch.zeros(shape), active)
+    assert "5 images of 2 groups, 3 active" in repr(ImagePool(8, range(5), torch.zeros(5, 2), 3))
 
 
 # Steps

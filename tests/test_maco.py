@@ -16,14 +16,14 @@ from optvis.params import Streams, mean_spectrum, phase_image
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.result import joined
 from optvis.rendering.views import Views, repeated, view_seeds
-from optvis.transforms import Compose, Resize, horama
+from optvis.transforms import Compose, Resize, maco_crops
 
 draw = partial(maco, steps=3, crops=2, size=24, progress=False)
 
 
 def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small):
     """By hand, with one crop after the other."""
-    chain = horama(20, 0.0)
+    chain = maco_crops(20, 0.0)
     made = draw(small, channel("conv1", 3), seed=5, redirect=0, transform=chain)
     image = phase_image(24, seeds=(5,)).double()
     optimizer = torch.optim.NAdam(image.parameters(), lr=1.0)
@@ -46,7 +46,7 @@ def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small
 
 def test_it_is_render_with_its_parts_where_a_step_has_one_crop(small):
     made = draw(small, channel("conv2", [1, 5]), crops=1, seed=4)
-    chain = horama(20, 0.04)
+    chain = maco_crops(20, 0.04)
     image = phase_image(24, seeds=(4, 4))
     same = render(small, channel("conv2", [1, 5]), image, steps=3, transform=chain, optimizer=NADAM, seed=4)
     assert_close(made.images, same.images, rtol=0, atol=1e-12)

@@ -59,7 +59,7 @@ def scores(objective: Objective, canonical: Tensor, layout: str, member: Member)
 
 
 def test_every_public_name_is_a_listed_member_or_no_maker() -> None:
-    listed = {member.of(slice(None)).terms[0].maker for member in MEMBERS.values()}
+    listed = {member.of(slice(None)).terms[0].factory for member in MEMBERS.values()}
     assert listed == MAKERS | {"*"}
     assert set(optvis.objectives.__all__) == MAKERS | NO_MAKERS
 

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from optvis import Classifier, render
 from optvis.objectives import alignment, channel, diversity, interpolate
-from optvis.objectives.similarity import _by_channels, _by_positions
+from optvis.objectives.similarity import _cosines_by_channels, _cosines_by_positions
 
 from . import oracles
 
@@ -91,7 +91,7 @@ def test_both_ways_to_compare_gram_matrices_have_the_same_gradient(shape: tuple[
     f = torch.randn(2, 3, shape[0], shape[1] * shape[2], dtype=torch.float64, requires_grad=True)
     weights = torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64)
     by_channels, by_positions = (
-        torch.autograd.grad((way(f) * weights).sum(), f)[0] for way in (_by_channels, _by_positions)
+        torch.autograd.grad((way(f) * weights).sum(), f)[0] for way in (_cosines_by_channels, _cosines_by_positions)
     )
     assert_close(by_positions, by_channels)
 

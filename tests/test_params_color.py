@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from optvis.params import IMAGENET_COLOR, ColorMap, Decorrelated, Grey, Sigmoid, measured_color
+from optvis.params import IMAGENET_COLOR, ColorMap, DecorrelatedColor, Grayscale, Sigmoid, color_matrix
 
 from . import oracles, param_oracles
 
 OWN = ((0.5, 0.1, 0.0), (0.4, -0.2, 0.1), (0.3, 0.0, -0.3))
 X = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-MAPS = {"Decorrelated": Decorrelated(), "Decorrelated own": Decorrelated(OWN), "Sigmoid": Sigmoid()}
+MAPS = {"DecorrelatedColor": DecorrelatedColor(), "DecorrelatedColor own": DecorrelatedColor(OWN), "Sigmoid": Sigmoid()}
 
 
 @pytest.mark.parametrize("color_map", MAPS.values(), ids=MAPS)
@@ -31,26 +31,26 @@ def test_a_map_can_be_undone(color_map: ColorMap, dtype: torch.dtype) -> None:
 def test_decorrelated_colour_is_lucids_matrix_at_each_pixel() -> None:
     expected = np.stack([oracles.recolored(x.numpy()) for x in X])
     # Lucid prints the largest column norm, .46195, with five digits.
-    assert_close(Decorrelated().double()(X), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
+    assert_close(DecorrelatedColor().double()(X), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
 
 
 def test_any_matrix_is_divided_by_its_largest_column_norm() -> None:
     norm = max(np.linalg.norm(np.array(OWN), axis=0))
     expected = np.stack([oracles.recolored(x.numpy(), np.array(OWN) / norm) for x in X])
-    assert_close(Decorrelated(OWN).double()(X), torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
+    assert_close(DecorrelatedColor(OWN).double()(X), torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
     hundredfold = tuple(tuple(100 * number for number in row) for row in OWN)
-    assert_close(Decorrelated(hundredfold)(X.float()), Decorrelated(OWN)(X.float()))
+    assert_close(DecorrelatedColor(hundredfold)(X.float()), DecorrelatedColor(OWN)(X.float()))
 
 
 def test_a_matrix_that_is_not_three_by_three_is_refused() -> None:
     for matrix in (((1.0, 0.0), (0.0, 1.0)), ((1.0, 2.0, 3.0),)):
         with pytest.raises(ValueError, match="expected 3 rows of 3"):
-            Decorrelated(matrix)
+            DecorrelatedColor(matrix)
 
 
 def test_decorrelated_colour_has_no_parameters_and_no_state() -> None:
-    assert not list(Decorrelated().parameters())
-    assert not Decorrelated().state_dict()
+    assert not list(DecorrelatedColor().parameters())
+    assert not DecorrelatedColor().state_dict()
 
 
 def test_the_sigmoid_is_numpys() -> None:
@@ -67,67 +67,67 @@ def test_the_inverse_of_the_sigmoid_stays_half_a_level_from_either_end(dtype: to
 
 
 def test_their_reprs_paste_back() -> None:
-    for made in (Decorrelated(), Decorrelated(OWN)):
-        again = eval(repr(made), {"Decorrelated": Decorrelated})
+    for made in (DecorrelatedColor(), DecorrelatedColor(OWN)):
+        again = eval(repr(made), {"DecorrelatedColor": DecorrelatedColor})
         assert torch.equal(again.matrix, made.matrix)
-    assert repr(Decorrelated()) == "Decorrelated()"
+    assert repr(DecorrelatedColor()) == "DecorrelatedColor()"
     assert repr(Sigmoid()) == "Sigmoid()"
     assert np.linalg.norm(np.array(IMAGENET_COLOR), axis=0).max() == pytest.approx(0.46195, abs=5e-6)
 
 
 def test_channels_after_the_third_stay_as_they_are() -> None:
     four = torch.cat([X, X[:, :1] + 5], dim=1)
-    found = Decorrelated().double()(four)
-    assert_close(found[:, :3], Decorrelated().double()(X), rtol=0, atol=1e-14)
+    found = DecorrelatedColor().double()(four)
+    assert_close(found[:, :3], DecorrelatedColor().double()(X), rtol=0, atol=1e-14)
     assert torch.equal(found[:, 3], four[:, 3])
-    assert_close(Decorrelated().double().inverse(found), four, rtol=0, atol=1e-12)
-    with pytest.raises(ValueError, match="Decorrelated got 2 channels; expected three or more"):
-        Decorrelated()(torch.zeros(1, 2, 3, 3))
+    assert_close(DecorrelatedColor().double().inverse(found), four, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="DecorrelatedColor got 2 channels; expected three or more"):
+        DecorrelatedColor()(torch.zeros(1, 2, 3, 3))
 
 
 def test_a_matrix_may_come_as_a_tensor_and_must_have_an_inverse() -> None:
-    assert Decorrelated(torch.tensor(OWN, dtype=torch.float64)).rows == OWN
+    assert DecorrelatedColor(torch.tensor(OWN, dtype=torch.float64)).rows == OWN
     for matrix in (((1.0, 2.0, 3.0),) * 3, ((float("nan"), 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))):
         with pytest.raises(ValueError, match="three independent colours"):
-            Decorrelated(matrix)
+            DecorrelatedColor(matrix)
 
 
 def test_the_measured_matrix_is_the_root_of_numpys_covariance() -> None:
     images = torch.rand(3, 3, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     images[:, 1] = 0.5 * images[:, 0] + 0.5 * images[:, 1]
-    root = np.array(measured_color(images))
+    root = np.array(color_matrix(images))
     expected = param_oracles.covariance(images.numpy())
     np.testing.assert_allclose(root @ root.T, expected, atol=1e-12)
     norms = np.linalg.norm(root, axis=0)
     np.testing.assert_allclose(norms**2, np.linalg.svd(expected)[1], atol=1e-12)
     np.testing.assert_allclose(root.T @ root, np.diag(norms**2), atol=1e-12)
     assert (root[0] >= 0).all()
-    assert eval(repr(Decorrelated(measured_color(images))), {"Decorrelated": Decorrelated}).rows == tuple(
+    assert eval(repr(DecorrelatedColor(color_matrix(images))), {"DecorrelatedColor": DecorrelatedColor}).rows == tuple(
         map(tuple, root.tolist())
     )
 
 
 def test_colours_through_the_measured_matrix_are_uncorrelated_and_of_one_deviation() -> None:
-    """In units of the largest column, by which `Decorrelated` divides."""
+    """In units of the largest column, by which `DecorrelatedColor` divides."""
     images = torch.rand(3, 3, 6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    matrix = measured_color(images)
-    inside = Decorrelated(matrix).double().inverse(images)
+    matrix = color_matrix(images)
+    inside = DecorrelatedColor(matrix).double().inverse(images)
     largest = np.linalg.norm(np.array(matrix), axis=0).max()
     np.testing.assert_allclose(param_oracles.covariance(inside.numpy()), largest**2 * np.eye(3), atol=1e-6)
 
 
 def test_what_has_no_colours_of_its_own_is_refused() -> None:
     with pytest.raises(ValueError, match="lie in a plane, as grey does"):
-        measured_color(torch.rand(2, 1, 4, 4).expand(2, 3, 4, 4))
+        color_matrix(torch.rand(2, 1, 4, 4).expand(2, 3, 4, 4))
     with pytest.raises(ValueError, match=r"expected \(N, 3, H, W\)"):
-        measured_color(torch.rand(3, 4, 4))
+        color_matrix(torch.rand(3, 4, 4))
 
 
 def test_grey_is_three_equal_channels_and_brightness_backwards() -> None:
     plane = X[:, :1]
-    assert torch.equal(Grey()(plane), plane.repeat(1, 3, 1, 1))
-    assert_close(Grey().inverse(Grey()(plane)), plane, rtol=0, atol=1e-14)
+    assert torch.equal(Grayscale()(plane), plane.repeat(1, 3, 1, 1))
+    assert_close(Grayscale().inverse(Grayscale()(plane)), plane, rtol=0, atol=1e-14)
     pixel = torch.tensor([1.0, 0.5, 0.25]).view(1, 3, 1, 1)
-    assert float(Grey().inverse(pixel)) == pytest.approx(0.299 + 0.587 * 0.5 + 0.114 * 0.25)
+    assert float(Grayscale().inverse(pixel)) == pytest.approx(0.299 + 0.587 * 0.5 + 0.114 * 0.25)
     with pytest.raises(ValueError, match="expected a canvas with channels=1"):
-        Grey()(X)
+        Grayscale()(X)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from optvis.params import FFT, ColorMap, Decorrelated, ImageParam, Pixels, Sigmoid, Streams, fft_image, pixel_image
+from optvis.params import FFT, ColorMap, DecorrelatedColor, ImageParam, Pixels, Sigmoid, Streams, fft_image, pixel_image
 
 from . import oracles
 
@@ -115,7 +115,7 @@ def test_a_slice_is_the_rows_of_the_whole_and_has_a_life_of_its_own(make: Callab
 
 
 def test_parameters_of_the_maps_are_shared_with_a_slice() -> None:
-    whole = ImageParam(Pixels(4, Streams((0, 1), "canvas")), Decorrelated(), Gain(), Sigmoid())
+    whole = ImageParam(Pixels(4, Streams((0, 1), "canvas")), DecorrelatedColor(), Gain(), Sigmoid())
     part = whole[:1]
     assert len(list(part.parameters())) == 2
     with torch.no_grad():
@@ -171,9 +171,9 @@ def test_what_is_no_size_is_refused(make: Callable[..., ImageParam], size: Any) 
 
 
 def test_its_repr_names_its_parts() -> None:
-    image = ImageParam(FFT((3, 4), Streams((0,), "canvas")), Decorrelated(), Sigmoid())
+    image = ImageParam(FFT((3, 4), Streams((0,), "canvas")), DecorrelatedColor(), Sigmoid())
     canvas = "FFT((3, 4), Streams((0,), 'canvas'), decay=1.0, sd=0.01)"
-    assert repr(image) == f"ImageParam({canvas}, Decorrelated(), Sigmoid())"
+    assert repr(image) == f"ImageParam({canvas}, DecorrelatedColor(), Sigmoid())"
 
 
 def test_colours_move_along_the_axes_of_natural_images() -> None:

@@ -15,20 +15,31 @@ from torch.testing import assert_close
 import optvis.params
 from optvis import Classifier, render
 from optvis.objectives import channel
-from optvis.params import CPPN, FFT, ImageParam, Phase, Pixels, Pyramid, Shared
+from optvis.params import CPPN, FFT, ImageParam, Phase, Pixels, Pyramid, SharedLowRes
 
 from .param_members import MEMBERS, Member
 
 SIZES = [(8, 8), (7, 7), (6, 9), (5, 8), (17, 23), (1, 1), (1, 6), (7, 1)]
-MAKERS = {"alpha_image", "channels_image", "cppn_image", "fft_image", "fixed_images", "fixed_region", "grey_image"}
+MAKERS = {"alpha_image", "channels_image", "cppn_image", "fft_image", "fix_images", "fix_region", "grayscale_image"}
 MAKERS |= {"phase_image", "pixel_image", "pyramid_image", "shared_image"}
-PARTS = {"CPPN", "FFT", "Decorrelated", "Fixed", "Grey", "Phase", "Pixels", "Pyramid", "Shared", "Sigmoid"}
+PARTS = {
+    "CPPN",
+    "FFT",
+    "DecorrelatedColor",
+    "FixedRegion",
+    "Grayscale",
+    "Phase",
+    "Pixels",
+    "Pyramid",
+    "SharedLowRes",
+    "Sigmoid",
+}
 OTHERS = {"Canvas", "ColorMap", "IMAGENET_COLOR", "ImageParam", "Streams"}
-OTHERS |= {"mean_spectrum", "measured_color", "one_over_f"}
+OTHERS |= {"mean_spectrum", "color_matrix", "one_over_f"}
 
 each_member = pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
 at_each_size = pytest.mark.parametrize("size", SIZES, ids=str)
-CANVASES = (CPPN, FFT, Phase, Pixels, Pyramid, Shared)
+CANVASES = (CPPN, FFT, Phase, Pixels, Pyramid, SharedLowRes)
 
 
 @pytest.fixture(params=[torch.float32, torch.float64], ids=str)

@@ -15,12 +15,12 @@ from optvis.objectives import channel
 from optvis.params import (
     CPPN,
     FFT,
-    Grey,
+    Grayscale,
     ImageParam,
     Phase,
     Pixels,
     Pyramid,
-    Shared,
+    SharedLowRes,
     Sigmoid,
     Streams,
     channels_image,
@@ -31,7 +31,7 @@ from optvis.params import (
     shared_image,
 )
 from optvis.params.color import ColorMap
-from optvis.params.spectrum import resampled
+from optvis.params.spectrum import resample
 from optvis.rendering.optimizers import ADAM
 from optvis.viz.sheet import to_pil_image
 
@@ -45,7 +45,7 @@ def streams(*seeds: int) -> Streams:
 # Pyramids and shared parts
 
 
-@pytest.mark.parametrize("make", [Pyramid, lambda size, s, sd: Shared(Pixels(size, s, sd=sd), streams(0), sd=sd)])
+@pytest.mark.parametrize("make", [Pyramid, lambda size, s, sd: SharedLowRes(Pixels(size, s, sd=sd), streams(0), sd=sd)])
 def test_a_deviation_of_zero_is_zero(make):
     assert not make((5, 6), streams(1), sd=0)().any()
 
@@ -76,10 +76,10 @@ def test_the_shared_parts_move_all_images_and_the_unique_ones_their_own():
 
 def test_shared_parts_have_one_stream_and_divisors():
     with pytest.raises(ValueError, match="2 streams for parts that all images share"):
-        Shared(FFT(8, streams(1, 2)), streams(1, 2))
+        SharedLowRes(FFT(8, streams(1, 2)), streams(1, 2))
     for divisors in ((), (0, 2)):
         with pytest.raises(ValueError, match="divisors are"):
-            Shared(FFT(8, streams(1)), streams(1), divisors)
+            SharedLowRes(FFT(8, streams(1)), streams(1), divisors)
     with pytest.raises(ValueError, match="levels is 0"):
         Pyramid(8, streams(1), 0)
 
@@ -142,9 +142,9 @@ def test_a_spectrum_at_another_size_keeps_what_each_frequency_has():
         return (1 + down.view(-1, 1) + 3 * across).expand(2, -1, -1).double()
 
     known = linear((16, 20))
-    assert resampled(known, (16, 20)) is known or torch.equal(resampled(known, (16, 20)), known)
+    assert resample(known, (16, 20)) is known or torch.equal(resample(known, (16, 20)), known)
     for size in ((32, 40), (8, 10), (24, 15), (48, 33)):
-        assert_close(resampled(known, size), linear(size), rtol=0, atol=1e-6)
+        assert_close(resample(known, size), linear(size), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (9, 14)], ids=str)
@@ -219,7 +219,7 @@ def test_a_map_with_a_parameter_that_all_share_renders_in_chunks():
 
 def test_grey_images_of_a_colour_photograph_show_its_brightness():
     picture = 0.1 + 0.8 * torch.rand(1, 3, 6, 6)
-    image = ImageParam(FFT(6, streams(0), channels=1), Sigmoid(), Grey()).fill_(picture)
+    image = ImageParam(FFT(6, streams(0), channels=1), Sigmoid(), Grayscale()).fill_(picture)
     brightness = (picture * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
     assert_close(image().detach(), brightness.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
 

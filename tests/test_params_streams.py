@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from optvis.params import Streams
-from optvis.params.streams import NUMBERS_A_PAGE, STEPS_A_PAGE
+from optvis.params.streams import NUMBERS_PER_PAGE, STEPS_PER_PAGE
 
 DRAWS: dict[str, Callable[[Streams], Tensor]] = {
     "uniform": lambda streams: streams.uniform(3),
@@ -51,7 +51,7 @@ def test_purposes_seeds_and_steps_are_independent(draw: Callable[[Streams], Tens
         draw(Streams((seed,), purpose).seek(step))
         for seed in (0, 1, 10)
         for purpose in ("", "1", "canvas", "transform")
-        for step in (0, 1, 10, STEPS_A_PAGE, 10 * STEPS_A_PAGE)
+        for step in (0, 1, 10, STEPS_PER_PAGE, 10 * STEPS_PER_PAGE)
     ]
     assert len(torch.cat(draws).flatten(1).unique(dim=0)) == len(draws)
 
@@ -73,7 +73,7 @@ def test_a_step_does_not_depend_on_how_much_was_drawn_before_it(before: int) -> 
     for _ in range(before):
         used.uniform(3)
         used.normal(2)
-    for step in (1, STEPS_A_PAGE):
+    for step in (1, STEPS_PER_PAGE):
         assert torch.equal(several(used.seek(step)), several(fresh.seek(step)))
 
 
@@ -87,7 +87,7 @@ def test_at_begins_where_a_new_stream_begins() -> None:
 def test_no_number_comes_twice_across_pages_and_blocks(counts: tuple[int, ...]) -> None:
     streams = Streams((4, 5), "x")
     numbers = []
-    for step in (STEPS_A_PAGE - 1, STEPS_A_PAGE, 0, 2 * STEPS_A_PAGE - 1):
+    for step in (STEPS_PER_PAGE - 1, STEPS_PER_PAGE, 0, 2 * STEPS_PER_PAGE - 1):
         streams.seek(step)
         numbers += [streams.uniform(count) for count in counts]
     found = torch.cat(numbers, dim=1)
@@ -97,7 +97,7 @@ def test_no_number_comes_twice_across_pages_and_blocks(counts: tuple[int, ...]) 
 
 def test_a_long_run_keeps_no_more_than_a_short_one() -> None:
     streams, sizes = Streams((4, 5), "x"), []
-    for step in range(0, 30 * STEPS_A_PAGE, 7):
+    for step in range(0, 30 * STEPS_PER_PAGE, 7):
         streams.seek(step).uniform(3)
         sizes.append(len(pickle.dumps(streams)))
     assert max(sizes) < 1.1 * sizes[0]
@@ -105,7 +105,7 @@ def test_a_long_run_keeps_no_more_than_a_short_one() -> None:
 
 def test_more_numbers_than_a_page_are_refused() -> None:
     with pytest.raises(ValueError, match="65 numbers at once, at most 64: use normal"):
-        Streams((0,), "x").uniform(NUMBERS_A_PAGE + 1)
+        Streams((0,), "x").uniform(NUMBERS_PER_PAGE + 1)
 
 
 def test_uniform_numbers_are_uniform() -> None:

@@ -33,7 +33,7 @@ from optvis.transforms import (
     Scale,
     UniformNoise,
     Zoom,
-    horama,
+    maco_crops,
 )
 
 from .transform_members import pictures, streams
@@ -236,7 +236,7 @@ def test_lucids_atlas_chain() -> None:
 
 
 def test_horamas_crops() -> None:
-    chain = horama((20, 30), noise=0.2)
+    chain = maco_crops((20, 30), noise=0.2)
     expected = "Pad(0.5), Zoom((0.5, 0.15), (0.25, 0.1), 0.05), Resize((20, 30)), GaussianNoise(0.2), UniformNoise(0.1)"
     assert repr(chain) == f"Compose({expected})"
 
@@ -247,8 +247,8 @@ def test_horamas_crops() -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: Flip(1.5), "a chance in"),
-        (lambda: Flip(-0.1), "a chance in"),
+        (lambda: Flip(1.5), "a probability in"),
+        (lambda: Flip(-0.1), "a probability in"),
         (lambda: Margin(-1), "whole pixels"),
         (lambda: Margin(0.5), "whole pixels"),  # type: ignore[arg-type]
         (lambda: CropOrPad(0), "expected"),
@@ -256,10 +256,10 @@ def test_horamas_crops() -> None:
         (lambda: Crop(0), "expected"),
         (lambda: Crop(1.5), "a share of the picture's sides"),
         (lambda: Crop(0.0), "a share of the picture's sides"),
-        (lambda: Zoom((0.5, -0.1)), "centre=.*mean and standard deviation"),
+        (lambda: Zoom((0.5, -0.1)), "center=.*mean and standard deviation"),
         (lambda: Zoom(side=(0.5, math.nan)), "side=.*mean and standard deviation"),
         (lambda: Zoom(side=(0.5,)), "side=.*mean and standard deviation"),  # type: ignore[arg-type]
-        (lambda: Zoom(least=0), "least=0; expected a share"),
+        (lambda: Zoom(min_side=0), "min_side=0; expected a share"),
         (lambda: Pad(()), "Pad got"),
         (lambda: Pad(1.5), "Pad got"),
         (lambda: Pad((0.1, "a")), "Pad got"),  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ from optvis.transforms import (
     Stages,
     UniformNoise,
     Zoom,
-    horama,
+    maco_crops,
 )
 
 from . import transform_oracles as oracles
@@ -161,8 +161,8 @@ MEMBERS = {
     "STANDARD": Member(lambda: STANDARD, affine(GREY, *STANDARD_PARTS)),
     "ATLAS": Member(lambda: ATLAS, affine(GREY, *ATLAS_PARTS)),
     "COARSE_TO_FINE": Member(lambda: COARSE_TO_FINE, affine(GREY, *STANDARD_PARTS, oracles.resize(0.72))),
-    "horama": Member(
-        lambda: horama((12, 9)),
+    "maco_crops": Member(
+        lambda: maco_crops((12, 9)),
         oracles.sequence(
             affine(GREY, oracles.zoom((0.5, 0.15), (0.25, 0.1), 0.05), oracles.resize((12, 9))),
             oracles.gaussian_noise(0.04),

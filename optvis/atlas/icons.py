@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from optvis.atlas.levels import Level
 from optvis.models.classifier import Classifier
 from optvis.objectives import Objective, direction, whitening
-from optvis.objectives.directions import checked_power
+from optvis.objectives.directions import power_option
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 from optvis.transforms import STANDARD
@@ -56,7 +56,7 @@ class Drawing:
         for name, value, least in (("size", self.size, 1), ("steps", self.steps, 0), ("fewest", self.fewest, 1)):
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} is {value!r}; expected a whole number, {least} or more")
-        checked_power(self.power)
+        power_option(self.power)
         if self.damping is not None and not self.damping >= 0:
             raise ValueError(f"damping is {self.damping}; expected 0 or more, or None for no whitening")
 

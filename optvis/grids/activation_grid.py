@@ -24,8 +24,8 @@ from optvis.models.layers import layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import Objective, direction
 from optvis.objectives.layout import channels_first
-from optvis.params import Decorrelated, ImageParam, Sigmoid, Streams
-from optvis.params.image_pool import Grouped
+from optvis.params import DecorrelatedColor, ImageParam, Sigmoid, Streams
+from optvis.params.image_pool import ImagePool
 from optvis.progress import progress_bar
 from optvis.rendering.optimizers import OptimizerMaker, optimizer_text
 from optvis.rendering.setup import fitted
@@ -33,7 +33,7 @@ from optvis.rendering.views import told
 from optvis.transforms import Compose, Crop, Jitter, Pad, Rotate, Scale
 
 BORDER = 2  # pixels cut from each side of an icon in the end, as Lucid's notebook "Activation Grids" does (2018)
-DRAWN_AT_ONCE = 64  # icons that leave the pool together, so that memory does not grow with it
+NOISE_BATCH_SIZE = 64  # icons that leave the pool together, so that memory does not grow with it
 GREY = 0.5  # where there is no icon
 
 # The moves of Lucid's standard chain; the crop at its end is the grid's own.
@@ -165,7 +165,7 @@ class _Plan:
         weights = self.weights
         count = len(weights)
         seeds = tuple(range(seed, seed + count)) if self.groups is None else (seed,) * count
-        return ImageParam(Grouped(side, seeds, weights, min(cells, count)), Decorrelated(), Sigmoid())
+        return ImageParam(ImagePool(side, seeds, weights, min(cells, count)), DecorrelatedColor(), Sigmoid())
 
     def grid(self, ascent: GridAscent, shown: Tensor, recipe: dict[str, Any]) -> ActivationGrid:
         """What has become of them."""
@@ -254,8 +254,8 @@ def _climbed(ascent: GridAscent, steps: int, progress: bool, grid: Callable[[boo
 def _pictures(ascent: GridAscent, rows: range) -> Iterator[tuple[Tensor, Tensor]]:
     """Icons of a pool without their border, some at a time: their rows, and (R, 3, S, S), float32, on the CPU."""
     inside = slice(BORDER, -BORDER)
-    for start in rows[::DRAWN_AT_ONCE]:
-        some = torch.arange(start, min(start + DRAWN_AT_ONCE, rows.stop))
+    for start in rows[::NOISE_BATCH_SIZE]:
+        some = torch.arange(start, min(start + NOISE_BATCH_SIZE, rows.stop))
         yield some, ascent.pictures(some)[:, :, inside, inside].float().cpu()
 
 

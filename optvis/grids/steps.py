@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from optvis.models.classifier import Classifier
 from optvis.objectives import Objective
 from optvis.params import ImageParam
-from optvis.params.image_pool import Grouped
+from optvis.params.image_pool import ImagePool
 from optvis.rendering.ascent import Ascent, Step
 from optvis.rendering.optimizers import OptimizerMaker, root_mean_square
 
@@ -118,7 +118,7 @@ class GridAscent(Ascent):
         seed: of the shuffle.
         classifier: whose network is asked.
         objective: a row for each icon of the pool.
-        image: its canvas is the pool, a `Grouped`.
+        image: its canvas is the pool, a `ImagePool`.
         given: as in `Ascent`.
 
     `scores` holds the last score of each icon as it was seen, (N,), NaN before its first step.
@@ -126,7 +126,7 @@ class GridAscent(Ascent):
 
     def __init__(self, seed: int, classifier: Classifier, objective: Objective, image: ImageParam, *given: Any) -> None:
         super().__init__(classifier, objective, image, *given)
-        self.canvas: Grouped = image.canvas  # type: ignore[assignment]
+        self.canvas: ImagePool = image.canvas  # type: ignore[assignment]
         self.maps, self.pool, self.shown = image.maps, objective, -1
         self.draws = turns(len(self.canvas.pool), len(self.canvas), seed)
         self.scores = self.canvas.weights.new_full((len(self.canvas.pool),), torch.nan)
@@ -134,7 +134,7 @@ class GridAscent(Ascent):
     def evaluated(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
         """One forward and backward pass of the icons of this step; asked again, of the same ones."""
         if index != self.shown:
-            self.canvas.show(next(self.draws))
+            self.canvas.select(next(self.draws))
             self.objective, self.shown = asked_of(self.pool, self.canvas.rows), index
         step, gradients = super().evaluated(index)
         self.scores[self.canvas.rows] = step.scores
@@ -143,7 +143,7 @@ class GridAscent(Ascent):
     @torch.no_grad()
     def pictures(self, rows: Tensor) -> Tensor:
         """Any icons of the pool as they are now, (R,) -> (R, 3, H, W) in [0, 1]."""
-        images = self.canvas.pictures(rows)
+        images = self.canvas.images(rows)
         for color_map in self.maps:
             images = color_map(images)
         return images

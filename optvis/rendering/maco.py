@@ -18,7 +18,7 @@ from optvis.rendering.optimizers import OptimizerMaker, optimizer_text
 from optvis.rendering.result import Rendering
 from optvis.rendering.setup import asked, labels_of, seeds_for
 from optvis.rendering.views import Views, climbed, repeated, told, view_seeds
-from optvis.transforms import horama
+from optvis.transforms import maco_crops
 
 NADAM = partial(torch.optim.NAdam, lr=1.0)  # MACO's optimizer and rate
 MACO_STEPS = 256
@@ -48,7 +48,7 @@ def maco(
     Only the phase moves, so that no frequency can be stronger than in natural images, however long the ascent; deep
     layers of large networks gain most. Each step looks at random crops of a large canvas. (Fel et al., "Unlocking
     Feature Visualization for Deeper Networks with MAgnitude Constrained Optimization", 2023, arXiv:2306.06805.)
-    Ctrl-C stops early and returns what is there. `render(net, objective, phase_image(448), transform=horama(224),
+    Ctrl-C stops early and returns what is there. `render(net, objective, phase_image(448), transform=maco_crops(224),
     optimizer=NADAM)` is the same with one crop a step and without the transparency map.
 
     Args:
@@ -60,7 +60,7 @@ def maco(
         size: side, or (height, width), of the canvas in pixels; by default twice the network's own.
         steps: how many updates.
         crops: how many at each step, of each image. The paper's code has 32, its later one 6.
-        transform: between images and network; by default `horama(size of the network, 0.04)`: crops whose centre is
+        transform: between images and network; by default `maco_crops(size of the network, 0.04)`: crops whose centre is
             N(0.5, 0.15) and whose side N(0.25, 0.1) of the canvas, with noise.
         normalize: see `render`; by default what the model carries.
         optimizer: makes a torch optimizer of parameters; NAdam with a rate of 1 by default.
@@ -98,7 +98,7 @@ def maco(
         classifier,
         repeated(question, crops),
         views,
-        transform=horama(classifier.size, MACO_NOISE) if transform is None else transform,
+        transform=maco_crops(classifier.size, MACO_NOISE) if transform is None else transform,
         optimizer=optimizer,
         seed=view_seeds(seeds, crops),
         redirect=redirect,

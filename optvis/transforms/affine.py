@@ -57,11 +57,11 @@ class Scale(Affine):
             raise ValueError(f"Scale got {factors!r}; expected positive factors")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
-        factor = _chosen(self.factors, streams)
-        return _about_centre(size, angle=torch.zeros_like(factor), scale=factor)
+        factor = _choose(self.factors, streams)
+        return _rotate_and_scale(size, angle=torch.zeros_like(factor), scale=factor)
 
     def __repr__(self) -> str:
-        return f"Scale({_listed(self.factors)})"
+        return f"Scale({_format_numbers(self.factors)})"
 
 
 class Rotate(Affine):
@@ -82,39 +82,39 @@ class Rotate(Affine):
             raise ValueError(f"Rotate got {degrees!r}; expected angles in degrees")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
-        angle = _chosen(self.degrees, streams)
-        return _about_centre(size, angle=angle, scale=torch.ones_like(angle))
+        angle = _choose(self.degrees, streams)
+        return _rotate_and_scale(size, angle=angle, scale=torch.ones_like(angle))
 
     def __repr__(self) -> str:
-        return f"Rotate({_listed(self.degrees)})"
+        return f"Rotate({_format_numbers(self.degrees)})"
 
 
 class Flip(Affine):
-    """Mirrored left to right, by chance.
+    """Mirror left and right at random.
 
     Args:
-        chance: how often, in [0, 1].
+        p: probability, in [0, 1].
 
     Example:
         >>> Flip(1.0)(torch.tensor([[[[1.0, 2.0, 3.0]]]]), Streams((0,), "demo"))
         tensor([[[[3., 2., 1.]]]])
     """
 
-    def __init__(self, chance: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= chance <= 1:
-            raise ValueError(f"Flip got {chance!r}; expected a chance in [0, 1]")
-        self.chance = float(chance)
+        if not 0 <= p <= 1:
+            raise ValueError(f"Flip got p={p!r}; expected a probability in [0, 1]")
+        self.p = float(p)
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
-        flipped = streams.uniform(1)[:, 0] < self.chance
+        flipped = streams.uniform(1)[:, 0] < self.p
         matrix = shift(torch.zeros(len(streams), 2, dtype=torch.float64))
         matrix[flipped, 0, 0] = -1
         matrix[flipped, 0, 2] = size[1] - 1
         return matrix
 
     def __repr__(self) -> str:
-        return f"Flip({self.chance:g})" if float(f"{self.chance:g}") == self.chance else f"Flip({self.chance!r})"
+        return f"Flip({_format_numbers((self.p,))[1:-1]})"
 
 
 def shift(pixels: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def shift(pixels: Tensor) -> Tensor:
     return matrix
 
 
-def _about_centre(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
+def _rotate_and_scale(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
     from kornia.geometry.conversions import convert_affinematrix_to_homography
     from kornia.geometry.transform import get_rotation_matrix2d
 
@@ -135,10 +135,10 @@ def _about_centre(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
     return homography
 
 
-def _chosen(choices: tuple[float, ...], streams: Streams) -> Tensor:
+def _choose(choices: tuple[float, ...], streams: Streams) -> Tensor:
     place = (streams.uniform(1).squeeze(1) * len(choices)).long()
     return torch.tensor(choices, dtype=torch.float64)[place]
 
 
-def _listed(numbers: tuple[float, ...]) -> str:
+def _format_numbers(numbers: tuple[float, ...]) -> str:
     return f"[{', '.join(f'{number:g}' if float(f'{number:g}') == number else repr(number) for number in numbers)}]"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.params.canvas import frequency_scale
-from optvis.params.color import Decorrelated, Sigmoid
+from optvis.params.color import DecorrelatedColor, Sigmoid
 from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
 
@@ -82,7 +82,7 @@ class OnRandomNoise(Blend):
     """Laid over coarse coloured noise that is drawn for each image at each step: Lucid's `collapse_alpha_random`.
 
     The noise is what `fft_image` starts from, with a larger deviation: sigmoid(C · irfft2(sd · N(0, 1) / f^decay) / 4)
-    with f as in `FFT` and C as in `Decorrelated` (lucid.optvis.param.random.image_sample, 2018).
+    with f as in `FFT` and C as in `DecorrelatedColor` (lucid.optvis.param.random.image_sample, 2018).
 
     Args:
         sd: standard deviation of the real and imaginary parts of the spectrum; larger is more colourful.
@@ -113,4 +113,4 @@ class OnRandomNoise(Blend):
 
 @cache
 def _colors() -> nn.Module:
-    return nn.Sequential(Decorrelated().double(), Sigmoid())
+    return nn.Sequential(DecorrelatedColor().double(), Sigmoid())

@@ -10,7 +10,7 @@ from torch import Tensor
 from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
 
-REACH = 4  # standard deviations; what a Gaussian has beyond weighs 6e-5
+REACH_SIGMAS = 4  # standard deviations; what a Gaussian has beyond weighs 6e-5
 
 
 class Blur(Transform):
@@ -42,7 +42,7 @@ class Blur(Transform):
             sigma = self.low + (self.high - self.low) * streams.uniform(1)
         else:
             sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64)
-        side = 2 * math.ceil(REACH * self.high) + 1
+        side = 2 * math.ceil(REACH_SIGMAS * self.high) + 1
         blurred: Tensor = gaussian_blur2d(images, (side, side), sigma.expand(-1, 2).to(images), "replicate")
         return blurred
 

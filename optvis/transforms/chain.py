@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from optvis.params.streams import Streams
 from optvis.transforms.pad import Pad
 from optvis.transforms.transform import Affine, Transform
-from optvis.transforms.warp import EDGE, warped
+from optvis.transforms.warp import EDGE, warp
 
 
 class Compose(Transform):
@@ -35,24 +35,24 @@ class Compose(Transform):
         for part in parts:
             if not isinstance(part, nn.Module):
                 raise TypeError(f"Compose got {part!r}; expected modules on (B, 3, H, W)")
-        self.parts = nn.ModuleList(_flat(parts))
+        self.parts = nn.ModuleList(_flatten(parts))
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        outside = EDGE
+        padding = EDGE
         matrix: Tensor | None = None
         size = (images.shape[2], images.shape[3])
         for part in self.parts:
             if isinstance(part, Pad):
-                outside = part.outside(images, streams)
+                padding = part.padding(images, streams)
             elif isinstance(part, Affine):
                 step = part.matrix(size, streams)
                 matrix = step if matrix is None else step @ matrix
                 size = part.result_size(size)
             else:
-                images = images if matrix is None else warped(images, matrix, size, outside)
-                images = part(images, streams) if isinstance(part, Transform) else _seeded(part, images, streams)
+                images = images if matrix is None else warp(images, matrix, size, padding)
+                images = part(images, streams) if isinstance(part, Transform) else _run_seeded(part, images, streams)
                 matrix, size = None, (images.shape[2], images.shape[3])
-        return images if matrix is None else warped(images, matrix, size, outside)
+        return images if matrix is None else warp(images, matrix, size, padding)
 
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.parts))})"
@@ -92,18 +92,18 @@ class Stages(Transform):
         return f"Stages({{{stages}}})"
 
 
-def _flat(parts: Iterable[nn.Module]) -> list[nn.Module]:
+def _flatten(parts: Iterable[nn.Module]) -> list[nn.Module]:
     """The parts, and the parts of chains among them, so that these fuse with their neighbours."""
-    return [single for part in parts for single in _opened(part)]
+    return [single for part in parts for single in _unpack(part)]
 
 
-def _opened(part: nn.Module) -> list[nn.Module]:
+def _unpack(part: nn.Module) -> list[nn.Module]:
     if isinstance(part, Compose):
         return list(part.parts)
-    return _flat(part) if type(part) is nn.Sequential else [part]
+    return _flatten(part) if type(part) is nn.Sequential else [part]
 
 
-def _seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:
+def _run_seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:
     seed = int(streams.uniform(1)[0].item() * 2**31)
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

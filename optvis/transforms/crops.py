@@ -10,7 +10,7 @@ from torch import Tensor
 from optvis.params.canvas import height_and_width
 from optvis.params.streams import Streams
 from optvis.transforms.affine import shift
-from optvis.transforms.sizes import share_of
+from optvis.transforms.sizes import scale_size
 from optvis.transforms.transform import Affine
 from optvis.transforms.warp import Size
 
@@ -44,7 +44,7 @@ class Crop(Affine):
 
     def result_size(self, size: Size) -> Size:
         if isinstance(self.size, float):
-            return share_of(size, self.size)
+            return scale_size(size, self.size)
         if self.size[0] > size[0] or self.size[1] > size[1]:
             raise ValueError(
                 f"{self!r} of a picture of {size[0]} × {size[1]} px; expected a picture at least as large: "
@@ -65,9 +65,9 @@ class Zoom(Affine):
     `Resize` after it the network sees fewer pixels, and both are one warp.
 
     Args:
-        centre: mean and standard deviation of each coordinate of the centre.
+        center: mean and standard deviation of each coordinate of the centre.
         side: mean and standard deviation of the side.
-        least: a smaller side is drawn up to this, as a larger one than 1 is down to 1. Both ends are those of
+        min_side: a smaller side is drawn up to this, as a larger one than 1 is down to 1. Both ends are those of
             Xplique, the authors' library (`xplique.features_visualizations.maco`).
 
     Example:
@@ -78,26 +78,26 @@ class Zoom(Affine):
 
     def __init__(
         self,
-        centre: tuple[float, float] = (0.5, 0.15),
+        center: tuple[float, float] = (0.5, 0.15),
         side: tuple[float, float] = (0.25, 0.1),
-        least: float = 0.05,
+        min_side: float = 0.05,
     ) -> None:
         super().__init__()
-        for name, pair in (("centre", centre), ("side", side)):
+        for name, pair in (("center", center), ("side", side)):
             if len(pair) != 2 or not all(map(math.isfinite, pair)) or pair[1] < 0:
                 raise ValueError(f"Zoom got {name}={pair!r}; expected mean and standard deviation, as shares")
-        if not 0 < least <= 1:
-            raise ValueError(f"Zoom got least={least!r}; expected a share in (0, 1]")
-        self.centre, self.side, self.least = tuple(centre), tuple(side), least
+        if not 0 < min_side <= 1:
+            raise ValueError(f"Zoom got min_side={min_side!r}; expected a share in (0, 1]")
+        self.center, self.side, self.min_side = tuple(center), tuple(side), min_side
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         drawn = streams.normal(3)
-        centre = self.centre[0] + self.centre[1] * drawn[:, :2]
-        side = (self.side[0] + self.side[1] * drawn[:, 2:]).clamp(self.least, 1.0)
-        start = (centre - side / 2) * torch.tensor([size[1], size[0]], dtype=torch.float64)
+        center = self.center[0] + self.center[1] * drawn[:, :2]
+        side = (self.side[0] + self.side[1] * drawn[:, 2:]).clamp(self.min_side, 1.0)
+        start = (center - side / 2) * torch.tensor([size[1], size[0]], dtype=torch.float64)
         matrix = shift((0.5 - start) / side - 0.5)  # pixel centres lie at halves
         matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]
         return matrix
 
     def __repr__(self) -> str:
-        return f"Zoom({self.centre}, {self.side}, {self.least})"
+        return f"Zoom({self.center}, {self.side}, {self.min_side})"

@@ -12,7 +12,7 @@ from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
 
 
-class RescaledGradient(torch.autograd.Function):
+class RescaleGradient(torch.autograd.Function):
     """The identity; backward, each image's gradient g becomes g · size / ‖g‖₂, and stays zero where it is zero."""
 
     @staticmethod
@@ -49,10 +49,10 @@ class NormalizeGradient(Transform):
 
     def __init__(self, norm: float = 1.0) -> None:
         super().__init__()
-        self.norm = _positive(norm, "NormalizeGradient")
+        self.norm = _require_positive(norm, "NormalizeGradient")
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        return RescaledGradient.apply(images, self.norm)  # type: ignore[no-any-return]
+        return RescaleGradient.apply(images, self.norm)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"NormalizeGradient({self.norm})"
@@ -77,16 +77,16 @@ class NormalizeGradientRMS(Transform):
 
     def __init__(self, rms: float = 1.0) -> None:
         super().__init__()
-        self.rms = _positive(rms, "NormalizeGradientRMS")
+        self.rms = _require_positive(rms, "NormalizeGradientRMS")
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        return RescaledGradient.apply(images, self.rms * math.sqrt(images[0].numel()))  # type: ignore[no-any-return]
+        return RescaleGradient.apply(images, self.rms * math.sqrt(images[0].numel()))  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"NormalizeGradientRMS({self.rms})"
 
 
-def _positive(size: float, name: str) -> float:
+def _require_positive(size: float, name: str) -> float:
     if not 0 < size < math.inf:
         raise ValueError(f"{name} got {size!r}; expected a positive number")
     return size

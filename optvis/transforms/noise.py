@@ -36,10 +36,10 @@ class GaussianNoise(Transform):
 
 
 class UniformNoise(Transform):
-    """Plus a number uniform in [-most, most] in every pixel and channel, drawn for each image. Nothing is clipped.
+    """Add uniform noise in [-amplitude, amplitude] to every pixel and channel. Values are not clipped.
 
     Args:
-        most: in levels of which black and white are 1 apart.
+        amplitude: in levels of which black and white are 1 apart.
 
     Example:
         >>> noise = UniformNoise(0.1)(torch.zeros(2, 3, 8, 8), Streams((0, 1), "demo"))
@@ -47,15 +47,15 @@ class UniformNoise(Transform):
         True
     """
 
-    def __init__(self, most: float) -> None:
+    def __init__(self, amplitude: float) -> None:
         super().__init__()
-        if not 0 <= most < math.inf:
-            raise ValueError(f"UniformNoise got {most!r}; expected the largest change, 0 or more")
-        self.most = most
+        if not 0 <= amplitude < math.inf:
+            raise ValueError(f"UniformNoise got {amplitude!r}; expected the largest change, 0 or more")
+        self.amplitude = amplitude
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         share: Tensor = torch.special.ndtr(streams.normal(*images.shape[1:]))  # uniform in (0, 1)
-        return images + (self.most * (2 * share - 1)).to(images)
+        return images + (self.amplitude * (2 * share - 1)).to(images)
 
     def __repr__(self) -> str:
-        return f"UniformNoise({self.most})"
+        return f"UniformNoise({self.amplitude})"

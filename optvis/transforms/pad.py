@@ -9,7 +9,7 @@ from torch import Tensor
 
 from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
-from optvis.transforms.warp import Outside
+from optvis.transforms.warp import Padding
 
 
 class Pad(Transform):
@@ -44,19 +44,19 @@ class Pad(Transform):
         self.fill = fill
         self.mode = self.MODES[fill] if isinstance(fill, str) else "zeros"
 
-    def outside(self, images: Tensor, streams: Streams) -> Outside:
+    def padding(self, images: Tensor, streams: Streams) -> Padding:
         """What lies outside these images at this step."""
         channels = images.shape[1]
         if self.fill == "random":
-            return Outside(self.mode, streams.uniform(channels).to(images).view(-1, channels, 1, 1))
+            return Padding(self.mode, streams.uniform(channels).to(images).view(-1, channels, 1, 1))
         if isinstance(self.fill, str):
-            return Outside(self.mode)
+            return Padding(self.mode)
         level = images.new_tensor(self.fill).reshape(-1, 1, 1)
         if len(level) not in (1, channels):
             raise ValueError(
                 f"{self!r} has {len(level)} levels for images of {channels} channels; give one, or one a channel"
             )
-        return Outside(self.mode, level)
+        return Padding(self.mode, level)
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         return images

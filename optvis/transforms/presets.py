@@ -33,7 +33,7 @@ ATLAS = Compose(
 COARSE_TO_FINE = Stages({0: Compose(STANDARD, Resize(0.72)), 18: STANDARD})
 
 
-def horama(size: int | Size = 224, noise: float = 0.04) -> Compose:
+def maco_crops(size: int | Size = 224, noise: float = 0.04) -> Compose:
     """The crops of MACO: a random window of a large canvas, resized to what the network sees, with noise.
 
     Centre N(0.5, 0.15) and side N(0.25, 0.1) are the paper's (Fel et al. 2023, arXiv:2306.06805). The noise is that
@@ -51,7 +51,7 @@ def horama(size: int | Size = 224, noise: float = 0.04) -> Compose:
     Example:
         >>> import torch
         >>> from optvis.params import Streams
-        >>> horama(56)(torch.rand(2, 3, 224, 224), Streams((0, 1), "demo")).shape
+        >>> maco_crops(56)(torch.rand(2, 3, 224, 224), Streams((0, 1), "demo")).shape
         torch.Size([2, 3, 56, 56])
     """
     return Compose(Pad(0.5), Zoom(), Resize(size), GaussianNoise(noise), UniformNoise(noise / 2))

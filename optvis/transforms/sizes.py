@@ -38,7 +38,7 @@ class Resize(Affine):
         return matrix.repeat(len(streams), 1, 1)
 
     def result_size(self, size: Size) -> Size:
-        return share_of(size, self.size) if isinstance(self.size, float) else self.size
+        return scale_size(size, self.size) if isinstance(self.size, float) else self.size
 
     def __repr__(self) -> str:
         return f"Resize({self.size})"
@@ -102,6 +102,6 @@ class CropOrPad(Affine):
         return f"CropOrPad({self.size})"
 
 
-def share_of(size: Size, share: float) -> Size:
+def scale_size(size: Size, share: float) -> Size:
     """(H, W) of so large a share of both sides, one pixel at least."""
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))

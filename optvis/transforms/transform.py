@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from optvis.params.streams import Streams
-from optvis.transforms.warp import EDGE, Size, warped
+from optvis.transforms.warp import EDGE, Size, warp
 
 
 class Transform(nn.Module, ABC):
@@ -41,4 +41,4 @@ class Affine(Transform, ABC):
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         size = (images.shape[2], images.shape[3])
-        return warped(images, self.matrix(size, streams), self.result_size(size), EDGE)
+        return warp(images, self.matrix(size, streams), self.result_size(size), EDGE)

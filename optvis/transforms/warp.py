@@ -10,7 +10,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Outside:
+class Padding:
     """What lies outside an image.
 
     Args:
@@ -22,15 +22,15 @@ class Outside:
     level: Tensor | None = None
 
 
-EDGE = Outside("border")
+EDGE = Padding("border")
 
 
-def warped(images: Tensor, matrix: Tensor, size: Size, outside: Outside) -> Tensor:
+def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding) -> Tensor:
     """Sample images (B, C, H, W) once, bilinearly: pixel p of the result shows pixel matrix⁻¹ p, (B, C, *size)."""
     from kornia.geometry.transform import warp_affine
 
     matrix = matrix[:, :2].to(images.dtype).to(images.device)
-    level = outside.level
+    level = padding.level
     inside = images if level is None else images - level
-    sampled: Tensor = warp_affine(inside, matrix, size, padding_mode=outside.mode)
+    sampled: Tensor = warp_affine(inside, matrix, size, padding_mode=padding.mode)
     return sampled if level is None else sampled.add_(level)

@@ -76,7 +76,7 @@ def cases(photos: int) -> Iterator[tuple[str, Classifier, Any, str]]:
 
 
 def coherence(steps: int, photos: int, out: Path | None) -> bool:
-    """Grouped grids beside naive ones of as many icon-steps."""
+    """ImagePool grids beside naive ones of as many icon-steps."""
     print(f"{steps} steps of {CELLS} icons of {SIDE} px; correlation of icons where activations are alike")
     print(f"{'layer and photograph':<34}{'pairs':>6}{'naive':>8}{'grouped':>9}{'ratio':>7}{'score':>8}{'power 1':>9}")
     totals: list[tuple[float, float, float]] = []
