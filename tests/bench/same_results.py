@@ -165,8 +165,8 @@ from optvis.objectives import (
 )
 from optvis.params import (
     FFT,
-    Decorrelated,
-    Fixed,
+    DecorrelatedColor,
+    FixedRegion,
     ImageParam,
     Phase,
     Pixels,
@@ -174,13 +174,13 @@ from optvis.params import (
     Streams,
     alpha_image,
     channels_image,
+    color_matrix,
     cppn_image,
     fft_image,
-    fixed_images,
-    fixed_region,
-    grey_image,
+    fix_images,
+    fix_region,
+    grayscale_image,
     mean_spectrum,
-    measured_color,
     one_over_f,
     phase_image,
     pixel_image,
@@ -218,7 +218,7 @@ from optvis.transforms import (
     Stages,
     UniformNoise,
     Zoom,
-    horama,
+    maco_crops,
 )
 from optvis.viz.hinton import Hinton, hinton, squares
 from optvis.viz.sheet import draw_cells, draw_sheet
@@ -472,15 +472,15 @@ PARAMS: dict[str, Callable[[], ImageParam]] = {
     "cppn": lambda: cppn_image(WIDE, seeds=PAIR),
     "phase": lambda: phase_image(WIDE, seeds=PAIR, decay=1.2),
     "phase of a measured spectrum": lambda: phase_image(WIDE, seeds=PAIR, spectrum=mean_spectrum(photos())),
-    "grey": lambda: grey_image(WIDE, seeds=PAIR),
+    "grey": lambda: grayscale_image(WIDE, seeds=PAIR),
     "channels": lambda: channels_image(WIDE, 3, seeds=PAIR, decay=0.8),
-    "fixed region": lambda: fixed_region(fft_image(WIDE, seeds=PAIR), torch.full((1, 3, 1, 1), 0.25), half()),
-    "fixed images": lambda: fixed_images(fft_image(WIDE, seeds=PAIR), {0: ship()[:, :32, :40]}),
+    "fixed region": lambda: fix_region(fft_image(WIDE, seeds=PAIR), torch.full((1, 3, 1, 1), 0.25), half()),
+    "fixed images": lambda: fix_images(fft_image(WIDE, seeds=PAIR), {0: ship()[:, :32, :40]}),
     "measured colours": lambda: ImageParam(
-        FFT(WIDE, Streams(PAIR, "canvas")), Decorrelated(measured_color(photos())), Sigmoid()
+        FFT(WIDE, Streams(PAIR, "canvas")), DecorrelatedColor(color_matrix(photos())), Sigmoid()
     ),
     "pixels and a fixed colour": lambda: ImageParam(
-        Pixels(WIDE, Streams(PAIR, "canvas")), Sigmoid(), Fixed(torch.full((1, 1, 1, 1), 0.5), half()[None, None])
+        Pixels(WIDE, Streams(PAIR, "canvas")), Sigmoid(), FixedRegion(torch.full((1, 1, 1, 1), 0.5), half()[None, None])
     ),
     "phase of three channels": lambda: ImageParam(Phase(WIDE, Streams(PAIR, "canvas"), decay=1.5), Sigmoid()),
 }
@@ -522,7 +522,7 @@ def _() -> Any:
 @result("image, cppn at another size")
 def _() -> Any:
     image = cppn_image(24, seeds=(5,))
-    return [rendered(logit("owl"), image, steps=8), image.at((40, 56))()]
+    return [rendered(logit("owl"), image, steps=8), image.with_size((40, 56))()]
 
 
 @result("image, some rows of a batch")
@@ -532,8 +532,8 @@ def _() -> Any:
 
 @result("image, spectra and colours")
 def _() -> Any:
-    color = measured_color(photos())
-    return [one_over_f((7, 10), 1.3), mean_spectrum(photos()), color, Decorrelated(color).inverse(photos())]
+    color = color_matrix(photos())
+    return [one_over_f((7, 10), 1.3), mean_spectrum(photos()), color, DecorrelatedColor(color).inverse(photos())]
 
 
 @result("image, streams")
@@ -605,7 +605,7 @@ OBJECTIVES: dict[str, Callable[[], Objective | str]] = {
     ),
     "near an image": lambda: logit("owl") - 3 * input_diff(photos()[0, :, :SMALL, :SMALL]),
     "diversity": lambda: channel("mixed5", [40] * 3) - 0.2 * diversity("mixed3"),
-    "diversity in groups": lambda: channel("mixed5", [4, 4, 9, 9]) - diversity("mixed5", among=2),
+    "diversity in groups": lambda: channel("mixed5", [4, 4, 9, 9]) - diversity("mixed5", group_size=2),
     "alignment": lambda: interpolate("mixed5:4", "mixed5:40", 3) + 10 * alignment("mixed3"),
     "positive and negative": lambda: positive_negative(channel("mixed4.2", [17, 40])),
     "interpolation of channels": lambda: channel_interpolate("mixed4", 17, "mixed5", 40, 3),
@@ -676,7 +676,7 @@ TRANSFORMS: dict[str, Callable[[], nn.Module]] = {
     "standard": lambda: STANDARD,
     "atlas": lambda: ATLAS,
     "coarse to fine": lambda: COARSE_TO_FINE,
-    "horama": lambda: horama((12, 9)),
+    "horama": lambda: maco_crops((12, 9)),
 }
 BLENDS: dict[str, Callable[[], nn.Module]] = {
     "on a colour": lambda: OnColor((0.9, 0.2, 0.0)),
@@ -704,7 +704,7 @@ CHAINS: dict[str, nn.Module | None] = {
     "none": None,
     "atlas": ATLAS,
     "coarse to fine": COARSE_TO_FINE,
-    "horama": horama(32),
+    "horama": maco_crops(32),
     "blur and noise": Compose(Pad(0.5), Jitter(4), Blur((0.3, 1.0)), GaussianNoise(0.05)),
     "gradients of one norm": Compose(NormalizeGradient(), STANDARD),
 }
