@@ -277,7 +277,7 @@ def test_the_tail_of_a_blind_network_is_blind(small, images, fill):
         inputs = small.preprocess(images)
         whole = small.network(inputs)
         tail = Tail(small.network, images, inputs, "fuse")
-        assert_close(tail.read(tail.activations, [OUTPUT])[OUTPUT], whole)
+        assert_close(tail.run(tail.activations, [OUTPUT])[OUTPUT], whole)
 
 
 def test_fills_by_number_tensor_and_layer(small, images, asked):

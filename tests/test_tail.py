@@ -57,7 +57,7 @@ def test_with_the_same_activations_it_gives_what_the_network_gives(residual, lay
         tail = Tail(residual, x, x, layer)
         for _ in range(2):
             a = tail.activations.repeat(times, *[1] * (tail.activations.dim() - 1))
-            torch.testing.assert_close(tail.read(a, [""])[""], residual(x).repeat(times, 1))
+            torch.testing.assert_close(tail.run(a, [""])[""], residual(x).repeat(times, 1))
 
 
 @pytest.mark.parametrize("layer", ["first", "second", "relu", "relu#1"])
@@ -74,7 +74,7 @@ def test_with_other_activations_it_gives_what_a_hook_gives(residual, layer):
     expected = residual(x)
     handle.remove()
     with borrow(residual):
-        found = Tail(residual, x, x, layer).read(other, [""])[""]
+        found = Tail(residual, x, x, layer).run(other, [""])[""]
     torch.testing.assert_close(found, expected)
 
 
@@ -85,7 +85,7 @@ def test_modules_before_the_layer_do_not_run_again(residual):
         handles = [conv.register_forward_hook(lambda *_: ran.append(1)) for conv in (residual.first, residual.second)]
         weights = [nn.Parameter(torch.full_like(conv.weight, torch.nan)) for conv in (residual.first, residual.second)]
         residual.first.weight, residual.second.weight = weights
-        found = tail.read(tail.activations, [""])[""]
+        found = tail.run(tail.activations, [""])[""]
     for handle in handles:
         handle.remove()
     assert found.isfinite().all()
@@ -95,7 +95,7 @@ def test_it_reads_layers_on_both_sides_and_the_images(residual):
     x = images()
     with borrow(residual):
         tail = Tail(residual, x, x, "relu")
-        found = tail.read(tail.activations.repeat(2, 1, 1, 1) * 0, ["first", "head", IMAGE])
+        found = tail.run(tail.activations.repeat(2, 1, 1, 1) * 0, ["first", "head", IMAGE])
     assert found[IMAGE].equal(x.repeat(2, 1, 1, 1))
     assert found["first"].equal(residual.first(x).repeat(2, 1, 1, 1))
     assert found["head"].shape == (4, 2)
@@ -106,7 +106,7 @@ def test_gradients_are_those_of_the_network(residual):
     with borrow(residual):
         tail = Tail(residual, x, x, "second")
         a = tail.activations.clone().requires_grad_()
-        (found,) = torch.autograd.grad(tail.read(a, [""])[""].sum(), a)
+        (found,) = torch.autograd.grad(tail.run(a, [""])[""].sum(), a)
     copies = []
 
     def watched(_module, _inputs, output):
@@ -139,9 +139,9 @@ def test_a_module_that_is_shared_by_blocks(layer):
     network, x = Shared().double().eval(), images()
     with borrow(network):
         tail = Tail(network, x, x, layer)
-        torch.testing.assert_close(tail.read(tail.activations, [""])[""], network(x))
+        torch.testing.assert_close(tail.run(tail.activations, [""])[""], network(x))
         other = torch.rand_like(tail.activations)
-        found = tail.read(other, ["", layer])
+        found = tail.run(other, ["", layer])
         assert found[layer].equal(other)
         assert not torch.allclose(found[""], network(x))
 
@@ -160,9 +160,9 @@ def test_of_published_networks(name):
     with borrow(net.network), torch.no_grad():
         tail = Tail(net.network, x, inputs, layers[name])
         a = tail.activations
-        found = tail.read(a.repeat(3, *[1] * (a.dim() - 1)), [""])[""]
+        found = tail.run(a.repeat(3, *[1] * (a.dim() - 1)), [""])[""]
         expected = net.network(inputs.clone())
-        without = tail.read(torch.zeros_like(a), [""])[""]
+        without = tail.run(torch.zeros_like(a), [""])[""]
     torch.testing.assert_close(found, expected.expand(3, -1), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(without, expected, rtol=1e-6, atol=0)
 
@@ -179,7 +179,7 @@ def test_the_network_is_as_it_was_after_an_error(residual, untouched, error):
             tail = Tail(residual, x, x, "relu")
             handle = residual.pair.register_forward_hook(blow)
             with pytest.raises(error):
-                tail.read(tail.activations, [""])
+                tail.run(tail.activations, [""])
             handle.remove()
         assert not any("forward" in vars(module) for module in residual.modules())
 
@@ -191,7 +191,7 @@ def test_an_owner_s_own_forward_is_put_back(residual):
     x = images()
     with borrow(residual):
         tail = Tail(residual, x, x, "relu")
-        tail.read(tail.activations, [""])
+        tail.run(tail.activations, [""])
     assert vars(residual.first)["forward"] is mine
 
 

@@ -81,4 +81,4 @@ class Inquiry:
     def answers(self, activations: Tensor) -> Tensor:
         """The question's answers for K variations one after the other, (K · B, ...) -> (K · B,), differentiable."""
         question = self.question.repeat(len(activations) // len(self.activations))
-        return question(self.tail.read(activations, self.question.layers))
+        return question(self.tail.run(activations, self.question.layers))

@@ -103,7 +103,7 @@ def expanded_weights(
         tail = Tail(classifier.network, inputs, inputs, before)
         start = tail.activations.detach().requires_grad_()
         with torch.enable_grad():
-            end = channels_first(tail.read(start, [after])[after], channel_axis)[0]
+            end = channels_first(tail.run(start, [after])[after], channel_axis)[0]
         place = _place(end.shape[1:], position, after)
         chosen = chosen_channels(channels, len(end), after)
         gradients = [_gradient(end[(channel, *place)], start, before, after) for channel in chosen]

@@ -1,4 +1,4 @@
-"""Somebody else's network, borrowed: eval mode and frozen weights inside, as it was outside."""
+"""Eval mode and frozen weights while a network is in use; afterwards it is as it was."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def borrow(network: nn.Module) -> Iterator[nn.Module]:
-    """Put a network in eval mode with frozen weights; every flag is restored on any exit.
+    """Inside, a network is in eval mode with frozen weights; every flag is restored on any exit.
 
     Example:
         >>> net = nn.Linear(2, 1)
@@ -23,16 +23,16 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
     training = [(module, module.training) for module in network.modules()]
     learning = [(weight, weight.requires_grad) for weight in network.parameters()]
     try:
-        _put(((module, False) for module, _ in training), "training")
-        _put(((weight, False) for weight, _ in learning), "requires_grad")
+        _set_flags(((module, False) for module, _ in training), "training")
+        _set_flags(((weight, False) for weight, _ in learning), "requires_grad")
         yield network
     finally:
-        _put(training, "training")
-        _put(learning, "requires_grad")
+        _set_flags(training, "training")
+        _set_flags(learning, "requires_grad")
 
 
-def _put(flags: Iterable[tuple[object, bool]], name: str) -> None:
-    """Set only what differs: setting is what costs time."""
+def _set_flags(flags: Iterable[tuple[object, bool]], name: str) -> None:
+    """Set the flags that differ: reading a flag is cheap, setting it is not."""
     for thing, flag in flags:
         if getattr(thing, name) != flag:
             setattr(thing, name, flag)

@@ -1,4 +1,4 @@
-"""What a network calls a photograph."""
+"""The most likely classes of images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from optvis.models.normalize import INFER, Normalizer
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """The likeliest classes of each image; prints as a table.
+    """The most likely classes of each image; prints as a table.
 
     Args:
-        labels: for each image, the texts of its likeliest classes, likeliest first ("class 17" where there are none).
+        labels: for each image, the labels of its most likely classes, most likely first ("class 17" where there are none).
         indices: their indices, (B, K).
         confidences: their softmax probabilities, (B, K), in [0, 1].
     """
@@ -41,8 +41,8 @@ class Classification:
 
     def _repr_html_(self) -> str:
         rows = [
-            f"<tr><td>{place}</td><td>{html.escape(label)}</td><td>{float(share):.2%}</td></tr>"
-            for place, (texts, shares) in enumerate(zip(self.labels, self.confidences, strict=True))
+            f"<tr><td>{index}</td><td>{html.escape(label)}</td><td>{float(share):.2%}</td></tr>"
+            for index, (texts, shares) in enumerate(zip(self.labels, self.confidences, strict=True))
             for label, share in zip(texts, shares, strict=True)
         ]
         return f"<table><tr><th>image</th><th>class</th><th>confidence</th></tr>{''.join(rows)}</table>"
@@ -55,11 +55,11 @@ def classify(
     top: int = 5,
     normalize: Normalizer | str = INFER,
 ) -> Classification:
-    """The likeliest classes of photographs, with their confidences.
+    """Classify images: their most likely classes, with softmax probabilities.
 
     Args:
-        model: a network whose output is a score per class, (B, classes), or a Classifier.
-        images: a photograph in any form that `load_image` takes, or a list of them.
+        model: a network whose output is a score for each class, (B, classes), or a Classifier.
+        images: an image in any form that `load_image` takes, or a list of them.
         top: how many classes of each, K at most.
         normalize: see `render`; by default what the model carries.
 
@@ -69,8 +69,8 @@ def classify(
     Example:
         >>> import torch
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
-        >>> answer = classify(Classifier(net, None, 8, labels=("cat", "dog")), torch.rand(3, 8, 8))
-        >>> answer.indices.shape
+        >>> result = classify(Classifier(net, None, 8, labels=("cat", "dog")), torch.rand(3, 8, 8))
+        >>> result.indices.shape
         torch.Size([1, 2])
     """
     if top < 1:

@@ -1,4 +1,4 @@
-"""The derivative of a network's output along a direction in one layer, in one forward pass."""
+"""Forward-mode derivatives: of a network's output along a direction in one layer, in one forward pass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def layer_jvp(
         network: a borrowed network.
         inputs: ready for it.
         layer: name as in `layers(net)`.
-        direction: of the layer's activations as the network gives them, (B, ...), one of the same shape.
+        direction: a function of the layer's activations, (B, ...), that returns a direction of the same shape.
 
     Returns:
         output (B, K), derivative (B, K), or another shape that the network gives.
@@ -44,26 +44,26 @@ def layer_jvp(
         True
     """
 
-    def moving(a: Tensor) -> Tensor:
+    def add_tangent(a: Tensor) -> Tensor:
         return forward_ad.make_dual(a, direction(a))  # type: ignore[no-untyped-call, no-any-return]
 
-    with _differentiable_forward(), replace_output(network, layer, moving):
+    with _forward_mode(), replace_output(network, layer, add_tangent):
         found = forward_ad.unpack_dual(read_activations(network, inputs, [OUTPUT])[OUTPUT])  # type: ignore[no-untyped-call]
-    still = found.tangent is None
-    return found.primal, torch.zeros_like(found.primal) if still else found.tangent
+    tangent = torch.zeros_like(found.primal) if found.tangent is None else found.tangent
+    return found.primal, tangent
 
 
 @contextmanager
-def _differentiable_forward() -> Iterator[None]:
-    """Without shortcuts of attention that know no forward-mode derivative."""
-    shortcuts = torch.backends.mha.get_fastpath_enabled()
+def _forward_mode() -> Iterator[None]:
+    """Forward-mode differentiation, without the attention kernels that do not support it."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch compiles some derivatives with an old compiler
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(shortcuts)
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 __all__ = ["layer_jvp"]

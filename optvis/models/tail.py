@@ -1,4 +1,4 @@
-"""The tail of a network: what comes after a layer, asked again from cached activations."""
+"""The tail of a network: what it computes after a layer, run again from cached activations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from optvis.objectives import IMAGE, OUTPUT
 
 
 class Tail:
-    """Everything that a network computes after a layer, for other activations of that layer.
+    """All that a network computes after a layer, for other activations of that layer.
 
-    One whole forward pass is recorded. Asked again, every module that had finished before the layer hands out what it
-    gave then, so only what lies behind the layer is computed. The network has to be borrowed, and has to compute the
-    same each time.
+    One whole forward pass is recorded. When the tail runs, every module that had finished before the layer returns its
+    recorded output, so that only what follows the layer is computed. The network must be borrowed, and must compute
+    the same each time.
 
     Args:
         network: a borrowed network.
@@ -35,83 +35,86 @@ class Tail:
         >>> images = torch.rand(2, 3, 8, 8)
         >>> with borrow(net):
         ...     tail = Tail(net, images, images, "1")
-        ...     tail.read(tail.activations, [""])[""].equal(net(images))
+        ...     tail.run(tail.activations, [""])[""].equal(net(images))
         True
     """
 
     def __init__(self, network: nn.Module, images: Tensor, inputs: Tensor, layer: str) -> None:
         self.network, self.images, self.inputs, self.layer = network, images, inputs, layer
-        self.place = find_module(network, layer)
-        recorder = _Recorder(self.place, frozenset())
+        self.call = find_module(network, layer)
+        recorder = _Recorder(self.call, frozenset())
         while True:
-            with torch.no_grad(), hook_modules(network.modules(), before=recorder.starts, after=recorder.ends):
+            with (
+                torch.no_grad(),
+                hook_modules(network.modules(), before=recorder.before_module, after=recorder.after_module),
+            ):
                 self.activations = read_activations(network, inputs, [layer, *([OUTPUT] if layer else [])])[layer]
             if not recorder.misleading:
                 break
-            recorder = _Recorder(self.place, recorder.misleading | recorder.entered)
-        self.before, self.overwritten = recorder.kept, recorder.overwritten
+            recorder = _Recorder(self.call, recorder.misleading | recorder.entered)
+        self.before, self.overwritten = recorder.outputs, recorder.overwritten
 
-    def read(self, activations: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Layers of the network with other activations in this one.
+    def run(self, activations: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Compute layers of the network with other activations in this layer.
 
         Args:
             activations: (K · B, ...): K variations of all images, one after the other.
-            layers: names, of which each is this layer or lies behind it, or before it.
+            layers: names, in any part of the network.
         """
         times = len(activations) // len(self.inputs)
-        known = {place: _tiled(output, times) for place, output in self.before.items()}
-        known |= {place: _copied(known[place]) for place in (known if times == 1 else self.overwritten)}
+        known = {call: _repeat(output, times) for call, output in self.before.items()}
+        known |= {call: _copy(known[call]) for call in (known if times == 1 else self.overwritten)}
         wanted = list(layers)
-        with _replaying(known | {self.place: activations.clone()}):  # what follows may work in place
-            found = read_activations(self.network, _tiled(self.inputs, times), wanted)
-        return found | ({IMAGE: _tiled(self.images, times)} if IMAGE in wanted else {})
+        with _replaying(known | {self.call: activations.clone()}):  # what follows may work in place
+            found = read_activations(self.network, _repeat(self.inputs, times), wanted)
+        return found | ({IMAGE: _repeat(self.images, times)} if IMAGE in wanted else {})
 
 
 class _Recorder:
-    """What modules give that finish before a place: of those inside one another, the outermost.
+    """Outputs of the modules that finish before a call: of nested modules, the outermost.
 
     Args:
-        place: where recording ends.
-        entered: modules that are not taken as a whole, only what is inside them.
+        end: the call at which recording ends.
+        entered: modules that are not recorded as a whole, only the modules inside them.
     """
 
-    def __init__(self, place: Call, entered: frozenset[nn.Module]) -> None:
-        self.place, self.entered, self.reached = place, entered, False
+    def __init__(self, end: Call, entered: frozenset[nn.Module]) -> None:
+        self.end, self.entered, self.reached = end, entered, False
         self.calls: Counter[nn.Module] = Counter()
         self.ended: list[nn.Module] = []
-        self.open: list[tuple[int, int]] = []  # for each module that runs: how many had ended and were kept before
+        self.open: list[tuple[int, int]] = []  # for each running module: how many had ended, and were recorded, before
         self.order: list[Call] = []
-        self.kept: dict[Call, Any] = {}
-        self.given: dict[Call, tuple[Any, int]] = {}
+        self.outputs: dict[Call, Any] = {}
+        self.versions: dict[Call, tuple[Any, int]] = {}
         self.inside: dict[Call, Counter[nn.Module]] = {}
 
-    def starts(self, _module: nn.Module, _inputs: Any) -> None:
+    def before_module(self, _module: nn.Module, _inputs: Any) -> None:
         self.open.append((len(self.ended), len(self.order)))
 
-    def ends(self, module: nn.Module, _inputs: Any, output: Any) -> None:
-        place = (module, self.calls[module])
+    def after_module(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        call = (module, self.calls[module])
         self.calls[module] += 1
         ended, first = self.open.pop()
         inside = Counter(self.ended[ended:])
         self.ended.append(module)
-        if self.reached or (module in self.entered and place != self.place):
+        if self.reached or (module in self.entered and call != self.end):
             return
         for inner in self.order[first:]:
-            del self.kept[inner], self.given[inner], self.inside[inner]
-        self.order[first:] = [place]
-        self.reached = place == self.place
+            del self.outputs[inner], self.versions[inner], self.inside[inner]
+        self.order[first:] = [call]
+        self.reached = call == self.end
         if self.reached:
             return
-        self.kept[place], self.given[place], self.inside[place] = _copied(output), (output, _version(output)), inside
+        self.outputs[call], self.versions[call], self.inside[call] = _copy(output), (output, _version(output)), inside
 
     @property
     def overwritten(self) -> set[Call]:
-        """What some later operation wrote into."""
-        return {place for place, (output, version) in self.given.items() if _version(output) != version}
+        """Calls whose output some later operation wrote into."""
+        return {call for call, (output, version) in self.versions.items() if _version(output) != version}
 
     @property
     def misleading(self) -> frozenset[nn.Module]:
-        """Modules with others inside that run outside as well: if these were skipped, those would be miscounted."""
+        """Modules whose inner modules also run outside of them: skipping these would miscount the calls of those."""
         return frozenset(
             module
             for (module, _), inside in self.inside.items()
@@ -121,12 +124,12 @@ class _Recorder:
 
 @contextmanager
 def _replaying(known: Mapping[Call, Any]) -> Iterator[None]:
-    """Have modules hand out what is known in place of computing it; their own forward is back on any exit."""
+    """Inside, modules return known outputs instead of computing them; their own forward is restored on any exit."""
     modules = dict.fromkeys(module for module, _ in known)
     own = {module: vars(module).get("forward") for module in modules}
     try:
         for module in modules:
-            vars(module)["forward"] = _answering(module, known)
+            vars(module)["forward"] = _replay_forward(module, known)
         yield
     finally:
         for module, forward in own.items():
@@ -136,52 +139,52 @@ def _replaying(known: Mapping[Call, Any]) -> Iterator[None]:
                 vars(module)["forward"] = forward
 
 
-def _answering(module: nn.Module, known: Mapping[Call, Any]) -> Callable[..., Any]:
+def _replay_forward(module: nn.Module, known: Mapping[Call, Any]) -> Callable[..., Any]:
     forward = module.forward
     calls = 0
 
-    def answer(*args: Any, **kwargs: Any) -> Any:
+    def replay(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        place = (module, calls - 1)
-        return known[place] if place in known else forward(*args, **kwargs)
+        call = (module, calls - 1)
+        return known[call] if call in known else forward(*args, **kwargs)
 
-    return answer
+    return replay
 
 
-def _mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Tensors in tuples, lists and dicts, changed; anything else as it is."""
+def _map_tensors(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change the tensors in tuples, lists and dicts; return anything else as it is."""
     if isinstance(tree, Tensor):
         return change(tree)
     if isinstance(tree, dict):
-        return type(tree)((key, _mapped(value, change)) for key, value in tree.items())
+        return type(tree)((key, _map_tensors(value, change)) for key, value in tree.items())
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(_mapped(value, change) for value in tree))
+        return type(tree)(*(_map_tensors(value, change) for value in tree))
     if isinstance(tree, list | tuple):
-        return type(tree)(_mapped(value, change) for value in tree)
+        return type(tree)(_map_tensors(value, change) for value in tree)
     return tree
 
 
 def _version(tree: Any) -> int:
-    """A count of what was written into its tensors."""
+    """Count the in-place writes into the tensors of an output."""
     versions = [0]
-    _mapped(tree, lambda a: versions.append(a._version) or a)  # type: ignore[func-returns-value]
+    _map_tensors(tree, lambda a: versions.append(a._version) or a)  # type: ignore[func-returns-value]
     return sum(versions)
 
 
-def _copied(tree: Any) -> Any:
-    return _mapped(tree, Tensor.clone)
+def _copy(tree: Any) -> Any:
+    return _map_tensors(tree, Tensor.clone)
 
 
-def _tiled(tree: Any, times: int) -> Any:
-    """So many copies of a batch, one after the other; of a single image without copying anything."""
+def _repeat(tree: Any, times: int) -> Any:
+    """Repeat a batch, one copy after the other; a single image is expanded without copying."""
 
-    def tile(a: Tensor) -> Tensor:
+    def repeat(a: Tensor) -> Tensor:
         if times == 1 or a.dim() == 0:
             return a
         return a.unsqueeze(0).expand(times, *a.shape).flatten(0, 1)
 
-    return _mapped(tree, tile)
+    return _map_tensors(tree, repeat)
 
 
 __all__ = ["Tail"]

@@ -1,4 +1,4 @@
-"""Networks by name: the embedded one, torchvision's, timm's, or a file of weights for either."""
+"""Load networks by name: the embedded one, torchvision's, timm's, or a file of weights for either."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from optvis.data.crop import ResizeCrop
 from optvis.errors import suggest
+from optvis.models.checkpoint import read_state_dict
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm, infer_classifier
 from optvis.models.normalize import Normalize
@@ -31,7 +32,7 @@ def load(
     architecture: str | nn.Module | None = None,
     labels: Sequence[str] | None = None,
 ) -> Classifier:
-    """A classifier by name, fed and labelled as it was published.
+    """Load a classifier by name, with the preprocessing and labels it was published with.
 
     Args:
         name: "demo", the small classifier that lies in the package (`optvis.models.embedded`), also without a name;
@@ -59,28 +60,28 @@ def load(
     """
     text = os.fspath(name)
     if text.casefold().endswith(WEIGHT_FILES):
-        return _from_file(Path(text), architecture, labels)
+        return _load_weight_file(Path(text), architecture, labels)
     if architecture is not None:
         raise ValueError(f"architecture is for a file of weights ({', '.join(WEIGHT_FILES)}); {text!r} is a name")
-    return _named(text, weights, labels)
+    return _load_by_name(text, weights, labels)
 
 
-def _named(name: str, weights: str | None, labels: Sequence[str] | None, **options: Any) -> Classifier:
-    made = _publisher(name)(name, weights, **options)
-    made.network.eval()
+def _load_by_name(name: str, weights: str | None, labels: Sequence[str] | None, **options: Any) -> Classifier:
+    classifier = _publisher(name)(name, weights, **options)
+    classifier.network.eval()
     is_published = "num_classes" not in options and not isinstance(labels, str)
-    if labels is not None and is_published and made.labels and len(labels) != len(made.labels):
-        raise ValueError(f"{len(labels)} labels for {name}, which has {len(made.labels)} classes; give one each")
-    return made if labels is None else _labelled(made, labels)
+    if labels is not None and is_published and classifier.labels and len(labels) != len(classifier.labels):
+        raise ValueError(f"{len(labels)} labels for {name}, which has {len(classifier.labels)} classes; give one each")
+    return classifier if labels is None else _replace_labels(classifier, labels)
 
 
 def _publisher(name: str) -> Callable[..., Classifier]:
     if name == DEMO:
-        return _demo
-    return _timm if name.startswith(TIMM) else _torchvision
+        return _load_embedded
+    return _load_timm if name.startswith(TIMM) else _load_torchvision
 
 
-def _demo(name: str, weights: str | None, **options: Any) -> Classifier:
+def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier:
     from optvis.models.embedded.network import demo_classifier
 
     if weights not in (None, DEFAULT):
@@ -88,11 +89,19 @@ def _demo(name: str, weights: str | None, **options: Any) -> Classifier:
     return demo_classifier(trained=weights is not None, **options)
 
 
-def _labelled(made: Classifier, labels: Sequence[str]) -> Classifier:
-    return Classifier(made.network, made.normalize, made.size, labels, made.crop, made.name, made.fixed_size)
+def _replace_labels(classifier: Classifier, labels: Sequence[str]) -> Classifier:
+    return Classifier(
+        classifier.network,
+        classifier.normalize,
+        classifier.size,
+        labels,
+        classifier.crop,
+        classifier.name,
+        classifier.fixed_size,
+    )
 
 
-def _torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
+def _load_torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
     from torchvision import models
 
     known = models.list_models(module=models)
@@ -103,7 +112,7 @@ def _torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
     if weights is not None and weights not in published.__members__:
         raise KeyError(f"no weights {weights!r} of {name}; there are {', '.join(published.__members__)}")
     entry = published.DEFAULT if weights is None else published[weights]
-    network = _built(name, lambda: models.get_model(name, weights=weights and entry, **options), weights)
+    network = _build_network(name, lambda: models.get_model(name, weights=weights and entry, **options), weights)
     preset = entry.transforms()
     crop = ResizeCrop(preset.resize_size[0], (preset.crop_size[0],) * 2, preset.interpolation.value)
     normalize = Normalize(tuple(preset.mean), tuple(preset.std))
@@ -112,7 +121,7 @@ def _torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
     return Classifier(network, normalize, size, entry.meta["categories"], crop, name, fixed_size=fixed)
 
 
-def _timm(name: str, weights: str | None, **options: Any) -> Classifier:
+def _load_timm(name: str, weights: str | None, **options: Any) -> Classifier:
     try:
         import timm
     except ImportError as error:
@@ -122,12 +131,14 @@ def _timm(name: str, weights: str | None, **options: Any) -> Classifier:
         known = [TIMM + each for each in timm.list_models()]
         raise KeyError(f"no network {name!r}; {suggest(name, known, 'timm.list_models() lists them', cutoff=0.6)}")
     tagged = plain if weights in (None, DEFAULT) else f"{plain.partition('.')[0]}.{weights}"
-    network = _built(name, lambda: timm.create_model(tagged, pretrained=weights is not None, **options), weights)
+    network = _build_network(
+        name, lambda: timm.create_model(tagged, pretrained=weights is not None, **options), weights
+    )
     return classifier_from_timm(network, name)
 
 
-def _built(name: str, build: Any, weights: str | None) -> nn.Module:
-    """A network with published weights, read as data; or with random ones, the same each time."""
+def _build_network(name: str, build: Any, weights: str | None) -> nn.Module:
+    """Build a network with published weights, read as data; or with random ones, the same each time."""
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), _weights_as_data():
         warnings.filterwarnings("ignore", message="The default weight initialization of", category=FutureWarning)
         torch.manual_seed(0)
@@ -136,17 +147,17 @@ def _built(name: str, build: Any, weights: str | None) -> nn.Module:
         except Exception as error:
             if weights is None:
                 raise
-            raise _unusable(name, error) from error
+            raise _weights_error(name, error) from error
     return network
 
 
-def _unusable(name: str, error: Exception) -> Exception:
-    """What to say where published weights cannot be had."""
+def _weights_error(name: str, error: Exception) -> Exception:
+    """Say why published weights cannot be had, and what to do."""
     reason = str(error).partition("\n")[0]
-    cure = "ask for random ones: weights=None, on the command line --weights none"
+    cure = "use random ones: weights=None, on the command line --weights none"
     if isinstance(error, OSError):
         return ConnectionError(
-            f"the weights of {name!r} are neither here nor to be fetched ({reason}); put their file under "
+            f"the weights of {name!r} are not on this machine and cannot be downloaded ({reason}); put their file under "
             f"$TORCH_HOME/hub/checkpoints (timm: $HF_HOME), or {cure}"
         )
     return ValueError(
@@ -155,64 +166,43 @@ def _unusable(name: str, error: Exception) -> Exception:
     )
 
 
-def _from_file(path: Path, architecture: str | nn.Module | None, labels: Sequence[str] | None) -> Classifier:
+def _load_weight_file(path: Path, architecture: str | nn.Module | None, labels: Sequence[str] | None) -> Classifier:
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}")
     if architecture is None:
-        raise ValueError(f"{path.name} holds weights alone; say of what: load({str(path)!r}, architecture='resnet50')")
-    made = _architecture(architecture, labels)
-    state = _state(path)
+        raise ValueError(
+            f"{path.name} holds weights alone; name their architecture: load({str(path)!r}, architecture='resnet50')"
+        )
+    classifier = _build_architecture(architecture, labels)
+    state = read_state_dict(path)
     try:
-        made.network.load_state_dict(state)
+        classifier.network.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"the weights in {path.name} do not fit {made.name}: {reason}; "
+            f"the weights in {path.name} do not fit {classifier.name}: {reason}; "
             "for another number of classes give labels=[...], one text a class"
         ) from error
-    made.network.eval()
-    return made
+    classifier.network.eval()
+    return classifier
 
 
-def _architecture(architecture: str | nn.Module, labels: Sequence[str] | None) -> Classifier:
-    """The network that weights are to be put in."""
+def _build_architecture(architecture: str | nn.Module, labels: Sequence[str] | None) -> Classifier:
+    """Build the network that the weights are for."""
     if isinstance(architecture, str):
-        return _named(architecture, None, labels, **({} if labels is None else {"num_classes": len(labels)}))
+        return _load_by_name(architecture, None, labels, **({} if labels is None else {"num_classes": len(labels)}))
     inferred = infer_classifier(architecture)
     if inferred is None:
         raise ValueError(
-            f"{type(architecture).__name__} does not say how it is fed; load its weights yourself, then "
+            f"{type(architecture).__name__} does not say how its input is normalised; load its weights yourself, then "
             "Classifier(network, Normalize(mean, std), size, labels)"
         )
-    return inferred if labels is None else _labelled(inferred, labels)
-
-
-def _state(path: Path) -> dict[str, Tensor]:
-    try:
-        state = _read(path)
-    except Exception as error:
-        raise ValueError(
-            f"{path.name} is damaged, or holds code beside weights, which is not run; save its state_dict() alone"
-        ) from error
-    nested = [state[key] for key in ("state_dict", "model") if isinstance(state, dict) and key in state]
-    found: dict[str, Tensor] = nested[0] if nested else state
-    is_state = isinstance(found, dict) and all(isinstance(key, str) for key in found)
-    if not is_state or not any(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path.name} holds a {type(found).__name__}, not weights by name; save its state_dict()")
-    return found
-
-
-def _read(path: Path) -> Any:
-    if path.suffix.casefold() == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return inferred if labels is None else _replace_labels(inferred, labels)
 
 
 @contextmanager
 def _weights_as_data() -> Iterator[None]:
-    """Downloads of torchvision and timm unpickle tensors only: torch's own switch, set while they load."""
+    """Inside, downloads of torchvision and timm unpickle tensors only: torch's own switch."""
     switch = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(switch)
     os.environ[switch] = "1"

@@ -17,7 +17,7 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.overrides.max_pool import PoolGradient, smoothed
+from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
@@ -181,7 +181,7 @@ class Ascent:
             images: Tensor = self.image()
             inputs = self.classifier.preprocess(self.chain(images, self.streams.seek(index)))
             roots = [inputs, images] if IMAGE in self.objective.layers else [inputs]
-            with redirect_relu() if index < self.redirect else nullcontext(), smoothed(self.pool_gradient):
+            with redirect_relu() if index < self.redirect else nullcontext(), override_max_pool(self.pool_gradient):
                 pieces = self._pieces(inputs)
                 objective = self.objective.at_step(index)
                 asked = [objective] if len(pieces) == 1 else [objective[rows] for rows in pieces]

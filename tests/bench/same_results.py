@@ -1080,7 +1080,7 @@ def _() -> Any:
     network, inputs = small().network, small().preprocess(small().load_batch(photos()))
     with borrow(network):
         tail = Tail(network, inputs, inputs, "mixed3")
-        again = tail.read(torch.cat([tail.activations, 0.5 * tail.activations]), ["mixed5", OUTPUT])
+        again = tail.run(torch.cat([tail.activations, 0.5 * tail.activations]), ["mixed5", OUTPUT])
         return [tail.activations, *again.values(), *layer_jvp(network, inputs, "mixed4", lambda a: a)]
 
 

@@ -65,7 +65,7 @@ def answers(
             layers = cast("list[Units]", [_Several(parts) for parts in zip(*some, strict=True)])
             cached = tail.activations.expand(len(some), *tail.activations.shape[1:])
             with switched(network, layers, fillings):
-                found = tail.read(cached, [OUTPUT])[OUTPUT]
+                found = tail.run(cached, [OUTPUT])[OUTPUT]
             yield found
 
 

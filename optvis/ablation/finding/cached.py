@@ -40,7 +40,7 @@ class Cached:
         activations = changes[first](activations) if first in changes else activations
         places = {find_module(self.network, name): changes[name] for name in later if name in changes}
         with intercept(self.network, places):
-            return self.tail.read(activations, [OUTPUT])[OUTPUT]
+            return self.tail.run(activations, [OUTPUT])[OUTPUT]
 
     def _forget(self) -> None:
         """Drop what came before the layer, where the answer does not need it: most networks are chains."""

@@ -1,4 +1,4 @@
-"""A network without its nonlinearities: what its weights alone pass on. Touches no module."""
+"""Networks without their nonlinearities: what the weights alone compute. No module is changed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.overrides import TorchFunctionMode
 from optvis.models.overrides.max_pool import Window
 
 
-def _itself(input: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
+def _identity(input: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return input
 
 
-def _average(
+def _average_pool(
     input: Tensor,
     kernel_size: Any,
     stride: Any = None,
@@ -27,22 +27,22 @@ def _average(
     return_indices: bool = False,
 ) -> Tensor:
     if return_indices:
-        return _refused("indices")
+        return _refuse("indices")
     if any(step != 1 for step in (dilation if isinstance(dilation, tuple | list) else [dilation])):
-        return _refused("dilation")
+        return _refuse("dilation")
     return Window(kernel_size, stride or None, padding, ceil_mode).mean(input)
 
 
-def _refused(what: str) -> Tensor:
+def _refuse(what: str) -> Tensor:
     raise ValueError(f"max pooling with {what}: no average pooling does the same, so this network has no linear form")
 
 
-def _with_indices(*_args: Any, **_kwargs: Any) -> Tensor:
-    return _refused("indices")
+def _refuse_indices(*_args: Any, **_kwargs: Any) -> Tensor:
+    return _refuse("indices")
 
 
-def _adaptive_average(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
-    return _refused("indices") if return_indices else F.adaptive_avg_pool2d(input, output_size)
+def _adaptive_average_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
+    return _refuse("indices") if return_indices else F.adaptive_avg_pool2d(input, output_size)
 
 
 _POINTWISE = ("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "softplus",
@@ -50,21 +50,21 @@ _POINTWISE = ("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "sil
 _IN_PLACE = ("relu_", "leaky_relu_", "elu_", "celu_", "selu_", "rrelu_", "threshold_", "hardtanh_")
 
 LINEAR: Mapping[Any, Callable[..., Tensor]] = {
-    **{getattr(F, name): _itself for name in (*_POINTWISE, *_IN_PLACE) if hasattr(F, name)},
-    **dict.fromkeys((torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), _itself),
-    F.max_pool2d: _average,
-    torch.max_pool2d: _average,
-    F.adaptive_max_pool2d: _adaptive_average,
-    F.max_pool2d_with_indices: _with_indices,
-    F.adaptive_max_pool2d_with_indices: _with_indices,
+    **{getattr(F, name): _identity for name in (*_POINTWISE, *_IN_PLACE) if hasattr(F, name)},
+    **dict.fromkeys((torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), _identity),
+    F.max_pool2d: _average_pool,
+    torch.max_pool2d: _average_pool,
+    F.adaptive_max_pool2d: _adaptive_average_pool,
+    F.max_pool2d_with_indices: _refuse_indices,
+    F.adaptive_max_pool2d_with_indices: _refuse_indices,
 }
 
 
 class linearize(TorchFunctionMode):
-    """Inside, activation functions pass their input on, and max pooling averages.
+    """Inside, activation functions return their input, and max pooling averages.
 
-    What a layer then owes to an earlier one is what the weights between them say, for any input: the expanded weights
-    of Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. Attention, and normalisation
+    The derivative of a layer by an earlier one is then given by the weights between them, for any input: the expanded
+    weights of Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. Attention, and normalisation
     with statistics of its own input, stay as they are; around these it holds for the input at hand.
 
     Raises:

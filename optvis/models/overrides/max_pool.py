@@ -1,4 +1,4 @@
-"""Smoothed gradients of max pooling: what pulls at a maximum pulls at its neighbours too. Touches no module."""
+"""Gradient overrides of max pooling: the gradient of a smoother pooling of the same windows. No module is changed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LUCID_EPSILON = 1e-2  # lucid.optvis.overrides.smoothed_maxpool_grad, 2019
 
 @dataclass(frozen=True)
 class Window:
-    """Which pixels a pooling looks at together: arguments of torch.nn.MaxPool2d.
+    """The windows of a pooling: arguments of torch.nn.MaxPool2d.
 
     Args:
         kernel_size: side, or (height, width), in pixels.
-        stride: from one window to the next; as large as a window by default.
-        padding: pixels outside the image that the first window reaches; they do not count.
-        ceil_mode: whether windows that reach beyond the far end count.
+        stride: from one window to the next, in pixels; the kernel size by default.
+        padding: pixels outside the image; they do not count.
+        ceil_mode: whether windows that reach beyond the end count.
     """
 
     kernel_size: Sides
@@ -34,11 +34,11 @@ class Window:
     ceil_mode: bool = False
 
     def maximum(self, x: Tensor) -> Tensor:
-        """The largest number in each window, (…, C, H, W) -> (…, C, H', W')."""
+        """Compute the maximum of each window, (…, C, H, W) -> (…, C, H', W')."""
         return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean of each window's numbers that lie in the image, (…, C, H, W) -> (…, C, H', W')."""
+        """Compute the mean of each window's pixels inside the image, (…, C, H, W) -> (…, C, H', W')."""
         stride = self.kernel_size if self.stride is None else self.stride
         return F.avg_pool2d(x, self.kernel_size, stride, self.padding, self.ceil_mode, count_include_pad=False)
 
@@ -47,13 +47,13 @@ PoolGradient: TypeAlias = Callable[[Tensor, Window], Tensor]
 
 
 def average(x: Tensor, window: Window) -> Tensor:
-    """The mean of each window: its gradient is shared equally among a window's pixels.
+    """Pool by the mean: the gradient is shared equally among the pixels of a window.
 
     Lucid's `avg_smoothed_maxpool_grad` (lucid.optvis.overrides.smoothed_maxpool_grad, 2019).
 
     Args:
-        x: what is pooled, (B, C, H, W).
-        window: how.
+        x: activations, (B, C, H, W).
+        window: the windows.
 
     Returns:
         (B, C, H', W'), of which only the gradient is used.
@@ -66,13 +66,13 @@ def average(x: Tensor, window: Window) -> Tensor:
 
 
 def squares(x: Tensor, window: Window) -> Tensor:
-    """mean(x²) / (0.01 + mean|x|) of each window: a smooth maximum, whose gradient pulls most at what is largest.
+    """Pool by mean(x²) / (0.01 + mean|x|): a smooth maximum, whose gradient is largest at the largest pixels.
 
     Lucid's `l2_smoothed_maxpool_grad` (lucid.optvis.overrides.smoothed_maxpool_grad, 2019).
 
     Args:
-        x: what is pooled, (B, C, H, W).
-        window: how.
+        x: activations, (B, C, H, W).
+        window: the windows.
 
     Returns:
         (B, C, H', W'), of which only the gradient is used.
@@ -84,8 +84,8 @@ def squares(x: Tensor, window: Window) -> Tensor:
     return window.mean(x.square()) / (LUCID_EPSILON + window.mean(x.abs()))
 
 
-class SmoothedMaxPool(torch.autograd.Function):
-    """Max pooling whose gradient is that of a smoother pooling of the same windows."""
+class SmoothMaxPoolFunction(torch.autograd.Function):
+    """Max pooling with the gradient of a smoother pooling of the same windows."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: Window, gradient: PoolGradient) -> Tensor:
@@ -104,10 +104,10 @@ class SmoothedMaxPool(torch.autograd.Function):
 
 
 class smooth_max_pool(TorchFunctionMode):
-    """Inside, every 2-d max pooling, module or function, has the gradient of a smoother one and its own output.
+    """Inside, every 2-d max pooling, module or function, keeps its output and has the gradient of a smoother pooling.
 
-    It takes away the grain that max pooling leaves in a gradient, and with it some of the truth about the network:
-    what pulls at a maximum pulls at its neighbours too. Adaptive pooling is left alone.
+    This removes the grain that max pooling leaves in gradients, at a price: neighbours of a maximum get gradient though
+    the network does not use them. Adaptive pooling is not changed.
 
     Args:
         gradient: `average`, `squares`, or a function of your own of x, (B, C, H, W), and a Window.
@@ -130,7 +130,7 @@ class smooth_max_pool(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        replacement = SMOOTHED.get(func)
+        replacement = REPLACEMENTS.get(func)
         arguments = {} if kwargs is None else kwargs
         return func(*args, **arguments) if replacement is None else replacement(self.gradient, *args, **arguments)
 
@@ -151,7 +151,7 @@ def _max_pool2d(
             "leave this network's gradients as they are, with pool_gradient=None"
         )
     window = Window(kernel_size, stride or None, padding, ceil_mode)
-    values: Tensor = SmoothedMaxPool.apply(input, window, gradient)
+    values: Tensor = SmoothMaxPoolFunction.apply(input, window, gradient)
     if not return_indices:
         return values
     _, indices = F.max_pool2d(input.detach(), kernel_size, stride, padding, 1, ceil_mode, return_indices=True)
@@ -162,20 +162,20 @@ def _max_pool2d_with_indices(gradient: PoolGradient, *args: Any, **kwargs: Any) 
     return _max_pool2d(gradient, *args, **{**kwargs, "return_indices": True})
 
 
-SMOOTHED: Mapping[Any, Callable[..., Any]] = {
+REPLACEMENTS: Mapping[Any, Callable[..., Any]] = {
     F.max_pool2d: _max_pool2d,
     torch.max_pool2d: _max_pool2d,
     F.max_pool2d_with_indices: _max_pool2d_with_indices,
 }
 
 
-def smoothed(gradient: PoolGradient | None) -> AbstractContextManager[Any]:
-    """`smooth_max_pool`, or nothing where nothing is asked."""
+def override_max_pool(gradient: PoolGradient | None) -> AbstractContextManager[Any]:
+    """Return `smooth_max_pool(gradient)`, or a context that does nothing for None."""
     return nullcontext() if gradient is None else smooth_max_pool(gradient)
 
 
 def gradient_text(gradient: PoolGradient | None) -> str | None:
-    """How a recipe names it.
+    """Name a pool gradient for a recipe.
 
     >>> gradient_text(average)
     'average'

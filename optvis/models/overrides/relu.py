@@ -1,4 +1,4 @@
-"""Redirected ReLU gradients: a way out for images that no unit sees yet. Touches no module."""
+"""Gradient overrides of ReLU: images whose gradient would be zero still get one. No module is changed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 INFINITE = float("inf")
-LOOKED_AT = 4096  # numbers of an image that tell of most images that they are alive
+SAMPLE_SIZE = 4096  # numbers of an image: a subsample for a cheap test whether any gradient is left
 
 
 class RedirectedReLU(torch.autograd.Function):
-    """ReLU, or ReLU6, whose gradient is redirected for images that it would leave without any.
+    """ReLU, or ReLU6, whose gradient is redirected for images whose gradient would be zero.
 
     Backward, per image: g·[0 <= x <= top], unless that is zero everywhere in the image; then g wherever
     descending it pulls x back into the open range. Lucid's rule (lucid.misc.redirected_relu_grad, 2017).
@@ -34,42 +34,44 @@ class RedirectedReLU(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grad,) = grads
         (x,) = ctx.saved_tensors
-        usual, dead = _usual(grad, x, ctx.top)
+        ordinary, dead = _relu_gradient(grad, x, ctx.top)
         if dead is None:
-            return usual, None, None
+            return ordinary, None, None
         pushing = ((x < 0) & (grad > 0)) | ((x > ctx.top) & (grad < 0))
-        return torch.where(dead, grad.masked_fill(pushing, 0), usual), None, None
+        return torch.where(dead, grad.masked_fill(pushing, 0), ordinary), None, None
 
 
 class OpenedReLU(RedirectedReLU):
-    """ReLU, or ReLU6, that lets the whole gradient through for images that it would leave without any.
+    """ReLU, or ReLU6, that passes the whole gradient through for images whose gradient would be zero.
 
-    So a unit that is off can be pushed further below zero, which shows what it is against.
+    So a unit that is off can be pushed further below zero, which shows what inhibits it.
     """
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grad,) = grads
         (x,) = ctx.saved_tensors
-        usual, dead = _usual(grad, x, ctx.top)
-        return usual if dead is None else torch.where(dead, grad, usual), None, None
+        ordinary, dead = _relu_gradient(grad, x, ctx.top)
+        return ordinary if dead is None else torch.where(dead, grad, ordinary), None, None
 
 
-def _usual(grad: Tensor, x: Tensor, top: float) -> tuple[Tensor, Tensor | None]:
-    """A ReLU's own gradient, and the images for which it is all zero, (B, 1, ...), or None where there are none."""
-    usual = _inside(grad, x, top)
-    rows = _rows(usual)
-    some = rows[:, :: max(1, rows.shape[1] // LOOKED_AT)]
-    if usual.device.type == "cpu" and bool(some.any(1).all()):  # looking is free there, and saves three passes
-        return usual, None
+def _relu_gradient(grad: Tensor, x: Tensor, top: float) -> tuple[Tensor, Tensor | None]:
+    """Compute ReLU's gradient, and which images have none, (B, 1, ...); None where all have one."""
+    ordinary = _mask_gradient(grad, x, top)
+    rows = _flatten_images(ordinary)
+    some = rows[:, :: max(1, rows.shape[1] // SAMPLE_SIZE)]
+    if ordinary.device.type == "cpu" and bool(
+        some.any(1).all()
+    ):  # on a CPU this test costs little and saves three passes
+        return ordinary, None
     dead = torch.linalg.vector_norm(rows, ord=1, dim=1) == 0  # no square that underflows
-    if usual.device.type == "cpu" and not dead.any():
-        return usual, None
-    return usual, dead.view(grad.shape[:1] + (1,) * (grad.dim() - 1))
+    if ordinary.device.type == "cpu" and not dead.any():
+        return ordinary, None
+    return ordinary, dead.view(grad.shape[:1] + (1,) * (grad.dim() - 1))
 
 
-def _inside(grad: Tensor, x: Tensor, top: float) -> Tensor:
-    """g·[0 <= x <= top], by torch's own kernels, which are many times faster than a mask; their ends are open."""
+def _mask_gradient(grad: Tensor, x: Tensor, top: float) -> Tensor:
+    """g·[0 <= x <= top], with torch's own kernels, many times faster than a mask; their interval is open."""
     least = torch.finfo(x.dtype)
     below = -least.smallest_normal * least.eps  # no number lies between this and 0
     if top == INFINITE:
@@ -78,8 +80,8 @@ def _inside(grad: Tensor, x: Tensor, top: float) -> Tensor:
     return torch.ops.aten.hardtanh_backward(grad, x, below, above)  # type: ignore[no-any-return]
 
 
-def _rows(a: Tensor) -> Tensor:
-    """(B, ...) -> (B, numbers), in the order in which they lie, so that nothing is copied."""
+def _flatten_images(a: Tensor) -> Tensor:
+    """(B, ...) -> (B, numbers), in memory order, so that nothing is copied."""
     if a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last):
         a = a.permute(0, 2, 3, 1)
     images = a.shape[0] if a.dim() else 1
@@ -109,7 +111,7 @@ def _hardtanh(
     return F.hardtanh(x, min_val, max_val, inplace)
 
 
-REPLACED: Mapping[Any, Callable[..., Tensor]] = {
+REPLACEMENTS: Mapping[Any, Callable[..., Tensor]] = {
     F.relu: _relu,
     torch.relu: _relu,
     Tensor.relu: _relu,
@@ -120,8 +122,8 @@ REPLACED: Mapping[Any, Callable[..., Tensor]] = {
 }
 
 
-class _Replaced(TorchFunctionMode):
-    """Inside, every ReLU and ReLU6, as module, function or in place, is another function."""
+class _ReplaceReLU(TorchFunctionMode):
+    """Inside, every ReLU and ReLU6, as module, function or in place, is replaced."""
 
     own: ClassVar[Replacement]
 
@@ -129,10 +131,10 @@ class _Replaced(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         named = {} if kwargs is None else kwargs
-        return REPLACED[func](self.own, *args, **named) if func in REPLACED else func(*args, **named)
+        return REPLACEMENTS[func](self.own, *args, **named) if func in REPLACEMENTS else func(*args, **named)
 
 
-class redirect_relu(_Replaced):
+class redirect_relu(_ReplaceReLU):
     """Inside, every ReLU and ReLU6, as module, function or in place, has a redirected gradient.
 
     Example:
@@ -146,8 +148,8 @@ class redirect_relu(_Replaced):
     own = RedirectedReLU
 
 
-class open_relu(_Replaced):
-    """Inside, every ReLU and ReLU6 lets the whole gradient through for images that would have none.
+class open_relu(_ReplaceReLU):
+    """Inside, every ReLU and ReLU6 passes the whole gradient through for images whose gradient would be zero.
 
     Example:
         >>> x = torch.tensor([[-1.0, -2.0]], requires_grad=True)
