@@ -19,7 +19,7 @@ class Classification:
     """The most likely classes of each image; prints as a table.
 
     Args:
-        labels: for each image, the labels of its most likely classes, most likely first ("class 17" where there are none).
+        labels: for each image, the most likely labels, best first ("class 17" where there are none).
         indices: their indices, (B, K).
         confidences: their softmax probabilities, (B, K), in [0, 1].
     """

@@ -157,8 +157,8 @@ def _weights_error(name: str, error: Exception) -> Exception:
     cure = "use random ones: weights=None, on the command line --weights none"
     if isinstance(error, OSError):
         return ConnectionError(
-            f"the weights of {name!r} are not on this machine and cannot be downloaded ({reason}); put their file under "
-            f"$TORCH_HOME/hub/checkpoints (timm: $HF_HOME), or {cure}"
+            f"the weights of {name!r} are not on this machine and cannot be downloaded ({reason}); put their file "
+            f"under $TORCH_HOME/hub/checkpoints (timm: $HF_HOME), or {cure}"
         )
     return ValueError(
         f"the weights of {name!r} cannot be used ({reason}); a file that is damaged, or holds code beside weights, "

@@ -34,7 +34,7 @@ def _average_pool(
 
 
 def _refuse(what: str) -> Tensor:
-    raise ValueError(f"max pooling with {what}: no average pooling does the same, so this network has no linear form")
+    raise ValueError(f"max pooling with {what}: average pooling has none, so this network has no linear form")
 
 
 def _refuse_indices(*_args: Any, **_kwargs: Any) -> Tensor:
