@@ -279,7 +279,7 @@ def test_an_architecture_may_be_a_module_that_says_how_it_is_fed(tmp_path, train
     assert torch.equal(network.state_dict()["features.0.weight"], trained["features.0.weight"])
     labels = [str(n) for n in range(1000)]
     assert load(path, architecture=models.squeezenet1_0(), labels=labels).labels == tuple(labels)
-    with pytest.raises(ValueError, match="Sequential does not say how it is fed"):
+    with pytest.raises(ValueError, match="Sequential does not say how its input is normalised"):
         load(path, architecture=nn.Sequential(nn.Flatten()))
 
 

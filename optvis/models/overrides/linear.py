@@ -64,8 +64,9 @@ class linearize(TorchFunctionMode):
     """Inside, activation functions return their input, and max pooling averages.
 
     The derivative of a layer by an earlier one is then given by the weights between them, for any input: the expanded
-    weights of Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. Attention, and normalisation
-    with statistics of its own input, stay as they are; around these it holds for the input at hand.
+    weights of Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. Attention, and
+    normalisation with statistics of its own input, are not changed: where they lie between, the derivative holds for
+    the input at hand.
 
     Raises:
         ValueError: inside, for a max pooling with dilation or with indices.
