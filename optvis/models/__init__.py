@@ -1,1 +1,30 @@
-"""Other people's networks: how they are fed, named layers, hooks, gradient overrides."""
+"""Other people's networks: how they are fed, their layers and activations, hooks, gradient overrides.
+
+from optvis.models import Classifier, IMAGENET, layers
+
+layers(Classifier(my_network, IMAGENET, 224, labels=my_labels))
+"""
+
+from optvis.models.activations import activations
+from optvis.models.classifier import Classifier
+from optvis.models.classify import Classification, classify
+from optvis.models.infer import as_classifier
+from optvis.models.layers import Layer, LayerTable, layers
+from optvis.models.normalize import IMAGENET, Normalize
+from optvis.models.tail import Tail
+from optvis.models.zoo import load
+
+__all__ = [
+    "IMAGENET",
+    "Classification",
+    "Classifier",
+    "Layer",
+    "LayerTable",
+    "Normalize",
+    "Tail",
+    "activations",
+    "as_classifier",
+    "classify",
+    "layers",
+    "load",
+]

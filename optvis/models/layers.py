@@ -26,7 +26,7 @@ class Layer:
         name: as objectives take it; "" is the network itself; "relu#1" the second call of "relu".
         type: name of the module's class.
         output: its shape for one image ("1 × 64 × 56 × 56"), or what came instead of a tensor.
-        is_tensor: whether it can be asked.
+        is_tensor: whether it is a tensor, so that objectives can read it.
     """
 
     name: str

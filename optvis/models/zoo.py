@@ -48,7 +48,7 @@ def load(
     Raises:
         KeyError: no network is so called; the nearest names are given.
         ConnectionError: the weights are not on this machine and cannot be fetched.
-        ImportError: timm is asked for and not installed.
+        ImportError: a timm network, and timm is not installed.
         ValueError: a file without architecture, or whose weights do not fit it, or that holds more than data.
 
     Example:
