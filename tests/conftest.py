@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +20,58 @@ from optvis import IMAGENET, Classifier, load
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 LABELS = ("cat", "dog", "container ship, box ship", "ocean liner", "tench, Tinca tinca")
+
+# The only reasons for which a test may be skipped. A run with a skip for another reason fails.
+ALLOWED_SKIPS = (
+    # the machine
+    r"no Chromium on this machine's path",
+    r"root may write everywhere",
+    r"permission bits are POSIX's",
+    r"forks, so that torch is loaded once",
+    # what lies beside the checkout
+    r"no weights of .* \(set TORCH_HOME\)",
+    r"no photographs .*",
+    # how optvis is installed
+    r"an editable install points at the tree itself",
+    # packages that only a bench needs
+    r"could not import '(onnxscript|onnxruntime)': .*",
+    # laws that do not apply to one member of a family
+    r"it changes the gradient: .*",
+    r"it reads no planes, or places in them",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the reasons of skips."""
+    config.pluginmanager.register(SkipGate(), "skip gate")
+
+
+class SkipGate:
+    """Collect what is skipped for a reason that is not allowed, and let the run fail."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.check(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.check(report)
+
+    def check(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Note a test or a file that was skipped for another reason than those of ALLOWED_SKIPS."""
+        if report.skipped and isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            if not any(re.fullmatch(allowed, reason) for allowed in ALLOWED_SKIPS):
+                self.refused.append(f"{report.nodeid}: {reason}")
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if self.refused and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for line in self.refused:
+            terminalreporter.write_line(f"not in ALLOWED_SKIPS of tests/conftest.py: {line}", red=True)
 
 
 class Fuse(nn.Module):

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 from importlib import metadata
 from pathlib import Path
@@ -163,6 +164,12 @@ def test_what_is_installed_is_the_whole_tree():
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {name for name in installed if "__pycache__" not in name} == tree
+
+
+def test_every_folder_with_modules_is_installed():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        packages = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    assert packages == sorted(name for name, path in FILES.items() if path.name == "__init__.py")
 
 
 def test_the_package_says_that_it_is_typed():

@@ -1,8 +1,11 @@
-"""The measures of `tests/checks.py` count what they say."""
+"""The measures of `tests/checks.py` count what they say, and a skip needs an allowed reason."""
 
 import doctest
 
+import pytest
+
 from . import checks
+from .conftest import SkipGate
 
 
 def test_examples_run():
@@ -35,3 +38,14 @@ def test_the_table_has_a_row_for_each_check_and_the_exit_code_says_whether_all_h
     assert len(rows) == len(checks.CHECKS)
     assert all(row.endswith((" ok", " over")) for row in rows)
     assert code == any(row.endswith(" over") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("reason", "refused"), [("root may write everywhere", 0), ("root may write everywhere, or not", 1), ("too slow", 1)]
+)
+def test_a_skip_for_a_reason_that_is_not_listed_is_refused(reason, refused):
+    gate = SkipGate()
+    place = ("tests/test_x.py", 3, f"Skipped: {reason}")
+    report = pytest.TestReport("tests/test_x.py::test_y", ("", 3, ""), {}, "skipped", place, "setup")
+    gate.check(report)
+    assert len(gate.refused) == refused
