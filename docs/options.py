@@ -6,7 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from optvis.cli.main import _parser
+from optvis.cli.main import build_parser
 
 HEADINGS = ("argument", "meaning", "default")
 
@@ -30,7 +30,7 @@ class Options(SphinxDirective):
 
 def subcommand(name: str) -> argparse.ArgumentParser:
     """The parser of one subcommand."""
-    (commands,) = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    (commands,) = [action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     return commands.choices[name]
 
 

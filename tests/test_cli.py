@@ -19,7 +19,7 @@ from torch import nn
 from optvis import Classifier, Rendering, __version__, layers, load, render
 from optvis.cli import main as cli
 from optvis.cli.options import class_index
-from optvis.cli.options import numbers as numbers_of
+from optvis.cli.options import parse_numbers as numbers_of
 from optvis.objectives import channel
 from optvis.params import fft_image
 from optvis.viz.sheet import to_pil_image
@@ -62,7 +62,7 @@ def photo(elsewhere):
 
 
 def subparsers():
-    (action,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (action,) = (a for a in cli.build_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return action.choices
 
 
@@ -100,7 +100,7 @@ def test_the_example_of_the_help_parses(command):
     parser = subparsers()[command]
     words = shlex.split(parser.epilog.removeprefix("example: "))
     assert words[:2] == ["optvis", command]
-    assert callable(cli._parser().parse_args(words[1:]).run)
+    assert callable(cli.build_parser().parse_args(words[1:]).run)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_render_repeats(run):
     [
         ("--param", "pixel"),
         ("--decay", 1.5),
-        ("--variation", 0.01),
+        ("--total-variation", 0.01),
         ("--no-transforms",),
         ("--seed", 3),
         ("--rate", 0.2),
@@ -194,7 +194,7 @@ def test_each_option_of_render_changes_the_picture(run, options):
 def test_a_chunk_at_a_time_is_the_same(run):
     common = ("render", *NET, "features.3", "--channels", "7,2,5", "--size", 32, "--steps", 1)
     run(*common, "--out", "whole")
-    run(*common, "--out", "parts", "--chunk", 2)
+    run(*common, "--out", "parts", "--batch-size", 2)
     for n in (7, 2, 5):
         whole, part = (Rendering.load(f"{folder}/features.3-{n}.png").images for folder in ("whole", "parts"))
         torch.testing.assert_close(whole, part, atol=1e-4, rtol=0)
@@ -337,11 +337,11 @@ MISTAKES = {
     "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
     "layer and label": (("render", *NET, "features.3", "--label", "1"), "or else --label"),
     "steps": (("render", *NET, "features.3", "--channels", "1", "--steps", "-1"), "steps is -1"),
-    "chunk": (("render", *NET, "features.3", "--channels", "1", "--chunk", "0"), "chunk is 0"),
+    "chunk": (("render", *NET, "features.3", "--channels", "1", "--batch-size", "0"), "chunk is 0"),
     "rate": (("render", *NET, "features.3", "--channels", "1", "--rate", "-1"), "learning rate"),
     "too small": (("layers", *NET, "--size", "4"), "size"),
-    "device": (("layers", *NET, "--device", "abacus"), "cannot work on 'abacus'"),
-    "no photograph": (("dream", *NET, "--layer", "features.3"), "needs a PHOTO, or else --start"),
+    "device": (("layers", *NET, "--device", "abacus"), "cannot use the device 'abacus'"),
+    "no photograph": (("dream", *NET, "--layer", "features.3"), "needs an IMAGE, or else --start"),
     "two starts": (("dream", *NET, "photo.png", "--start", "noise", "--layer", "features.3"), "or else --start"),
     "channel of a gram": (
         ("dream", *NET, "photo.png", "--layer", "features.3", "--loss", "gram", "--channel", "1"), "--loss norm"
@@ -458,7 +458,7 @@ def test_a_terminal_that_knows_no_unicode_is_no_reason_to_fail(monkeypatch):
     ],
 )
 def test_options_may_stand_anywhere(words):
-    options = cli._parser().parse_args(words.split())
+    options = cli.build_parser().parse_args(words.split())
     assert (options.network, options.layer, options.channels) == ("squeezenet1_0", "features.3", [1])
     assert options.weights == "none"
 
@@ -552,11 +552,11 @@ def folders(elsewhere):
 
 
 def test_blind_finds_judges_and_writes_a_report(run, folders):
-    options = ("--keep", "owl", "--most", 12, "--random", 9, "--bake", "--leave-one-out", "--out", "b")
+    options = ("--keep", "owl", "--max-units", 12, "--random", 9, "--bake", "--leave-one-out", "--out", "b")
     code, out, err = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
     assert code == 0, err
     assert "wok: 12 channels of mixed5" in out
-    assert "each by a search that did not see it" in out
+    assert "each image with units that were found without it" in out
     written = files(folders / "b")
     assert written == ["blinded.safetensors", "report.html", "report.json", "report.png", "report.txt"]
     report = json.loads((folders / "b" / "report.json").read_text(encoding="utf-8"))
@@ -567,7 +567,7 @@ def test_blind_finds_judges_and_writes_a_report(run, folders):
 
 
 def test_blind_judges_on_other_folders(run, folders):
-    options = ("--keep", "owl", "--method", "contrast", "--judge", "owl", "--random", 5)
+    options = ("--keep", "owl", "--method", "contrast", "--evaluate-on", "owl", "--random", 5)
     code, out, _ = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
     assert code == 0
     assert "\nowl" in out

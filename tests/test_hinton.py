@@ -185,8 +185,8 @@ def test_the_network_is_untouched(net, untouched):
     [
         ("mixed4 --from mixed3 --channels 17 --top 2 --icons 0", "mixed3-to-mixed4.png", "expanded weights"),
         ("mixed3.0 --channels 1-2", "mixed3.0-weights.png", "weights"),
-        ("mixed5 --photo owl.png", "owl-mixed5.png", "activations"),
-        ("mixed4 --from mixed3 --channels 17 --icons 0 --photo owl.png", "mixed3-to-mixed4.png", "expanded weights"),
+        ("mixed5 --image owl.png", "owl-mixed5.png", "activations"),
+        ("mixed4 --from mixed3 --channels 17 --icons 0 --image owl.png", "mixed3-to-mixed4.png", "expanded weights"),
     ],
     ids=["expanded", "weights", "activations", "expanded by a photo"],
 )

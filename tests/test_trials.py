@@ -192,7 +192,7 @@ def test_the_network_is_untouched(network, untouched):
 
 def test_the_command_takes_a_thing_or_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    asked = ["--of", "grey whale", "--into", "white shark", "--images", "4", "--out", "new"]
+    asked = ["--source", "grey whale", "--target", "white shark", "--images", "4", "--out", "new"]
     assert cli.main(["patch", "demo", "baseball", *asked]) == 0
     levels = (object_patch("baseball").permute(1, 2, 0) * 255).round().byte().numpy()
     Image.fromarray(levels, "RGBA").save("ball.png")

@@ -22,7 +22,7 @@ from optvis.cli.commands import (
 )
 from optvis.version import __version__
 
-# RuntimeError is torch's: a picture too small for the network, a device without memory.
+# RuntimeError comes from torch: an image too small for the network, a device without memory.
 USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
 FAILED, INTERRUPTED = 1, 130
 COMMANDS = (layers, render, dream, classify, grid, attribute, blind, atlas, microscope, hinton, patch, demo)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], None] = options.run
     try:
         run(options)
@@ -64,16 +64,16 @@ class _Command(argparse.ArgumentParser):
             self.is_intermixing = False
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="optvis",
-        description="See what a vision network has learned.",
+        description="Feature visualization for PyTorch: see what a vision network has learned, and prove it.",
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     for command in COMMANDS:
-        command.add(subparsers)
+        command.add_parser(subparsers)
     return parser
 
 

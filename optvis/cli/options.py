@@ -1,4 +1,4 @@
-"""What several commands share: the options that all have, networks, files and classes by name."""
+"""Options that several commands share, and how they are read: networks, image files, classes, numbers."""
 
 from __future__ import annotations
 
@@ -7,85 +7,85 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
-WITHOUT_NETWORK = ("layers", "render")  # what can be said with no network: then it is the embedded one
+NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
 
 
-class Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the defaults that say something."""
+class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, except None and False."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        says_nothing = action.default is None or action.default is False
-        return action.help if says_nothing else super()._get_help_string(action)
+        is_hidden = action.default is None or action.default is False
+        return action.help if is_hidden else super()._get_help_string(action)
 
 
-def command_of(subparsers: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str):  # type: ignore[no-untyped-def,type-arg]
-    """A subcommand with the options that all of them have that take a network."""
+def create_command(
+    subparsers: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str
+):  # type: ignore[no-untyped-def,type-arg]
+    """Create a subcommand with the options of all commands that take a network."""
     command = subparsers.add_parser(
         name,
         help=help,
         description=help,
         epilog=f"example: {example}",
-        formatter_class=Defaults,
+        formatter_class=DefaultsFormatter,
     )
     command.set_defaults(run=run)
-    alone = {"nargs": "?", "default": "demo"} if name in WITHOUT_NETWORK else {}
+    optional = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
     command.add_argument(
-        "network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **alone
+        "network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **optional
     )
     command.add_argument(
         "--weights", default="DEFAULT", help="which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
     )
     command.add_argument("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
-    command.add_argument("--device", default="cpu", help="where to work: cpu, cuda, cuda:1, mps")
+    command.add_argument("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return command
 
 
-def loaded(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def load_model(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """Load the network that the options name, onto its device."""
     from optvis.models.zoo import load
 
     weights = None if options.weights.casefold() == "none" else options.weights
-    return placed(load(options.network, weights=weights, architecture=options.architecture), options.device)
+    return move_to_device(load(options.network, weights=weights, architecture=options.architecture), options.device)
 
 
-def placed(classifier, device: str):  # type: ignore[no-untyped-def]
+def move_to_device(classifier, device: str):  # type: ignore[no-untyped-def]
+    """Move a network to a device.
+
+    Raises:
+        ValueError: the device does not exist.
+    """
     try:
         classifier.network.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"cannot work on {device!r}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"cannot use the device {device!r}: {str(error).splitlines()[0]}") from error
     return classifier
 
 
-def classes_of(classifier, photo, labels: Sequence[str] | None) -> list[tuple[str, int]]:  # type: ignore[no-untyped-def]
-    """Texts and indices of the classes that were named, or of the three likeliest."""
-    from optvis.models.classify import classify as classified
+def resolve_classes(classifier, image, labels: Sequence[str] | None) -> list[tuple[str, int]]:  # type: ignore[no-untyped-def]
+    """Return labels and indices of the named classes, or of the three most likely ones of an image."""
+    from optvis.models.classify import classify
 
     if labels is not None:
         return [(text, class_index(text, classifier.labels)) for text in labels]
-    likeliest = classified(classifier, photo, top=3)
-    return list(zip(likeliest.labels[0], likeliest.indices[0].tolist(), strict=True))
+    best = classify(classifier, image, top=3)
+    return list(zip(best.labels[0], best.indices[0].tolist(), strict=True))
 
 
-def image_files(paths: Sequence[str]) -> list[Path]:
-    """Files, and the images in folders, sorted."""
-    from PIL import Image
+def list_image_files(paths: Sequence[str]) -> list[Path]:
+    """List files, and the images in folders, sorted."""
+    from optvis.data import list_images
 
-    Image.init()
     found: list[Path] = []
     for path in map(Path, paths):
-        inside = (
-            sorted(file for file in path.iterdir() if file.suffix.casefold() in Image.EXTENSION)
-            if path.is_dir()
-            else [path]
-        )
-        if not inside:
-            raise ValueError(f"no images in the folder {str(path)!r}")
-        found += inside
+        found += list_images(path) if path.is_dir() else [path]
     return found
 
 
-def images_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]
-    """The folder of `--images`, or else so many `--scenes` of the embedded world.
+def select_images(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """Return the folder of `--images`, or else as many `--scenes` of the embedded world.
 
     Raises:
         ValueError: no folder is named, for another network than the embedded one.
@@ -95,13 +95,14 @@ def images_of(options: argparse.Namespace):  # type: ignore[no-untyped-def]
     if options.images is not None:
         return options.images
     if options.network != "demo":
-        raise ValueError("which photographs? name their folder with --images; only the embedded network has scenes")
-    return Scenes(options.scenes, seed=options.seed + 1)  # those of seed 0 it was trained on
+        raise ValueError("--images is missing: a folder of images; only the embedded network has scenes of its own")
+    return Scenes(options.scenes, seed=options.seed + 1)  # it was trained on those of seed 0
 
 
-def distinct(names: Sequence[str]) -> list[str]:
-    """
-    >>> distinct(["a", "A", "sheet"])
+def make_unique(names: Sequence[str]) -> list[str]:
+    """Number equal file names, whatever their case; "sheet" is taken.
+
+    >>> make_unique(["a", "A", "sheet"])
     ['a', 'A-2', 'sheet-2']
     """
     taken, found = {"sheet"}, list[str]()
@@ -113,14 +114,16 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def class_index(text: str, labels: Sequence[str]) -> int:
+    """Return the index of a class that is given by index or label."""
     from optvis.objectives.labels import index_of
 
     return int(text) if text.isdecimal() else index_of(text, labels)
 
 
-def numbers(text: str) -> list[int]:
-    """
-    >>> numbers("50,3-5")
+def parse_numbers(text: str) -> list[int]:
+    """Parse numbers and ranges.
+
+    >>> parse_numbers("50,3-5")
     [50, 3, 4, 5]
     """
     found: list[int] = []
@@ -133,9 +136,10 @@ def numbers(text: str) -> list[int]:
     return found
 
 
-def sides(text: str) -> int | tuple[int, int]:
-    """
-    >>> sides("128"), sides("96x128")
+def parse_size(text: str) -> int | tuple[int, int]:
+    """Parse a side in pixels, or HEIGHTxWIDTH.
+
+    >>> parse_size("128"), parse_size("96x128")
     (128, (96, 128))
     """
     sides = text.casefold().split("x")

@@ -1,45 +1,49 @@
-"""`optvis attribute`: what carried an answer."""
+"""`optvis attribute`: channel attribution of a class score."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import class_index, classes_of, command_of, distinct, image_files, loaded
+from optvis.cli.options import class_index, create_command, list_image_files, load_model, make_unique, resolve_classes
 
 METHODS = ("halved", "gradient", "path", "stochastic", "smooth", "ablation")  # written out, so that help is quick
 
 
-def add(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = command_of(
+def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = create_command(
         subparsers,
         "attribute",
         run,
-        "say which channels and places of a layer carried an answer",
-        "optvis attribute squeezenet1_0 photo.jpg --layer features.12 --label 'container ship' --against liner",
+        "attribute a class score to the channels and positions of a layer",
+        "optvis attribute squeezenet1_0 image.jpg --layer features.12 --label 'container ship' --against liner",
     )
-    command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
+    command.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
     command.add_argument("--layer", required=True, help="layer name, as `optvis layers` lists them")
-    command.add_argument("--label", help="the class that is asked about, by text or index; the likeliest if not given")
-    command.add_argument("--against", help="another class: its logit is subtracted")
-    command.add_argument("--method", choices=METHODS, default="halved", help="how; ablation switches each channel off")
-    command.add_argument("--top", type=int, default=10, help="how many channels for and against")
-    command.add_argument("--out", type=Path, default=Path("attribution"), help="folder for the pictures")
+    command.add_argument("--label", help="the class, by label or index; the most likely one if not given")
+    command.add_argument("--against", help="another class, whose logit is subtracted")
+    command.add_argument(
+        "--method", choices=METHODS, default="halved", help="attribution method; ablation switches off each channel"
+    )
+    command.add_argument(
+        "--top", type=int, default=10, help="how many channels of positive and of negative attribution"
+    )
+    command.add_argument("--out", type=Path, default=Path("attribution"), help="folder for the images")
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.attribution.attribute import attribute as attributed
+    from optvis.attribution.attribute import attribute
     from optvis.data.files import ensure_dir, safe_file_name
     from optvis.objectives import logit
 
-    classifier = loaded(options)
+    classifier = load_model(options)
     folder = ensure_dir(options.out)
-    paths = image_files(options.photos)
-    names = distinct([safe_file_name(f"{path.stem}-{options.layer}") for path in paths])
+    paths = list_image_files(options.images)
+    names = make_unique([safe_file_name(f"{path.stem}-{options.layer}") for path in paths])
     for path, name in zip(paths, names, strict=True):
-        (_, label), *_ = classes_of(classifier, path, None if options.label is None else [options.label])
-        question = logit(label)
+        (_, label), *_ = resolve_classes(classifier, path, None if options.label is None else [options.label])
+        objective = logit(label)
         if options.against is not None:
-            question -= logit(class_index(options.against, classifier.labels))
-        found = attributed(classifier, path, options.layer, question, method=options.method)
+            objective -= logit(class_index(options.against, classifier.labels))
+        found = attribute(classifier, path, options.layer, objective, method=options.method)
         print(f"{path}\n{found.table(options.top)}\n{found.save(folder / f'{name}.png')}\n")

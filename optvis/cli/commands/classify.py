@@ -1,27 +1,27 @@
-"""`optvis classify`: what a network calls photographs."""
+"""`optvis classify`: the most likely classes of images."""
 
 from __future__ import annotations
 
 import argparse
 
-from optvis.cli.options import command_of, image_files, loaded
+from optvis.cli.options import create_command, list_image_files, load_model
 
 
-def add(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = command_of(
+def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = create_command(
         subparsers,
         "classify",
         run,
-        "say what a network calls photographs",
-        "optvis classify squeezenet1_0 photo.jpg",
+        "list the most likely classes of images",
+        "optvis classify squeezenet1_0 image.jpg",
     )
-    command.add_argument("photos", metavar="PHOTO", nargs="+", help="image files, or folders of them")
-    command.add_argument("--top", type=int, default=5, help="how many classes of each")
+    command.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
+    command.add_argument("--top", type=int, default=5, help="how many classes for each image")
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.models import classify as classes
+    from optvis.models.classify import classify
 
-    classifier = loaded(options)
-    for path in image_files(options.photos):
-        print(f"{path}\n{classes.classify(classifier, path, top=options.top)}\n")
+    classifier = load_model(options)
+    for path in list_image_files(options.images):
+        print(f"{path}\n{classify(classifier, path, top=options.top)}\n")

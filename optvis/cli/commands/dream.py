@@ -1,37 +1,39 @@
-"""`optvis dream`: a dream of a photograph."""
+"""`optvis dream`: DeepDream of an image."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import command_of, loaded, sides
+from optvis.cli.options import create_command, load_model, parse_size
 
 
-def add(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = command_of(
+def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = create_command(
         subparsers,
         "dream",
         run,
-        "dream of a photograph",
-        "optvis dream squeezenet1_0 photo.jpg --layer features.9 --out dreams",
+        "run DeepDream on an image, or on noise",
+        "optvis dream squeezenet1_0 image.jpg --layer features.9 --out dreams",
     )
-    command.add_argument("photo", metavar="PHOTO", nargs="?", help="an image file; not with --start")
+    command.add_argument("image", metavar="IMAGE", nargs="?", help="an image file; not with --start")
     command.add_argument(
-        "--start", choices=("noise", "black"), help="start from nothing, at --size, in place of a photograph"
+        "--start", choices=("noise", "black"), help="start from noise or black, at --size, instead of an image"
     )
-    command.add_argument("--layer", required=True, help="whose activations grow")
+    command.add_argument("--layer", required=True, help="layer whose activations are maximised")
     command.add_argument(
         "--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed"
     )
     command.add_argument("--channel", type=int, help="with --loss norm: only this channel of the layer")
-    command.add_argument("--out", type=Path, default=Path("dreams"), help="folder for the picture; made if need be")
-    command.add_argument("--size", type=sides, help="longer side in pixels; the photograph's own if not given")
+    command.add_argument(
+        "--out", type=Path, default=Path("dreams"), help="folder for the image; created if it does not exist"
+    )
+    command.add_argument("--size", type=parse_size, help="longer side in pixels; the image's own if not given")
     command.add_argument("--steps", type=int, default=10, help="steps at each octave")
-    command.add_argument("--step-size", type=float, default=0.01, help="change of pixels in [0, 1] at each step")
+    command.add_argument("--step-size", type=float, default=0.01, help="change of pixel values in [0, 1] at each step")
     command.add_argument("--octaves", type=int, default=4, help="sizes, from coarse to fine")
     command.add_argument("--octave-scale", type=float, default=1.4, help="how much larger each size is")
-    command.add_argument("--rounds", type=int, default=1, help="feed the result back so often: deeper and deeper")
+    command.add_argument("--rounds", type=int, default=1, help="how often to feed the result back")
     command.add_argument(
         "--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation"
     )
@@ -45,18 +47,18 @@ def run(options: argparse.Namespace) -> None:
     from optvis.objectives import gram, layer_norm
     from optvis.rendering import dream as dreams
 
-    if (options.photo is None) == (options.start is None):
-        raise ValueError("dream needs a PHOTO, or else --start noise or --start black")
+    if (options.image is None) == (options.start is None):
+        raise ValueError("dream needs an IMAGE, or else --start noise or --start black")
     if options.loss == "gram" and options.channel is not None:
         raise ValueError("--channel goes with --loss norm")
-    classifier = loaded(options)
+    classifier = load_model(options)
     folder = ensure_dir(options.out)
     size = classifier.resolve_size(options.size)
     starts = {"noise": lambda: dreams.noise(size, options.seed), "black": lambda: dreams.black(size)}
     objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
-    made = dreams.dream(
+    result = dreams.dream(
         classifier,
-        options.photo if options.start is None else starts[options.start](),
+        options.image if options.start is None else starts[options.start](),
         objective,
         steps=options.steps,
         step_size=options.step_size,
@@ -70,10 +72,10 @@ def run(options: argparse.Namespace) -> None:
         snapshots=options.animate is not None,
     )
     name = safe_file_name(
-        f"{Path(options.photo).stem if options.photo else options.start}-{options.layer}-{options.loss}"
+        f"{Path(options.image).stem if options.image else options.start}-{options.layer}-{options.loss}"
     )
-    print(made.save(folder / f"{name}.png"))
+    print(result.save(folder / f"{name}.png"))
     if options.animate:
-        print(made.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))
-    if made.recipe["interrupted"]:
+        print(result.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))
+    if result.recipe["interrupted"]:
         raise KeyboardInterrupt

@@ -1,38 +1,42 @@
-"""`optvis grid`: what a layer saw at each place."""
+"""`optvis grid`: the activation grid of an image."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import classes_of, command_of, loaded
+from optvis.cli.options import create_command, load_model, resolve_classes
 
 
-def add(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = command_of(
+def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = create_command(
         subparsers,
         "grid",
         run,
-        "show what a layer saw at each place of a photograph: icons, groups, and a page to walk through",
-        "optvis grid squeezenet1_0 photo.jpg --layer features.12 --out grid",
+        "draw the activation grid of an image: an icon at each position, neuron groups, and an interactive page",
+        "optvis grid squeezenet1_0 image.jpg --layer features.12 --out grid",
     )
-    command.add_argument("photo", metavar="PHOTO", help="an image file")
+    command.add_argument("image", metavar="IMAGE", help="an image file")
     command.add_argument("--layer", action="append", required=True, help="layer name; may be repeated")
     command.add_argument(
         "--label",
         action="append",
-        help="a class whose attribution is shown, by text or index; may be repeated; the three likeliest if not given",
+        help="a class whose attribution is shown, by label or index; may be repeated; else the three most likely",
     )
-    command.add_argument("--groups", type=int, default=6, help="of neurons, shared by the icons; 0 for none")
+    command.add_argument(
+        "--groups", type=int, default=6, help="number of neuron groups that the icons share; 0 for none"
+    )
     command.add_argument("--size", type=int, default=64, help="side of an icon in pixels")
-    command.add_argument("--steps", type=int, default=256, help="each moves 64 icons")
-    command.add_argument("--channels", type=int, default=0, help="draw so many channels of each place too; 0 for none")
+    command.add_argument("--steps", type=int, default=256, help="steps of 64 icons each")
+    command.add_argument(
+        "--channels", type=int, default=0, help="strongest channels drawn at each position; 0 for none"
+    )
     command.add_argument("--seed", type=int, default=0, help="of noise, transforms and groups")
-    command.add_argument("--out", type=Path, default=Path("grid"), help="folder for index.html and its pictures")
+    command.add_argument("--out", type=Path, default=Path("grid"), help="folder for index.html and its images")
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.attribution.attribute import attribute as attributed
+    from optvis.attribution.attribute import attribute
     from optvis.data.files import atomic_write, ensure_dir, safe_file_name
     from optvis.grids.activation_grid import activation_grid
     from optvis.grids.page import Explained, grid_page
@@ -40,14 +44,14 @@ def run(options: argparse.Namespace) -> None:
     from optvis.objectives import logit
     from optvis.viz.sheet import encode_png
 
-    classifier = loaded(options)
+    classifier = load_model(options)
     folder = ensure_dir(options.out)
-    labels = classes_of(classifier, options.photo, options.label)
+    labels = resolve_classes(classifier, options.image, options.label)
     explained = []
     for layer in options.layer:
-        made = activation_grid(
+        grid = activation_grid(
             classifier,
-            options.photo,
+            options.image,
             layer,
             groups=options.groups,
             size=options.size,
@@ -55,18 +59,18 @@ def run(options: argparse.Namespace) -> None:
             seed=options.seed,
         )
         name = safe_file_name(layer)
-        print(made.save(folder / f"{name}.png"))
-        if made.groups is not None:
-            print(atomic_write(folder / f"{name}-groups.png", encode_png(made.groups_sheet())))
-        attributions = {text: attributed(classifier, options.photo, layer, logit(index)) for text, index in labels}
-        words = (
+        print(grid.save(folder / f"{name}.png"))
+        if grid.groups is not None:
+            print(atomic_write(folder / f"{name}-groups.png", encode_png(grid.groups_sheet())))
+        attributions = {text: attribute(classifier, options.image, layer, logit(index)) for text, index in labels}
+        dictionary = (
             semantic_dictionary(
-                classifier, options.photo, layer, top=options.channels, size=options.size, seed=options.seed
+                classifier, options.image, layer, top=options.channels, size=options.size, seed=options.seed
             )
             if options.channels
             else None
         )
-        explained.append(Explained(made, attributions, words))
-        if made.recipe["interrupted"]:
+        explained.append(Explained(grid, attributions, dictionary))
+        if grid.recipe["interrupted"]:
             raise KeyboardInterrupt
     print(atomic_write(folder / "index.html", grid_page(explained).encode()))

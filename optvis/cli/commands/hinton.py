@@ -5,33 +5,37 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import command_of, loaded, numbers
+from optvis.cli.options import create_command, load_model, parse_numbers
 
 
-def add(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = command_of(
+def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = create_command(
         subparsers,
         "hinton",
         run,
-        "draw a layer's weights, its activations, or what it owes to an earlier layer, as Hinton diagrams",
+        "draw a layer's weights, its activations, or expanded weights from an earlier layer, as Hinton diagrams",
         "optvis hinton demo mixed4 --channels 17,40 --from mixed3 --out hinton",
     )
     command.add_argument("layer", metavar="LAYER", help="layer name, as `optvis layers` lists them")
-    command.add_argument("--channels", type=numbers, help="which of its channels, like 3,17 or 0-15; all if not given")
+    command.add_argument(
+        "--channels", type=parse_numbers, help="which of its channels, like 3,17 or 0-15; all if not given"
+    )
     command.add_argument(
         "--from", dest="before", metavar="LAYER", help="an earlier layer: expanded weights between the two are drawn"
     )
     command.add_argument(
-        "--photo",
+        "--image",
         metavar="FILE",
-        help="an image: the layer's activations for it are drawn; with --from, weights of channels that it moves",
+        help="an image: the layer's activations for it are drawn; with --from, weights of active channels",
     )
-    command.add_argument("--top", type=int, default=8, help="how many of the strongest inputs, or maps of a photo")
     command.add_argument(
-        "--icons", type=int, default=64, help="with --from: side in pixels of each channel's picture; 0 for none"
+        "--top", type=int, default=8, help="how many of the strongest inputs, or activation maps of an image"
     )
-    command.add_argument("--seed", type=int, default=0, help="of noise and transforms of these pictures")
-    command.add_argument("--out", type=Path, default=Path("hinton"), help="folder for the picture")
+    command.add_argument(
+        "--icons", type=int, default=64, help="with --from: side in pixels of each channel's icon; 0 for none"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of noise and transforms of these icons")
+    command.add_argument("--out", type=Path, default=Path("hinton"), help="folder for the image")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -39,30 +43,30 @@ def run(options: argparse.Namespace) -> None:
 
     if options.before is not None and options.channels is None:
         raise ValueError(f"--from needs --channels: which of {options.layer!r}, like 3,17")
-    classifier = loaded(options)
+    classifier = load_model(options)
     folder = ensure_dir(options.out)
-    name, made = _made(classifier, options)
-    print(made.save(folder / f"{safe_file_name(name)}.png"))
+    name, diagram = _draw(classifier, options)
+    print(diagram.save(folder / f"{safe_file_name(name)}.png"))
 
 
-def _made(classifier, options: argparse.Namespace):  # type: ignore[no-untyped-def]
-    """A name for the file, and the diagram."""
+def _draw(classifier, options: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """Draw the diagram; return a name for its file, and the diagram."""
     from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
 
     layer, channels, top = options.layer, options.channels, options.top
     if options.before is not None:
-        made = hinton_of_expanded(
+        diagram = hinton_of_expanded(
             classifier,
             options.before,
             layer,
             channels,
             top=top,
-            images=options.photo,
+            images=options.image,
             icons=options.icons,
             seed=options.seed,
         )
-        return f"{options.before}-to-{layer}", made
-    if options.photo is not None:
-        made = hinton_of_activations(classifier, options.photo, layer, channels, top=top)
-        return f"{Path(options.photo).stem}-{layer}", made
+        return f"{options.before}-to-{layer}", diagram
+    if options.image is not None:
+        diagram = hinton_of_activations(classifier, options.image, layer, channels, top=top)
+        return f"{Path(options.image).stem}-{layer}", diagram
     return f"{layer}-weights", hinton_of_weights(classifier, layer, channels, top=top)

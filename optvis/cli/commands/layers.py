@@ -1,14 +1,14 @@
-"""`optvis layers`: a network's layers."""
+"""`optvis layers`: the layers of a network."""
 
 from __future__ import annotations
 
 import argparse
 
-from optvis.cli.options import command_of, loaded, sides
+from optvis.cli.options import create_command, load_model, parse_size
 
 
-def add(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = command_of(
+def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = create_command(
         subparsers,
         "layers",
         run,
@@ -16,11 +16,11 @@ def add(subparsers) -> None:  # type: ignore[no-untyped-def]
         "optvis layers resnet18 --weights none",
     )
     command.add_argument(
-        "--size", type=sides, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given"
+        "--size", type=parse_size, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given"
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.models import layers as capture
+    from optvis.models.layers import layers
 
-    print(capture.layers(loaded(options), size=options.size))
+    print(layers(load_model(options), size=options.size))

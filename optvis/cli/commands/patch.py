@@ -1,33 +1,35 @@
-"""`optvis patch`: does a thing, pasted into a picture, turn one class into another?"""
+"""`optvis patch`: paste a patch onto images of one class, and count how often another is predicted."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import class_index, command_of, loaded
+from optvis.cli.options import class_index, create_command, load_model
 
-THINGS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
-FRESH = 2_000_000  # seeds of scenes that no training saw
+OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
+FIRST_SEED = 2_000_000  # of scenes that were not trained on
 
 
-def add(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = command_of(
+def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
+    command = create_command(
         subparsers,
         "patch",
         run,
-        "paste a patch onto pictures of one class, and say how often they are taken for another; controls beside it",
-        "optvis patch demo baseball --of 'grey whale' --into 'white shark' --out patch",
+        "paste a patch onto images of one class, and count how often another class is predicted; with control patches",
+        "optvis patch demo baseball --source 'grey whale' --target 'white shark' --out patch",
     )
     command.add_argument(
-        "patch", metavar="PATCH", help=f"an image file, best with transparency; or, of the embedded world, {_things()}"
+        "patch",
+        metavar="PATCH",
+        help=f"an image file, best with transparency; or, of the embedded world, {_object_names()}",
     )
-    command.add_argument("--onto", metavar="FOLDER", help="pictures of the class; for demo, scenes if not given")
-    command.add_argument("--of", required=True, help="the class that they show, by text or index")
-    command.add_argument("--into", required=True, help="the class that the patch should make of them")
+    command.add_argument("--onto", metavar="FOLDER", help="images of the source class; for demo, scenes if not given")
+    command.add_argument("--source", required=True, help="the class that they show, by label or index")
+    command.add_argument("--target", required=True, help="the class that the patch should turn them into")
     command.add_argument("--images", type=int, default=100, help="how many scenes, where no folder is given")
     command.add_argument("--seed", type=int, default=0, help="of controls, and of scenes")
-    command.add_argument("--out", type=Path, default=Path("patch"), help="folder for the picture")
+    command.add_argument("--out", type=Path, default=Path("patch"), help="folder for the plot")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,27 +38,27 @@ def run(options: argparse.Namespace) -> None:
     from optvis.patches.try_patch import try_patch
     from optvis.world import object_patch
 
-    classifier = loaded(options)
-    of, into = (class_index(text, classifier.labels) for text in (options.of, options.into))
-    images = _scenes(options, of) if options.onto is None else options.onto
-    is_thing = options.patch in THINGS and not Path(options.patch).exists()
-    patch = object_patch(options.patch, options.seed) if is_thing else cutout(options.patch)
+    classifier = load_model(options)
+    source, target = (class_index(text, classifier.labels) for text in (options.source, options.target))
+    images = _scenes(options, source) if options.onto is None else options.onto
+    is_object = options.patch in OBJECTS and not Path(options.patch).exists()
+    patch = object_patch(options.patch, options.seed) if is_object else cutout(options.patch)
     folder = ensure_dir(options.out)
-    found = try_patch(classifier, patch, images, of, into, seed=options.seed, progress=True)
-    print(found.table())
-    print(found.save(folder / f"{safe_file_name(Path(options.patch).stem)}.png"))
+    result = try_patch(classifier, patch, images, source, target, seed=options.seed, progress=True)
+    print(result.table())
+    print(result.save(folder / f"{safe_file_name(Path(options.patch).stem)}.png"))
 
 
-def _scenes(options: argparse.Namespace, of: int):  # type: ignore[no-untyped-def]
+def _scenes(options: argparse.Namespace, source: int):  # type: ignore[no-untyped-def]
     from optvis.world import LABELS, scene
 
     if options.network != "demo":
-        raise ValueError("--onto is missing: a folder with pictures of the class; only demo has scenes of its own")
-    if of >= len(LABELS):
-        raise IndexError(f"class {of} of a network with 0..{len(LABELS) - 1}")
-    first = FRESH + options.seed * 10_000
-    return [scene(LABELS[of], first + place).image for place in range(options.images)]
+        raise ValueError("--onto is missing: a folder of images of the source class; only demo has scenes of its own")
+    if source >= len(LABELS):
+        raise IndexError(f"class {source} of a network with 0..{len(LABELS) - 1}")
+    first = FIRST_SEED + options.seed * 10_000
+    return [scene(LABELS[source], first + index).image for index in range(options.images)]
 
 
-def _things() -> str:
-    return f"{', '.join(THINGS[:-1])} or {THINGS[-1]}"
+def _object_names() -> str:
+    return f"{', '.join(OBJECTS[:-1])} or {OBJECTS[-1]}"
