@@ -157,7 +157,7 @@ def test_render_writes_a_picture_a_channel_and_their_sheet(run, elsewhere, rando
 
 def test_render_does_what_the_library_does(run, random_squeezenet):
     run("render", *NET, "features.3", "--channels", "7,2", "--size", 32, "--steps", 2, "--seed", 5, "--rate", 0.1)
-    made = Rendering.load("pictures/features.3-2.png")
+    made = Rendering.load("images/features.3-2.png")
     start = fft_image(32, seeds=(5,))
     assert made.recipe["seeds"] == [5]
     first = render(random_squeezenet, channel("features.3", 2), start, steps=0, progress=False)
@@ -204,8 +204,8 @@ def test_a_chunk_at_a_time_is_the_same(run):
 def test_render_animates(run, form):
     code, out, _ = run("render", *NET, "features.3", "--channels", "7", "--size", 32, "--steps", 3, "--animate", form)
     assert code == 0
-    assert out.splitlines()[1] == f"pictures/features.3-7-growing.{form}"
-    with Image.open(f"pictures/features.3-7-growing.{form}") as moving:
+    assert out.splitlines()[1] == f"images/features.3-7-growing.{form}"
+    with Image.open(f"images/features.3-7-growing.{form}") as moving:
         assert moving.n_frames > 1
 
 
@@ -436,7 +436,7 @@ def test_ctrl_c_before_anything_is_there_exits_with_130(run, monkeypatch, elsewh
 def test_progress_is_on_the_error_stream_only(capsys, photo):
     cli.main(["render", *NET, "features.3", "--channels", "7", "--size", "32", "--steps", "1"])
     out, err = capsys.readouterr()
-    assert out.splitlines() == ["pictures/features.3-7.png"]
+    assert out.splitlines() == ["images/features.3-7.png"]
     assert "render" in err
 
 
