@@ -14,7 +14,7 @@ from optvis import activations, load
 from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
 from optvis.circuits.weights import expanded_weights
 from optvis.cli import main as cli
-from optvis.viz.hinton import GROUND, hinton, squares
+from optvis.viz.hinton import BACKGROUND_GRAY, Hinton, draw_squares, hinton
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, to_pil_image
 from optvis.world import LABELS, scene
 
@@ -27,8 +27,8 @@ def net():
 def areas(pixels, cell, colour):
     """How many pixels of a colour each cell holds, (R, C), measured on the picture."""
     ink = np.array(colour) / 255
-    channel = int(np.argmax(np.abs(GROUND - ink)))
-    cover = (GROUND - pixels[channel]) / (GROUND - ink[channel])
+    channel = int(np.argmax(np.abs(BACKGROUND_GRAY - ink)))
+    cover = (BACKGROUND_GRAY - pixels[channel]) / (BACKGROUND_GRAY - ink[channel])
     height, width = (side // cell for side in cover.shape)
     return cover.reshape(height, cell, width, cell).sum((1, 3))
 
@@ -37,14 +37,14 @@ def areas(pixels, cell, colour):
 @pytest.mark.parametrize(("sign", "colour"), [(1, POSITIVE_COLOR), (-1, NEGATIVE_COLOR)], ids=["for", "against"])
 def test_areas_are_in_proportion_and_colours_are_signs(cell, sign, colour):
     sizes = torch.rand(1, 6, 7)
-    pixels = squares(sign * sizes, float(sizes.max()), cell)[0].double().numpy()
+    pixels = draw_squares(sign * sizes, float(sizes.max()), cell)[0].double().numpy()
     expected = sizes[0].numpy() / float(sizes.max()) * (cell - 1) ** 2
     np.testing.assert_allclose(areas(pixels, cell, colour), expected, atol=1e-3 * cell**2)
 
 
 def test_the_picture_holds_the_squares():
     made = hinton([[1.0, -0.25], [0.0, 0.5]])
-    drawn = np.asarray(made.picture(cell=21))
+    drawn = np.asarray(made.image(cell=21))
     for colour, expected in ((POSITIVE_COLOR, [[400, 0], [0, 200]]), (NEGATIVE_COLOR, [[0, 100], [0, 0]])):
         hit = (np.abs(drawn.astype(int) - np.array(colour)) <= 1).all(2)[6:-6, 6:-6]
         found = hit.reshape(2, 21, 2, 21).sum((1, 3))
@@ -53,7 +53,7 @@ def test_the_picture_holds_the_squares():
 
 
 def test_squares_lie_in_the_middle_of_their_cells():
-    pixels = squares(torch.tensor([[[0.3]]]), 1.0, 15)
+    pixels = draw_squares(torch.tensor([[[0.3]]]), 1.0, 15)
     assert_close(pixels, pixels.flip(2))
     assert_close(pixels, pixels.flip(3))
 
@@ -62,31 +62,35 @@ def test_panels_share_one_extent():
     values = torch.tensor([[[1.0]], [[0.25]]])
     made = hinton(values)
     assert made.extent == 1.0
-    assert_close(squares(made.values, made.extent, 9)[1], squares(values[1:], 1.0, 9)[0])
-    assert torch.equal(squares(values, 0.5, 9)[0], squares(values / 2, 0.5, 9)[0])
+    assert_close(draw_squares(made.values, made.extent, 9)[1], draw_squares(values[1:], 1.0, 9)[0])
+    assert torch.equal(draw_squares(values, 0.5, 9)[0], draw_squares(values / 2, 0.5, 9)[0])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3,), (4, 5), (2, 3, 3), (2, 5, 3, 3)], ids=str)
 def test_zeros_and_every_number_of_axes_can_be_drawn(shape):
-    drawn = np.asarray(hinton(torch.zeros(shape)).picture())
+    drawn = np.asarray(hinton(torch.zeros(shape)).image())
     assert {tuple(pixel) for pixel in drawn.reshape(-1, 3)} == {(240, 240, 240), (255, 255, 255)}
 
 
 def test_four_axes_are_rows_of_panels():
     made = hinton(torch.rand(2, 5, 3, 3))
-    assert (len(made), made.across) == (10, 5)
-    assert made.picture(cell=8).size == (5 * 24 + 6 * 6 + 12, 2 * 24 + 3 * 6 + 12)
+    assert (len(made), made.panels_per_row) == (10, 5)
+    assert made.image(cell=8).size == (5 * 24 + 6 * 6 + 12, 2 * 24 + 3 * 6 + 12)
     whole = hinton(np.arange(6).reshape(2, 3))
     assert_close(whole.values, torch.arange(6.0).view(1, 2, 3))
 
 
 def test_it_is_saved_with_its_recipe(tmp_path):
-    made = hinton(torch.rand(3, 4), rows="abc", columns="wxyz", recipe={"what": "a try"})
+    made = hinton(torch.rand(3, 4), row_labels="abc", column_labels="wxyz", recipe={"what": "a try"})
     path = made.save(tmp_path / "new" / "a.png")
     with Image.open(path) as picture:
         assert json.loads(picture.text["optvis"]) == {"what": "a try"}
-        assert np.array_equal(np.asarray(picture), np.asarray(made.picture()))
+        assert np.array_equal(np.asarray(picture), np.asarray(made.image()))
     assert made._repr_png_().startswith(b"\x89PNG")
+    again = Hinton.load(path)
+    for name in ("extent", "labels", "row_labels", "column_labels", "panels_per_row", "recipe"):
+        assert getattr(again, name) == getattr(made, name)
+    assert torch.equal(again.values, made.values)
     with pytest.raises(ValueError, match=r"ending in \.png"):
         made.save(tmp_path / "a.jpg")
 
@@ -101,9 +105,9 @@ def test_it_is_saved_with_its_recipe(tmp_path):
         (1.0, {}, r"values are \(\)"),
         ([[1.0]], {"extent": 0.0}, "extent is 0.0; expected a positive number"),
         (torch.rand(3, 2, 2), {"labels": ["a"]}, "1 labels for 3"),
-        (torch.rand(2, 2), {"rows": ["a"]}, "1 rows for 2"),
-        (torch.rand(2, 2), {"columns": ["a"]}, "1 columns for 2"),
-        (torch.rand(2, 2, 2), {"columns": ["a", "b"]}, "names of columns belong to one panel"),
+        (torch.rand(2, 2), {"row_labels": ["a"]}, "1 row_labels for 2"),
+        (torch.rand(2, 2), {"column_labels": ["a"]}, "1 column_labels for 2"),
+        (torch.rand(2, 2, 2), {"column_labels": ["a", "b"]}, "column_labels belong to a single panel"),
         (torch.rand(3, 2, 2), {"icons": torch.rand(2, 3, 4, 4)}, "2 icons for 3"),
     ],
     ids=["nan", "inf", "axes", "empty", "number", "extent", "labels", "rows", "columns", "several", "icons"],
@@ -116,16 +120,16 @@ def test_what_cannot_be_drawn_is_refused(values, options, says):
 def test_complex_numbers_and_huge_tables_are_refused():
     with pytest.raises(TypeError, match="complex64; expected real numbers"):
         hinton(torch.zeros(2, 2, dtype=torch.complex64))
-    with pytest.raises(ValueError, match="5000 × 5000 numbers are too many for a picture at 4 pixels"):
-        hinton(torch.zeros(5000, 5000)).picture()
+    with pytest.raises(ValueError, match="5000 × 5000 numbers are too many for an image at 4 pixels"):
+        hinton(torch.zeros(5000, 5000)).image()
     with pytest.raises(ValueError, match="cell is 1"):
-        hinton([[1.0]]).picture(cell=1)
+        hinton([[1.0]]).image(cell=1)
 
 
 def test_a_linear_layer_is_a_table_of_classes(net):
     made = hinton_of_weights(net, "head", top=12)
-    columns = [int(text) for text in made.columns]
-    assert made.rows == LABELS
+    columns = [int(text) for text in made.column_labels]
+    assert made.row_labels == LABELS
     assert_close(made.values[0], net.network.head.weight.detach()[:, columns])
     norms = net.network.head.weight.detach().norm(dim=0)
     assert set(columns) == set(norms.topk(12).indices.tolist())
@@ -134,7 +138,7 @@ def test_a_linear_layer_is_a_table_of_classes(net):
 def test_a_convolution_is_a_row_of_panels_a_channel(net):
     made = hinton_of_weights(net, "mixed3.0", [3, 17], top=4)
     kernel = net.network.mixed3[0].weight.detach()
-    assert (made.rows, made.across) == (("mixed3.0 3", "mixed3.0 17"), 4)
+    assert (made.row_labels, made.panels_per_row) == (("mixed3.0 3", "mixed3.0 17"), 4)
     for place, text in enumerate(made.labels):
         assert_close(made.values[place], kernel[(3, 17)[place // 4], int(text)])
 
@@ -144,9 +148,9 @@ def test_expanded_weights_come_with_icons(net):
     found = expanded_weights(net, "mixed3", "mixed4", [17, 40])
     for place, text in enumerate(made.labels):
         assert_close(made.values[place], found[place // 3, int(text.removeprefix("mixed3 "))])
-    assert (made.icons.shape, made.heads.shape) == ((6, 3, 24, 24), (2, 3, 24, 24))
-    assert made.rows == ("mixed4 17", "mixed4 40")
-    assert made.picture().width > hinton(made.values, across=3).picture().width
+    assert (made.icons.shape, made.row_icons.shape) == ((6, 3, 24, 24), (2, 3, 24, 24))
+    assert made.row_labels == ("mixed4 17", "mixed4 40")
+    assert made.image().width > hinton(made.values, panels_per_row=3).image().width
 
 
 def test_photographs_change_the_order_by_what_is_active(net):
@@ -167,7 +171,7 @@ def test_activations_are_maps_or_a_table(net):
     assert made.labels == tuple(f"mixed5 {i}" for i in best.tolist())
     assert_close(made.values, a["mixed5"][0, best])
     chosen = hinton_of_activations(net, owl, "head", [7, 0])
-    assert chosen.rows == ("owl", "container ship")
+    assert chosen.row_labels == ("owl", "container ship")
     assert_close(chosen.values[0, :, 0], a["head"][0, [7, 0]])
     with pytest.raises(ValueError, match="2 images; give one"):
         hinton_of_activations(net, torch.rand(2, 3, 96, 96), "mixed5")
@@ -195,7 +199,9 @@ def test_the_command_writes_one_picture(tmp_path, monkeypatch, capsys, arguments
     to_pil_image(scene("owl", seed=2).image).save("owl.png")
     assert cli.main(["hinton", "demo", *arguments.split(), "--out", "some/where"]) == 0
     assert capsys.readouterr().out == f"some/where/{name}\n"
-    assert [path.name for path in (tmp_path / "some" / "where").iterdir()] == [name]
+    tensors = name.replace(".png", ".safetensors")
+    assert {path.name for path in (tmp_path / "some" / "where").iterdir()} == {name, tensors}
+    assert Hinton.load(tmp_path / "some" / "where" / tensors).recipe["hinton"] == shows
     with Image.open(tmp_path / "some" / "where" / name) as picture:
         assert json.loads(picture.text["optvis"])["hinton"] == shows
 

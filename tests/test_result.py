@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from optvis import ActivationGrid, Rendering
 from optvis.features.groups import Groups
+from optvis.viz.hinton import Hinton, hinton
 from optvis.viz.result import Result, png_path, read_texts
 from optvis.viz.sheet import to_pil_image
 
@@ -64,7 +65,20 @@ def grid(count=2):
     return ActivationGrid(*parts, {"network": "demo"}, groups, icons)
 
 
-RESULTS = {"heatmap": heatmap, "rendering": rendering, "grid": grid, "naive grid": lambda: grid(0)}
+def diagram():
+    labels, icons = ["a", "b", "c", "d"], torch.rand(4, 3, 5, 5)
+    return hinton(
+        torch.rand(2, 2, 3, 3), labels=labels, row_labels=["x", "y"], icons=icons, row_icons=icons[:2], recipe={"a": 1}
+    )
+
+
+RESULTS = {
+    "heatmap": heatmap,
+    "rendering": rendering,
+    "grid": grid,
+    "naive grid": lambda: grid(0),
+    "diagram": diagram,
+}
 
 
 @pytest.fixture(params=RESULTS)
@@ -153,7 +167,7 @@ def test_files_that_do_not_name_their_kind_are_read(result, tmp_path):
     equal(type(result).load(path), result)
 
 
-@pytest.mark.parametrize("wanted", [Heatmap, Rendering, ActivationGrid])
+@pytest.mark.parametrize("wanted", [Heatmap, Rendering, ActivationGrid, Hinton])
 def test_another_kind_of_result_is_refused(result, wanted, tmp_path):
     path = result.save(tmp_path / "x.png")
     if isinstance(result, wanted):
@@ -211,7 +225,8 @@ def test_each_key_that_is_missing_is_named(result, tmp_path):
         rewrite(file, tensors, {name: value for name, value in header.items() if name != key})
         with pytest.raises(ValueError, match=rf"holds no {result.KIND}: '{key}' is missing"):
             type(result).load(path)
-    optional = {"group_icons", "maps", "directions"}  # without them the grid is naive
+    optional = {"maps", "directions"}  # without them the grid is naive
+    optional |= {field.name for field in fields(result) if field.default is None}
     for key in [name for name in tensors if not name.startswith("snapshot") and name not in optional]:
         rewrite(file, {name: tensor for name, tensor in tensors.items() if name != key}, header)
         with pytest.raises(ValueError, match=rf"holds no {result.KIND}: the tensor '{key}' is missing"):
@@ -224,6 +239,7 @@ def test_json_of_another_form_is_refused(result, text, tmp_path):
     file = path.with_suffix(".safetensors")
     tensors, header = contents(file)
     legal = {"recipe": ['{"a": 1}'], "groups": ["null"], "extent": ["3"], "layer": [text], "kind": [text]}
+    legal |= {"panels_per_row": ["3", "null"]}
     for key in [key for key in header if text not in legal.get(key, ())]:
         rewrite(file, tensors, header | {key: text})
         with pytest.raises(ValueError, match=rf"x\.safetensors' is damaged or holds no {result.KIND}: "):

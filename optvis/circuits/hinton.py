@@ -107,14 +107,14 @@ def hinton_of_expanded(
     active = torch.ones(found.shape[1]) if images is None else _active(classifier, images, before, channel_axis)
     best = _best(found * active.view(-1, *[1] * (found.dim() - 2)), top)
     plain = _diagram(found, best, _named(classifier, after, chosen, count), before, recipe)
-    if not icons or plain.columns:
+    if not icons or plain.column_labels:
         return plain
     drawn = {
         layer: _pictures(classifier, layer, some, icons, steps, channel_axis, seed, progress)
         for layer, some in ((before, best.flatten().tolist()), (after, chosen))
     }
     told = recipe | {"icons": icons, "steps": steps, "seed": seed}
-    return replace(plain, icons=drawn[before], heads=drawn[after], recipe=told)
+    return replace(plain, icons=drawn[before], row_icons=drawn[after], recipe=told)
 
 
 def hinton_of_activations(
@@ -161,8 +161,8 @@ def hinton_of_activations(
     names = _named(classifier, layer, chosen, len(a))
     some = a[list(chosen)]
     if some.dim() == 3:
-        return hinton(some, labels=names, across=min(len(some), ACROSS), recipe=recipe)
-    return hinton(some.reshape(len(some), -1), rows=names, recipe=recipe)
+        return hinton(some, labels=names, panels_per_row=min(len(some), ACROSS), recipe=recipe)
+    return hinton(some.reshape(len(some), -1), row_labels=names, recipe=recipe)
 
 
 def _best(found: Tensor, top: int) -> Tensor:
@@ -176,10 +176,12 @@ def _diagram(found: Tensor, best: Tensor, outputs: Sequence[str], before: str, r
     """Weights (O, I, ...) as a table, or as a row of panels for each output."""
     if best.dim() == 1:
         columns = [str(i) for i in best.tolist()]
-        return hinton(found.flatten(1)[:, best], rows=outputs, columns=columns, recipe=recipe)
+        return hinton(found.flatten(1)[:, best], row_labels=outputs, column_labels=columns, recipe=recipe)
     panels = torch.stack([one[some] for one, some in zip(found, best, strict=True)])
     labels = [f"{before} {i}".strip() for i in best.flatten().tolist()]
-    return hinton(panels.unsqueeze(2) if panels.dim() == 3 else panels, labels=labels, rows=outputs, recipe=recipe)
+    return hinton(
+        panels.unsqueeze(2) if panels.dim() == 3 else panels, labels=labels, row_labels=outputs, recipe=recipe
+    )
 
 
 def _active(

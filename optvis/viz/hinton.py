@@ -1,119 +1,112 @@
-"""Hinton diagrams: a square for each number, its area the size, its colour the sign."""
+"""Hinton diagrams: a square for each number, its area in proportion to the size, its color the sign."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz.plots import label_table
-from optvis.viz.result import png_path
-from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, encode_png, stack_rows, to_pil_image
+from optvis.viz.result import Result, read_texts
+from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-GROUND = 0.94  # the grey behind the squares
-LEAST_CELL, MOST_CELL = 4, 24  # pixels of a number's side
-NAMED_ROW, NAMED_COLUMN = 13, 24  # the least where it must hold a name
-PANEL, ALONE = 96, 640  # pixels that a panel should have where there are many, and where it is alone
-MOST_PIXELS = 2**24  # of all panels together
+BACKGROUND_GRAY = 0.94  # behind the squares
+MIN_CELL, MAX_CELL = 4, 24  # side of a number's cell in pixels
+MIN_LABELED_ROW, MIN_LABELED_COLUMN = 13, 24  # the same where a row or a column has a label
+PANEL_SIZE, SINGLE_PANEL_SIZE = 96, 640  # side of a panel in pixels: of one of many, and of one alone
+MAX_PIXELS = 2**24  # of all panels together
 
 
 @dataclass(frozen=True, eq=False)
-class Hinton:
+class Hinton(Result):
     """Numbers as squares: orange above zero, violet below; shows itself in a notebook.
 
     Args:
         values: N panels of R rows and C columns, (N, R, C), on the CPU.
         extent: the number whose square fills its cell; squares of larger ones fill it too.
         labels: a text a panel, or none.
-        rows: a text a row: of numbers where there is one panel, of panels where there are several; or none.
-        columns: a text a column, where there is one panel; or none.
-        across: how many panels stand side by side; None for nearly a square.
-        icons: a picture above each panel, (N, 3, S, S) in [0, 1].
-        heads: a picture in front of each row of panels, (M, 3, S, S) in [0, 1], with the row's text below it.
-        recipe: what made the numbers, in JSON's types.
+        row_labels: a text a row: of numbers where there is one panel, of panels where there are several; or none.
+        column_labels: a text a column, where there is one panel; or none.
+        panels_per_row: how many panels stand side by side; None for nearly a square.
+        icons: an image above each panel, (N, 3, S, S) in [0, 1].
+        row_icons: an image in front of each row of panels, (M, 3, S, S) in [0, 1], with the row's label below it.
+        recipe: what computed the numbers, in JSON types.
     """
+
+    KIND = "Hinton diagram"
+    TENSOR_FIELDS: ClassVar = {"values": 3, "icons": 4, "row_icons": 4}
+    JSON_FIELDS: ClassVar = {
+        "extent": float,
+        "labels": read_texts,
+        "row_labels": read_texts,
+        "column_labels": read_texts,
+        "panels_per_row": lambda count: None if count is None else int(count),
+    }
 
     values: Tensor
     extent: float
     labels: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    across: int | None = None
+    row_labels: tuple[str, ...] = ()
+    column_labels: tuple[str, ...] = ()
+    panels_per_row: int | None = None
     icons: Tensor | None = None
-    heads: Tensor | None = None
+    row_icons: Tensor | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def picture(self, cell: int | None = None) -> Image.Image:
-        """All panels with their texts.
+    def image(self, cell: int | None = None) -> Image.Image:
+        """All panels with their labels.
 
         Args:
             cell: side of each number's cell in pixels; by default from 4 to 24, as there are many or few.
 
         Raises:
-            ValueError: a cell under 2 pixels, or a picture that would be too large.
+            ValueError: a cell under 2 pixels, or an image that would be too large.
         """
-        panels = squares(self.values, self.extent, self._cell(cell))
+        panels = draw_squares(self.values, self.extent, self._cell_size(cell))
         if self._is_table:
-            return label_table(to_pil_image(panels[0]), self.rows, self.columns)
-        tiles = panels if self.icons is None else torch.cat([_as_wide(self.icons, panels), panels], dim=2)
-        if self.heads is None:
-            return label_table(draw_sheet(tiles, self.labels, self.across), self.rows, ())
-        return stack_rows([self._row(tiles, place, head) for place, head in enumerate(self.heads)])
+            return label_table(to_pil_image(panels[0]), self.row_labels, self.column_labels)
+        tiles = panels if self.icons is None else torch.cat([_resize_to_width(self.icons, panels), panels], dim=2)
+        if self.row_icons is None:
+            return label_table(draw_sheet(tiles, self.labels, self.panels_per_row), self.row_labels, ())
+        return stack_rows([self._row(tiles, index, icon) for index, icon in enumerate(self.row_icons)])
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture as PNG with the recipe in it; returns its path. Written whole or not at all.
-
-        Raises:
-            ValueError: a path that does not end in .png.
-            OSError: the folder cannot be written.
-        """
-        target = png_path(path)
-        ensure_dir(target.parent)
-        return atomic_write(target, encode_png(self.picture(), json.dumps(dict(self.recipe))))
-
-    def _cell(self, cell: int | None) -> int:
+    def _cell_size(self, cell: int | None) -> int:
         panels, height, width = self.values.shape
-        wanted = (ALONE if panels == 1 else PANEL) // max(height, width)
-        named = NAMED_ROW if self.rows and self._is_table else LEAST_CELL
-        least = NAMED_COLUMN if self.columns else named
-        side = min(MOST_CELL, max(least, wanted)) if cell is None else cell
+        wanted = (SINGLE_PANEL_SIZE if panels == 1 else PANEL_SIZE) // max(height, width)
+        least = MIN_LABELED_ROW if self.row_labels and self._is_table else MIN_CELL
+        least = MIN_LABELED_COLUMN if self.column_labels else least
+        side = min(MAX_CELL, max(least, wanted)) if cell is None else cell
         if side < 2:
             raise ValueError(f"cell is {cell}; expected 2 pixels or more")
-        if self.values.numel() * side**2 > MOST_PIXELS:
+        if self.values.numel() * side**2 > MAX_PIXELS:
             raise ValueError(
-                f"{panels} panels of {height} × {width} numbers are too many for a picture at {side} pixels each; "
+                f"{panels} panels of {height} × {width} numbers are too many for an image at {side} pixels each; "
                 f"choose fewer channels, or a smaller cell"
             )
         return side
 
-    def _row(self, tiles: Tensor, place: int, head: Tensor) -> list[Image.Image]:
-        """One row of panels, with what stands in front of it."""
-        across = len(tiles) if self.across is None else self.across
-        here = slice(place * across, (place + 1) * across)
-        row = draw_sheet(tiles[here], self.labels[here], columns=across)
-        return [draw_sheet(_as_wide(head.unsqueeze(0), tiles), self.rows[place : place + 1]), row]
+    def _row(self, tiles: Tensor, index: int, icon: Tensor) -> list[Image.Image]:
+        """One row of panels, with its icon in front."""
+        columns = len(tiles) if self.panels_per_row is None else self.panels_per_row
+        panels = slice(index * columns, (index + 1) * columns)
+        row = draw_sheet(tiles[panels], self.labels[panels], columns=columns)
+        return [draw_sheet(_resize_to_width(icon.unsqueeze(0), tiles), self.row_labels[index : index + 1]), row]
 
     @property
     def _is_table(self) -> bool:
-        return len(self) == 1 and not self.labels and self.icons is None and self.heads is None
-
-    def _repr_png_(self) -> bytes:
-        return encode_png(self.picture())
+        return len(self) == 1 and not self.labels and self.icons is None and self.row_icons is None
 
     def __repr__(self) -> str:
         panels, height, width = self.values.shape
@@ -125,12 +118,12 @@ def hinton(
     values: Any,
     *,
     labels: Sequence[str] = (),
-    rows: Sequence[str] = (),
-    columns: Sequence[str] = (),
-    across: int | None = None,
+    row_labels: Sequence[str] = (),
+    column_labels: Sequence[str] = (),
+    panels_per_row: int | None = None,
     extent: float | None = None,
     icons: Tensor | None = None,
-    heads: Tensor | None = None,
+    row_icons: Tensor | None = None,
     recipe: Mapping[str, Any] = MappingProxyType({}),
 ) -> Hinton:
     """A Hinton diagram of any numbers: areas of squares are in proportion to their absolute values.
@@ -139,17 +132,17 @@ def hinton(
         values: (C,) one row; (R, C) one panel; (N, R, C) several; (M, N, R, C) M rows of N panels, such as a
             convolution's weight.
         labels: a text a panel, or none.
-        rows: a text a row: of numbers in one panel, or of panels.
-        columns: a text a column, for one panel.
-        across: how many panels stand side by side; by default N of four axes, and nearly a square of three.
+        row_labels: a text a row: of numbers in one panel, or of panels.
+        column_labels: a text a column, for one panel.
+        panels_per_row: how many panels stand side by side; by default N of four axes, and nearly a square of three.
         extent: the number whose square fills its cell; by default the largest absolute one of all panels, so that
             they compare. Larger numbers fill their cells too.
-        icons: a picture above each panel, (N, 3, S, S) in [0, 1].
-        heads: a picture in front of each row of panels, (M, 3, S, S) in [0, 1].
-        recipe: what made the numbers; saved with the picture.
+        icons: an image above each panel, (N, 3, S, S) in [0, 1].
+        row_icons: an image in front of each row of panels, (M, 3, S, S) in [0, 1].
+        recipe: what computed the numbers; saved with the image.
 
     Raises:
-        ValueError: no numbers, or NaN or infinite ones; another number of axes or texts; an extent that is not
+        ValueError: no numbers, or NaN or infinite ones; another number of axes or labels; an extent that is not
             positive.
         TypeError: complex numbers.
 
@@ -157,19 +150,20 @@ def hinton(
         >>> hinton([[1.0, -0.5], [0.25, 0.0]])
         Hinton(2 × 2, full square at 1)
     """
-    panels = _panels(values)
+    panels = _as_panels(values)
     most = float(panels.abs().max()) if extent is None else float(extent)
     if extent is not None and not 0 < most < float("inf"):
         raise ValueError(f"extent is {extent}; expected a positive number")
-    given = torch.as_tensor(values)
-    wide = given.shape[1] if given.dim() == 4 and across is None else across
-    made = Hinton(panels, most, tuple(labels), tuple(rows), tuple(columns), wide, icons, heads, recipe)
-    _check_extras(made)
-    return made
+    shape = torch.as_tensor(values).shape
+    columns = shape[1] if len(shape) == 4 and panels_per_row is None else panels_per_row
+    texts = tuple(labels), tuple(row_labels), tuple(column_labels)
+    diagram = Hinton(panels, most, *texts, columns, icons, row_icons, recipe)
+    _check_counts(diagram)
+    return diagram
 
 
-def squares(values: Tensor, extent: float, cell: int) -> Tensor:
-    """The squares alone, each in the middle of its cell, with soft edges so that areas are exact.
+def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
+    """Draw the squares alone, each in the middle of its cell, with soft edges so that areas are exact.
 
     Args:
         values: (N, R, C).
@@ -180,7 +174,7 @@ def squares(values: Tensor, extent: float, cell: int) -> Tensor:
         (N, 3, R · cell, C · cell) in [0, 1].
 
     Example:
-        >>> pixels = squares(torch.tensor([[[1.0, 0.25]]]), 1.0, 9)
+        >>> pixels = draw_squares(torch.tensor([[[1.0, 0.25]]]), 1.0, 9)
         >>> (0.94 - pixels[0, 2]).view(9, 2, 9).sum((0, 2)).round()
         tensor([60., 15.])
     """
@@ -192,48 +186,52 @@ def squares(values: Tensor, extent: float, cell: int) -> Tensor:
     cover = covered.unsqueeze(-1) * covered.unsqueeze(-2)
     cover = cover.transpose(2, 3).reshape(panels, 1, height * cell, width * cell)
     signs = (values >= 0).repeat_interleave(cell, 1).repeat_interleave(cell, 2).unsqueeze(1)
-    above, below = (torch.tensor(colour).view(1, 3, 1, 1) / 255 for colour in (POSITIVE_COLOR, NEGATIVE_COLOR))
-    return GROUND * (1 - cover) + torch.where(signs, above, below) * cover
+    above, below = (torch.tensor(color).view(1, 3, 1, 1) / 255 for color in (POSITIVE_COLOR, NEGATIVE_COLOR))
+    return BACKGROUND_GRAY * (1 - cover) + torch.where(signs, above, below) * cover
 
 
-def _panels(values: Any) -> Tensor:
+def _as_panels(values: Any) -> Tensor:
     """(N, R, C), finite floats on the CPU."""
-    given = torch.as_tensor(values).detach().cpu()
-    if given.is_complex():
-        raise TypeError(f"values are {given.dtype}; expected real numbers: take .real, .imag or .abs()")
-    if not 1 <= given.dim() <= 4 or given.numel() == 0:
-        raise ValueError(f"values are {tuple(given.shape)}; expected (C,), (R, C), (N, R, C) or (M, N, R, C)")
-    numbers = given if given.is_floating_point() else given.to(torch.get_default_dtype())
+    a = torch.as_tensor(values).detach().cpu()
+    if a.is_complex():
+        raise TypeError(f"values are {a.dtype}; expected real numbers: take .real, .imag or .abs()")
+    if not 1 <= a.dim() <= 4 or a.numel() == 0:
+        raise ValueError(f"values are {tuple(a.shape)}; expected (C,), (R, C), (N, R, C) or (M, N, R, C)")
+    numbers = a if a.is_floating_point() else a.to(torch.get_default_dtype())
     wrong = int((~numbers.isfinite()).sum())
     if wrong:
-        raise ValueError(f"{wrong} of {numbers.numel()} values are NaN or infinite; a square has a size")
+        raise ValueError(f"{wrong} of {numbers.numel()} values are NaN or infinite; replace them first")
     return numbers.view(1, 1, -1) if numbers.dim() == 1 else numbers.reshape(-1, *numbers.shape[-2:])
 
 
-def _check_extras(made: Hinton) -> None:
-    """As many texts and pictures as there are things that they belong to."""
-    panels, height, width = made.values.shape
-    across = math.ceil(math.sqrt(panels)) if made.across is None else made.across
-    rows_of_panels = math.ceil(panels / max(1, across))
-    if made.columns and not made._is_table:
-        raise ValueError(f"names of columns belong to one panel alone; there are {panels}")
+def _check_counts(diagram: Hinton) -> None:
+    """Check that there are as many labels and icons as panels, rows and columns.
+
+    Raises:
+        ValueError: another number.
+    """
+    panels, height, width = diagram.values.shape
+    columns = math.ceil(math.sqrt(panels)) if diagram.panels_per_row is None else diagram.panels_per_row
+    rows_of_panels = math.ceil(panels / max(1, columns))
+    if diagram.column_labels and not diagram._is_table:
+        raise ValueError(f"column_labels belong to a single panel; there are {panels}")
     for name, count in (
         ("labels", panels),
-        ("rows", height if made._is_table else rows_of_panels),
-        ("columns", width),
+        ("row_labels", height if diagram._is_table else rows_of_panels),
+        ("column_labels", width),
         ("icons", panels),
-        ("heads", rows_of_panels),
+        ("row_icons", rows_of_panels),
     ):
-        given = getattr(made, name)
-        if given is not None and len(given) not in (0, count):
-            raise ValueError(f"{len(given)} {name} for {count}")
+        values = getattr(diagram, name)
+        if values is not None and len(values) not in (0, count):
+            raise ValueError(f"{len(values)} {name} for {count}")
 
 
-def _as_wide(pictures: Tensor, panels: Tensor) -> Tensor:
-    """Pictures (N, 3, S, S) as wide as panels (…, W)."""
+def _resize_to_width(images: Tensor, panels: Tensor) -> Tensor:
+    """Images (N, 3, S, S) as wide as panels (…, W)."""
     width = panels.shape[-1]
-    height = max(1, round(pictures.shape[-2] * width / pictures.shape[-1]))
-    return F.interpolate(pictures.float(), (height, width), mode="bilinear", antialias=True).clamp(0, 1)
+    height = max(1, round(images.shape[-2] * width / images.shape[-1]))
+    return F.interpolate(images.float(), (height, width), mode="bilinear", antialias=True).clamp(0, 1)
 
 
-__all__ = ["Hinton", "hinton", "squares"]
+__all__ = ["Hinton", "draw_squares", "hinton"]

@@ -220,7 +220,7 @@ from optvis.transforms import (
     Zoom,
     maco_crops,
 )
-from optvis.viz.hinton import Hinton, hinton, squares
+from optvis.viz.hinton import Hinton, draw_squares, hinton
 from optvis.viz.sheet import draw_cells, draw_sheet
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.world.object_patches import object_patch
@@ -1281,14 +1281,14 @@ def _() -> Any:
 
 
 def diagram(made: Hinton) -> list[Any]:
-    return [made.values, made.extent, made.across, made.icons, made.heads]
+    return [made.values, made.extent, made.panels_per_row, made.icons, made.row_icons]
 
 
 @result("hinton, any numbers")
 def _() -> Any:
     values = random_numbers(2, 3, 4, 5) - 0.5
     made = [hinton(values), hinton(values[0]), hinton(values[0, 0], extent=0.3), hinton(values[0, 0, 0])]
-    return [[[diagram(one), one.picture()] for one in made], squares(values[0], 0.5, 9), made[1].picture(5)]
+    return [[[diagram(one), one.image()] for one in made], draw_squares(values[0], 0.5, 9), made[1].image(5)]
 
 
 @result("hinton, weights")
