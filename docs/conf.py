@@ -6,11 +6,21 @@ from pathlib import Path
 
 from optvis.version import __version__
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the extension `options`
+sys.path.insert(0, str(Path(__file__).parent))  # for `options` and `reference`
+
+from reference import describe
 
 project = "optvis"
 release = version = __version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "options"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "options",
+    "reference",
+]
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "jupyter_execute", "pictures"]
 default_role = "code"  # `word` in docstrings
 add_module_names = False
@@ -18,7 +28,9 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"exclude-members": "forward"}
+autodoc_inherit_docstrings = False  # a method without a docstring of its own does what its base says
+autosummary_context = {"describe": describe}
+suppress_warnings = ["config.cache"]  # of that function: the pages are written anew by each build
 napoleon_numpy_docstring = False
 
 html_theme = "furo"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-IMAGE = "<image>"  # the canvas before transforms, (B, 3, H, W) in [0, 1]
-OUTPUT = ""  # the network's own output: the root's name in named_modules()
+IMAGE = "<image>"  #: the canvas before transforms, (B, 3, H, W) in [0, 1]
+OUTPUT = ""  #: the network's own output: the root's name in named_modules()
 
 
 def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:

@@ -10,8 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-# Columns: the square root of the colour covariance of ImageNet's training pixels, as Lucid publishes it
-# (lucid.optvis.param.color, 2017), divided there by its largest column norm.
+#: Columns: the square root of the colour covariance of ImageNet's training pixels, as Lucid publishes it
+#: (lucid.optvis.param.color, 2017), divided there by its largest column norm.
 IMAGENET_COLOR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 ROUNDING = 1e-3  # how far values may leave [0, 1]

@@ -17,6 +17,7 @@ from optvis.data.folders import FORMATS, image_formats
 if TYPE_CHECKING:
     from PIL import Image
 
+#: An image in any form: a path, a PIL image, an array or a tensor.
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor"
 
 TOLERANCE = 1e-3  # floats may leave [0, 1] by this much, and are clipped

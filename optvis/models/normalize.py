@@ -45,7 +45,7 @@ class Normalize:
         return torch.addcmul(-mean / std, images, 1 / std)
 
 
-# Mean and standard deviation of ImageNet's training pixels, as torchvision publishes them with its weights.
+#: Mean and standard deviation of ImageNet's training pixels, as torchvision publishes them with its weights.
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 __all__ = ["IMAGENET", "INFER", "Normalize", "Normalizer"]

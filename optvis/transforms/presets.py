@@ -10,7 +10,7 @@ from optvis.transforms.pad import Pad
 from optvis.transforms.sizes import Resize
 from optvis.transforms.warp import Size
 
-# Lucid's standard chain (lucid.optvis.transform.standard_transforms, 2017), drawn per image.
+#: Lucid's standard chain (lucid.optvis.transform.standard_transforms, 2017), drawn per image.
 STANDARD = Compose(
     Pad(0.5),
     Jitter(8),
@@ -19,8 +19,8 @@ STANDARD = Compose(
     Jitter(4),
 )
 
-# Lucid's chain for the icons of an activation atlas (lucid.recipes.activation_atlas.render.render_icons, 2019), drawn
-# per image. There a pad of 16 precedes it and `crop_or_pad_to` the canvas's own size, with black, ends it.
+#: Lucid's chain for the icons of an activation atlas (lucid.recipes.activation_atlas.render.render_icons, 2019), drawn
+#: per image. There a pad of 16 precedes it and `crop_or_pad_to` the canvas's own size, with black, ends it.
 ATLAS = Compose(
     Pad(0.5),
     *[Jitter(4), Jitter(4), Jitter(8), Jitter(8), Jitter(8)],
@@ -29,7 +29,7 @@ ATLAS = Compose(
     Jitter(2),
 )
 
-# Most steps on half of the pixels, the last ones on all: docs/performance.md has what that gives.
+#: Most steps on half of the pixels, the last ones on all: docs/performance.md has what that gives.
 COARSE_TO_FINE = Stages({0: Compose(STANDARD, Resize(0.72)), 18: STANDARD})
 
 

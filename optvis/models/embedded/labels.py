@@ -1,5 +1,6 @@
 """The sixteen classes of the embedded world."""
 
+#: The sixteen classes, in the order of the outputs of the embedded network.
 LABELS = (
     "container ship",
     "ocean liner",
