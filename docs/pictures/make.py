@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from optvis import activation_grid, attribute, dream, load, render
-from optvis.demo.atlas import mapped
-from optvis.demo.plan import Plan
+from optvis.demo.config import TourConfig
+from optvis.demo.sections.atlas import build_section
 from optvis.objectives import channel, layer_norm, log_odds, logit
 from optvis.params import fft_image
 from optvis.viz.sheet import stack_rows, to_pil_image
@@ -48,7 +48,7 @@ pair = [
 ]
 write(stack_rows([[icons, stacked(pair)]]), "grid.png")
 
-with Image.open(BytesIO(mapped(load(), Plan()).figures[0].png)) as drawn:
+with Image.open(BytesIO(build_section(load(), TourConfig()).figures[0].png)) as drawn:
     write(drawn.convert("RGB"), "atlas.png")
 
 net = load("squeezenet1_0")

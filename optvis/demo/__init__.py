@@ -1,1 +1,1 @@
-"""The tour that `optvis demo` writes: the whole chain on the embedded network, one page of pictures."""
+"""The tour that `optvis demo` writes: every tool of optvis on the embedded network, on one page."""

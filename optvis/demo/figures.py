@@ -1,4 +1,4 @@
-"""Images of a network as a figure of the page."""
+"""Figures of the page from images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.demo.output_dir import signed
+from optvis.demo.output_dir import sign_recipe
 from optvis.demo.page import Figure, Tile
 from optvis.viz.sheet import draw_sheet, encode_png, to_pil_image
 
 
-def figure(
+def build_figure(
     file: str,
     images: Tensor,
     titles: Sequence[str],
@@ -25,20 +25,29 @@ def figure(
     notes: Sequence[str] = (),
     heading: str = "",
 ) -> Figure:
-    """Images as tiles for the page and as a sheet for a PNG of their own; see `Tile` and `Figure`.
+    """Turn images into tiles for the page and into one sheet for a PNG; see `Tile` and `Figure`.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         titles, alts: a text per image.
-        recipe: what made them, in JSON's types; it goes into the PNG.
+        recipe: what computed the images, in JSON types; it goes into the PNG.
         notes: a text per image, or none.
 
     Raises:
-        ValueError: another number of texts than of images.
+        ValueError: the numbers of texts and of images differ.
     """
-    below = notes or [""] * len(images)
-    pictures = [encode_png(to_pil_image(image)) for image in images]
-    tiles = tuple(Tile(*parts) for parts in zip(pictures, alts, titles, below, strict=True))
+    pngs = [encode_png(to_pil_image(image)) for image in images]
+    tiles = tuple(Tile(*parts) for parts in zip(pngs, alts, titles, notes or [""] * len(images), strict=True))
     labels = [f"{tile.title} {tile.note}" for tile in tiles]
-    png = encode_png(draw_sheet(images, labels, columns[0]), signed(recipe))
+    png = encode_png(draw_sheet(images, labels, columns[0]), sign_recipe(recipe))
     return Figure(file, png, tiles, columns, caption, code, heading)
+
+
+def require_complete(*recipes: Mapping[str, Any]) -> None:
+    """Check that no result was interrupted, so that no figure shows half of one.
+
+    Raises:
+        KeyboardInterrupt: one of them was.
+    """
+    if any(recipe["interrupted"] for recipe in recipes):
+        raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""A folder that a page and its PNGs are written into, and never over another's files."""
+"""The folder of the page and its PNGs, in which no file of another program is overwritten."""
 
 from __future__ import annotations
 
@@ -12,48 +12,49 @@ from optvis.data.files import ensure_dir
 from optvis.demo.page import GENERATOR
 
 PAGE = "index.html"
-HEAD = 2048  # bytes of a page in which it says what made it
+HEAD_BYTES = 2048  # of a page, in which its generator must stand
 
 
-def claimed(path: str | Path, names: Iterable[str]) -> Path:
-    """The folder, made if need be, once none of these files in it, nor the page, is another's.
+def open_output_dir(path: str | Path, names: Iterable[str]) -> Path:
+    """Create the folder if needed, and check that the page and these files in it may be written.
 
     Raises:
-        FileExistsError: one of them is there and was not made by `optvis demo`.
+        FileExistsError: one of them exists and was not written by `optvis demo`.
         OSError: as in `ensure_dir`.
     """
     folder = Path(path)
     for file in (folder / name for name in (PAGE, *names)):
-        if os.path.lexists(file) and not is_own(file):
+        if os.path.lexists(file) and not is_own_file(file):
             raise FileExistsError(
-                f"{str(file)!r} is there and was not made by `{GENERATOR}`; name another folder with --out, or move it"
+                f"{str(file)!r} exists and was not written by `{GENERATOR}`; choose another folder with --out, or move "
+                "the file"
             )
     return ensure_dir(folder)
 
 
-def is_own(file: Path) -> bool:
-    """Whether a page or PNG says that `optvis demo` made it."""
+def is_own_file(file: Path) -> bool:
+    """Whether a page or PNG says that `optvis demo` wrote it."""
     if not file.is_file():
         return False
-    return _is_own_page(file) if file.name == PAGE else _is_own_picture(file)
+    return _is_own_page(file) if file.name == PAGE else _is_own_png(file)
 
 
-def signed(recipe: Mapping[str, Any]) -> str:
-    """A recipe for a PNG's text chunk that says what made it, in JSON."""
+def sign_recipe(recipe: Mapping[str, Any]) -> str:
+    """JSON for a PNG's text chunk: the recipe, and the command that wrote it."""
     return json.dumps({**recipe, "command": GENERATOR})
 
 
 def _is_own_page(file: Path) -> bool:
     with file.open("rb") as page:
-        return f'<meta name="generator" content="{GENERATOR} '.encode() in page.read(HEAD)
+        return f'<meta name="generator" content="{GENERATOR} '.encode() in page.read(HEAD_BYTES)
 
 
-def _is_own_picture(file: Path) -> bool:
+def _is_own_png(file: Path) -> bool:
     from PIL import Image
 
     try:
-        with Image.open(file) as picture:
-            recipe = json.loads(picture.info.get("optvis", ""))
+        with Image.open(file) as image:
+            recipe = json.loads(image.info.get("optvis", ""))
     except (OSError, ValueError, TypeError, Image.DecompressionBombError):
         return False
     return isinstance(recipe, dict) and recipe.get("command") == GENERATOR

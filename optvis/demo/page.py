@@ -1,4 +1,4 @@
-"""A page of pictures in one file: what is on it, and its HTML."""
+"""The page in one HTML file: its content, and its HTML."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ GENERATOR = "optvis demo"
 
 @dataclass(frozen=True)
 class Tile:
-    """A small picture of a figure and what is written below it.
+    """A small image of a figure with the texts below it.
 
     Args:
-        png: the picture.
-        alt: what it shows, for those who do not see it.
+        png: the image.
+        alt: what it shows, for screen readers.
         title: its name.
-        note: what else is to be said, in a few words.
+        note: a few more words.
     """
 
     png: bytes
@@ -31,16 +31,16 @@ class Tile:
 
 @dataclass(frozen=True)
 class Figure:
-    """Pictures side by side that belong together, and the lines that make them again.
+    """Images side by side, with the code that computes them.
 
     Args:
-        file: name of the figure's own PNG, in the folder of the page.
-        png: the figure as one picture, for that file.
-        tiles: its pictures one by one, for the page.
-        columns: how many tiles in a row, in a wide window and in a narrow one.
-        caption: a sentence below it.
-        code: one or two lines of Python.
-        heading: its own, where a section has several figures.
+        file: name of the figure's PNG in the folder of the page.
+        png: the whole figure as one image, for that file.
+        tiles: its images one by one, for the page.
+        columns: tiles in a row, in a wide and in a narrow window.
+        caption: a text below it.
+        code: a few lines of Python.
+        heading: of a figure in a section with several.
     """
 
     file: str
@@ -54,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Content:
-    """A section of the page: a heading, some sentences, figures."""
+    """A section of the page: a heading, a text, figures."""
 
     heading: str
     text: str
@@ -63,25 +63,25 @@ class Content:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page says.
+    """The whole page.
 
     Args:
-        title: of the whole.
-        lead: a sentence or two that say what is seen.
+        title: of the page.
+        lead: a sentence or two below the title.
         contents: the sections, in order.
-        prelude: Python that each figure's lines take for granted.
-        command: what makes the whole page again.
+        setup: Python that runs before the code of a figure.
+        command: the command that writes the page.
     """
 
     title: str
     lead: str
     contents: tuple[Content, ...]
-    prelude: str
+    setup: str
     command: str
 
 
 def to_html(page: Page) -> str:
-    """The page as one HTML text: pictures and style in it, no scripts, nothing loaded from anywhere.
+    """Write the page as one HTML text with images and style in it; it has no scripts and loads nothing.
 
     Example:
         >>> text = to_html(Page("Ships & boats", "Two of them.", (), "import optvis", "optvis demo"))
@@ -130,19 +130,19 @@ def _figure(figure: Figure) -> str:
 
 
 def _tile(tile: Tile) -> str:
-    picture = f'<img src="data:image/png;base64,{b64encode(tile.png).decode()}" alt="{escape(tile.alt)}">'
+    image = f'<img src="data:image/png;base64,{b64encode(tile.png).decode()}" alt="{escape(tile.alt)}">'
     title = f"<b>{escape(tile.title)}</b>" if tile.title else ""
     note = f"<span>{escape(tile.note)}</span>" if tile.note else ""
-    return f"<li>{picture}{title}{note}</li>"
+    return f"<li>{image}{title}{note}</li>"
 
 
 def _footer(page: Page) -> str:
     return (
-        "<footer><h2>Make it again</h2>"
+        "<footer><h2>Reproduce it</h2>"
         "<p>The whole page:</p>"
         f"{_code(page.command)}"
-        "<p>One figure: these lines, then the lines below the figure.</p>"
-        f"{_code(page.prelude)}"
+        "<p>One figure: run these lines, then the lines below the figure.</p>"
+        f"{_code(page.setup)}"
         f"<p>Made with optvis {escape(__version__)}.</p></footer>"
     )
 

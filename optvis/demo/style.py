@@ -1,4 +1,4 @@
-"""How the page looks: in light and in dark, in wide windows and in narrow ones."""
+"""The style of the page, for light and dark mode and for wide and narrow windows."""
 
 STYLE = """
 :root {

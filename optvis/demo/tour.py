@@ -1,4 +1,4 @@
-"""The tour: the whole chain on the embedded network, told in one page."""
+"""The tour: every tool of optvis on the embedded network, on one page."""
 
 from __future__ import annotations
 
@@ -8,112 +8,126 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optvis.data.files import atomic_write
-from optvis.demo import atlas, microscope, proof, sections
-from optvis.demo import grid as seeing
-from optvis.demo.output_dir import PAGE, claimed
+from optvis.demo.config import TourConfig
+from optvis.demo.output_dir import PAGE, open_output_dir
 from optvis.demo.page import Content, Page, to_html
-from optvis.demo.plan import Plan
+from optvis.demo.sections import ablation, atlas, attribution, channels, classes, dream, grid, microscope, world
 from optvis.models.classifier import Classifier
 from optvis.progress import progress_bar
 
 TITLE = "What a network sees"
 LEAD = (
-    "Sixteen kinds of scenes, drawn by code, and a small network that has learned to tell them apart. "
-    "On this page optvis asks the network what it has learned, and makes the pictures that answer."
+    "Sixteen classes of scenes, drawn by code, and a small network that was trained to classify them. "
+    "This page shows with the tools of optvis what the network has learned."
 )
+SETUP = """\
+import torch
+from optvis import activation_grid, attribute, classify, dream, load, render
+from optvis.ablation import see
+from optvis.ablation import find
+from optvis.atlas import activation_atlas, compare
+from optvis.world import LABELS, Scenes, dataset, scene
+from optvis.microscope import microscope
+from optvis.objectives import channel, layer_norm, log_odds, logit
+
+net = load("demo")"""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the tour.
+    """A section of the tour.
 
     Args:
-        title: what the table of seconds calls it.
+        title: its name in the table of seconds.
         budget: seconds that it may take on two cores.
-        make: does the work.
-        files: the PNGs that it makes.
+        build: computes its figures.
+        files: names of the PNGs that it writes.
     """
 
     title: str
     budget: float
-    make: Callable[[Classifier, Plan], Content]
+    build: Callable[[Classifier, TourConfig], Content]
     files: tuple[str, ...]
 
 
 SECTIONS = (
-    Section("world", 2, sections.world, (sections.WORLD,)),
-    Section("classes", 10, sections.classes, (sections.CLASSES,)),
-    Section("channels", 20, sections.channels, tuple(stage.file for stage in sections.STAGES)),
-    Section("grid", 20, seeing.gridded, (seeing.GRID,)),
-    Section("attribution", 10, seeing.reasons, (seeing.REASONS,)),
-    Section("microscope", 8, microscope.magnified, (microscope.CHANNEL_PAGE,)),
-    Section("atlas", 24, atlas.mapped, (atlas.ATLAS,)),
-    Section("blinding", 15, proof.blinding, (proof.BLINDED,)),
-    Section("dream", 10, sections.dreaming, (sections.DREAM,)),
+    Section("world", 2, world.build_section, (world.FILE,)),
+    Section("classes", 10, classes.build_section, (classes.FILE,)),
+    Section("channels", 20, channels.build_section, tuple(stage.file for stage in channels.STAGES)),
+    Section("grid", 20, grid.build_section, (grid.FILE,)),
+    Section("attribution", 10, attribution.build_section, (attribution.FILE,)),
+    Section("microscope", 8, microscope.build_section, (microscope.FILE,)),
+    Section("atlas", 24, atlas.build_section, (atlas.FILE,)),
+    Section("ablation", 15, ablation.build_section, (ablation.FILE,)),
+    Section("dream", 10, dream.build_section, (dream.FILE,)),
 )
 
 
 @dataclass(frozen=True)
-class Done:
-    """A section that is finished, and how many seconds it took."""
+class SectionResult:
+    """A section with its content, and the seconds that it took."""
 
     section: Section
     content: Content
     seconds: float
 
 
-def tour(net: Classifier, path: str | Path, plan: Plan | None = None, parts: Sequence[Section] = SECTIONS) -> Path:
-    """Go the whole chain and write a page with its PNGs; prints the seconds of each section and the page's path.
+def write_tour(
+    model: Classifier, path: str | Path, config: TourConfig | None = None, sections: Sequence[Section] = SECTIONS
+) -> Path:
+    """Write a page with its PNGs; print the seconds of each section and the path of the page.
 
-    PNGs are written as their section is done, the page at the end. After an error or Ctrl-C the page holds the
-    sections that were finished; a page of an earlier tour stays if none was.
+    The PNGs of a section are written when it is ready, the page at the end. After an error or Ctrl-C, the page has the
+    sections that were ready by then; if none was, an earlier page stays.
 
     Args:
-        net: the embedded network.
-        path: the folder; made if need be.
-        plan: how much of everything.
-        parts: the sections, in order.
+        model: the embedded network.
+        path: the folder; created if needed.
+        config: settings; the defaults if None.
+        sections: in order.
 
     Returns:
         The path of the page.
 
     Raises:
-        FileExistsError: before anything is made, if a file in the folder would be overwritten that no tour wrote.
-        KeyboardInterrupt: after Ctrl-C, when what was finished is written.
+        FileExistsError: a file that no tour wrote would be overwritten; raised before any computation.
+        KeyboardInterrupt: after Ctrl-C, when the sections that were ready are written.
     """
-    plan = Plan() if plan is None else plan
-    folder = claimed(path, [file for part in parts for file in part.files])
-    done: list[Done] = []
+    config = TourConfig() if config is None else config
+    folder = open_output_dir(path, [file for section in sections for file in section.files])
+    results: list[SectionResult] = []
     try:
-        _go(net, folder, plan, parts, done)
+        _run_sections(model, folder, config, sections, results)
     finally:
-        if done:
-            html = to_html(_page(plan, tuple(each.content for each in done)))
+        if results:
+            html = to_html(_build_page(config, tuple(result.content for result in results)))
             page = atomic_write(folder / PAGE, html.encode())
-            print(f"{table(done)}\n\n{page}")
+            print(f"{format_seconds(results)}\n\n{page}")
     return folder / PAGE
 
 
-def table(done: Sequence[Done]) -> str:
-    """Seconds per section beside their budgets, and their sums."""
-    rows = [(each.section.title, each.seconds, each.section.budget) for each in done]
+def format_seconds(results: Sequence[SectionResult]) -> str:
+    """A table of the seconds of each section beside its budget, and their sums."""
+    rows = [(result.section.title, result.seconds, result.section.budget) for result in results]
     rows.append(("total", sum(row[1] for row in rows), sum(row[2] for row in rows)))
     lines = [f"{title:<12}{seconds:>8.1f}{budget:>8.0f}" for title, seconds, budget in rows]
     return "\n".join([f"{'section':<12}{'seconds':>8}{'budget':>8}", *lines])
 
 
-def _go(net: Classifier, folder: Path, plan: Plan, parts: Sequence[Section], done: list[Done]) -> None:
-    """Make each section and write its PNGs, adding to what is done."""
-    with progress_bar(parts, show=plan.progress, unit="section") as bar:
+def _run_sections(
+    model: Classifier, folder: Path, config: TourConfig, sections: Sequence[Section], results: list[SectionResult]
+) -> None:
+    """Build each section, write its PNGs and append it to the results."""
+    with progress_bar(sections, show=config.progress, unit="section") as bar:
         for section in bar:
             bar.set_description(section.title)
             start = time.perf_counter()
-            content = section.make(net, plan)
+            content = section.build(model, config)
             for figure in content.figures:
                 atomic_write(folder / figure.file, figure.png)
-            done.append(Done(section, content, time.perf_counter() - start))
+            results.append(SectionResult(section, content, time.perf_counter() - start))
 
 
-def _page(plan: Plan, contents: tuple[Content, ...]) -> Page:
-    command = f"optvis demo --seed {plan.seed}" if plan.seed else "optvis demo"
-    return Page(TITLE, LEAD, contents, sections.PRELUDE, command)
+def _build_page(config: TourConfig, contents: tuple[Content, ...]) -> Page:
+    command = f"optvis demo --seed {config.seed}" if config.seed else "optvis demo"
+    return Page(TITLE, LEAD, contents, SETUP, command)

@@ -30,8 +30,8 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.demo.plan import Plan
-    from optvis.demo.tour import tour
+    from optvis.demo.config import TourConfig
+    from optvis.demo.tour import write_tour
     from optvis.models.zoo import load
 
-    tour(move_to_device(load(), options.device), options.out, Plan(seed=options.seed))
+    write_tour(move_to_device(load(), options.device), options.out, TourConfig(seed=options.seed))

@@ -1,0 +1,80 @@
+"""Settings of the tour, and how they are written as keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optvis.rendering.render import USUAL_STEPS
+
+DEFAULT_DREAM_STEPS = 10
+
+
+@dataclass(frozen=True)
+class TourConfig:
+    """Settings of the tour.
+
+    Args:
+        seed: 0 or more; of scenes, noise and transforms.
+        steps: of each rendered image.
+        class_size: side of the image of a class in pixels; None for the network's input size.
+        channels: number of channels of each stage, evenly spaced.
+        icon_size: side of an icon of the activation grid in pixels.
+        grid_steps: of the activation grid, 64 icons each.
+        atlas_scenes: number of scenes for the atlas.
+        atlas_steps: of each icon of the atlas.
+        ablation_scenes: number of scenes of all classes to find a class's channels on, and as many to evaluate on.
+        ablation_channels: number of channels to switch off.
+        dream_size: side of a dream in pixels.
+        dream_steps: at each octave.
+        progress: whether to show progress bars.
+
+    Raises:
+        ValueError: the seed is negative.
+    """
+
+    seed: int = 0
+    steps: int = USUAL_STEPS
+    class_size: int | None = None
+    channels: int = 24
+    icon_size: int = 48
+    grid_steps: int = 128
+    atlas_scenes: int = 1600
+    atlas_steps: int = 32
+    ablation_scenes: int = 128
+    ablation_channels: int = 16
+    dream_size: int = 288
+    dream_steps: int = DEFAULT_DREAM_STEPS
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+
+    def render_options(self, size: int | None = None) -> dict[str, Any]:
+        """Keyword arguments of `render`, without those that have their default.
+
+        >>> TourConfig(seed=3).render_options(48)
+        {'size': 48, 'seed': 3}
+        """
+        return _without_defaults({"size": (size, None), "steps": (self.steps, USUAL_STEPS), "seed": (self.seed, 0)})
+
+    def dream_options(self) -> dict[str, Any]:
+        """Keyword arguments of `dream`, without those that have their default."""
+        steps = (self.dream_steps, DEFAULT_DREAM_STEPS)
+        return {"size": self.dream_size} | _without_defaults({"steps": steps, "seed": (self.seed, 0)})
+
+
+def format_keywords(options: Mapping[str, Any]) -> str:
+    """Write keyword arguments as they follow other arguments in a call.
+
+    >>> format_keywords({"size": 48, "seed": 1})
+    ', size=48, seed=1'
+    """
+    return "".join(f", {name}={value!r}" for name, value in options.items())
+
+
+def _without_defaults(options: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
+    """Names and values of those (value, default) that differ."""
+    return {name: value for name, (value, default) in options.items() if value != default}

@@ -1,0 +1,52 @@
+"""The section that shows one channel as the microscope does."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from optvis.data.dataset import as_dataset
+from optvis.demo.config import TourConfig
+from optvis.demo.figures import build_figure
+from optvis.demo.page import Content
+from optvis.features.receptive_field import crop, receptive_fields
+from optvis.microscope.effects import effects
+from optvis.microscope.renderings import Drawing, pictures
+from optvis.microscope.top_activations import excited
+from optvis.models.classifier import Classifier
+from optvis.world.scenes import Scenes
+
+FILE = "microscope.png"
+LAYER, CHANNEL = "mixed5", 150
+SCENES, TOP_PATCHES, TOP_CLASSES, MAX_STEPS = 96, 6, 3, 32
+VIEWS = ("positive", "negative", "diverse 1", "diverse 2", "diverse 3", "diverse 4")
+
+
+def build_section(model: Classifier, config: TourConfig) -> Content:
+    """One channel: six images, the patches with the highest activations, and the classes that need it most."""
+    side, steps = model.size[0], min(config.steps, MAX_STEPS)
+    scenes = as_dataset(Scenes(SCENES, config.seed))
+    top = excited(model, scenes, [LAYER], TOP_PATCHES)[LAYER].of(CHANNEL)
+    images = scenes.load([index for index, *_ in top], model.load_batch)
+    fields = receptive_fields(model, LAYER)
+    patches = [crop(image, fields.window(y, x), side) for image, (_, _, y, x) in zip(images, top, strict=True)]
+    renderings = pictures(model, LAYER, [CHANNEL], Drawing(side, steps, config.seed)).of(0)
+    tiles = [*renderings, *(F.interpolate(patch[None], model.size, mode="bilinear")[0] for patch in patches)]
+    drops = effects(model, images, LAYER, CHANNEL).costs.mean(0)
+    classes = ", ".join(f"{model.labels[k]} {float(drops[k]):+.2f}" for k in drops.topk(TOP_CLASSES).indices.tolist())
+    options = f"steps={steps}, seed={config.seed}, channels=[{CHANNEL}]"
+    figure = build_figure(
+        FILE,
+        torch.stack(tiles),
+        [*VIEWS, *(f"{value:.1f}" for _, value, *_ in top)],
+        [f"channel {CHANNEL} of {LAYER}: {view}" for view in VIEWS]
+        + ["a patch of a scene with a high activation"] * len(top),
+        columns=(6, 3),
+        caption=f"Channel {CHANNEL} of {LAYER}: images that maximise and minimise it, four diverse ones, and of "
+        f"{SCENES} scenes the patches with the highest activations. Ablation of the channel lowers the scores of these "
+        f"scenes most for: {classes}.",
+        code=f'microscope(net, "{LAYER}", Scenes({SCENES}, {config.seed}), "microscope", {options})',
+        recipe={"network": model.name, "layer": LAYER, "channel": CHANNEL, "steps": steps, "seed": config.seed},
+    )
+    text = "The microscope writes a page like this for each channel of a layer, and an overview of all channels."
+    return Content("One channel in the microscope", text, (figure,))
