@@ -12,7 +12,7 @@ from pathlib import Path
 if not (Path(__file__).parent / "objectives").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
-from optvis.attribution.attribute import Attribution, attribute
+from optvis.attribution import Attribution, attribute
 from optvis.grids.activation_grid import ActivationGrid, activation_grid
 from optvis.grids.semantic_dictionary import SemanticDictionary, semantic_dictionary
 from optvis.models.activations import activations

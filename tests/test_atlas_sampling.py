@@ -36,7 +36,7 @@ def test_vectors_are_those_of_the_layer(net, drawn):
 @pytest.mark.parametrize("label", [0, 9, 15])
 def test_attributions_are_gradient_times_activation(net, drawn, label):
     images = torch.stack([image for image, _ in Scenes(40, seed=3)])
-    found = attribute(net, images, "mixed4", logit(label), method="gradient").positions
+    found = attribute(net, images, "mixed4", logit(label), method="grad_x_activation").positions
     y, x = drawn.positions.T
     assert torch.allclose(drawn.attribution[:, label], found[drawn.places, y, x], atol=1e-6)
 

@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from optvis import Classifier, attribute, load
+from optvis import Attribution, Classifier, attribute, load
 from optvis.attribution.captum import FromCaptum
 from optvis.attribution.methods import (
     METHODS,
     Ablation,
     GradientTimesActivation,
-    Halved,
-    PathIntegrated,
+    IntegratedGradients,
+    MidpointAblation,
     SmoothGrad,
-    StochasticPath,
+    StochasticIntegratedGradients,
 )
 from optvis.features.groups import group
 from optvis.features.units import Channels
@@ -29,11 +29,11 @@ from optvis.world import LABELS, scene
 from . import wired
 
 SHORT = {
-    "halved": Halved(4),
-    "gradient": GradientTimesActivation(),
-    "path": PathIntegrated(8),
-    "stochastic": StochasticPath(8),
-    "smooth": SmoothGrad(4, deviation=0.0),
+    "midpoint": MidpointAblation(4),
+    "grad_x_activation": GradientTimesActivation(),
+    "integrated_gradients": IntegratedGradients(8),
+    "stochastic_ig": StochasticIntegratedGradients(8),
+    "smoothgrad": SmoothGrad(4, deviation=0.0),
 }
 
 
@@ -69,8 +69,8 @@ def test_on_a_linear_tail_every_method_finds_the_truth(method):
     images = wired.templates()[:6]
     truth = wired.attribution(images)[torch.arange(6), 0]
     how = SHORT.get(method, method)
-    if method == "stochastic":  # which scales channels, and the gradient of a linear tail is the same everywhere
-        how = StochasticPath(2)
+    if method == "stochastic_ig":  # which scales channels, and the gradient of a linear tail is the same everywhere
+        how = StochasticIntegratedGradients(2)
     found = attribute(wired.wired(), images, "relu", logit(0), method=how)
     torch.testing.assert_close(found.channels, truth, rtol=1e-4, atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_ablation_is_the_drop_that_the_wired_network_is_built_to_have():
 
 def test_at_the_last_stage_of_the_embedded_network_gradients_are_exact(demo, ships):
     exact = attribute(demo, ships, "mixed5", logit("container ship"), method="ablation").channels
-    found = attribute(demo, ships, "mixed5", logit("container ship"), method="gradient").channels
+    found = attribute(demo, ships, "mixed5", logit("container ship"), method="grad_x_activation").channels
     torch.testing.assert_close(found, exact, rtol=0, atol=2e-5)
 
 
@@ -136,7 +136,7 @@ def test_ablation_of_groups_takes_them_out(small):
 
 def test_by_group_is_map_times_direction_times_gradient(small):
     images = photos()
-    found = attribute(small, images, "1", logit(0), method="gradient")
+    found = attribute(small, images, "1", logit(0), method="grad_x_activation")
     groups = group(found.activations, 3, layer="1")
     maps, directions = groups.maps.numpy(), groups.directions.numpy()
     expected = np.einsum("bkhw,kc,bchw->bk", maps, directions, found.gradients.numpy())
@@ -146,15 +146,16 @@ def test_by_group_is_map_times_direction_times_gradient(small):
 # What gradients add up to
 
 
-def test_the_path_adds_up_and_more_steps_add_up_better(small):
-    gaps = [attribute(small, photos(8), "1", logit(0), method=PathIntegrated(n)).gaps.mean() for n in (5, 50, 500)]
+def test_integrated_gradients_add_up_and_more_steps_add_up_better(small):
+    methods = [IntegratedGradients(steps) for steps in (5, 50, 500)]
+    gaps = [attribute(small, photos(8), "1", logit(0), method=how).completeness_gap.mean() for how in methods]
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 1e-3
 
 
-def test_the_path_is_the_mean_over_middles(small):
+def test_integrated_gradients_are_the_mean_over_midpoints(small):
     images = photos()
-    found = attribute(small, images, "1", logit(1), method=PathIntegrated(4))
+    found = attribute(small, images, "1", logit(1), method=IntegratedGradients(4))
     with torch.no_grad():
         a = small.network[:2](images.clone())
     gradients = []
@@ -164,9 +165,9 @@ def test_the_path_is_the_mean_over_middles(small):
     torch.testing.assert_close(found.values, torch.stack(gradients).mean(0) * a)
 
 
-def test_halving_takes_each_channel_s_gradient_where_its_hand_is_halved(small):
+def test_midpoint_ablation_takes_each_channel_s_gradient_where_its_fold_is_halved(small):
     images = photos(1)
-    found = attribute(small, images, "1", logit(1), method=Halved(2)).channels[0]
+    found = attribute(small, images, "1", logit(1), method=MidpointAblation(2)).channels[0]
     with torch.no_grad():
         a = small.network[:2](images.clone())
 
@@ -176,16 +177,16 @@ def test_halving_takes_each_channel_s_gradient_where_its_hand_is_halved(small):
         return (gradient * a).sum((0, 2, 3))
 
     order = values(a).abs().argsort(descending=True)
-    for hand in (order[::2], order[1::2]):
+    for fold in (order[::2], order[1::2]):
         halved = a.clone()
-        halved[:, hand] /= 2
-        torch.testing.assert_close(found[hand], values(halved)[hand])
+        halved[:, fold] /= 2
+        torch.testing.assert_close(found[fold], values(halved)[fold])
 
 
-def test_with_a_hand_for_each_channel_halving_is_the_midpoint_rule(small):
+def test_midpoint_ablation_with_a_fold_for_each_channel_is_the_midpoint_rule(small):
     """For a score that is quadratic in each channel the midpoint rule is exact."""
     square = on("0", lambda a: a.square().flatten(1).sum(1))
-    found = attribute(small, photos(), "0", square, method=Halved(6)).channels
+    found = attribute(small, photos(), "0", square, method=MidpointAblation(6)).channels
     exact = attribute(small, photos(), "0", square, method="ablation").channels
     torch.testing.assert_close(found, exact)
 
@@ -198,7 +199,7 @@ def test_noise_of_no_deviation_changes_nothing(small):
     torch.testing.assert_close(quiet, plain)
 
 
-@pytest.mark.parametrize("method", [SmoothGrad(4), StochasticPath(4)])
+@pytest.mark.parametrize("method", [SmoothGrad(4), StochasticIntegratedGradients(4)])
 def test_chance_is_seeded(small, method):
     one, again = (attribute(small, photos(), "1", logit(0), method=method).values for _ in range(2))
     other = attribute(small, photos(), "1", logit(0), method=type(method)(4, seed=1)).values
@@ -213,7 +214,7 @@ def test_captum_s_integrated_gradients_are_ours(small):
     captum = pytest.importorskip("captum.attr", reason="captum is not installed")
     theirs = FromCaptum(captum.IntegratedGradients, {"n_steps": 16, "method": "riemann_middle"})
     found = attribute(small, photos(), "1", logit(["a", "b"]), method=theirs)
-    ours = attribute(small, photos(), "1", logit(["a", "b"]), method=PathIntegrated(16))
+    ours = attribute(small, photos(), "1", logit(["a", "b"]), method=IntegratedGradients(16))
     torch.testing.assert_close(found.values, ours.values)
 
 
@@ -229,11 +230,11 @@ def test_captum_s_layer_method_with_a_hook_is_our_gradient_times_activation(smal
     images = photos()
     layer = small.network[2]  # no ReLU that works in place follows
     theirs = captum.LayerGradientXActivation(small.network, layer).attribute(images.clone(), target=1)
-    ours = attribute(small, images, "2", logit(1), method="gradient")
+    ours = attribute(small, images, "2", logit(1), method="grad_x_activation")
     torch.testing.assert_close(ours.values, theirs.detach())
 
 
-# Batches, questions, layers
+# Batches, objectives, layers
 
 
 @pytest.mark.parametrize("method", [*SHORT.values(), Ablation()])
@@ -245,15 +246,15 @@ def test_an_image_alone_is_the_image_in_a_batch(small, method):
         torch.testing.assert_close(together[place], alone[0])
 
 
-def test_one_image_may_be_asked_several_questions(small):
-    both = attribute(small, photos(1), "1", logit(["a", "c"]), method="gradient")
-    apart = [attribute(small, photos(1), "1", logit(label), method="gradient").values[0] for label in "ac"]
+def test_one_image_may_have_several_objectives(small):
+    both = attribute(small, photos(1), "1", logit(["a", "c"]), method="grad_x_activation")
+    apart = [attribute(small, photos(1), "1", logit(label), method="grad_x_activation").values[0] for label in "ac"]
     torch.testing.assert_close(both.values, torch.stack(apart))
 
 
 def test_layer_to_layer(small):
     above = position_norm("3", [0, 3], [0, 3])
-    found = attribute(small, photos(1), "1", above, method="gradient").positions
+    found = attribute(small, photos(1), "1", above, method="grad_x_activation").positions
     assert found[0, 3:, :].abs().sum() == 0  # outside the receptive field of (0, 0)
     assert found[1, :3, :].abs().sum() == 0  # outside that of (3, 3)
     assert found[0, :3, :3].abs().sum() > 0
@@ -263,38 +264,103 @@ def test_tokens_and_channels_last():
     vit = load("vit_b_16", weights=None)
     layer = "encoder.layers.encoder_layer_11"
     nn.init.normal_(vit.network.heads.head.weight)
-    found = attribute(vit, torch.rand(3, 224, 224), layer, logit(3), method="gradient")
+    found = attribute(vit, torch.rand(3, 224, 224), layer, logit(3), method="grad_x_activation")
     assert (found.channels.shape, found.positions.shape) == ((1, 768), (1, 197))
     swin = load("swin_t", weights=None)
-    found = attribute(swin, torch.rand(3, 224, 224), "features.7", logit(3), method="gradient", channel_axis=-1)
+    found = attribute(
+        swin, torch.rand(3, 224, 224), "features.7", logit(3), method="grad_x_activation", channel_axis=-1
+    )
     assert (found.channels.shape, found.positions.shape) == ((1, 768), (1, 7, 7))
     assert found.top(2).channel_axis == -1
 
 
-# What it hands on
+# The result
 
 
-def test_top_and_against_are_units_in_order(small):
-    found = attribute(small, photos(), "1", logit(0), method="gradient")
+def test_top_and_bottom_are_units_in_order(small):
+    found = attribute(small, photos(), "1", logit(0), method="grad_x_activation")
     mean = found.channels.mean(0)
-    top, against = found.top(3), found.against(6)
+    top, bottom = found.top(3), found.bottom(6)
     assert isinstance(top, Channels)
     assert list(top.indices) == [i for i in mean.argsort(descending=True).tolist() if mean[i] > 0][:3]
-    assert all(mean[i] < 0 for i in against.indices)
+    assert all(mean[i] < 0 for i in bottom.indices)
 
 
-def test_the_plot_is_saved_with_its_recipe(demo, ships, tmp_path):
+def test_the_image_is_saved_with_its_recipe(demo, ships, tmp_path):
     found = attribute(demo, ships, "mixed5", logit("container ship") - logit("ocean liner"))
     path = found.save(tmp_path / "new" / "why.png")
     with Image.open(path) as picture:
         recipe = json.loads(picture.text["optvis"])
         assert picture.size[0] > 3 * 192
-    assert recipe["question"] == "logit('container ship') - logit('ocean liner')"
-    assert recipe["method"] == "Halved(hands=31)"
+    assert recipe["objective"] == "logit('container ship') - logit('ocean liner')"
+    assert recipe["attribution_method"] == "MidpointAblation(folds=31)"
 
 
-def test_the_overlay_is_orange_where_it_speaks_for(demo, ships):
-    found = attribute(demo, ships[:1], "mixed5", logit("container ship"), method="gradient")
+@pytest.mark.parametrize("method", ["midpoint", "ablation", Ablation("positions")])
+def test_a_saved_attribution_is_loaded_as_it_was(small, tmp_path, method):
+    found = attribute(small, photos(), "1", logit("a"), method=method, channel_axis=1)
+    again = Attribution.load(found.save(tmp_path / "why.png"))
+    for name in ("images", "values", "activations", "scores", "baseline_scores"):
+        assert getattr(again, name).equal(getattr(found, name))
+    assert (again.gradients is None) == (found.gradients is None)
+    assert again.gradients is None or again.gradients.equal(found.gradients)
+    assert (again.layer, again.units, again.objective, again.channel_axis) == ("1", found.units, "logit('a')", 1)
+    assert again.recipe == dict(found.recipe)
+    assert again.image().tobytes() == found.image().tobytes()
+
+
+# Methods of one's own
+
+
+class Doubled:
+    """Twice gradient × activation."""
+
+    def __init__(self, shape=None):
+        self.shape = shape
+
+    def gradients(self, layer_function):
+        gradients = 2 * layer_function.gradients(layer_function.activations[None])[0]
+        return gradients if self.shape is None else gradients.view(self.shape)
+
+    def __repr__(self):
+        return f"Doubled({self.shape})"
+
+
+class ChannelDrops:
+    """Ablation of each channel, one by one."""
+
+    units = "channels"
+
+    def values(self, layer_function):
+        a = layer_function.activations
+        drops = []
+        for index in range(a.shape[1]):
+            without = a.clone()
+            without[:, index] = 0
+            drops.append(layer_function.scores(a[None])[0] - layer_function.scores(without[None])[0])
+        return torch.stack(drops, dim=1)
+
+
+def test_a_method_of_one_s_own_with_gradients(small):
+    found = attribute(small, photos(20), "1", logit("a"), method=Doubled())
+    ours = attribute(small, photos(20), "1", logit("a"), method="grad_x_activation")
+    torch.testing.assert_close(found.values, 2 * ours.values)
+    assert found.recipe["attribution_method"] == "Doubled(None)"
+
+
+def test_a_method_of_one_s_own_with_values(small):
+    found = attribute(small, photos(), "1", logit("a"), method=ChannelDrops())
+    torch.testing.assert_close(found.channels, attribute(small, photos(), "1", logit("a"), method="ablation").channels)
+    assert found.units == "channels"
+
+
+def test_a_method_of_one_s_own_that_returns_another_shape_is_refused(small):
+    with pytest.raises(ValueError, match=r"Doubled\(.*returns \(2, 216\) for activations; expected \(2, 6, 6, 6\)"):
+        attribute(small, photos(), "1", logit("a"), method=Doubled((2, 216)))
+
+
+def test_the_overlay_is_orange_where_the_attribution_is_positive(demo, ships):
+    found = attribute(demo, ships[:1], "mixed5", logit("container ship"), method="grad_x_activation")
     overlay, values = found.overlay(), found.positions[0]
     y, x = divmod(int(values.argmax()), 12)
     red, _, blue = overlay[:, 8 * y + 4, 8 * x + 4]
@@ -323,15 +389,20 @@ def test_the_network_is_untouched_by_errors(network, untouched, error):
 @pytest.mark.parametrize(
     ("ask", "error", "words"),
     [
-        (lambda net: attribute(net, photos(), "1", logit(0), method="grad"), ValueError, "'halved', 'gradient'"),
+        (
+            lambda net: attribute(net, photos(), "1", logit(0), method="grad"),
+            ValueError,
+            "'midpoint', 'grad_x_activation'",
+        ),
         (lambda net: attribute(net, photos(), "1", logit(0), method=3), TypeError, "expected a name"),
+        (lambda net: attribute(net, photos(), "1", logit(0), method=Ablation), TypeError, "expected a name"),
         (lambda net: attribute(net, photos(), "9", logit(0)), KeyError, "no layer '9'"),
         (lambda net: attribute(net, photos(), "1", logit("z")), KeyError, "no label 'z'"),
         (lambda net: attribute(net, photos(), "3", channel("1", 0)), ValueError, "does not depend on layer '3'"),
         (lambda net: attribute(net, photos(), "1", diversity("1")), ValueError, "compares images"),
-        (lambda net: attribute(net, photos(3), "1", logit([0, 1])), ValueError, "3 images and 2 questions"),
+        (lambda net: attribute(net, photos(3), "1", logit([0, 1])), ValueError, "3 images and 2 objectives"),
         (lambda net: Ablation("heads"), ValueError, "'channels', 'positions' or Groups"),
-        (lambda net: PathIntegrated(0), ValueError, "expected 1 or more"),
+        (lambda net: IntegratedGradients(0), ValueError, "expected 1 or more"),
         (lambda net: SmoothGrad(deviation=-1), ValueError, "expected 0 or more"),
         (lambda net: attribute(net, photos(), "1", logit(0)).top(0), ValueError, "expected 1 or more"),
         (lambda net: attribute(net, photos(), "1", logit(0), method="ablation").positions, ValueError, "Ablation"),
@@ -344,6 +415,6 @@ def test_bad_input_is_refused(small, ask, error, words):
         ask(small)
 
 
-def test_labels_of_the_world_work_as_questions(demo, ships):
+def test_labels_of_the_world_work_as_objectives(demo, ships):
     found = attribute(demo, ships[:1], "mixed5", logit(LABELS[0]))
     assert found.scores.shape == (1,)

@@ -238,12 +238,12 @@ def test_random_subspaces_remove_as_much(strong):
     random = random_directions(units, moment, 40, generator(0, "x"))
 
     def share(one):
-        removed = a - one.replaced(a)
+        removed = a - one.replace(a)
         return float(removed.square().sum() / a.square().sum())
 
     assert [share(one) for one in random] == pytest.approx([share(units)] * 40, rel=1e-6)
-    assert all(one.spanned.shape == (3, 30) for one in random)
-    overlaps = [float((one.spanned @ random[0].spanned.T).square().sum()) / 3 for one in random[1:]]
+    assert all(one.orthonormal_basis.shape == (3, 30) for one in random)
+    overlaps = [float((one.orthonormal_basis @ random[0].orthonormal_basis.T).square().sum()) / 3 for one in random[1:]]
     assert max(overlaps) < 0.999
 
 
@@ -345,13 +345,13 @@ def test_what_is_kept_alone_is_the_complement():
     a = drawn(3, 12, 4, 4)
     for units in (SMALL, Directions("relu2", drawn(3, 12, seed=7))):
         (rest,) = all_but((units,), {"relu2": 12})
-        torch.testing.assert_close(rest.replaced(a) + units.replaced(a), a)
+        torch.testing.assert_close(rest.replace(a) + units.replace(a), a)
         (nothing,) = all_but((rest,), {"relu2": 12})
-        torch.testing.assert_close(nothing.replaced(a), units.replaced(a))
+        torch.testing.assert_close(nothing.replace(a), units.replace(a))
     (every,) = all_but((Channels("relu2", []),), {"relu2": 12})
-    assert not every.replaced(a).any()
+    assert not every.replace(a).any()
     (none,) = all_but((Directions("relu2", torch.eye(12)),), {"relu2": 12})
-    assert torch.equal(none.replaced(a), a)
+    assert torch.equal(none.replace(a), a)
 
 
 # Images that found the units
@@ -571,7 +571,7 @@ def test_an_interrupt_or_an_error_goes_through_and_leaves_nothing(small, sets, a
 
 def test_few_numbers_go_through_the_tail_at_once(small, sets, monkeypatch):
     whole = judged(small, SMALL, sets, random=20).json()
-    monkeypatch.setattr("optvis.ablation.evaluation.variants.NUMBERS_AT_ONCE", 12 * 25)
+    monkeypatch.setattr("optvis.ablation.evaluation.variants.ACTIVATIONS_PER_PASS", 12 * 25)
     told = judged(small, SMALL, sets, random=20).json()
     assert _near(told, whole)
 

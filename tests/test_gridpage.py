@@ -27,7 +27,7 @@ def grid(net, ships):
 
 
 def test_each_cell_gets_its_own_numbers(net, ships, grid):
-    found = attribute(net, ships, "mixed5", logit("owl"), method="gradient")
+    found = attribute(net, ships, "mixed5", logit("owl"), method="grad_x_activation")
     words = semantic_dictionary(net, ships[1], "mixed5", top=2, size=8, steps=1, progress=False)
     layer = _layer(Explained(grid, {"owl": found}, words), 1)
     a = grid.activations[1]
@@ -57,7 +57,7 @@ def test_several_layers_share_a_page(net, ships, grid):
 
 
 def test_what_is_of_another_layer_is_refused(net, ships, grid):
-    found = attribute(net, ships, "mixed4", logit("owl"), method="gradient")
+    found = attribute(net, ships, "mixed4", logit("owl"), method="grad_x_activation")
     with pytest.raises(ValueError, match="take both from one layer"):
         grid.html(attributions={"owl": found})
     with pytest.raises(ValueError, match="no grids"):
@@ -66,5 +66,5 @@ def test_what_is_of_another_layer_is_refused(net, ships, grid):
 
 def test_a_hostile_class_stays_text(net, ships, grid):
     label = "<script>alert(1)</script>"
-    found = attribute(net, ships, "mixed5", logit(0), method="gradient")
+    found = attribute(net, ships, "mixed5", logit(0), method="grad_x_activation")
     assert label not in grid.html(attributions={label: found})

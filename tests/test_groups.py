@@ -99,7 +99,7 @@ def test_groups_are_units_of_the_layer():
     assert (units.layer, len(units), len(found.units(2, 0)), len(found)) == ("relu2", 3, 2, 3)
     assert torch.equal(found.units(2, 0).vectors, found.directions[[2, 0]])
     with borrow(classifier.network):
-        left = units.replaced(a).movedim(1, -1) @ found.directions.T
+        left = units.replace(a).movedim(1, -1) @ found.directions.T
     assert_close(left, torch.zeros_like(left), rtol=0, atol=1e-5)
     with pytest.raises(IndexError, match=r"group 3 of 3: expected 0\.\.2"):
         found.units(3)

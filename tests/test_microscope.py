@@ -82,7 +82,7 @@ def test_transformers_tell_their_effects_too(name, layer):
 
 
 def test_the_sample_is_asked_in_parts_as_well(small, monkeypatch):
-    monkeypatch.setattr("optvis.microscope.effects.NUMBERS_AT_ONCE", 2 * 8 * 20 * 20)
+    monkeypatch.setattr("optvis.microscope.effects.ACTIVATIONS_PER_PASS", 2 * 8 * 20 * 20)
     from optvis.models.borrow import borrow
 
     with borrow(small.network):

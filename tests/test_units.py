@@ -26,7 +26,7 @@ def test_channels_are_replaced(layout, fill):
     axis, shape = LAYOUTS[layout]
     a = numbers(*shape)
     values = np.linspace(-1, 1, 5) if fill == "per channel" else np.full(5, fill)
-    found = Channels("x", [3, 1], channel_axis=axis).replaced(a, torch.from_numpy(values) if fill != 0.7 else 0.7)
+    found = Channels("x", [3, 1], channel_axis=axis).replace(a, torch.from_numpy(values) if fill != 0.7 else 0.7)
     expected = last(a, layout).copy()
     expected[..., [1, 3]] = values[[1, 3]]
     np.testing.assert_array_equal(last(found, layout), expected)
@@ -37,7 +37,7 @@ def test_channels_are_replaced(layout, fill):
 def test_a_subspace_is_projected_out(layout):
     axis, shape = LAYOUTS[layout]
     a, vectors, fill = numbers(*shape), numbers(2, 5), np.linspace(0, 1, 5)
-    found = Directions("x", vectors, channel_axis=axis).replaced(a, torch.from_numpy(fill))
+    found = Directions("x", vectors, channel_axis=axis).replace(a, torch.from_numpy(fill))
     v = vectors.numpy()
     projector = v.T @ np.linalg.inv(v @ v.T) @ v
     expected = last(a, layout) - (last(a, layout) - fill) @ projector
@@ -46,30 +46,30 @@ def test_a_subspace_is_projected_out(layout):
 
 def test_a_zeroed_channel_is_a_projected_one_hot_direction():
     a = numbers(2, 5, 3, 4)
-    torch.testing.assert_close(Channels("x", 2).replaced(a), Directions("x", torch.eye(5)[2]).replaced(a))
+    torch.testing.assert_close(Channels("x", 2).replace(a), Directions("x", torch.eye(5)[2]).replace(a))
 
 
 def test_twice_is_once():
     a, units = numbers(2, 5, 3, 4), Directions("x", numbers(2, 5))
-    torch.testing.assert_close(units.replaced(units.replaced(a)), units.replaced(a))
+    torch.testing.assert_close(units.replace(units.replace(a)), units.replace(a))
 
 
 def test_dependent_vectors_span_what_one_does():
     a, vector = numbers(2, 5), numbers(1, 5)
     both = Directions("x", torch.cat([vector, -2 * vector]))
-    torch.testing.assert_close(both.replaced(a), Directions("x", vector).replaced(a))
+    torch.testing.assert_close(both.replace(a), Directions("x", vector).replace(a))
     assert both.basis(5).shape == (1, 5)
 
 
 def test_a_range_of_a_channel():
     a = torch.tensor([[[-1.0, 0.5, 2.0]], [[3.0, 1.0, 0.0]]]).movedim(1, 2)
-    found = Channels("x", [0, 1, 2], within=(0.4, 2.0)).replaced(a.squeeze(2))
+    found = Channels("x", [0, 1, 2], within=(0.4, 2.0)).replace(a.squeeze(2))
     assert found.tolist() == [[-1.0, 0.0, 0.0], [3.0, 0.0, 0.0]]
 
 
 def test_a_range_along_a_direction():
     a = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
-    found = Directions("x", [3.0, 4.0], within=(1.0, 9.0)).replaced(a)
+    found = Directions("x", [3.0, 4.0], within=(1.0, 9.0)).replace(a)
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.3, 0.4]]))
 
 
@@ -77,8 +77,8 @@ def test_the_input_is_not_written_to_and_gradients_flow():
     a = numbers(2, 5, 3, 3)
     for units in (Channels("x", [1, 4]), Directions("x", numbers(2, 5))):
         before = a.clone()
-        assert torch.autograd.gradcheck(lambda x, units=units: units.replaced(x, 0.3), a.clone().requires_grad_())
-        units.replaced(a)
+        assert torch.autograd.gradcheck(lambda x, units=units: units.replace(x, 0.3), a.clone().requires_grad_())
+        units.replace(a)
         assert a.equal(before)
 
 
@@ -96,7 +96,7 @@ def test_slices_keep_their_options():
 @pytest.mark.parametrize("index", [5, 17])
 def test_a_channel_the_layer_does_not_have(index):
     with pytest.raises(IndexError, match=rf"channel {index} of 'x', which has 0..4"):
-        Channels("x", index).replaced(numbers(2, 5))
+        Channels("x", index).replace(numbers(2, 5))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_channel_the_layer_does_not_have(index):
         (lambda: Directions("x", [0.0, 0.0]), ValueError, "names nothing"),
         (lambda: Directions("x", [float("nan"), 0.0]), ValueError, "not finite"),
         (lambda: Directions("x", torch.eye(2), within=(0, 1)), ValueError, "range of 2 directions"),
-        (lambda: Directions("x", torch.eye(2)).replaced(numbers(2, 5)), ValueError, "2 numbers in 'x', which has 5"),
+        (lambda: Directions("x", torch.eye(2)).replace(numbers(2, 5)), ValueError, "2 numbers in 'x', which has 5"),
     ],
 )
 def test_bad_units_are_refused(make, error, words):

@@ -40,7 +40,7 @@ write(classes.sheet(columns=8, labels=LABELS), "classes.png")
 
 diver = scene("scuba diver", seed=9).image
 seen = activation_grid(load(), diver, "mixed4", size=48)
-why = attribute(load(), diver, "mixed4", log_odds("scuba diver"), method="gradient")
+why = attribute(load(), diver, "mixed4", log_odds("scuba diver"), method="grad_x_activation")
 icons = seen.sheet(gap=1)
 pair = [
     to_pil_image(image).resize((icons.height // 2, icons.height // 2), Image.Resampling.BICUBIC)

@@ -11,7 +11,8 @@ from torch import nn
 
 from optvis.ablation.blinding import blinded
 from optvis.ablation.fills import Filled
-from optvis.attribution.attribute import Attribution, attribute
+from optvis.attribution.attribute import attribute
+from optvis.attribution.result import Attribution
 from optvis.data.images import ImageLike
 from optvis.features.units import Units
 from optvis.models.classifier import Classifier
@@ -108,7 +109,7 @@ def see(
         made = render(classifier, asked, size=size, steps=steps, seed=seed, progress=progress)
         if made.recipe["interrupted"]:
             raise KeyboardInterrupt
-        return made, None if images is None else attribute(classifier, images, place, asked)
+        return made, None if images is None else attribute(classifier, images, place, asked, progress=progress)
 
     before, why = looked()
     with blinded(classifier, *chosen, fill=fill):

@@ -44,5 +44,5 @@ def _replace_units(jobs: Sequence[tuple[Units, Filling]], output: Any) -> Tensor
             raise TypeError(
                 f"layer {units.layer!r} gives {describe_output(output)}, not a tensor; layers(net) lists those that do"
             )
-        output = units.replaced(output, filling(channels_first(output, units.channel_axis)))
+        output = units.replace(output, filling(channels_first(output, units.channel_axis)))
     return output  # type: ignore[no-any-return]

@@ -1,1 +1,35 @@
-"""Which channels and positions of a layer carried a score."""
+"""Attribution: how much each channel, position or group of a layer contributes to a score."""
+
+from optvis.attribution.attribute import attribute
+from optvis.attribution.captum import FromCaptum
+from optvis.attribution.layer_function import LayerFunction
+from optvis.attribution.methods import (
+    METHODS,
+    Ablation,
+    AttributionMethod,
+    GradientMethod,
+    GradientTimesActivation,
+    IntegratedGradients,
+    MidpointAblation,
+    SmoothGrad,
+    StochasticIntegratedGradients,
+    ValueMethod,
+)
+from optvis.attribution.result import Attribution
+
+__all__ = [
+    "METHODS",
+    "Ablation",
+    "Attribution",
+    "AttributionMethod",
+    "FromCaptum",
+    "GradientMethod",
+    "GradientTimesActivation",
+    "IntegratedGradients",
+    "LayerFunction",
+    "MidpointAblation",
+    "SmoothGrad",
+    "StochasticIntegratedGradients",
+    "ValueMethod",
+    "attribute",
+]

@@ -1,108 +1,125 @@
-"""Ways to attribute a score to a layer's activations: from gradients, or by switching each unit off."""
+"""Methods of attribution at a layer: from gradients, or by ablating each unit in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from optvis.attribution.layer_function import Inquiry
+from optvis.attribution.layer_function import LayerFunction
 from optvis.features.groups import Groups
 from optvis.objectives.layout import channels_first, positions, restore_layout
 
 
 class GradientMethod(Protocol):
-    """A method whose attribution of an activation is the activation times some mean of gradients."""
+    """A method whose attribution of an activation is the activation times a mean of gradients."""
 
-    def gradients(self, inquiry: Inquiry) -> Tensor:
-        """The mean gradient at each activation, (B, ...)."""
+    def gradients(self, layer_function: LayerFunction, /) -> Tensor:
+        """Return the mean gradient at each activation, (B, ...)."""
+
+
+class ValueMethod(Protocol):
+    """A method that computes attributions itself.
+
+    Its attribute `units` says what the values are of, as in `Attribution`; without it they are of activations.
+    """
+
+    def values(self, layer_function: LayerFunction, /) -> Tensor:
+        """Return the attribution of each activation, (B, ...), or of each unit."""
+
+
+AttributionMethod: TypeAlias = GradientMethod | ValueMethod
 
 
 @dataclass(frozen=True)
 class GradientTimesActivation:
-    """∂score/∂a · a: what the score would lose if it were linear. One backward pass (Lucid's channel attribution).
+    """∂score/∂a · a, the score's loss without the activation if the tail were linear. One backward pass.
 
-    Olah et al., "The Building Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010.
+    Lucid's channel attribution (Olah et al., "The Building Blocks of Interpretability", Distill 2018,
+    doi:10.23915/distill.00010).
     """
 
-    def gradients(self, inquiry: Inquiry) -> Tensor:
-        return inquiry.gradients(inquiry.activations.unsqueeze(0))[0]
+    def gradients(self, layer_function: LayerFunction) -> Tensor:
+        return layer_function.gradients(layer_function.activations.unsqueeze(0))[0]
 
 
 @dataclass(frozen=True)
-class Halved:
-    """Gradients where some channels are halved: the middle of each channel's own way to zero.
+class MidpointAblation:
+    """Gradients with some channels halved: at the midpoint of each channel's own path to zero.
 
-    Channels are dealt out to hands like cards, by falling `|gradient · activation|`, so that strong ones meet weak.
-    A pass halves one hand's channels, and its gradient counts for these alone. That is the midpoint rule, with one
-    point, for the integral that exact ablation of a single channel is, f(a) − f(a without c) = ∫₀¹ ∂f/∂a_c · a_c dt;
-    channels of one hand disturb each other, which is why there are many hands. `docs/attribution.md` has its
-    correlation with exact ablation.
+    Channels are sorted by `|gradient · activation|` and assigned round-robin to `folds` groups, so that the strongest
+    ones lie in different groups. Each pass halves the channels of one group and takes their gradients.
+
+    Exact ablation of one channel is an integral, f(a) − f(a without c) = ∫₀¹ ∂f/∂a_c · a_c dt, in which only channel c
+    moves. One halved channel at a time would be the midpoint rule for it, with one point. Channels of one group
+    disturb each other, so more folds are more exact. `docs/attribution.md` has the correlation with exact ablation.
 
     Args:
-        hands: how many; one pass each, and one to begin with.
+        folds: number of groups; one pass each, and one pass before them.
 
     Raises:
-        ValueError: no hands.
+        ValueError: fewer than one fold.
     """
 
-    hands: int = 31
+    folds: int = 31
 
     def __post_init__(self) -> None:
-        checked_count(self.hands, "hands")
+        validate_count(self.folds, "folds")
 
-    def gradients(self, inquiry: Inquiry) -> Tensor:
-        first = GradientTimesActivation().gradients(inquiry)
-        hand = _dealt(summed_over_positions(inquiry, first * inquiry.activations), self.hands)
-        found = torch.zeros_like(inquiry.activations)
-        for part in inquiry.parts(self.hands):
-            mine = inquiry.spread(hand == part.view(-1, 1, 1))
-            found += (inquiry.gradients(inquiry.activations * (1 - mine / 2)) * mine).sum(0)
-        return found
+    def gradients(self, layer_function: LayerFunction) -> Tensor:
+        a = layer_function.activations
+        first = GradientTimesActivation().gradients(layer_function)
+        fold = _assign_folds(sum_over_positions(first * a, layer_function.channel_axis), self.folds)
+        total = torch.zeros_like(a)
+        for batch in layer_function.batches(self.folds):
+            mask = layer_function.expand_channels(fold == batch.view(-1, 1, 1))
+            total += (layer_function.gradients(a * (1 - mask / 2)) * mask).sum(0)
+        return total
 
 
 @dataclass(frozen=True)
-class PathIntegrated:
-    """Mean gradient on the straight way from zero activations to the real ones, at the middles of equal steps.
+class IntegratedGradients:
+    """Mean gradient on the straight path from zero activations to the real ones, at the midpoints of equal steps.
 
-    Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365) from zero, at a layer. The attributions add up
-    to f(a) − f(0), up to what the number of steps leaves.
+    Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365) at a layer, with zero as the baseline. The
+    attributions add up to f(a) − f(0), up to the error of the sum over steps.
 
     Args:
         steps: N, one pass each.
 
     Raises:
-        ValueError: no steps.
+        ValueError: fewer than one step.
     """
 
     steps: int = 100
 
     def __post_init__(self) -> None:
-        checked_count(self.steps, "steps")
+        validate_count(self.steps, "steps")
 
-    def gradients(self, inquiry: Inquiry) -> Tensor:
-        found = torch.zeros_like(inquiry.activations)
-        for part in inquiry.parts(self.steps):
-            found += inquiry.gradients(inquiry.activations * _middles(inquiry, part, self.steps)).sum(0)
-        return found / self.steps
+    def gradients(self, layer_function: LayerFunction) -> Tensor:
+        a = layer_function.activations
+        total = torch.zeros_like(a)
+        for batch in layer_function.batches(self.steps):
+            total += layer_function.gradients(a * _midpoints(a, batch, self.steps)).sum(0)
+        return total / self.steps
 
 
 @dataclass(frozen=True)
-class StochasticPath:
-    """`PathIntegrated` with each channel scaled at random on its way: by (u₁ + u₂) / 1.5, u uniform in [0, 1).
+class StochasticIntegratedGradients:
+    """`IntegratedGradients` with each channel scaled at random on its path: by (u₁ + u₂) / 1.5, u uniform in [0, 1).
 
-    Lucid's stochastic path (its notebook "Channel attribution", 2018), whose random ways are said to be less tied to
-    the one straight way. Attributions do not add up exactly.
+    Lucid's stochastic path (its notebook "Channel attribution", 2018), which depends less on the one straight path.
+    The attributions do not add up exactly.
 
     Args:
         steps: N, one pass each.
         seed: of the random scales.
 
     Raises:
-        ValueError: no steps.
+        ValueError: fewer than one step.
     """
 
     steps: int = 100
@@ -110,32 +127,33 @@ class StochasticPath:
     LUCID_DIVISOR: ClassVar[float] = 1.5
 
     def __post_init__(self) -> None:
-        checked_count(self.steps, "steps")
+        validate_count(self.steps, "steps")
 
-    def gradients(self, inquiry: Inquiry) -> Tensor:
-        shape = (self.steps, 1, inquiry.laid.shape[1])
-        draws = torch.Generator().manual_seed(self.seed)
-        scales = (torch.rand(shape, generator=draws) + torch.rand(shape, generator=draws)) / self.LUCID_DIVISOR
-        found = torch.zeros_like(inquiry.activations)
-        for part in inquiry.parts(self.steps):
-            scaled = inquiry.spread(scales.to(part.device)[part]) * _middles(inquiry, part, self.steps)
-            found += inquiry.gradients(inquiry.activations * scaled).sum(0)
-        return found / self.steps
+    def gradients(self, layer_function: LayerFunction) -> Tensor:
+        a = layer_function.activations
+        shape = (self.steps, 1, layer_function.channels_first.shape[1])
+        generator = torch.Generator().manual_seed(self.seed)
+        scales = (torch.rand(shape, generator=generator) + torch.rand(shape, generator=generator)) / self.LUCID_DIVISOR
+        total = torch.zeros_like(a)
+        for batch in layer_function.batches(self.steps):
+            scale = layer_function.expand_channels(scales.to(batch.device)[batch]) * _midpoints(a, batch, self.steps)
+            total += layer_function.gradients(a * scale).sum(0)
+        return total / self.steps
 
 
 @dataclass(frozen=True)
 class SmoothGrad:
-    """Mean gradient at activations with noise on them.
+    """Mean gradient at activations with Gaussian noise added.
 
-    After Smilkov et al. 2017, arXiv:1706.03825, who put the noise on the image.
+    After Smilkov et al. 2017, arXiv:1706.03825, who add the noise to the image.
 
     Args:
-        samples: how many, one pass each.
-        deviation: of the noise, as a share of the activations' range in each image.
+        samples: number of noise samples, one pass each.
+        deviation: standard deviation of the noise, as a share of the range of each image's activations.
         seed: of the noise.
 
     Raises:
-        ValueError: no samples, or a negative deviation.
+        ValueError: fewer than one sample, or a negative deviation.
     """
 
     samples: int = 32
@@ -143,113 +161,134 @@ class SmoothGrad:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checked_count(self.samples, "samples")
+        validate_count(self.samples, "samples")
         if not self.deviation >= 0:
             raise ValueError(f"deviation is {self.deviation}; expected 0 or more")
 
-    def gradients(self, inquiry: Inquiry) -> Tensor:
-        a = inquiry.activations
+    def gradients(self, layer_function: LayerFunction) -> Tensor:
+        a = layer_function.activations
         extent = a.flatten(1).amax(1) - a.flatten(1).amin(1)
-        spread = (self.deviation * extent).view(-1, *[1] * (a.dim() - 1))
-        draws = torch.Generator().manual_seed(self.seed)
-        found = torch.zeros_like(a)
-        for part in inquiry.parts(self.samples):
-            noise = torch.randn((len(part), 1, *a.shape[1:]), generator=draws).to(a)
-            found += inquiry.gradients(a + spread * noise).sum(0)
-        return found / self.samples
+        scale = (self.deviation * extent).view(-1, *[1] * (a.dim() - 1))
+        generator = torch.Generator().manual_seed(self.seed)
+        total = torch.zeros_like(a)
+        for batch in layer_function.batches(self.samples):
+            noise = torch.randn((len(batch), 1, *a.shape[1:]), generator=generator).to(a)
+            total += layer_function.gradients(a + scale * noise).sum(0)
+        return total / self.samples
 
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """Exact: what the score loses when a unit is switched off, each in turn, through the tail alone.
+    """Exact: the drop of the score when one unit is set to zero, for each unit in turn, through the tail alone.
 
-    Channels that are zero everywhere lose nothing and are not asked.
+    Units that are zero in all images cannot change the score and are skipped.
 
     Args:
-        of: "channels", each zeroed at all positions; "positions", each with all its channels; or the groups of an
-            activation grid, each taken out of the activations as map ⊗ direction.
+        units: "channels", each zeroed at all positions; "positions", each with all its channels; or the groups of an
+            activation grid, each subtracted from the activations as map ⊗ direction.
 
     Raises:
         ValueError: units of another kind.
     """
 
-    of: Literal["channels", "positions"] | Groups = "channels"
+    units: Literal["channels", "positions"] | Groups = "channels"
 
     def __post_init__(self) -> None:
-        if self.of not in ("channels", "positions") and not isinstance(self.of, Groups):
-            raise ValueError(f"ablation of {self.of!r}; expected 'channels', 'positions' or Groups")
+        if self.units not in ("channels", "positions") and not isinstance(self.units, Groups):
+            raise ValueError(f"ablation of {self.units!r}; expected 'channels', 'positions' or Groups")
 
-    def drops(self, inquiry: Inquiry) -> Tensor:
-        """f(a) − f(a without a unit), (B, C), (B, H, W) (as the layer's positions lie) or (B, K)."""
-        if isinstance(self.of, Groups):
-            return self._of_groups(inquiry, self.of)
-        laid = inquiry.laid.flatten(2) if inquiry.laid.dim() > 2 else inquiry.laid.unsqueeze(2)
-        axis = 2 if self.of == "channels" else 1
-        alive = (laid != 0).any(axis).any(0).nonzero().flatten()
-        whole = inquiry.scores(inquiry.activations.unsqueeze(0))
-        found = torch.zeros(len(laid), laid.shape[3 - axis], dtype=whole.dtype, device=whole.device)
-        for part in inquiry.parts(len(alive)):
-            off = torch.zeros(len(part), laid.shape[3 - axis], device=laid.device)
-            off[torch.arange(len(part)), alive[part]] = 1
-            found[:, alive[part]] = (whole - inquiry.scores(inquiry.activations * (1 - self._spread(inquiry, off)))).T
-        return found if self.of == "channels" else found.view(len(found), *inquiry.laid.shape[2:])
-
-    def _spread(self, inquiry: Inquiry, off: Tensor) -> Tensor:
-        if self.of == "channels":
-            return inquiry.spread(off.unsqueeze(1))
-        return inquiry.spread_positions(off)
-
-    def _of_groups(self, inquiry: Inquiry, groups: Groups) -> Tensor:
-        whole = inquiry.scores(inquiry.activations.unsqueeze(0))
-        a = inquiry.activations
-        parts = parts_of(replace(groups, maps=groups.maps[inquiry.rows]), inquiry.tail.layer, a, inquiry.channel_axis)
-        found = [whole - inquiry.scores((a - part).unsqueeze(0)) for part in parts]
-        return torch.cat(found).T
+    def values(self, layer_function: LayerFunction) -> Tensor:
+        """Return f(a) − f(a without a unit): (B, C), (B, H, W) like the layer's positions, or (B, K)."""
+        if isinstance(self.units, Groups):
+            return _ablate_groups(layer_function, self.units)
+        return _ablate_each(layer_function, self.units)
 
 
-def parts_of(groups: Groups, layer: str, activations: Tensor, channel_axis: int | None) -> Iterator[Tensor]:
-    """What each group contributes to activations (B, ...): map ⊗ direction, (B, ...).
+def group_parts(groups: Groups, layer: str, activations: Tensor, channel_axis: int | None) -> Iterator[Tensor]:
+    """Yield each group's part of activations (B, ...): map ⊗ direction, (B, ...).
 
     Raises:
         ValueError: groups of another layer, or of other images.
     """
-    laid = channels_first(activations, channel_axis)
-    if (groups.layer, len(groups.maps), groups.maps.shape[2:]) != (layer, len(laid), laid.shape[2:]):
+    a = channels_first(activations, channel_axis)
+    if (groups.layer, len(groups.maps), groups.maps.shape[2:]) != (layer, len(a), a.shape[2:]):
         raise ValueError(
-            f"groups of {len(groups.maps)} images at {groups.layer!r} for {len(laid)} at {layer!r}; "
+            f"groups of {len(groups.maps)} images at {groups.layer!r} for {len(a)} at {layer!r}; "
             "take them from the same images and layer"
         )
     for image_map, vector in zip(groups.maps.unbind(1), groups.directions, strict=True):
-        part = image_map.unsqueeze(1).to(laid) * vector.to(laid).view(1, -1, *[1] * (laid.dim() - 2))
+        part = image_map.unsqueeze(1).to(a) * vector.to(a).view(1, -1, *[1] * (a.dim() - 2))
         yield restore_layout(part, activations, channel_axis)
 
 
-def summed_over_positions(inquiry: Inquiry, values: Tensor) -> Tensor:
-    """(B, ...) -> (B, C)"""
-    return positions(values, inquiry.channel_axis).sum(2)
+def sum_over_positions(values: Tensor, channel_axis: int | None) -> Tensor:
+    """Sum values like activations over positions, (B, ...) -> (B, C)."""
+    return positions(values, channel_axis).sum(2)
 
 
-def checked_count(count: int, what: str) -> None:
+def validate_count(count: int, name: str) -> None:
+    """Raise ValueError unless a number is 1 or more."""
     if count < 1:
-        raise ValueError(f"{what} is {count}; expected 1 or more")
+        raise ValueError(f"{name} is {count}; expected 1 or more")
 
 
-def _dealt(strengths: Tensor, hands: int) -> Tensor:
-    """Which hand each channel goes to, by falling strength, (B, C)."""
+def _ablate_each(layer_function: LayerFunction, units: str) -> Tensor:
+    a = layer_function.channels_first
+    rows = a.flatten(2) if a.dim() > 2 else a.unsqueeze(2)
+    other, own = (2, 1) if units == "channels" else (1, 2)
+    expand = _expand_channels if units == "channels" else LayerFunction.expand_positions
+    active = (rows != 0).any(other).any(0).nonzero().flatten()
+    scores = layer_function.scores(layer_function.activations.unsqueeze(0))
+    drops = torch.zeros(len(rows), rows.shape[own], dtype=scores.dtype, device=scores.device)
+    for batch in layer_function.batches(len(active)):
+        off = torch.zeros(len(batch), rows.shape[own], device=rows.device)
+        off[torch.arange(len(batch)), active[batch]] = 1
+        ablated = layer_function.activations * (1 - expand(layer_function, off))
+        drops[:, active[batch]] = (scores - layer_function.scores(ablated)).T
+    return drops if units == "channels" else drops.view(len(drops), *a.shape[2:])
+
+
+def _expand_channels(layer_function: LayerFunction, off: Tensor) -> Tensor:
+    return layer_function.expand_channels(off.unsqueeze(1))
+
+
+def _ablate_groups(layer_function: LayerFunction, groups: Groups) -> Tensor:
+    a = layer_function.activations
+    scores = layer_function.scores(a.unsqueeze(0))
+    own = replace(groups, maps=groups.maps[layer_function.rows])
+    parts = group_parts(own, layer_function.tail.layer, a, layer_function.channel_axis)
+    return torch.cat([scores - layer_function.scores((a - part).unsqueeze(0)) for part in parts]).T
+
+
+def _assign_folds(strengths: Tensor, folds: int) -> Tensor:
+    """Return the fold of each channel, round-robin by falling strength, (B, C)."""
     order = strengths.abs().argsort(dim=1, descending=True, stable=True)
-    return torch.empty_like(order).scatter_(1, order, (torch.arange(order.shape[1]) % hands).to(order).expand_as(order))
+    return torch.empty_like(order).scatter_(1, order, (torch.arange(order.shape[1]) % folds).to(order).expand_as(order))
 
 
-def _middles(inquiry: Inquiry, part: Tensor, steps: int) -> Tensor:
-    """The middles of some of the steps from 0 to 1, (K, 1, ...)."""
-    return ((part + 0.5) / steps).view(-1, *[1] * inquiry.activations.dim()).to(inquiry.activations.dtype)
+def _midpoints(activations: Tensor, batch: Tensor, steps: int) -> Tensor:
+    """Return the midpoints of some of the steps from 0 to 1, (K, 1, ...)."""
+    return ((batch + 0.5) / steps).view(-1, *[1] * activations.dim()).to(activations.dtype)
 
 
-METHODS: dict[str, GradientMethod | Ablation] = {
-    "halved": Halved(),
-    "gradient": GradientTimesActivation(),
-    "path": PathIntegrated(),
-    "stochastic": StochasticPath(),
-    "smooth": SmoothGrad(),
+METHODS: dict[str, AttributionMethod] = {
+    "midpoint": MidpointAblation(),
+    "grad_x_activation": GradientTimesActivation(),
+    "integrated_gradients": IntegratedGradients(),
+    "stochastic_ig": StochasticIntegratedGradients(),
+    "smoothgrad": SmoothGrad(),
     "ablation": Ablation(),
 }
+
+__all__ = [
+    "METHODS",
+    "Ablation",
+    "AttributionMethod",
+    "GradientMethod",
+    "GradientTimesActivation",
+    "IntegratedGradients",
+    "MidpointAblation",
+    "SmoothGrad",
+    "StochasticIntegratedGradients",
+    "ValueMethod",
+]

@@ -33,7 +33,7 @@ class Channels:
         >>> two = Channels("mixed3", [4, 17])
         >>> two, len(two), two[:1]
         (Channels('mixed3', [4, 17]), 2, Channels('mixed3', [4]))
-        >>> Channels("mixed3", 1).replaced(torch.ones(1, 2, 1, 1)).flatten()
+        >>> Channels("mixed3", 1).replace(torch.ones(1, 2, 1, 1)).flatten()
         tensor([1., 0.])
     """
 
@@ -55,7 +55,7 @@ class Channels:
             raise ValueError(f"channel {min(chosen)} of {layer!r}; expected 0 or more")
         object.__setattr__(self, "layer", layer)
         object.__setattr__(self, "indices", tuple(dict.fromkeys(chosen)))
-        object.__setattr__(self, "within", checked_range(within))
+        object.__setattr__(self, "within", validate_range(within))
         object.__setattr__(self, "channel_axis", channel_axis)
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class Channels:
         """The first, the last, … of them."""
         return Channels(self.layer, self.indices[rows], within=self.within, channel_axis=self.channel_axis)
 
-    def replaced(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
+    def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """The layer's activations with these channels taken from `fill`.
 
         Args:
@@ -117,7 +117,7 @@ class Directions:
 
     Example:
         >>> tilted = Directions("mixed3", [3.0, 4.0])
-        >>> tilted.replaced(torch.tensor([[6.0, 8.0]])).round(decimals=3)
+        >>> tilted.replace(torch.tensor([[6.0, 8.0]])).round(decimals=3)
         tensor([[0., 0.]])
     """
 
@@ -125,7 +125,7 @@ class Directions:
     vectors: Tensor
     within: tuple[float, float] | None
     channel_axis: int | None
-    spanned: Tensor = field(compare=False)  # (K, C) float64, orthonormal
+    orthonormal_basis: Tensor = field(compare=False)  # (K, C) float64, orthonormal
 
     def __init__(
         self,
@@ -142,9 +142,9 @@ class Directions:
             raise ValueError(f"a range of {len(rows)} directions at once; give each Directions of its own")
         object.__setattr__(self, "layer", layer)
         object.__setattr__(self, "vectors", rows)
-        object.__setattr__(self, "within", checked_range(within))
+        object.__setattr__(self, "within", validate_range(within))
         object.__setattr__(self, "channel_axis", channel_axis)
-        object.__setattr__(self, "spanned", _orthonormal(rows))
+        object.__setattr__(self, "orthonormal_basis", _orthonormal(rows))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -153,7 +153,7 @@ class Directions:
         """The first, the last, … of them."""
         return Directions(self.layer, self.vectors[rows], within=self.within, channel_axis=self.channel_axis)
 
-    def replaced(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
+    def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """The layer's activations with their part along these directions taken from `fill`: a − P (a − fill).
 
         Args:
@@ -177,11 +177,11 @@ class Directions:
         Raises:
             ValueError: directions of another length than the layer has channels.
         """
-        if self.spanned.shape[1] != channels:
+        if self.orthonormal_basis.shape[1] != channels:
             raise ValueError(
-                f"directions of {self.spanned.shape[1]} numbers in {self.layer!r}, which has {channels} channels"
+                f"directions of {self.vectors.shape[1]} numbers in {self.layer!r}, which has {channels} channels"
             )
-        return self.spanned
+        return self.orthonormal_basis
 
     def __repr__(self) -> str:
         count, channels = self.vectors.shape
@@ -191,7 +191,7 @@ class Directions:
 Units: TypeAlias = Channels | Directions
 
 
-def checked_range(within: tuple[float, float] | None) -> tuple[float, float] | None:
+def validate_range(within: tuple[float, float] | None) -> tuple[float, float] | None:
     """(lowest, highest), or None.
 
     Raises:

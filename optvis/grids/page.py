@@ -12,7 +12,7 @@ from torch import Tensor
 from optvis.viz.pages import GridGroups, GridLayer, GridPage, to_html
 
 if TYPE_CHECKING:
-    from optvis.attribution.attribute import Attribution
+    from optvis.attribution.result import Attribution
     from optvis.grids.result import ActivationGrid
     from optvis.grids.semantic_dictionary import SemanticDictionary
 

@@ -20,7 +20,7 @@ from optvis.viz.sheet import draw_sheet, stack_rows
 if TYPE_CHECKING:
     from PIL import Image
 
-    from optvis.attribution.attribute import Attribution
+    from optvis.attribution.result import Attribution
     from optvis.grids.semantic_dictionary import SemanticDictionary
 
 GAP = 2  # pixels between the icons of a sheet

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from optvis.ablation.finding.cached import Cached
-from optvis.attribution.layer_function import NUMBERS_AT_ONCE
+from optvis.attribution.layer_function import ACTIVATIONS_PER_PASS
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
@@ -62,7 +62,7 @@ def effects(
     with borrow(classifier.network), torch.no_grad():
         cached = Cached(classifier, images, [layer])
         check_logits(cached.before)
-        after = cached.logits({layer: unit.replaced})
+        after = cached.logits({layer: unit.replace})
     slopes = _derivative(cached, unit)
     return Effects(*(a.float().cpu() for a in (slopes, cached.before, after)))
 
@@ -74,7 +74,7 @@ def _derivative(cached: Cached, unit: Channels) -> Tensor:
     them, along any activations, is what is sought.
     """
     layer = unit.layer
-    own = cached.tail.activations - unit.replaced(cached.tail.activations)
+    own = cached.tail.activations - unit.replace(cached.tail.activations)
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         weights = torch.zeros_like(cached.before, requires_grad=True)
         start = cached.tail.activations.detach().requires_grad_()
@@ -97,7 +97,7 @@ class Sample:
         self.layer = layer
         with torch.no_grad():
             first = Cached(classifier, images[:1], [layer])
-            size = max(1, NUMBERS_AT_ONCE // first.tail.activations.numel())
+            size = max(1, ACTIVATIONS_PER_PASS // first.tail.activations.numel())
             self.parts = [Cached(classifier, part, [layer]) for part in torch.split(images, size)]
         self.before = torch.cat([part.before for part in self.parts]).float().cpu()
 
@@ -105,7 +105,7 @@ class Sample:
         """The logits without a channel, (B, classes)."""
         unit = Channels(self.layer, channel, channel_axis=channel_axis)
         with torch.no_grad():
-            return torch.cat([part.logits({self.layer: unit.replaced}) for part in self.parts]).float().cpu()
+            return torch.cat([part.logits({self.layer: unit.replace}) for part in self.parts]).float().cpu()
 
 
 def check_logits(logits: Tensor) -> None:

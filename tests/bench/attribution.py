@@ -20,10 +20,10 @@ from optvis import Classifier, attribute, load
 from optvis.attribution.methods import (
     Ablation,
     GradientTimesActivation,
-    Halved,
-    PathIntegrated,
+    IntegratedGradients,
+    MidpointAblation,
     SmoothGrad,
-    StochasticPath,
+    StochasticIntegratedGradients,
 )
 from optvis.models.embedded.network import demo_classifier
 from optvis.objectives import log_odds, logit
@@ -34,10 +34,10 @@ FRESH = 70_000  # seeds of scenes that nothing else uses
 LAYERS = ("mixed5", "mixed4", "mixed3", "conv2")
 TRUE_LAYERS = ("mixed5", "mixed3")  # the last stage, and one in the middle
 GRADIENT_METHODS = (
-    Halved(),
+    MidpointAblation(),
     GradientTimesActivation(),
-    PathIntegrated(32),
-    StochasticPath(32),
+    IntegratedGradients(32),
+    StochasticIntegratedGradients(32),
     SmoothGrad(32),
 )
 
@@ -69,12 +69,14 @@ def correlations(net: Classifier, count: int) -> None:
 
 
 def completeness(net: Classifier, count: int) -> None:
-    print("\nCompleteness of PathIntegrated(N): |Σ − (f(a) − f(0))| / |f(a) − f(0)|")
+    print("\nCompleteness of IntegratedGradients(N): |Σ − (f(a) − f(0))| / |f(a) − f(0)|")
     print(f"{'layer':<9}{'N':>6}{'mean':>12}{'95 %':>12}{'largest':>12}")
     for layer in TRUE_LAYERS:
         for steps in (10, 100, 400):
-            method = PathIntegrated(steps)
-            gaps = torch.cat([attribute(net, scenes(x, count), layer, logit(x), method=method).gaps for x in LABELS])
+            method = IntegratedGradients(steps)
+            gaps = torch.cat(
+                [attribute(net, scenes(x, count), layer, logit(x), method=method).completeness_gap for x in LABELS]
+            )
             print(f"{layer:<9}{steps:>6}{gaps.mean():12.2e}{gaps.quantile(0.95):12.2e}{gaps.amax():12.2e}", flush=True)
 
 
@@ -102,7 +104,7 @@ def spatial(net: Classifier, count: int) -> None:
     print("\nPositive spatial attribution of the class's log-odds inside its own parts' masks, enlarged by one cell")
     print(f"{'layer':<9}{'method':<42}{'mass inside':>12}{'lowest class':>14}{'masks of area':>15}")
     for layer in ("mixed5", "mixed4"):
-        for method in (Halved(), GradientTimesActivation(), PathIntegrated(32), Ablation("positions")):
+        for method in (MidpointAblation(), GradientTimesActivation(), IntegratedGradients(32), Ablation("positions")):
             shares, areas = [], []
             for kind in SCENE_CLASSES:
                 question = log_odds(kind.label)
@@ -132,9 +134,9 @@ def left_out(net: Classifier, count: int) -> None:
 def mass_on(net: Classifier, label: str, part: str, count: int, without: tuple[str, ...]) -> Tensor:
     """Positive attribution on the part's own mask, one number a scene that has the part."""
     masks = [scene(label, FRESH + i).masks.get(part) for i in range(count)]
-    found = attribute(net, scenes(label, count, without), "mixed4", log_odds(label), method="gradient").positions.clamp(
-        min=0
-    )
+    found = attribute(
+        net, scenes(label, count, without), "mixed4", log_odds(label), method="grad_x_activation"
+    ).positions.clamp(min=0)
     pooled = [None if mask is None else F.adaptive_avg_pool2d(mask[None], found.shape[1:])[0] for mask in masks]
     rows = [(p * m).sum() for p, m in zip(found, pooled, strict=True) if m is not None]
     return torch.stack(rows) if rows else torch.zeros(1)

@@ -61,7 +61,7 @@ def recall(cached: Cached, index: int, units: Sequence[Units]) -> float:
 
 def without(units: Sequence[Units], a: Tensor) -> Tensor:
     for one in units:
-        a = one.replaced(a)
+        a = one.replace(a)
     return a
 
 
@@ -200,7 +200,7 @@ def noodles(scenes: int) -> None:
             for has in (False, True):
                 cached = Cached(net, pictures(kind, scenes, 3 * 10**6, has), [NOODLES])
                 with torch.inference_mode():
-                    answers = [cached.logits(change).argmax(1) for change in ({}, {NOODLES: found.replaced})]
+                    answers = [cached.logits(change).argmax(1) for change in ({}, {NOODLES: found.replace})]
                 shares = "".join(f"{100 * float((answer == kind).float().mean()):8.1f}" for answer in answers)
                 print(f"{LABELS[kind]:<12}{'with' if has else 'without':<8}{shares}", flush=True)
 

@@ -35,7 +35,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, ShapleyValueSampling
+from captum import attr as captum
 from PIL import Image, ImageSequence
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
@@ -98,10 +98,10 @@ from optvis.attribution.captum import FromCaptum
 from optvis.attribution.methods import (
     Ablation,
     GradientTimesActivation,
-    Halved,
-    PathIntegrated,
+    IntegratedGradients,
+    MidpointAblation,
     SmoothGrad,
-    StochasticPath,
+    StochasticIntegratedGradients,
 )
 from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
 from optvis.circuits.weights import expanded_weights, strongest, weights
@@ -876,7 +876,7 @@ def icons(made: ActivationGrid) -> list[Any]:
 
 
 def grouped(split: Groups) -> list[Any]:
-    return [split.maps, split.directions, split.shares, split.weights(), split.units(0).spanned]
+    return [split.maps, split.directions, split.shares, split.weights(), split.units(0).orthonormal_basis]
 
 
 @cache
@@ -924,15 +924,15 @@ def _(how: Any) -> Any:
 # Attribution
 
 METHODS: dict[str, Callable[[], Any]] = {
-    "halved": lambda: "halved",
-    "gradient": lambda: "gradient",
-    "path": lambda: "path",
-    "stochastic": lambda: "stochastic",
-    "smooth": lambda: "smooth",
-    "halved in seven hands": lambda: Halved(7),
+    "halved": lambda: "midpoint",
+    "gradient": lambda: "grad_x_activation",
+    "path": lambda: "integrated_gradients",
+    "stochastic": lambda: "stochastic_ig",
+    "smooth": lambda: "smoothgrad",
+    "halved in seven hands": lambda: MidpointAblation(7),
     "gradient times activation": lambda: GradientTimesActivation(),
-    "path of few steps": lambda: PathIntegrated(9),
-    "stochastic path with a seed": lambda: StochasticPath(9, seed=4),
+    "path of few steps": lambda: IntegratedGradients(9),
+    "stochastic path with a seed": lambda: StochasticIntegratedGradients(9, seed=4),
     "smooth of few samples": lambda: SmoothGrad(5, 0.3, seed=2),
 }
 ABLATIONS: dict[str, Callable[[], Any]] = {
@@ -942,14 +942,21 @@ ABLATIONS: dict[str, Callable[[], Any]] = {
     "groups": lambda: Ablation(grid_of_ship().groups),
 }
 CAPTUM: dict[str, Callable[[], Any]] = {
-    "Shapley values": lambda: FromCaptum(ShapleyValueSampling, {"n_samples": 1}),
-    "integrated gradients": lambda: FromCaptum(IntegratedGradients, {"n_steps": 8}),
-    "input times gradient": lambda: FromCaptum(InputXGradient),
+    "Shapley values": lambda: FromCaptum(captum.ShapleyValueSampling, {"n_samples": 1}),
+    "integrated gradients": lambda: FromCaptum(captum.IntegratedGradients, {"n_steps": 8}),
+    "input times gradient": lambda: FromCaptum(captum.InputXGradient),
 }
 
 
 def attributed(found: Attribution) -> list[Any]:
-    return [found.values, found.activations, found.scores, found.without, found.gradients, found.gaps]
+    return [
+        found.values,
+        found.activations,
+        found.scores,
+        found.baseline_scores,
+        found.gradients,
+        found.completeness_gap,
+    ]
 
 
 def why(method: Any, layer: str = "mixed4") -> Attribution:
@@ -960,7 +967,7 @@ def why(method: Any, layer: str = "mixed4") -> Attribution:
 def _(make: Callable[[], Any]) -> Any:
     found = why(make())
     split = group(seen("mixed4"), 3, layer="mixed4")
-    told = [found.channels, found.positions, found.by_group(split), found.top(5).indices, found.against(5).indices]
+    told = [found.channels, found.positions, found.by_group(split), found.top(5).indices, found.bottom(5).indices]
     return [attributed(found), told, found.overlay(), found.overlay(0, 0.5)]
 
 
@@ -977,7 +984,7 @@ def _(make: Callable[[], Any]) -> Any:
 @result("attribute, several questions, layers and images")
 def _() -> Any:
     one = attribute(small(), ship(), "mixed3", position_norm("mixed5", [1, 2], [2, 2]))
-    each = attribute(small(), list(photos()), "mixed5", log_odds(["ocean liner", "owl"]), method="gradient")
+    each = attribute(small(), list(photos()), "mixed5", log_odds(["ocean liner", "owl"]), method="grad_x_activation")
     return [attributed(one), attributed(each), each.top(3).indices, each.overlay(1)]
 
 
@@ -988,7 +995,7 @@ def _() -> Any:
 
 @result("attribute, a transformer's tokens")
 def _() -> Any:
-    return attributed(attribute(elsewhere("timm/test_vit"), ship(), "blocks.3", logit(4), method="gradient"))
+    return attributed(attribute(elsewhere("timm/test_vit"), ship(), "blocks.3", logit(4), method="grad_x_activation"))
 
 
 # What a network says
@@ -1124,7 +1131,7 @@ FINDERS: dict[str, dict[str, Any]] = {
 
 
 def named(units: Iterable[Channels | Directions]) -> list[Any]:
-    return [list(one.indices) if isinstance(one, Channels) else [one.vectors, one.spanned] for one in units]
+    return [list(one.indices) if isinstance(one, Channels) else [one.vectors, one.orthonormal_basis] for one in units]
 
 
 def evidence(found: Found) -> list[Any]:

@@ -14,7 +14,7 @@ from optvis.objectives.layout import channels_first, restore_layout
 
 
 class ChannelsOff(nn.Module):
-    """Channels of what it gets, constant: what `Channels.replaced` gives, as a module."""
+    """Channels of what it gets, constant: what `Channels.replace` gives, as a module."""
 
     indices: Tensor
     values: Tensor
@@ -44,7 +44,7 @@ class ChannelsOff(nn.Module):
 
 
 class DirectionsOff(nn.Module):
-    """Directions of what it gets, constant: what `Directions.replaced` gives, as a module."""
+    """Directions of what it gets, constant: what `Directions.replace` gives, as a module."""
 
     basis: Tensor
     along: Tensor
@@ -52,7 +52,7 @@ class DirectionsOff(nn.Module):
     def __init__(self, units: Directions, fill: float | Tensor, like: Tensor) -> None:
         super().__init__()
         self.channel_axis, self.layer = units.channel_axis, units.layer
-        basis = units.spanned
+        basis = units.orthonormal_basis
         along = basis @ torch.as_tensor(fill, dtype=basis.dtype, device=basis.device).expand(basis.shape[1])
         self.register_buffer("basis", basis.to(like))
         self.register_buffer("along", along.to(like))

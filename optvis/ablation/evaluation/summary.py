@@ -183,7 +183,9 @@ def _chance(judged: Judged, trials: Trials, tried: Verdicts) -> Chance:
 
 def _identity(units: Units) -> object:
     """What two draws share that switch off the same."""
-    return frozenset(units.indices) if isinstance(units, Channels) else tuple(units.spanned.flatten().tolist())
+    return (
+        frozenset(units.indices) if isinstance(units, Channels) else tuple(units.orthonormal_basis.flatten().tolist())
+    )
 
 
 def _warnings(sets: Sequence[Tally], chance: Chance, overlap: Mapping[str, int] | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optvis.ablation.switching import Filling, switched
-from optvis.attribution.layer_function import NUMBERS_AT_ONCE
+from optvis.attribution.layer_function import ACTIVATIONS_PER_PASS
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
@@ -36,13 +36,13 @@ class _Several:
     def channel_axis(self) -> int | None:
         return self.parts[0].channel_axis
 
-    def replaced(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
+    def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """As that of Units, for the parts of (K · B, ...) one by one."""
         count = len(self.parts)
         is_each = isinstance(fill, Tensor) and fill.dim() > 1 and len(fill) == len(a)
         fills = fill.chunk(count) if is_each else [fill] * count  # type: ignore[union-attr]
         each = zip(self.parts, a.chunk(count), fills, strict=True)
-        return torch.cat([units.replaced(part, filled) for units, part, filled in each])
+        return torch.cat([units.replace(part, filled) for units, part, filled in each])
 
 
 def answers(
@@ -59,7 +59,7 @@ def answers(
     network = classifier.network
     with torch.no_grad():
         tail = Tail(network, image, classifier.preprocess(image), first)
-        at_once = max(1, NUMBERS_AT_ONCE // max(1, tail.activations.numel()))
+        at_once = max(1, ACTIVATIONS_PER_PASS // max(1, tail.activations.numel()))
         for start in range(0, len(variants), at_once):
             some = variants[start : start + at_once]
             layers = cast("list[Units]", [_Several(parts) for parts in zip(*some, strict=True)])

@@ -177,7 +177,7 @@ def _answers(case: Case, units: Sequence[Units]) -> tuple[Answer, ...]:
 
 def _off(units: Sequence[Units], a: Tensor) -> Tensor:
     for one in units:
-        a = one.replaced(a)
+        a = one.replace(a)
     return a
 
 

@@ -125,7 +125,7 @@ def _evidence(case: Case, units: Sequence[Units]) -> tuple[Evidence, ...]:
 
 
 def _off(unit: Units, a: Tensor) -> Tensor:
-    return unit.replaced(a)
+    return unit.replace(a)
 
 
 def _row(case: Case, unit: Units, name: str, changes: Tensor) -> Evidence:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from optvis.attribution.attribute import Attribution, attribute
+from optvis.attribution.attribute import attribute
+from optvis.attribution.result import Attribution
 from optvis.demo.config import TourConfig
 from optvis.demo.figures import build_figure, require_complete
 from optvis.demo.page import Content
@@ -24,8 +25,8 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     """Attribution of the difference of two scores to positions and channels."""
     seed = config.seed + SEED_OFFSET
     images = torch.stack([scene(label, seed).image for label in (LABEL, RIVAL)])
-    result = attribute(model, images, LAYER, logit(LABEL) - logit(RIVAL))
-    indices = [*result.top(TOP).indices, *result.against(TOP).indices]
+    result = attribute(model, images, LAYER, logit(LABEL) - logit(RIVAL), progress=config.progress)
+    indices = [*result.top(TOP).indices, *result.bottom(TOP).indices]
     options = config.render_options(None)
     rendering = render(model, channel(LAYER, indices), **options, progress=config.progress)
     require_complete(rendering.recipe)

@@ -1,0 +1,229 @@
+"""The result of attribution: values by activation, channel, position or group, with plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from optvis.attribution.methods import group_parts, sum_over_positions
+from optvis.features.groups import Groups
+from optvis.features.units import Channels
+from optvis.objectives.layout import channels_first
+from optvis.viz.overlay import overlay_heatmap
+from optvis.viz.plots import plot_bars
+from optvis.viz.result import Result
+from optvis.viz.sheet import stack_rows, to_pil_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
+MIN_HEIGHT = 192  # of an image in plots, in pixels
+
+
+def read_axis(value: Any) -> int | None:
+    """Return an axis of channels from JSON, or None.
+
+    Raises:
+        TypeError: it is no integer.
+    """
+    if value is not None and type(value) is not int:
+        raise TypeError(f"expected an axis, got {value!r}")
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution(Result):
+    """How much each part of a layer contributes to a score.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1], on the CPU.
+        layer: name as in `layers(net)`.
+        units: what `values` are of: "activations" for methods with gradients, or the units that were ablated.
+        objective: the score, as text.
+        values: in units of the score; (B, ...) like the activations, or (B, C), (B, positions …), (B, K groups).
+        activations: of the layer, (B, ...), on the CPU.
+        scores: f(a), the scores of the images, (B,).
+        baseline_scores: f(0), the scores with all activations of the layer at zero, (B,).
+        recipe: everything that computed it, in JSON types.
+        gradients: the factors of the activations in `values`, (B, ...); None of methods without gradients.
+        channel_axis: axis of the channels in the layer's output.
+    """
+
+    KIND = "attribution"
+    TENSOR_FIELDS: ClassVar = {
+        "images": 4,
+        "values": None,
+        "activations": None,
+        "scores": 1,
+        "baseline_scores": 1,
+        "gradients": None,
+    }
+    TEXT_FIELDS = ("layer", "units", "objective")
+    JSON_FIELDS: ClassVar = {"channel_axis": read_axis}
+
+    images: Tensor
+    layer: str
+    units: UnitKind
+    objective: str
+    values: Tensor
+    activations: Tensor
+    scores: Tensor
+    baseline_scores: Tensor
+    recipe: Mapping[str, Any]
+    gradients: Tensor | None = None
+    channel_axis: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def channels(self) -> Tensor:
+        """The attribution of each channel, summed over positions, (B, C).
+
+        Raises:
+            ValueError: positions or groups were ablated.
+        """
+        if self.units == "activations":
+            return sum_over_positions(self.values, self.channel_axis)
+        return self._values_of("channels")
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """The attribution of each position, summed over channels, (B, H, W), or (B, T) for tokens.
+
+        Raises:
+            ValueError: channels or groups were ablated.
+        """
+        if self.units == "activations":
+            return channels_first(self.values, self.channel_axis).sum(1)
+        return self._values_of("positions")
+
+    def by_group(self, groups: Groups) -> Tensor:
+        """Compute the attribution of each group of neurons, Σ (map ⊗ direction) · gradient, (B, K).
+
+        Olah et al., "The Building Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010.
+
+        Args:
+            groups: of the same images and layer, as in `ActivationGrid.groups`.
+
+        Raises:
+            ValueError: this attribution has no gradients (`method=Ablation(groups)` is exact and needs none), or the
+                groups are of other images or another layer.
+        """
+        if self.gradients is None:
+            raise ValueError(f"{self.recipe['attribution_method']} has no gradients; use method=Ablation(groups)")
+        parts = group_parts(groups, self.layer, self.activations, self.channel_axis)
+        return torch.stack([(part * self.gradients).flatten(1).sum(1) for part in parts], dim=1)
+
+    def top(self, count: int = 10) -> Channels:
+        """Select the channels with the largest positive attribution, on average over images.
+
+        Args:
+            count: how many at most; channels with negative attribution are never among them.
+
+        Returns:
+            The channels, largest first.
+
+        Raises:
+            ValueError: count below 1; positions or groups were ablated.
+
+        Example:
+            >>> from optvis import attribute, load
+            >>> from optvis.world import scene
+            >>> from optvis.objectives import logit
+            >>> ship = scene("container ship", seed=7).image
+            >>> attribute(load("demo"), ship, "mixed5", logit("container ship")).top(3)
+            Channels('mixed5', [..., ..., ...])
+        """
+        return self._largest(self.channels.mean(0), count)
+
+    def bottom(self, count: int = 10) -> Channels:
+        """Select the channels with the largest negative attribution, the most negative first; see `top`."""
+        return self._largest(-self.channels.mean(0), count)
+
+    def table(self, count: int = 10) -> str:
+        """Format the channels with the largest positive and negative attribution, on average over images.
+
+        Args:
+            count: how many of each at most.
+
+        Raises:
+            ValueError: as in `top`.
+        """
+        mean = self.channels.mean(0)
+        rows = [*self.top(count).indices, *reversed(self.bottom(count).indices)]
+        score, baseline = float(self.scores.mean()), float(self.baseline_scores.mean())
+        title = f"{self.objective}: {score:+.4g}; with all of {self.layer} at zero {baseline:+.4g}"
+        return "\n".join([title, *(f"{index:>9}  {float(mean[index]):+10.4g}" for index in rows)])
+
+    @property
+    def completeness_gap(self) -> Tensor:
+        """How far the attributions are from adding up, `|Σ − (f(a) − f(0))| / |f(a) − f(0)|`, (B,)."""
+        total = self.scores - self.baseline_scores
+        return (self.values.flatten(1).sum(1) - total).abs() / total.abs()
+
+    def overlay(self, index: int = 0, extent: float | None = None) -> Tensor:
+        """Draw the attribution of positions over an image: orange where positive, violet where negative.
+
+        Args:
+            index: which image.
+            extent: the attribution that gets the full color; by default the largest absolute one of this image.
+
+        Returns:
+            (3, H, W) in [0, 1].
+
+        Raises:
+            ValueError: channels or groups were ablated; the positions are no map.
+        """
+        values = self.positions[index]
+        if values.dim() != 2:
+            raise ValueError(f"positions of {self.layer!r} have shape {tuple(values.shape)}, no map; use .positions")
+        return overlay_heatmap(self.images[index], values, extent)
+
+    def image(self, top: int = 8) -> Image.Image:
+        """Draw each image, its overlay and its strongest channels, as far as the method attributes to them.
+
+        Args:
+            top: how many channels.
+        """
+        return stack_rows([self._row(index, top) for index in range(len(self))])
+
+    def _row(self, index: int, top: int) -> list[Image.Image]:
+        _, height, width = self.images[index].shape
+        side = max(height, MIN_HEIGHT)
+        tiles = [self.images[index]]
+        if self.units in ("activations", "positions") and self.positions.dim() == 3:
+            tiles.append(self.overlay(index))
+        row = [to_pil_image(tile).resize((side * width // height, side)) for tile in tiles]
+        if self.units != "positions":
+            values = self.values[index] if self.units == "groups" else self.channels[index]
+            best = values.abs().topk(min(top, len(values))).indices
+            unit = "group" if self.units == "groups" else "channel"
+            texts = [f"{unit} {number}" for number in best.tolist()]
+            row.append(plot_bars(values[best].tolist(), texts, (side, side * 3 // 2)))
+        return row
+
+    def _largest(self, values: Tensor, count: int) -> Channels:
+        if count < 1:
+            raise ValueError(f"count is {count}; expected 1 or more")
+        best = values.topk(min(count, len(values)))
+        return Channels(self.layer, best.indices[best.values > 0].tolist(), channel_axis=self.channel_axis)
+
+    def _values_of(self, units: UnitKind) -> Tensor:
+        if self.units != units:
+            raise ValueError(
+                f"{self.units} were ablated, not {units}; use method=Ablation({units!r}), or one with gradients"
+            )
+        return self.values
+
+    def __repr__(self) -> str:
+        return f"Attribution({len(self)} images, {self.layer!r}, {self.objective}, of {self.units})"
+
+
+__all__ = ["Attribution", "UnitKind"]
