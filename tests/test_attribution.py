@@ -320,7 +320,7 @@ class Doubled:
 
     def gradients(self, layer_function):
         gradients = 2 * layer_function.gradients(layer_function.activations[None])[0]
-        return gradients if self.shape is None else gradients.view(self.shape)
+        return gradients if self.shape is None else gradients.reshape(self.shape)
 
     def __repr__(self):
         return f"Doubled({self.shape})"

@@ -502,7 +502,7 @@ def test_attribute_prints_a_table_and_writes_a_picture_for_each_photograph(run, 
 
 def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
     _, answer, _ = run("classify", "demo", photo, "--top", 1)
-    code, out, _ = run("attribute", "demo", photo, "--layer", "mixed5", "--method", "gradient")
+    code, out, _ = run("attribute", "demo", photo, "--layer", "mixed5", "--method", "grad_x_activation")
     assert code == 0
     label = answer.splitlines()[1].partition("%")[2].strip()
     assert f"logit({class_index(label, LABELS)})" in out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -113,12 +113,10 @@ def unit_kind(method: AttributionMethod) -> UnitKind:
     Raises:
         ValueError: another kind of unit.
     """
-    units = getattr(method, "units", "activations")
+    units: Any = getattr(method, "units", "activations")
     kind: UnitKind = "groups" if isinstance(units, Groups) else units
     if kind not in UNIT_KINDS:
-        raise ValueError(
-            f"units of {method!r} are {units!r}; expected 'activations', 'channels', 'positions' or 'groups'"
-        )
+        raise ValueError(f"units of {method!r} are {units!r}; expected one of {', '.join(map(repr, UNIT_KINDS))}")
     return kind
 
 

@@ -1212,7 +1212,7 @@ def _() -> Any:
 @result("blinded, then rendered and attributed")
 def _() -> Any:
     with blinded(small(), *PAIR_OF_UNITS):
-        return [rendered(logit("owl")), attributed(why("gradient"))]
+        return [rendered(logit("owl")), attributed(why("grad_x_activation"))]
 
 
 def judged(found: Report) -> list[Any]:
