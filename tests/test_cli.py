@@ -495,7 +495,7 @@ def test_attribute_prints_a_table_and_writes_a_picture_for_each_photograph(run, 
     )
     assert (code, err) == (0, "")
     assert "logit(7) - logit(2)" in out
-    assert files(elsewhere / "a") == ["photo-mixed5.png"]
+    assert files(elsewhere / "a") == ["photo-mixed5.png", "photo-mixed5.safetensors"]
     recipe = json.loads(Image.open(elsewhere / "a" / "photo-mixed5.png").text["optvis"])
     assert (recipe["layer"], recipe["network"]) == ("mixed5", "demo")
 
