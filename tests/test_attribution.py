@@ -1,4 +1,4 @@
-"""Attribution: against the truth of a wired network, against naive loops, and against each other."""
+"""Attribution: against the exact values of a template network, against naive loops, and against each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from optvis.features.units import Channels
 from optvis.objectives import channel, diversity, logit, on, position_norm
 from optvis.world import LABELS, scene
 
-from . import wired
+from . import template_network
 
 SHORT = {
     "midpoint": MidpointAblation(4),
@@ -66,20 +66,22 @@ def photos(batch=2):
 
 @pytest.mark.parametrize("method", [*SHORT, "ablation"])
 def test_on_a_linear_tail_every_method_finds_the_truth(method):
-    images = wired.templates()[:6]
-    truth = wired.attribution(images)[torch.arange(6), 0]
+    images = template_network.templates()[:6]
+    truth = template_network.attribution(images)[torch.arange(6), 0]
     how = SHORT.get(method, method)
     if method == "stochastic_ig":  # which scales channels, and the gradient of a linear tail is the same everywhere
         how = StochasticIntegratedGradients(2)
-    found = attribute(wired.wired(), images, "relu", logit(0), method=how)
+    found = attribute(template_network.template_classifier(), images, "relu", logit(0), method=how)
     torch.testing.assert_close(found.channels, truth, rtol=1e-4, atol=1e-5)
 
 
-def test_ablation_is_the_drop_that_the_wired_network_is_built_to_have():
-    images = wired.templates()[:3]
-    found = attribute(wired.wired(), images, "relu", logit(2), method="ablation").channels
+def test_ablation_is_the_drop_that_the_template_network_is_built_to_have():
+    images = template_network.templates()[:3]
+    found = attribute(template_network.template_classifier(), images, "relu", logit(2), method="ablation").channels
     for index in (8, 9, 11, 40):
-        torch.testing.assert_close(found[:, index], wired.logit_drop(images, [index])[:, 2], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            found[:, index], template_network.logit_drop(images, [index])[:, 2], rtol=1e-4, atol=1e-5
+        )
 
 
 def test_at_the_last_stage_of_the_embedded_network_gradients_are_exact(demo, ships):

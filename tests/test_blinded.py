@@ -447,10 +447,10 @@ def test_nobodys_fill_and_nobodys_network():
             wrong()
 
 
-def test_the_wired_network_loses_what_its_filters_added():
-    from .wired import logit_drop, templates, wired
+def test_the_template_network_loses_what_its_filters_added():
+    from .template_network import logit_drop, template_classifier, templates
 
-    net, mixtures, off = wired(), templates().double()[::8], [3, 17, 40]
+    net, mixtures, off = template_classifier(), templates().double()[::8], [3, 17, 40]
     net.network.double()
     with torch.no_grad():
         before = net.network(mixtures)

@@ -34,7 +34,7 @@ from optvis.ablation.evaluation.metrics import falls, recall, verdicts
 from optvis.features.units import Channels, Directions
 from optvis.world import LABELS, dataset, scene
 
-from .wired import CLASSES, logit_drop, responses, templates, wired
+from .template_network import CLASSES, logit_drop, responses, template_classifier, templates
 
 SMALL = Channels("relu2", [1, 4, 7])
 
@@ -127,7 +127,7 @@ def test_collateral_is_what_the_target_does_not_show_the_worst_first(small):
 
 
 def test_the_states_of_an_answer():
-    net = wired()
+    net = template_classifier()
     own = templates()
     # Template 4k is class k for weight 1; without it, other filters speak.
     report = judged(net, Channels("relu", [0]), {"own": (own[[0, 4]], [0, 1]), "wrong": (own[[0, 4]], [3, 3])})
@@ -143,9 +143,9 @@ def _after(net, images, off):
         return (net.network(images) - logit_drop(images, off)).argmax(1)
 
 
-def test_the_wired_network_falls_as_its_weights_say():
+def test_the_template_network_falls_as_its_weights_say():
     """logit_drop knows what each filter adds, so every log-odds of every random set can be computed without a hook."""
-    net = wired()
+    net = template_classifier()
     net.network.double()
     images = templates().double()[::4].lerp(drawn(16, 3, 32, 32), 0.2)
     truth = torch.arange(CLASSES)

@@ -26,7 +26,7 @@ from optvis.features.units import Channels
 from optvis.models.borrow import borrow
 from optvis.world import LABELS, dataset, scene
 
-from .wired import FILTERS, attribution, templates, wired
+from .template_network import FILTERS, attribution, template_classifier, templates
 
 CHAIN = ["conv1", "relu2"]  # one before an in-place ReLU, one behind it
 
@@ -52,23 +52,23 @@ def found(demo, scenes):
 
 
 def own_templates():
-    """The template of each class's strongest filter: what a wired network calls by that class."""
+    """The template of each class's strongest filter: what a template network calls by that class."""
     return templates()[:FILTERS:4]
 
 
-def of_wired(target=3, **options):
+def find_in_template_network(target=3, **options):
     images = own_templates()
     kept = torch.cat([images[:target], images[target + 1 :]])
-    return find(wired(), images[target], target, keep=kept, layers=["relu"], progress=False, **options)
+    return find(template_classifier(), images[target], target, keep=kept, layers=["relu"], progress=False, **options)
 
 
 def test_the_search_begins_with_the_filter_that_is_known_to_carry_the_class():
-    assert of_wired(most=1)[0].indices == (12,)
+    assert find_in_template_network(most=1)[0].indices == (12,)
 
 
 @pytest.mark.parametrize("method", ["search", "contrast"])
 def test_filters_of_other_classes_are_left_alone(method):
-    chosen = of_wired(method=method, most=2)[0].indices
+    chosen = find_in_template_network(method=method, most=2)[0].indices
     assert chosen[0] == 12
     assert set(chosen) <= {12, 13, 14, 15}
 
@@ -80,7 +80,7 @@ def test_evidence_is_the_exact_change_of_the_margin():
     without = logits - parts[:, 12]
     others = torch.arange(16) != 3
     expected = (without[3] - without[others].max()) - (logits[3] - logits[others].max())
-    (row,) = of_wired(most=1).evidence
+    (row,) = find_in_template_network(most=1).evidence
     assert row.target == pytest.approx(float(expected), abs=1e-5)
     assert row.worst == pytest.approx(0, abs=1e-6)
 
@@ -182,7 +182,7 @@ class Reaching(nn.Module):
         return self.head(torch.cat([early.mean((2, 3)), self.second(early).relu().mean((2, 3))], 1))
 
 
-@pytest.mark.parametrize("make", [Reaching, lambda: wired().network])
+@pytest.mark.parametrize("make", [Reaching, lambda: template_classifier().network])
 def test_cached_answers_are_the_networks_whatever_it_reads_again(make):
     net = Classifier(make(), None, 32)
     images = torch.rand(3, 3, 32, 32)
@@ -315,7 +315,7 @@ def test_a_folder_without_photographs_is_refused(demo, tmp_path):
 
 @pytest.mark.parametrize("method", [Search(most=2), Subspace(steps=2), "contrast", "loudest", "commonest"])
 def test_the_network_is_left_as_it_was(untouched, method):
-    net, images = wired(), own_templates()
+    net, images = template_classifier(), own_templates()
     net.network.train()
     with untouched(net.network):
         find(net, images[:1], 0, keep=images[1:], layers=["relu"], method=method, progress=False)

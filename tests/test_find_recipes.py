@@ -17,7 +17,7 @@ from optvis.features.units import Channels
 from optvis.models.activations import activations
 from optvis.world import dataset
 
-from .wired import FILTERS, templates, wired
+from .template_network import FILTERS, template_classifier, templates
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_channel_before_and_behind_its_relu_counts_once(small):
     )
     alone = find(small, images, target, method="commonest", layers=["relu1", "relu2"], progress=False)
     assert [(one.layer, one.indices) for one in in_place] == [(one.layer, one.indices) for one in alone]
-    net = wired()
+    net = template_classifier()
     image = templates()[:1]
     pair = find(net, image, 0, method="commonest", layers=["filters", "relu"], progress=False)
     assert [one.layer for one in pair] == ["relu"]
@@ -101,7 +101,7 @@ def own_templates():
 
 
 def test_a_table_says_what_each_photograph_is_called_before_and_after():
-    net, images = wired(), own_templates()
+    net, images = template_classifier(), own_templates()
     answers = before_and_after(net, [Channels("relu", range(12, 16))], images[3:4], 3, keep=images[:3])
     before = net.logits(images).softmax(1)
     assert [row.is_target for row in answers] == [True, False, False, False]
@@ -131,7 +131,7 @@ def test_nothing_switched_off_changes_nothing(demo, woks):
 
 
 def test_the_one_left_out_takes_no_part_in_its_own_search():
-    net, keep = wired(), own_templates()[:3]
+    net, keep = template_classifier(), own_templates()[:3]
     own = templates()[[12, 13]]
     images = torch.stack([own[0], 0.7 * own[0] + 0.3 * own[1]])
     options = {"layers": ["relu"], "method": Contrast(most=1), "progress": False}
@@ -154,4 +154,6 @@ def row_of(net, chosen, image):
 
 def test_leaving_one_of_one_out_is_refused():
     with pytest.raises(ValueError, match="recognises 1 image"):
-        leave_one_out(wired(), own_templates()[:1], 0, keep=own_templates()[1:], layers=["relu"], progress=False)
+        leave_one_out(
+            template_classifier(), own_templates()[:1], 0, keep=own_templates()[1:], layers=["relu"], progress=False
+        )

@@ -18,7 +18,7 @@ from optvis.features.units import Channels
 from optvis.viz.plots import COLORS, plot_histogram, plot_lines
 
 from . import chromium
-from .wired import templates, wired
+from .template_network import template_classifier, templates
 
 HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x onerror=\"document.title = 'obeyed'\">"
 FILES = ["report.html", "report.json", "report.png", "report.txt"]
@@ -134,7 +134,7 @@ def test_what_is_no_report_is_refused(text):
 
 def test_a_report_of_a_network_comes_back_too():
     own = templates()
-    net = Classifier(wired().network, None, 32, [f"class {HOSTILE} {n}" for n in range(16)], name=HOSTILE)
+    net = Classifier(template_classifier().network, None, 32, [f"class {HOSTILE} {n}" for n in range(16)], name=HOSTILE)
     sets = {HOSTILE: (own[:24:4], range(6)), "../../other": own[24:50:4], "none": []}
     report = evaluate(net, Channels("relu", [0, 4]), sets, random=7, found_on=own[:1], progress=False)
     assert Report.from_json(report.json()).json() == report.json()
