@@ -131,7 +131,7 @@ def check_microscope(page, figure):
     (file,) = page.parent.glob("layer-mixed5/group-*.json")
     (channel,) = json.loads(file.read_text(encoding="utf-8"))["channels"]
     values = [tile.title for tile in figure.tiles[len(microscope.VIEWS) :]]
-    assert [f"{photo['value']:.1f}" for photo in channel["photographs"][: len(values)]] == values
+    assert [f"{image['activation']:.1f}" for image in channel["images"][: len(values)]] == values
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)

@@ -1,4 +1,4 @@
-"""The microscope: what excites, what it costs, six pictures; groups that a stopped run goes on with."""
+"""The microscope: top activations, effects, six renderings; groups that a stopped run resumes with."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from torch.testing import assert_close
 
 from optvis import Classifier, activations, load, render
 from optvis.data.dataset import as_dataset
-from optvis.microscope import microscope
-from optvis.microscope.effects import Sample, effects
-from optvis.microscope.groups import Bench
-from optvis.microscope.renderings import Drawing, pictures
-from optvis.microscope.top_activations import excited
+from optvis.microscope import MicroscopeOptions, build_microscope
+from optvis.microscope.effects import AblationSample, measure_effects
+from optvis.microscope.groups import GroupBuilder
+from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.top_activations import find_top_activations
 from optvis.objectives import channel
 from optvis.world import Scenes
 
 IMAGES = torch.rand(7, 3, 20, 20, generator=torch.Generator().manual_seed(5))
-SMALL = {"size": 16, "steps": 2, "group": 2, "top": 3, "sample": 4, "progress": False}
+OPTIONS = MicroscopeOptions(group_size=2, top_images=3, sample_size=4)
+SMALL = {"size": 16, "steps": 2, "options": OPTIONS, "progress": False}
 
 
-def test_what_excites_is_what_a_loop_finds(small, monkeypatch):
-    monkeypatch.setattr("optvis.microscope.top_activations.AT_ONCE", 3)
+def test_top_activations_are_those_of_a_loop(small, monkeypatch):
+    monkeypatch.setattr("optvis.microscope.top_activations.BATCH_SIZE", 3)
     photos = torch.cat([IMAGES, IMAGES[2:3]])  # the last is as strong as the third, and comes after it
     layers = ["relu1", "conv2", "fc"]
-    found = excited(small, as_dataset(photos), layers, 4)
+    found = find_top_activations(small, as_dataset(photos), layers, 4)
     for layer in layers:
         a = activations(small, photos, [layer])[layer].numpy()
         a = a.reshape(*a.shape[:2], -1)
@@ -43,14 +44,14 @@ def test_what_excites_is_what_a_loop_finds(small, monkeypatch):
             order = sorted(range(len(photos)), key=lambda photo: (-np.float32(most[photo]), photo))[:4]
             expected = [(photo, a[photo, index].argmax()) for photo in order if most[photo] > 0]
             across = {"relu1": 20, "conv2": 18, "fc": 1}[layer]
-            told = found[layer].of(index)
+            told = found[layer].of_channel(index)
             assert [(photo, y * across + x) for photo, _, y, x in told] == expected
             assert [value for _, value, *_ in told] == [np.float32(most[photo]) for photo, _ in expected]
 
 
 def test_attribution_and_cost_are_those_of_loops(small, untouched):
     with untouched(small.network):
-        found = effects(small, IMAGES.double(), "relu1", 3)
+        found = measure_effects(small, IMAGES.double(), "relu1", 3)
     network = copy.deepcopy(small.network).eval()
     rest, first = network[3:], network[:3]
     a = first(small.normalize(IMAGES.double())).detach()
@@ -67,8 +68,8 @@ def test_attribution_and_cost_are_those_of_loops(small, untouched):
 def test_behind_the_last_nonlinearity_attribution_is_cost():
     net = load()
     images = torch.stack([image for image, _ in Scenes(4)])
-    found = effects(net, images, "mixed5", 17)
-    assert_close(found.attribution, found.costs, atol=1e-4, rtol=1e-3)
+    found = measure_effects(net, images, "mixed5", 17)
+    assert_close(found.attribution, found.drop, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "layer"), [("vit_b_16", "encoder.layers.encoder_layer_10"), ("swin_t", "features.7")])
@@ -76,9 +77,9 @@ def test_transformers_tell_their_effects_too(name, layer):
     net = load(name, weights=None)
     axis = -1 if name == "swin_t" else None
     nn.init.normal_(list(net.network.modules())[-1].weight)  # torchvision's ViT begins with a head of zeros
-    found = effects(net, torch.rand(1, 3, 224, 224), layer, 5, axis)
+    found = measure_effects(net, torch.rand(1, 3, 224, 224), layer, 5, axis)
     assert found.attribution.abs().max() > 0
-    assert found.costs.abs().max() > 0
+    assert found.drop.abs().max() > 0
 
 
 def test_the_sample_is_asked_in_parts_as_well(small, monkeypatch):
@@ -86,23 +87,23 @@ def test_the_sample_is_asked_in_parts_as_well(small, monkeypatch):
     from optvis.models.borrow import borrow
 
     with borrow(small.network):
-        sample = Sample(small, IMAGES.double(), "relu1")
-        assert len(sample.parts) == 4
-        assert_close(sample.without(3), effects(small, IMAGES.double(), "relu1", 3).after)
+        sample = AblationSample(small, IMAGES.double(), "relu1")
+        assert len(sample.batches) == 4
+        assert_close(sample.logits_without(3), measure_effects(small, IMAGES.double(), "relu1", 3).after)
 
 
 def test_a_channels_pictures_are_the_same_in_any_group(small):
-    drawing = Drawing(16, 9, 4)
-    together = pictures(small, "relu2", [3, 5, 7], drawing)
-    alone = pictures(small, "relu2", [5], drawing)
-    assert_close(alone.of(0), together.of(1), atol=1e-9, rtol=0)
-    assert together.of(1).shape == (6, 3, 16, 16)
+    renderer = ChannelRenderer(16, 9, 4)
+    together = renderer.render(small, "relu2", [3, 5, 7])
+    alone = renderer.render(small, "relu2", [5])
+    assert_close(alone.views(0), together.views(1), atol=1e-9, rtol=0)
+    assert together.views(1).shape == (6, 3, 16, 16)
     assert not torch.equal(together.diverse[1, 0], together.diverse[1, 1])
 
 
 def test_a_negative_goes_on_below_zero():
     net = load()
-    drawn = pictures(net, "mixed5", [5, 50], Drawing(64, 24, 0))
+    drawn = ChannelRenderer(64, 24).render(net, "mixed5", [5, 50])
     plain = render(net, -1 * channel("mixed5", [5, 50]), size=64, steps=24, progress=False)
     inner = "mixed5.0"  # what goes into the ReLU
     means = [activations(net, images, [inner])[inner].mean((2, 3)) for images in (drawn.negative, plain.images)]
@@ -117,17 +118,17 @@ def files(folder):
 @pytest.fixture
 def made(small, tmp_path):
     """A microscope of five channels in groups of two."""
-    microscope(small, "relu2", IMAGES, tmp_path / "site", channels=range(5), **SMALL)
+    build_microscope(small, IMAGES, "relu2", tmp_path / "site", channels=range(5), **SMALL)
     return tmp_path / "site"
 
 
 def again(small, folder, **options):
-    return microscope(small, "relu2", IMAGES, folder, **{"channels": range(5), **SMALL, **options})
+    return build_microscope(small, IMAGES, "relu2", folder, **{"channels": range(5), **SMALL, **options})
 
 
 def test_all_is_there_and_the_network_untouched(small, tmp_path, untouched):
     with untouched(small.network):
-        page = microscope(small, ["relu2", "fc"], IMAGES, tmp_path, channels=range(5), **SMALL)
+        page = build_microscope(small, IMAGES, ["relu2", "fc"], tmp_path, channels=range(5), **SMALL)
     assert page == tmp_path / "index.html"
     names = set(files(tmp_path))
     for folder in ("layer-relu2", "layer-fc"):
@@ -138,15 +139,15 @@ def test_all_is_there_and_the_network_untouched(small, tmp_path, untouched):
 
 def test_a_finished_one_is_not_made_again(small, made, monkeypatch):
     before = files(made)
-    monkeypatch.setattr(Bench, "make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(GroupBuilder, "build", lambda *_: pytest.fail("made again"))
     again(small, made)
     assert files(made) == before
 
 
 def test_a_group_that_misses_a_file_is_made_again_alone(small, made, monkeypatch):
     before, done = files(made), []
-    make = Bench.make
-    monkeypatch.setattr(Bench, "make", lambda bench, group: done.append(group) or make(bench, group))
+    make = GroupBuilder.build
+    monkeypatch.setattr(GroupBuilder, "build", lambda bench, group: done.append(group) or make(bench, group))
     (made / "layer-relu2" / "2.webp").unlink()
     (made / "layer-relu2" / "group-4-4.json").write_text('{"channels": [')
     again(small, made)
@@ -155,14 +156,14 @@ def test_a_group_that_misses_a_file_is_made_again_alone(small, made, monkeypatch
 
 
 def test_a_stop_leaves_pages_of_what_is_finished(small, tmp_path, monkeypatch, untouched):
-    make = Bench.make
+    make = GroupBuilder.build
 
     def interrupted(bench, group):
         if group == [2, 3]:
             small.network.fuse.arm(KeyboardInterrupt(), 4)
         make(bench, group)
 
-    monkeypatch.setattr(Bench, "make", interrupted)
+    monkeypatch.setattr(GroupBuilder, "build", interrupted)
     with untouched(small.network), pytest.raises(KeyboardInterrupt):
         again(small, tmp_path / "a")
     monkeypatch.undo()
@@ -182,16 +183,16 @@ def test_a_stop_leaves_pages_of_what_is_finished(small, tmp_path, monkeypatch, u
 )
 def test_another_recipe_does_not_mix_with_it(small, made, options, told):
     before = files(made)
-    with pytest.raises(FileExistsError, match=rf"another recipe: {told}.*name another folder"):
+    with pytest.raises(FileExistsError, match=rf"another recipe: {told}.*choose another folder"):
         again(small, made, **options)
     assert files(made) == before
 
 
 def test_other_photographs_and_other_weights_are_another_recipe(small, made):
-    with pytest.raises(FileExistsError, match="album"):
-        microscope(small, "relu2", 1 - IMAGES, made, channels=range(5), **SMALL)
+    with pytest.raises(FileExistsError, match="another recipe: dataset is"):
+        build_microscope(small, 1 - IMAGES, "relu2", made, channels=range(5), **SMALL)
     small.network.fc.bias.data += 1
-    with pytest.raises(FileExistsError, match="weights"):
+    with pytest.raises(FileExistsError, match="another recipe: weights is"):
         again(small, made)
 
 
@@ -199,7 +200,7 @@ def test_other_photographs_and_other_weights_are_another_recipe(small, made):
 def test_files_of_others_stay(small, tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
-    with pytest.raises(FileExistsError, match="no microscope made it"):
+    with pytest.raises(FileExistsError, match="was not written by a microscope"):
         again(small, tmp_path)
     assert files(tmp_path) == {name: b"mine"}
 
@@ -219,7 +220,7 @@ import os, signal, sys
 from pathlib import Path
 from optvis import load
 from optvis.world import Scenes
-from optvis.microscope import microscope
+from optvis.microscope import MicroscopeOptions, build_microscope
 
 def made(folder, writes):
     child = os.fork()
@@ -231,8 +232,8 @@ def made(folder, writes):
                 os.kill(os.getpid(), signal.SIGKILL)  # the file is there, under its other name
             return replace(path, target)
         Path.replace = counted
-        microscope(load(), "mixed5", Scenes(16), folder, channels=range(6), size=24, steps=2, group=2, top=3,
-                   sample=8, progress=False)
+        build_microscope(load(), Scenes(16), "mixed5", folder, channels=range(6), size=24, steps=2,
+                         options=MicroscopeOptions(2, 3, 8), progress=False)
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
@@ -256,7 +257,7 @@ def test_hundreds_of_classes_and_labels_of_any_kind(tmp_path):
     labels = ["<script>alert(1)</script>", '" onclick="', *(f"class {n}" for n in range(298))]
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 300))
-    page = microscope(Classifier(net, None, 12, labels), "1", IMAGES, tmp_path, **SMALL)
+    page = build_microscope(Classifier(net, None, 12, labels), IMAGES, "1", tmp_path, **SMALL)
     told = json.loads((page.parent / "layer-1" / "group-0-1.json").read_text())
     assert all(len(one["classes"]) <= 12 for one in told["channels"])
     text = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
@@ -265,7 +266,7 @@ def test_hundreds_of_classes_and_labels_of_any_kind(tmp_path):
 
 
 def test_layers_without_positions_and_the_output_itself(small, tmp_path):
-    microscope(small, ["fc", "", "flat"], IMAGES, tmp_path, channels=[0, 4], **SMALL)
+    build_microscope(small, IMAGES, ["fc", "", "flat"], tmp_path, channels=[0, 4], **SMALL)
     assert (tmp_path / "layer-output" / "4.html").exists()
 
 
@@ -286,9 +287,9 @@ class Mean(nn.Module):
 def test_tokens_have_pages_too(tmp_path):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 4, 4), Tokens(), nn.GELU(), Mean(), nn.Linear(6, 3))
-    microscope(Classifier(net, None, 12), "2", IMAGES, tmp_path, **SMALL)
+    build_microscope(Classifier(net, None, 12), IMAGES, "2", tmp_path, **SMALL)
     told = json.loads((tmp_path / "layer-2" / "group-0-1.json").read_text())["channels"]
-    assert {tuple(photo["box"]) for one in told for photo in one["photographs"]} == {(0, 12, 0, 12)}
+    assert {tuple(photo["box"]) for one in told for photo in one["images"]} == {(0, 12, 0, 12)}
 
 
 @pytest.mark.parametrize(
@@ -298,20 +299,26 @@ def test_tokens_have_pages_too(tmp_path):
         ([], {}, ValueError, "no layers"),
         ("relu2", {"channels": [99]}, IndexError, "channel 99 of 'relu2', which has 0..11"),
         ("relu2", {"channels": []}, ValueError, "no channels"),
-        ("relu2", {"group": 0}, ValueError, "group is 0; expected 1 or more"),
+        ("relu2", {"steps": -1}, ValueError, "steps is -1"),
         ("relu2", {"size": 0}, ValueError, "size is 0"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_a_file_is_written(small, tmp_path, layers, options, error, told):
     with pytest.raises(error, match=told):
-        microscope(small, layers, IMAGES, tmp_path / "new", **{**SMALL, **options})
+        build_microscope(small, IMAGES, layers, tmp_path / "new", **{**SMALL, **options})
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["group_size", "top_images", "sample_size"])
+def test_groups_and_samples_are_not_empty(name):
+    with pytest.raises(ValueError, match=f"{name} is 0; expected 1 or more"):
+        MicroscopeOptions(**{name: 0})
 
 
 def test_a_network_without_classes_is_refused(tmp_path):
     net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), None, 12)
-    with pytest.raises(ValueError, match="needs a score per class"):
-        microscope(net, "1", IMAGES, tmp_path, **SMALL)
+    with pytest.raises(ValueError, match="expected a score for each class"):
+        build_microscope(net, IMAGES, "1", tmp_path, **SMALL)
 
 
 def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, capsys):
@@ -319,7 +326,7 @@ def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, ca
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("optvis.cli.commands.microscope.SCENES", 8)
-    few = ["--channels", "0-2", "--size", "16", "--steps", "1", "--sample", "4"]
+    few = ["--channels", "0-2", "--size", "16", "--steps", "1", "--sample-size", "4"]
     assert cli.main(["microscope", "demo", "--layers", "mixed4", *few]) == 0
     assert Path(capsys.readouterr().out.strip()) == Path("microscope/index.html")
     assert (tmp_path / "microscope" / "layer-mixed4" / "2.html").exists()
@@ -334,9 +341,9 @@ def test_the_command_says_how_to_go_on_after_a_stop(tmp_path, monkeypatch, capsy
         raise KeyboardInterrupt
 
     monkeypatch.setattr("optvis.cli.commands.microscope.SCENES", 8)
-    monkeypatch.setattr(Bench, "make", interrupted)
+    monkeypatch.setattr(GroupBuilder, "build", interrupted)
     assert cli.main(["microscope", "demo", "--layers", "mixed4", "--channels", "0", "--out", str(tmp_path)]) == 130
-    assert "the same command goes on with the first unfinished group" in capsys.readouterr().out
+    assert "the same command continues with the first incomplete group" in capsys.readouterr().out
 
 
 def test_a_damaged_photograph_is_left_out(small, tmp_path):
@@ -346,6 +353,6 @@ def test_a_damaged_photograph_is_left_out(small, tmp_path):
     for name, colour in (("a.png", "red"), ("c.png", "blue"), ("d.png", "white")):
         Image.new("RGB", (20, 20), colour).save(tmp_path / "in" / name)
     (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes()[:40])
-    with pytest.warns(UserWarning, match="photographs are left out: photograph 'b.png'"):
-        page = microscope(small, "relu2", tmp_path / "in", tmp_path / "out", channels=[0, 4], **SMALL)
+    with pytest.warns(UserWarning, match="images are left out: image 'b.png'"):
+        page = build_microscope(small, tmp_path / "in", "relu2", tmp_path / "out", channels=[0, 4], **SMALL)
     assert page.is_file()

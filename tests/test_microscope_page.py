@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis.microscope.groups import side_by_side, webp
+from optvis.microscope.groups import concatenate, encode_webp
 from optvis.viz.pages.microscope.page import ChannelPage, channel_html
 from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
 from optvis.viz.pages.microscope.style import SHEET_SCRIPT, STYLE, TURN_SCRIPT, places_of
@@ -19,28 +19,28 @@ from . import chromium
 HOSTILE = "<script>alert(1)</script>"
 LABELS = ("owl", HOSTILE, "beaver", "")
 SIDE, GROUP, COUNT = 16, 8, 2048
-SAMPLE = {"of": 64, "changed": 1, "lost": [{"label": "beaver", "share": 0.021}]}
+SAMPLE = {"images": 64, "prediction_changes": 1, "classes": [{"label": "beaver", "probability_drop": 0.021}]}
 TOLD = {
     "channel": 9,
-    "photographs": [
+    "images": [
         {
             "file": "000003.webp",
             "name": HOSTILE,
-            "value": 7.5,
+            "activation": 7.5,
             "window": [4, 12, 8, 16],
             "box": [0, 16, 4, 20],
-            "answers": ["beaver", "owl"],
+            "predictions": ["beaver", "owl"],
         }
     ],
-    "changed": 1,
+    "prediction_changes": 1,
     "classes": [
-        {"label": HOSTILE, "attribution": 2.0, "cost": 1.5},
-        {"label": "owl", "attribution": -0.5, "cost": 0.25},
+        {"label": HOSTILE, "attribution": 2.0, "logit_drop": 1.5},
+        {"label": "owl", "attribution": -0.5, "logit_drop": 0.25},
     ],
-    "sample": SAMPLE,
+    "ablation": SAMPLE,
 }
 PAGE = ChannelPage(
-    "demo", "mixed4", TOLD, "9.webp", SIDE, "../photographs/", (24, 24), 8, 10, {"network": "demo", "note": HOSTILE}
+    "demo", "mixed4", TOLD, "9.webp", SIDE, "../images/", (24, 24), 8, 10, {"network": "demo", "note": HOSTILE}
 )
 
 pytestmark = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
@@ -60,18 +60,18 @@ def site(tmp_path_factory):
     """A layer of 2048 channels in a folder, with one sprite for all groups' files, and pages of three channels."""
     root = tmp_path_factory.mktemp("site")
     folder = root / "layer-mixed4"
-    for path in (folder, root / "photographs"):
+    for path in (folder, root / "images"):
         path.mkdir()
     (root / "microscope.css").write_text(STYLE + places_of(GROUP))
     (root / "sheet.js").write_text(SHEET_SCRIPT)
     (root / "turn.js").write_text(TURN_SCRIPT)
     photo = torch.zeros(3, 24, 24)
     photo[0, 4:12, 8:16] = 1
-    (root / "photographs" / "000003.webp").write_bytes(webp(photo))
-    (folder / "9.webp").write_bytes(webp(side_by_side(squares(6))))
-    sprite = torch.cat([side_by_side(squares(GROUP)), side_by_side(squares(GROUP, 9))], dim=1)
+    (root / "images" / "000003.webp").write_bytes(encode_webp(photo))
+    (folder / "9.webp").write_bytes(encode_webp(concatenate(squares(6))))
+    sprite = torch.cat([concatenate(squares(GROUP)), concatenate(squares(GROUP, 9))], dim=1)
     for start in range(0, COUNT, GROUP):
-        (folder / f"group-{start}-{start + GROUP - 1}.webp").write_bytes(webp(sprite))
+        (folder / f"group-{start}-{start + GROUP - 1}.webp").write_bytes(encode_webp(sprite))
     tiles = tuple(
         Tile(n, f"group-{n // GROUP * GROUP}-{n // GROUP * GROUP + GROUP - 1}.webp", n % GROUP, GROUP, LABELS[n % 4], n)
         for n in range(COUNT)

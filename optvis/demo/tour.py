@@ -27,7 +27,7 @@ from optvis.ablation import see
 from optvis.ablation import find
 from optvis.atlas import activation_atlas, compare
 from optvis.world import LABELS, Scenes, dataset, scene
-from optvis.microscope import microscope
+from optvis.microscope import build_microscope
 from optvis.objectives import channel, layer_norm, log_odds, logit
 
 net = load("demo")"""

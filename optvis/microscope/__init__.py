@@ -1,5 +1,18 @@
 """A microscope: a static site with a page for each channel of a network's layers."""
 
-from optvis.microscope.builder import microscope
+from optvis.microscope.builder import build_microscope
+from optvis.microscope.effects import Effects, measure_effects
+from optvis.microscope.plan import MicroscopeOptions
+from optvis.microscope.renderings import ChannelRenderer, ChannelRenderings
+from optvis.microscope.top_activations import TopActivations, find_top_activations
 
-__all__ = ["microscope"]
+__all__ = [
+    "ChannelRenderer",
+    "ChannelRenderings",
+    "Effects",
+    "MicroscopeOptions",
+    "TopActivations",
+    "build_microscope",
+    "find_top_activations",
+    "measure_effects",
+]

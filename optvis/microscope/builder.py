@@ -1,4 +1,4 @@
-"""microscope(): a static site with a page for each channel, made in groups, which a stopped run goes on with."""
+"""build_microscope(): write a static site with a page for each channel, in groups, so that a stopped run can resume."""
 
 from __future__ import annotations
 
@@ -10,145 +10,143 @@ import torch
 from torch import nn
 
 from optvis.data.dataset import as_dataset
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
 from optvis.features.receptive_field import receptive_fields
-from optvis.microscope.effects import Sample, check_logits
-from optvis.microscope.groups import Bench, finished, webp
-from optvis.microscope.numbers import photo_name
-from optvis.microscope.output_dir import claimed, store, stored
-from optvis.microscope.pages import PHOTOS, SITE, write_site
-from optvis.microscope.plan import Plan, wanted_channels
-from optvis.microscope.renderings import Drawing
-from optvis.microscope.top_activations import Excited, excited, from_told
+from optvis.microscope.channel_data import image_file
+from optvis.microscope.effects import AblationSample
+from optvis.microscope.groups import GroupBuilder, encode_webp, read_group
+from optvis.microscope.output_dir import open_output_dir, write_json
+from optvis.microscope.pages import IMAGES, INDEX, SITE, write_site
+from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
+from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.top_activations import TopActivations, find_top_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier
+from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
 
 STEPS = 32
-LARGEST = 128  # pixels a side, where the network's own input is larger
-EXCITED = "excited.json"
+MAX_SIZE = 128  # default side of a rendering in pixels, where the network's input is larger
+TOP_ACTIVATIONS = "top_activations.json"
 
 
-def microscope(
+def build_microscope(
     model: nn.Module | Classifier,
-    layers: str | Sequence[str],
     images: Any,
-    path: str | Path,
+    layers: str | Sequence[str],
+    output_dir: str | Path,
     *,
     channels: Iterable[int] | None = None,
     size: int | None = None,
     steps: int = STEPS,
-    group: int = 8,
-    top: int = 9,
-    sample: int = 64,
+    options: MicroscopeOptions = DEFAULT_OPTIONS,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Write a static site of layers: a sheet of all channels, and a page for each of them.
+    """Write a static site of layers: a sheet of all channels, and a page for each channel.
 
-    A channel's page shows what it is for, what it is against, four diverse pictures (Olah et al., "Feature
-    Visualization", Distill 2017, doi:10.23915/distill.00007), the photographs that excite it most with the patch that
-    it saw, the classes that it serves, and what the answers lose without it. Channels are made in fixed groups. A run
-    that was stopped goes on, when it is started again, with the first group that is not finished, and ends with the
-    same files.
+    The page of a channel shows its positive rendering, its negative one, four diverse ones (Olah et al., "Feature
+    Visualization", Distill 2017, doi:10.23915/distill.00007), the images that activate it most with the patch that the
+    position sees, its attribution to classes, and what changes when it is switched off. Channels are computed in fixed
+    groups. Run a stopped call again: it resumes with the first group that is not complete, and ends with the same
+    files.
 
     Args:
-        model: a network whose output is a score per class, or a Classifier.
-        layers: one name, or several, as in `layers(net)`.
-        images: photographs in any form that `as_dataset` takes; they are read a batch at a time.
-        path: of the folder; made if need be.
+        model: a network whose output is a score for each class, or a Classifier.
+        images: in any form that `optvis.data.as_dataset` takes; they are loaded a batch at a time.
+        layers: one name, or several, as `layers(net)` lists them.
+        output_dir: the folder of the site; created if needed.
         channels: of each layer; all by default.
-        size: side of the pictures in pixels; 128 by default, or the network's own where that is less.
-        steps: updates of each picture.
-        group: channels that are made together; part of the recipe.
-        top: photographs of each channel.
-        sample: photographs, evenly spread, on which every channel is switched off.
-        seed: of noise and transforms; the diverse pictures have the four next.
-        normalize: see `render`; by default what the model carries.
+        size: side of a rendering in pixels; 128 by default, or the network's input size if that is smaller.
+        steps: updates of each rendering.
+        options: sizes of groups and samples, see `MicroscopeOptions`.
+        seed: of noise and transforms; the diverse renderings use the next four seeds.
+        normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
-        progress: show a progress bar.
+        progress: whether to show a progress bar.
 
     Returns:
-        The path of the page to begin with.
+        The path of the start page.
 
     Raises:
-        FileExistsError: the folder holds files of another's, or a microscope by another recipe.
+        FileExistsError: the folder holds other files, or a microscope with another recipe.
         KeyError, TypeError, IndexError, ValueError: layers, channels or numbers that do not fit the network.
-        KeyboardInterrupt: after Ctrl-C; what is finished can be looked at.
+        KeyboardInterrupt: after Ctrl-C; the pages of complete groups are written.
 
     Example:
         >>> import tempfile
         >>> from optvis import load
         >>> from optvis.world import Scenes
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     page = microscope(load(), "mixed4", Scenes(4), folder, channels=[17], size=32, steps=2, progress=False)
+        ...     page = build_microscope(load(), Scenes(4), "mixed4", folder, channels=[17], size=32, steps=2,
+        ...                             progress=False)
         ...     page.name, (page.parent / "layer-mixed4" / "17.html").exists()
         ('index.html', True)
     """
     classifier = as_classifier(model, normalize)
-    side = min(LARGEST, *classifier.size) if size is None else size
+    side = min(MAX_SIZE, *classifier.size) if size is None else size
     names = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
-    wanted = wanted_channels(classifier, names, channels, channel_axis)
-    drawing = Drawing(side, steps, seed, channel_axis)
-    plan = Plan(classifier, as_dataset(images), wanted, drawing, group, top, sample)
+    resolved = resolve_channels(classifier, names, channels, channel_axis)
+    renderer = ChannelRenderer(side, steps, seed, channel_axis)
+    plan = MicroscopePlan(classifier, as_dataset(images), resolved, renderer, options)
     recipe = plan.recipe()
-    folder = claimed(path, recipe, [*SITE, *plan.folders.values()])
+    folder = open_output_dir(output_dir, recipe, [*SITE, *plan.folders.values()])
     try:
-        _made(plan, folder, progress)
+        _build_groups(plan, folder, progress)
     except KeyboardInterrupt:
         write_site(plan, folder, recipe)
         raise
     write_site(plan, folder, recipe)
-    return folder / SITE[0]
+    return folder / INDEX
 
 
-def _made(plan: Plan, folder: Path, progress: bool) -> None:
+def _build_groups(plan: MicroscopePlan, folder: Path, progress: bool) -> None:
     total = sum(len(plan.groups(layer)) for layer in plan.channels)
     with progress_bar(total=total, show=progress, unit="group", description="microscope") as bar:
-        found = _excited(plan, folder)
+        top = _top_activations(plan, folder)
         for layer, name in plan.folders.items():
-            missing = [group for group in plan.groups(layer) if finished(folder / name, group) is None]
+            missing = [group for group in plan.groups(layer) if read_group(folder / name, group) is None]
             bar.update(len(plan.groups(layer)) - len(missing))
             if missing:
-                bench = _bench(plan, layer, folder / name, found[layer])
+                builder = _group_builder(plan, layer, folder / name, top[layer])
                 for group in missing:
-                    bench.make(group)
+                    builder.build(group)
                     bar.update()
 
 
-def _excited(plan: Plan, folder: Path) -> Mapping[str, Excited]:
-    """The photographs that excite each channel, and small copies of them: read, or found and written."""
-    files = {layer: ensure_dir(folder / name) / EXCITED for layer, name in plan.folders.items()}
-    told = {layer: stored(file) for layer, file in files.items()}
-    if any(one is None for one in told.values()):
-        axis = plan.drawing.channel_axis
-        found = excited(plan.classifier, plan.album, list(plan.channels), plan.top, axis)
-        _write_photographs(plan, ensure_dir(folder / PHOTOS), found)
-        for layer, file in files.items():
-            store(file, found[layer].told())
-        return found
-    return {layer: from_told(one) for layer, one in told.items()}
+def _top_activations(plan: MicroscopePlan, folder: Path) -> Mapping[str, TopActivations]:
+    """The top activations of each layer, from the files of an earlier run; or compute them and write the files."""
+    files = {layer: ensure_dir(folder / name) / TOP_ACTIVATIONS for layer, name in plan.folders.items()}
+    stored = {layer: read_json_or_none(file) for layer, file in files.items()}
+    if all(values is not None for values in stored.values()):
+        return {layer: TopActivations.from_dict(values) for layer, values in stored.items()}
+    axis = plan.renderer.channel_axis
+    top = find_top_activations(plan.classifier, plan.dataset, list(plan.channels), plan.options.top_images, axis)
+    _write_images(plan, ensure_dir(folder / IMAGES), top)
+    for layer, file in files.items():
+        write_json(file, top[layer].to_dict())
+    return top
 
 
-def _write_photographs(plan: Plan, folder: Path, found: Mapping[str, Excited]) -> None:
-    rows = [found[layer].of(channel) for layer, wanted in plan.channels.items() for channel in wanted]
-    for photo in sorted({photo for row in rows for photo, *_ in row}):
-        image = plan.album.load([photo], plan.classifier.load_batch)[0]
-        atomic_write(folder / photo_name(photo), webp(image))
+def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, TopActivations]) -> None:
+    rows = [top[layer].of_channel(channel) for layer, channels in plan.channels.items() for channel in channels]
+    for index in sorted({index for row in rows for index, *_ in row}):
+        image = plan.dataset.load([index], plan.classifier.load_batch)[0]
+        atomic_write(folder / image_file(index), encode_webp(image))
 
 
-def _bench(plan: Plan, layer: str, folder: Path, found: Excited) -> Bench:
-    classifier, axis = plan.classifier, plan.drawing.channel_axis
-    fields = receptive_fields(classifier, layer, channel_axis=axis)
-    images = torch.cat([some for _, some in plan.album.subset(plan.sampled()).batches(classifier.load_batch)])
+def _group_builder(plan: MicroscopePlan, layer: str, folder: Path, top: TopActivations) -> GroupBuilder:
+    classifier = plan.classifier
+    fields = receptive_fields(classifier, layer, channel_axis=plan.renderer.channel_axis)
+    batches = plan.dataset.subset(plan.sample_indices()).batches(classifier.load_batch)
+    images = torch.cat([batch for _, batch in batches])
     with borrow(classifier.network):
-        sample = Sample(classifier, images, layer)
-    check_logits(sample.before)
-    return Bench(plan, layer, folder, found, fields, sample)
+        sample = AblationSample(classifier, images, layer)
+    check_logits(sample.logits)
+    return GroupBuilder(plan, layer, folder, top, fields, sample)
 
 
-__all__ = ["STEPS", "microscope"]
+__all__ = ["STEPS", "build_microscope"]

@@ -1,4 +1,4 @@
-"""What a channel does to the answers: attribution to all classes at once, and exact ablation."""
+"""The effect of a channel on the logits: attribution to all classes at once, and exact ablation."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from optvis.ablation.finding.cached import Cached
 from optvis.attribution.layer_function import ACTIVATIONS_PER_PASS
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier
+from optvis.models.classifier import Classifier, check_logits
 
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """What one channel does to the answers to some photographs.
+    """The effect of one channel on the logits of some images.
 
     Args:
-        attribution: gradient times activation, summed over the channel's positions, of each logit, (B, classes).
+        attribution: gradient times activation of each logit, summed over the channel's positions, (B, classes).
         before: logits, (B, classes).
         after: logits without the channel, (B, classes).
     """
@@ -30,48 +30,48 @@ class Effects:
     after: Tensor
 
     @property
-    def costs(self) -> Tensor:
-        """What each logit loses without the channel, (B, classes)."""
+    def drop(self) -> Tensor:
+        """How much each logit drops without the channel, (B, classes)."""
         return self.before - self.after
 
     @property
-    def changed(self) -> int:
-        """How many answers are others without it."""
-        return int((self.before.argmax(1) != self.after.argmax(1)).sum())
+    def prediction_changes(self) -> int:
+        """For how many images the predicted class changes without the channel."""
+        return count_changes(self.before, self.after)
 
 
-def effects(
+def measure_effects(
     classifier: Classifier, images: Tensor, layer: str, channel: int, channel_axis: int | None = None
 ) -> Effects:
-    """Attribution and exact ablation of a channel, for every class.
+    """Compute a channel's attribution to every class, and the logits without it.
 
     Σ a_c ∂logit/∂a_c over the channel's positions is the derivative of the logits along the activations of this channel
     alone; differentiating twice gives it for all classes.
 
     Args:
-        classifier: whose network is asked.
+        classifier: the network.
         images: (B, 3, H, W) in [0, 1].
         layer: name as in `layers(net)`.
-        channel: of that layer.
+        channel: index in that layer.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        ValueError: the network's output is no (B, classes).
+        ValueError: the network's output is not (B, classes).
     """
     unit = Channels(layer, channel, channel_axis=channel_axis)
     with borrow(classifier.network), torch.no_grad():
         cached = Cached(classifier, images, [layer])
         check_logits(cached.before)
         after = cached.logits({layer: unit.replace})
-    slopes = _derivative(cached, unit)
-    return Effects(*(a.float().cpu() for a in (slopes, cached.before, after)))
+    attribution = _attribute_channel(cached, unit)
+    return Effects(*(a.float().cpu() for a in (attribution, cached.before, after)))
 
 
-def _derivative(cached: Cached, unit: Channels) -> Tensor:
+def _attribute_channel(cached: Cached, unit: Channels) -> Tensor:
     """The derivative of all logits along a channel's own activations, (B, classes).
 
-    Of the product of logits and weights, the gradient by the activations is linear in the weights; its derivative by
-    them, along any activations, is what is sought.
+    The gradient of Σ logits · weights by the activations is linear in the weights. Its derivative by the weights, along
+    the channel's activations, is the derivative of the logits along them.
     """
     layer = unit.layer
     own = cached.tail.activations - unit.replace(cached.tail.activations)
@@ -79,16 +79,16 @@ def _derivative(cached: Cached, unit: Channels) -> Tensor:
         weights = torch.zeros_like(cached.before, requires_grad=True)
         start = cached.tail.activations.detach().requires_grad_()
         total = (cached.logits({layer: lambda _: start.clone()}) * weights).sum()
-        (slope,) = torch.autograd.grad(total, start, create_graph=True, materialize_grads=True, allow_unused=True)
-        (found,) = torch.autograd.grad((slope * own).sum(), weights)
-    return found
+        (gradient,) = torch.autograd.grad(total, start, create_graph=True, materialize_grads=True, allow_unused=True)
+        (derivative,) = torch.autograd.grad((gradient * own).sum(), weights)
+    return derivative
 
 
-class Sample:
-    """Some photographs, the same for all channels of a layer, of which each is switched off in turn.
+class AblationSample:
+    """A sample of images on which each channel of a layer is switched off in turn.
 
     Args:
-        classifier: whose network is asked; it has to be borrowed while it is.
+        classifier: the network; it has to be borrowed while the sample is in use.
         images: (B, 3, H, W) in [0, 1].
         layer: name as in `layers(net)`.
     """
@@ -98,23 +98,19 @@ class Sample:
         with torch.no_grad():
             first = Cached(classifier, images[:1], [layer])
             size = max(1, ACTIVATIONS_PER_PASS // first.tail.activations.numel())
-            self.parts = [Cached(classifier, part, [layer]) for part in torch.split(images, size)]
-        self.before = torch.cat([part.before for part in self.parts]).float().cpu()
+            self.batches = [Cached(classifier, batch, [layer]) for batch in torch.split(images, size)]
+        self.logits = torch.cat([batch.before for batch in self.batches]).float().cpu()
 
-    def without(self, channel: int, channel_axis: int | None = None) -> Tensor:
+    def logits_without(self, channel: int, channel_axis: int | None = None) -> Tensor:
         """The logits without a channel, (B, classes)."""
         unit = Channels(self.layer, channel, channel_axis=channel_axis)
         with torch.no_grad():
-            return torch.cat([part.logits({self.layer: unit.replace}) for part in self.parts]).float().cpu()
+            return torch.cat([batch.logits({self.layer: unit.replace}) for batch in self.batches]).float().cpu()
 
 
-def check_logits(logits: Tensor) -> None:
-    """
-    Raises:
-        ValueError: not a score per class.
-    """
-    if logits.dim() != 2:
-        raise ValueError(f"the network gives {tuple(logits.shape)}; a microscope needs a score per class, (B, classes)")
+def count_changes(before: Tensor, after: Tensor) -> int:
+    """Count the images whose predicted class differs between two sets of logits (B, classes)."""
+    return int((before.argmax(1) != after.argmax(1)).sum())
 
 
-__all__ = ["Effects", "Sample", "effects"]
+__all__ = ["AblationSample", "Effects", "count_changes", "measure_effects"]

@@ -1,4 +1,4 @@
-"""One group of channels: drawn, asked, and written; its numbers last, which say that it is finished."""
+"""A group of channels: render it, measure it, write its files; the numbers come last and mark the group as complete."""
 
 from __future__ import annotations
 
@@ -12,114 +12,118 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.files import atomic_write
+from optvis.data.files import atomic_write, read_json_or_none
 from optvis.features.receptive_field import ReceptiveFields
-from optvis.microscope.effects import Sample, effects
-from optvis.microscope.numbers import classes, photographs, sampled
-from optvis.microscope.output_dir import store, stored
-from optvis.microscope.plan import Plan
-from optvis.microscope.renderings import Pictures, pictures
-from optvis.microscope.top_activations import Excited
+from optvis.microscope.channel_data import describe_ablation, describe_classes, describe_images
+from optvis.microscope.effects import AblationSample, Effects, measure_effects
+from optvis.microscope.output_dir import write_json
+from optvis.microscope.plan import MicroscopePlan
+from optvis.microscope.renderings import ChannelRenderings
+from optvis.microscope.top_activations import TopActivations
 from optvis.viz.sheet import to_pil_image
 
-THUMBNAIL = 96  # pixels a side
+THUMBNAIL_SIZE = 96  # pixels a side
 QUALITY = 85  # of WebP, 0 to 100
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """What all groups of a layer need.
+class GroupBuilder:
+    """Builds the groups of a layer.
 
     Args:
         plan: of the microscope.
         layer: name.
         folder: of the layer.
-        excited: the photographs that excite each channel.
+        top: the images that activate each channel most.
         fields: receptive fields.
-        sample: photographs on which channels are switched off.
+        sample: images on which channels are switched off.
     """
 
-    plan: Plan
+    plan: MicroscopePlan
     layer: str
     folder: Path
-    excited: Excited
+    top: TopActivations
     fields: ReceptiveFields
-    sample: Sample
+    sample: AblationSample
 
-    def make(self, channels: Sequence[int]) -> None:
-        """Draw, ask and write a group."""
-        drawn = pictures(self.plan.classifier, self.layer, channels, self.plan.drawing)
-        for place, channel in enumerate(channels):
-            atomic_write(self.folder / picture_name(channel), webp(side_by_side(drawn.of(place))))
-        atomic_write(self.folder / sprite_name(channels), webp(thumbnails(drawn)))
-        told = [self.told(channel) for channel in channels]
-        store(self.folder / numbers_name(channels), {"channels": told})
+    def build(self, channels: Sequence[int]) -> None:
+        """Render, measure and write a group."""
+        renderings = self.plan.renderer.render(self.plan.classifier, self.layer, channels)
+        for index, channel in enumerate(channels):
+            atomic_write(self.folder / rendering_file(channel), encode_webp(concatenate(renderings.views(index))))
+        atomic_write(self.folder / thumbnails_file(channels), encode_webp(draw_thumbnails(renderings)))
+        write_json(self.folder / group_file(channels), {"channels": list(map(self.describe, channels))})
 
-    def told(self, channel: int) -> dict[str, Any]:
-        """All that a channel's page says."""
-        plan, found = self.plan, self.excited.of(channel)
-        effect = None
-        if found:
-            images = plan.album.load([photo for photo, *_ in found], plan.classifier.load_batch)
-            effect = effects(plan.classifier, images, self.layer, channel, plan.drawing.channel_axis)
-        labels = plan.classifier.labels
-        after = self.sample.without(channel, plan.drawing.channel_axis)
+    def describe(self, channel: int) -> dict[str, Any]:
+        """All numbers and texts of a channel's page, in JSON types."""
+        classifier, effects = self.plan.classifier, self._effects(channel)
+        after = self.sample.logits_without(channel, self.plan.renderer.channel_axis)
         return {
             "channel": channel,
-            "photographs": photographs(self.excited, channel, plan.album.names, self.fields, effect, labels),
-            "changed": 0 if effect is None else effect.changed,
-            "classes": [] if effect is None else classes(effect, labels),
-            "sample": sampled(self.sample.before, after, labels),
+            "images": describe_images(
+                classifier, self.top.of_channel(channel), self.plan.dataset.names, self.fields, effects
+            ),
+            "prediction_changes": 0 if effects is None else effects.prediction_changes,
+            "classes": [] if effects is None else describe_classes(classifier, effects),
+            "ablation": describe_ablation(classifier, self.sample.logits, after),
         }
 
+    def _effects(self, channel: int) -> Effects | None:
+        """Of a channel on the images that activate it most; None where none does."""
+        plan, indices = self.plan, [index for index, *_ in self.top.of_channel(channel)]
+        if not indices:
+            return None
+        images = plan.dataset.load(indices, plan.classifier.load_batch)
+        return measure_effects(plan.classifier, images, self.layer, channel, plan.renderer.channel_axis)
 
-def finished(folder: Path, channels: Sequence[int]) -> Mapping[str, Any] | None:
-    """A group's numbers, where it is all there."""
-    names = [sprite_name(channels), *(picture_name(channel) for channel in channels)]
-    told = stored(folder / numbers_name(channels))
-    is_whole = isinstance(told, dict) and all((folder / name).is_file() for name in names)
-    return told if is_whole else None
+
+def read_group(folder: Path, channels: Sequence[int]) -> Mapping[str, Any] | None:
+    """Read the numbers of a group; None if one of its files is missing or damaged."""
+    names = [thumbnails_file(channels), *(rendering_file(channel) for channel in channels)]
+    numbers = read_json_or_none(folder / group_file(channels))
+    is_complete = isinstance(numbers, dict) and all((folder / name).is_file() for name in names)
+    return numbers if is_complete else None
 
 
-def picture_name(channel: int) -> str:
-    """The file of a channel's six pictures."""
+def rendering_file(channel: int) -> str:
+    """The file of a channel's six renderings."""
     return f"{channel}.webp"
 
 
-def sprite_name(channels: Sequence[int]) -> str:
+def thumbnails_file(channels: Sequence[int]) -> str:
     """The file of a group's thumbnails.
 
-    >>> sprite_name([8, 9, 15])
+    >>> thumbnails_file([8, 9, 15])
     'group-8-15.webp'
     """
     return f"group-{channels[0]}-{channels[-1]}.webp"
 
 
-def numbers_name(channels: Sequence[int]) -> str:
+def group_file(channels: Sequence[int]) -> str:
     """The file of a group's numbers."""
     return f"group-{channels[0]}-{channels[-1]}.json"
 
 
-def side_by_side(images: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (3, H, N · W)"""
+def concatenate(images: Tensor) -> Tensor:
+    """Put images side by side, (N, 3, H, W) -> (3, H, N · W)."""
     return images.permute(1, 2, 0, 3).flatten(2)
 
 
-def thumbnails(drawn: Pictures) -> Tensor:
-    """All positives of a group in a row, and all negatives below, (3, 2 · s, K · s)."""
-    rows = [_small(images) for images in (drawn.positive, drawn.negative)]
-    return torch.cat([side_by_side(row) for row in rows], dim=1)
+def draw_thumbnails(renderings: ChannelRenderings) -> Tensor:
+    """Put a group's positives in a row, and its negatives below, (3, 2 · s, K · s)."""
+    rows = [_shrink(images) for images in (renderings.positive, renderings.negative)]
+    return torch.cat([concatenate(row) for row in rows], dim=1)
 
 
-def webp(image: Tensor) -> bytes:
-    """(3, H, W) in [0, 1] as a WebP file."""
+def encode_webp(image: Tensor) -> bytes:
+    """Encode an image (3, H, W) in [0, 1] as WebP."""
     data = io.BytesIO()
     to_pil_image(image).save(data, "WEBP", quality=QUALITY)
     return data.getvalue()
 
 
-def _small(images: Tensor) -> Tensor:
-    if images.shape[-1] <= THUMBNAIL:
+def _shrink(images: Tensor) -> Tensor:
+    if images.shape[-1] <= THUMBNAIL_SIZE:
         return images
-    resized = F.interpolate(images.float(), (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
-    return resized.clamp(0, 1)
+    small = F.interpolate(images.float(), (THUMBNAIL_SIZE, THUMBNAIL_SIZE), mode="bilinear", antialias=True)
+    return small.clamp(0, 1)

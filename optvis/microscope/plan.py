@@ -1,4 +1,4 @@
-"""What a microscope is to hold: layers, channels in fixed groups, and the recipe that says so."""
+"""The plan of a microscope: layers, channels in fixed groups, options, and the recipe."""
 
 from __future__ import annotations
 
@@ -11,132 +11,146 @@ import torch
 
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
-from optvis.microscope.renderings import Drawing
+from optvis.microscope.renderings import ChannelRenderer
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
+from optvis.models.provenance import provenance
 from optvis.objectives.layout import channels_first
-from optvis.version import __version__
 
-LOOKED_AT = 8  # photographs whose pixels a recipe knows
+DIGEST_IMAGES = 8  # evenly spaced images whose pixels are part of the recipe
+DIGEST_LENGTH = 16  # hexadecimal digits
+
+
+@dataclass(frozen=True)
+class MicroscopeOptions:
+    """Sizes of a microscope's groups and samples.
+
+    Args:
+        group_size: channels that are rendered together; part of the recipe.
+        top_images: images on the page of a channel.
+        sample_size: images, evenly spaced in the dataset, on which every channel is switched off.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+
+    group_size: int = 8
+    top_images: int = 9
+    sample_size: int = 64
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
+
+
+DEFAULT_OPTIONS = MicroscopeOptions()
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """All that decides what a microscope's files hold.
+class MicroscopePlan:
+    """All that decides what the files of a microscope hold.
 
     Args:
         classifier: the network.
-        album: photographs.
+        dataset: the images.
         channels: of each layer, by its name.
-        drawing: how pictures are drawn.
-        group: how many channels are made together.
-        top: photographs of each channel.
-        sample: photographs on which every channel is switched off.
+        renderer: renders the channels.
+        options: sizes of groups and samples.
     """
 
     classifier: Classifier
-    album: ImageDataset
+    dataset: ImageDataset
     channels: Mapping[str, Sequence[int]]
-    drawing: Drawing
-    group: int
-    top: int
-    sample: int
+    renderer: ChannelRenderer
+    options: MicroscopeOptions = DEFAULT_OPTIONS
 
-    def __post_init__(self) -> None:
-        for name, least in (("group", 1), ("top", 1), ("sample", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected {least} or more")
-        if self.drawing.size < 1 or self.drawing.steps < 0:
-            raise ValueError(f"size is {self.drawing.size}, steps is {self.drawing.steps}; expected 1 and 0 or more")
+    @property
+    def network_name(self) -> str:
+        """The name of the network on the pages."""
+        return self.classifier.name if self.classifier.name else "network"
 
     @property
     def folders(self) -> dict[str, str]:
         """The folder of each layer, by the layer's name."""
-        found: dict[str, str] = {}
+        folders: dict[str, str] = {}
         for layer in self.channels:
-            plain = f"layer-{safe_file_name(layer) if layer else 'output'}"
-            taken = {folder.casefold() for folder in found.values()}
-            choices = (plain if n == 1 else f"{plain}-{n}" for n in range(1, len(taken) + 2))
-            found[layer] = next(choice for choice in choices if choice.casefold() not in taken)
-        return found
+            name = f"layer-{safe_file_name(layer) if layer else 'output'}"
+            taken = {folder.casefold() for folder in folders.values()}
+            choices = (name if n == 1 else f"{name}-{n}" for n in range(1, len(taken) + 2))
+            folders[layer] = next(choice for choice in choices if choice.casefold() not in taken)
+        return folders
 
     def groups(self, layer: str) -> list[list[int]]:
-        """The layer's channels, so many at a time."""
-        wanted = list(self.channels[layer])
-        return [wanted[start : start + self.group] for start in range(0, len(wanted), self.group)]
+        """The channels of a layer in groups of `group_size`."""
+        channels, size = list(self.channels[layer]), self.options.group_size
+        return [channels[start : start + size] for start in range(0, len(channels), size)]
 
-    def sampled(self) -> list[int]:
-        """Places in the album, evenly spread."""
-        count = min(self.sample, len(self.album))
-        return [place * len(self.album) // count for place in range(count)]
+    def sample_indices(self) -> list[int]:
+        """The indices of the sample, evenly spaced in the dataset."""
+        count = min(self.options.sample_size, len(self.dataset))
+        return [n * len(self.dataset) // count for n in range(count)]
 
     def recipe(self) -> dict[str, Any]:
-        """What two runs must have in common to share a folder, in JSON's types."""
-        return {
-            "network": self.classifier.name,
-            "weights": _digest_of_weights(self.classifier),
-            "normalize": repr(self.classifier.normalize),
-            "photographs": len(self.album),
-            "album": _digest_of_photographs(self.album, self.classifier),
-            "channels": {layer: list(wanted) for layer, wanted in self.channels.items()},
-            "channel_axis": self.drawing.channel_axis,
-            "size": self.drawing.size,
-            "steps": self.drawing.steps,
-            "seed": self.drawing.seed,
-            "group": self.group,
-            "top": self.top,
-            "sample": self.sample,
-            "optvis": __version__,
-            "torch": torch.__version__,
-        }
+        """What two runs must have in common to share a folder, in JSON types."""
+        return provenance(
+            self.classifier,
+            "build_microscope",
+            weights=_weights_digest(self.classifier),
+            images=len(self.dataset),
+            dataset=_dataset_digest(self.dataset, self.classifier),
+            channels={layer: list(channels) for layer, channels in self.channels.items()},
+            **vars(self.renderer),
+            **vars(self.options),
+        )
 
 
-def wanted_channels(
+def resolve_channels(
     classifier: Classifier, layers: Sequence[str], channels: Iterable[int] | None, channel_axis: int | None
 ) -> dict[str, list[int]]:
-    """The channels of each layer: all that it has, or those that were named.
+    """List the channels of each layer: the given ones, or all.
 
     Raises:
-        KeyError, TypeError: a layer that does not exist, or gives no tensor; a better one is named.
-        IndexError: a channel that a layer does not have.
+        KeyError, TypeError: a layer does not exist, or its output is not a tensor; the message suggests another one.
+        IndexError: a layer does not have one of the channels.
         ValueError: no layers or no channels.
     """
     if not layers:
         raise ValueError("no layers; name one or more, as layers(net) lists them")
-    named = None if channels is None else sorted(set(channels))
+    chosen = None if channels is None else sorted(set(channels))
     inputs = torch.full((1, 3, *classifier.size), 0.5, device=classifier.device)
     with borrow(classifier.network), torch.no_grad():
-        found = {
+        activations = {
             layer: read_activations(classifier.network, classifier.preprocess(inputs), [layer])[layer]
             for layer in layers
         }
-    counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in found.items()}
+    counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in activations.items()}
     for layer, count in counts.items():
-        wrong = [] if named is None else [channel for channel in named if not 0 <= channel < count]
-        if wrong:
-            raise IndexError(f"channel {wrong[0]} of {layer!r}, which has 0..{count - 1}")
-    if named is not None and not named:
-        raise ValueError("no channels; leave them out for all")
-    return {layer: list(range(count)) if named is None else named for layer, count in counts.items()}
+        unknown = [] if chosen is None else [channel for channel in chosen if not 0 <= channel < count]
+        if unknown:
+            raise IndexError(f"channel {unknown[0]} of {layer!r}, which has 0..{count - 1}")
+    if chosen is not None and not chosen:
+        raise ValueError("no channels; leave `channels` out for all")
+    return {layer: list(range(count)) if chosen is None else chosen for layer, count in counts.items()}
 
 
-def _digest_of_weights(classifier: Classifier) -> str:
-    found = hashlib.sha256()
+def _weights_digest(classifier: Classifier) -> str:
+    digest = hashlib.sha256()
     for name, tensor in sorted(classifier.network.state_dict().items()):
-        found.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:DIGEST_LENGTH]
 
 
-def _digest_of_photographs(album: ImageDataset, classifier: Classifier) -> str:
-    """Of all names, and of the pixels of some."""
-    found = hashlib.sha256("\n".join(album.names).encode())
-    for place in sorted({n * len(album) // LOOKED_AT for n in range(LOOKED_AT)}):
+def _dataset_digest(dataset: ImageDataset, classifier: Classifier) -> str:
+    """Of all names, and of the pixels of some images."""
+    digest = hashlib.sha256("\n".join(dataset.names).encode())
+    for index in sorted({n * len(dataset) // DIGEST_IMAGES for n in range(DIGEST_IMAGES)}):
         try:
-            found.update(album.load([place], classifier.load_batch).cpu().contiguous().numpy().tobytes())
-        except (ValueError, OSError):  # batches leave it out, and say so
-            found.update(b"unreadable")
-    return found.hexdigest()[:16]
+            digest.update(dataset.load([index], classifier.load_batch).cpu().contiguous().numpy().tobytes())
+        except (ValueError, OSError):  # `batches` leaves this image out with a warning
+            digest.update(b"unreadable")
+    return digest.hexdigest()[:DIGEST_LENGTH]
 
 
-__all__ = ["Plan", "wanted_channels"]
+__all__ = ["DEFAULT_OPTIONS", "MicroscopeOptions", "MicroscopePlan", "resolve_channels"]

@@ -1,4 +1,4 @@
-"""Six pictures of each channel: what it is for, what it is against, and four different ways to excite it."""
+"""Six renderings of each channel: a positive one, a negative one, and four diverse ones."""
 
 from __future__ import annotations
 
@@ -15,36 +15,87 @@ from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 from optvis.transforms.presets import COARSE_TO_FINE
 
-DIVERSE = 4  # pictures that are compared with each other
-APART = 0.5  # of a channel's own score: what four images lose that are all alike
-FIRST_APART = 6  # the step from which they are compared; until then redirected gradients bring silent ones to life
-WAKING = 5  # steps with redirected gradients, which cost more than others
-LAST = 4  # steps whose mean is a channel's own score
+DIVERSE_COUNT = 4  # renderings of a channel that are compared with each other
+DIVERSITY_WEIGHT = 0.5  # four identical images lose this share of the channel's own score
+DIVERSITY_START = 6  # first step with the diversity term; until then redirected gradients wake dead channels
+REDIRECT_STEPS = 5  # steps with redirected gradients, which cost more than others
+MEAN_STEPS = 4  # a channel's own score is the mean over so many last steps
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelRenderings:
+    """Renderings of K channels.
+
+    Args:
+        positive: maximise each channel, (K, 3, H, W) in [0, 1].
+        negative: minimise each channel, (K, 3, H, W).
+        diverse: four different images that maximise each channel, (K, 4, 3, H, W).
+    """
+
+    positive: Tensor
+    negative: Tensor
+    diverse: Tensor
+
+    def views(self, index: int) -> Tensor:
+        """All six of one channel by its index among the K, (6, 3, H, W)."""
+        return torch.stack([self.positive[index], self.negative[index], *self.diverse[index]])
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How pictures are drawn.
+class ChannelRenderer:
+    """Renders channels of a layer.
 
     Args:
-        size: side in pixels.
+        size: side of a rendering in pixels.
         steps: updates of each.
-        seed: of their noise and transforms; the four diverse ones have the four next.
+        seed: of noise and transforms; the four diverse renderings use the next four seeds.
         channel_axis: axis of the channels in a layer's output; by default the second, or the last of three.
+
+    Raises:
+        ValueError: a size below 1, or negative steps.
     """
 
     size: int
     steps: int
-    seed: int
+    seed: int = 0
     channel_axis: int | None = None
 
-    def drawn(self, classifier: Classifier, objective: Objective, seed: int, redirect: int) -> Rendering:
-        """Pictures of an objective.
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.steps < 0:
+            raise ValueError(f"size is {self.size}, steps is {self.steps}; expected 1 or more, and 0 or more")
+
+    def render(self, classifier: Classifier, layer: str, channels: Sequence[int]) -> ChannelRenderings:
+        """Render six images of each channel, all channels in one batch.
+
+        A channel behind a ReLU cannot fall below zero. Its negative is rendered with gradients that pass through the
+        ReLU, so that the image minimises the ReLU's input. From the sixth step on, the diverse renderings lose half of
+        the channel's own score times their mean similarity; see `diversity`.
+
+        Args:
+            classifier: the network.
+            layer: name as in `layers(net)`.
+            channels: K of them.
 
         Raises:
-            KeyboardInterrupt: after Ctrl-C: what is not finished is of no use.
+            KeyboardInterrupt: after Ctrl-C.
         """
-        made = render(
+        objective = channel(layer, channels, channel_axis=self.channel_axis)
+        positive = self._render(classifier, objective, self.seed, REDIRECT_STEPS)
+        with open_relu():
+            negative = self._render(classifier, -1.0 * objective, self.seed, 0)
+        different = diverse_objective(layer, channels, positive.scores, self.channel_axis)
+        diverse = self._render(classifier, different, self.seed + 1, REDIRECT_STEPS)
+        return ChannelRenderings(
+            positive.images, negative.images, torch.stack(torch.split(diverse.images, DIVERSE_COUNT))
+        )
+
+    def _render(self, classifier: Classifier, objective: Objective, seed: int, redirect: int) -> Rendering:
+        """Render an objective.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, because an incomplete rendering is of no use here.
+        """
+        rendering = render(
             classifier,
             objective,
             size=self.size,
@@ -54,65 +105,28 @@ class Drawing:
             transform=COARSE_TO_FINE,
             progress=False,
         )
-        if made.recipe["interrupted"]:
+        if not rendering.complete:
             raise KeyboardInterrupt
-        return made
+        return rendering
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """Pictures of some channels.
-
-    Args:
-        positive: what excites each most, (K, 3, H, W) in [0, 1].
-        negative: what each is against, (K, 3, H, W).
-        diverse: four ways to excite each, (K, 4, 3, H, W).
-    """
-
-    positive: Tensor
-    negative: Tensor
-    diverse: Tensor
-
-    def of(self, place: int) -> Tensor:
-        """All six of one of the channels, (6, 3, H, W)."""
-        return torch.stack([self.positive[place], self.negative[place], *self.diverse[place]])
-
-
-def pictures(classifier: Classifier, layer: str, channels: Sequence[int], drawing: Drawing) -> Pictures:
-    """Draw six pictures of each channel; as many as this are in a batch.
-
-    A channel behind a ReLU cannot fall below zero, so its negative is drawn with gradients that pass through it: what
-    it is pushed to is the least of what goes into the ReLU. The diverse ones lose, from the sixth step on, half of the
-    channel's own score times their mean likeness; see `diversity`.
-
-    Args:
-        classifier: whose network is asked.
-        layer: name as in `layers(net)`.
-        channels: K of them.
-        drawing: how.
-    """
-    one = channel(layer, channels, channel_axis=drawing.channel_axis)
-    positive = drawing.drawn(classifier, one, drawing.seed, WAKING)
-    with open_relu():
-        negative = drawing.drawn(classifier, -1.0 * one, drawing.seed, 0)
-    four = diverse_question(layer, channels, positive.scores, drawing.channel_axis)
-    diverse = drawing.drawn(classifier, four, drawing.seed + 1, WAKING)
-    return Pictures(positive.images, negative.images, torch.stack(torch.split(diverse.images, DIVERSE)))
-
-
-def diverse_question(layer: str, channels: Sequence[int], scores: Tensor, channel_axis: int | None) -> Objective:
-    """What four pictures of each channel are asked.
+def diverse_objective(layer: str, channels: Sequence[int], scores: Tensor, channel_axis: int | None) -> Objective:
+    """Build the objective of four diverse images of each channel.
 
     Args:
         layer: name as in `layers(net)`.
         channels: K of them.
-        scores: of their positive pictures, (T, K).
+        scores: of their positive renderings, (T, K).
         channel_axis: axis of the channels in the layer's output.
 
     Returns:
         An objective for 4 K images, those of a channel one after the other.
     """
-    own = scores[-LAST:].abs().double().mean(0) if len(scores) else scores.new_ones(len(channels))
-    weight = (APART / (DIVERSE - 1) * own).repeat_interleave(DIVERSE)
-    each = channel(layer, [c for c in channels for _ in range(DIVERSE)], channel_axis=channel_axis)
-    return each - weight * (diversity(layer, group_size=DIVERSE, channel_axis=channel_axis) * After(FIRST_APART))
+    own = scores[-MEAN_STEPS:].abs().double().mean(0) if len(scores) else scores.new_ones(len(channels))
+    weight = (DIVERSITY_WEIGHT / (DIVERSE_COUNT - 1) * own).repeat_interleave(DIVERSE_COUNT)
+    each = channel(layer, [c for c in channels for _ in range(DIVERSE_COUNT)], channel_axis=channel_axis)
+    similarity = diversity(layer, group_size=DIVERSE_COUNT, channel_axis=channel_axis) * After(DIVERSITY_START)
+    return each - weight * similarity
+
+
+__all__ = ["DIVERSE_COUNT", "ChannelRenderer", "ChannelRenderings", "diverse_objective"]

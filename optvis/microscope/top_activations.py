@@ -1,8 +1,8 @@
-"""Which photographs excite each channel most, and where: one pass over all of them, for all layers at once."""
+"""The images that activate each channel most, and where: one pass over all images, for all layers at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,83 +13,85 @@ from optvis.data.dataset import ImageDataset
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.objectives.layout import channels_first, positions
+from optvis.objectives import layout
 
-AT_ONCE = 32  # photographs
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Excited:
-    """The photographs that excite each channel of a layer most, strongest first; of equal ones the earlier first.
+class TopActivations:
+    """The N images that activate each of C channels most, strongest first; of equal ones the earlier first.
 
     Args:
         values: largest activation over positions, (C, N).
-        photos: places in the album, (C, N).
-        spots: row and column of the position, (C, N, 2); nought where the layer has no map of positions.
+        indices: of the images in the dataset, (C, N).
+        positions: row and column of that activation, (C, N, 2); zero where the layer has no map of positions.
     """
 
     values: Tensor
-    photos: Tensor
-    spots: Tensor
+    indices: Tensor
+    positions: Tensor
 
-    def joined(self, other: Excited, top: int) -> Excited:
-        """The strongest of both."""
+    def merge(self, other: TopActivations, top: int) -> TopActivations:
+        """Keep the strongest of both."""
         values = torch.cat([self.values, other.values], dim=1)
         order = values.sort(dim=1, descending=True, stable=True).indices[:, :top]
-        photos = torch.cat([self.photos, other.photos], dim=1).gather(1, order)
-        spots = torch.cat([self.spots, other.spots], dim=1)
-        return Excited(values.gather(1, order), photos, spots.gather(1, order.unsqueeze(2).expand(-1, -1, 2)))
+        indices = torch.cat([self.indices, other.indices], dim=1).gather(1, order)
+        positions = torch.cat([self.positions, other.positions], dim=1)
+        rows = order.unsqueeze(2).expand(-1, -1, 2)
+        return TopActivations(values.gather(1, order), indices, positions.gather(1, rows))
 
-    def of(self, channel: int) -> list[tuple[int, float, int, int]]:
-        """Place, activation, row and column of each photograph that excites a channel at all."""
-        rows = zip(
-            self.photos[channel].tolist(), self.values[channel].tolist(), self.spots[channel].tolist(), strict=True
-        )
-        return [(photo, value, *spot) for photo, value, spot in rows if value > 0]
+    def of_channel(self, channel: int) -> list[tuple[int, float, int, int]]:
+        """Index, activation, row and column of each image that activates a channel above zero."""
+        tensors = (self.indices, self.values, self.positions)
+        rows = zip(*(tensor[channel].tolist() for tensor in tensors), strict=True)
+        return [(index, value, *position) for index, value, position in rows if value > 0]
 
-    def told(self) -> dict[str, Any]:
-        """As JSON's types."""
-        return {"values": self.values.tolist(), "photos": self.photos.tolist(), "spots": self.spots.tolist()}
+    def to_dict(self) -> dict[str, Any]:
+        """The tensors as JSON lists."""
+        return {name: tensor.tolist() for name, tensor in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TopActivations:
+        """Build from what `to_dict` returned."""
+        return cls(**{name: torch.tensor(numbers) for name, numbers in values.items()})
 
 
-def from_told(told: dict[str, Any]) -> Excited:
-    """What `told` gave."""
-    return Excited(torch.tensor(told["values"]), torch.tensor(told["photos"]), torch.tensor(told["spots"]))
-
-
-def excited(
-    classifier: Classifier, album: ImageDataset, layers: Sequence[str], top: int, channel_axis: int | None = None
-) -> dict[str, Excited]:
-    """The photographs that excite each channel of some layers most; a batch of them is in memory at a time.
+def find_top_activations(
+    classifier: Classifier, dataset: ImageDataset, layers: Sequence[str], top: int, channel_axis: int | None = None
+) -> dict[str, TopActivations]:
+    """Find the images that activate each channel of some layers most; one batch is in memory at a time.
 
     Args:
-        classifier: whose network is asked.
-        album: the photographs.
+        classifier: the network.
+        dataset: the images.
         layers: names as in `layers(net)`.
-        top: N, how many of each channel.
+        top: N, how many images of each channel.
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
+
+    Returns:
+        The top activations of each layer, by its name.
     """
-    found: dict[str, Excited] = {}
-    for places, images in album.batches(classifier.load_batch, AT_ONCE):
+    merged: dict[str, TopActivations] = {}
+    for indices, images in dataset.batches(classifier.load_batch, BATCH_SIZE):
         with borrow(classifier.network), torch.no_grad():
             a = read_activations(classifier.network, classifier.preprocess(images), layers)
         for layer in layers:
-            here = _strongest(a[layer], places, channel_axis)
-            empty = Excited(here.values[:, :0], here.photos[:, :0], here.spots[:, :0])
-            found[layer] = found.get(layer, empty).joined(here, top)
-    return found
+            batch = _strongest(a[layer], indices, channel_axis)
+            empty = TopActivations(batch.values[:, :0], batch.indices[:, :0], batch.positions[:, :0])
+            merged[layer] = merged.get(layer, empty).merge(batch, top)
+    return merged
 
 
-def _strongest(a: Tensor, places: Sequence[int], channel_axis: int | None) -> Excited:
-    """Each channel's strongest position in each photograph of a batch, (C, B)."""
-    spatial = channels_first(a, channel_axis).shape[2:]
-    values, where = positions(a, channel_axis).float().cpu().max(2)
-    across = spatial[1] if len(spatial) == 2 else 0
-    spots = (
-        torch.stack([where // across, where % across], 2) if across else torch.zeros(*where.shape, 2, dtype=torch.long)
+def _strongest(a: Tensor, indices: Sequence[int], channel_axis: int | None) -> TopActivations:
+    """The strongest position of each channel in each image of a batch, (C, B)."""
+    spatial = layout.channels_first(a, channel_axis).shape[2:]
+    values, where = layout.positions(a, channel_axis).float().cpu().max(2)
+    width = spatial[1] if len(spatial) == 2 else 0
+    positions = (
+        torch.stack([where // width, where % width], 2) if width else torch.zeros(*where.shape, 2, dtype=torch.long)
     )
-    photos = torch.tensor(places).expand(values.shape[1], -1)
-    return Excited(values.T, photos, spots.movedim(1, 0))
+    return TopActivations(values.T, torch.tensor(indices).expand(values.shape[1], -1), positions.movedim(1, 0))
 
 
-__all__ = ["Excited", "excited"]
+__all__ = ["TopActivations", "find_top_activations"]

@@ -21,7 +21,7 @@ from torch._C import DisableTorchFunction
 
 from optvis import IMAGENET, Classifier
 from optvis.microscope.builder import STEPS
-from optvis.microscope.renderings import DIVERSE, Drawing, pictures
+from optvis.microscope.renderings import DIVERSE_COUNT, ChannelRenderer
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_AT_ONCE
 from optvis.rendering.optimizers import ImageAdam
@@ -39,7 +39,7 @@ def together(images: int, _side: int) -> list[int]:
 
 def pieces(images: int, side: int) -> list[int]:
     """How many images go through the network together, as in an ascent."""
-    among = 1 if images == GROUP else DIVERSE
+    among = 1 if images == GROUP else DIVERSE_COUNT
     size = max(among, PIXELS_AT_ONCE // side**2 // among * among)
     return [min(size, images - start) for start in range(0, images, size)]
 
@@ -63,7 +63,10 @@ class Floor:
         cut = squeezenet_to(12)(copy.deepcopy(net))
         self.parts = parts
         wanted = {
-            (size, side) for images in (GROUP, DIVERSE * GROUP) for side in set(sides) for size in parts(images, side)
+            (size, side)
+            for images in (GROUP, DIVERSE_COUNT * GROUP)
+            for side in set(sides)
+            for size in parts(images, side)
         }
         self.steps: dict[tuple[int, int], Callable[[], object]] = {
             (size, side): floor_step(cut, size, side) for size, side in wanted
@@ -96,21 +99,23 @@ def beside(floor: Floor) -> Iterator[None]:
         ImageAdam.step = own  # type: ignore[method-assign]
 
 
-def measured(classifier: Classifier, channels: Sequence[int], drawing: Drawing, parts: Parts) -> tuple[float, float]:
+def measure(
+    classifier: Classifier, channels: Sequence[int], renderer: ChannelRenderer, parts: Parts
+) -> tuple[float, float]:
     """Seconds of the microscope's pictures, and of the bare network beside them."""
-    floor = Floor(classifier.network, parts, shown(drawing.steps))
+    floor = Floor(classifier.network, parts, shown(renderer.steps))
     start = time.perf_counter()
     with beside(floor):
         for first in range(0, len(channels), GROUP):
-            pictures(classifier, LAYER, channels[first : first + GROUP], drawing)
+            renderer.render(classifier, LAYER, channels[first : first + GROUP])
     return time.perf_counter() - start - floor.seconds, floor.seconds
 
 
-def alone(classifier: Classifier, drawing: Drawing) -> float:
+def alone(classifier: Classifier, renderer: ChannelRenderer) -> float:
     """Seconds of all channels' pictures with nothing beside them."""
     start = time.perf_counter()
     for first in range(0, ALL, GROUP):
-        pictures(classifier, LAYER, range(first, first + GROUP), drawing)
+        renderer.render(classifier, LAYER, range(first, first + GROUP))
     return time.perf_counter() - start
 
 
@@ -120,19 +125,19 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="also draw all 512 channels, and say how long it took")
     options = parser.parse_args()
     classifier = Classifier(network("squeezenet1_0"), IMAGENET, 224)
-    drawing = Drawing(SIDE, options.steps, 0)
-    measured(classifier, range(GROUP), Drawing(SIDE, 2, 0), together)
-    print(f"{SOME} channels of {LAYER}, {2 + DIVERSE} pictures each, {SIDE} px, {options.steps} steps, "
+    renderer = ChannelRenderer(SIDE, options.steps, 0)
+    measure(classifier, range(GROUP), ChannelRenderer(SIDE, 2, 0), together)
+    print(f"{SOME} channels of {LAYER}, {2 + DIVERSE_COUNT} pictures each, {SIDE} px, {options.steps} steps, "
           f"groups of {GROUP}, {torch.get_num_threads()} threads")  # fmt: skip
-    ours, bare = measured(classifier, range(SOME), drawing, together)
+    ours, bare = measure(classifier, range(SOME), renderer, together)
     print(f"beside the bare network, the same batches: {ours:.1f} s, {bare:.1f} s: {ours / bare:.3f}; "
           f"at most {MOST_TIME} is asked")  # fmt: skip
-    mine, cut = measured(classifier, range(SOME), drawing, pieces)
+    mine, cut = measure(classifier, range(SOME), renderer, pieces)
     print(f"the same batches cut into the pieces that an ascent cuts them into: {mine:.1f} s, {cut:.1f} s: "
           f"{mine / cut:.3f}")  # fmt: skip
     print(f"all {ALL}, extrapolated: {ours * ALL / SOME:.0f} s")
     if options.whole:
-        print(f"all {ALL}, measured: {alone(classifier, drawing):.0f} s")
+        print(f"all {ALL}, measured: {alone(classifier, renderer):.0f} s")
     sys.exit(0 if ours / bare <= MOST_TIME else 1)
 
 

@@ -111,10 +111,13 @@ from optvis.data.images import load_image
 from optvis.features.groups import Groups, group
 from optvis.features.receptive_field import crop, receptive_fields
 from optvis.features.units import Channels, Directions
-from optvis.microscope import microscope
-from optvis.microscope.effects import effects
-from optvis.microscope.renderings import Drawing, pictures
-from optvis.microscope.top_activations import excited
+from optvis.microscope import (
+    ChannelRenderer,
+    MicroscopeOptions,
+    build_microscope,
+    find_top_activations,
+    measure_effects,
+)
 from optvis.models.borrow import borrow
 from optvis.models.jvp import layer_jvp
 from optvis.models.overrides.linear import linearize
@@ -1440,32 +1443,32 @@ def numbers_written(folder: Path) -> list[float]:
 
 @result("microscope, a folder")
 def _() -> Any:
-    options = {"channels": [5, 50, 100, 150], "size": 32, "steps": 8, "group": 2, "top": 3, "sample": 8, **quiet}
+    options = {"channels": [5, 50, 100, 150], "size": 32, "steps": 8, "options": MicroscopeOptions(2, 3, 8), **quiet}
     with tempfile.TemporaryDirectory() as folder:
-        page = microscope(net(), "mixed5", Scenes(20), folder, **options)
+        page = build_microscope(net(), Scenes(20), "mixed5", folder, **options)
         return [read_pictures(page.parent, ".webp", ".png"), numbers_written(page.parent)]
 
 
 @result("microscope, two layers of another network")
 def _() -> Any:
-    options = {"channels": [2, 6], "size": 32, "steps": 2, "top": 2, "sample": 3, "seed": 4, **quiet}
+    options = {"channels": [2, 6], "size": 32, "steps": 2, "options": MicroscopeOptions(8, 2, 3), "seed": 4, **quiet}
     with tempfile.TemporaryDirectory() as folder:
-        page = microscope(elsewhere("timm/test_resnet"), ["layer2", "layer3"], Scenes(5), folder, **options)
+        page = build_microscope(elsewhere("timm/test_resnet"), Scenes(5), ["layer2", "layer3"], folder, **options)
         return [read_pictures(page.parent, ".webp", ".png"), numbers_written(page.parent)]
 
 
 @result("microscope, six pictures a channel")
 def _() -> Any:
-    made = pictures(net(), "mixed4", [17, 40], Drawing(size=32, steps=8, seed=3))
-    return [made.positive, made.negative, made.diverse, made.of(1)]
+    made = ChannelRenderer(size=32, steps=8, seed=3).render(net(), "mixed4", [17, 40])
+    return [made.positive, made.negative, made.diverse, made.views(1)]
 
 
 @result("microscope, what excites and what it costs")
 def _() -> Any:
-    found = excited(net(), as_dataset(Scenes(24, seed=2)), ["mixed3", "mixed5"], 4)
-    effect = effects(net(), photos(), "mixed5", 150)
-    told = [effect.attribution, effect.before, effect.after, effect.costs, effect.changed]
-    return [[[one.values, one.photos, one.spots, one.of(7)] for one in found.values()], told]
+    found = find_top_activations(net(), as_dataset(Scenes(24, seed=2)), ["mixed3", "mixed5"], 4)
+    effect = measure_effects(net(), photos(), "mixed5", 150)
+    told = [effect.attribution, effect.before, effect.after, effect.drop, effect.prediction_changes]
+    return [[[one.values, one.indices, one.positions, one.of_channel(7)] for one in found.values()], told]
 
 
 # Patches

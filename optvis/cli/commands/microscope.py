@@ -30,9 +30,9 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
         "--size", type=int, help="side of each channel's renderings in pixels; 128 at most if not given"
     )
     command.add_argument("--steps", type=int, default=32, help="updates of each rendering")
-    command.add_argument("--group", type=int, default=8, help="channels rendered together")
-    command.add_argument("--top", type=int, default=9, help="images of each channel that activate it most")
-    command.add_argument("--sample", type=int, default=64, help="images on which every channel is ablated")
+    command.add_argument("--group-size", type=int, default=8, help="channels rendered together")
+    command.add_argument("--top-images", type=int, default=9, help="images of each channel that activate it most")
+    command.add_argument("--sample-size", type=int, default=64, help="images on which every channel is ablated")
     command.add_argument("--seed", type=int, default=0, help="of noise and transforms, and of the scenes")
     command.add_argument(
         "--out", type=Path, default=Path("microscope"), help="folder of the site; created if it does not exist"
@@ -40,25 +40,23 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.microscope import microscope
+    from optvis.microscope import MicroscopeOptions, build_microscope
 
     classifier = load_model(options)
     images = select_images(options)
     try:
-        page = microscope(
+        page = build_microscope(
             classifier,
-            options.layers,
             images,
+            options.layers,
             options.out,
             channels=options.channels,
             size=options.size,
             steps=options.steps,
-            group=options.group,
-            top=options.top,
-            sample=options.sample,
+            options=MicroscopeOptions(options.group_size, options.top_images, options.sample_size),
             seed=options.seed,
         )
     except KeyboardInterrupt:
-        print(f"stopped; the same command continues with the first unfinished group in {options.out}")
+        print(f"stopped; the same command continues with the first incomplete group in {options.out}")
         raise
     print(page)

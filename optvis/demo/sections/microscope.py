@@ -10,9 +10,9 @@ from optvis.demo.config import TourConfig
 from optvis.demo.figures import build_figure
 from optvis.demo.page import Content
 from optvis.features.receptive_field import crop, receptive_fields
-from optvis.microscope.effects import effects
-from optvis.microscope.renderings import Drawing, pictures
-from optvis.microscope.top_activations import excited
+from optvis.microscope.effects import measure_effects
+from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.top_activations import find_top_activations
 from optvis.models.classifier import Classifier
 from optvis.world.scenes import Scenes
 
@@ -26,13 +26,13 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     """One channel: six images, the patches with the highest activations, and the classes that need it most."""
     side, steps = model.size[0], min(config.steps, MAX_STEPS)
     scenes = as_dataset(Scenes(SCENES, config.seed))
-    top = excited(model, scenes, [LAYER], TOP_PATCHES)[LAYER].of(CHANNEL)
+    top = find_top_activations(model, scenes, [LAYER], TOP_PATCHES)[LAYER].of_channel(CHANNEL)
     images = scenes.load([index for index, *_ in top], model.load_batch)
     fields = receptive_fields(model, LAYER)
     patches = [crop(image, fields.window(y, x), side) for image, (_, _, y, x) in zip(images, top, strict=True)]
-    renderings = pictures(model, LAYER, [CHANNEL], Drawing(side, steps, config.seed)).of(0)
+    renderings = ChannelRenderer(side, steps, config.seed).render(model, LAYER, [CHANNEL]).views(0)
     tiles = [*renderings, *(F.interpolate(patch[None], model.size, mode="bilinear")[0] for patch in patches)]
-    drops = effects(model, images, LAYER, CHANNEL).costs.mean(0)
+    drops = measure_effects(model, images, LAYER, CHANNEL).drop.mean(0)
     classes = ", ".join(f"{model.labels[k]} {float(drops[k]):+.2f}" for k in drops.topk(TOP_CLASSES).indices.tolist())
     options = f"steps={steps}, seed={config.seed}, channels=[{CHANNEL}]"
     figure = build_figure(
@@ -45,7 +45,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
         caption=f"Channel {CHANNEL} of {LAYER}: images that maximise and minimise it, four diverse ones, and of "
         f"{SCENES} scenes the patches with the highest activations. Ablation of the channel lowers the scores of these "
         f"scenes most for: {classes}.",
-        code=f'microscope(net, "{LAYER}", Scenes({SCENES}, {config.seed}), "microscope", {options})',
+        code=f'build_microscope(net, Scenes({SCENES}, {config.seed}), "{LAYER}", "microscope", {options})',
         recipe={"network": model.name, "layer": LAYER, "channel": CHANNEL, "steps": steps, "seed": config.seed},
     )
     text = "The microscope writes a page like this for each channel of a layer, and an overview of all channels."

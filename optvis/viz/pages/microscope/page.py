@@ -46,9 +46,9 @@ def channel_html(page: ChannelPage) -> str:
     """The page of a channel; arrow keys turn to the next one and the one before.
 
     Example:
-        >>> sample = {"of": 2, "changed": 0, "lost": []}
-        >>> told = {"channel": 3, "photographs": [], "changed": 0, "classes": [], "sample": sample}
-        >>> page = ChannelPage("demo", "<b>", told, "3.webp", 32, "../photographs/", (8, 8), 2, None, {})
+        >>> ablation = {"images": 2, "prediction_changes": 0, "classes": []}
+        >>> told = {"channel": 3, "images": [], "prediction_changes": 0, "classes": [], "ablation": ablation}
+        >>> page = ChannelPage("demo", "<b>", told, "3.webp", 32, "../images/", (8, 8), 2, None, {})
         >>> "Channel 3 of &lt;b&gt;" in channel_html(page)
         True
     """
@@ -58,7 +58,7 @@ def channel_html(page: ChannelPage) -> str:
         _photographs(page),
         '<div class="twice">',
         _classes(page),
-        _sample(page.told["sample"]),
+        _sample(page.told["ablation"]),
         "</div>",
         made_how(
             page.recipe, "Arrow keys turn to the channel before and to the next one; Escape goes to all channels."
@@ -96,10 +96,10 @@ def _views(page: ChannelPage) -> str:
 
 def _photographs(page: ChannelPage) -> str:
     heading = "<h2>What excites it most</h2>"
-    if not page.told["photographs"]:
+    if not page.told["images"]:
         return f"<section>{heading}<p>None of the photographs excites it.</p></section>"
-    figures = "".join(_photograph(page, one) for one in page.told["photographs"])
-    changed, of = page.told["changed"], len(page.told["photographs"])
+    figures = "".join(_photograph(page, one) for one in page.told["images"])
+    changed, of = page.told["prediction_changes"], len(page.told["images"])
     return (
         f'<section class="seen">{heading}<label class="whole"><input type="checkbox"> Whole photographs</label>'
         f'<div class="photographs">{figures}</div>'
@@ -119,23 +119,23 @@ def _photograph(page: ChannelPage, told: Mapping[str, Any]) -> str:
     image = f'<image href="{address}" width="{width}" height="{height}"/>'
     place = f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
     frame = f'<rect class="dark" {place}/><rect {place}/>'
-    answers = " → ".join(dict.fromkeys(told["answers"]))
+    answers = " → ".join(dict.fromkeys(told["predictions"]))
     name = escape(told["name"])
     return (
         f'<figure tabindex="0"><svg class="patch" viewBox="{left} {top} {right - left} {bottom - top}" role="img" '
         f'aria-label="patch of {name}">{image}</svg><svg class="photo" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{name}">{image}{frame}</svg><figcaption><b>{_number(told["value"])}</b> '
+        f'aria-label="{name}">{image}{frame}</svg><figcaption><b>{_number(told["activation"])}</b> '
         f'<span title="{name}">{escape(answers)}</span></figcaption></figure>'
     )
 
 
 def _classes(page: ChannelPage) -> str:
     rows: Sequence[Mapping[str, Any]] = page.told["classes"]
-    most = max((abs(value) for one in rows for value in (one["attribution"], one["cost"])), default=0.0)
+    most = max((abs(value) for one in rows for value in (one["attribution"], one["logit_drop"])), default=0.0)
     bars = "".join(
         f'<tr><th scope="row">{escape(one["label"])}</th><td>{_bar(one["attribution"], most)}</td>'
-        f"<td>{_number(one['attribution'], True)}</td><td>{_bar(one['cost'], most)}</td>"
-        f"<td>{_number(one['cost'], True)}</td></tr>"
+        f"<td>{_number(one['attribution'], True)}</td><td>{_bar(one['logit_drop'], most)}</td>"
+        f"<td>{_number(one['logit_drop'], True)}</td></tr>"
         for one in rows
     )
     told = "Gradient × activation, and what the logit loses when the channel is off: means over the photographs above."
@@ -147,18 +147,19 @@ def _classes(page: ChannelPage) -> str:
 
 
 def _sample(told: Mapping[str, Any]) -> str:
-    most = max((one["share"] for one in told["lost"]), default=0.0)
+    most = max((one["probability_drop"] for one in told["classes"]), default=0.0)
     bars = "".join(
-        f'<tr><th scope="row">{escape(one["label"])}</th><td>{_bar(one["share"], most)}</td>'
-        f"<td>{_number(100 * one['share'])} %</td></tr>"
-        for one in told["lost"]
+        f'<tr><th scope="row">{escape(one["label"])}</th><td>{_bar(one["probability_drop"], most)}</td>'
+        f"<td>{_number(100 * one['probability_drop'])} %</td></tr>"
+        for one in told["classes"]
     )
     table = (
         f"<table><thead><tr><th>Class</th><th colspan=2>Probability lost</th></tr></thead><tbody>{bars}</tbody></table>"
     )
     return (
-        f'<section class="off"><h2>What switching it off costs</h2><p>{told["changed"]} of {_photos(told["of"])}, the '
-        f"same for all channels, get another answer.</p>{table if bars else ''}</section>"
+        '<section class="off"><h2>What switching it off costs</h2>'
+        f"<p>{told['prediction_changes']} of {_photos(told['images'])}, the same for all channels, get another answer."
+        f"</p>{table if bars else ''}</section>"
     )
 
 

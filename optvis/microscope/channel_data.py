@@ -1,0 +1,108 @@
+"""The numbers and texts of a channel's page, in JSON types: images, classes, ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from optvis.features.receptive_field import ReceptiveFields
+from optvis.microscope.effects import Effects, count_changes
+from optvis.models.classifier import Classifier
+
+TOP_CLASSES, BOTTOM_CLASSES = 8, 4  # how many with the largest attribution, and with the smallest
+MIN_SHARE = 0.01  # of the largest absolute attribution; classes below it are left out
+ABLATION_CLASSES = 4  # how many classes whose probability drops most on the sample
+DIGITS = 6
+
+
+def describe_images(
+    classifier: Classifier,
+    top: Sequence[tuple[int, float, int, int]],
+    names: Sequence[str],
+    fields: ReceptiveFields,
+    effects: Effects | None,
+) -> list[dict[str, Any]]:
+    """Describe the images that activate a channel most.
+
+    Args:
+        classifier: its labels name the predictions.
+        top: index, activation, row and column of each, as `TopActivations.of_channel` gives them.
+        names: of all images.
+        fields: receptive fields of the layer.
+        effects: of the channel on these images.
+
+    Returns:
+        For each image its file, name, activation, the window [top, bottom, left, right] and the box of the position in
+        pixels, and the predictions with and without the channel.
+    """
+    rows = []
+    for row, (index, activation, y, x) in enumerate(top):
+        predictions = [] if effects is None else [int(a[row].argmax()) for a in (effects.before, effects.after)]
+        rows.append({
+            "file": image_file(index),
+            "name": names[index],
+            "activation": round_number(activation),
+            "window": list(fields.window(y, x)),
+            "box": list(fields.box(y, x)),
+            "predictions": [classifier.label(prediction) for prediction in predictions],
+        })  # fmt: skip
+    return rows
+
+
+def describe_classes(classifier: Classifier, effects: Effects) -> list[dict[str, Any]]:
+    """List the classes with the largest and the smallest mean attribution, and how much their logits drop."""
+    mean, drop = effects.attribution.mean(0), effects.drop.mean(0)
+    order = mean.argsort(descending=True, stable=True).tolist()
+    least = MIN_SHARE * float(mean.abs().max())
+    chosen = [k for k in order[:TOP_CLASSES] if mean[k] > least]
+    chosen += [k for k in order[-BOTTOM_CLASSES:] if mean[k] < -least]
+    return [
+        {
+            "label": classifier.label(k),
+            "attribution": round_number(float(mean[k])),
+            "logit_drop": round_number(float(drop[k])),
+        }
+        for k in chosen
+    ]
+
+
+def describe_ablation(classifier: Classifier, before: Tensor, after: Tensor) -> dict[str, Any]:
+    """Describe what switching a channel off changes on the sample.
+
+    Args:
+        classifier: its labels name the classes.
+        before: logits, (B, classes).
+        after: logits without the channel, (B, classes).
+
+    Returns:
+        The number of images, for how many the prediction changes, and the classes whose probability drops most.
+    """
+    drop = (before.softmax(1) - after.softmax(1)).mean(0)
+    chosen = [k for k in drop.argsort(descending=True, stable=True).tolist()[:ABLATION_CLASSES] if drop[k] > 0]
+    return {
+        "images": len(before),
+        "prediction_changes": count_changes(before, after),
+        "classes": [
+            {"label": classifier.label(k), "probability_drop": round_number(float(drop[k]))} for k in chosen
+        ],
+    }  # fmt: skip
+
+
+def image_file(index: int) -> str:
+    """The file of an image.
+
+    >>> image_file(17)
+    '000017.webp'
+    """
+    return f"{index:06d}.webp"
+
+
+def round_number(value: float) -> float:
+    """Round to six significant digits.
+
+    >>> round_number(0.123456789)
+    0.123457
+    """
+    return float(f"{value:.{DIGITS}g}")
