@@ -331,7 +331,7 @@ def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, ca
     assert Path(capsys.readouterr().out.strip()) == Path("microscope/index.html")
     assert (tmp_path / "microscope" / "layer-mixed4" / "2.html").exists()
     assert cli.main(["microscope", "squeezenet1_0", "--weights", "none", "--layers", "features.12"]) == 1
-    assert "name their folder with --images" in capsys.readouterr().err
+    assert "--images is missing: a folder of images" in capsys.readouterr().err
 
 
 def test_the_command_says_how_to_go_on_after_a_stop(tmp_path, monkeypatch, capsys):
