@@ -47,7 +47,7 @@ def load_image(source: ImageLike, size: int | None = None) -> Tensor:
     """
     if size is not None and size < 1:
         raise ValueError(f"size is {size}; expected 1 pixel or more")
-    image = _read(source)
+    image = _open(source)
     whole = image.float() if isinstance(image, Tensor) else _to_tensor(image)
     whole = whole if whole.dim() == 4 else whole.unsqueeze(0)
     if size is None:
@@ -84,7 +84,7 @@ def load_batch(
         if not source:
             raise ValueError("no images: the list is empty")
         return torch.cat([load_batch(one, crop, size, device, dtype) for one in source])
-    image = _read(source)
+    image = _open(source)
     if not isinstance(image, Tensor):
         return _to_tensor(crop(image)).unsqueeze(0).to(device, dtype)
     batch = (image if image.dim() == 4 else image.unsqueeze(0)).to(device, dtype)
@@ -94,8 +94,8 @@ def load_batch(
     return fitted.clamp(0, 1)  # bicubic overshoots
 
 
-def _read(source: Any) -> Any:
-    """Read any form as a Pillow RGB image, or as a float tensor (3, H, W) or (B, 3, H, W) in [0, 1]."""
+def _open(source: Any) -> Any:
+    """Open any form as a Pillow RGB image, or as a float tensor (3, H, W) or (B, 3, H, W) in [0, 1]."""
     from PIL import Image
 
     if isinstance(source, str | os.PathLike):

@@ -52,7 +52,7 @@ class Tail:
             if not recorder.misleading:
                 break
             recorder = _Recorder(self.call, recorder.misleading | recorder.entered)
-        self.before, self.overwritten = recorder.outputs, recorder.overwritten
+        self.before, self.modified_calls = recorder.outputs, recorder.modified_calls
 
     def run(self, activations: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute layers of the network with other activations in this layer.
@@ -63,7 +63,7 @@ class Tail:
         """
         times = len(activations) // len(self.inputs)
         known = {call: _repeat(output, times) for call, output in self.before.items()}
-        known |= {call: _copy(known[call]) for call in (known if times == 1 else self.overwritten)}
+        known |= {call: _copy(known[call]) for call in (known if times == 1 else self.modified_calls)}
         wanted = list(layers)
         with _replaying(known | {self.call: activations.clone()}):  # what follows may work in place
             found = read_activations(self.network, _repeat(self.inputs, times), wanted)
@@ -108,7 +108,7 @@ class _Recorder:
         self.outputs[call], self.versions[call], self.inside[call] = _copy(output), (output, _version(output)), inside
 
     @property
-    def overwritten(self) -> set[Call]:
+    def modified_calls(self) -> set[Call]:
         """Calls whose output some later operation wrote into."""
         return {call for call, (output, version) in self.versions.items() if _version(output) != version}
 
