@@ -1,6 +1,7 @@
 """The measures of `tests/checks.py` count what they say, and a skip needs an allowed reason."""
 
 import doctest
+import re
 
 import pytest
 
@@ -29,6 +30,12 @@ def test_every_room_is_in_one_row_of_the_layers():
     rows = [room for row in checks.layers() for room in row]
     assert len(rows) == len(set(rows))
     assert rooms <= set(rows)
+
+
+def test_the_tests_that_ci_runs_with_the_oldest_versions_exist():
+    names = re.findall(r"\btests/\w+\.py", (checks.ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    assert len(names) > 10
+    assert [name for name in names if not (checks.ROOT / name).is_file()] == []
 
 
 def test_the_table_has_a_row_for_each_check_and_the_exit_code_says_whether_all_hold(capsys):
