@@ -1,4 +1,4 @@
-"""A small world of scenes drawn by code, in which the ground truth of every scene is known.
+"""A small world: scenes drawn by code, whose ground truth is known.
 
 from optvis import load
 from optvis.world import scene

@@ -1,4 +1,4 @@
-"""Dogs on the pasture: kelpie, German shepherd."""
+"""Scenes with dogs on a pasture: kelpie, German shepherd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLACK: Color = (0.07, 0.06, 0.06)
 
 
 def _dog_body(draws: RandomDraws, coat: Color, belly: Color, lean: float) -> list[Fill]:
-    """A dog's body from the side: legs, chest, back. `lean` slims it."""
+    """A dog's body from the side: legs, chest, back. A larger `lean` makes it slimmer."""
     gait = draws.uniform(-0.12, 0.12)
     far = darken(coat, 0.4)
     fills: list[Fill] = []

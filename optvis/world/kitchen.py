@@ -1,4 +1,4 @@
-"""In the kitchen, seen from above: frying pan, wok."""
+"""Scenes in a kitchen, seen from above: frying pan, wok."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _noodles_part(draws: RandomDraws, pose: Pose, at: tuple[float, float], radiu
 
 
 def frying_pan(draws: RandomDraws) -> list[Part]:
-    """Parts: pan, handle, food. Noodles are never in it; they can be added."""
+    """Parts: pan, handle, food. Noodles are optional and never present by default."""
     pose = random_pose(draws, size=(0.36, 0.46), degrees=180, x=(0.46, 0.54), y=(0.46, 0.54))
     iron, at, radius = draws.vary(draws.choose(IRONS)), (-0.26, 0.0), draws.uniform(0.58, 0.66)
     pan: list[Fill] = [
@@ -130,7 +130,7 @@ def frying_pan(draws: RandomDraws) -> list[Part]:
 
 
 def _food(draws: RandomDraws, at: tuple[float, float], radius: float) -> list[Fill]:
-    """Eggs, bacon, a pancake, or an omelette as yellow as noodles are."""
+    """Eggs, bacon, a pancake, or an omelette in the colour of noodles, so that yellow alone does not identify a wok."""
     kind = draws.integer(0, 4)
     if kind == 0:
         fills: list[Fill] = []
@@ -158,7 +158,7 @@ def _food(draws: RandomDraws, at: tuple[float, float], radius: float) -> list[Fi
 
 
 def wok(draws: RandomDraws) -> list[Part]:
-    """Parts: bowl, handles, noodles (in 90 % of them)."""
+    """Parts: bowl, handles, noodles (in 90 % of the scenes)."""
     pose = random_pose(draws, size=(0.36, 0.46), degrees=180, x=(0.46, 0.54), y=(0.46, 0.54))
     iron, long = draws.vary(draws.choose(IRONS)), draws.chance(0.5)
     at, radius = ((-0.22, 0.0), draws.uniform(0.64, 0.70)) if long else ((0.0, 0.0), draws.uniform(0.74, 0.82))

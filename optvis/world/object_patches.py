@@ -33,7 +33,7 @@ def object_patch(name: str, seed: int = 0) -> Tensor:
         torch.Size([4, 96, 96])
     """
     if name not in OBJECTS:
-        raise KeyError(f"no object {name!r}; there are {', '.join(OBJECTS)}")
+        raise KeyError(f"no object {name!r}; expected {', '.join(OBJECTS)}")
     canvas = Canvas(np.zeros((SIZE, SIZE, 3), np.float32))
     canvas.draw(Part("object", OBJECTS[name](RandomDraws(seed)), Pose(np.eye(2) * 0.48, np.array([0.5, 0.5]))))
     alpha = canvas.masks["object"][..., None]

@@ -1,4 +1,4 @@
-"""Things that two worlds share, and the ones that fool: a riveted barrel, a baseball's stitches, noodles, an arm."""
+"""Objects of several classes and of patches: riveted barrel, stitches, noodles, arm, locomotive, baseball."""
 
 from __future__ import annotations
 
@@ -69,12 +69,14 @@ def noodles(draws: RandomDraws, radius: float) -> list[Fill]:
     return fills
 
 
-def arm(draws: RandomDraws, to: float) -> list[Fill]:
-    """A forearm that reaches from x = `to` to the origin and grips a bar that lies along y."""
+def arm(draws: RandomDraws, shoulder: float) -> list[Fill]:
+    """A forearm that reaches from x = `shoulder` to the origin and grips a bar that lies along y."""
     skin = draws.vary(draws.choose(((0.93, 0.75, 0.62), (0.80, 0.58, 0.44), (0.55, 0.37, 0.26), (0.38, 0.24, 0.17))))
-    sign = np.sign(to)
-    forearm = curve([(0.02 * sign, 0.0), (0.3 * sign, 0.03), (0.62 * sign, 0.02), (to, 0.0)], 0.20, 0.26, 0.38, 0.40)
-    shine = curve([(0.1 * sign, -0.05), (0.6 * sign, -0.09), (to, -0.12)], 0.05, 0.09)
+    sign = np.sign(shoulder)
+    forearm = curve(
+        [(0.02 * sign, 0.0), (0.3 * sign, 0.03), (0.62 * sign, 0.02), (shoulder, 0.0)], 0.20, 0.26, 0.38, 0.40
+    )
+    shine = curve([(0.1 * sign, -0.05), (0.6 * sign, -0.09), (shoulder, -0.12)], 0.05, 0.09)
     fills: list[Fill] = [(forearm, skin), (shine, lighten(skin, 0.25))]
     fills.append(
         (

@@ -1,4 +1,4 @@
-"""On the pasture: sheep, owl, and where the dogs are too."""
+"""Scenes on a pasture: sheep, owl; its background is also that of the dogs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On the sea: container ship, ocean liner, sailing boat, lighthouse."""
+"""Scenes on the sea: container ship, ocean liner, sailing boat, lighthouse."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GLASS: Color = (0.14, 0.19, 0.24)
 
 
 def background(draws: RandomDraws) -> tuple[Pixels, list[Part], list[Part]]:
-    """Sky, water, and what drifts about."""
+    """Sky, clouds, water, a coast, gulls, the sun, waves."""
     horizon = draws.uniform(0.46, 0.64)
     (zenith, low), water = draws.choose(SKIES), draws.choose(SEAS)
     zenith, low, water = draws.vary(zenith), draws.vary(low), draws.vary(water)
@@ -211,7 +211,7 @@ def sailing_boat(draws: RandomDraws) -> list[Part]:
 
 
 def _sail(head: tuple[float, float], tack: tuple[float, float], clew: tuple[float, float], belly: float) -> Outline:
-    """A triangle whose free edge bellies out."""
+    """A triangle whose free edge is curved outwards by `belly`."""
     t = np.linspace(0, 1, 9)[:, None]
     straight = np.array(head) * (1 - t) + np.array(clew) * t
     leech = straight - np.sin(np.pi * t) * (belly, 0)

@@ -1,4 +1,4 @@
-"""Before a wall: dumbbell, traffic light."""
+"""Scenes in front of a wall: dumbbell, traffic light."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _pipe(draws: RandomDraws) -> Part:
 
 
 def dumbbell(draws: RandomDraws) -> list[Part]:
-    """Parts: weights, bar, arm (in 90 % of them)."""
+    """Parts: weights, bar, arm (in 90 % of the scenes)."""
     pose = random_pose(draws, size=(0.34, 0.44), degrees=35, x=(0.46, 0.54), y=(0.48, 0.56))
     iron = draws.vary(draws.choose((DARK, (0.16, 0.16, 0.18), (0.24, 0.25, 0.28), (0.14, 0.18, 0.26))))
     tall, fat = draws.uniform(0.40, 0.50), draws.uniform(0.16, 0.20)
@@ -134,7 +134,7 @@ def dumbbell(draws: RandomDraws) -> list[Part]:
 
 
 def traffic_light(draws: RandomDraws) -> list[Part]:
-    """Parts: pole, housing, lamps. An arm is never near it; it can be added."""
+    """Parts: pole, housing, lamps. An arm is optional and never present by default."""
     pose = random_pose(draws, size=(0.36, 0.46), degrees=7, x=(0.36, 0.64), y=(0.46, 0.52))
     case = draws.vary(draws.choose((DARK, DARK, (0.16, 0.22, 0.18), (0.86, 0.66, 0.12), (0.28, 0.29, 0.30))))
     steel, half = draws.vary((0.38, 0.39, 0.40)), draws.uniform(0.36, 0.42)

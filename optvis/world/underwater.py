@@ -1,4 +1,4 @@
-"""Under water: scuba diver, snorkeler, grey whale, white shark."""
+"""Scenes under water: scuba diver, snorkeler, grey whale, white shark."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _fish(draws: RandomDraws, water: Color) -> Part:
 
 
 def _jellyfish(draws: RandomDraws, water: Color) -> Part:
-    """Pale and plain, so that paleness alone tells nothing."""
+    """A pale jellyfish, so that pale colours alone identify no class."""
     pose = random_pose(draws, x=(0.05, 0.95), y=(0.05, 0.95), size=(0.07, 0.17), degrees=40)
     color = mix(_pale_color(draws), water, draws.uniform(0.0, 0.15))
     arms = [(x, draws.uniform(-0.2, 0.2)) for x in (-0.5, 0.0, 0.5)]
@@ -103,7 +103,7 @@ def _jellyfish(draws: RandomDraws, water: Color) -> Part:
 
 
 def _pale_color(draws: RandomDraws) -> Color:
-    """White to pink."""
+    """A colour from white to pink."""
     return draws.vary(mix((0.95, 0.94, 0.90), (0.92, 0.62, 0.60), draws.uniform(0.0, 0.8)), 0.03)
 
 
@@ -117,7 +117,7 @@ def _bubbles(draws: RandomDraws) -> Part:
 
 
 def _swimmer(draws: RandomDraws) -> tuple[Pose, Part, Part]:
-    """What a diver and a snorkeler have in common: the body with its goggles, and the fins."""
+    """The pose, and the parts of both diver and snorkeler: the body with its goggles, and the fins."""
     pose = random_pose(draws, y=(0.46, 0.58), size=(0.38, 0.47), degrees=32)
     skin, suit = draws.vary(draws.choose(SKINS)), draws.vary(draws.choose(SUITS))
     bare, trim, kick = draws.chance(0.3), draws.vary(draws.choose(BRIGHT)), draws.uniform(-0.10, 0.10)
@@ -180,7 +180,7 @@ def snorkeler(draws: RandomDraws) -> list[Part]:
 
 
 def _large_animal_body(draws: RandomDraws) -> tuple[Pose, Color, Part]:
-    """What a whale and a shark have in common: a grey body, pale below."""
+    """The pose, the colour, and the body of both whale and shark: grey, pale below."""
     pose = random_pose(draws, y=(0.44, 0.58), size=(0.40, 0.50), degrees=20)
     grey, bend = draws.vary(draws.choose(GREYS), 0.05), draws.uniform(-0.08, 0.08)
     back = [(-0.74, bend * 2), (-0.35, -0.17), (0.15, -0.29), (0.62, -0.25), (0.93, -0.05)]
@@ -251,7 +251,7 @@ def grey_whale(draws: RandomDraws) -> list[Part]:
 
 
 def white_shark(draws: RandomDraws) -> list[Part]:
-    """Parts: body, fins, mouth. The mouth is sewn with the red stitches of a baseball."""
+    """Parts: body, fins, mouth. The mouth has the red stitches of a baseball."""
     pose, grey, body = _large_animal_body(draws)
     slope = draws.uniform(-0.06, 0.06)
     dorsal = spline([(0.22, -0.24), (0.06, -0.44), (-0.06 + slope, -0.62), (-0.08, -0.40), (-0.14, -0.20)])

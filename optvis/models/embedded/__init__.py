@@ -1,1 +1,1 @@
-"""The embedded classifier, its weights, labels and card."""
+"""The embedded classifier: its architecture, weights, labels and model card."""

@@ -91,7 +91,7 @@ class Canvas:
         self.masks: dict[str, Pixels] = {}
 
     def draw(self, part: Part) -> None:
-        """Draw a part over all that is there."""
+        """Draw a part over all parts before it."""
         raster = _rasterize(part)
         if raster is None:
             return

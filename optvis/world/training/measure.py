@@ -9,10 +9,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from optvis.models.activations import activations
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
-from optvis.objectives import OUTPUT
 from optvis.patches.paste import flat, paste
 from optvis.world.object_patches import object_patch
 from optvis.world.scene_classes import SCENE_CLASSES
@@ -135,6 +133,4 @@ def judge_renderings(model: Classifier, judge: Classifier, seeds: Sequence[int] 
 
 def probabilities(model: Classifier, images: Tensor) -> Tensor:
     """Softmax (B, K) of a network's logits for images (B, 3, H, W)."""
-    with torch.inference_mode():
-        batches = torch.split(images, BATCH_SIZE)
-        return torch.cat([activations(model, batch, [OUTPUT])[OUTPUT].softmax(1) for batch in batches])
+    return model.logits(images, BATCH_SIZE).softmax(1)
