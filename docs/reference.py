@@ -122,7 +122,8 @@ def value_of(name: str, file: str) -> list[str]:
     """The value of a constant as its file writes it, where that is short."""
     analyzer = ModuleAnalyzer.for_module(file)
     for node in ast.parse(analyzer.code).body:
-        if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(node, ast.Assign | ast.AnnAssign) and name in map(ast.unparse, filter(None, targets)):
             text = ast.unparse(node.value)
             return [f"   :value: {text}"] if len(text) <= LONGEST_VALUE else []
     return []

@@ -243,7 +243,9 @@ def readme_modules() -> list[str]:
         r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
     found = [node for block in blocks for node in ast.walk(ast.parse(block))]
-    return sorted({str(node.module) for node in found if isinstance(node, ast.ImportFrom)} & set(module_files()))
+    modules = {str(node.module) for node in found if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in found if isinstance(node, ast.Import) for alias in node.names}
+    return sorted(modules & set(module_files()))
 
 
 def participle_share() -> Check:

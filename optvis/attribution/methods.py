@@ -31,6 +31,7 @@ class ValueMethod(Protocol):
         """Return the attribution of each activation, (B, ...), or of each unit."""
 
 
+#: A method of attribution: an object with `gradients` or `values`.
 AttributionMethod: TypeAlias = GradientMethod | ValueMethod
 
 
@@ -271,6 +272,7 @@ def _midpoints(activations: Tensor, batch: Tensor, steps: int) -> Tensor:
     return ((batch + 0.5) / steps).view(-1, *[1] * activations.dim()).to(activations.dtype)
 
 
+#: The methods that `attribute` knows by name, with their default options.
 METHODS: dict[str, AttributionMethod] = {
     "midpoint": MidpointAblation(),
     "grad_x_activation": GradientTimesActivation(),
