@@ -11,7 +11,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from optvis import activations, load
-from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
+from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits.weights import expanded_weights
 from optvis.cli import main as cli
 from optvis.viz.hinton import BACKGROUND_GRAY, Hinton, draw_squares, hinton
@@ -144,7 +144,7 @@ def test_a_convolution_is_a_row_of_panels_a_channel(net):
 
 
 def test_expanded_weights_come_with_icons(net):
-    made = hinton_of_expanded(net, "mixed3", "mixed4", [17, 40], top=3, icons=24, steps=2, progress=False)
+    made = hinton_of_expanded_weights(net, "mixed3", "mixed4", [17, 40], top=3, icons=24, steps=2, progress=False)
     found = expanded_weights(net, "mixed3", "mixed4", [17, 40])
     for place, text in enumerate(made.labels):
         assert_close(made.values[place], found[place // 3, int(text.removeprefix("mixed3 "))])
@@ -155,12 +155,12 @@ def test_expanded_weights_come_with_icons(net):
 
 def test_photographs_change_the_order_by_what_is_active(net):
     owl = scene("owl", seed=2).image
-    made = hinton_of_expanded(net, "mixed3", "mixed4", 17, top=5, images=owl)
+    made = hinton_of_expanded_weights(net, "mixed3", "mixed4", 17, top=5, images=owl)
     a = activations(net, owl, ["mixed3"])["mixed3"][0].double().numpy()
     kernel = expanded_weights(net, "mixed3", "mixed4", 17)[0].double().numpy()
     strength = np.sqrt((kernel**2).sum((1, 2))) * np.sqrt((a**2).mean((1, 2)))
     assert made.labels == tuple(f"mixed3 {i}" for i in np.argsort(-strength)[:5])
-    assert made.labels != hinton_of_expanded(net, "mixed3", "mixed4", 17, top=5).labels
+    assert made.labels != hinton_of_expanded_weights(net, "mixed3", "mixed4", 17, top=5).labels
 
 
 def test_activations_are_maps_or_a_table(net):
@@ -180,30 +180,34 @@ def test_activations_are_maps_or_a_table(net):
 def test_the_network_is_untouched(net, untouched):
     with untouched(net.network):
         hinton_of_weights(net, "head")
-        hinton_of_expanded(net, "mixed4", "mixed5", 3, icons=16, steps=1, progress=False)
+        hinton_of_expanded_weights(net, "mixed4", "mixed5", 3, icons=16, steps=1, progress=False)
         hinton_of_activations(net, scene("owl", seed=2).image, "mixed4")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "name", "shows"),
+    ("arguments", "name", "method"),
     [
-        ("mixed4 --from mixed3 --channels 17 --top 2 --icons 0", "mixed3-to-mixed4.png", "expanded weights"),
-        ("mixed3.0 --channels 1-2", "mixed3.0-weights.png", "weights"),
-        ("mixed5 --image owl.png", "owl-mixed5.png", "activations"),
-        ("mixed4 --from mixed3 --channels 17 --icons 0 --image owl.png", "mixed3-to-mixed4.png", "expanded weights"),
+        ("mixed4 --from mixed3 --channels 17 --top 2 --icons 0", "mixed3-to-mixed4.png", "hinton_of_expanded_weights"),
+        ("mixed3.0 --channels 1-2", "mixed3.0-weights.png", "hinton_of_weights"),
+        ("mixed5 --image owl.png", "owl-mixed5.png", "hinton_of_activations"),
+        (
+            "mixed4 --from mixed3 --channels 17 --icons 0 --image owl.png",
+            "mixed3-to-mixed4.png",
+            "hinton_of_expanded_weights",
+        ),
     ],
     ids=["expanded", "weights", "activations", "expanded by a photo"],
 )
-def test_the_command_writes_one_picture(tmp_path, monkeypatch, capsys, arguments, name, shows):
+def test_the_command_writes_one_picture(tmp_path, monkeypatch, capsys, arguments, name, method):
     monkeypatch.chdir(tmp_path)
     to_pil_image(scene("owl", seed=2).image).save("owl.png")
     assert cli.main(["hinton", "demo", *arguments.split(), "--out", "some/where"]) == 0
     assert capsys.readouterr().out == f"some/where/{name}\n"
     tensors = name.replace(".png", ".safetensors")
     assert {path.name for path in (tmp_path / "some" / "where").iterdir()} == {name, tensors}
-    assert Hinton.load(tmp_path / "some" / "where" / tensors).recipe["hinton"] == shows
+    assert Hinton.load(tmp_path / "some" / "where" / tensors).recipe["method"] == method
     with Image.open(tmp_path / "some" / "where" / name) as picture:
-        assert json.loads(picture.text["optvis"])["hinton"] == shows
+        assert json.loads(picture.text["optvis"])["method"] == method
 
 
 def test_the_command_says_what_is_missing(tmp_path, monkeypatch, capsys):

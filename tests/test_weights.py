@@ -9,7 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from optvis import Classifier, load
-from optvis.circuits.weights import expanded_weights, strongest, weights
+from optvis.circuits.weights import expanded_weights, strongest_inputs, weights
 from optvis.models.overrides.linear import linearize
 
 
@@ -193,10 +193,10 @@ def test_what_is_not_there_is_named():
 def test_the_strongest_are_those_of_the_largest_norm():
     made = torch.randn(3, 7, 4, 4)
     norms = np.sqrt((made.double().numpy() ** 2).sum((2, 3)))
-    assert np.array_equal(strongest(made, 7).numpy(), np.argsort(-norms, 1))
-    assert strongest(made, 99).shape == (3, 7)
+    assert np.array_equal(strongest_inputs(made, 7).numpy(), np.argsort(-norms, 1))
+    assert strongest_inputs(made, 99).shape == (3, 7)
     with pytest.raises(ValueError, match="count is 0"):
-        strongest(made, 0)
+        strongest_inputs(made, 0)
 
 
 def test_the_network_is_untouched(network, untouched):

@@ -1,4 +1,4 @@
-"""What a layer makes of an earlier one: weights as they are stored, and expanded over all that lies between."""
+"""Weights between layers: as they are stored, and expanded over all layers in between."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from optvis.models.tail import Tail
 from optvis.objectives.layout import channels_first
 from optvis.objectives.target_tensors import as_index
 
-ChosenChannels: TypeAlias = int | Iterable[int] | Tensor | None
+ChannelIndices: TypeAlias = int | Iterable[int] | Tensor | None
 
 
-def weights(model: nn.Module | Classifier, layer: str, channels: ChosenChannels = None) -> Tensor:
-    """The weights that a layer holds itself: a copy, on the CPU.
+def weights(model: nn.Module | Classifier, layer: str, channels: ChannelIndices = None) -> Tensor:
+    """Copy the stored weights of a layer to the CPU.
 
     Args:
         model: a network, or a Classifier.
         layer: name of a convolution, a linear layer or any other module with a `weight` of two axes or more.
-        channels: which of its outputs; by default all.
+        channels: indices of output channels; by default all.
 
     Returns:
-        (O, I) of a linear layer, (O, I, h, w) of a convolution; in a convolution with groups, I counts the inputs of a
-        group.
+        (O, I) of a linear layer, (O, I, h, w) of a convolution; in a convolution with groups, I counts the inputs of
+        one group.
 
     Raises:
-        KeyError: no such layer; the nearest are named.
-        ValueError: it has no such weights, and those inside it that have are named; a transposed convolution in groups.
-        IndexError: a channel that it does not have.
+        KeyError: there is no such layer; the nearest names are given.
+        ValueError: the layer has no weights of its own; modules inside it that have are named; a transposed
+            convolution in groups.
+        IndexError: a channel that the layer does not have.
 
     Example:
         >>> from optvis import load
@@ -46,48 +47,50 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChosenChannels 
     """
     module, _ = find_module(model.network if isinstance(model, Classifier) else model, layer)
     if not _has_weights(module):
-        raise ValueError(f"{layer!r} is a {type(module).__name__}, without weights of its own{_inside(module, layer)}")
+        raise ValueError(
+            f"{layer!r} is a {type(module).__name__}, without weights of its own{_inner_hint(module, layer)}"
+        )
     if isinstance(module, nn.modules.conv._ConvTransposeNd) and module.groups > 1:
         raise ValueError(f"{layer!r} is a transposed convolution in {module.groups} groups, which has no (O, I, h, w)")
-    held: Tensor = module.weight.detach()  # type: ignore[operator]
-    outputs = held.transpose(0, 1) if isinstance(module, nn.modules.conv._ConvTransposeNd) else held
-    return outputs[list(chosen_channels(channels, len(outputs), layer))].cpu().clone()
+    weight: Tensor = module.weight.detach()  # type: ignore[operator]
+    outputs = weight.transpose(0, 1) if isinstance(module, nn.modules.conv._ConvTransposeNd) else weight
+    return outputs[list(resolve_channels(channels, len(outputs), layer))].cpu().clone()
 
 
 def expanded_weights(
     model: nn.Module | Classifier,
     before: str,
     after: str,
-    channels: ChosenChannels = None,
+    channels: ChannelIndices = None,
     *,
     position: tuple[int, ...] | None = None,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
 ) -> Tensor:
-    """What the weights between two layers say together: ∂after[position] / ∂before, with activation functions left out.
+    """Combine all weights between two layers: ∂after[position] / ∂before, with activation functions left out.
 
-    Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. Of two convolutions with a ReLU
-    between them it is the composition of their kernels; of one alone, its own kernel. Max pooling averages. For a
-    network of convolutions, pooling, sums and batch normalisation it is the same whatever the image; around attention
-    and normalisation by the input's own statistics it holds for one image of noise, of the network's size.
+    Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. For two convolutions with a ReLU
+    between them this is the composition of their kernels; for one convolution, its kernel. Max pooling averages. For a
+    network of convolutions, pooling, sums and batch normalisation the result does not depend on the image; around
+    attention and normalisation by the input's own statistics it holds for one image of noise, of the network's size.
 
     Args:
         model: a network, or a Classifier.
         before: the earlier layer, as in `layers(net)`.
-        after: the later one.
-        channels: which of the later layer's; by default all, one backward pass each.
+        after: the later layer.
+        channels: indices of the later layer's channels; by default all, one backward pass each.
         position: of the later layer, an index for each of its axes; by default the middle one, H // 2, W // 2.
         normalize: see `render`; by default what the model carries.
         channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
 
     Returns:
-        (O, I, h, w): for each chosen channel and each of the earlier layer's, weights over positions, cut down to the
-        rows and columns that hold any; on the CPU. (O, I) where the earlier layer has no positions, (O, I, T) where
-        they are tokens.
+        (O, I, h, w): for each chosen channel and each of the earlier layer's, weights over positions, without the
+        outer rows and columns that are zero; on the CPU. (O, I) where the earlier layer has no positions, (O, I, T)
+        where they are tokens.
 
     Raises:
-        KeyError: no such layer; the nearest are named.
-        ValueError: the layers are given in the wrong order, or the later one does not depend on the other.
+        KeyError: there is no such layer; the nearest names are given.
+        ValueError: the layers are given in the wrong order, or the later one does not depend on the earlier one.
         IndexError: a channel or a position that the later layer does not have.
 
     Example:
@@ -104,57 +107,58 @@ def expanded_weights(
         start = tail.activations.detach().requires_grad_()
         with torch.enable_grad():
             end = channels_first(tail.run(start, [after])[after], channel_axis)[0]
-        place = _place(end.shape[1:], position, after)
-        chosen = chosen_channels(channels, len(end), after)
-        gradients = [_gradient(end[(channel, *place)], start, before, after) for channel in chosen]
-    return _cut(torch.stack([channels_first(one, channel_axis)[0].cpu() for one in gradients]))
+        position = _resolve_position(end.shape[1:], position, after)
+        indices = resolve_channels(channels, len(end), after)
+        gradients = [_gradient(end[(index, *position)], start, before, after) for index in indices]
+    return _trim_zeros(torch.stack([channels_first(one, channel_axis)[0].cpu() for one in gradients]))
 
 
-def strongest(expanded: Tensor, count: int) -> Tensor:
-    """The inputs that matter most to each output: those whose weights have the largest norm.
+def strongest_inputs(weights: Tensor, count: int) -> Tensor:
+    """Select the inputs with the largest norm of weights for each output.
 
     Args:
-        expanded: weights, (O, I, ...).
-        count: how many, K; at most I are given.
+        weights: (O, I, ...).
+        count: how many, K; at most I are returned.
 
     Returns:
-        their indices, (O, K), strongest first.
+        indices, (O, K), largest norm first.
 
     Raises:
-        ValueError: count under 1.
+        ValueError: count below 1.
 
     Example:
-        >>> strongest(torch.tensor([[0.0, -3.0, 1.0]]), 2)
+        >>> strongest_inputs(torch.tensor([[0.0, -3.0, 1.0]]), 2)
         tensor([[1, 2]])
     """
     if count < 1:
         raise ValueError(f"count is {count}; expected 1 or more")
-    norms = torch.linalg.vector_norm(expanded.flatten(2) if expanded.dim() > 2 else expanded.unsqueeze(2), dim=2)
+    norms = torch.linalg.vector_norm(weights.flatten(2) if weights.dim() > 2 else weights.unsqueeze(2), dim=2)
     best: Tensor = norms.topk(min(count, norms.shape[1]), dim=1).indices
     return best
 
 
-def chosen_channels(channels: ChosenChannels, count: int, layer: str) -> tuple[int, ...]:
-    """Which of so many channels; None is all.
+def resolve_channels(channels: ChannelIndices, count: int, layer: str) -> tuple[int, ...]:
+    """Return indices of channels as a tuple; None stands for all.
 
     Raises:
-        IndexError: one that the layer does not have.
+        IndexError: a channel that the layer does not have.
     """
     if channels is None:
         return tuple(range(count))
-    chosen: tuple[int, ...] = tuple(as_index(channels, "channel").tolist())
-    for channel in chosen:
-        if not 0 <= channel < count:
-            raise IndexError(f"channel {channel} of {layer!r}, which has 0..{count - 1}")
-    return chosen
+    indices: tuple[int, ...] = tuple(as_index(channels, "channel").tolist())
+    for index in indices:
+        if not 0 <= index < count:
+            raise IndexError(f"channel {index} of {layer!r}, which has 0..{count - 1}")
+    return indices
 
 
 def _has_weights(module: nn.Module) -> bool:
-    held = getattr(module, "weight", None)
-    return isinstance(held, Tensor) and held.dim() >= 2
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.dim() >= 2
 
 
-def _inside(module: nn.Module, layer: str) -> str:
+def _inner_hint(module: nn.Module, layer: str) -> str:
+    """The cure in an error message: modules inside this one that have weights."""
     names = [f"{layer}.{name}" if layer else name for name, inner in module.named_modules() if _has_weights(inner)]
     return f"; inside it: {', '.join(map(repr, names[:4]))}" if names else "; name a convolution or a linear layer"
 
@@ -163,13 +167,13 @@ def _check_order(network: nn.Module, inputs: Tensor, before: str, after: str) ->
     if before == after:
         raise ValueError(f"both layers are {before!r}; give an earlier and a later one")
     with torch.no_grad():
-        finished = list(read_activations(network, inputs, [before, after]))
-    if finished != [before, after]:
+        order = list(read_activations(network, inputs, [before, after]))
+    if order != [before, after]:
         raise ValueError(f"{after!r} finishes before {before!r}; give the earlier layer first: {after!r}, {before!r}")
 
 
-def _place(sides: torch.Size, position: tuple[int, ...] | None, layer: str) -> tuple[int, ...]:
-    """The position that was asked for, or the middle one."""
+def _resolve_position(sides: torch.Size, position: tuple[int, ...] | None, layer: str) -> tuple[int, ...]:
+    """Check a position; None stands for the middle one."""
     if position is None:
         return tuple(side // 2 for side in sides)
     if len(position) != len(sides) or not all(0 <= at < side for at, side in zip(position, sides, strict=True)):
@@ -178,22 +182,22 @@ def _place(sides: torch.Size, position: tuple[int, ...] | None, layer: str) -> t
 
 
 def _gradient(number: Tensor, start: Tensor, before: str, after: str) -> Tensor:
-    (found,) = (
+    (gradient,) = (
         torch.autograd.grad(number, start, retain_graph=True, allow_unused=True) if number.requires_grad else (None,)
     )
-    if found is None:
+    if gradient is None:
         raise ValueError(f"{after!r} does not depend on {before!r}; they lie on different branches")
-    gradient: Tensor = found
-    return gradient
+    result: Tensor = gradient
+    return result
 
 
-def _cut(expanded: Tensor) -> Tensor:
-    """Without the rows and columns at the rim that hold nothing; one of each is left where nothing does."""
-    touched = expanded.ne(0).flatten(0, 1).any(0)
-    places = touched.nonzero() if touched.any() else torch.zeros(1, touched.dim(), dtype=torch.long)
+def _trim_zeros(expanded: Tensor) -> Tensor:
+    """Remove outer rows and columns that are zero everywhere; one of each remains where all are."""
+    nonzero = expanded.ne(0).flatten(0, 1).any(0)
+    places = nonzero.nonzero() if nonzero.any() else torch.zeros(1, nonzero.dim(), dtype=torch.long)
     for axis, (first, last) in enumerate(zip(places.amin(0).tolist(), places.amax(0).tolist(), strict=True)):
         expanded = expanded.narrow(axis + 2, first, last + 1 - first)
     return expanded.clone()
 
 
-__all__ = ["expanded_weights", "strongest", "weights"]
+__all__ = ["ChannelIndices", "expanded_weights", "strongest_inputs", "weights"]

@@ -103,8 +103,8 @@ from optvis.attribution.methods import (
     SmoothGrad,
     StochasticIntegratedGradients,
 )
-from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
-from optvis.circuits.weights import expanded_weights, strongest, weights
+from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
+from optvis.circuits.weights import expanded_weights, strongest_inputs, weights
 from optvis.cli.main import main as command
 from optvis.data.dataset import as_dataset
 from optvis.data.images import load_image
@@ -1315,8 +1315,8 @@ def _() -> Any:
 
 @result("hinton, expanded weights with pictures")
 def _() -> Any:
-    drawn = hinton_of_expanded(net(), "mixed4", "mixed5", [3, 128], top=3, icons=24, steps=2, **quiet)
-    active = hinton_of_expanded(net(), "mixed3", "mixed4", 17, top=4, images=photos())
+    drawn = hinton_of_expanded_weights(net(), "mixed4", "mixed5", [3, 128], top=3, icons=24, steps=2, **quiet)
+    active = hinton_of_expanded_weights(net(), "mixed3", "mixed4", 17, top=4, images=photos())
     return [diagram(drawn), diagram(active)]
 
 
@@ -1329,7 +1329,7 @@ def _() -> Any:
 def _() -> Any:
     found = expanded_weights(net(), "conv2", "mixed4", [17, 40])
     rest = [expanded_weights(net(), "mixed3", "mixed4", 3, position=(2, 9)), expanded_weights(net(), "mixed5", "head")]
-    return [found, strongest(found, 5), *rest]
+    return [found, strongest_inputs(found, 5), *rest]
 
 
 @result("weights, expanded in other networks")

@@ -51,11 +51,11 @@ def run(options: argparse.Namespace) -> None:
 
 def _draw(classifier, options: argparse.Namespace):  # type: ignore[no-untyped-def]
     """Draw the diagram; return a name for its file, and the diagram."""
-    from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded, hinton_of_weights
+    from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 
     layer, channels, top = options.layer, options.channels, options.top
     if options.before is not None:
-        diagram = hinton_of_expanded(
+        diagram = hinton_of_expanded_weights(
             classifier,
             options.before,
             layer,
