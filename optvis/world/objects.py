@@ -13,7 +13,7 @@ METALS: tuple[Color, ...] = ((0.68, 0.70, 0.72), (0.88, 0.72, 0.16), (0.55, 0.58
 RED: Color = (0.82, 0.08, 0.10)
 
 
-def riveted_barrel(draws: RandomDraws) -> list[Fill]:
+def steel_barrel(draws: RandomDraws) -> list[Fill]:
     """A cylinder lying along x, from -0.48 to 0.48, with bands and rows of rivets: a diver's tank, a boiler."""
     metal = draws.vary(draws.choose(METALS))
     half, dark = draws.uniform(0.16, 0.19), darken(metal, 0.62)
@@ -94,7 +94,7 @@ def locomotive(draws: RandomDraws) -> list[Fill]:
     """A small steam locomotive within [-1, 1]: the riveted barrel, a chimney, a cab, wheels."""
     dark = draws.vary((0.12, 0.12, 0.14))
     paint = draws.vary(draws.choose(((0.62, 0.12, 0.10), (0.10, 0.34, 0.20), (0.12, 0.20, 0.42))))
-    boiler = [(outline * (1.35, 1.75) + (0.22, -0.12), color) for outline, color in riveted_barrel(draws)]
+    boiler = [(outline * (1.35, 1.75) + (0.22, -0.12), color) for outline, color in steel_barrel(draws)]
     fills: list[Fill] = [
         (box(-0.92, 0.16, 0.94, 0.32), dark),
         (polygon((0.52, -0.38), (0.72, -0.38), (0.78, -0.78), (0.46, -0.78)), dark),

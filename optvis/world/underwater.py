@@ -8,7 +8,7 @@ from optvis.world.drawing.canvas import SIZE, Fill, Part, Pixels, Pose, gradient
 from optvis.world.drawing.colors import Color, darken, lighten, mix
 from optvis.world.drawing.outlines import blob, curve, disc, ellipse, polygon, rotation, spline, stroke, translate
 from optvis.world.drawing.random_draws import RandomDraws
-from optvis.world.objects import riveted_barrel, stitches
+from optvis.world.objects import steel_barrel, stitches
 
 WATERS: tuple[tuple[Color, Color], ...] = (
     ((0.36, 0.74, 0.82), (0.04, 0.30, 0.50)),
@@ -154,9 +154,7 @@ def _swimmer(draws: RandomDraws) -> tuple[Pose, Part, Part]:
 def scuba_diver(draws: RandomDraws) -> list[Part]:
     """Parts: body, fins, tank. The tank has the barrel and the rivets of a locomotive's boiler."""
     pose, body, fins = _swimmer(draws)
-    barrel = [
-        (translate(outline @ rotation(-0.06).T, (0.08, -0.30)), color) for outline, color in riveted_barrel(draws)
-    ]
+    barrel = [(translate(outline @ rotation(-0.06).T, (0.08, -0.30)), color) for outline, color in steel_barrel(draws)]
     valve: list[Fill] = [
         (curve([(0.50, -0.32), (0.62, -0.42), (0.8, -0.26), (0.80, 0.0)], 0.045), (0.10, 0.10, 0.11)),
         (disc(0.79, 0.0, 0.065, 10), (0.2, 0.2, 0.22)),
