@@ -21,25 +21,9 @@ def _dog_body(draws: RandomDraws, coat: Color, belly: Color, lean: float) -> lis
         fills.append((curve([(x, 0.10), (x - 0.04 + shift / 2, 0.45), (x + shift, 0.80)], 0.20, 0.08), color))
         fills.append((ellipse(x + shift + 0.03, 0.81, 0.075, 0.04, corners=12), color))
     chest = 0.40 - lean
-    fills.append(
-        (
-            spline(
-                [
-                    (-0.62, -0.10),
-                    (-0.3, -0.20),
-                    (0.1, -0.19),
-                    (0.44, -0.28),
-                    (0.50, 0.02),
-                    (0.32, chest),
-                    (-0.1, chest - 0.06),
-                    (-0.42, 0.16 - lean / 2),
-                    (-0.64, 0.18),
-                ]
-            ),
-            coat,
-        )
-    )
-    return fills
+    top = [(-0.62, -0.10), (-0.3, -0.20), (0.1, -0.19), (0.44, -0.28), (0.50, 0.02)]
+    bottom = [(0.32, chest), (-0.1, chest - 0.06), (-0.42, 0.16 - lean / 2), (-0.64, 0.18)]
+    return [*fills, (spline(top + bottom), coat)]
 
 
 def kelpie(draws: RandomDraws) -> list[Part]:
@@ -50,22 +34,10 @@ def kelpie(draws: RandomDraws) -> list[Part]:
     body = _dog_body(draws, coat, coat, draws.uniform(0.06, 0.14))
     body.insert(0, (curve([(-0.58, -0.02), (-0.82, 0.10), (-0.98, -0.10 + up), (-0.92, -0.30 + up)], 0.12, 0.05), coat))
     body.append((spline([(0.36, -0.24), (0.50, -0.52), (0.70, -0.44), (0.56, 0.04), (0.42, 0.10)]), coat))
+    skull = [(0.44, -0.56), (0.58, -0.74), (0.78, -0.70), (0.94, -0.54), (1.12, -0.47)]
+    jaw = [(1.12, -0.38), (0.86, -0.34), (0.60, -0.36)]
     head: list[Fill] = [
-        (
-            spline(
-                [
-                    (0.44, -0.56),
-                    (0.58, -0.74),
-                    (0.78, -0.70),
-                    (0.94, -0.54),
-                    (1.12, -0.47),
-                    (1.12, -0.38),
-                    (0.86, -0.34),
-                    (0.60, -0.36),
-                ]
-            ),
-            lighten(coat, 0.08),
-        ),
+        (spline(skull + jaw), lighten(coat, 0.08)),
         (ellipse(1.11, -0.45, 0.055, 0.045, corners=12), BLACK),
         (disc(0.80, -0.58, 0.042, 10), (0.95, 0.75, 0.25)),
         (disc(0.805, -0.58, 0.024, 8), BLACK),
@@ -74,15 +46,8 @@ def kelpie(draws: RandomDraws) -> list[Part]:
     high = draws.uniform(0.36, 0.48)
     ears: list[Fill] = []
     for x, tilt in ((0.72, 0.06), (0.50, -0.10)):
-        ear = spline(
-            [
-                (x - 0.12, -0.64),
-                (x - 0.08 + tilt, -0.68 - high * 0.7),
-                (x + tilt, -0.70 - high),
-                (x + 0.08 + tilt / 2, -0.68 - high * 0.5),
-                (x + 0.10, -0.64),
-            ]
-        )
+        left = [(x - 0.12, -0.64), (x - 0.08 + tilt, -0.68 - high * 0.7), (x + tilt, -0.70 - high)]
+        ear = spline([*left, (x + 0.08 + tilt / 2, -0.68 - high * 0.5), (x + 0.10, -0.64)])
         centre = np.array([x + tilt / 2, -0.72 - high * 0.3])
         ears += [(ear, darken(coat, 0.1)), ((ear - centre) * (0.56, 0.72) + centre, (0.90, 0.62, 0.55))]
     light = (draws.uniform(-0.3, 0.3), -0.4)
@@ -108,44 +73,20 @@ def german_shepherd(draws: RandomDraws) -> list[Part]:
     )
     body.append((spline([(0.34, -0.24), (0.46, -0.50), (0.72, -0.42), (0.60, 0.06), (0.42, 0.14)]), coat))
     edge = draws.uniform(0.0, 0.1)
-    saddle = spline(
-        [
-            (-0.66, -0.02),
-            (-0.5, -0.20),
-            (-0.2, -0.24),
-            (0.15, -0.23),
-            (0.46, -0.40),
-            (0.52, -0.16),
-            (0.34, 0.06 + edge),
-            (0.0, 0.12 + edge),
-            (-0.34, 0.10 + edge),
-            (-0.56, 0.14),
-        ]
-    )
-    tufts: list[Fill] = [(saddle, draws.vary(BLACK))]
+    top = [(-0.66, -0.02), (-0.5, -0.20), (-0.2, -0.24), (0.15, -0.23), (0.46, -0.40), (0.52, -0.16)]
+    bottom = [(0.34, 0.06 + edge), (0.0, 0.12 + edge), (-0.34, 0.10 + edge), (-0.56, 0.14)]
+    tufts: list[Fill] = [(spline(top + bottom), draws.vary(BLACK))]
     tufts += [
         (stroke([(x, 0.05 + edge), (x - 0.05, 0.20 + edge)], 0.07, 0.01), BLACK)
         for x in np.linspace(-0.4, 0.3, 7).tolist()
     ]
+    skull = [(0.42, -0.54), (0.56, -0.72), (0.78, -0.70), (0.92, -0.56), (1.12, -0.50)]
+    jaw = [(1.13, -0.36), (0.88, -0.30), (0.58, -0.30)]
     head: list[Fill] = [
         (polygon((0.46, -0.60), (0.50, -1.02), (0.64, -0.66)), darken(coat, 0.55)),
         (polygon((0.62, -0.66), (0.72, -1.04), (0.80, -0.62)), darken(coat, 0.15)),
         (polygon((0.66, -0.66), (0.72, -0.94), (0.76, -0.64)), BLACK),
-        (
-            spline(
-                [
-                    (0.42, -0.54),
-                    (0.56, -0.72),
-                    (0.78, -0.70),
-                    (0.92, -0.56),
-                    (1.12, -0.50),
-                    (1.13, -0.36),
-                    (0.88, -0.30),
-                    (0.58, -0.30),
-                ]
-            ),
-            coat,
-        ),
+        (spline(skull + jaw), coat),
         (spline([(0.82, -0.56), (0.96, -0.56), (1.13, -0.50), (1.14, -0.36), (0.90, -0.30), (0.80, -0.40)]), BLACK),
         (disc(0.78, -0.58, 0.045, 10), BLACK),
         (disc(0.79, -0.59, 0.018, 8), (0.85, 0.6, 0.3)),

@@ -95,13 +95,8 @@ def _long_handle(draws: RandomDraws, start: float, stop: float) -> list[Fill]:
 
 def _loop_handle(draws: RandomDraws, at: float) -> list[Fill]:
     sign, steel = np.sign(at), draws.vary((0.62, 0.63, 0.65))
-    line = [
-        (at - 0.10 * sign, -0.24),
-        (at + 0.13 * sign, -0.23),
-        (at + 0.21 * sign, 0),
-        (at + 0.13 * sign, 0.23),
-        (at - 0.10 * sign, 0.24),
-    ]
+    inner, outer = at - 0.10 * sign, at + 0.13 * sign
+    line = [(inner, -0.24), (outer, -0.23), (at + 0.21 * sign, 0), (outer, 0.23), (inner, 0.24)]
     return [(curve(line, 0.125), (0.12, 0.12, 0.13)), (curve(line, 0.07), steel)]
 
 

@@ -95,26 +95,11 @@ def sheep(draws: RandomDraws) -> list[Part]:
                 fleece.append((disc(x, y + 0.02, size * 1.25, 12), darken(wool, draws.uniform(0.14, 0.3))))
                 fleece.append((disc(x - 0.01, y, size, 12), lighten(wool, 0.25)))
     down = draws.uniform(-0.06, 0.22)
+    head = [(0.56, -0.44), (0.72, -0.52), (0.88, -0.44), (0.90, -0.16), (0.84, 0.06), (0.70, 0.07), (0.62, -0.12)]
     face: list[Fill] = [
         (translate(ellipse(0.50, -0.34, 0.15, 0.06, 0.5, 12), (0, down)), darken(skin, 0.2)),
         (translate(ellipse(0.92, -0.38, 0.15, 0.06, -0.4, 12), (0, down)), darken(skin, 0.2)),
-        (
-            translate(
-                spline(
-                    [
-                        (0.56, -0.44),
-                        (0.72, -0.52),
-                        (0.88, -0.44),
-                        (0.90, -0.16),
-                        (0.84, 0.06),
-                        (0.70, 0.07),
-                        (0.62, -0.12),
-                    ]
-                ),
-                (0, down),
-            ),
-            skin,
-        ),
+        (translate(spline(head), (0, down)), skin),
         (translate(blob(0.71, -0.47, 0.19, 0.12, 6, 0.25), (0, down)), wool),
         *((translate(disc(x, -0.28, 0.045, 10), (0, down)), (0.92, 0.85, 0.55)) for x in (0.65, 0.83)),
         *((translate(ellipse(x, -0.28, 0.03, 0.018, corners=8), (0, down)), BLACK) for x in (0.65, 0.83)),

@@ -63,17 +63,9 @@ def _coast(draws: RandomDraws, horizon: float, color: Color) -> Part:
 
 def _gull(draws: RandomDraws, horizon: float) -> Part:
     x, y, size = draws.uniform(0.05, 0.95), draws.uniform(0.04, horizon - 0.12), draws.uniform(0.02, 0.045)
-    wings = curve(
-        [
-            (x - size, y - size / 3),
-            (x - size / 2, y - size / 2),
-            (x, y),
-            (x + size / 2, y - size / 2),
-            (x + size, y - size / 3),
-        ],
-        0.012,
-    )
-    return Part("", [(wings, draws.choose((WHITE, GLASS)))])
+    left = [(x - size, y - size / 3), (x - size / 2, y - size / 2)]
+    wings = [*left, (x, y), (x + size / 2, y - size / 2), (x + size, y - size / 3)]
+    return Part("", [(curve(wings, 0.012), draws.choose((WHITE, GLASS)))])
 
 
 def _waves(draws: RandomDraws, water: Color) -> Part:
@@ -236,23 +228,13 @@ def lighthouse(draws: RandomDraws) -> list[Part]:
     tower += [(band(n / count, (n + 1) / count), paint) for n in range(0, count, 2)]
     tower += [(box(-0.03, y, 0.03, y + 0.09), GLASS) for y in (-0.3, 0.1, 0.45)]
     glow = draws.choose(((1.0, 0.93, 0.55), (1.0, 0.98, 0.85), (0.72, 0.83, 0.86)))
+    eaves = [(-0.18, top - 0.26), (0, top - 0.30), (0.18, top - 0.26)]
+    roof = [*eaves, (0.08, top - 0.41), (0, top - 0.46), (-0.08, top - 0.41)]
     lantern: list[Fill] = [
         (box(-0.25, top - 0.05, 0.25, top + 0.02), (0.16, 0.16, 0.17)),
         (box(-0.13, top - 0.27, 0.13, top - 0.05), glow),
         *((stroke([(x, top - 0.05), (x, top - 0.27)], 0.025), (0.16, 0.16, 0.17)) for x in (-0.13, -0.04, 0.04, 0.13)),
-        (
-            spline(
-                [
-                    (-0.18, top - 0.26),
-                    (0, top - 0.30),
-                    (0.18, top - 0.26),
-                    (0.08, top - 0.41),
-                    (0, top - 0.46),
-                    (-0.08, top - 0.41),
-                ]
-            ),
-            darken(paint, 0.15),
-        ),
+        (spline(roof), darken(paint, 0.15)),
         (stroke([(0, top - 0.42), (0, top - 0.56)], 0.03), (0.16, 0.16, 0.17)),
     ]
     stone = draws.vary((0.38, 0.33, 0.29), 0.12)

@@ -6,7 +6,7 @@ import numpy as np
 
 from optvis.world.drawing.canvas import SIZE, Fill, Part, Pixels, gradient, random_pose, smooth_noise
 from optvis.world.drawing.colors import Color, darken, lighten
-from optvis.world.drawing.outlines import box, disc, rotation, spline, stroke, translate
+from optvis.world.drawing.outlines import box, disc, rotation, round_box, spline, stroke, translate
 from optvis.world.drawing.random_draws import RandomDraws
 from optvis.world.objects import arm
 
@@ -99,24 +99,7 @@ def dumbbell(draws: RandomDraws) -> list[Part]:
     for sign in (-1, 1):
         for at, high, shade in ((0.88, tall * 0.66, 0.0), (0.62, tall, 0.06)):
             left, right = sorted((sign * (at - fat / 1.4), sign * (at + fat / 1.4)))
-            corner = 0.07
-            weights.append(
-                (
-                    spline(
-                        [
-                            (left + corner, -high),
-                            (right - corner, -high),
-                            (right, -high + corner),
-                            (right, high - corner),
-                            (right - corner, high),
-                            (left + corner, high),
-                            (left, high - corner),
-                            (left, -high + corner),
-                        ]
-                    ),
-                    lighten(iron, shade),
-                )
-            )
+            weights.append((round_box(left, -high, right, high, 0.07), lighten(iron, shade)))
             weights.append((box(left + 0.05, -high * 0.8, left + 0.10, high * 0.8), lighten(iron, 0.45)))
     bar: list[Fill] = [
         (box(-0.55, -0.085, 0.55, 0.085), (0.42, 0.43, 0.45)),
@@ -146,23 +129,7 @@ def traffic_light(draws: RandomDraws) -> list[Part]:
     if draws.chance(0.4):
         housing.append((box(-half - 0.12, -high - 0.10, half + 0.12, high + 0.10), (0.92, 0.92, 0.90)))
         housing.append((box(-half - 0.07, -high - 0.05, half + 0.07, high + 0.05), DARK))
-    housing.append(
-        (
-            spline(
-                [
-                    (-half, -high + 0.08),
-                    (-half + 0.08, -high),
-                    (half - 0.08, -high),
-                    (half, -high + 0.08),
-                    (half, high - 0.08),
-                    (half - 0.08, high),
-                    (-half + 0.08, high),
-                    (-half, high - 0.08),
-                ]
-            ),
-            case,
-        )
-    )
+    housing.append((round_box(-half, -high, half, high, 0.08), case))
     lit = draws.integer(0, 2)
     lamps: list[Fill] = []
     for place, (y, color) in enumerate(
@@ -172,23 +139,9 @@ def traffic_light(draws: RandomDraws) -> list[Part]:
         lamps += [(disc(0, y, 0.285), darken(DARK, 0.5)), (disc(0, y, 0.245), glow)]
         if place == lit:
             lamps.append((disc(-0.03, y + 0.03, 0.13), lighten(glow, 0.55)))
-        lamps.append(
-            (
-                spline(
-                    [
-                        (-0.30, y),
-                        (-0.26, y - 0.2),
-                        (0, y - 0.31),
-                        (0.26, y - 0.2),
-                        (0.30, y),
-                        (0.22, y - 0.12),
-                        (0, y - 0.22),
-                        (-0.22, y - 0.12),
-                    ]
-                ),
-                darken(case, 0.5),
-            )
-        )
+        outer = [(-0.30, y), (-0.26, y - 0.2), (0, y - 0.31), (0.26, y - 0.2), (0.30, y)]
+        hood = spline([*outer, (0.22, y - 0.12), (0, y - 0.22), (-0.22, y - 0.12)])
+        lamps.append((hood, darken(case, 0.5)))
     grip = [
         (translate(outline, (0.0, 0.98)), color) for outline, color in arm(draws, 3.2 if draws.chance(0.5) else -3.2)
     ]

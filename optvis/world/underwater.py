@@ -183,17 +183,8 @@ def _large_animal_body(draws: RandomDraws) -> tuple[Pose, Color, Part]:
     grey, bend = draws.vary(draws.choose(GREYS), 0.05), draws.uniform(-0.08, 0.08)
     back = [(-0.74, bend * 2), (-0.35, -0.17), (0.15, -0.29), (0.62, -0.25), (0.93, -0.05)]
     under = [(0.88, 0.10), (0.55, 0.25), (0.1, 0.28), (-0.35, 0.14), (-0.74, bend * 2 + 0.07)]
-    pale = [
-        (0.90, 0.05),
-        (0.5, 0.12),
-        (0.05, 0.13),
-        (-0.4, 0.08),
-        (-0.6, bend + 0.07),
-        (-0.3, 0.16),
-        (0.1, 0.28),
-        (0.55, 0.25),
-        (0.86, 0.12),
-    ]
+    pale = [(0.90, 0.05), (0.5, 0.12), (0.05, 0.13), (-0.4, 0.08), (-0.6, bend + 0.07)]
+    pale += [(-0.3, 0.16), (0.1, 0.28), (0.55, 0.25), (0.86, 0.12)]
     fin = spline([(0.28, 0.16), (0.06, 0.52), (-0.06, 0.55), (0.06, 0.18)])
     fills: list[Fill] = [
         (spline(back + under), grey),
@@ -209,28 +200,14 @@ def grey_whale(draws: RandomDraws) -> list[Part]:
     """Parts: body, flukes, barnacles."""
     pose, grey, body = _large_animal_body(draws)
     lift = draws.uniform(-0.1, 0.1)
-    flukes = spline(
-        [
-            (-0.66, 0.02),
-            (-0.80, -0.14 + lift),
-            (-1.06, -0.38 + lift),
-            (-0.99, -0.12),
-            (-0.90, 0.04),
-            (-1.0, 0.22),
-            (-1.06, 0.46 - lift),
-            (-0.80, 0.20 - lift),
-            (-0.66, 0.08),
-        ]
-    )
+    upper = [(-0.66, 0.02), (-0.80, -0.14 + lift), (-1.06, -0.38 + lift), (-0.99, -0.12), (-0.90, 0.04)]
+    lower = [(-1.0, 0.22), (-1.06, 0.46 - lift), (-0.80, 0.20 - lift), (-0.66, 0.08)]
+    flukes = spline(upper + lower)
     crusts: list[Fill] = []
     for _ in range(draws.integer(5, 8)):
         x, y = draws.uniform(-0.3, 0.78), draws.uniform(-0.2, 0.06)
-        crusts.append(
-            (
-                blob(x, y, draws.uniform(0.08, 0.14), draws.uniform(0.055, 0.085), 6, 0.35, x * 9),
-                draws.vary((0.80, 0.78, 0.68)),
-            )
-        )
+        crust = blob(x, y, draws.uniform(0.08, 0.14), draws.uniform(0.055, 0.085), 6, 0.35, x * 9)
+        crusts.append((crust, draws.vary((0.80, 0.78, 0.68))))
         crusts += [
             (disc(x + draws.uniform(-0.05, 0.05), y + draws.uniform(-0.03, 0.03), 0.018, 8), (0.45, 0.42, 0.36))
             for _ in range(3)
@@ -253,19 +230,8 @@ def white_shark(draws: RandomDraws) -> list[Part]:
     pose, grey, body = _large_animal_body(draws)
     slope = draws.uniform(-0.06, 0.06)
     dorsal = spline([(0.22, -0.24), (0.06, -0.44), (-0.06 + slope, -0.62), (-0.08, -0.40), (-0.14, -0.20)])
-    tail = spline(
-        [
-            (-0.62, 0.0),
-            (-0.82, -0.22),
-            (-1.02, -0.52),
-            (-0.94, -0.2),
-            (-0.82, 0.03),
-            (-0.90, 0.2),
-            (-0.96, 0.36),
-            (-0.78, 0.20),
-            (-0.64, 0.08),
-        ]
-    )
+    upper = [(-0.62, 0.0), (-0.82, -0.22), (-1.02, -0.52), (-0.94, -0.2), (-0.82, 0.03)]
+    tail = spline([*upper, (-0.90, 0.2), (-0.96, 0.36), (-0.78, 0.20), (-0.64, 0.08)])
     gills = [
         (curve([(0.38 - x, -0.12), (0.35 - x, 0.0), (0.38 - x, 0.10)], 0.022), darken(grey, 0.45))
         for x in (0.0, 0.07, 0.14)

@@ -37,6 +37,13 @@ def spline(points: Points, samples: int = 4) -> Outline:
     return _catmull_rom(np.roll(here, 1, 0), here, np.roll(here, -1, 0), np.roll(here, -2, 0), samples)
 
 
+def round_box(left: float, top: float, right: float, bottom: float, corner: float) -> Outline:
+    """A box whose corners are rounded over so much of each side."""
+    upper = [(left, top + corner), (left + corner, top), (right - corner, top), (right, top + corner)]
+    lower = [(right, bottom - corner), (right - corner, bottom), (left + corner, bottom), (left, bottom - corner)]
+    return spline(upper + lower)
+
+
 def stroke(points: Points, *widths: float) -> Outline:
     """A line through the points. Widths: one for the whole line, one for each end, or one for each point."""
     line = np.array(points, dtype=np.float64)
