@@ -1,4 +1,4 @@
-"""What is asked of a network: a score per image, to be maximised.
+"""Objectives: what an image is optimised for. Each gives a score per image, to maximise.
 
 >>> from optvis.objectives import channel, total_variation
 >>> channel("mixed3", [17, 40]) - 0.001 * total_variation()

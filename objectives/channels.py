@@ -1,4 +1,4 @@
-"""Single channels: their mean over positions, weighted sums of them, their value at one position."""
+"""Objectives on single channels: their mean over positions, weighted sums of means, the value at one position."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Index = int | Iterable[int] | Tensor
 
 
 def channel_mean(a: Tensor, index: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Mean over positions of each image's own channel.  a (B, C, ...), index (B,) or (1,) -> (B,)"""
+    """Average one channel per image over positions.  a (B, C, ...), index (B,) or (1,) -> (B,)"""
     return pick(positions(a, channel_axis).mean(2), index)
 
 
 def mean_dot_product(a: Tensor, weights: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Σ_c w_c ⟨A_c⟩.  a (B, C, ...), weights (B, C) or (1, C) -> (B,)"""
+    """Compute Σ_c w_c ⟨A_c⟩.  a (B, C, ...), weights (B, C) or (1, C) -> (B,)"""
     means = positions(a, channel_axis).mean(2)
     if weights.shape[1] != means.shape[1]:
         raise ValueError(f"{weights.shape[1]} weights for a layer of {means.shape[1]} channels")
@@ -30,33 +30,42 @@ def mean_dot_product(a: Tensor, weights: Tensor, channel_axis: int | None = None
 def neuron_value(
     a: Tensor, index: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel_axis: int | None = None
 ) -> Tensor:
-    """Each image's own channel at its own position, the middle one by default.  a (B, C, H, W) -> (B,)"""
+    """Select one channel at one position per image, by default in the centre.  a (B, C, H, W) -> (B,)"""
     plane = pick(channels_first(a, channel_axis), index)
     return at_position(plane.unsqueeze(1), y, x).squeeze(1)
 
 
 def at_position(a: Tensor, y: Tensor | None, x: Tensor | None) -> Tensor:
-    """The values at one position an image, the middle one by default.  a (B, C, H, W), (B, C, T) or (B, C) -> (B, C)"""
-    given = [place for place in (y, x) if place is not None]
+    """Select the values at one position per image, by default the centre.
+
+    Args:
+        a: (B, C, H, W), (B, C, T) or (B, C).
+        y: index on the first axis of positions, (B,) or (1,).
+        x: index on the second, (B,) or (1,).
+
+    Returns:
+        (B, C).
+    """
+    indices = [index for index in (y, x) if index is not None]
     axes = a.dim() - 2
-    if given and len(given) != axes:
-        wanted = {1: "y alone", 2: "y and x"}.get(axes, "neither y nor x")
-        raise ValueError(f"positions of this layer are {tuple(a.shape[2:])}: give {wanted}, or none for the middle one")
-    for place in given if given else [None] * axes:
-        a = a[:, :, a.shape[2] // 2] if place is None else pick(a, place, axis=2)
+    if indices and len(indices) != axes:
+        expected = {1: "y alone", 2: "y and x"}.get(axes, "neither y nor x")
+        raise ValueError(f"positions of this layer are {tuple(a.shape[2:])}; give {expected}, or none for the centre")
+    for index in indices if indices else [None] * axes:
+        a = a[:, :, a.shape[2] // 2] if index is None else pick(a, index, axis=2)
     return a
 
 
 def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Objective:
-    """The mean activation of a channel: ⟨A_c⟩ over positions.
+    """Maximise the mean activation of a channel: ⟨A_c⟩ over positions.
 
-    The standard feature visualization objective (Olah et al., "Feature Visualization", Distill 2017,
+    The standard objective of feature visualization (Olah et al., "Feature Visualization", Distill 2017,
     doi:10.23915/distill.00007).
 
     Args:
-        layer: name as in `layers(net)`.
-        index: one channel, or one per image (any sequence of integers); an image is made for each.
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        layer: name as in `layers(model)`.
+        index: one channel, or one per image (any sequence of integers): then there is an image for each.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
         TypeError: `index` is no integer or sequence of integers.
@@ -70,15 +79,15 @@ def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Obj
 
 
 def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None) -> Objective:
-    """Several channels of a layer at once, weighted: Σ_c w_c ⟨A_c⟩.
+    """Maximise a weighted sum of a layer's channels: Σ_c w_c ⟨A_c⟩.
 
     Args:
-        layer: name as in `layers(net)`.
-        weights: w, a number for each channel, (C,), or such a row per image, (B, C).
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        layer: name as in `layers(model)`.
+        weights: w, a number for each channel, (C,), or a row of them per image, (B, C).
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
-        ValueError: weights with no axis or more than two; at the first step, another number than there are channels.
+        ValueError: weights with no axis or more than two; at the first step, weights for another number of channels.
 
     Example:
         >>> import torch
@@ -92,28 +101,38 @@ def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None
 def neuron(
     layer: str, index: Index, y: Index | None = None, x: Index | None = None, *, channel_axis: int | None = None
 ) -> Objective:
-    """One channel at one position; the middle one, (H // 2, W // 2), by default.
+    """Maximise one channel at one position, by default the centre, (H // 2, W // 2).
 
     Args:
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(model)`.
         index: one channel, or one per image.
-        y: row of the position (of T tokens: its place), or one per image.
+        y: row of the position, or one per image; of tokens, the index of the token.
         x: column of the position, or one per image.
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
         TypeError: an index is no integer or sequence of integers.
-        ValueError: `x` without `y`; at the first step, `y` without `x` where there are columns, `x` where there are
-            none.
+        ValueError: `x` without `y`; at the first step, `y` without `x` for a layer with columns, or `x` for a layer
+            without columns.
         IndexError: at the first step, a channel or position that the layer does not have.
 
     Example:
         >>> neuron("mixed3", 17, 2, 3)
         neuron('mixed3', 17, 2, 3)
     """
-    if y is None and x is not None:
-        raise ValueError("neuron() got x without y; give both, or neither for the middle position")
-    places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
+    position = position_targets("neuron", y, x)
     return make_objective(
-        "neuron", (layer,), neuron_value, as_index(index, "channel"), *places, channel_axis=channel_axis
+        "neuron", (layer,), neuron_value, as_index(index, "channel"), *position, channel_axis=channel_axis
     )
+
+
+def position_targets(factory: str, y: Index | None, x: Index | None) -> tuple[Tensor, ...]:
+    """Check the position that an objective got: () for the centre, (y,) or (y, x).
+
+    Raises:
+        TypeError: an index is no integer or sequence of integers.
+        ValueError: `x` without `y`.
+    """
+    if y is None and x is not None:
+        raise ValueError(f"{factory}() got x without y; give both, or neither for the centre")
+    return tuple(as_index(index, name) for name, index in (("y", y), ("x", x)) if index is not None)

@@ -1,4 +1,4 @@
-"""Directions in a layer's space of channels: dot products, cosines, and their product."""
+"""Objectives on directions in a layer's channel space: dot products, cosines, and products of the two."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.objectives.channels import Index, at_position
+from optvis.objectives.channels import Index, at_position, position_targets
 from optvis.objectives.layout import channels_first, positions
 from optvis.objectives.objective import Objective, make_objective
-from optvis.objectives.target_tensors import as_index, as_rows, as_vectors
+from optvis.objectives.target_tensors import as_rows, as_vectors
 from optvis.objectives.whitening import whiten
 
-LUCID_EPSILON = 1e-4  # added to each norm, and
-MIN_COSINE = 0.1  # the least cosine that counts (lucid.optvis.objectives_util._dot_cossim, 2017)
+# lucid.optvis.objectives_util._dot_cossim, 2017
+LUCID_EPSILON = 1e-4  # added to each norm
+MIN_COSINE = 0.1  # smaller cosines count as this
 
 
 def dot_and_cosine(a: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
-    """a·v and its cosine at each position.  a (B, C, P), vector (B or 1, C, P or 1) -> (B, P) twice"""
+    """Compute a·v and the cosine of a and v per position.  a (B, C, P), vector (B or 1, C, P or 1) -> (B, P) twice"""
     if vector.shape[1] != a.shape[1]:
         raise ValueError(f"a direction of {vector.shape[1]} numbers in a layer of {a.shape[1]} channels")
     vector = vector.to(a.dtype)
@@ -28,13 +29,13 @@ def dot_and_cosine(a: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def direction_score(a: Tensor, vector: Tensor, power: float) -> Tensor:
-    """(a·v) · max(0.1, cos)^power at each position.  a (B, C, P), vector (B or 1, C, P or 1) -> (B, P)"""
+    """Compute (a·v) · max(0.1, cos)^power per position.  a (B, C, P), vector (B or 1, C, P or 1) -> (B, P)"""
     dot, cos = dot_and_cosine(a, vector)
     return dot if power == 0 else dot * cos.clamp(min=MIN_COSINE).pow(power)
 
 
 def mean_direction_score(a: Tensor, vector: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
-    """Mean over positions of (a·v) · max(0.1, cos)^power.  a (B, C, ...), vector (B, C) or (1, C) -> (B,)"""
+    """Average `direction_score` over positions.  a (B, C, ...), vector (B, C) or (1, C) -> (B,)"""
     return direction_score(positions(a, channel_axis), vector.unsqueeze(2), power).mean(1)
 
 
@@ -46,13 +47,13 @@ def direction_score_at(
     power: float = 0.0,
     channel_axis: int | None = None,
 ) -> Tensor:
-    """(a·v) · max(0.1, cos)^power at one position.  a (B, C, H, W), vector (B, C) or (1, C) -> (B,)"""
+    """Compute `direction_score` at one position.  a (B, C, H, W), vector (B, C) or (1, C) -> (B,)"""
     here = at_position(channels_first(a, channel_axis), y, x)
     return direction_score(here.unsqueeze(2), vector.unsqueeze(2), power).squeeze(1)
 
 
 def center_direction_score(a: Tensor, tensor: Tensor, power: float = 0.0, channel_axis: int | None = None) -> Tensor:
-    """Mean of (a·v) · max(0.1, cos)^power in the middle.  a (B, C, H, W), tensor (B or 1, C, h, w) -> (B,)"""
+    """Average `direction_score` over the central h × w positions.  a (B, C, H, W), tensor (B or 1, C, h, w) -> (B,)"""
     a, tensor = channels_first(a, channel_axis), channels_first(tensor, channel_axis)
     if a.dim() != 4 or any(side > whole for side, whole in zip(tensor.shape[2:], a.shape[2:], strict=True)):
         raise ValueError(
@@ -61,29 +62,30 @@ def center_direction_score(a: Tensor, tensor: Tensor, power: float = 0.0, channe
         )
     (h, w), (height, width) = tensor.shape[2:], a.shape[2:]
     top, left = (height - h) // 2, (width - w) // 2
-    middle = a[:, :, top : top + h, left : left + w]
-    return direction_score(middle.flatten(2), tensor.flatten(2), power).mean(1)
+    center = a[:, :, top : top + h, left : left + w]
+    return direction_score(center.flatten(2), tensor.flatten(2), power).mean(1)
 
 
 def mean_cosine(a: Tensor, vector: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Mean over positions of the cosine between a and v.  a (B, C, ...), vector (B, C) or (1, C) -> (B,)"""
+    """Average the cosine of a and v over positions.  a (B, C, ...), vector (B, C) or (1, C) -> (B,)"""
     return dot_and_cosine(positions(a, channel_axis), vector.unsqueeze(2))[1].mean(1)
 
 
 def direction(
     layer: str, vector: Any, *, power: float = 0.0, whitening: Any = None, channel_axis: int | None = None
 ) -> Objective:
-    """The mean of (a·v) · max(0.1, cos)^p over positions: how much of a direction there is, and how purely.
+    """Maximise the mean of (a·v) · max(0.1, cos)^p over positions: activation along a direction.
 
-    With p = 0 it is the plain dot product ⟨a·v⟩. The exponent, the floor and ε = 1e-4 on each norm are Lucid's
-    (Olah et al., "The Building Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010).
+    With p = 0 it is the plain dot product ⟨a·v⟩; a larger p suppresses other directions. The exponent, the floor of
+    0.1 and ε = 1e-4 on each norm are Lucid's (Olah et al., "The Building Blocks of Interpretability", Distill 2018,
+    doi:10.23915/distill.00010).
 
     Args:
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(model)`.
         vector: v, (C,), or one per image, (B, C).
-        power: p; 0 is the dot product, 1 to 4 ask for purer images.
-        whitening: S, (C, C), as `whitening` measures it: then the direction asked is v S.
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        power: p; 0 is the dot product, 1 to 4 give purer images.
+        whitening: S, (C, C), as `whitening` measures it: the direction is then v S.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
         ValueError: a vector with no axis or more than two, a negative power, an S of another size; at the first
@@ -114,16 +116,16 @@ def direction_neuron(
     whitening: Any = None,
     channel_axis: int | None = None,
 ) -> Objective:
-    """`direction` at one position; the middle one, (H // 2, W // 2), by default.
+    """Maximise `direction` at one position, by default the centre, (H // 2, W // 2).
 
     Args:
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(model)`.
         vector: v, (C,), or one per image, (B, C).
         y: row of the position, or one per image.
         x: column of the position, or one per image.
         power: p, as in `direction`.
         whitening: S, as in `direction`.
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
         ValueError: as in `direction` and `neuron`.
@@ -134,28 +136,26 @@ def direction_neuron(
         >>> direction_neuron("mixed3", [0.0, 1.0])({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([1.])
     """
-    if y is None and x is not None:
-        raise ValueError("direction_neuron() got x without y; give both, or neither for the middle position")
-    places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
+    position = position_targets("direction_neuron", y, x)
     return make_objective(
         "direction_neuron",
         (layer,),
         direction_score_at,
         _vector(vector, whitening),
-        *places,
+        *position,
         power=power_option(power),
         channel_axis=channel_axis,
     )
 
 
 def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int | None = None) -> Objective:
-    """The mean cosine between activations and a direction over positions, whatever their strength.
+    """Maximise the mean cosine between activations and a direction over positions, whatever their norm.
 
     Args:
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(model)`.
         vector: v, (C,), or one per image, (B, C).
         whitening: S, as in `direction`.
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
         ValueError: as in `direction`.
@@ -169,16 +169,16 @@ def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int 
 
 
 def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axis: int | None = None) -> Objective:
-    """`direction` with a vector of its own for each position of a patch, which is matched in the layer's middle.
+    """Maximise `direction` with a vector for each of h × w positions in the centre of the layer.
 
-    The mean of (a·v) · max(0.1, cos)^p over the patch's h × w positions; its first row is the layer's (H − h) // 2.
-    Lucid's `tensor_direction`.
+    The mean of (a·v) · max(0.1, cos)^p over these positions; the first row is the layer's row (H − h) // 2. The same
+    as Lucid's `tensor_direction`.
 
     Args:
-        layer: name as in `layers(net)`.
-        tensor: v, (C, h, w), or one per image, (B, C, h, w); channels last where `channel_axis` says so.
+        layer: name as in `layers(model)`.
+        tensor: v, (C, h, w), or one per image, (B, C, h, w); channels last with `channel_axis=-1`.
         power: p, as in `direction`.
-        channel_axis: axis of the channels in the layer's output; by default the second.
+        channel_axis: axis of the channels in the layer's output; by default axis 1.
 
     Raises:
         ValueError: a tensor with other axes, a negative power; at the first step, a tensor that is larger than the
@@ -193,15 +193,20 @@ def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axi
     if rows.dim() != 4 or rows.numel() == 0:
         raise ValueError(f"tensor is {tuple(rows.shape)}; expected (C, h, w), or one per image, (B, C, h, w)")
     return make_objective(
-        "tensor_direction", (layer,), center_direction_score, rows, power=power_option(power), channel_axis=channel_axis
+        "tensor_direction",
+        (layer,),
+        center_direction_score,
+        rows,
+        power=power_option(power),
+        channel_axis=channel_axis,
     )
 
 
 def power_option(power: float) -> float | None:
-    """The exponent of a cosine as an option, None where there is none.
+    """Check the exponent of a cosine, and return None for 0, the default.
 
     Raises:
-        ValueError: a negative one.
+        ValueError: a negative exponent.
     """
     if not power >= 0:
         raise ValueError(f"power is {power}; expected 0 or more")
@@ -209,6 +214,6 @@ def power_option(power: float) -> float | None:
 
 
 def _vector(vector: Any, whitening: Any) -> Tensor:
-    """v, or v S."""
+    """v, or v S where there is a whitening matrix S."""
     rows = as_vectors(vector, "direction")
     return rows if whitening is None else whiten(rows, whitening)

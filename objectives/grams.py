@@ -1,4 +1,4 @@
-"""Gram matrices: which channels are active together, wherever that is. Textures, styles, dreams."""
+"""Objectives on Gram matrices: which channels are active together, wherever they are. For textures and styles."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from optvis.objectives.target_tensors import as_rows
 
 
 def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """The Gram matrix of a layer, FFᵀ / P: mean product of each two channels over P positions.
+    """Compute the Gram matrix of a layer, FFᵀ / P: the mean product of each two channels over P positions.
 
-    Divided by the number of positions, so that images of different sizes compare
+    It is divided by the number of positions, so that images of different sizes are comparable
     (Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", CVPR; arXiv:1508.06576).
 
     Args:
         a: (B, C, ...).
-        channel_axis: axis of the channels; by default the second, or the last of three.
+        channel_axis: axis of the channels; by default axis 1, or axis 2 of three.
 
     Returns:
         (B, C, C).
@@ -35,25 +35,25 @@ def gram_matrix(a: Tensor, channel_axis: int | None = None) -> Tensor:
 
 
 def gram_sum(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Σ over all channel pairs of FFᵀ, as Σ_p (Σ_c F)², which is the same and needs no matrix.  -> (B,)"""
+    """Sum FFᵀ over all channel pairs, as Σ_p (Σ_c F)²: the same number without the matrix.  a (B, C, ...) -> (B,)"""
     return positions(a, channel_axis).sum(1).square().sum(1)
 
 
 def gram_difference(a: Tensor, target: Tensor, power: float = 1.0, channel_axis: int | None = None) -> Tensor:
-    """Mean of |G − target|^power over channel pairs.  a (B, C, ...), target (B, C, C) or (1, C, C) -> (B,)"""
-    found = gram_matrix(a, channel_axis)
-    if found.shape[1] != target.shape[1]:
-        raise ValueError(f"a Gram matrix of {target.shape[1]} channels for a layer of {found.shape[1]}")
-    gap = (found - target).abs()
-    return (gap if power == 1 else gap.pow(power)).flatten(1).mean(1)
+    """Average |G − target|^power over channel pairs.  a (B, C, ...), target (B, C, C) or (1, C, C) -> (B,)"""
+    matrix = gram_matrix(a, channel_axis)
+    if matrix.shape[1] != target.shape[1]:
+        raise ValueError(f"a Gram matrix of {target.shape[1]} channels for a layer of {matrix.shape[1]}")
+    difference = (matrix - target).abs()
+    return (difference if power == 1 else difference.pow(power)).flatten(1).mean(1)
 
 
 def gram(layer: str, *, channel_axis: int | None = None) -> Objective:
-    """The sum of a layer's Gram matrix FFᵀ over all channel pairs (not divided by positions): a loss for dreams.
+    """Maximise the sum of a layer's Gram matrix FFᵀ over all channel pairs, not divided by positions: for dreams.
 
     Args:
-        layer: name as in `layers(net)`.
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        layer: name as in `layers(model)`.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Example:
         >>> import torch
@@ -64,14 +64,14 @@ def gram(layer: str, *, channel_axis: int | None = None) -> Objective:
 
 
 def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: int | None = None) -> Objective:
-    """The distance of a layer's Gram matrix to a given one: `mean |G − target|^power`. Subtract it for a style.
+    """Measure the distance of a layer's Gram matrix from a target: `mean |G − target|^power`. Subtract it for a style.
 
     Args:
-        layer: name as in `layers(net)`.
-        target: a Gram matrix as `gram_matrix` gives it, (C, C), or one per image, (B, C, C).
-        power: 1 for the mean absolute difference (Lucid's), 2 for the mean square (Gatys et al. 2016,
+        layer: name as in `layers(model)`.
+        target: a Gram matrix from `gram_matrix`, (C, C), or one per image, (B, C, C).
+        power: 1 for the mean absolute difference (Lucid), 2 for the mean square (Gatys et al. 2016,
             arXiv:1508.06576).
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
         ValueError: a target that is not square, a power that is not positive; at the first step, a target of another

@@ -1,18 +1,21 @@
-"""Classes named by their label texts, until a network with labels turns the names into indices."""
+"""Label texts in objectives, until a network's labels turn them into class indices."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from optvis.errors import suggest
+
+MAX_SUGGESTIONS = 4
+
 
 @dataclass(frozen=True)
 class Labels:
-    """Label texts, one an image (or one for all), standing for class indices.
+    """Label texts that stand for class indices, one per image, or one for all.
 
     Example:
         >>> Labels(("Cat",)).indices(["dog", "cat"])
@@ -28,41 +31,50 @@ class Labels:
         return Labels(self.texts[images])
 
     def indices(self, labels: Sequence[str] | None) -> Tensor:
-        """The index of each text among a network's labels, (B,).
+        """Find the index of each text in a network's labels, (B,).
 
         Raises:
             ValueError: the network has no labels.
-            KeyError: no label is so called, or two are.
+            KeyError: no label matches a text, or two do.
         """
         if not labels:
             raise ValueError(
-                f"label {self.texts[0]!r} was asked of a network without labels; give the class's index, "
+                f"objective with label {self.texts[0]!r} for a network without labels; give the class's index, "
                 "or a Classifier: load(name), or Classifier(network, ..., labels=[...])"
             )
         return torch.tensor([index_of(text, labels) for text in self.texts])
 
 
 def index_of(text: str, labels: Sequence[str]) -> int:
-    """The index of the one label called `text`; case does not count, and one of several synonyms suffices.
+    """Find the index of the one label that matches a text.
 
-    >>> index_of("Tinca tinca", ["goldfish", "tench, Tinca tinca"])
-    1
+    Upper and lower case are the same. Of a label with several synonyms, "tench, Tinca tinca", one is enough.
+
+    Raises:
+        KeyError: no label matches, or two do.
+
+    Example:
+        >>> index_of("Tinca tinca", ["goldfish", "tench, Tinca tinca"])
+        1
     """
     wanted = text.strip().casefold()
     whole = [i for i, label in enumerate(labels) if label.strip().casefold() == wanted]
-    found = whole if whole else [i for i, label in enumerate(labels) if wanted in _synonyms(label)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise KeyError(
-            f"label {text!r} names classes {' and '.join(map(str, found))}: give the index of the one you mean"
-        )
-    names = {name: label for label in labels for name in (label.casefold(), *_synonyms(label))}
-    close = [names[name] for name in difflib.get_close_matches(wanted, names, n=4)]
-    close += [label for label in labels if wanted in label.casefold()][:4]
-    nearest = ", ".join(repr(label) for label in dict.fromkeys(close))
-    raise KeyError(f"no label {text!r}; " + (f"nearest: {nearest}" if nearest else f"there are {len(labels)} labels"))
+    matches = whole if whole else [i for i, label in enumerate(labels) if wanted in _synonyms(label.casefold())]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise KeyError(f"label {text!r} matches classes {' and '.join(map(str, matches))}; give the index of one")
+    raise KeyError(f"no label {text!r}; {_nearest(text, labels)}")
+
+
+def _nearest(text: str, labels: Sequence[str]) -> str:
+    """List labels that contain the text, or else labels and synonyms that are spelled alike."""
+    parts = [label for label in labels if text.strip().casefold() in label.casefold()][:MAX_SUGGESTIONS]
+    if parts:
+        return "nearest: " + ", ".join(map(repr, parts))
+    names = [name for label in labels for name in (label, *_synonyms(label))]
+    return suggest(text, names, f"there are {len(labels)} labels", count=MAX_SUGGESTIONS)
 
 
 def _synonyms(label: str) -> list[str]:
-    return [name.strip() for name in label.casefold().split(",")]
+    return [name.strip() for name in label.split(",")]

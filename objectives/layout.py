@@ -1,20 +1,23 @@
-"""Where a layer keeps its channels and positions, and the one gather that picks a channel per image."""
+"""Layouts of activations: which axis holds the channels, and how to select a channel or position per image."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-IMAGE = "<image>"  #: the canvas before transforms, (B, 3, H, W) in [0, 1]
-OUTPUT = ""  #: the network's own output: the root's name in named_modules()
+IMAGE = "<image>"  #: stands for a layer: the image before transforms, (B, 3, H, W) in [0, 1]
+OUTPUT = ""  #: the network's own output: the name of the root in named_modules()
 
 
 def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """A layer's activations with channels on the second axis: (B, C, ...).
+    """Move the channels of a layer's activations to axis 1: (B, C, ...).
 
     Args:
         a: (B, C), (B, C, H, W), (B, T, C), or any layout whose channels lie on `channel_axis`.
-        channel_axis: the axis of the channels. None takes the last of three axes (tokens of a transformer)
-            and the second otherwise; networks that keep channels last (Swin: (B, H, W, C)) need -1.
+        channel_axis: the axis of the channels. None takes axis 2 of three axes (tokens of a transformer)
+            and axis 1 otherwise; networks that keep channels last (Swin: (B, H, W, C)) need -1.
+
+    Raises:
+        ValueError: fewer than two axes, or a `channel_axis` that is the batch's or does not exist.
     """
     if a.dim() < 2:
         raise ValueError(f"activations are {tuple(a.shape)}; expected (B, C) or more axes")
@@ -43,7 +46,7 @@ def restore_layout(a: Tensor, like: Tensor, channel_axis: int | None = None) -> 
 
 
 def positions(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """A layer's activations as (B images, C channels, P positions).
+    """Flatten a layer's activations to (B images, C channels, P positions).
 
     Args:
         a: (B, C), (B, C, H, W), (B, T, C), or any layout whose channels lie on `channel_axis`.
@@ -59,15 +62,16 @@ def positions(a: Tensor, channel_axis: int | None = None) -> Tensor:
 
 
 def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
-    """Each image's own entry along an axis, in one gather.
+    """Select one entry along an axis for each image, with one gather.
 
     Args:
         a: (B, ...).
-        index: integers, (B,) or (1,): one an image, or one for all.
-        axis: the axis that is indexed, and is gone from the result.
+        index: integers, (B,) or (1,): one per image, or one for all.
+        axis: the axis to index; the result does not have it.
 
     Raises:
-        IndexError: an index that lies outside the axis (checked where it costs no synchronisation: on the CPU).
+        IndexError: an index outside the axis. Only checked for an index on the CPU, where it needs no
+            synchronisation with the device.
 
     Example:
         >>> import torch
@@ -77,11 +81,11 @@ def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
     axis = axis % a.dim()
     if index.device.type == "cpu":
         _check_range(index, a.shape, axis)
-    shape = [1] * a.dim()
-    shape[0] = len(index)
-    wanted = list(a.shape)
-    wanted[axis] = 1
-    return a.gather(axis, index.view(shape).expand(wanted)).squeeze(axis)
+    index_shape = [1] * a.dim()
+    index_shape[0] = len(index)
+    result_shape = list(a.shape)
+    result_shape[axis] = 1
+    return a.gather(axis, index.view(index_shape).expand(result_shape)).squeeze(axis)
 
 
 def _check_range(index: Tensor, shape: tuple[int, ...], axis: int) -> None:

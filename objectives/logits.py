@@ -1,4 +1,4 @@
-"""Classes: their scores, and their odds against all others."""
+"""Objectives on classes: their logits, and their log-odds against all other classes."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Classes: TypeAlias = int | str | Iterable[int] | Iterable[str] | Tensor
 
 
 def odds(scores: Tensor, index: Tensor) -> Tensor:
-    """s_c − log Σ_{j≠c} exp s_j.  scores (B, C), index (B,) or (1,) -> (B,)"""
+    """Compute s_c − log Σ_{j≠c} exp s_j.  scores (B, C), index (B,) or (1,) -> (B,)"""
     if scores.dim() != 2:
-        raise ValueError(f"the network gives {tuple(scores.shape)}; log_odds needs a score per class, (B, classes)")
+        raise ValueError(f"the network's output is {tuple(scores.shape)}; log_odds needs logits, (B, classes)")
     own = pick(scores, index)
-    places = torch.arange(scores.shape[1], device=scores.device)
-    others = scores.masked_fill(places == index.to(scores.device).unsqueeze(1), -torch.inf)
+    classes = torch.arange(scores.shape[1], device=scores.device)
+    others = scores.masked_fill(classes == index.to(scores.device).unsqueeze(1), -torch.inf)
     return own - others.logsumexp(1)
 
 
 def logit(target: Classes) -> Objective:
-    """The score of a class, before any softmax: the network's own output at an index.
+    """Maximise the logit of a class: the network's own output at an index, before any softmax.
 
     Args:
-        target: index of a class or its label text, or one per image.
+        target: index of a class or its label, or one per image.
 
     Raises:
         TypeError: neither an index nor a label.
-        KeyError: by the call that knows the network: an unknown label, or one that names two classes.
-        ValueError: likewise: a label asked of a network without labels.
+        KeyError: an unknown label, or one that matches two classes; raised once the network is known, e.g. by `render`.
+        ValueError: likewise, a label for a network without labels.
 
     Example:
         >>> logit("container ship") - logit("liner")
@@ -46,16 +46,16 @@ def logit(target: Classes) -> Objective:
 
 
 def log_odds(target: Classes) -> Objective:
-    """The log-odds of a class against all others: log p / (1 − p) of its softmax probability p.
+    """Maximise the log-odds of a class against all others: log p / (1 − p) of its softmax probability p.
 
-    Its score minus the log of the sum of the others' exponentials: what speaks for this class rather than for any
-    other. A logit alone may rise with all the others.
+    This is its logit minus the log of the sum of the others' exponentials: evidence for this class and against the
+    others. A logit alone may grow together with all others.
 
     Args:
-        target: index of a class or its label text, or one per image.
+        target: index of a class or its label, or one per image.
 
     Raises:
-        TypeError, KeyError, ValueError: as in `logit`; a network whose output is no (B, classes).
+        TypeError, KeyError, ValueError: as in `logit`; also for a network whose output is not (B, classes).
 
     Example:
         >>> log_odds(0)({"": torch.tensor([[1.0, 0.0, 0.0]])})
@@ -64,11 +64,11 @@ def log_odds(target: Classes) -> Objective:
     return make_objective("log_odds", (OUTPUT,), odds, _classes(target, "log_odds"))
 
 
-def _classes(target: Classes, what: str) -> Labels | Tensor:
-    """Classes by their texts, or by their indices."""
+def _classes(target: Classes, factory: str) -> Labels | Tensor:
+    """Classes by their labels, or by their indices."""
     texts = (target,) if isinstance(target, str) else target
     if isinstance(texts, Iterable) and not isinstance(texts, range | Tensor):
         texts = tuple(texts)
         if texts and all(isinstance(text, str) for text in texts):
             return Labels(texts)
-    return as_index(texts, what)
+    return as_index(texts, factory)

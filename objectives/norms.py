@@ -1,42 +1,42 @@
-"""Norms of a layer, of one of its channels, or of the image."""
+"""Objectives on norms of a layer, of one channel, of one position, or of the image."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from optvis.objectives.channels import Index, at_position
+from optvis.objectives.channels import Index, at_position, position_targets
 from optvis.objectives.layout import IMAGE, channels_first, pick, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index
 
-LUCID_EPSILON = 1e-6  # keeps the root's gradient finite at zero (lucid.optvis.objectives.L2, 2017)
+LUCID_EPSILON = 1e-6  # keeps the gradient of the root finite at 0 (lucid.optvis.objectives.L2, 2017)
 
 
 def norm(a: Tensor, index: Tensor | None = None, p: float = 2.0, channel_axis: int | None = None) -> Tensor:
-    """(Σ|A|^p)^(1/p) over a whole layer, or over each image's own channel.  a (B, C, ...) -> (B,)"""
+    """Compute (Σ|A|^p)^(1/p) over a whole layer, or over one channel per image.  a (B, C, ...) -> (B,)"""
     values = a if index is None else pick(positions(a, channel_axis), index)
     norms: Tensor = torch.linalg.vector_norm(values.flatten(1), ord=p, dim=1)
     return norms
 
 
 def mean_of_squares(a: Tensor) -> Tensor:
-    """Mean of A² over a whole layer.  a (B, ...) -> (B,)"""
+    """Average A² over a whole layer.  a (B, ...) -> (B,)"""
     return a.flatten(1).square().mean(1)
 
 
 def sum_of_distances(a: Tensor, constant: float = 0.0) -> Tensor:
-    """Σ|A − k|.  a (B, ...) -> (B,)"""
+    """Compute Σ|A − k|.  a (B, ...) -> (B,)"""
     return (a - constant).abs().flatten(1).sum(1)
 
 
 def root_of_squares(a: Tensor, constant: float = 0.0, epsilon: float = LUCID_EPSILON) -> Tensor:
-    """√(ε + Σ(A − k)²).  a (B, ...) -> (B,)"""
+    """Compute √(ε + Σ(A − k)²).  a (B, ...) -> (B,)"""
     return ((a - constant).square().flatten(1).sum(1) + epsilon).sqrt()
 
 
 def norm_at(a: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel_axis: int | None = None) -> Tensor:
-    """‖a‖₂ of the activations at one position.  a (B, C, H, W) -> (B,)"""
+    """Compute ‖a‖₂ of the activations at one position.  a (B, C, H, W) -> (B,)"""
     norms: Tensor = torch.linalg.vector_norm(at_position(channels_first(a, channel_axis), y, x), dim=1)
     return norms
 
@@ -44,14 +44,14 @@ def norm_at(a: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel
 def position_norm(
     layer: str, y: Index | None = None, x: Index | None = None, *, channel_axis: int | None = None
 ) -> Objective:
-    """How active a layer is at one position, ‖A[y, x]‖₂; the middle one, (H // 2, W // 2), by default.
+    """Maximise the norm of the activations at one position, ‖A[y, x]‖₂, by default at the centre, (H // 2, W // 2).
 
-    Asked of a lower layer by `attribute`, it says which positions there made this one (Olah et al., "The Building
-    Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010).
+    `attribute` with this objective shows which positions of a lower layer contribute to this one (Olah et al., "The
+    Building Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010).
 
     Args:
         layer: name as in `layers(net)`.
-        y: row of the position (of T tokens: its place), or one per image.
+        y: row of the position, or one per image; of tokens, the index of the token.
         x: column of the position, or one per image.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
@@ -62,22 +62,20 @@ def position_norm(
         >>> position_norm("mixed4", 2, 3)({"mixed4": torch.ones(1, 4, 6, 6)})
         tensor([2.])
     """
-    if y is None and x is not None:
-        raise ValueError("position_norm() got x without y; give both, or neither for the middle position")
-    places = [as_index(place, word) for word, place in (("y", y), ("x", x)) if place is not None]
-    return make_objective("position_norm", (layer,), norm_at, *places, channel_axis=channel_axis)
+    position = position_targets("position_norm", y, x)
+    return make_objective("position_norm", (layer,), norm_at, *position, channel_axis=channel_axis)
 
 
 def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None) -> Objective:
-    """The p-norm of a layer, (Σ|A|^p)^(1/p): makes everything that it sees stronger; the loss of dreams.
+    """Maximise the p-norm of a layer, (Σ|A|^p)^(1/p): strengthens everything that the layer detects.
 
-    DeepDream (Mordvintsev et al., "Inceptionism", Google Research blog, 2015) maximises a layer's L2 norm.
+    The objective of DeepDream, with p = 2 (Mordvintsev et al., "Inceptionism", Google Research blog, 2015).
 
     Args:
         layer: name as in `layers(net)`.
-        index: only this channel, or one per image; None takes the whole layer.
+        index: one channel, or one per image; None takes the whole layer.
         p: the power, at least 1; `float("inf")` is the largest absolute value.
-        channel_axis: axis of the channels, where `index` is given.
+        channel_axis: axis of the channels in the layer's output; only used with `index`.
 
     Raises:
         ValueError: `p` under 1.
@@ -94,7 +92,7 @@ def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channe
 
 
 def mean_square(layer: str) -> Objective:
-    """The mean of A² over a layer: Lucid's `deepdream` objective.
+    """Maximise the mean of A² over a layer: Lucid's `deepdream` objective.
 
     Example:
         >>> import torch
@@ -105,7 +103,7 @@ def mean_square(layer: str) -> Objective:
 
 
 def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
-    """Σ|A − k| over the image or a layer: subtract it to pull values to the constant k.
+    """Measure Σ|A − k| over the image or a layer. Subtract it to pull values towards the constant k.
 
     Args:
         layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
@@ -120,12 +118,12 @@ def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
 
 
 def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSILON) -> Objective:
-    """√(ε + Σ(A − k)²) over the image or a layer: subtract it to pull values to the constant k.
+    """Measure √(ε + Σ(A − k)²) over the image or a layer. Subtract it to pull values towards the constant k.
 
     Args:
         layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
         constant: k.
-        epsilon: ε, keeps the gradient finite where A = k.
+        epsilon: ε; keeps the gradient finite where A = k.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Objectives: sums of weighted terms, each a question that gives one score per image."""
+"""Objectives: sums of weighted terms, each of which gives one score per image."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Weight = float | Sequence[float] | Tensor
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Objective:
-    """A score per image, to be maximised: a flat sum of terms. Data: it prints, pickles and slices.
+    """A score per image to maximise: a flat sum of terms. It is plain data: it can be printed, pickled and sliced.
 
-    Objectives add and subtract, also numbers. They are multiplied by a number, by a weight per image, (B,), by a
-    function of the step, step -> number, and by each other: the product of their scores, image by image. A product of
-    sums is written out as a sum of products.
+    Objectives can be added to and subtracted from objectives and numbers. They can be multiplied by a number, by a
+    weight per image, (B,), by a schedule, step -> number, and by objectives, which multiplies the scores image by
+    image. A product of sums becomes a sum of products.
 
     Args:
         terms: the summands.
@@ -45,40 +45,39 @@ class Objective:
     terms: tuple[Term, ...]
     batch: int = field(init=False)
 
-    __array_ufunc__ = None  # numpy arrays leave the multiplication to us
+    __array_ufunc__ = None  # array * objective calls Objective.__rmul__
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "batch", common_batch_size([term.batch for term in self.terms], "the sum"))
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Layers to read, each once, in order of appearance."""
+        """The layers that the terms need, each once, in order of appearance."""
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.layers))
 
     @property
     def couples_images(self) -> bool:
-        """Whether images see each other."""
+        """Whether a term compares images with each other, so that a batch can only be split between groups."""
         return any(term.couples_images for term in self.terms)
 
     @property
     def group_size(self) -> int | None:
-        """How many successive images see each other: 1 is none of them, None is all."""
-        groups = [term.group_size for term in self.terms if term.couples_images]
-        return common_group_size(groups)
+        """Number of successive images that must stay in one batch: 1 if none are compared, None for all."""
+        return common_group_size(term.group_size for term in self.terms if term.couples_images)
 
     @property
     def has_custom_terms(self) -> bool:
-        """Whether a user's own function is asked, which may hold tensors for the whole batch."""
+        """Whether a term calls a user's own function, which may hold tensors for the whole batch."""
         return any(factor.factory == "on" for term in self.terms for factor in factors(term))
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
-        """The score of each image, (B,), from activations by layer name; of what is scheduled, at step 0."""
+        """Compute the score of each image, (B,), from activations by layer name, with schedules at step 0."""
         if not self.terms:
-            raise ValueError("an objective without terms asks nothing")
+            raise ValueError("an objective without terms has no score")
         return total_score(self.term_scores(activations))
 
     def term_scores(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted score of each term, (B,), by the term's name; repeated names are numbered."""
+        """Compute the weighted score of each term, (B,), by the name of the term."""
         scores: dict[str, Tensor] = {}
         for name, term in zip(self.names, self.terms, strict=True):
             scores[name] = term(activations)
@@ -86,16 +85,16 @@ class Objective:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The terms' names; the second "channel mixed3" is "channel mixed3 #2"."""
-        seen: dict[str, int] = {}
+        """The names of the terms; the second "channel mixed3" is "channel mixed3 #2"."""
+        counts: dict[str, int] = {}
         names = []
         for term in self.terms:
-            seen[term.name] = seen.get(term.name, 0) + 1
-            names.append(term.name if seen[term.name] == 1 else f"{term.name} #{seen[term.name]}")
+            counts[term.name] = counts.get(term.name, 0) + 1
+            names.append(term.name if counts[term.name] == 1 else f"{term.name} #{counts[term.name]}")
         return tuple(names)
 
     def at_step(self, step: int) -> Objective:
-        """The same objective with the weights that it has at a step, i.e. after so many updates.
+        """Apply the schedules: the same objective with its weights at a step, counted from 0.
 
         Example:
             >>> from optvis.objectives import channel
@@ -106,17 +105,17 @@ class Objective:
 
     @property
     def has_schedule(self) -> bool:
-        """Whether a weight depends on the step."""
+        """Whether a weight changes with the step."""
         return any(term.schedules for term in self.terms)
 
     def __getitem__(self, images: slice) -> Objective:
-        """The same question for some of the images."""
+        """Take the objective for some of the images."""
         if not isinstance(images, slice):
-            raise TypeError(f"an objective is sliced, got [{images!r}]; for image i write [i:i + 1]")
+            raise TypeError(f"an objective takes slices, got [{images!r}]; for image i write [i:i + 1]")
         return Objective(tuple(term[images] for term in self.terms))
 
     def repeat(self, times: int) -> Objective:
-        """The same question about so many copies of its images, one after the other.
+        """Repeat the objective for copies of its batch, one after the other.
 
         Example:
             >>> from optvis.objectives import channel
@@ -126,11 +125,16 @@ class Objective:
         return Objective(tuple(term.repeat(times) for term in self.terms))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Objective:
-        """The same objective with its tensors on a device, and its real ones of a dtype."""
+        """Move the objective's tensors to a device, and floating-point ones to a dtype."""
         return Objective(tuple(term.to(device, dtype) for term in self.terms))
 
     def resolve_labels(self, labels: Sequence[str] | None) -> Objective:
-        """The same objective with label texts replaced by indices into a network's labels."""
+        """Replace label texts by their indices in a network's labels.
+
+        Raises:
+            ValueError: a label, and the network has no labels.
+            KeyError: a label that does not exist, or that matches two classes.
+        """
         return Objective(tuple(term.resolve_labels(labels) for term in self.terms))
 
     def __add__(self, other: Objective | Weight) -> Objective:
@@ -148,7 +152,7 @@ class Objective:
 
     def __mul__(self, other: Objective | Schedule | Weight) -> Objective:
         if isinstance(other, Objective):
-            return Objective(tuple(product(mine, its) for mine in self.terms for its in other.terms))
+            return Objective(tuple(product(left, right) for left in self.terms for right in other.terms))
         if callable(other):
             return Objective(tuple(replace(term, schedules=(*term.schedules, other)) for term in self.terms))
         factor = _as_weight(other)
@@ -166,9 +170,9 @@ class Objective:
         return format_sum(self.terms)
 
 
-def total_score(report: Mapping[str, Tensor]) -> Tensor:
-    """The scores of all terms added, (B,)."""
-    first, *others = report.values()
+def total_score(term_scores: Mapping[str, Tensor]) -> Tensor:
+    """Add the scores of all terms, (B,)."""
+    first, *others = term_scores.values()
     for scores in others:
         first = first + scores
     return first
@@ -181,17 +185,17 @@ def on(
     name: str | None = None,
     couples_images: bool = False,
 ) -> Objective:
-    """A custom objective: a plain function of the activations of one layer or of several.
+    """Build a custom objective from a function of the activations of one or several layers.
 
     Args:
-        layers: name of a layer, or names in the order in which `fn` takes their activations.
-        fn: `(*activations, *targets) -> (B,)`, activations as the network gives them, (B, ...).
-        targets: passed on after the activations: tensors (B, ...), a row per image, or (1, ...) shared.
-        name: what logs call it; by default the function's name and the layer's.
-        couples_images: `fn` compares images with each other, so a batch is never split.
+        layers: name of a layer, or names in the order of `fn`'s arguments.
+        fn: `(*activations, *targets) -> (B,)`, with activations in the layer's own layout, (B, ...).
+        targets: arguments of `fn` after the activations: tensors (B, ...), a row per image, or (1, ...) for all.
+        name: the name in logs; by default those of the function and the layer.
+        couples_images: whether `fn` compares images with each other, so that a batch cannot be split.
 
     Raises:
-        TypeError: `fn` cannot be called, or a target is not made of numbers.
+        TypeError: `fn` is not callable, or a target does not hold numbers.
         ValueError: no layers; targets for different numbers of images.
 
     Example:
@@ -211,12 +215,12 @@ def on(
 
 
 def ones(a: Tensor) -> Tensor:
-    """1 for each image.  a (B, ...) -> (B,)"""
+    """Score each image with 1.  a (B, ...) -> (B,)"""
     return a.new_ones(len(a))
 
 
 def constant(layer: str) -> Objective:
-    """1 for each image, whatever the layer gives: what a number added to an objective becomes.
+    """Score each image with 1. A number that is added to an objective becomes a multiple of this.
 
     Example:
         >>> constant("mixed3")({"mixed3": torch.zeros(2, 4)})
@@ -234,7 +238,7 @@ def make_objective(
     group_size: int | None = None,
     **options: Any,
 ) -> Objective:
-    """One of the library's own terms; options that are None are left to the function's default."""
+    """Build one of the library's objectives, with one term. Options that are None take the default of `fn`."""
     options |= {"group_size": group_size}
     term = Term(
         name=" ".join((factory, *(layer for layer in layers if layer))),

@@ -1,4 +1,4 @@
-"""Questions put to several images in turn: a feature and its opposite, and the way from one to another."""
+"""Objectives for several images in turn: a feature and its opposite, and interpolations between objectives."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from optvis.objectives.term import Target
 
 
 def positive_negative(objective: Objective | str) -> Objective:
-    """What excites a feature, and what inhibits it: two images with the weights 1 and −1.
+    """Maximise and minimise an objective: two images, with the weights 1 and −1.
 
     As in Olah et al., "Feature Visualization", Distill 2017, doi:10.23915/distill.00007. An objective for several
-    images gives a pair for each: the positive of the first, its negative, the positive of the second, ….
+    images gives a pair for each: positive and negative of the first, positive and negative of the second, ….
 
     Args:
         objective: any objective, for B images, or "layer:channel".
@@ -33,23 +33,23 @@ def positive_negative(objective: Objective | str) -> Objective:
         [1.0, -1.0] * channel('mixed4', 17)
     """
     positive = as_objective(objective)
-    doubled = tuple(
+    terms = tuple(
         replace(term, targets=tuple(map(_repeat_target, term.targets)), weight=_repeat_each(term.weight))
         for term in positive.terms
     )
-    return Objective(doubled) * torch.tensor([1.0, -1.0]).repeat(positive.batch)
+    return Objective(terms) * torch.tensor([1.0, -1.0]).repeat(positive.batch)
 
 
 def interpolate(first: Objective | str, second: Objective | str, images: int) -> Objective:
-    """The way from one objective to another over a batch: image n asks (1 − w) · first + w · second, w = n / (B − 1).
+    """Interpolate between two objectives over a batch: image n maximises (1 − w) · first + w · second, w = n / (B − 1).
 
     As in Olah et al., "Feature Visualization", Distill 2017, doi:10.23915/distill.00007. Lucid's
-    `channel_interpolate` divides by zero for B = 1; here one image is the first objective's. Add `alignment` to keep
-    what is drawn in its place.
+    `channel_interpolate` divides by zero for B = 1; here one image maximises the first objective. Add `alignment` to
+    keep shapes at the same place from image to image.
 
     Args:
-        first: what image 0 asks; for one image or for B, or "layer:channel".
-        second: what image B − 1 asks.
+        first: the objective of image 0; for one image or for B, or "layer:channel".
+        second: the objective of image B − 1.
         images: B.
 
     Raises:
@@ -66,14 +66,14 @@ def interpolate(first: Objective | str, second: Objective | str, images: int) ->
 
 
 def channel_interpolate(layer1: str, channel1: int, layer2: str, channel2: int, images: int) -> Objective:
-    """`interpolate` between two channels, under Lucid's name.
+    """Interpolate between two channels, under Lucid's name.
 
     Args:
-        layer1: of the first channel.
-        channel1: what image 0 shows.
-        layer2: of the second channel.
-        channel2: what the last image shows.
-        images: how many.
+        layer1: layer of the first channel.
+        channel1: the channel of image 0.
+        layer2: layer of the second channel.
+        channel2: the channel of the last image.
+        images: number of images.
 
     Raises:
         TypeError: a channel that is no integer.

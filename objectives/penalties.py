@@ -1,4 +1,4 @@
-"""Penalties on the picture itself. Subtract them, unless they say that they are negative already."""
+"""Penalties on the image itself. Subtract them, except where the docstring says that the score is negative."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ from optvis.objectives.layout import IMAGE, channels_first
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
 
-BORDER = 20  # width of the border in pixels, and
-DISTANCE_WEIGHT = 0.8  # of a pixel's distance to grey (lucid.optvis.objectives.penalize_boundary_complexity, 2018)
+# lucid.optvis.objectives.penalize_boundary_complexity, 2018
+BORDER = 20  # width of the border in pixels
+DISTANCE_WEIGHT = 0.8  # weight of a pixel's squared distance to the constant
 
 
 def neighbor_differences(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Σ|Δ_h A| + Σ|Δ_w A|.  a (B, C, H, W) -> (B,)"""
+    """Compute Σ|Δ_h A| + Σ|Δ_w A|.  a (B, C, H, W) -> (B,)"""
     a = planes(a, channel_axis, "total variation")
     return a.diff(dim=2).abs().flatten(1).sum(1) + a.diff(dim=3).abs().flatten(1).sum(1)
 
 
 def blur(a: Tensor, side: int) -> Tensor:
-    """A blur with a square kernel of 0.5 whose inside is 1, divided by its own sum inside the border.  (B, C, H, W)
+    """Blur with a square kernel that is 0.5 at its rim and 1 inside, normalised by its sum within the image.
 
     Such a kernel is half a box plus half a box that is two pixels smaller.
 
-    >>> blur(torch.tensor([[[[0.0, 3.0, 0.0]]]]), 3)
-    tensor([[[[1.0000, 1.5000, 1.0000]]]])
+    Args:
+        a: (B, C, H, W).
+        side: of the kernel, in pixels; odd.
+
+    Example:
+        >>> blur(torch.tensor([[[[0.0, 3.0, 0.0]]]]), 3)
+        tensor([[[[1.0000, 1.5000, 1.0000]]]])
     """
 
     def kernel_sum(x: Tensor) -> Tensor:
@@ -44,48 +50,48 @@ def _box_sum(a: Tensor, side: int) -> Tensor:
 
 
 def distance_to_blur(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """½ Σ (A − blur₃ A)², the blurred one being held constant.  a (B, C, H, W) -> (B,)"""
+    """Compute ½ Σ (A − blur₃ A)², with no gradient through blur₃ A.  a (B, C, H, W) -> (B,)"""
     a = planes(a, channel_axis, "a blur")
     return 0.5 * (a - blur(a.detach(), 3)).square().flatten(1).sum(1)
 
 
 def alpha_distance_to_blur(x: Tensor) -> Tensor:
-    """`distance_to_blur` of the fourth channel alone.  x (B, 4, H, W) -> (B,)"""
+    """Compute `distance_to_blur` of the alpha channel.  x (B, 4, H, W) -> (B,)"""
     if x.dim() != 4 or x.shape[1] != 4:
-        raise ValueError(f"alpha is the last of four channels, (B, 4, H, W), as of `alpha_image`; got {tuple(x.shape)}")
+        raise ValueError(f"images are {tuple(x.shape)}; expected alpha as the last of 4 channels, e.g. alpha_image()")
     return distance_to_blur(x[:, 3:])
 
 
 def boundary_complexity(x: Tensor, mask: Tensor | None = None, width: int = BORDER, constant: float = 0.5) -> Tensor:
-    """−Σ mask · [(blur₅ x − x)² + 0.8 (x − constant)²].  x (B, C, H, W), mask (B, H, W) or (1, H, W) -> (B,)"""
-    found = (blur(x, 5) - x).square() + DISTANCE_WEIGHT * (x - constant).square()
-    where = border(x, width) if mask is None else mask.to(x.dtype)
-    if where.shape[1:] != x.shape[2:]:
-        raise ValueError(f"a mask of {tuple(where.shape[1:])} for images of {tuple(x.shape[2:])} pixels")
-    return -(where.unsqueeze(1) * found).flatten(1).sum(1)
+    """Compute −Σ mask · [(blur₅ x − x)² + 0.8 (x − constant)²].  x (B, C, H, W), mask (B, H, W) or (1, H, W) -> (B,)"""
+    complexity = (blur(x, 5) - x).square() + DISTANCE_WEIGHT * (x - constant).square()
+    weights = border(x, width) if mask is None else mask.to(x.dtype)
+    if weights.shape[1:] != x.shape[2:]:
+        raise ValueError(f"a mask of {tuple(weights.shape[1:])} for images of {tuple(x.shape[2:])} pixels")
+    return -(weights.unsqueeze(1) * complexity).flatten(1).sum(1)
 
 
 def border(x: Tensor, width: int) -> Tensor:
-    """1 up to `width` pixels from the edge, 0 elsewhere.  x (B, C, H, W) -> (1, H, W)"""
+    """Build a mask that is 1 up to `width` pixels from the edge and 0 elsewhere.  x (B, C, H, W) -> (1, H, W)"""
     mask = x.new_ones(1, *x.shape[2:])
     mask[:, width : x.shape[2] - width, width : x.shape[3] - width] = 0
     return mask
 
 
 def root_mean_square_difference(x: Tensor, image: Tensor) -> Tensor:
-    """√mean((x − image)²), whose gradient is 0 where they are equal.  x (B, C, H, W) -> (B,)"""
+    """Compute √mean((x − image)²); its gradient is 0 where x = image.  x (B, C, H, W) -> (B,)"""
     if x.shape[1:] != image.shape[1:]:
         raise ValueError(
-            f"the difference to an image of {tuple(image.shape[1:])} of images of {tuple(x.shape[1:])}; "
+            f"input_diff with an image of {tuple(image.shape[1:])} for images of {tuple(x.shape[1:])}; "
             "resize it to the canvas's size"
         )
-    gaps = (x - image.to(x.dtype)).flatten(1)
-    distances: Tensor = torch.linalg.vector_norm(gaps, dim=1)
-    return distances / math.sqrt(gaps.shape[1])
+    differences = (x - image.to(x.dtype)).flatten(1)
+    norms: Tensor = torch.linalg.vector_norm(differences, dim=1)
+    return norms / math.sqrt(differences.shape[1])
 
 
 def planes(a: Tensor, channel_axis: int | None, what: str) -> Tensor:
-    """Activations with rows and columns, (B, C, H, W)."""
+    """Move the channels to axis 1, and check that there are rows and columns: (B, C, H, W)."""
     a = channels_first(a, channel_axis)
     if a.dim() != 4:
         raise ValueError(f"{what} needs rows and columns, (B, C, H, W); got {tuple(a.shape)}")
@@ -93,9 +99,10 @@ def planes(a: Tensor, channel_axis: int | None, what: str) -> Tensor:
 
 
 def total_variation(layer: str = IMAGE, *, channel_axis: int | None = None) -> Objective:
-    """Σ|Δ_h x| + Σ|Δ_w x|: how much neighbouring pixels differ (Rudin, Osher & Fatemi 1992; anisotropic).
+    """Measure Σ|Δ_h x| + Σ|Δ_w x|, the differences of neighbouring pixels. Subtract it to smooth.
 
-    Mahendran & Vedaldi 2015 (arXiv:1412.0035) brought it to network inversion. Subtract it to smooth.
+    Anisotropic total variation (Rudin, Osher & Fatemi 1992), as Mahendran & Vedaldi 2015 (arXiv:1412.0035) use it for
+    the inversion of networks.
 
     Args:
         layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
@@ -113,11 +120,11 @@ def total_variation(layer: str = IMAGE, *, channel_axis: int | None = None) -> O
 
 
 def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None) -> Objective:
-    """½ Σ (x − blur₃ x)² with a gradient of x − blur₃ x: subtracting it blurs the image a little at each step.
+    """Measure ½ Σ (x − blur₃ x)², with the gradient x − blur₃ x. Subtract it to blur the image a little at each step.
 
-    Lucid's name; the blurred image is held constant, so that a step of size k is x ← (1 − k) x + k · blur₃ x. As in
-    Nguyen et al. 2015 (arXiv:1412.1897). blur₃ is 3 × 3 of 0.5 with a centre of 1, divided by its sum inside the
-    border.
+    Lucid's name. There is no gradient through blur₃ x, so that a step of size k is x ← (1 − k) x + k · blur₃ x, as in
+    Nguyen et al. 2015 (arXiv:1412.1897). The kernel of blur₃ is 3 × 3, 0.5 with a centre of 1, normalised by its sum
+    within the image.
 
     Args:
         layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
@@ -134,7 +141,7 @@ def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None)
 
 
 def blur_alpha_each_step() -> Objective:
-    """½ Σ (α − blur₃ α)², `blur_input_each_step` of an image's alpha channel alone. Lucid's name; subtract it.
+    """Measure ½ Σ (α − blur₃ α)²: `blur_input_each_step` of the alpha channel. Subtract it. Lucid's name.
 
     Raises:
         ValueError: at the first step, images without alpha.
@@ -149,13 +156,13 @@ def blur_alpha_each_step() -> Objective:
 
 
 def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, constant: float = 0.5) -> Objective:
-    """−Σ mask · [(blur₅ x − x)² + 0.8 (x − k)²]: a calm border near the colour k. Negative already: add it.
+    """Maximise −Σ mask · [(blur₅ x − x)² + 0.8 (x − k)²]: a uniform border near the colour k. Add it: it is negative.
 
-    Lucid's name and numbers. blur₅ is 5 × 5 of 0.5 with an inner 3 × 3 of 1, divided by its sum inside the border.
+    Lucid's name and numbers. The kernel of blur₅ is 5 × 5, 0.5 with an inner 3 × 3 of 1, normalised by its sum within
+    the image.
 
     Args:
-        mask: what is penalised and how much, (H, W), or one per image, (B, H, W); by default 1 on the border and 0
-            inside.
+        mask: the weight of each pixel, (H, W), or one per image, (B, H, W); by default 1 on the border and 0 inside.
         width: of that border, in pixels; an image narrower than twice this is all border.
         constant: k.
 
@@ -169,9 +176,9 @@ def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, const
     if width < 1:
         raise ValueError(f"width is {width}; expected 1 pixel or more")
     rows = () if mask is None else (as_rows(mask, axes=3),)
-    for given in rows:
-        if given.dim() != 3:
-            raise ValueError(f"mask is {tuple(given.shape)}; expected (H, W), or one per image, (B, H, W)")
+    for weights in rows:
+        if weights.dim() != 3:
+            raise ValueError(f"mask is {tuple(weights.shape)}; expected (H, W), or one per image, (B, H, W)")
     return make_objective(
         "penalize_boundary_complexity",
         (IMAGE,),
@@ -183,9 +190,9 @@ def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, const
 
 
 def input_diff(image: Any) -> Objective:
-    """√mean((x − x₀)²), the difference to an image: subtract it to stay near. Lucid's name.
+    """Measure √mean((x − x₀)²), the difference from an image. Subtract it to stay near x₀. Lucid's name.
 
-    Where x = x₀ its gradient is 0, not NaN, so that one may start from x₀.
+    Where x = x₀ the gradient is 0, not NaN, so that the ascent can start from x₀.
 
     Args:
         image: x₀ in [0, 1] and of the canvas's size, (3, H, W), or one per image, (B, 3, H, W).

@@ -19,35 +19,35 @@ class Product:
 
     Args:
         parts: the factors, without weights and targets.
-        targets: how many targets each of them has.
+        targets: the number of targets of each factor.
     """
 
     parts: tuple[Term, ...]
     targets: tuple[int, ...]
 
-    def __call__(self, *given: Any) -> Tensor:
+    def __call__(self, *inputs: Any) -> Tensor:
         layers = sum(len(part.layers) for part in self.parts)
-        read, rows = iter(given[:layers]), iter(given[layers:])
+        activations, targets = iter(inputs[:layers]), iter(inputs[layers:])
         scores = [
-            part.raw_scores(list(islice(read, len(part.layers))), list(islice(rows, count)))
+            part.raw_scores(list(islice(activations, len(part.layers))), list(islice(targets, count)))
             for part, count in zip(self.parts, self.targets, strict=True)
         ]
         return reduce(mul, scores)
 
 
 def product(one: Term, other: Term) -> Term:
-    """The term that multiplies the scores of two, image by image; products do not nest.
+    """Build the term whose score is the product of two terms' scores, image by image. Products do not nest.
 
     Raises:
-        ValueError: they are for different numbers of images.
+        ValueError: the terms are for different numbers of images.
     """
     name = f"{one.name} × {other.name}"
     common_batch_size([one.batch, other.batch], name)
-    mine, its = _function(one), _function(other)
+    left, right = _as_product(one), _as_product(other)
     return Term(
         name,
         one.layers + other.layers,
-        Product(mine.parts + its.parts, mine.targets + its.targets),
+        Product(left.parts + right.parts, left.targets + right.targets),
         one.targets + other.targets,
         weight=one.weight * other.weight,
         schedules=one.schedules + other.schedules,
@@ -58,17 +58,17 @@ def product(one: Term, other: Term) -> Term:
 
 
 def factors(term: Term) -> tuple[Term, ...]:
-    """What a term multiplies, itself if it is no product: unweighted, each with its own targets."""
-    found = _function(term)
+    """List the factors of a product, without weights and each with its own targets. Other terms have one factor."""
+    function = _as_product(term)
     rows = iter(term.targets)
     return tuple(
         replace(part, targets=tuple(islice(rows, count)))
-        for part, count in zip(found.parts, found.targets, strict=True)
+        for part, count in zip(function.parts, function.targets, strict=True)
     )
 
 
-def _function(term: Term) -> Product:
-    """A term as a product, of one factor if it is none."""
+def _as_product(term: Term) -> Product:
+    """The function of a term as a product, with one factor where it is none."""
     if isinstance(term.fn, Product):
         return term.fn
     return Product((replace(term, targets=(), weight=ONE, schedules=()),), (len(term.targets),))

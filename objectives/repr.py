@@ -1,4 +1,4 @@
-"""How an objective is written: the constructor calls that make it again."""
+"""The repr of an objective: the constructor calls that build it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,48 +14,11 @@ from torch import Tensor
 from optvis.objectives.labels import Labels
 from optvis.objectives.product import factors
 from optvis.objectives.schedules import After, Decay
+from optvis.objectives.term import Schedule, Term
 
-if TYPE_CHECKING:
-    from optvis.objectives.term import Schedule, Term
+MAX_NUMBERS = 64  # larger tensors are shown by shape and digest
 
-MOST_NUMBERS = 64  # larger tensors are given by shape and digest
-
-
-def format_sum(terms: Sequence[Term]) -> str:
-    """`2.0 * channel('a', 1) - total_variation()`."""
-    text = ""
-    for term in terms:
-        minus = len(term.weight) == 1 and float(term.weight) < 0
-        product = _product(term, -term.weight if minus else term.weight)
-        joint = (" - " if text else "-") if minus else (" + " if text else "")
-        text += joint + product
-    return text if text else "Objective(())"
-
-
-def _product(term: Term, weight: Tensor) -> str:
-    # Schedules come last: a number times a function would be no objective yet.
-    call = " * ".join([*map(_call, factors(term)), *map(_schedule, term.schedules)])
-    if len(weight) > 1:
-        return f"{_rows(weight, weight.tolist(), usual=(weight.dtype,))} * {call}"
-    return call if float(weight) == 1 else f"{_number(float(weight))} * {call}"
-
-
-def _call(term: Term) -> str:
-    custom = term.factory == "on"
-    layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
-    if not custom and term.factory in LAYERLESS.get(term.layers, ()):
-        layers = []
-    rowed = term.factory in ROWED
-    arguments = layers + ([_function(term.fn)] if custom else []) + [_target(t, rowed) for t in term.targets]
-    keywords = [f"{key}={_number(value)}" for key, value in term.options]
-    if custom and term.name != default_name(term.fn, term.layers):
-        keywords.append(f"name={term.name!r}")
-    if custom and term.couples_images:
-        keywords.append("couples_images=True")
-    return f"{term.factory}({', '.join(arguments + keywords)})"
-
-
-# Makers that name no layer, because they always read this one.
+# Factories without an argument for the layer, by the layer that they read.
 LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("",): ("logit", "log_odds"),
     ("<image>",): (
@@ -66,59 +29,95 @@ LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {
         "input_diff",
     ),
 }
-# Makers whose targets come with the images' axis even where there is one for all.
-ROWED = ("on", "caricature", "dot_compare")
+# Factories whose targets keep the axis of images also where one target is for all images.
+KEEP_BATCH_AXIS = ("on", "caricature", "dot_compare")
+
+
+def format_sum(terms: Sequence[Term]) -> str:
+    """Write a sum of terms, e.g. `2.0 * channel('a', 1) - total_variation()`."""
+    text = ""
+    for term in terms:
+        minus = len(term.weight) == 1 and float(term.weight) < 0
+        product = _format_product(term, -term.weight if minus else term.weight)
+        sign = (" - " if text else "-") if minus else (" + " if text else "")
+        text += sign + product
+    return text if text else "Objective(())"
 
 
 def default_name(fn: Callable[..., Any], layers: Sequence[str]) -> str:
-    """What logs call a custom term: its function's name and its layers'."""
+    """Name a custom term after its function and its layers."""
     return " ".join((getattr(fn, "__name__", type(fn).__name__), *layers))
 
 
-def _target(target: Tensor | Labels, rowed: bool) -> str:
-    """A target, without the first axis where it is shared and the factory adds it (all do so to numbers)."""
+def _format_product(term: Term, weight: Tensor) -> str:
+    # Schedules come last: a number times a function would not be an objective.
+    call = " * ".join([*map(_format_call, factors(term)), *map(_format_schedule, term.schedules)])
+    if len(weight) > 1:
+        return f"{_format_tensor(weight, weight.tolist(), usual=(weight.dtype,))} * {call}"
+    return call if float(weight) == 1 else f"{_format_number(float(weight))} * {call}"
+
+
+def _format_call(term: Term) -> str:
+    custom = term.factory == "on"
+    layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
+    if not custom and term.factory in LAYERLESS.get(term.layers, ()):
+        layers = []
+    keep_batch_axis = term.factory in KEEP_BATCH_AXIS
+    targets = [_format_target(target, keep_batch_axis) for target in term.targets]
+    arguments = layers + ([_format_function(term.fn)] if custom else []) + targets
+    keywords = [f"{key}={_format_number(value)}" for key, value in term.options]
+    if custom and term.name != default_name(term.fn, term.layers):
+        keywords.append(f"name={term.name!r}")
+    if custom and term.couples_images:
+        keywords.append("couples_images=True")
+    return f"{term.factory}({', '.join(arguments + keywords)})"
+
+
+def _format_target(target: Tensor | Labels, keep_batch_axis: bool) -> str:
+    """Write a target, without its batch axis where the factory adds it. All factories add it to single numbers."""
     if isinstance(target, Labels):
         return repr(target.texts[0] if len(target) == 1 else list(target.texts))
-    bare = len(target) == 1 and (target.dim() == 1 or not rowed)
+    drop_batch_axis = len(target) == 1 and (target.dim() == 1 or not keep_batch_axis)
     usual = (torch.int64, torch.bool, torch.get_default_dtype())
-    return _rows(target, (target[0] if bare else target).tolist(), usual)
+    return _format_tensor(target, (target[0] if drop_batch_axis else target).tolist(), usual)
 
 
-def _rows(rows: Tensor, values: Any, usual: Sequence[torch.dtype]) -> str:
-    """The values of a tensor as nested lists, with the dtype where it is unusual; long ones by shape and digest."""
-    if rows.numel() > MOST_NUMBERS:
+def _format_tensor(rows: Tensor, values: Any, usual: Sequence[torch.dtype]) -> str:
+    """Write a tensor's values as nested lists, with the dtype if it is unusual; a large one by shape and digest."""
+    if rows.numel() > MAX_NUMBERS:
         digest = hashlib.sha256(rows.cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
         return f"<{tuple(rows.shape)} {str(rows.dtype).removeprefix('torch.')} sha256 {digest[:12]}>"
-    text = _numbers(values, rows.dtype)
+    text = _format_values(values, rows.dtype)
     return text if rows.dtype in usual else f"torch.tensor({text}, dtype={rows.dtype})"
 
 
-def _number(value: Any) -> str:
+def _format_number(value: Any) -> str:
     return repr(value) if not isinstance(value, float) or math.isfinite(value) else f"float('{value}')"
 
 
-def _numbers(values: Any, dtype: torch.dtype) -> str:
+def _format_values(values: Any, dtype: torch.dtype) -> str:
+    """Write nested lists of numbers, each with the fewest digits that give the same number in this dtype."""
     if isinstance(values, list):
-        return f"[{', '.join(_numbers(value, dtype) for value in values)}]"
+        return f"[{', '.join(_format_values(value, dtype) for value in values)}]"
     if not isinstance(values, float) or dtype == torch.float64 or not math.isfinite(values):
-        return _number(values)
+        return _format_number(values)
     exact = torch.tensor(values, dtype=dtype)
-    short = (f"{values:.{digits}g}" for digits in range(1, 10))
-    found = next((text for text in short if torch.tensor(float(text), dtype=dtype).equal(exact)), repr(values))
-    return repr(float(found))
+    candidates = (f"{values:.{digits}g}" for digits in range(1, 10))
+    shortest = next((text for text in candidates if torch.tensor(float(text), dtype=dtype).equal(exact)), repr(values))
+    return repr(float(shortest))
 
 
-def _schedule(schedule: Schedule) -> str:
-    return repr(schedule) if isinstance(schedule, After | Decay) else _function(schedule)
+def _format_schedule(schedule: Schedule) -> str:
+    return repr(schedule) if isinstance(schedule, After | Decay) else _format_function(schedule)
 
 
-def _function(fn: Callable[..., Any]) -> str:
-    """`module.name` where that is what importing finds, and a description that is no code otherwise."""
+def _format_function(fn: Callable[..., Any]) -> str:
+    """Write `module.name` if it can be imported by that name, and otherwise a description in angle brackets."""
     module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
     if not module or not name or "<" in name:
         return f"<function {name or type(fn).__name__}>"
-    found: Any = sys.modules.get(module)
+    importable: Any = sys.modules.get(module)
     for part in name.split("."):
-        found = getattr(found, part, None)
-    spelled = name if module in ("__main__", "builtins") else f"{module}.{name}"
-    return spelled if found is fn else f"<function {spelled}>"
+        importable = getattr(importable, part, None)
+    text = name if module in ("__main__", "builtins") else f"{module}.{name}"
+    return text if importable is fn else f"<function {text}>"

@@ -1,4 +1,4 @@
-"""Weights that change from step to step: any function of the step, and the two that are asked for most."""
+"""Schedules: functions of the step that multiply a weight. Any function step -> number is one; here are two."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class After:
-    """A weight of 0 before a step and 1 from it on: `objective * After(100)` asks only then.
+    """A weight of 0 before a step and 1 from it on: `objective * After(100)`.
 
     Args:
-        step: the first step that counts; 0 is the first of all.
+        step: the first step with weight 1; steps count from 0.
 
     Raises:
         ValueError: a negative step.
@@ -24,7 +24,7 @@ class After:
 
     def __post_init__(self) -> None:
         if not self.step >= 0:
-            raise ValueError(f"After({self.step!r}): expected the number of a step, 0 or more")
+            raise ValueError(f"After({self.step!r}): expected the index of a step, 0 or more")
 
     def __call__(self, step: int) -> float:
         return float(step >= self.step)
@@ -32,10 +32,10 @@ class After:
 
 @dataclass(frozen=True)
 class Decay:
-    """A weight of `rate` ** step: 1 at first, and multiplied by the rate at each step.
+    """A weight of `rate` ** step.
 
     Args:
-        rate: over 0; under 1 it fades out, 0.5 ** (1 / n) halves it every n steps, over 1 it grows.
+        rate: more than 0. Under 1 the weight decays, and 0.5 ** (1 / n) halves it every n steps; over 1 it grows.
 
     Raises:
         ValueError: a rate that is not positive.

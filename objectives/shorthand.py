@@ -1,4 +1,4 @@
-"""The shorthand "layer:channel" for a channel."""
+"""The shorthand "layer:channel" for the objective `channel`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from optvis.objectives.objective import Objective
 
 
 def as_objective(objective: Objective | str) -> Objective:
-    """An objective as it is, and the text "layer:channel" as `channel(layer, channel)`.
+    """Turn the text "layer:channel" into `channel(layer, channel)`, and return an objective as it is.
 
     Lucid's shorthand; `render`, `ascend` and `dream` take it as well.
 
     Args:
-        objective: an objective, or e.g. "mixed4:17". What follows the last colon is the channel.
+        objective: an objective, or e.g. "mixed4:17". The channel comes after the last colon.
 
     Raises:
         ValueError: a text of another form.
@@ -34,5 +34,5 @@ def as_objective(objective: Objective | str) -> Objective:
         wanted = f"{layer if colon else index}:0" if layer or (index and not colon) else "mixed3:0"
         raise ValueError(f"objective is {objective!r}; expected 'layer:channel' with a channel from 0, e.g. {wanted!r}")
     if not layer:
-        raise ValueError(f"objective is {objective!r}, without a layer; of the network's own output say logit({index})")
+        raise ValueError(f"objective is {objective!r}, without a layer; for the network's output write logit({index})")
     return channel(layer, int(index))

@@ -1,4 +1,4 @@
-"""Targets as users give them, turned into tensors with a row per image."""
+"""Targets of objectives: numbers, lists, arrays and tensors turned into tensors with a row per image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from torch import Tensor
 
 
 def as_rows(target: Any, axes: int = 1) -> Tensor:
-    """A target with a row per image, (B, ...): `axes` axes or one more than a single image's target has."""
+    """Turn a target into a tensor with a row per image, (B, ...), or with one for all, (1, ...).
+
+    Args:
+        target: numbers in any form.
+        axes: number of axes of the result; a target with fewer gets the axis of images.
+
+    Raises:
+        TypeError: a target that does not hold numbers.
+        ValueError: a target without rows.
+    """
     try:
         rows = _copy_tensor(target)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -21,36 +30,38 @@ def as_rows(target: Any, axes: int = 1) -> Tensor:
     return rows
 
 
-def as_vectors(vector: Any, what: str) -> Tensor:
-    """A real vector per image, (B, C), or one for all, (1, C).
+def as_vectors(vector: Any, name: str) -> Tensor:
+    """Turn a target into one real vector per image, (B, C), or one for all, (1, C).
 
-    >>> as_vectors([1, 2], "direction")
-    tensor([[1., 2.]])
+    Example:
+        >>> as_vectors([1, 2], "direction")
+        tensor([[1., 2.]])
     """
     rows = as_rows(vector, axes=2)
     if rows.dim() != 2 or rows.numel() == 0:
-        raise ValueError(f"{what} of shape {tuple(rows.shape)}; expected (C,), or one per image, (B, C)")
+        raise ValueError(f"{name} of shape {tuple(rows.shape)}; expected (C,), or one per image, (B, C)")
     return rows if rows.is_floating_point() else rows.to(torch.get_default_dtype())
 
 
-def as_index(index: Any, what: str) -> Tensor:
-    """Indices, (B,) or (1,), from an integer, a range, a list or a tensor.
+def as_index(index: Any, name: str) -> Tensor:
+    """Turn an integer, a range, a list or a tensor into indices, (B,) or (1,).
 
-    >>> as_index(range(3), "channel"), as_index(7, "channel")
-    (tensor([0, 1, 2]), tensor([7]))
+    Example:
+        >>> as_index(range(3), "channel"), as_index(7, "channel")
+        (tensor([0, 1, 2]), tensor([7]))
     """
-    wrong = f"{what} is {index!r}; expected an integer, or a sequence with one integer per image"
+    message = f"{name} is {index!r}; expected an integer, or a sequence with one integer per image"
     try:
         rows = as_rows(list(index) if isinstance(index, Iterable) and not isinstance(index, Tensor) else index)
     except (TypeError, ValueError) as error:
-        raise TypeError(wrong) from error
+        raise TypeError(message) from error
     if rows.dim() != 1 or rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
-        raise TypeError(wrong)
+        raise TypeError(message)
     return rows.long()
 
 
 def _copy_tensor(target: Any) -> Tensor:
-    """A copy on the CPU that nobody else can change; rows may also come one by one, as tensors or arrays."""
+    """Copy to the CPU, so that later changes by the caller have no effect. Lists may hold tensors or arrays."""
     if isinstance(target, Tensor):
         return target.detach().cpu().clone()
     if isinstance(target, list | tuple) and any(hasattr(row, "shape") for row in target):

@@ -1,4 +1,4 @@
-"""Terms: single weighted questions that give one score per image."""
+"""Terms: weighted functions of activations that give one score per image."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from torch import Tensor
 from optvis.objectives.labels import Labels
 
 Target = Tensor | Labels
-Schedule = Callable[[int], float]  # of the step: how many updates the images have had
+Schedule = Callable[[int], float]  # of the step, counted from 0
 
 ONE = torch.ones(1, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """One weighted question.
+    """One weighted function of activations.
 
     Args:
-        name: what logs call it.
-        layers: the layers whose activations `fn` reads, in order.
+        name: the name in logs.
+        layers: the layers whose activations `fn` takes, in order.
         fn: `(*activations, *targets, **options) -> (B,)`.
-        targets: each (B, ...), a row per image, or (1, ...) shared by all; or label texts.
+        targets: each (B, ...), a row per image, or (1, ...) for all; or label texts.
         options: keyword arguments of `fn` that are the same for all images.
         weight: (B,) or (1,), float64.
-        schedules: functions of the step, by which the weight is multiplied; see `at_step`.
-        couples_images: images see each other, so a batch is not split, or only between those that do.
-        group_size: of a coupled term, how many successive images see each other; None is all.
-        factory: the function that made the term, as its `repr` spells it.
+        schedules: functions of the step that multiply the weight; see `at_step`.
+        couples_images: whether `fn` compares images with each other, so that a batch can only be split between groups.
+        group_size: of such a term, the number of successive images that are compared; None is all.
+        factory: name of the function that built the term, for the `repr`.
+
+    Raises:
+        ValueError: targets and weights are for different numbers of images.
     """
 
     name: str
@@ -45,48 +48,48 @@ class Term:
     couples_images: bool = False
     group_size: int | None = None
     factory: str = "on"
-    batch: int = field(init=False)  # images that the targets and weights are for; 1 when all are shared
+    batch: int = field(init=False)  # number of images that targets and weight are for; 1 if they are the same for all
 
     def __post_init__(self) -> None:
         sizes = [len(rows) for rows in (*self.targets, self.weight)]
         object.__setattr__(self, "batch", common_batch_size(sizes, self.name))
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
-        """The weighted score of each image, (B,); where the weight is scheduled, at step 0."""
+        """Compute the weighted score of each image, (B,), with schedules at step 0."""
         missing = [layer for layer in self.layers if layer not in activations]
         if missing:
-            raise KeyError(f"{self.name} reads {missing[0]!r}; there are {', '.join(map(repr, activations))}")
-        read = [activations[layer] for layer in self.layers]
-        images = len(read[0])
+            raise KeyError(f"{self.name} needs layer {missing[0]!r}; got {', '.join(map(repr, activations))}")
+        inputs = [activations[layer] for layer in self.layers]
+        images = len(inputs[0])
         if self.batch not in (1, images):
-            raise ValueError(f"{self.name} asks about {self.batch} images; the activations are of {images}")
-        scores = self.raw_scores(read, self.resolve_labels(None).targets)
+            raise ValueError(f"{self.name} is for {self.batch} images; got activations of {images}")
+        scores = self.raw_scores(inputs, self.resolve_labels(None).targets)
         return scores * self.at_step(0).weight.to(scores.dtype)
 
-    def raw_scores(self, read: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
-        """The score of each image before it is weighted, (B,), checked."""
-        images = len(read[0])
+    def raw_scores(self, activations: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
+        """Compute the score of each image without the weight, (B,), and check its shape."""
+        images = len(activations[0])
         try:
-            scores = self.fn(*read, *targets, **dict(self.options))
+            scores = self.fn(*activations, *targets, **dict(self.options))
         except IndexError as error:
-            raise IndexError(f"{self.name}: {error}{_describe_layouts(read)}") from error
+            raise IndexError(f"{self.name}: {error}{_describe_layouts(activations)}") from error
         if not isinstance(scores, Tensor) or scores.shape != (images,):
-            came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            result = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
-                f"{self.name} gave {came}; expected ({images},): one score per image. "
+                f"{self.name} returned {result}; expected ({images},): one score per image. "
                 "Reduce every axis but the first, e.g. a.flatten(1).mean(1)"
             )
         return scores
 
     def at_step(self, step: int) -> Term:
-        """The same term with the weight that it has at a step."""
+        """Apply the schedules: the same term with its weight at a step."""
         if not self.schedules:
             return self
         factors = [_schedule_factor(schedule, step, self.name) for schedule in self.schedules]
         return replace(self, weight=self.weight * math.prod(factors), schedules=())
 
     def __getitem__(self, images: slice) -> Term:
-        if self.couples_images and not self._keeps_together(images):
+        if self.couples_images and not self._keeps_groups(images):
             if self.group_size is None:
                 raise ValueError(
                     f"{self.name} couples images, so a batch of them cannot be split; render without chunk"
@@ -101,24 +104,24 @@ class Term:
             weight=self.weight[images] if len(self.weight) > 1 else self.weight,
         )
 
-    def _keeps_together(self, images: slice) -> bool:
-        """Whether a slice parts no images that see each other."""
+    def _keeps_groups(self, images: slice) -> bool:
+        """Whether a slice splits no group of images that are compared."""
         ends = [end for end in (images.start, images.stop) if end is not None]
         size = self.group_size
         return size is not None and images.step in (None, 1) and all(end % size == 0 for end in ends)
 
     def repeat(self, times: int) -> Term:
-        """The same term for so many copies of its images, one after the other."""
-        resolved = self.resolve_labels(None)
+        """Repeat the term for copies of its batch, one after the other."""
+        term = self.resolve_labels(None)
 
-        def copies(rows: Tensor) -> Tensor:
+        def repeat_rows(rows: Tensor) -> Tensor:
             return rows.repeat(times, *[1] * (rows.dim() - 1)) if len(rows) > 1 else rows
 
-        targets = tuple(copies(rows) for rows in resolved.targets if isinstance(rows, Tensor))
-        return replace(resolved, targets=targets, weight=copies(self.weight))
+        targets = tuple(repeat_rows(rows) for rows in term.targets if isinstance(rows, Tensor))
+        return replace(term, targets=targets, weight=repeat_rows(self.weight))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Term:
-        """The same term with its tensors on a device, and its real ones of a dtype."""
+        """Move the term's tensors to a device, and floating-point ones to a dtype."""
         return replace(
             self,
             targets=tuple(t if isinstance(t, Labels) else _move(t, device, dtype) for t in self.targets),
@@ -126,40 +129,46 @@ class Term:
         )
 
     def resolve_labels(self, labels: Sequence[str] | None) -> Term:
-        """The same term with label texts replaced by class indices."""
+        """Replace label texts by their indices in a network's labels."""
         if not any(isinstance(t, Labels) for t in self.targets):
             return self
         return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
 
 
-def common_batch_size(sizes: Sequence[int], what: str) -> int:
+def common_batch_size(sizes: Sequence[int], name: str) -> int:
+    """Find the number of images that several parts are for; parts of size 1 are for any number.
+
+    Raises:
+        ValueError: two parts are for different numbers of images.
+    """
     batches = sorted({size for size in sizes if size != 1})
     if len(batches) > 1:
-        raise ValueError(f"{what} mixes targets or weights for {batches[0]} and for {batches[1]} images")
+        raise ValueError(f"{name} mixes targets or weights for {batches[0]} and for {batches[1]} images")
     return batches[0] if batches else 1
 
 
 def common_group_size(groups: Iterable[int | None]) -> int | None:
-    """How many successive images see each other where several terms couple so many each; None is all.
+    """Find the smallest group of successive images that splits no group of several terms; None is the whole batch.
 
-    >>> common_group_size([4, 6]), common_group_size([4, None]), common_group_size([])
-    (12, None, 1)
+    Example:
+        >>> common_group_size([4, 6]), common_group_size([4, None]), common_group_size([])
+        (12, None, 1)
     """
     sizes = list(groups)
     return None if None in sizes else math.lcm(*(size for size in sizes if size is not None))
 
 
-def _schedule_factor(schedule: Schedule, step: int, what: str) -> float:
+def _schedule_factor(schedule: Schedule, step: int, name: str) -> float:
     factor = schedule(step)
     try:
         return float(factor)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"the weight of {what} is {factor!r} at step {step}; expected a number") from error
+        raise TypeError(f"the weight of {name} is {factor!r} at step {step}; expected a number") from error
 
 
-def _describe_layouts(read: Sequence[Tensor]) -> str:
-    shapes = " and ".join(str(tuple(a.shape)) for a in read)
-    hint = "; where channels lie last, give channel_axis=-1" if any(a.dim() == 4 for a in read) else ""
+def _describe_layouts(activations: Sequence[Tensor]) -> str:
+    shapes = " and ".join(str(tuple(a.shape)) for a in activations)
+    hint = "; if the channels are last, give channel_axis=-1" if any(a.dim() == 4 for a in activations) else ""
     return f"; the activations are {shapes}{hint}"
 
 

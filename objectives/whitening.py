@@ -1,4 +1,4 @@
-"""Whitening: a layer's space of channels with its stretching undone."""
+"""Whitening of a layer's channel space, so that channels that are active together do not dominate a direction."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from optvis.objectives.target_tensors import as_rows
 
 
 def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.0) -> Tensor:
-    """S, the inverse of the uncentred second moment M = ⟨a aᵀ⟩ of a layer's activations.
+    """Compute S, the inverse of the uncentred second moment M = ⟨a aᵀ⟩ of a layer's activations.
 
-    `direction(layer, v, whitening=S)` asks for v S, as the activation atlas does (Carter et al., "Activation Atlas",
-    Distill 2019, doi:10.23915/distill.00015): channels that are active together count less. Where channels never
-    act, or there are fewer samples than channels, it is the pseudo-inverse, which leaves out what was never seen.
+    `direction(layer, v, whitening=S)` maximises v S, as the activation atlas does (Carter et al., "Activation Atlas",
+    Distill 2019, doi:10.23915/distill.00015): channels that are active together count less. Where some channels are
+    never active, or there are fewer samples than channels, S is the pseudo-inverse, which leaves out directions without
+    samples.
 
-    The rarest combinations of channels count most then, and may be little more than noise. Damping, Tikhonov's, takes
-    (M + d · tr(M) / C · I)⁻¹ in its place: the smaller an eigenvalue of M is beside the mean one, the less it is
-    undone. With a large d nothing is: S is then a multiple of the identity.
+    The rarest combinations of channels then count most, and may be little more than noise. Damping (Tikhonov) computes
+    (M + d · tr(M) / C · I)⁻¹ instead, which limits the gain of small eigenvalues of M relative to their mean. With a
+    large d, S is a multiple of the identity: no whitening.
 
     Args:
         a: activations of many images, (B, C, ...).
-        channel_axis: axis of the channels; by default the second, or the last of three.
+        channel_axis: axis of the channels; by default axis 1, or axis 2 of three.
         damping: d, in units of the mean eigenvalue of M.
 
     Returns:
@@ -48,7 +49,7 @@ def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.
 
 
 def whiten(vectors: Tensor, matrix: Any) -> Tensor:
-    """v S.  vectors (B, C), matrix (C, C) -> (B, C)"""
+    """Compute v S.  vectors (B, C), matrix (C, C) -> (B, C)"""
     rows = as_rows(matrix, axes=2)
     channels = vectors.shape[1]
     if rows.shape != (channels, channels):

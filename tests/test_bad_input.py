@@ -227,7 +227,7 @@ def test_a_label_is_found_or_the_nearest_named(small, label, error, message):
 
 def test_a_label_that_names_two_classes_is_refused(network):
     cranes = Classifier(network, IMAGENET, 20, labels=("crane", "b", "crane", "d", "e"))
-    with pytest.raises(KeyError, match="label 'crane' names classes 0 and 2: give the index"):
+    with pytest.raises(KeyError, match="label 'crane' matches classes 0 and 2; give the index"):
         quick(cranes, logit("crane"))
 
 

@@ -53,7 +53,7 @@ def test_objectives_add_and_scale_as_their_scores_do(made: Any, expected: Any) -
     assert_close(made()(ACTS), expected(ONE(ACTS), OTHER(ACTS)), rtol=1e-12, atol=1e-12)
 
 
-def test_an_interpolation_is_one_between_scores() -> None:
+def test_interpolated_objectives_give_interpolated_scores() -> None:
     t = torch.linspace(0, 1, 3)
     between = (1 - t) * channel("a", 1) + t * channel("b", 4)
     ends = channel("a", 1)(ACTS), channel("b", 4)(ACTS)
@@ -63,21 +63,21 @@ def test_an_interpolation_is_one_between_scores() -> None:
     assert_close(between[1:2](ALONE[1]), expected[1:2])
 
 
-def test_the_positive_and_the_negative_of_a_channel_are_two_images() -> None:
+def test_positive_and_negative_of_a_channel_are_two_images() -> None:
     both = [1, -1] * channel("a", 2)
     assert both.batch == 2
     pair = {"a": A[:1].repeat(2, 1, 1, 1)}
     assert both(pair)[0] == -both(pair)[1] == A[0, 2].mean()
 
 
-def test_operators_leave_their_operands_alone() -> None:
+def test_operators_do_not_change_their_operands() -> None:
     before = repr(ONE), repr(OTHER), ONE(ACTS)
     _ = ONE + OTHER, -ONE, 2 * ONE, ONE[1:], sum([ONE, OTHER]), ONE / 3
     assert (repr(ONE), repr(OTHER)) == before[:2]
     assert torch.equal(ONE(ACTS), before[2])
 
 
-def test_a_weight_is_a_copy() -> None:
+def test_a_weight_is_copied() -> None:
     weight = W.clone()
     weighted = weight * ONE
     before = weighted(ACTS)
@@ -102,9 +102,9 @@ def test_two_thousand_terms_score_print_pickle_and_slice_without_recursion() -> 
     assert len(set(many.term_scores(ACTS))) == 2002
 
 
-def test_the_sum_of_none_is_zero_and_an_objective_without_terms_asks_nothing() -> None:
+def test_an_empty_sum_is_zero_and_an_objective_without_terms_raises() -> None:
     assert sum([]) + ONE is ONE
-    with pytest.raises(ValueError, match="asks nothing"):
+    with pytest.raises(ValueError, match="an objective without terms has no score"):
         Objective(())(ACTS)
     assert repr(Objective(())) == "Objective(())"
 
@@ -114,7 +114,7 @@ def test_layers_are_listed_once_in_order() -> None:
     assert question.layers == ("b", "a", IMAGE)
 
 
-def test_a_report_adds_up_to_the_score_and_numbers_repeated_names() -> None:
+def test_term_scores_add_up_to_the_score_and_repeated_names_get_numbers() -> None:
     question = 2 * ONE - OTHER + ONE
     report = question.term_scores(ACTS)
     assert list(report) == ["channel a", "neuron b", "channel a #2"]
@@ -132,31 +132,31 @@ def test_a_report_adds_up_to_the_score_and_numbers_repeated_names() -> None:
         lambda: on("a", torch.Tensor.mean, torch.zeros(2, 4), torch.zeros(3)),
     ],
 )
-def test_targets_or_weights_for_different_numbers_of_images_are_refused(make: Any) -> None:
+def test_targets_and_weights_for_different_numbers_of_images_raise(make: Any) -> None:
     with pytest.raises(ValueError, match=r"mixes targets or weights for 2 and for 3 images"):
         make()
 
 
 @pytest.mark.parametrize("weight", ["2", None, [1, "a"], object(), 1j], ids=["str", "none", "list", "obj", "j"])
-def test_what_is_no_weight_is_refused(weight: Any) -> None:
+def test_a_wrong_weight_raises(weight: Any) -> None:
     with pytest.raises(TypeError, match="expected a number, or one per image"):
         _ = ONE * weight
 
 
 @pytest.mark.parametrize("weight", [[], [[1.0, 2.0]], torch.ones(3, 1)], ids=str)
-def test_a_weight_of_another_shape_is_refused(weight: Any) -> None:
+def test_a_weight_of_another_shape_raises(weight: Any) -> None:
     with pytest.raises(ValueError, match=r"expected a number, or one per image, \(B,\)"):
         _ = ONE * weight
 
 
 @pytest.mark.parametrize("other", ["a", None])
-def test_only_objectives_and_numbers_are_added(other: Any) -> None:
+def test_only_objectives_and_numbers_can_be_added(other: Any) -> None:
     with pytest.raises((TypeError, ValueError, RuntimeError)):
         _ = ONE + other
 
 
 @pytest.mark.parametrize("number", [1.5, WEIGHTS, W], ids=str)
-def test_numbers_are_added_and_subtracted_on_either_side(number: Any) -> None:
+def test_numbers_can_be_added_and_subtracted_on_either_side(number: Any) -> None:
     scores, added = ONE(ACTS), torch.as_tensor(number, dtype=torch.float64)
     assert torch.allclose((ONE + number)(ACTS), scores + added)
     assert torch.allclose((number + ONE)(ACTS), scores + added)
@@ -164,7 +164,7 @@ def test_numbers_are_added_and_subtracted_on_either_side(number: Any) -> None:
     assert torch.allclose((number - ONE)(ACTS), added - scores)
 
 
-def test_an_objective_is_sliced_not_indexed() -> None:
+def test_an_objective_takes_slices_and_no_integers() -> None:
     with pytest.raises(TypeError, match=re.escape("for image i write [i:i + 1]")):
         _ = ONE[0]  # type: ignore[index]
 
@@ -223,7 +223,7 @@ def test_a_function_that_compares_images_is_never_split() -> None:
         _ = (ONE + question)[:1]
 
 
-def test_a_function_is_named_after_itself_and_its_layers_or_as_told() -> None:
+def test_a_custom_term_has_the_name_of_its_function_and_layers_or_the_name_given() -> None:
     assert on("a", spread).names == ("spread a",)
     assert on(["a", "b"], product).names == ("product a b",)
     assert on("a", spread, name="how far").names == ("how far",)
@@ -242,25 +242,25 @@ def test_a_function_is_named_after_itself_and_its_layers_or_as_told() -> None:
         (lambda a: None, "NoneType"),
     ],
 )
-def test_another_shape_than_a_score_per_image_is_refused_with_the_cure(fn: Any, came: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"gave {came}; expected (3,): one score per image")) as caught:
+def test_scores_of_another_shape_raise_with_a_cure(fn: Any, came: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"returned {came}; expected (3,): one score per image")) as caught:
         on("a", fn)(ACTS)
     assert "a.flatten(1).mean(1)" in str(caught.value)
 
 
 @pytest.mark.parametrize("fn", [3, None, "mean", A])
-def test_what_cannot_be_called_is_refused(fn: Any) -> None:
+def test_a_function_that_is_not_callable_raises(fn: Any) -> None:
     with pytest.raises(TypeError, match=f"on\\(\\) got {type(fn).__name__}; expected a function"):
         on("a", fn)
 
 
 @pytest.mark.parametrize("target", ["up", None, object(), [1, None]], ids=["str", "none", "object", "list"])
-def test_a_target_that_is_not_made_of_numbers_is_refused(target: Any) -> None:
+def test_a_target_without_numbers_raises(target: Any) -> None:
     with pytest.raises(TypeError, match="expected numbers"):
         on("a", above, target)
 
 
-def test_no_target_rows_and_no_layers_are_refused() -> None:
+def test_targets_without_rows_and_no_layers_raise() -> None:
     with pytest.raises(ValueError, match="expected a row per image"):
         on("a", above, [])
     with pytest.raises(ValueError, match="no layers"):
@@ -272,7 +272,7 @@ def test_an_index_error_of_the_function_names_the_term_and_the_shapes() -> None:
         on("a", lambda a: a[:, 9].flatten(1).mean(1), name="reach a")(ACTS)
 
 
-def test_other_errors_of_the_function_are_not_touched() -> None:
+def test_other_errors_of_the_function_do_not_change() -> None:
     def broken(a: Tensor) -> Tensor:
         raise ZeroDivisionError("mine")
 
@@ -289,7 +289,7 @@ def test_gradients_reach_the_activations_and_not_the_targets() -> None:
     assert_close(a.grad[:, 0, 0, 0], torch.tensor([2, 3, 4], dtype=torch.float64) / 16)
 
 
-def test_a_term_is_what_an_objective_is_made_of() -> None:
+def test_terms_of_an_objective_are_terms() -> None:
     own = Objective((Term("mine", ("a",), lambda a: a.flatten(1).mean(1)),))
     assert_close(own(ACTS), A.mean((1, 2, 3)))
     assert logit("cat").batch == 1

@@ -29,14 +29,14 @@ GIVEN = torch.randn(1, 3, 4, 5, dtype=torch.float64, generator=GENERATOR)
 ACTS = {"l": A}
 
 
-def test_without_a_cosine_both_are_the_dot_product_of_layers() -> None:
+def test_with_power_zero_both_are_the_dot_product_of_layers() -> None:
     expected = (A * GIVEN).sum((1, 2, 3))
     assert_close(caricature("l", GIVEN)(ACTS), expected)
     assert_close(dot_compare("l", GIVEN)(ACTS), expected)
 
 
 @pytest.mark.parametrize("make", [caricature, dot_compare])
-def test_both_norms_are_divided_by(make: Any) -> None:
+def test_the_cosine_divides_by_both_norms(make: Any) -> None:
     """A brighter photograph counts as much more as it is brighter; by one norm alone it would count to the power."""
     acts = {"l": 100 * A.abs()}
     ratio = make("l", 1e4 * GIVEN.abs(), power=2)(acts) / make("l", 1e3 * GIVEN.abs(), power=2)(acts)
@@ -45,7 +45,7 @@ def test_both_norms_are_divided_by(make: Any) -> None:
     assert_close(alike, (100 * A).square().sum((1, 2, 3)), rtol=1e-4, atol=0)
 
 
-def test_the_cosine_is_of_positions_in_the_one_and_of_layers_in_the_other() -> None:
+def test_caricature_has_a_cosine_per_position_and_dot_compare_one_for_the_layer() -> None:
     given = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]], dtype=torch.float64)[..., None]  # two channels, two positions
     a = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]], dtype=torch.float64)[..., None]
     assert_close(caricature("l", given, power=2)({"l": a}), torch.ones(1, dtype=torch.float64), rtol=1e-3, atol=0)
@@ -55,14 +55,14 @@ def test_the_cosine_is_of_positions_in_the_one_and_of_layers_in_the_other() -> N
 
 @pytest.mark.parametrize("make", [caricature, dot_compare])
 @pytest.mark.parametrize("shape", [(1, 3, 4, 5), (1, 3, 1, 1), (1, 1, 4, 5), (2, 3, 4, 5)], ids=str)
-def test_an_attribution_weights_what_is_given_by_its_positive_part(make: Any, shape: tuple[int, ...]) -> None:
+def test_the_positive_part_of_an_attribution_weights_the_target(make: Any, shape: tuple[int, ...]) -> None:
     attribution = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     found = make("l", GIVEN, attribution=attribution, power=1)
     assert_close(found(ACTS), make("l", GIVEN * attribution.clamp(min=0), power=1)(ACTS))
     assert found.batch == shape[0]
 
 
-def test_the_attribution_to_a_class_keeps_what_speaks_for_it(small: Classifier) -> None:
+def test_the_attribution_of_a_class_keeps_positive_contributions(small: Classifier) -> None:
     photo = torch.rand(1, 3, 20, 20, dtype=torch.float64, generator=GENERATOR)
     given = activations(small, photo, ["conv2"])["conv2"].detach().requires_grad_()
     with torch.no_grad():
@@ -78,10 +78,10 @@ def test_the_attribution_to_a_class_keeps_what_speaks_for_it(small: Classifier) 
 
 
 @pytest.mark.parametrize("make", [caricature, dot_compare])
-def test_what_does_not_fit_is_refused(make: Any) -> None:
+def test_a_target_that_does_not_fit_raises(make: Any) -> None:
     with pytest.raises(ValueError, match="from an image of the canvas's size"):
         make("l", GIVEN[:, :, :2])(ACTS)
-    with pytest.raises(ValueError, match="expected activations as a layer gives them"):
+    with pytest.raises(ValueError, match="expected activations in the layer's layout"):
         make("l", [1.0, 2.0])
     with pytest.raises(TypeError, match="expected numbers"):
         make("l", "photo.jpg")
@@ -104,7 +104,7 @@ def test_whitening_is_the_inverse_of_the_second_moment() -> None:
     assert_close(whitening(samples.float()), torch.from_numpy(expected), rtol=1e-4, atol=1e-5)
 
 
-def test_a_whitened_direction_finds_the_channel_that_made_what_was_seen() -> None:
+def test_whitening_recovers_the_source_of_correlated_channels() -> None:
     """Where v = M e, the mean of what is active together with a channel, v S is that channel again."""
     samples = torch.randn(50, 3, dtype=torch.float64, generator=GENERATOR) @ torch.randn(3, 3, dtype=torch.float64)
     moment = samples.mT @ samples / len(samples)
@@ -114,7 +114,7 @@ def test_a_whitened_direction_finds_the_channel_that_made_what_was_seen() -> Non
             assert_close(found(ACTS), make("l", one_hot)(ACTS))
 
 
-def test_channels_that_never_act_are_left_out() -> None:
+def test_whitening_leaves_out_channels_that_are_never_active() -> None:
     samples = torch.randn(40, 3, dtype=torch.float64, generator=GENERATOR)
     dead = torch.cat([samples[:, :2], torch.zeros(40, 1, dtype=torch.float64), samples[:, 2:]], 1)
     kept = torch.tensor([0, 1, 3])
@@ -123,12 +123,12 @@ def test_channels_that_never_act_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 2), (3,), (1, 3, 3)], ids=str)
-def test_a_whitening_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
+def test_whitening_of_another_size_raises(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected \(3, 3\) for this direction"):
         direction("l", torch.ones(3), whitening=torch.ones(shape))
 
 
-def test_a_patch_of_one_position_is_the_middle_and_one_of_all_is_a_caricature() -> None:
+def test_tensor_direction_of_one_position_is_the_centre_and_of_all_a_caricature() -> None:
     v = torch.randn(3, dtype=torch.float64, generator=GENERATOR)
     odd = {"l": A[:, :, :3]}
     assert_close(tensor_direction("l", v.view(3, 1, 1))(odd), direction_neuron("l", v)(odd))
@@ -139,12 +139,12 @@ def test_a_patch_of_one_position_is_the_middle_and_one_of_all_is_a_caricature() 
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 5), (3, 4, 6)], ids=str)
-def test_a_patch_that_is_larger_than_the_layer_is_refused(shape: tuple[int, ...]) -> None:
+def test_a_tensor_larger_than_the_layer_raises(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="no more rows and columns than the layer's"):
         tensor_direction("l", torch.ones(shape))(ACTS)
 
 
-def test_a_patch_of_another_shape_is_refused() -> None:
+def test_a_tensor_of_another_shape_raises() -> None:
     for shape in ((3,), (3, 4), (1, 1, 3, 2, 2), (0, 3, 2, 2)):
         with pytest.raises(ValueError, match="expected"):
             tensor_direction("l", torch.ones(shape))
@@ -154,7 +154,7 @@ def test_a_patch_of_another_shape_is_refused() -> None:
         tensor_direction("l", torch.ones(3, 2, 2), power=math.nan)
 
 
-def test_weights_of_channels_are_checked() -> None:
+def test_channel_weights_of_another_shape_raise() -> None:
     assert_close(channel_weights("l", [0.5, 0, -2])(ACTS), (A.mean((2, 3)) * torch.tensor([0.5, 0, -2])).sum(1))
     with pytest.raises(ValueError, match="2 weights for a layer of 3 channels"):
         channel_weights("l", [1, 2])(ACTS)

@@ -17,7 +17,7 @@ from .names import named
 A = torch.arange(2 * 3 * 4 * 5, dtype=torch.float64).view(2, 3, 4, 5)
 
 
-def test_by_hand() -> None:
+def test_values_computed_by_hand() -> None:
     acts = {"l": A}
     assert channel("l", 1)(acts).tolist() == [29.5, 89.5]
     assert channel("l", [1, 2])(acts).tolist() == [29.5, 109.5]
@@ -50,19 +50,19 @@ def test_any_sequence_of_integers_is_an_index(index: Any) -> None:
     "index", [1.0, [1, 2.5], True, [True], "17", [1, None], [], (), [[1, 2]], [[1], [2, 3]], 1j, object()], ids=named
 )
 @pytest.mark.parametrize("make", [lambda i: channel("l", i), lambda i: neuron("l", i), lambda i: neuron("l", 0, 0, i)])
-def test_what_is_no_index_is_refused(make: Any, index: Any) -> None:
+def test_a_wrong_index_raises(make: Any, index: Any) -> None:
     with pytest.raises(TypeError, match="expected an integer, or a sequence with one integer per image"):
         make(index)
 
 
 @pytest.mark.parametrize("target", [1.0, True, None, [], ["cat", 1], [1, "cat"]], ids=repr)
-def test_what_is_neither_class_nor_label_is_refused(target: Any) -> None:
+def test_a_target_that_is_neither_class_nor_label_raises(target: Any) -> None:
     with pytest.raises(TypeError, match="logit"):
         logit(target)
 
 
 @pytest.mark.parametrize("index", [3, -1, [0, 3], [-1, 0], 2**40], ids=repr)
-def test_a_channel_that_the_layer_lacks_is_named_with_the_range(index: Any) -> None:
+def test_a_channel_outside_the_layer_raises_with_the_range(index: Any) -> None:
     wrong = next(i for i in (index if isinstance(index, list) else [index]) if not 0 <= i < 3)
     for objective in (channel("l", index), neuron("l", index)):
         with pytest.raises(IndexError, match=re.escape(f"index {wrong} is outside 0..2")) as caught:
@@ -72,12 +72,12 @@ def test_a_channel_that_the_layer_lacks_is_named_with_the_range(index: Any) -> N
 
 
 @pytest.mark.parametrize(("y", "x", "told"), [(4, 0, "4 is outside 0..3"), (0, -1, "-1 is outside 0..4")])
-def test_a_position_that_the_layer_lacks_is_refused(y: int, x: int, told: str) -> None:
+def test_a_position_outside_the_layer_raises(y: int, x: int, told: str) -> None:
     with pytest.raises(IndexError, match=re.escape(told)):
         neuron("l", 0, y, x)({"l": A})
 
 
-def test_a_column_without_a_row_is_refused() -> None:
+def test_x_without_y_raises() -> None:
     with pytest.raises(ValueError, match="got x without y"):
         neuron("l", 0, x=1)
 
@@ -86,9 +86,7 @@ def test_a_column_without_a_row_is_refused() -> None:
     ("place", "shape", "told"),
     [((1,), (2, 3, 4, 5), "give y and x"), ((1, 1), (2, 6, 3), "give y alone"), ((1,), (2, 3), "give neither y nor x")],
 )
-def test_a_position_must_have_as_many_numbers_as_the_layer_axes(
-    place: tuple[int, ...], shape: tuple[int, ...], told: str
-) -> None:
+def test_a_position_needs_an_index_for_each_axis(place: tuple[int, ...], shape: tuple[int, ...], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         neuron("l", 0, *place)({"l": torch.zeros(shape)})
 
@@ -104,12 +102,12 @@ def test_positions_of_every_layout() -> None:
     assert torch.equal(positions(planes[:, :, 0, 0]), planes[:, :, 0, :1])
 
 
-def test_a_layer_without_channels_is_refused() -> None:
+def test_a_layer_without_channels_raises() -> None:
     with pytest.raises(ValueError, match=re.escape("activations are (2,)")):
         channels_first(torch.zeros(2))
 
 
-def test_a_pick_is_each_rows_own_entry_along_any_axis() -> None:
+def test_pick_selects_one_entry_per_row_along_any_axis() -> None:
     a = torch.randn(3, 4, 5, 6)
     for axis, index in ((1, [3, 0, 2]), (2, [4, 4, 1]), (3, [5, 0, 0]), (-1, [1, 2, 3])):
         expected = torch.stack([a[i].select(axis - 1 if axis > 0 else axis, index[i]) for i in range(3)])

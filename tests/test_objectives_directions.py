@@ -37,12 +37,12 @@ def test_a_cosine_ignores_lengths() -> None:
     )
 
 
-def test_a_power_leaves_what_points_along_the_direction() -> None:
+def test_a_power_does_not_change_scores_of_parallel_vectors() -> None:
     along = {"l": 1e6 * V.view(1, 3, 1, 1)}
     assert_close(direction("l", V, power=4)(along), direction("l", V)(along), rtol=1e-3, atol=0)
 
 
-def test_a_power_keeps_a_tenth_of_what_points_elsewhere_for_each_factor() -> None:
+def test_each_power_scales_scores_of_orthogonal_vectors_by_a_tenth() -> None:
     away = {"l": -V.view(1, 3, 1, 1)}
     assert_close(direction("l", V, power=2)(away), 0.01 * direction("l", V)(away))
     assert_close(direction_neuron("l", V, power=3)(away), 0.001 * direction_neuron("l", V)(away))
@@ -59,14 +59,14 @@ def test_a_power_keeps_a_tenth_of_what_points_elsewhere_for_each_factor() -> Non
     ],
     ids=["lists", "array", "tensors", "arrays", "integers"],
 )
-def test_a_direction_per_image_may_be_anything_with_rows(rows: Any) -> None:
+def test_a_direction_per_image_may_be_any_sequence_of_rows(rows: Any) -> None:
     objective = direction("l", rows)
     assert objective.batch == 2
     expected = torch.einsum("bcyx,bc->b", A, torch.tensor([[1.0, 2, 3], [4, 5, 6]], dtype=torch.float64)) / 20
     assert_close(objective(ACTS), expected)
 
 
-def test_a_direction_is_a_copy() -> None:
+def test_a_direction_is_copied() -> None:
     vector, array = V.clone(), V.clone().numpy()
     objectives = [direction("l", vector), direction("l", array)]
     before = [objective(ACTS) for objective in objectives]
@@ -75,7 +75,7 @@ def test_a_direction_is_a_copy() -> None:
     assert all(torch.equal(objective(ACTS), old) for objective, old in zip(objectives, before, strict=True))
 
 
-def test_an_array_that_cannot_be_written_is_taken_without_a_warning() -> None:
+def test_a_read_only_array_gives_no_warning() -> None:
     array = np.arange(3.0)
     array.flags.writeable = False
     assert direction("l", array).batch == 1
@@ -83,33 +83,33 @@ def test_an_array_that_cannot_be_written_is_taken_without_a_warning() -> None:
 
 @pytest.mark.parametrize("make", [direction, direction_neuron, cosine])
 @pytest.mark.parametrize("vector", [1.0, torch.zeros(2, 3, 1), torch.zeros(1, 0), []], ids=str)
-def test_what_is_no_direction_is_refused(make: Any, vector: Any) -> None:
+def test_a_wrong_direction_raises(make: Any, vector: Any) -> None:
     with pytest.raises(ValueError, match=r"expected \(C,\), or one per image, \(B, C\)"):
         make("l", vector)
 
 
 @pytest.mark.parametrize("make", [direction, direction_neuron, cosine])
 @pytest.mark.parametrize("vector", ["up", None, [1.0, None], [[1.0], [1.0, 2.0]]], ids=str)
-def test_what_is_not_made_of_numbers_is_refused(make: Any, vector: Any) -> None:
+def test_a_direction_without_numbers_raises(make: Any, vector: Any) -> None:
     with pytest.raises(TypeError, match="expected numbers"):
         make("l", vector)
 
 
 @pytest.mark.parametrize("make", [direction, direction_neuron, cosine])
 @pytest.mark.parametrize("length", [1, 4])
-def test_a_direction_of_another_length_is_refused(make: Any, length: int) -> None:
+def test_a_direction_of_another_length_raises(make: Any, length: int) -> None:
     with pytest.raises(ValueError, match=f"a direction of {length} numbers in a layer of 3 channels"):
         make("l", torch.ones(length, dtype=torch.float64))(ACTS)
 
 
 @pytest.mark.parametrize("make", [direction, direction_neuron])
 @pytest.mark.parametrize("power", [-1, -1e-9, math.nan])
-def test_a_negative_power_is_refused(make: Any, power: float) -> None:
+def test_a_negative_power_raises(make: Any, power: float) -> None:
     with pytest.raises(ValueError, match="expected 0 or more"):
         make("l", V, power=power)
 
 
-def test_a_position_is_checked_as_a_neurons_is() -> None:
+def test_wrong_positions_raise_as_for_neuron() -> None:
     with pytest.raises(ValueError, match="got x without y"):
         direction_neuron("l", V, x=1)
     with pytest.raises(ValueError, match="give y and x"):

@@ -25,38 +25,38 @@ LABELS = ["cat", "sea dog", "crane", "crane", "tench, Tinca tinca", "goldfish, C
         ("sea dog", 1),  # the whole label goes before a synonym
     ],
 )
-def test_a_label_is_found_by_its_text_or_one_of_its_synonyms(text: str, index: int) -> None:
+def test_a_label_matches_its_text_or_one_of_its_synonyms(text: str, index: int) -> None:
     assert index_of(text, LABELS) == index
 
 
 @pytest.mark.parametrize(
     ("text", "nearest"),
-    [("catt", "cat"), ("tinca tincb", "tench, Tinca tinca"), ("auratus", "goldfish, Carassius auratus")],
+    [("catt", "cat"), ("tinca tincb", "Tinca tinca"), ("auratus", "goldfish, Carassius auratus")],
 )
-def test_an_unknown_label_is_answered_with_the_nearest(text: str, nearest: str) -> None:
+def test_an_unknown_label_raises_with_the_nearest(text: str, nearest: str) -> None:
     with pytest.raises(KeyError, match=re.escape(f"no label {text!r}; nearest: {nearest!r}")):
         index_of(text, LABELS)
 
 
-def test_a_label_like_no_other_is_answered_with_how_many_there_are() -> None:
+def test_a_label_without_near_ones_raises_with_their_number() -> None:
     with pytest.raises(KeyError, match="no label 'zzz'; there are 7 labels"):
         index_of("zzz", LABELS)
 
 
-def test_a_label_of_two_classes_is_answered_with_both_indices() -> None:
-    with pytest.raises(KeyError, match="label 'crane' names classes 2 and 3: give the index"):
+def test_a_label_of_two_classes_raises_with_both_indices() -> None:
+    with pytest.raises(KeyError, match="label 'crane' matches classes 2 and 3; give the index"):
         index_of("crane", LABELS)
-    with pytest.raises(KeyError, match="names classes 0 and 1"):
+    with pytest.raises(KeyError, match="matches classes 0 and 1"):
         index_of("seal", ["a, seal", "b, seal"])
 
 
 @pytest.mark.parametrize("labels", [None, (), []])
-def test_a_label_asked_of_a_network_without_labels_is_refused(labels: list[str] | None) -> None:
-    with pytest.raises(ValueError, match="label 'cat' was asked of a network without labels; give the class's index"):
+def test_a_label_for_a_network_without_labels_raises(labels: list[str] | None) -> None:
+    with pytest.raises(ValueError, match="label 'cat' for a network without labels; give the class's index"):
         logit("cat").resolve_labels(labels)
 
 
-def test_a_label_that_nobody_resolved_is_refused() -> None:
+def test_a_label_that_is_not_resolved_raises() -> None:
     with pytest.raises(ValueError, match="give the class's index"):
         logit("cat")({OUTPUT: torch.zeros(1, 7)})
 
@@ -71,13 +71,13 @@ def test_a_resolved_label_is_its_index() -> None:
     assert torch.equal(question[1:].resolve_labels(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
 
 
-def test_resolving_leaves_the_question_as_it_was() -> None:
+def test_resolving_labels_does_not_change_the_objective() -> None:
     question = logit("cat")
     question.resolve_labels(LABELS)
     assert repr(question) == "logit('cat')"
 
 
-def test_labels_are_data() -> None:
+def test_labels_compare_and_slice() -> None:
     assert Labels(("cat", "dog")) == Labels(("cat", "dog"))
     assert Labels(("cat", "dog"))[1:] == Labels(("dog",))
     assert len(Labels(("cat", "dog"))) == 2

@@ -44,7 +44,7 @@ alone_in_each_layout = pytest.mark.parametrize(
 @pytest.fixture
 def everything_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long targets are printed as they are, not by their digest."""
-    monkeypatch.setattr("optvis.objectives.repr.MOST_NUMBERS", 10**6)
+    monkeypatch.setattr("optvis.objectives.repr.MAX_NUMBERS", 10**6)
 
 
 def pasted(objective: Objective) -> Objective:
@@ -58,21 +58,21 @@ def scores(objective: Objective, canonical: Tensor, layout: str, member: Member)
     return objective({member.layer: laid_out(canonical, layout)})
 
 
-def test_every_public_name_is_a_listed_member_or_no_maker() -> None:
+def test_every_public_factory_is_a_member() -> None:
     listed = {member.of(slice(None)).terms[0].factory for member in MEMBERS.values()}
     assert listed == MAKERS | {"*"}
     assert set(optvis.objectives.__all__) == MAKERS | NO_MAKERS
 
 
 @in_each_layout
-def test_scores_are_the_oracles(member: Member, layout: str) -> None:
+def test_scores_equal_the_oracles(member: Member, layout: str) -> None:
     a = member.activations(layout)
     found = scores(member.of(slice(None), layout), a, layout, member)
     assert_close(found, member.expected(a), rtol=1e-6, atol=1e-6)
 
 
 @in_each_layout
-def test_one_target_for_all_is_that_target_for_each(member: Member, layout: str) -> None:
+def test_one_target_for_all_equals_a_copy_for_each_image(member: Member, layout: str) -> None:
     a = member.activations(layout)
     objective = member.of(1, layout)
     assert objective.batch == 1
@@ -81,7 +81,7 @@ def test_one_target_for_all_is_that_target_for_each(member: Member, layout: str)
 
 @pytest.mark.parametrize("space", [(5, 7), (9, 4), (3, 3), (8, 31)], ids=str)
 @each_member
-def test_scores_are_the_oracles_at_any_size(member: Member, space: tuple[int, int]) -> None:
+def test_scores_equal_the_oracles_at_any_size(member: Member, space: tuple[int, int]) -> None:
     layout = member.layouts[-1]
     if len(SPACE[layout]) != 2 or any(isinstance(target, list) and target in (Y, X) for target in member.targets):
         pytest.skip("it reads no planes, or places in them")
@@ -91,7 +91,7 @@ def test_scores_are_the_oracles_at_any_size(member: Member, space: tuple[int, in
 
 
 @alone_in_each_layout
-def test_an_image_alone_scores_as_in_the_batch(member: Member, layout: str) -> None:
+def test_an_image_alone_scores_as_in_a_batch(member: Member, layout: str) -> None:
     a = member.activations(layout)
     together = scores(member.of(slice(None), layout), a, layout, member)
     for i in range(IMAGES):
@@ -100,7 +100,7 @@ def test_an_image_alone_scores_as_in_the_batch(member: Member, layout: str) -> N
 
 
 @each_alone
-def test_a_slice_asks_the_rows(member: Member) -> None:
+def test_a_slice_scores_its_rows(member: Member) -> None:
     layout = member.layouts[-1]
     a = member.activations(layout)
     whole = member.of(slice(None), layout) * torch.tensor([0.5, -1.0, 2.0])
@@ -110,7 +110,7 @@ def test_a_slice_asks_the_rows(member: Member) -> None:
 
 
 @each_member
-def test_gradients_are_those_of_finite_differences_or_those_that_were_meant(member: Member) -> None:
+def test_gradients_equal_finite_differences_or_the_documented_ones(member: Member) -> None:
     layout = member.layouts[-1]
     a = member.activations(layout).requires_grad_()
     objective = member.of(slice(None), layout)
@@ -123,7 +123,7 @@ def test_gradients_are_those_of_finite_differences_or_those_that_were_meant(memb
 
 
 @each_member
-def test_a_gradient_is_finite_where_all_is_zero(member: Member) -> None:
+def test_gradients_are_finite_at_zero_activations(member: Member) -> None:
     layout = member.layouts[-1]
     a = torch.zeros_like(member.activations(layout)).requires_grad_()
     (gradient,) = torch.autograd.grad(scores(member.of(slice(None), layout), a, layout, member).sum(), a)
@@ -133,7 +133,7 @@ def test_a_gradient_is_finite_where_all_is_zero(member: Member) -> None:
 @in_each_layout
 @pytest.mark.usefixtures("everything_is_spelled")
 @pytest.mark.parametrize("rows", [slice(None), slice(1, 2), 1], ids=["of three", "of one", "shared"])
-def test_the_repr_pastes_back(member: Member, layout: str, rows: slice | int) -> None:
+def test_the_repr_evaluates_to_an_equal_one(member: Member, layout: str, rows: slice | int) -> None:
     a = member.activations(layout)[1:2] if rows == slice(1, 2) else member.activations(layout)
     objective = member.of(rows, layout)
     again = pasted(objective)
@@ -145,7 +145,7 @@ def test_the_repr_pastes_back(member: Member, layout: str, rows: slice | int) ->
 @each_member
 @pytest.mark.usefixtures("everything_is_spelled")
 @pytest.mark.parametrize("weight", [-1, -0.1, 1 / 3, math.pi, [0.1, -1 / 3, 2e-30]], ids=str)
-def test_the_repr_of_a_weighted_one_pastes_back(member: Member, weight: Any) -> None:
+def test_the_repr_of_a_weighted_objective_evaluates_to_an_equal_one(member: Member, weight: Any) -> None:
     layout = member.layouts[-1]
     a = member.activations(layout)
     objective = weight * member.of(slice(None), layout)
@@ -163,7 +163,7 @@ def test_pickling_round_trips(member: Member, layout: str) -> None:
 
 
 @each_member
-def test_moving_to_float32_keeps_the_question(member: Member) -> None:
+def test_moving_to_float32_keeps_the_scores(member: Member) -> None:
     layout = member.layouts[-1]
     a = member.activations(layout)
     moved = member.of(slice(None), layout).to(torch.device("cpu"), torch.float32)
@@ -173,7 +173,7 @@ def test_moving_to_float32_keeps_the_question(member: Member) -> None:
 
 
 @each_member
-def test_asking_changes_nothing(member: Member) -> None:
+def test_scoring_does_not_change_the_activations(member: Member) -> None:
     layout = member.layouts[-1]
     a = member.activations(layout)
     before, objective = a.clone(), member.of(slice(None), layout)
@@ -183,11 +183,11 @@ def test_asking_changes_nothing(member: Member) -> None:
 
 
 @each_member
-def test_targets_for_another_number_of_images_are_refused(member: Member) -> None:
+def test_targets_for_another_number_of_images_raise(member: Member) -> None:
     layout = member.layouts[-1]
     a = member.activations(layout)[:2]
     objective = member.of(slice(None), layout) * torch.ones(IMAGES)
-    with pytest.raises(ValueError, match="asks about 3 images; the activations are of 2"):
+    with pytest.raises(ValueError, match="is for 3 images; got activations of 2"):
         scores(objective, a, layout, member)
 
 
@@ -195,7 +195,7 @@ WITH_AXIS = [name for name, m in MEMBERS.items() if m.has_axis and not (name[:10
 
 
 @pytest.mark.parametrize("name", WITH_AXIS)
-def test_a_channel_axis_that_is_not_there_is_refused(name: str) -> None:
+def test_a_wrong_channel_axis_raises(name: str) -> None:
     member = MEMBERS[name]
     layout = member.layouts[-1]
     for axis in (0, 4, -5):
@@ -224,7 +224,7 @@ class Mixing(torch.nn.Module):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @each_member
-def test_it_renders_and_in_chunks_likewise(member: Member, dtype: torch.dtype) -> None:
+def test_it_renders_alike_whole_and_in_chunks(member: Member, dtype: torch.dtype) -> None:
     layout = member.layouts[-1]
     network = Classifier(Mixing(layout).to(dtype), None, (4, 6))
     question = member.of(slice(None), layout) * torch.ones(IMAGES)
@@ -247,7 +247,7 @@ COUPLED = {name: member for name, member in MEMBERS.items() if member.couples_im
 
 
 @pytest.mark.parametrize("member", COUPLED.values(), ids=COUPLED)
-def test_a_coupled_one_refuses_to_be_split(member: Member) -> None:
+def test_a_coupling_objective_cannot_be_split(member: Member) -> None:
     objective = member.of(slice(None))
     assert objective.couples_images
     with pytest.raises(ValueError, match=r"couples images.*render without chunk"):

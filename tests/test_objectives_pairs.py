@@ -30,7 +30,7 @@ A = torch.randn(6, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().man
 ACTS = {"a": A}
 
 
-def test_a_pair_is_a_feature_and_its_opposite() -> None:
+def test_positive_negative_is_a_pair_with_opposite_weights() -> None:
     pair = positive_negative(channel("a", 3))
     assert pair.batch == 2
     assert_close(pair({"a": A[:2]}), A[:2, 3].mean((1, 2)) * torch.tensor([1, -1]))
@@ -53,7 +53,7 @@ def test_an_objective_for_several_images_gives_a_pair_for_each() -> None:
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 6])
-def test_the_way_between_two_has_weights_n_over_b_less_one(images: int) -> None:
+def test_interpolation_weights_are_n_over_b_minus_one(images: int) -> None:
     made = interpolate(channel("a", 1), neuron("a", 2), images)
     acts = {"a": A[:images]}
     first, second = channel("a", 1)(acts), neuron("a", 2)(acts)
@@ -62,24 +62,24 @@ def test_the_way_between_two_has_weights_n_over_b_less_one(images: int) -> None:
     assert_close(channel_interpolate("a", 1, "a", 2, images)(acts), interpolate("a:1", "a:2", images)(acts))
 
 
-def test_a_piece_of_the_way_is_the_same_way() -> None:
+def test_a_slice_of_an_interpolation_keeps_its_weights() -> None:
     made = interpolate("a:1", "a:2", 6)
     assert_close(made[2:5]({"a": A[2:5]}), made(ACTS)[2:5])
 
 
-def test_a_way_goes_with_alignment_and_with_an_objective_per_image() -> None:
+def test_interpolation_combines_with_alignment_and_objectives_per_image() -> None:
     made = interpolate(channel("a", [0, 1, 2]), layer_norm("a"), 3) + 0.1 * alignment("a")
     assert made.batch == 3
     assert made.couples_images
 
 
 @pytest.mark.parametrize("images", [0, -1])
-def test_a_way_of_no_images_is_refused(images: int) -> None:
+def test_interpolation_over_no_images_raises(images: int) -> None:
     with pytest.raises(ValueError, match="expected 1 or more"):
         interpolate("a:1", "a:2", images)
 
 
-def test_a_way_for_another_number_of_images_is_refused() -> None:
+def test_interpolation_over_another_number_of_images_raises() -> None:
     with pytest.raises(ValueError, match="mixes targets or weights for 2 and for 3 images"):
         interpolate(channel("a", [0, 1]), "a:2", 3)
 
@@ -97,11 +97,11 @@ def test_a_way_for_another_number_of_images_is_refused() -> None:
         ("<image>:2", "channel('<image>', 2)"),
     ],
 )
-def test_the_shorthand_is_a_channel(text: str, made: str) -> None:
+def test_the_shorthand_gives_a_channel(text: str, made: str) -> None:
     assert repr(as_objective(text)) == made
 
 
-def test_an_objective_is_itself() -> None:
+def test_an_objective_passes_unchanged() -> None:
     one = channel("a", 1)
     assert as_objective(one) is one
 
@@ -119,21 +119,21 @@ def test_an_objective_is_itself() -> None:
         ("17", "e.g. '17:0'"),
         ("", "e.g. 'mixed3:0'"),
         (":", "e.g. 'mixed3:0'"),
-        (":17", "of the network's own output say logit(17)"),
+        (":17", "for the network's output write logit(17)"),
     ],
 )
-def test_another_text_is_refused_with_the_cure(text: str, cure: str) -> None:
+def test_a_text_of_another_form_raises_with_a_cure(text: str, cure: str) -> None:
     with pytest.raises(ValueError, match=f"^objective is {re.escape(repr(text))}.*{re.escape(cure)}$"):
         as_objective(text)
 
 
 @pytest.mark.parametrize("wrong", [None, 3, lambda a: a, ["mixed4:17"]], ids=named)
-def test_what_is_neither_is_refused(wrong: Any) -> None:
+def test_neither_objective_nor_text_raises(wrong: Any) -> None:
     with pytest.raises(TypeError, match=rf"objective is a {type(wrong).__name__}; expected e\.g\. channel"):
         as_objective(wrong)
 
 
-def test_it_is_taken_wherever_an_objective_is(small: Classifier) -> None:
+def test_every_function_takes_the_shorthand(small: Classifier) -> None:
     same: Objective = channel("conv2", 3)
     made = render(small, "conv2:3", size=16, steps=2, progress=False)
     assert torch.equal(made.images, render(small, same, size=16, steps=2, progress=False).images)

@@ -45,11 +45,11 @@ def energy(a: Tensor, above: Tensor) -> Tensor:
     ],
     ids=named,
 )
-def test_scores_are_multiplied_as_numbers_are(made: Objective, expected: Any) -> None:
+def test_products_of_objectives_are_products_of_scores(made: Objective, expected: Any) -> None:
     assert_close(made(ACTS), expected(ONE(ACTS), OTHER(ACTS), THIRD(ACTS)), rtol=1e-12, atol=1e-12)
 
 
-def test_gradients_follow_the_product_rule_also_where_a_score_is_zero() -> None:
+def test_gradients_follow_the_product_rule_even_at_zero_scores() -> None:
     a, b = A.clone().requires_grad_(), B.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda x, y: (ONE * OTHER * THIRD)({"a": x, "b": y}), (a, b), fast_mode=True)
     nothing = torch.zeros_like(A, requires_grad=True)
@@ -105,7 +105,7 @@ def test_labels_in_a_product_are_resolved() -> None:
         product(ACTS)
 
 
-def test_a_product_is_coupled_or_ones_own_if_a_factor_is() -> None:
+def test_a_product_couples_images_or_is_custom_if_a_factor_is() -> None:
     assert (ONE * alignment("b")).couples_images
     assert not (ONE * OTHER).couples_images
     assert (ONE * on("a", energy, 1.0)).has_custom_terms
@@ -114,33 +114,33 @@ def test_a_product_is_coupled_or_ones_own_if_a_factor_is() -> None:
         _ = (ONE * alignment("b"))[:1]
 
 
-def test_a_report_names_the_factors() -> None:
+def test_term_scores_name_the_factors() -> None:
     assert list((ONE * OTHER + ONE).term_scores(ACTS)) == ["channel a × neuron b", "channel a"]
 
 
-def test_factors_for_different_numbers_of_images_are_refused() -> None:
+def test_factors_for_different_numbers_of_images_raise() -> None:
     with pytest.raises(ValueError, match="mixes targets or weights for 2 and for 3 images"):
         _ = ONE * channel("b", [0, 1])
     with pytest.raises(ValueError, match="mixes targets or weights for 2 and for 3 images"):
         _ = W * OTHER * ([1, 2] * OTHER)
 
 
-def test_a_factor_that_gives_no_score_per_image_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"mean a gave \(\); expected \(3,\)"):
+def test_a_factor_without_a_score_per_image_raises() -> None:
+    with pytest.raises(ValueError, match=r"mean a returned \(\); expected \(3,\)"):
         (ONE * on("a", torch.mean))(ACTS)
 
 
-def test_a_channel_that_the_layer_lacks_is_named() -> None:
+def test_a_channel_outside_the_layer_names_the_factor() -> None:
     with pytest.raises(IndexError, match="channel b: index 6 is outside"):
         (ONE * channel("b", 6))(ACTS)
 
 
-def test_dividing_by_an_objective_is_refused() -> None:
+def test_division_by_an_objective_raises() -> None:
     with pytest.raises(TypeError, match="expected a number"):
         _ = ONE / OTHER
 
 
-def test_a_product_renders_and_its_bad_channel_is_found_before_the_first_step(small: Classifier) -> None:
+def test_a_product_renders_and_a_wrong_channel_raises_before_the_first_step(small: Classifier) -> None:
     product = channel("conv2", [1, 5]) * channel("conv1", 3)
     made = render(small, product, size=16, steps=2, progress=False)
     parts = render(small, product, size=16, steps=2, chunk=1, progress=False)

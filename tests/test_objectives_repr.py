@@ -66,7 +66,7 @@ def pasted(objective: Objective) -> Objective:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_it_is_the_call_that_makes_it(objective: Objective, text: str) -> None:
+def test_the_repr_is_the_constructor_call(objective: Objective, text: str) -> None:
     assert repr(objective) == text
 
 
@@ -93,7 +93,7 @@ def test_it_is_the_call_that_makes_it(objective: Objective, text: str) -> None:
     ids=repr,
 )
 @pytest.mark.parametrize("fn", [shifted, Family.shifted], ids=["function", "static method"])
-def test_a_custom_one_with_any_target_pastes_back(fn: Any, target: Any) -> None:
+def test_the_repr_of_a_custom_objective_evaluates_to_an_equal_one(fn: Any, target: Any) -> None:
     objective = on("a", fn, target)
     again = pasted(objective)
     assert torch.equal(again(ACTS), objective(ACTS))
@@ -105,7 +105,7 @@ def test_a_custom_one_with_any_target_pastes_back(fn: Any, target: Any) -> None:
 
 
 @pytest.mark.parametrize("default", [torch.float32, torch.float64], ids=str)
-def test_it_pastes_back_under_either_default_dtype(default: torch.dtype) -> None:
+def test_the_repr_evaluates_to_an_equal_one_under_either_default_dtype(default: torch.dtype) -> None:
     usual = torch.get_default_dtype()
     torch.set_default_dtype(default)
     try:
@@ -116,14 +116,14 @@ def test_it_pastes_back_under_either_default_dtype(default: torch.dtype) -> None
         torch.set_default_dtype(usual)
 
 
-def test_every_float32_is_spelled_as_short_as_it_can_be() -> None:
+def test_the_repr_of_a_float32_has_the_fewest_digits() -> None:
     assert (
         repr(direction("a", torch.tensor([0.1, 1 / 3, 16777216.0]))) == "direction('a', [0.1, 0.33333334, 16777216.0])"
     )
 
 
 @pytest.mark.parametrize("count", [64, 65, 1000])
-def test_more_than_64_numbers_are_given_by_shape_and_digest(count: int) -> None:
+def test_more_than_64_numbers_are_shown_by_shape_and_digest(count: int) -> None:
     vector = torch.arange(count, dtype=torch.float32)
     text = repr(direction("a", vector))
     if count == 64:
@@ -135,7 +135,7 @@ def test_more_than_64_numbers_are_given_by_shape_and_digest(count: int) -> None:
     assert text != repr(direction("a", vector))
 
 
-def test_digests_tell_dtypes_layouts_and_weights_apart() -> None:
+def test_digests_differ_for_different_dtypes_layouts_and_weights() -> None:
     wide = torch.arange(144.0).view(12, 12)
     texts = [repr(gram_distance("a", m)) for m in (wide, wide.mT, wide.double(), wide.to(torch.bfloat16))]
     texts += [repr(torch.linspace(0, end, 100) * channel("a", 1)) for end in (1, 2)]
@@ -143,7 +143,7 @@ def test_digests_tell_dtypes_layouts_and_weights_apart() -> None:
     assert repr(gram_distance("a", wide.mT)) == repr(gram_distance("a", wide.mT.contiguous()))
 
 
-def test_long_targets_survive_pickling_if_not_printing() -> None:
+def test_long_targets_can_be_pickled() -> None:
     objective = direction("a", torch.randn(2, 3)) + gram_distance("a", torch.randn(9, 3, 3)[:2])
     assert torch.equal(pickle.loads(pickle.dumps(objective))(ACTS), objective(ACTS))
 
@@ -157,7 +157,7 @@ def test_long_targets_survive_pickling_if_not_printing() -> None:
     ],
     ids=["lambda", "partial", "module"],
 )
-def test_a_function_that_no_import_finds_is_described_and_is_no_code(fn: Any, text: str) -> None:
+def test_a_function_that_cannot_be_imported_is_described(fn: Any, text: str) -> None:
     described = repr(on("a", fn))
     assert described == f"on('a', {text})"
     with pytest.raises(SyntaxError):
@@ -172,7 +172,7 @@ def test_a_function_whose_module_cannot_be_imported_is_described() -> None:
     assert repr(on("a", orphan)) == "on('a', <function no.such.module.orphan>)"
 
 
-def test_a_function_that_was_replaced_since_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_that_was_replaced_in_its_module_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     objective = on("a", shifted, 1)
     monkeypatch.setattr(sys.modules[__name__], "shifted", Family.shifted)
     assert repr(objective) == f"on('a', <function {__name__}.shifted>, 1)"

@@ -28,19 +28,19 @@ def ramp(step: int) -> float:
 
 
 @pytest.mark.parametrize("step", [0, 1, 2, 7, 100])
-def test_a_weight_at_a_step_is_the_functions_value(step: int) -> None:
+def test_a_weight_at_a_step_is_the_value_of_the_schedule(step: int) -> None:
     made = 2 * ONE * Decay(0.9) - ramp * OTHER * After(2) + ONE
     expected = 2 * 0.9**step * ONE(ACTS) - ramp(step) * (step >= 2) * OTHER(ACTS) + ONE(ACTS)
     assert_close(made.at_step(step)(ACTS), expected)
     assert not made.at_step(step).has_schedule
 
 
-def test_outside_the_loop_the_step_is_the_first() -> None:
+def test_without_a_step_schedules_are_at_step_zero() -> None:
     assert_close((ONE * Decay(0.5) + OTHER * After(1))(ACTS), ONE(ACTS))
     assert_close((OTHER * After(0))(ACTS), OTHER(ACTS))
 
 
-def test_what_is_not_scheduled_is_itself_at_any_step() -> None:
+def test_without_schedules_at_step_returns_the_same_objective() -> None:
     question = ONE + OTHER
     assert question.at_step(9) is question
     assert not question.has_schedule
@@ -61,7 +61,7 @@ def test_schedules_of_factors_multiply() -> None:
         (Decay(2) * channel("a", 1) * After(3), "channel('a', 1) * Decay(rate=2) * After(step=3)"),
     ],
 )
-def test_it_prints_as_what_makes_it_pickles_and_slices(objective: Objective, text: str) -> None:
+def test_schedules_print_pickle_and_slice(objective: Objective, text: str) -> None:
     assert repr(objective) == text
     tests: Any = type("tests", (), {})
     names = {**vars(optvis.objectives), "tests": tests, "test_objectives_schedules": tests}
@@ -74,30 +74,30 @@ def test_it_prints_as_what_makes_it_pickles_and_slices(objective: Objective, tex
         assert torch.equal(objective[:1].at_step(step)({"a": A[:1]}), objective.at_step(step)(acts)[:1])
 
 
-def test_a_schedule_that_no_import_finds_is_described() -> None:
-    assert repr(ONE * (lambda step: 1.0)).endswith("* <function test_a_schedule_that_no_import_finds_is_described" +
+def test_a_schedule_that_cannot_be_imported_is_described() -> None:
+    assert repr(ONE * (lambda step: 1.0)).endswith("* <function test_a_schedule_that_cannot_be_imported_is_described" +
                                                    ".<locals>.<lambda>>")  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", [None, "one", torch.ones(2), [1.0, 2.0]], ids=str)
-def test_what_gives_no_number_is_refused(wrong: Any) -> None:
+def test_a_schedule_that_returns_no_number_raises(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"the weight of channel a is .* at step 3; expected a number"):
         (ONE * (lambda step: wrong)).at_step(3)
 
 
 @pytest.mark.parametrize("step", [-1, math.nan])
-def test_after_refuses_what_is_no_step(step: Any) -> None:
-    with pytest.raises(ValueError, match="expected the number of a step"):
+def test_after_raises_for_a_wrong_step(step: Any) -> None:
+    with pytest.raises(ValueError, match="expected the index of a step"):
         After(step)
 
 
 @pytest.mark.parametrize("rate", [0, -0.5, math.nan])
-def test_decay_refuses_what_is_no_rate(rate: float) -> None:
+def test_decay_raises_for_a_wrong_rate(rate: float) -> None:
     with pytest.raises(ValueError, match="expected a rate over 0"):
         Decay(rate)
 
 
-def test_the_loop_asks_at_its_step(small: Classifier) -> None:
+def test_render_applies_schedules_at_each_step(small: Classifier) -> None:
     question = channel("conv2", [3, 4]) * ramp
     plain = channel("conv2", [3, 4])
     options: dict[str, Any] = {"size": 16, "transform": None, "optimizer": partial(torch.optim.SGD, lr=0.0)}
@@ -107,7 +107,7 @@ def test_the_loop_asks_at_its_step(small: Classifier) -> None:
         assert_close(scheduled.scores, ramp(step.index) * step.scores)
 
 
-def test_a_term_that_comes_later_leaves_the_steps_before_alone(small: Classifier) -> None:
+def test_a_term_that_starts_later_does_not_change_earlier_steps(small: Classifier) -> None:
     before, after = channel("conv2", 3), channel("conv1", 5)
 
     def images(question: Objective) -> list[torch.Tensor]:
@@ -119,7 +119,7 @@ def test_a_term_that_comes_later_leaves_the_steps_before_alone(small: Classifier
     assert not torch.equal(alone[4], late[4])
 
 
-def test_chunks_begin_at_the_first_step_each(small: Classifier) -> None:
+def test_each_chunk_starts_at_step_zero(small: Classifier) -> None:
     question = channel("conv2", [1, 5, 9]) * Decay(0.5)
     whole = render(small, question, size=16, steps=4, progress=False)
     parts = render(small, question, size=16, steps=4, chunk=2, progress=False)
@@ -127,7 +127,7 @@ def test_chunks_begin_at_the_first_step_each(small: Classifier) -> None:
     assert whole.recipe["objective"] == "channel('conv2', [1, 5, 9]) * Decay(rate=0.5)"
 
 
-def test_a_dream_asks_at_its_step(small: Classifier) -> None:
+def test_dream_applies_schedules_at_each_step(small: Classifier) -> None:
     start = torch.full((1, 3, 24, 24), 0.5, dtype=torch.float64)
     options: dict[str, Any] = {"octaves": 1, "steps": 4, "step_size": 0.0, "progress": False}
     made = dream(small, start, channel("conv2", 3) * ramp, **options)

@@ -42,12 +42,12 @@ def test_images_more_than_four_apart_are_not_compared() -> None:
     assert (alignment("l")({"l": a})[1:] < 0).all()
 
 
-def test_equal_images_are_aligned() -> None:
+def test_alignment_of_equal_images_is_zero() -> None:
     assert alignment("l")({"l": A[:1].expand(5, -1, -1, -1)}).tolist() == [0.0] * 5
 
 
 @pytest.mark.parametrize("ratio", [0, -1, math.nan])
-def test_a_ratio_that_is_not_positive_is_refused(ratio: float) -> None:
+def test_a_decay_ratio_that_is_not_positive_raises(ratio: float) -> None:
     with pytest.raises(ValueError, match="expected more than 0"):
         alignment("l", decay_ratio=ratio)
 
@@ -60,14 +60,14 @@ def test_diversity_is_a_sum_of_cosines() -> None:
     assert_close(diversity("l")({"l": A[:1]}), torch.zeros(1, dtype=torch.float64))
 
 
-def test_diversity_knows_neither_strength_nor_place() -> None:
+def test_diversity_ignores_scale_and_position() -> None:
     expected = diversity("l")({"l": A})
     strengths = torch.arange(1, 8).view(-1, 1, 1, 1)
     assert_close(diversity("l")({"l": A * strengths}), expected)
     assert_close(diversity("l")({"l": A.flip(2, 3)}), expected)
 
 
-def test_images_of_one_channel_become_different(small: Classifier) -> None:
+def test_diversity_makes_images_of_one_channel_different(small: Classifier) -> None:
     one = channel("conv2", [3, 3, 3])
     for question in (one - 100 * diversity("conv1"), interpolate("conv2:3", "conv2:3", 3) + alignment("conv1")):
         made = render(small, question, size=16, steps=2, progress=False)
@@ -96,7 +96,7 @@ def test_both_ways_to_compare_gram_matrices_have_the_same_gradient(shape: tuple[
     assert_close(by_positions, by_channels)
 
 
-def test_images_on_which_a_layer_is_silent_are_like_nothing_and_have_a_gradient() -> None:
+def test_images_without_activation_have_similarity_zero_and_a_finite_gradient() -> None:
     for places in (1, 30):
         a = torch.zeros(4, 3, places, dtype=torch.float64, requires_grad=True)
         scores = diversity("l", channel_axis=1)({"l": a})
@@ -105,7 +105,7 @@ def test_images_on_which_a_layer_is_silent_are_like_nothing_and_have_a_gradient(
         assert gradient.isfinite().all()
 
 
-def test_groups_are_sliced_whole() -> None:
+def test_slices_cannot_split_a_group() -> None:
     question = channel("l", range(8)) - diversity("l", group_size=4)
     assert (question.couples_images, question.group_size, question[4:].batch) == (True, 4, 4)
     scores = question({"l": A.repeat(2, 1, 1, 1)[:8].repeat(1, 3, 1, 1)})
@@ -115,7 +115,7 @@ def test_groups_are_sliced_whole() -> None:
             _ = question[rows]
 
 
-def test_sums_and_products_keep_all_groups_whole() -> None:
+def test_sums_and_products_use_the_least_common_multiple_of_group_sizes() -> None:
     two, three, whole = diversity("l", group_size=2), diversity("l", group_size=3), diversity("l")
     assert [one.group_size for one in (two + three, two * three, two + whole, two * whole)] == [6, 6, None, None]
     assert [one.group_size for one in (channel("l", 0), two * channel("l", 0))] == [1, 2]
@@ -123,12 +123,12 @@ def test_sums_and_products_keep_all_groups_whole() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -4])
-def test_group_size_below_one_is_refused(size: int) -> None:
+def test_group_size_below_one_raises(size: int) -> None:
     with pytest.raises(ValueError, match="expected 1 or more images"):
         diversity("l", group_size=size)
 
 
-def test_a_number_of_images_that_is_no_multiple_is_refused() -> None:
+def test_a_number_of_images_that_is_no_multiple_raises() -> None:
     with pytest.raises(ValueError, match="group_size=4 got 7 images; expected a multiple of 4"):
         diversity("l", group_size=4)({"l": A})
 
@@ -143,7 +143,7 @@ def test_groups_render_alike_alone_and_in_a_batch(small: Classifier) -> None:
     assert_close(chunks.images, together.images, atol=1e-9, rtol=0)
 
 
-def test_groups_go_through_the_network_whole(small: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_pass_through_the_network_together(small: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optvis.rendering.ascent.PIXELS_AT_ONCE", 5 * 16 * 16)
     question = channel("conv2", [3] * 8) - diversity("conv1", group_size=4)
     small.network.fuse.calls.clear()
@@ -151,7 +151,7 @@ def test_groups_go_through_the_network_whole(small: Classifier, monkeypatch: pyt
     assert small.network.fuse.calls[-2:] == [4, 4]
 
 
-def test_memory_that_does_not_suffice_halves_the_groups_and_not_their_images(small: Classifier) -> None:
+def test_out_of_memory_halves_the_batch_between_groups(small: Classifier) -> None:
     question = channel("conv2", [3] * 12) - diversity("conv1", group_size=4)
     small.network.fuse.limit(8)
     made = render(small, question, size=16, steps=1, progress=False)

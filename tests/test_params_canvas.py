@@ -47,7 +47,7 @@ def tolerance(dtype: torch.dtype) -> float:
 
 @at_each_size
 @pytest.mark.parametrize("decay", [0.0, 1.0, 1.7])
-def test_the_fft_is_numpys(size: tuple[int, int], decay: float, dtype: torch.dtype) -> None:
+def test_fft_equals_numpy(size: tuple[int, int], decay: float, dtype: torch.dtype) -> None:
     canvas = FFT(size, streams(3, 4), decay, sd=1.0)
     expected = np.stack([oracles.fft_image(s.double().numpy(), size, decay) for s in canvas.spectrum.detach()])
     found = canvas().detach()
@@ -58,7 +58,7 @@ def test_the_fft_is_numpys(size: tuple[int, int], decay: float, dtype: torch.dty
 @pytest.mark.parametrize(
     ("side", "lucids", "seeds"), [(64, 0.0171, 80), (128, 0.0189, 20), (224, 0.0200, 10), (512, 0.0218, 3)]
 )
-def test_the_first_pixels_deviate_as_lucids_do(side: int, lucids: float, seeds: int) -> None:
+def test_fft_starts_with_the_standard_deviation_of_lucid(side: int, lucids: float, seeds: int) -> None:
     found = float(FFT(side, streams(*range(seeds)))().detach().square().mean().sqrt())
     # Parseval: a wave between the edge columns counts twice, one in an edge column loses half to its mirror image.
     times = np.array([0.5, *[2.0] * (side // 2 - 1), 0.5])
@@ -69,19 +69,19 @@ def test_the_first_pixels_deviate_as_lucids_do(side: int, lucids: float, seeds: 
     assert theory == pytest.approx(lucids, rel=0.02)
 
 
-def test_the_first_pixels_of_pixels_deviate_by_sd() -> None:
+def test_pixels_start_with_standard_deviation_sd() -> None:
     assert float(Pixels(64, streams(1, 2))().detach().std()) == pytest.approx(0.01, rel=0.02)
     assert float(Pixels(64, streams(1, 2), sd=0.3)().detach().std()) == pytest.approx(0.3, rel=0.02)
 
 
 @each_canvas
-def test_a_deviation_of_zero_is_zero(make: Callable[..., Canvas]) -> None:
+def test_sd_zero_gives_zero(make: Callable[..., Canvas]) -> None:
     assert not make((5, 6), streams(1), sd=0).forward().any()
 
 
 @each_canvas
 @at_each_size
-def test_what_is_put_in_comes_out(make: Callable[..., Canvas], size: tuple[int, int], dtype: torch.dtype) -> None:
+def test_fill_sets_the_output(make: Callable[..., Canvas], size: tuple[int, int], dtype: torch.dtype) -> None:
     canvas = make(size, streams(1, 2))
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(5))
     assert canvas.fill_(images) is canvas
@@ -90,20 +90,20 @@ def test_what_is_put_in_comes_out(make: Callable[..., Canvas], size: tuple[int, 
 
 
 @each_canvas
-def test_one_image_fills_all(make: Callable[..., Canvas]) -> None:
+def test_one_image_fills_the_whole_batch(make: Callable[..., Canvas]) -> None:
     image = torch.randn(1, 3, 5, 8)
     assert_close(make((5, 8), streams(1, 2)).fill_(image)(), image.repeat(2, 1, 1, 1), rtol=0, atol=1e-5)
 
 
 @each_canvas
 @pytest.mark.parametrize("shape", [(2, 3, 8, 5), (3, 3, 5, 8), (2, 4, 5, 8), (3, 5, 8), (2, 3, 5, 8, 1)], ids=str)
-def test_images_of_another_shape_are_refused(make: Callable[..., Canvas], shape: tuple[int, ...]) -> None:
+def test_images_of_another_shape_raise(make: Callable[..., Canvas], shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"this canvas holds \(2, 3, 5, 8\)"):
         make((5, 8), streams(1, 2)).fill_(torch.zeros(shape))
 
 
 @each_canvas
-def test_an_image_starts_alone_as_in_a_batch_bit_for_bit(make: Callable[..., Canvas]) -> None:
+def test_an_image_starts_the_same_alone_and_in_a_batch(make: Callable[..., Canvas]) -> None:
     for side in (12, 31):
         together = make(side, streams(5, 6, 5))()
         for i, seed in enumerate((5, 6, 5)):
@@ -111,7 +111,7 @@ def test_an_image_starts_alone_as_in_a_batch_bit_for_bit(make: Callable[..., Can
 
 
 @each_canvas
-def test_a_slice_is_the_rows_of_the_whole_and_has_a_life_of_its_own(make: Callable[..., Canvas]) -> None:
+def test_a_slice_has_the_rows_of_the_whole_and_is_independent(make: Callable[..., Canvas]) -> None:
     whole = make((5, 8), streams(1, 2, 3, 4))
     for rows in (slice(1, 3), slice(2, None), slice(None, None, 3), slice(0, 1)):
         part = whole[rows]
@@ -128,20 +128,20 @@ def test_a_slice_is_the_rows_of_the_whole_and_has_a_life_of_its_own(make: Callab
 
 
 @each_canvas
-def test_a_slice_takes_no_gradient_of_the_whole_with_it(make: Callable[..., Canvas]) -> None:
+def test_a_slice_does_not_copy_gradients(make: Callable[..., Canvas]) -> None:
     whole = make((5, 8), streams(1, 2))
     whole().square().sum().backward()
     assert all(p.grad is None for p in whole[:1].parameters())
 
 
 @each_canvas
-def test_a_canvas_is_sliced_not_indexed(make: Callable[..., Canvas]) -> None:
+def test_a_canvas_takes_slices_and_no_integers(make: Callable[..., Canvas]) -> None:
     with pytest.raises(TypeError, match=r"write \[i:i \+ 1\]"):
         make(4, streams(1, 2))[0]  # type: ignore[index]
 
 
 @each_canvas
-def test_a_state_saved_is_a_state_loaded(make: Callable[..., Canvas], tmp_path: Any) -> None:
+def test_the_state_can_be_saved_and_loaded(make: Callable[..., Canvas], tmp_path: Any) -> None:
     saved, other = make((5, 8), streams(1, 2)), make((5, 8), streams(3, 4))
     assert not torch.equal(saved(), other())
     torch.save(saved.state_dict(), tmp_path / "canvas.pt")
@@ -166,14 +166,14 @@ def test_gradients_reach_every_parameter_of_its_own_image_only(make: Callable[..
 
 
 @each_canvas
-def test_it_moves_to_float64_whole(make: Callable[..., Canvas]) -> None:
+def test_to_float64_moves_parameters_and_buffers(make: Callable[..., Canvas]) -> None:
     canvas = make((5, 8), streams(1))
     assert_close(canvas().double(), canvas.double()(), rtol=0, atol=1e-6)
 
 
 @each_canvas
 @pytest.mark.parametrize("size", [0, -1, 2.0, (3,), (3, 4, 5), (0, 3), (3, 2.5), "ab", "64"], ids=repr)
-def test_what_is_no_size_is_refused(make: Callable[..., Canvas], size: Any) -> None:
+def test_a_wrong_size_raises(make: Callable[..., Canvas], size: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="expected one positive integer or"):
         make(size, streams(1))
 
@@ -184,14 +184,14 @@ def test_a_size_is_height_then_width() -> None:
     assert Pixels((3, 4), streams(1))().shape == FFT((3, 4), streams(1))().shape == (1, 3, 3, 4)
 
 
-def test_the_scale_is_largest_at_the_slowest_waves_and_one_over_f() -> None:
+def test_the_frequency_scale_is_one_over_f_and_largest_at_the_lowest_frequency() -> None:
     scale = frequency_scale((8, 8), 1.0)
     assert scale[0, 0] == scale[0, 1] == scale[1, 0] == scale[7, 0] == 8 / 4
     assert_close(scale[0, 4], torch.tensor(2 / 4, dtype=torch.float64))
     assert frequency_scale((8, 8), 0.0).unique().tolist() == [0.25]
 
 
-def test_their_reprs_name_size_and_constants() -> None:
+def test_reprs_name_size_and_constants() -> None:
     assert repr(Pixels((3, 4), streams(1))) == "Pixels((3, 4), Streams((1,), 'canvas'), sd=0.01)"
     assert repr(FFT((3, 4), streams(1), 1.5)) == "FFT((3, 4), Streams((1,), 'canvas'), decay=1.5, sd=0.01)"
     assert repr(Pixels(3, streams(1), 5)) == "Pixels((3, 3), Streams((1,), 'canvas'), channels=5, sd=0.01)"

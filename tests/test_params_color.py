@@ -18,7 +18,7 @@ MAPS = {"DecorrelatedColor": DecorrelatedColor(), "DecorrelatedColor own": Decor
 
 @pytest.mark.parametrize("color_map", MAPS.values(), ids=MAPS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_a_map_can_be_undone(color_map: ColorMap, dtype: torch.dtype) -> None:
+def test_the_inverse_undoes_a_map(color_map: ColorMap, dtype: torch.dtype) -> None:
     images = X.to(dtype)
     converted = color_map.to(dtype)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
@@ -28,13 +28,13 @@ def test_a_map_can_be_undone(color_map: ColorMap, dtype: torch.dtype) -> None:
     color_map.to(torch.float32)
 
 
-def test_decorrelated_colour_is_lucids_matrix_at_each_pixel() -> None:
+def test_decorrelated_color_applies_the_matrix_of_lucid_to_each_pixel() -> None:
     expected = np.stack([oracles.recolored(x.numpy()) for x in X])
     # Lucid prints the largest column norm, .46195, with five digits.
     assert_close(DecorrelatedColor().double()(X), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
 
 
-def test_any_matrix_is_divided_by_its_largest_column_norm() -> None:
+def test_a_matrix_is_divided_by_its_largest_column_norm() -> None:
     norm = max(np.linalg.norm(np.array(OWN), axis=0))
     expected = np.stack([oracles.recolored(x.numpy(), np.array(OWN) / norm) for x in X])
     assert_close(DecorrelatedColor(OWN).double()(X), torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
@@ -42,23 +42,23 @@ def test_any_matrix_is_divided_by_its_largest_column_norm() -> None:
     assert_close(DecorrelatedColor(hundredfold)(X.float()), DecorrelatedColor(OWN)(X.float()))
 
 
-def test_a_matrix_that_is_not_three_by_three_is_refused() -> None:
+def test_a_matrix_that_is_not_three_by_three_raises() -> None:
     for matrix in (((1.0, 0.0), (0.0, 1.0)), ((1.0, 2.0, 3.0),)):
         with pytest.raises(ValueError, match="expected 3 rows of 3"):
             DecorrelatedColor(matrix)
 
 
-def test_decorrelated_colour_has_no_parameters_and_no_state() -> None:
+def test_decorrelated_color_has_no_parameters_and_no_state() -> None:
     assert not list(DecorrelatedColor().parameters())
     assert not DecorrelatedColor().state_dict()
 
 
-def test_the_sigmoid_is_numpys() -> None:
+def test_sigmoid_equals_numpy() -> None:
     assert_close(Sigmoid()(X), torch.from_numpy(oracles.sigmoid(X.numpy())), rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_the_inverse_of_the_sigmoid_stays_half_a_level_from_either_end(dtype: torch.dtype) -> None:
+def test_the_inverse_of_the_sigmoid_clips_half_a_level_from_either_end(dtype: torch.dtype) -> None:
     levels = torch.tensor([-1.0, 0.0, 1e-9, 1 / 512, 0.5, 511 / 512, 1.0, 2.0], dtype=dtype)
     found = Sigmoid()(Sigmoid().inverse(levels))
     assert_close(found, levels.clamp(1 / 512, 511 / 512), rtol=0, atol=1e-6)
@@ -66,7 +66,7 @@ def test_the_inverse_of_the_sigmoid_stays_half_a_level_from_either_end(dtype: to
     assert torch.equal((bytes_again * 255).round(), torch.arange(256, dtype=dtype))
 
 
-def test_their_reprs_paste_back() -> None:
+def test_reprs_evaluate_to_equal_ones() -> None:
     for made in (DecorrelatedColor(), DecorrelatedColor(OWN)):
         again = eval(repr(made), {"DecorrelatedColor": DecorrelatedColor})
         assert torch.equal(again.matrix, made.matrix)
@@ -75,7 +75,7 @@ def test_their_reprs_paste_back() -> None:
     assert np.linalg.norm(np.array(IMAGENET_COLOR), axis=0).max() == pytest.approx(0.46195, abs=5e-6)
 
 
-def test_channels_after_the_third_stay_as_they_are() -> None:
+def test_channels_after_the_third_do_not_change() -> None:
     four = torch.cat([X, X[:, :1] + 5], dim=1)
     found = DecorrelatedColor().double()(four)
     assert_close(found[:, :3], DecorrelatedColor().double()(X), rtol=0, atol=1e-14)
@@ -85,14 +85,14 @@ def test_channels_after_the_third_stay_as_they_are() -> None:
         DecorrelatedColor()(torch.zeros(1, 2, 3, 3))
 
 
-def test_a_matrix_may_come_as_a_tensor_and_must_have_an_inverse() -> None:
+def test_a_matrix_may_be_a_tensor_and_must_have_an_inverse() -> None:
     assert DecorrelatedColor(torch.tensor(OWN, dtype=torch.float64)).rows == OWN
     for matrix in (((1.0, 2.0, 3.0),) * 3, ((float("nan"), 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))):
         with pytest.raises(ValueError, match="three independent colours"):
             DecorrelatedColor(matrix)
 
 
-def test_the_measured_matrix_is_the_root_of_numpys_covariance() -> None:
+def test_color_matrix_is_the_square_root_of_the_covariance_by_numpy() -> None:
     images = torch.rand(3, 3, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     images[:, 1] = 0.5 * images[:, 0] + 0.5 * images[:, 1]
     root = np.array(color_matrix(images))
@@ -107,7 +107,7 @@ def test_the_measured_matrix_is_the_root_of_numpys_covariance() -> None:
     )
 
 
-def test_colours_through_the_measured_matrix_are_uncorrelated_and_of_one_deviation() -> None:
+def test_colors_decorrelated_by_the_measured_matrix_have_a_diagonal_covariance() -> None:
     """In units of the largest column, by which `DecorrelatedColor` divides."""
     images = torch.rand(3, 3, 6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     matrix = color_matrix(images)
@@ -116,14 +116,14 @@ def test_colours_through_the_measured_matrix_are_uncorrelated_and_of_one_deviati
     np.testing.assert_allclose(param_oracles.covariance(inside.numpy()), largest**2 * np.eye(3), atol=1e-6)
 
 
-def test_what_has_no_colours_of_its_own_is_refused() -> None:
+def test_images_without_three_independent_colors_raise() -> None:
     with pytest.raises(ValueError, match="lie in a plane, as grey does"):
         color_matrix(torch.rand(2, 1, 4, 4).expand(2, 3, 4, 4))
     with pytest.raises(ValueError, match=r"expected \(N, 3, H, W\)"):
         color_matrix(torch.rand(3, 4, 4))
 
 
-def test_grey_is_three_equal_channels_and_brightness_backwards() -> None:
+def test_grayscale_repeats_the_channel_and_its_inverse_is_luma() -> None:
     plane = X[:, :1]
     assert torch.equal(Grayscale()(plane), plane.repeat(1, 3, 1, 1))
     assert_close(Grayscale().inverse(Grayscale()(plane)), plane, rtol=0, atol=1e-14)

@@ -40,7 +40,7 @@ class Gain(ColorMap):
         return images / self.gain
 
 
-def test_an_image_is_numpys_from_spectrum_to_colour() -> None:
+def test_images_equal_numpy_from_spectrum_to_color() -> None:
     image = fft_image((9, 6), seeds=(4,), decay=1.2, sd=0.5).double()
     spectrum = next(image.parameters())[0].detach().numpy()
     expected = oracles.sigmoid(oracles.recolored(oracles.fft_image(spectrum, (9, 6), 1.2)))
@@ -50,7 +50,7 @@ def test_an_image_is_numpys_from_spectrum_to_colour() -> None:
 @each_image
 @pytest.mark.parametrize("size", [1, 16, (1, 9), (9, 1), (33, 47), (2, 3)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_it_starts_from_any_image(make: Callable[..., ImageParam], size: Any, dtype: torch.dtype) -> None:
+def test_fill_sets_any_image(make: Callable[..., ImageParam], size: Any, dtype: torch.dtype) -> None:
     image = make(size, seeds=(0, 1)).to(dtype)
     wanted = 0.01 + 0.98 * torch.rand(2, 3, *image.size, generator=torch.Generator().manual_seed(1), dtype=dtype)
     assert image.fill_(wanted) is image
@@ -60,13 +60,13 @@ def test_it_starts_from_any_image(make: Callable[..., ImageParam], size: Any, dt
 
 
 @each_image
-def test_black_and_white_are_moved_by_half_a_level(make: Callable[..., ImageParam]) -> None:
+def test_fill_moves_black_and_white_by_half_a_level(make: Callable[..., ImageParam]) -> None:
     board = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]]).repeat(1, 3, 4, 4)
     assert_close(make(8).fill_(board)(), board.clamp(1 / 512, 511 / 512), rtol=0, atol=1e-5)
 
 
 @each_image
-def test_it_can_go_on_from_where_it_was_put(make: Callable[..., ImageParam]) -> None:
+def test_filled_images_can_be_optimized(make: Callable[..., ImageParam]) -> None:
     image = make(8).fill_(torch.full((1, 3, 8, 8), 0.5))
     (gradient,) = torch.autograd.grad(image().sum(), list(image.parameters()))
     assert gradient.isfinite().all()
@@ -74,7 +74,7 @@ def test_it_can_go_on_from_where_it_was_put(make: Callable[..., ImageParam]) -> 
 
 
 @each_image
-def test_images_are_strictly_inside_zero_and_one_and_grey_without_noise(make: Callable[..., ImageParam]) -> None:
+def test_images_are_strictly_inside_zero_and_one(make: Callable[..., ImageParam]) -> None:
     found = make(16, seeds=range(3))()
     assert found.shape == (3, 3, 16, 16)
     assert (found > 0).all()
@@ -83,13 +83,13 @@ def test_images_are_strictly_inside_zero_and_one_and_grey_without_noise(make: Ca
 
 
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
-def test_a_deviation_of_zero_is_grey(make: Callable[..., ImageParam]) -> None:
+def test_sd_zero_gives_grey(make: Callable[..., ImageParam]) -> None:
     assert make((5, 6), sd=0)().unique().tolist() == [0.5]
 
 
 @each_image
 @pytest.mark.parametrize("size", [(12, 10), 32, (12, 9)], ids=str)
-def test_an_image_starts_alone_as_in_a_batch_bit_for_bit(make: Callable[..., ImageParam], size: Any) -> None:
+def test_an_image_starts_the_same_alone_and_in_a_batch(make: Callable[..., ImageParam], size: Any) -> None:
     together = make(size, seeds=(5, 6, 5)).double()()
     for i, seed in enumerate((5, 6, 5)):
         alone = make(size, seeds=(seed,)).double()()
@@ -98,7 +98,7 @@ def test_an_image_starts_alone_as_in_a_batch_bit_for_bit(make: Callable[..., Ima
 
 
 @each_image
-def test_a_slice_is_the_rows_of_the_whole_and_has_a_life_of_its_own(make: Callable[..., ImageParam]) -> None:
+def test_a_slice_has_the_rows_of_the_whole_and_is_independent(make: Callable[..., ImageParam]) -> None:
     whole = make((5, 8), seeds=range(4))
     before = whole().clone()
     for rows in (slice(1, 3), slice(3, None), slice(None, None, 2)):
@@ -114,7 +114,7 @@ def test_a_slice_is_the_rows_of_the_whole_and_has_a_life_of_its_own(make: Callab
         assert all(p.requires_grad for p in whole.parameters())
 
 
-def test_parameters_of_the_maps_are_shared_with_a_slice() -> None:
+def test_a_slice_shares_the_parameters_of_the_maps() -> None:
     whole = ImageParam(Pixels(4, Streams((0, 1), "canvas")), DecorrelatedColor(), Gain(), Sigmoid())
     part = whole[:1]
     assert len(list(part.parameters())) == 2
@@ -123,7 +123,7 @@ def test_parameters_of_the_maps_are_shared_with_a_slice() -> None:
     assert torch.equal(part(), whole()[:1])
 
 
-def test_a_slice_of_a_kind_of_ones_own_stays_of_that_kind() -> None:
+def test_a_slice_of_a_subclass_is_of_that_subclass() -> None:
     class Named(ImageParam):
         name = "mine"
 
@@ -132,13 +132,13 @@ def test_a_slice_of_a_kind_of_ones_own_stays_of_that_kind() -> None:
 
 
 @each_image
-def test_an_image_is_sliced_not_indexed(make: Callable[..., ImageParam]) -> None:
+def test_an_image_param_takes_slices_and_no_integers(make: Callable[..., ImageParam]) -> None:
     with pytest.raises(TypeError, match=r"write \[i:i \+ 1\]"):
         make(4, seeds=(1, 2))[0]  # type: ignore[index]
 
 
 @each_image
-def test_a_state_saved_is_a_state_loaded(make: Callable[..., ImageParam], tmp_path: Any) -> None:
+def test_the_state_can_be_saved_and_loaded(make: Callable[..., ImageParam], tmp_path: Any) -> None:
     saved, other = make((5, 8), seeds=(1, 2)), make((5, 8), seeds=(3, 4))
     assert not torch.equal(saved(), other())
     torch.save(saved.state_dict(), tmp_path / "image.pt")
@@ -155,7 +155,7 @@ def test_pickling_round_trips(make: Callable[..., ImageParam]) -> None:
 
 @each_image
 @pytest.mark.parametrize("shape", [(1, 3, 8, 5), (3, 3, 5, 8), (1, 1, 5, 8), (3, 5, 8), (1, 5, 8, 3)], ids=str)
-def test_images_of_another_shape_are_refused(make: Callable[..., ImageParam], shape: tuple[int, ...]) -> None:
+def test_images_of_another_shape_raise(make: Callable[..., ImageParam], shape: tuple[int, ...]) -> None:
     image = make((5, 8), seeds=(1, 2))
     before = image().clone()
     with pytest.raises(ValueError, match=r"this canvas holds \(2, 3, 5, 8\)"):
@@ -165,18 +165,18 @@ def test_images_of_another_shape_are_refused(make: Callable[..., ImageParam], sh
 
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
 @pytest.mark.parametrize("size", [0, -3, 2.5, (3,), (3, 4, 5), (3, 0), "big"], ids=repr)
-def test_what_is_no_size_is_refused(make: Callable[..., ImageParam], size: Any) -> None:
+def test_a_wrong_size_raises(make: Callable[..., ImageParam], size: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="expected one positive integer or"):
         make(size)
 
 
-def test_its_repr_names_its_parts() -> None:
+def test_the_repr_names_the_parts() -> None:
     image = ImageParam(FFT((3, 4), Streams((0,), "canvas")), DecorrelatedColor(), Sigmoid())
     canvas = "FFT((3, 4), Streams((0,), 'canvas'), decay=1.0, sd=0.01)"
     assert repr(image) == f"ImageParam({canvas}, DecorrelatedColor(), Sigmoid())"
 
 
-def test_colours_move_along_the_axes_of_natural_images() -> None:
+def test_color_steps_follow_the_axes_of_natural_images() -> None:
     image = pixel_image(1, sd=0)
     with torch.no_grad():
         next(image.parameters())[0, 0] += 1

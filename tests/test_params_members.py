@@ -71,7 +71,7 @@ def shown(image: ImageParam) -> Tensor:
     return image().detach()
 
 
-def test_every_public_name_is_a_listed_member_a_part_or_a_tool() -> None:
+def test_every_public_name_is_listed() -> None:
     assert set(optvis.params.__all__) == MAKERS | PARTS | OTHERS
     made = [member.make((8, 8), (0, 1)) for member in MEMBERS.values()]
     assert {type(image.canvas) for image in made} == set(CANVASES)
@@ -81,7 +81,7 @@ def test_every_public_name_is_a_listed_member_a_part_or_a_tool() -> None:
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("size", [(6, 9), (7, 8), (1, 5), (17, 4)], ids=str)
 @each_member
-def test_images_are_the_oracles(member: Member, size: tuple[int, int]) -> None:
+def test_images_equal_the_oracles(member: Member, size: tuple[int, int]) -> None:
     image = stirred(member.make(size, (3, 4)))
     for place, found in enumerate(shown(image)):
         values = [p.detach().numpy()[min(place, len(p) - 1)] for p in image.parameters()]
@@ -107,7 +107,7 @@ def test_any_size_and_both_precisions(member: Member, size: tuple[int, int], dty
 
 @each_member
 @at_each_size
-def test_what_is_put_in_comes_out(member: Member, size: tuple[int, int], dtype: torch.dtype) -> None:
+def test_fill_sets_the_output(member: Member, size: tuple[int, int], dtype: torch.dtype) -> None:
     image = stirred(member.make(size, (0, 2)))
     generator = torch.Generator().manual_seed(5)
     wanted = member.fillable(0.01 + 0.98 * torch.rand(2, member.channels, *size, generator=generator))
@@ -129,7 +129,7 @@ def test_what_is_put_in_comes_out(member: Member, size: tuple[int, int], dtype: 
 
 
 @each_member
-def test_an_image_starts_alone_as_in_a_batch_and_a_slice_is_its_rows(member: Member) -> None:
+def test_an_image_starts_the_same_alone_and_in_a_batch_and_a_slice_has_its_rows(member: Member) -> None:
     together = member.make((6, 9), (5, 6, 5, 2))
     if member.couples_images:
         assert together.couples_images
@@ -160,7 +160,7 @@ def test_gradients_stay_in_their_own_image(member: Member) -> None:
 
 
 @each_member
-def test_a_state_saved_is_a_state_loaded(member: Member, tmp_path: Any) -> None:
+def test_the_state_can_be_saved_and_loaded(member: Member, tmp_path: Any) -> None:
     saved, other = stirred(member.make((5, 8), (1, 3))), member.make((5, 8), (4, 6))
     if member.fills:
         saved.fill_(member.fillable(torch.rand(2, member.channels, 5, 8, generator=torch.Generator().manual_seed(0))))
@@ -171,7 +171,7 @@ def test_a_state_saved_is_a_state_loaded(member: Member, tmp_path: Any) -> None:
 
 
 @each_member
-def test_the_repr_pastes_back(member: Member) -> None:
+def test_the_repr_evaluates_to_an_equal_one(member: Member) -> None:
     image = member.make((5, 8), (7, 9))
     if not member.pastes:
         assert "sha256" in repr(image)
@@ -185,7 +185,7 @@ def test_the_repr_pastes_back(member: Member) -> None:
 
 
 @each_member
-def test_it_renders_in_chunks_as_at_once(member: Member) -> None:
+def test_it_renders_alike_in_chunks_and_at_once(member: Member) -> None:
     """float64: what chunks change is the order of some sums."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -46,11 +46,11 @@ def streams(*seeds: int) -> Streams:
 
 
 @pytest.mark.parametrize("make", [Pyramid, lambda size, s, sd: SharedLowRes(Pixels(size, s, sd=sd), streams(0), sd=sd)])
-def test_a_deviation_of_zero_is_zero(make):
+def test_sd_zero_gives_zero(make):
     assert not make((5, 6), streams(1), sd=0)().any()
 
 
-def test_every_level_has_noise_of_its_own_and_lies_centred():
+def test_each_level_has_its_own_noise_and_is_centred():
     levels = Pyramid(16, streams(1), sd=1.0).levels
     assert [tuple(level.shape[2:]) for level in levels] == [(16, 16), (8, 8), (4, 4), (2, 2)]
     assert all(0.5 < float(level.detach().std()) < 1.5 for level in levels)
@@ -61,7 +61,7 @@ def test_every_level_has_noise_of_its_own_and_lies_centred():
     assert_close(spot() + spot().flip(3), torch.ones(1, 3, 16, 16))
 
 
-def test_the_shared_parts_move_all_images_and_the_unique_ones_their_own():
+def test_shared_parts_change_all_images_and_unique_parts_one():
     image = shared_image(16, seeds=(1, 2), sd=0)
     with torch.no_grad():
         image.canvas.parts[1].fill_(1.0)
@@ -74,7 +74,7 @@ def test_the_shared_parts_move_all_images_and_the_unique_ones_their_own():
     assert torch.equal(image()[1], found[1])
 
 
-def test_shared_parts_have_one_stream_and_divisors():
+def test_shared_parts_need_one_stream_and_divisors():
     with pytest.raises(ValueError, match="2 streams for parts that all images share"):
         SharedLowRes(FFT(8, streams(1, 2)), streams(1, 2))
     for divisors in ((), (0, 2)):
@@ -84,7 +84,7 @@ def test_shared_parts_have_one_stream_and_divisors():
         Pyramid(8, streams(1), 0)
 
 
-def test_coupled_images_that_do_not_fit_in_memory_say_so(small):
+def test_coupled_images_that_do_not_fit_in_memory_raise(small):
     """Halving the batch would split them."""
     small.network.fuse.limit(1)
     with pytest.raises(torch.OutOfMemoryError):
@@ -94,7 +94,7 @@ def test_coupled_images_that_do_not_fit_in_memory_say_so(small):
 # CPPN
 
 
-def test_a_cppn_has_as_many_parameters_as_its_paper_says_and_starts_grey():
+def test_a_cppn_has_the_published_number_of_parameters_and_starts_grey():
     canvas = CPPN((5, 7), streams(1, 2))
     assert sum(values[0].numel() for values in canvas.parameters()) == 8451
     assert not canvas().any()
@@ -103,7 +103,7 @@ def test_a_cppn_has_as_many_parameters_as_its_paper_says_and_starts_grey():
     assert float(first.std()) == pytest.approx(48**-0.5, rel=0.02)
 
 
-def test_a_cppn_is_drawn_at_any_resolution_after_training():
+def test_a_cppn_renders_at_any_resolution_after_training():
     net = small_net()
     image = cppn_image(9, seeds=(1, 2))
     options = {"steps": 3, "optimizer": partial(torch.optim.Adam, lr=0.005), "transform": None, "progress": False}
@@ -119,7 +119,7 @@ def test_a_cppn_is_drawn_at_any_resolution_after_training():
 
 
 @pytest.mark.parametrize("canvas", [FFT, Pixels, Phase, Pyramid])
-def test_what_has_one_size_cannot_be_drawn_at_another(canvas):
+def test_a_canvas_of_one_size_raises_for_another(canvas):
     with pytest.raises(TypeError, match=rf"{canvas.__name__} has one size, \(4, 5\); a CPPN can"):
         ImageParam(canvas((4, 5), streams(1)), Sigmoid()).with_size(8)
 
@@ -128,7 +128,7 @@ def test_what_has_one_size_cannot_be_drawn_at_another(canvas):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (6, 5), (1, 4), (1, 1)], ids=str)
-def test_the_law_and_the_measured_spectrum_are_numpys(size):
+def test_one_over_f_and_mean_spectrum_equal_numpy(size):
     np.testing.assert_allclose(one_over_f(size, 1.3).numpy(), param_oracles.law(size, 1.3), rtol=1e-12)
     images = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     np.testing.assert_allclose(mean_spectrum(images).numpy(), param_oracles.mean_spectrum(images.numpy()), atol=1e-6)
@@ -136,7 +136,7 @@ def test_the_law_and_the_measured_spectrum_are_numpys(size):
     np.testing.assert_allclose(bare, np.abs(np.fft.rfft2(images.numpy(), norm="ortho")).mean(0), atol=1e-12)
 
 
-def test_a_spectrum_at_another_size_keeps_what_each_frequency_has():
+def test_a_resampled_spectrum_keeps_the_magnitude_of_each_frequency():
     def linear(size):
         down, across = torch.fft.fftfreq(size[0]).abs(), torch.fft.rfftfreq(size[1])
         return (1 + down.view(-1, 1) + 3 * across).expand(2, -1, -1).double()
@@ -148,7 +148,7 @@ def test_a_spectrum_at_another_size_keeps_what_each_frequency_has():
 
 
 @pytest.mark.parametrize("size", [(16, 16), (9, 14)], ids=str)
-def test_the_phase_moves_and_the_magnitude_stays(size):
+def test_gradients_change_the_phase_and_not_the_magnitude(size):
     canvas = Phase(size, streams(1, 2), spectrum=mean_spectrum(torch.rand(3, 3, 20, 20) - 0.5, ())).double()
     inner = (slice(None), slice(None), slice(None), slice(1, (size[1] + 1) // 2))  # edge columns mirror themselves
     before = torch.fft.rfft2(canvas().detach(), norm="ortho").abs()[inner]
@@ -160,14 +160,14 @@ def test_the_phase_moves_and_the_magnitude_stays(size):
     assert float((ratio - 1).abs().max()) < 0.3  # the deviation of the whole is held at 1
 
 
-def test_first_phases_are_uniform_so_no_waves_agree_in_a_corner():
+def test_first_phases_are_uniform_so_that_no_spot_appears_in_a_corner():
     phase = Phase(64, streams(0)).phase.detach()
     assert float(phase.abs().max()) <= torch.pi
     assert float(phase.cos().mean().abs()) < 0.03
     assert float((phase.abs() < torch.pi / 2).float().mean()) == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_phase_image_takes_over_the_magnitude_of_a_picture():
+def test_fill_sets_the_magnitude_of_a_phase_image():
     picture = 0.1 + 0.8 * torch.rand(1, 3, 9, 8)
     image = phase_image((9, 8), seeds=(0, 1)).fill_(picture)
     assert_close(image().detach(), picture.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
@@ -176,12 +176,12 @@ def test_a_phase_image_takes_over_the_magnitude_of_a_picture():
 
 
 @pytest.mark.parametrize("spectrum", [torch.ones(2, 4, 3), torch.ones(4, 3), -torch.ones(3, 4, 3)])
-def test_what_is_no_spectrum_is_refused(spectrum):
+def test_a_wrong_spectrum_raises(spectrum):
     with pytest.raises(ValueError, match=r"expected magnitudes \(3, H, W // 2 \+ 1\), 0 or more"):
         phase_image(4, spectrum=spectrum)
 
 
-def test_images_without_a_batch_have_no_spectrum():
+def test_mean_spectrum_of_images_of_another_shape_raises():
     for images in (torch.rand(3, 4, 4), torch.rand(0, 3, 4, 4)):
         with pytest.raises(ValueError, match=r"expected \(N, C, H, W\), one or more"):
             mean_spectrum(images)
@@ -208,7 +208,7 @@ class Gain(ColorMap):
         return images / self.gain
 
 
-def test_a_map_with_a_parameter_that_all_share_renders_in_chunks():
+def test_a_map_with_a_shared_parameter_renders_in_chunks():
     image = ImageParam(Pixels(8, streams(0, 1, 2)), Gain(), Sigmoid())
     made = render(
         small_net(), channel("", [0, 1, 2]), image, chunk=2, steps=2, transform=None, progress=False, optimizer=ADAM
@@ -217,20 +217,20 @@ def test_a_map_with_a_parameter_that_all_share_renders_in_chunks():
     assert image.maps[0].gain.item() != 1.0
 
 
-def test_grey_images_of_a_colour_photograph_show_its_brightness():
+def test_grayscale_images_of_a_color_image_show_its_luma():
     picture = 0.1 + 0.8 * torch.rand(1, 3, 6, 6)
     image = ImageParam(FFT(6, streams(0), channels=1), Sigmoid(), Grayscale()).fill_(picture)
     brightness = (picture * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
     assert_close(image().detach(), brightness.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
 
 
-def test_images_with_alpha_need_a_background_before_a_network_of_three_channels(small):
+def test_images_with_alpha_need_a_background_for_a_network_of_three_channels(small):
     image = ImageParam(FFT(20, streams(0), channels=4), Sigmoid()).double()
     with pytest.raises(ValueError, match="images have 4 channels, the network takes 3; lay alpha over a background"):
         render(small, channel("conv2", 1), image, steps=1, progress=False)
 
 
-def test_pictures_of_any_channels_are_shown(tmp_path):
+def test_images_of_any_number_of_channels_are_shown(tmp_path):
     for channels, mode, size in ((1, "L", (9, 6)), (2, "L", (18, 6)), (3, "RGB", (9, 6)), (4, "RGBA", (9, 6))):
         net = Classifier(nn.Conv2d(channels, 4, 3), None, (6, 9))
         made = render(net, channel("", [0, 1]), channels_image((6, 9), channels, seeds=(0, 1)), steps=1, progress=False)
@@ -240,7 +240,7 @@ def test_pictures_of_any_channels_are_shown(tmp_path):
         assert type(made).load(tmp_path / f"{channels}.png").images.shape == made.images.shape
 
 
-def test_streams_are_sliced_and_written_as_they_are_made():
+def test_streams_can_be_sliced_and_have_a_short_repr():
     for seeds, text in (((3,), "(3,)"), ((3, 4), "(3, 4)"), ((3, 4, 5), "range(3, 6)"), ((3,) * 5, "(3,) * 5")):
         made = Streams(seeds, "canvas")
         assert repr(made) == f"Streams({text}, 'canvas')"
@@ -248,7 +248,7 @@ def test_streams_are_sliced_and_written_as_they_are_made():
     assert torch.equal(streams(3, 4, 5)[1:].normal(2), streams(4, 5).normal(2))
 
 
-def test_the_cppns_picture_is_numpys_at_another_size_too():
+def test_cppn_images_equal_numpy_at_another_size_too():
     canvas = CPPN(4, streams(1)).double()
     with torch.no_grad():
         for values in canvas.parameters():

@@ -38,7 +38,7 @@ def test_a_seed_gives_the_same_numbers_alone_in_a_batch_and_in_any_order(draw: C
 
 
 @each_draw
-def test_shapes_are_the_images_times_what_was_asked_and_doubles_on_the_cpu(draw: Callable[[Streams], Tensor]) -> None:
+def test_numbers_have_a_row_per_image_and_are_float64_on_the_cpu(draw: Callable[[Streams], Tensor]) -> None:
     found = draw(Streams((1, 2), "x"))
     assert found.shape[0] == 2
     assert (found.dtype, found.device.type) == (torch.float64, "cpu")
@@ -56,7 +56,7 @@ def test_purposes_seeds_and_steps_are_independent(draw: Callable[[Streams], Tens
     assert len(torch.cat(draws).flatten(1).unique(dim=0)) == len(draws)
 
 
-def test_successive_draws_differ_and_going_back_repeats_them() -> None:
+def test_successive_draws_differ_and_seeking_back_repeats_them() -> None:
     streams = Streams((4, 5), "x")
     steps = [0, 1, 63, 64, 65, 127, 128, 1000]
     first = [several(streams.seek(step)) for step in steps]
@@ -68,7 +68,7 @@ def test_successive_draws_differ_and_going_back_repeats_them() -> None:
 
 
 @pytest.mark.parametrize("before", [0, 1, 5, 64, 65])
-def test_a_step_does_not_depend_on_how_much_was_drawn_before_it(before: int) -> None:
+def test_numbers_of_a_step_do_not_depend_on_earlier_draws(before: int) -> None:
     fresh, used = Streams((4, 5), "x"), Streams((4, 5), "x")
     for _ in range(before):
         used.uniform(3)
@@ -77,14 +77,14 @@ def test_a_step_does_not_depend_on_how_much_was_drawn_before_it(before: int) -> 
         assert torch.equal(several(used.seek(step)), several(fresh.seek(step)))
 
 
-def test_at_begins_where_a_new_stream_begins() -> None:
+def test_seek_zero_equals_a_new_stream() -> None:
     assert torch.equal(several(Streams((4,), "x").seek(0)), several(Streams((4,), "x")))
     streams = Streams((4,), "x")
     assert streams.seek(9) is streams
 
 
 @pytest.mark.parametrize("counts", [(1,) * 130, (63, 2, 64, 1), (40, 40, 40), (64, 64, 64)], ids=str)
-def test_no_number_comes_twice_across_pages_and_blocks(counts: tuple[int, ...]) -> None:
+def test_numbers_do_not_repeat_across_pages_and_blocks(counts: tuple[int, ...]) -> None:
     streams = Streams((4, 5), "x")
     numbers = []
     for step in (STEPS_PER_PAGE - 1, STEPS_PER_PAGE, 0, 2 * STEPS_PER_PAGE - 1):
@@ -95,7 +95,7 @@ def test_no_number_comes_twice_across_pages_and_blocks(counts: tuple[int, ...]) 
     assert found.unique().numel() == found.numel()
 
 
-def test_a_long_run_keeps_no_more_than_a_short_one() -> None:
+def test_memory_does_not_grow_with_the_number_of_steps() -> None:
     streams, sizes = Streams((4, 5), "x"), []
     for step in range(0, 30 * STEPS_PER_PAGE, 7):
         streams.seek(step).uniform(3)
@@ -103,7 +103,7 @@ def test_a_long_run_keeps_no_more_than_a_short_one() -> None:
     assert max(sizes) < 1.1 * sizes[0]
 
 
-def test_more_numbers_than_a_page_are_refused() -> None:
+def test_more_numbers_than_a_page_raise() -> None:
     with pytest.raises(ValueError, match="65 numbers at once, at most 64: use normal"):
         Streams((0,), "x").uniform(NUMBERS_PER_PAGE + 1)
 
@@ -138,7 +138,7 @@ def test_steps_of_one_image_are_uncorrelated() -> None:
     assert abs(float(torch.corrcoef(pairs)[0, 1])) < 5 / pairs.shape[1] ** 0.5
 
 
-def test_the_global_generator_is_neither_read_nor_moved() -> None:
+def test_the_global_generator_is_not_used() -> None:
     state = torch.random.get_rng_state()
     first = several(Streams((1,), "x"))
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -153,7 +153,7 @@ def test_any_sequence_of_integers_is_seeds(seeds: Any) -> None:
     assert len(Streams(seeds, "x")) == 2
 
 
-def test_what_is_no_seed_is_refused() -> None:
+def test_a_wrong_seed_raises() -> None:
     with pytest.raises(ValueError, match="no seeds"):
         Streams((), "x")
     for seeds in ((1.5,), ("1",), (None,)):
@@ -161,7 +161,7 @@ def test_what_is_no_seed_is_refused() -> None:
             Streams(seeds, "x")  # type: ignore[arg-type]
 
 
-def test_the_numbers_are_those_of_the_first_release() -> None:
+def test_the_numbers_do_not_change_between_versions() -> None:
     """Recipes promise the same picture later: change these only with a note to users."""
     assert Streams((0,), "canvas").normal(2).tolist() == FIRST_NORMAL
     assert Streams((0,), "transform").uniform(2).tolist() == FIRST_UNIFORM

@@ -31,7 +31,7 @@ def taken(member: Member, height: int = 11, width: int = 14, images: int = len(S
     return pictures(height, width, images, channels=member.channels)
 
 
-def test_every_public_name_is_a_listed_member() -> None:
+def test_every_public_transform_is_a_member() -> None:
     made = [part for member in MEMBERS.values() for part in member.make().modules()]
     for name in optvis.transforms.__all__:
         public = getattr(optvis.transforms, name)
@@ -45,7 +45,7 @@ def test_every_public_name_is_a_listed_member() -> None:
 @each_member
 @pytest.mark.parametrize("size", [(11, 14), (9, 9), (8, 21)], ids=str)
 @pytest.mark.parametrize("step", [0, 3])
-def test_an_image_becomes_what_the_oracle_says(member: Member, size: tuple[int, int], step: int) -> None:
+def test_transformed_images_equal_the_oracles(member: Member, size: tuple[int, int], step: int) -> None:
     images = taken(member, *size)
     found = member.make()(images, streams(*SEEDS).seek(step))
     for image, seed, result in zip(images, SEEDS, found, strict=True):
@@ -54,7 +54,7 @@ def test_an_image_becomes_what_the_oracle_says(member: Member, size: tuple[int, 
 
 
 @each_member
-def test_an_image_alone_is_as_in_a_batch_and_in_any_order(member: Member) -> None:
+def test_an_image_is_the_same_alone_and_in_any_batch(member: Member) -> None:
     transform, images = member.make(), taken(member)
     together = transform(images, streams(*SEEDS))
     backwards = transform(images.flip(0), streams(*reversed(SEEDS))).flip(0)
@@ -64,7 +64,7 @@ def test_an_image_alone_is_as_in_a_batch_and_in_any_order(member: Member) -> Non
 
 
 @each_member
-def test_equal_seeds_transform_alike_and_a_step_repeats(member: Member) -> None:
+def test_equal_seeds_and_steps_give_equal_transforms(member: Member) -> None:
     transform, image = member.make(), taken(member, images=1).repeat(len(SEEDS), 1, 1, 1)
     draws = streams(*SEEDS)
     first = transform(image, draws.seek(3))
@@ -76,7 +76,7 @@ def test_equal_seeds_transform_alike_and_a_step_repeats(member: Member) -> None:
 
 
 @each_member
-def test_the_global_generators_are_neither_read_nor_moved(member: Member) -> None:
+def test_the_global_generators_are_not_used(member: Member) -> None:
     transform, images = member.make(), taken(member)
     states = torch.random.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index, union-attr]
     first = transform(images, streams(*SEEDS))
@@ -89,7 +89,7 @@ def test_the_global_generators_are_neither_read_nor_moved(member: Member) -> Non
 
 
 @each_member
-def test_the_images_themselves_are_not_changed(member: Member) -> None:
+def test_transforms_do_not_change_their_input(member: Member) -> None:
     images = taken(member)
     before = images.clone()
     member.make()(images, streams(*SEEDS))
@@ -97,7 +97,7 @@ def test_the_images_themselves_are_not_changed(member: Member) -> None:
 
 
 @each_member
-def test_gradients_are_those_of_finite_differences(member: Member) -> None:
+def test_gradients_equal_finite_differences(member: Member) -> None:
     if not member.passes:
         pytest.skip("it changes the gradient: tests/test_transforms_gradients.py has what it does")
     images = taken(member, 9, 8, 2).requires_grad_()
@@ -106,7 +106,7 @@ def test_gradients_are_those_of_finite_differences(member: Member) -> None:
 
 @each_member
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (6, 1), (5, 2), (7, 13)], ids=str)
-def test_any_size_of_picture_passes(member: Member, size: tuple[int, int]) -> None:
+def test_images_of_any_size_pass(member: Member, size: tuple[int, int]) -> None:
     height, width = (max(side, member.least) for side in size)
     found = member.make()(taken(member, height, width, 2), streams(1, 2))
     assert found.dim() == 4
@@ -119,7 +119,7 @@ def _blends(member: Member) -> bool:
 
 
 @each_member
-def test_float32_is_float64_but_for_rounding(member: Member) -> None:
+def test_float32_equals_float64_up_to_rounding(member: Member) -> None:
     images = taken(member, 64, 48)
     found = member.make()(images.float(), streams(*SEEDS))
     assert found.dtype == torch.float32
@@ -127,7 +127,7 @@ def test_float32_is_float64_but_for_rounding(member: Member) -> None:
 
 
 @each_member
-def test_its_repr_pastes_back(member: Member) -> None:
+def test_the_repr_evaluates_to_an_equal_transform(member: Member) -> None:
     transform = member.make()
     again = eval(repr(transform), {**vars(optvis.transforms), "AvgPool2d": nn.AvgPool2d})
     assert repr(again) == repr(transform)
@@ -136,7 +136,7 @@ def test_its_repr_pastes_back(member: Member) -> None:
 
 
 @each_member
-def test_it_pickles(member: Member) -> None:
+def test_transforms_can_be_pickled(member: Member) -> None:
     transform, images = member.make(), taken(member)
     again = pickle.loads(pickle.dumps(transform))
     assert torch.equal(again(images, streams(*SEEDS)), transform(images, streams(*SEEDS)))
@@ -158,7 +158,7 @@ def made(member: Member, images: Sequence[int], chunk: int | None = None) -> Ten
 
 
 @each_member
-def test_a_chunk_is_as_the_whole(member: Member) -> None:
+def test_a_chunk_equals_its_part_of_the_batch(member: Member) -> None:
     whole = made(member, range(4))
     for chunk in (1, 3):
         assert_close(made(member, range(4), chunk), whole, rtol=0, atol=1e-9)

@@ -47,7 +47,7 @@ def random_chain(seed: int) -> list[Affine]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_one_warp_is_the_sequence_on_linear_images(seed: int) -> None:
+def test_one_warp_equals_the_sequence_on_linear_images(seed: int) -> None:
     parts = random_chain(seed)
     images = torch.cat([coordinates(47, 53, 3), torch.ones(3, 1, 47, 53, dtype=torch.float64)], dim=1)
     fused = Compose(Pad(0.0), *parts)(images, streams(1, 2, 3))
@@ -106,7 +106,7 @@ def test_successive_affine_transforms_are_one_warp(
     assert len(calls) == warps
 
 
-def test_a_nested_chain_is_the_flat_one() -> None:
+def test_a_nested_chain_equals_the_flat_one() -> None:
     flat = Compose(Pad(0.3), Jitter(4), Rotate([5, -5]), Scale([0.9, 1.1]))
     nested = Compose(Compose(Pad(0.3), Compose(Jitter(4))), Compose(Rotate([5, -5]), Scale([0.9, 1.1])))
     assert torch.equal(flat(pictures(), streams(*SEEDS)), nested(pictures(), streams(*SEEDS)))
@@ -114,13 +114,13 @@ def test_a_nested_chain_is_the_flat_one() -> None:
 
 
 @pytest.mark.parametrize("chain", [IDENTITY, Compose(), Compose(Pad(0.5))], ids=repr)
-def test_a_chain_without_warps_hands_the_images_on(chain: nn.Module) -> None:
+def test_a_chain_without_warps_passes_the_images_on(chain: nn.Module) -> None:
     images = pictures()
     assert chain(images, streams(*SEEDS)) is images
 
 
 @pytest.mark.parametrize("part", [Jitter(0), Scale([1]), Rotate([0]), Rotate([360]), Resize((13, 18))])
-def test_a_transform_that_does_nothing_changes_nothing(part: nn.Module) -> None:
+def test_identity_transforms_do_not_change_the_images(part: nn.Module) -> None:
     assert_close(part(pictures(), streams(*SEEDS)), pictures(), rtol=0, atol=1e-12)
 
 
@@ -138,7 +138,7 @@ def test_a_transform_that_does_nothing_changes_nothing(part: nn.Module) -> None:
         (None, {"mode": "edge"}),
     ],
 )
-def test_a_jitter_is_numpys_slice_of_what_the_pad_says_lies_outside(pixels: int, fill: Any, mode: Any) -> None:
+def test_a_jitter_is_a_slice_of_the_padded_image(pixels: int, fill: Any, mode: Any) -> None:
     images = pictures()
     chain = Compose(Jitter(pixels)) if fill is None else Compose(Pad(fill), Jitter(pixels))
     found = chain(images, streams(*SEEDS)).numpy()
@@ -151,7 +151,7 @@ def test_a_jitter_is_numpys_slice_of_what_the_pad_says_lies_outside(pixels: int,
         np.testing.assert_allclose(shifted[:, 7:-7, 7:-7], inner, rtol=0, atol=1e-11)
 
 
-def test_far_outside_there_is_the_colour_of_the_pad_the_mirror_or_the_edge() -> None:
+def test_far_outside_the_image_is_the_padding() -> None:
     images, away = pictures(6, 6, 1), Scale([0.01])
     corner = {
         fill: Compose(Pad(fill), away)(images, streams(1))[0, :, 0, 0] for fill in (0.25, (0.1, 0.2, 0.7), "edge")
@@ -168,7 +168,7 @@ def test_far_outside_there_is_the_colour_of_the_pad_the_mirror_or_the_edge() -> 
 
 
 @pytest.mark.parametrize("pixels", [0, 1, 2, 5, 8])
-def test_a_jitter_takes_every_whole_shift_of_its_range_equally(pixels: int) -> None:
+def test_jitter_draws_every_whole_shift_equally_often(pixels: int) -> None:
     images = 3000
     shifts = Jitter(pixels).matrix((9, 9), streams(*range(images)))[:, :2, 2]
     for axis in (0, 1):
@@ -186,7 +186,7 @@ def test_a_jitter_takes_every_whole_shift_of_its_range_equally(pixels: int) -> N
     ],
     ids=named,
 )
-def test_every_choice_comes_and_equally(transform: Any, read: Callable[[Tensor], Tensor]) -> None:
+def test_every_choice_is_equally_likely(transform: Any, read: Callable[[Tensor], Tensor]) -> None:
     images = 3000
     found = read(transform.matrix((9, 12), streams(*range(images)))).round(decimals=9)
     counts = Counter((found + 0.0).tolist())
@@ -200,7 +200,7 @@ def _as_likely(counts: Counter[Any], images: int) -> None:
     assert all(abs(count - images * share) <= tolerance for count in counts.values())
 
 
-def test_a_choice_named_twice_comes_twice_as_often() -> None:
+def test_a_choice_listed_twice_is_twice_as_likely() -> None:
     factors = Scale([1, 1, 2]).matrix((9, 9), streams(*range(3000)))[:, 0, 0]
     assert 1 / 3 - 0.05 < float((factors == 2).double().mean()) < 1 / 3 + 0.05
 
@@ -214,7 +214,7 @@ def test_a_rotation_turns_anticlockwise_about_the_centre(degrees: float, size: t
     )
 
 
-def test_quarter_turns_are_numpys() -> None:
+def test_quarter_turns_equal_numpy() -> None:
     image = pictures(7, 7, 1)
     for turns in (1, 2, 3):
         expected = np.rot90(image.numpy(), turns, axes=(2, 3)).copy()
@@ -236,7 +236,7 @@ def _equal_where_known(found: Tensor, expected: oracles.Array) -> None:
 
 
 @pytest.mark.parametrize("size", [(13, 18), (26, 36), (7, 5), (40, 9), (1, 1), (13, 6)], ids=str)
-def test_a_resize_is_torchs_interpolation(size: tuple[int, int]) -> None:
+def test_resize_equals_torch_interpolation(size: tuple[int, int]) -> None:
     expected = F.interpolate(pictures(), size=size, mode="bilinear", align_corners=False)
     assert_close(Resize(size)(pictures(), streams(*SEEDS)), expected, rtol=0, atol=1e-9)
 
@@ -252,13 +252,13 @@ def test_only_a_resize_changes_the_size() -> None:
     assert Resize((4, 5)).result_size((3, 3)) == (4, 5)
 
 
-def test_a_share_is_a_resize_to_that_share_of_the_sides() -> None:
+def test_a_float_size_is_a_share_of_the_sides() -> None:
     for share, size in ((0.5, (6, 9)), (1.0, (13, 18)), (2.0, (26, 36)), (0.001, (1, 1))):
         expected = Resize(size)(pictures(), streams(*SEEDS))
         assert torch.equal(Resize(share)(pictures(), streams(*SEEDS)), expected)
 
 
-def test_each_stage_holds_from_its_step_until_the_next() -> None:
+def test_each_stage_applies_from_its_step_until_the_next() -> None:
     parts = {0: Jitter(4), 3: Compose(Rotate([10, 20]), Resize(8)), 5: Compose()}
     stages = Stages({5: parts[5], 0: parts[0], 3: parts[3]})
     for step, start in ((0, 0), (2, 0), (3, 3), (4, 3), (5, 5), (100, 5), (1, 0)):
@@ -302,7 +302,7 @@ def test_lucids_standard_chain() -> None:
         (lambda: Compose([Jitter(1)]), "expected modules"),  # type: ignore[arg-type]
     ],
 )
-def test_bad_arguments_are_refused(make: Callable[[], nn.Module], told: str) -> None:
+def test_wrong_arguments_raise(make: Callable[[], nn.Module], told: str) -> None:
     with pytest.raises((ValueError, TypeError), match=told):
         make()
 
@@ -327,7 +327,7 @@ def test_bad_arguments_are_refused(make: Callable[[], nn.Module], told: str) -> 
     ],
     ids=repr,
 )
-def test_their_reprs_paste_back(transform: nn.Module) -> None:
+def test_reprs_evaluate_to_equal_ones(transform: nn.Module) -> None:
     again = eval(repr(transform), dict(vars(optvis.transforms)))
     assert repr(again) == repr(transform)
     assert torch.equal(again(pictures(), streams(*SEEDS)), transform(pictures(), streams(*SEEDS)))

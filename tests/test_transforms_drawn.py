@@ -51,7 +51,7 @@ def as_likely(counts: Counter[Any], among: int) -> None:
 
 
 @pytest.mark.parametrize(("crop", "rows", "columns"), [(Crop(5), 4, 6), (Crop((8, 2)), 1, 9), (Crop(0.5), 5, 6)])
-def test_a_crop_takes_every_place_inside_equally(crop: Crop, rows: int, columns: int) -> None:
+def test_crop_draws_every_position_equally_often(crop: Crop, rows: int, columns: int) -> None:
     places = crop.matrix((8, 10), streams(*range(MANY)))[:, :2, 2]
     assert sorted(set(places[:, 1].tolist())) == [float(-row) for row in reversed(range(rows))]
     as_likely(Counter(map(tuple, places.tolist())), rows * columns)
@@ -65,18 +65,18 @@ def test_a_crop_is_a_slice() -> None:
         assert_close(crop, image[:, top : top + 4, left : left + 6], rtol=0, atol=1e-12)
 
 
-def test_a_crop_of_all_is_all() -> None:
+def test_a_crop_of_the_full_size_is_the_identity() -> None:
     for crop in (Crop((13, 18)), Crop(1.0)):
         assert_close(crop(pictures(), streams(*range(4))), pictures(), rtol=0, atol=1e-12)
 
 
-def test_a_crop_larger_than_the_picture_is_refused_and_a_margin_mends_it() -> None:
+def test_a_crop_larger_than_the_image_raises_and_a_margin_helps() -> None:
     with pytest.raises(ValueError, match=r"Crop\(\(14, 14\)\) of a picture of 13 × 18 px.*Margin before it"):
         Crop(14)(pictures(), streams(*range(4)))
     assert Compose(Margin(1), Crop(14))(pictures(), streams(*range(4))).shape == (4, 3, 14, 14)
 
 
-def test_windows_are_normal() -> None:
+def test_zoom_windows_are_normally_distributed() -> None:
     size = (60, 80)
     matrix = Zoom((0.4, 0.05), (0.5, 0.1), 0.3).matrix(size, streams(*range(MANY)))
     side = 1 / matrix[:, 0, 0]
@@ -94,13 +94,13 @@ def test_windows_are_normal() -> None:
     assert_close(lengths, side.unsqueeze(1).expand(-1, 2))
 
 
-def test_a_window_of_all_is_all() -> None:
+def test_a_zoom_of_the_full_size_is_the_identity() -> None:
     whole = Zoom((0.5, 0.0), (1.0, 0.0))
     assert_close(whole(pictures(), streams(*range(4))), pictures(), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("size", [(13, 18), (10, 23), (4, 4), (14, 17), (1, 1)], ids=str)
-def test_crop_or_pad_keeps_the_middle(size: tuple[int, int]) -> None:
+def test_crop_or_pad_keeps_the_centre(size: tuple[int, int]) -> None:
     images = pictures()
     found = Compose(Pad(0.0), CropOrPad(size))(images, streams(*range(4))).numpy()
     image = images.numpy()
@@ -122,13 +122,13 @@ def test_crop_or_pad_keeps_the_middle(size: tuple[int, int]) -> None:
         ("edge", {"mode": "edge"}),
     ],
 )
-def test_a_margin_is_numpys_pad(fill: Any, mode: Any) -> None:
+def test_margin_equals_numpy_pad(fill: Any, mode: Any) -> None:
     found = Compose(Pad(fill), Margin(5))(pictures(), streams(*range(4))).numpy()
     expected = np.pad(pictures().numpy(), [(0, 0), (0, 0), (5, 5), (5, 5)], **mode)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-def test_crops_windows_mirrors_and_margins_are_one_warp(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crops_zooms_flips_and_margins_are_one_warp(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = kornia.geometry.transform.warp_affine
     monkeypatch.setattr(
@@ -143,7 +143,7 @@ def test_crops_windows_mirrors_and_margins_are_one_warp(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 0.5, 1.0])
-def test_a_mirror_comes_as_often_as_its_chance(chance: float) -> None:
+def test_flip_happens_with_its_probability(chance: float) -> None:
     image = pictures(3, 4, 1).expand(MANY, -1, -1, -1)
     found = Flip(chance)(image, streams(*range(MANY)))
     flipped = (found - image.flip(3)).abs().amax((1, 2, 3)) < 1e-9
@@ -153,7 +153,7 @@ def test_a_mirror_comes_as_often_as_its_chance(chance: float) -> None:
 
 
 @pytest.mark.parametrize("colors", [Compose(Pad("random"), Margin(1)), OnRandomColor()], ids=repr)
-def test_random_colours_are_uniform_and_their_channels_independent(colors: nn.Module) -> None:
+def test_random_colors_are_uniform_and_their_channels_independent(colors: nn.Module) -> None:
     clear = torch.zeros(MANY, 4 if isinstance(colors, OnRandomColor) else 3, 2, 2, dtype=torch.float64)
     found = colors(clear, streams(*range(MANY)))[:, :, 0, 0]
     assert found.shape == (MANY, 3)
@@ -165,7 +165,7 @@ def test_random_colours_are_uniform_and_their_channels_independent(colors: nn.Mo
 @pytest.mark.parametrize(
     ("noise", "sd"), [(GaussianNoise(0.2), 0.2), (UniformNoise(0.3), 0.3 / math.sqrt(3))], ids=repr
 )
-def test_noise_has_its_deviation_in_every_pixel_alike(noise: nn.Module, sd: float) -> None:
+def test_noise_has_the_same_deviation_in_every_pixel(noise: nn.Module, sd: float) -> None:
     images = torch.full((2, 3, 60, 70), 0.5, dtype=torch.float64)
     drawn = noise(images, streams(1, 2)) - 0.5
     assert float(drawn.mean()) == pytest.approx(0, abs=0.01)
@@ -177,7 +177,7 @@ def test_noise_has_its_deviation_in_every_pixel_alike(noise: nn.Module, sd: floa
         assert all(abs(count / drawn.numel() - 0.2) < 0.01 for count in counts.values())
 
 
-def test_a_blur_leaves_a_level_and_a_slope_and_takes_away_a_grain() -> None:
+def test_blur_keeps_constants_and_slopes_and_removes_grain() -> None:
     level = torch.full((1, 3, 9, 9), 0.3, dtype=torch.float64)
     assert_close(Blur(2.0)(level, streams(1)), level)
     slope = torch.arange(41.0, dtype=torch.float64).expand(1, 3, 9, 41)
@@ -188,7 +188,7 @@ def test_a_blur_leaves_a_level_and_a_slope_and_takes_away_a_grain() -> None:
     assert deviations[2] == pytest.approx(math.sqrt(1 / 12) / (2 * math.sqrt(math.pi) * 1.2), rel=0.2)
 
 
-def test_drawn_blurs_lie_in_their_range() -> None:
+def test_random_sigmas_lie_in_their_range() -> None:
     point = torch.zeros(MANY, 1, 9, 9, dtype=torch.float64)
     point[:, :, 4, 4] = 1
     found = Blur((0.5, 1.0))(point, streams(*range(MANY)))
@@ -199,7 +199,7 @@ def test_drawn_blurs_lie_in_their_range() -> None:
 
 
 @pytest.mark.parametrize("blend", [OnColor(0.7), OnRandomColor(), OnRandomNoise()], ids=repr)
-def test_what_is_opaque_hides_the_background_and_what_is_clear_shows_it(blend: nn.Module) -> None:
+def test_opaque_pixels_hide_the_background_and_clear_pixels_show_it(blend: nn.Module) -> None:
     images = pictures(7, 9, channels=4)
     images[:, 3] = 1
     assert torch.equal(blend(images, streams(*range(4))), images[:, :3])
@@ -210,7 +210,7 @@ def test_what_is_opaque_hides_the_background_and_what_is_clear_shows_it(blend: n
     assert 0 <= float(behind.min()) <= float(behind.max()) <= 1
 
 
-def test_coarse_noise_is_coarse_and_colourful() -> None:
+def test_coarse_noise_is_coarse_and_colorful() -> None:
     clear = torch.zeros(4, 4, 64, 65, dtype=torch.float64)
     found = OnRandomNoise()(clear, streams(*range(4)))
     assert float(found.std((2, 3)).min()) > 0.1
@@ -235,7 +235,7 @@ def test_lucids_atlas_chain() -> None:
     assert Counter(rotate.degrees) == expected
 
 
-def test_horamas_crops() -> None:
+def test_maco_crops() -> None:
     chain = maco_crops((20, 30), noise=0.2)
     expected = "Pad(0.5), Zoom((0.5, 0.15), (0.25, 0.1), 0.05), Resize((20, 30)), GaussianNoise(0.2), UniformNoise(0.1)"
     assert repr(chain) == f"Compose({expected})"
@@ -275,18 +275,18 @@ def test_horamas_crops() -> None:
         (lambda: OnRandomNoise(decay=math.inf), "decay=inf"),
     ],
 )
-def test_bad_arguments_are_refused(make: Callable[[], nn.Module], told: str) -> None:
+def test_wrong_arguments_raise(make: Callable[[], nn.Module], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         make()
 
 
 @pytest.mark.parametrize("blend", [OnColor(0.7), OnRandomColor(), OnRandomNoise()], ids=repr)
-def test_a_blend_without_alpha_is_refused(blend: nn.Module) -> None:
+def test_a_blend_without_alpha_raises(blend: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"got images of 3 channels; expected 4, with alpha in the last"):
         blend(pictures(), streams(*range(4)))
 
 
-def test_levels_for_other_channels_are_refused() -> None:
+def test_levels_for_another_number_of_channels_raise() -> None:
     images: Tensor = pictures(channels=4)
     with pytest.raises(ValueError, match=r"has 3 levels for images of 4 channels"):
         Compose(Pad((0.1, 0.2, 0.3)), Jitter(3))(images, streams(*range(4)))

@@ -24,7 +24,7 @@ AUGMENTATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @pytest.mark.parametrize("make", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_a_foreign_augmentation_repeats_and_leaves_the_global_generator(
+def test_a_foreign_augmentation_repeats_and_restores_the_global_generator(
     make: Callable[[], nn.Module], dtype: torch.dtype
 ) -> None:
     chain = Compose(Pad(0.5), Jitter(4), make(), Rotate([-5, 5]), Resize(10))
@@ -42,14 +42,14 @@ def test_a_foreign_augmentation_repeats_and_leaves_the_global_generator(
     assert gradient.flatten(1).any(1).all()
 
 
-def test_three_foreign_augmentations_in_one_chain_draw_one_after_the_other() -> None:
+def test_three_foreign_augmentations_in_one_chain_draw_different_numbers() -> None:
     chain = Compose(Jitter(2), *(make() for make in AUGMENTATIONS.values()), Jitter(2))
     assert torch.equal(chain(pictures(), streams(*SEEDS)), chain(pictures(), streams(*SEEDS)))
     twice = Compose(nn.Dropout(0.5), nn.Dropout(0.5))(torch.ones(1, 3, 40, 40), streams(1))
     assert 0.7 < float((twice == 0).float().mean()) < 0.8  # 3/4, and 1/2 if both drew alike
 
 
-def test_the_global_generator_is_put_back_after_an_error() -> None:
+def test_the_global_generator_is_restored_after_an_error() -> None:
     class Broken(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             torch.rand(3)

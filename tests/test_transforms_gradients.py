@@ -33,9 +33,7 @@ def gradient(transform: Any, images: Tensor, grad: Tensor, *seeds: int) -> Tenso
 
 @each_one
 @pytest.mark.parametrize("shape", [(13, 18), (1, 1), (5, 2)], ids=str)
-def test_each_image_s_gradient_keeps_its_direction_and_gets_the_size(
-    make: Any, size: float, shape: tuple[int, int]
-) -> None:
+def test_each_gradient_keeps_its_direction_and_gets_the_norm(make: Any, size: float, shape: tuple[int, int]) -> None:
     images = pictures(*shape)
     found = gradient(make(size), images, behind(images), *SEEDS)
     for one, result in zip(behind(images).numpy(), found.numpy(), strict=True):
@@ -45,7 +43,7 @@ def test_each_image_s_gradient_keeps_its_direction_and_gets_the_size(
 
 
 @each_one
-def test_an_image_alone_as_in_a_batch(make: Any, size: float) -> None:
+def test_gradients_are_the_same_alone_and_in_a_batch(make: Any, size: float) -> None:
     images = pictures()
     together = gradient(make(size), images, behind(images), *SEEDS)
     for i, seed in enumerate(SEEDS):
@@ -54,7 +52,7 @@ def test_an_image_alone_as_in_a_batch(make: Any, size: float) -> None:
 
 
 @each_one
-def test_no_gradient_stays_none_and_the_others_do_not_mind(make: Any, size: float) -> None:
+def test_a_zero_gradient_stays_zero_and_does_not_change_others(make: Any, size: float) -> None:
     images, grad = pictures(), behind(pictures())
     grad[1] = 0
     found = gradient(make(size), images, grad, *SEEDS)
@@ -64,7 +62,7 @@ def test_no_gradient_stays_none_and_the_others_do_not_mind(make: Any, size: floa
 
 
 @each_one
-def test_a_gradient_whose_square_underflows_or_overflows_has_a_size(make: Any, size: float) -> None:
+def test_gradients_whose_squares_underflow_or_overflow_are_scaled(make: Any, size: float) -> None:
     images = torch.rand(2, 3, 4, 5)
     grad = torch.ones_like(images)
     grad[0] *= 1e-30
@@ -75,14 +73,14 @@ def test_a_gradient_whose_square_underflows_or_overflows_has_a_size(make: Any, s
 
 
 @each_one
-def test_the_images_pass_as_they_are_and_can_be_changed_in_place(make: Any, size: float) -> None:
+def test_the_images_do_not_change_and_allow_changes_in_place(make: Any, size: float) -> None:
     images = pictures().requires_grad_()
     seen = make(size)(images * 1, streams(*SEEDS))
     assert torch.equal(seen, images)
     assert torch.autograd.grad(seen.mul_(2).sum(), images)[0].isfinite().all()
 
 
-def test_what_stands_behind_it_counts_and_what_stands_before_does_not() -> None:
+def test_only_the_gradient_from_later_transforms_is_scaled() -> None:
     images = pictures(9, 8)
     grad = behind(images)
     found = gradient(Compose(NormalizeGradient(), Jitter(3)), images, grad, *SEEDS)
@@ -96,6 +94,6 @@ def test_what_stands_behind_it_counts_and_what_stands_before_does_not() -> None:
 
 @pytest.mark.parametrize("make", [NormalizeGradient, NormalizeGradientRMS])
 @pytest.mark.parametrize("size", [0, -1.0, math.inf, math.nan])
-def test_a_size_that_is_none_is_refused(make: Any, size: float) -> None:
+def test_a_norm_that_is_not_positive_raises(make: Any, size: float) -> None:
     with pytest.raises(ValueError, match=f"{make.__name__} got {size!r}; expected a positive number"):
         make(size)
