@@ -19,8 +19,12 @@ class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def create_command(
-    subparsers: argparse._SubParsersAction, name: str, run: Callable[..., None], help: str, example: str
-):  # type: ignore[no-untyped-def,type-arg]
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[..., None],
+    help: str,
+    example: str,
+) -> argparse.ArgumentParser:
     """Create a subcommand with the options of all commands that take a network."""
     command = subparsers.add_parser(
         name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def image_suffixes() -> Collection[str]:
     return {suffix for suffix, kind in Image.registered_extensions().items() if kind in known}
 
 
-def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
+def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
     """List the image files of a folder, sorted by name; hidden files and folders are left out.
 
     Args:
