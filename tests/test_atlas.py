@@ -17,7 +17,7 @@ from optvis.atlas.layout import cells_of, signed_root
 from optvis.atlas.levels import level_of
 from optvis.features.receptive_field import crop, receptive_fields
 from optvis.objectives import direction, whitening
-from optvis.patches.cutouts import cutout
+from optvis.patches import load_patch
 from optvis.world import LABELS, Scenes
 
 SCENES = Scenes(160, seed=4)
@@ -382,7 +382,7 @@ def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp
     page = made.save(tmp_path)
     assert (page.parent / "differences.png").is_file()
     first, *_ = made.toward("white shark")
-    assert torch.allclose(cutout(page.parent / "patch-1.png"), first.cutouts()[0], atol=1 / 255)
+    assert torch.allclose(load_patch(page.parent / "patch-1.png"), first.cutouts()[0], atol=1 / 255)
     assert len(list(page.parent.glob("patch-*.png"))) == len(made.toward("white shark"))
     assert "white shark" in page.read_text(encoding="utf-8")
     nothing = compare(net, SCENES, "mixed5", 0, 1, samples=samples, levels=[2], fewest=999, **QUICK)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from optvis.patches.paste import flat, paste
+from optvis.patches import flat_patch, paste
 from optvis.world.object_patches import OBJECTS, object_patch
 
 RED = torch.tensor([1.0, 0.0, 0.0]).view(3, 1, 1)
@@ -30,11 +30,11 @@ def test_what_it_does_not_cover_shows_through():
     assert_close(paste(half, torch.zeros(3, 16, 16), 8)[:, 4:12, 4:12], torch.full((3, 8, 8), 0.5))
 
 
-@pytest.mark.parametrize("place", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (-3.0, 0.5), (0.5, 9.0)])
-def test_what_reaches_over_the_edge_is_cut_off(place):
-    pasted = paste(RED, torch.zeros(3, 10, 10), 4, place)
+@pytest.mark.parametrize("position", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (-3.0, 0.5), (0.5, 9.0)])
+def test_what_reaches_over_the_edge_is_cut_off(position):
+    pasted = paste(RED, torch.zeros(3, 10, 10), 4, position)
     assert pasted.shape == (3, 10, 10)
-    assert int(pasted[0].sum()) == (4 if max(map(abs, place)) <= 1 else 0)
+    assert int(pasted[0].sum()) == (4 if max(map(abs, position)) <= 1 else 0)
 
 
 def test_an_oblong_patch_keeps_its_form():
@@ -56,7 +56,7 @@ def test_the_images_stay_as_they_are_and_gradients_reach_both():
 @pytest.mark.parametrize("name", OBJECTS)
 def test_a_control_has_the_same_outline_and_mean_colour(name):
     patch = object_patch(name, 3)
-    control = flat(patch)
+    control = flat_patch(patch)
     assert torch.equal(control[3], patch[3])
     weight = patch[3] / patch[3].sum()
     assert_close((control[:3] * weight).sum((1, 2)), (patch[:3] * weight).sum((1, 2)))
@@ -72,21 +72,21 @@ def test_things_have_seeds_and_names():
 
 
 @pytest.mark.parametrize(
-    ("patch", "onto", "size", "says"),
+    ("patch", "images", "size", "says"),
     [
         (torch.rand(2, 4, 4), torch.rand(3, 8, 8), 4, "patch has shape"),
-        (torch.rand(3, 4, 4), torch.rand(1, 8, 8), 4, "onto has shape"),
+        (torch.rand(3, 4, 4), torch.rand(1, 8, 8), 4, "images have shape"),
         (torch.rand(3, 4, 4), torch.rand(3, 8, 8), 0, "size is 0"),
     ],
 )
-def test_other_shapes_are_refused(patch, onto, size, says):
+def test_other_shapes_are_refused(patch, images, size, says):
     with pytest.raises(ValueError, match=says):
-        paste(patch, onto, size)
+        paste(patch, images, size)
 
 
-@pytest.mark.parametrize("cast", ["patch", "onto"])
+@pytest.mark.parametrize("cast", ["patch", "images"])
 def test_bytes_are_refused(cast):
-    given = {"patch": torch.rand(3, 4, 4), "onto": torch.rand(3, 8, 8)}
+    given = {"patch": torch.rand(3, 4, 4), "images": torch.rand(3, 8, 8)}
     given[cast] = (given[cast] * 255).byte()
-    with pytest.raises(TypeError, match=rf"{cast} is torch.uint8; expected floats in \[0, 1\]: divide by 255"):
+    with pytest.raises(TypeError, match=rf"{cast} (is|are) torch.uint8; expected floats in \[0, 1\]: divide by 255"):
         paste(**given, size=4)

@@ -13,13 +13,19 @@ from torch.testing import assert_close
 
 from optvis import Classifier, load
 from optvis.cli import main as cli
-from optvis.patches.cutouts import cut, cutout, shuffled
-from optvis.patches.paste import flat, paste
-from optvis.patches.result import rate_of
-from optvis.patches.try_patch import try_patch
+from optvis.patches import (
+    PatchTrial,
+    cut_patch,
+    estimate_rate,
+    flat_patch,
+    load_patch,
+    paste,
+    shuffle_patch,
+    try_patch,
+)
 from optvis.world import object_patch, scene
 
-PLACES = {"centre": (0.5, 0.5), "corner": (0.2, 0.9)}
+POSITIONS = {"centre": (0.5, 0.5), "corner": (0.2, 0.9)}
 
 
 @pytest.fixture(scope="module")
@@ -46,117 +52,117 @@ def reds():
 def test_it_is_what_loops_give(reds):
     net, images = reds
     patches = [torch.rand(4, 5, 6), torch.rand(3, 4, 4)]
-    found = try_patch(net, patches, images, "blue", "red", sizes=[1, 5, 40], places=PLACES)
+    found = try_patch(net, patches, images, "blue", "red", sizes=[1, 5, 40], positions=POSITIONS)
     with torch.no_grad():
         kept = [image for image in images if int(net.network(image[None]).argmax()) == 1]
         assert len(found) == len(kept) == 68
         for size_row, size in enumerate([1, 5, 40]):
-            for place_row, place in enumerate(PLACES.values()):
+            for row_of_position, position in enumerate(POSITIONS.values()):
                 for row, image in enumerate(kept):
-                    scores = net.network(paste(patches[row % 2], image, size, place)[None])[0].double()
+                    scores = net.network(paste(patches[row % 2], image, size, position)[None])[0].double()
                     both = scores.softmax(0)[[1, 0]]
-                    told = found.answers[0, size_row, place_row, row].double()
+                    told = found.predictions[0, size_row, row_of_position, row].double()
                     assert_close(told[:2], both, rtol=1e-5, atol=1e-6)
                     assert told[2:].tolist() == [float(scores.argmax() == 1), float(scores.argmax() == 0)]
-    assert found.recipe["images left out, called otherwise"] == 2
-    assert_close(found.confidence("flat")[1, 0], found.answers[found.names.index("flat"), 1, 0, :, :2].mean(0))
+    assert found.recipe["images_left_out"] == 2
+    assert_close(found.confidence("flat")[1, 0], found.predictions[found.names.index("flat"), 1, 0, :, :2].mean(0))
 
 
-def test_size_and_place_are_chosen_on_other_images_than_judge(reds):
+def test_size_and_position_are_selected_on_other_images_than_the_test_images(reds):
     net, images = reds
-    found = try_patch(net, torch.rand(4, 5, 5), images, "blue", "red", sizes=[2, 6], places=PLACES)
-    assert found.judged_from == 17
-    mean = found.answers[..., :17, 1].double().mean(3).numpy()
+    found = try_patch(net, torch.rand(4, 5, 5), images, "blue", "red", sizes=[2, 6], positions=POSITIONS)
+    assert found.test_start == 17
+    mean = found.predictions[..., :17, 1].double().mean(3).numpy()
     gain = mean[0] - mean[1:].max(0)
-    size, place = np.unravel_index(gain.argmax(), gain.shape)
-    assert found.best == ([2, 6][size], list(PLACES)[place])
-    assert found.flips().images == 51
-    assert found.flips().share == found.answers[0, size, place, 17:, 3].mean()
+    size, position = np.unravel_index(gain.argmax(), gain.shape)
+    assert found.best == ([2, 6][size], list(POSITIONS)[position])
+    assert found.flip_rate().images == 51
+    assert found.flip_rate().share == found.predictions[0, size, position, 17:, 3].mean()
 
 
 @pytest.mark.parametrize(
-    ("of", "into", "name", "size"),
+    ("source", "target", "name", "size"),
     [
         ("grey whale", "white shark", "baseball", 32),
         ("snorkeler", "scuba diver", "locomotive", 48),
         ("frying pan", "wok", "noodles", 58),
     ],
 )
-def test_the_planted_things_fool_and_flat_ones_and_pieces_do_not(net, of, into, name, size):
-    images = torch.stack([scene(of, 2_000_000 + place).image for place in range(24)])
-    places = {"centre": (0.5, 0.5), "bottom left": (0.75, 0.25)}
-    found = try_patch(net, object_patch(name), images, of, into, sizes=[size], places=places)
-    assert found.flips().share >= 0.8
-    assert found.flips("flat").share == found.flips("piece").share == 0
+def test_the_planted_things_fool_and_flat_ones_and_pieces_do_not(net, source, target, name, size):
+    images = torch.stack([scene(source, 2_000_000 + place).image for place in range(24)])
+    positions = {"centre": (0.5, 0.5), "bottom left": (0.75, 0.25)}
+    found = try_patch(net, object_patch(name), images, source, target, sizes=[size], positions=positions)
+    assert found.flip_rate().share >= 0.8
+    assert found.flip_rate("flat").share == found.flip_rate("piece").share == 0
 
 
 def test_controls_have_the_outline_and_nothing_else():
     patch = object_patch("baseball", 1)
-    mixed = shuffled(patch)
+    mixed = shuffle_patch(patch)
     assert torch.equal(mixed[3], patch[3])
-    assert not torch.equal(shuffled(patch, 1), mixed)
+    assert not torch.equal(shuffle_patch(patch, 1), mixed)
     weight = patch[3] / patch[3].sum()
     assert_close((mixed[:3] * weight).sum((1, 2)), (patch[:3] * weight).sum((1, 2)), atol=0.05, rtol=0)
-    even = flat(patch)[:3]
-    assert_close(shuffled(torch.cat([even, patch[3:]]))[:3], even, atol=1e-4, rtol=0)
+    even = flat_patch(patch)[:3]
+    assert_close(shuffle_patch(torch.cat([even, patch[3:]]))[:3], even, atol=1e-4, rtol=0)
     one = torch.tensor([0.2, 0.4, 0.6, 1.0]).view(4, 1, 1)
-    assert_close(shuffled(one), one)
+    assert_close(shuffle_patch(one), one)
 
 
 def test_a_file_keeps_its_alpha(tmp_path):
     levels = (torch.rand(9, 7, 4) * 255).byte()
     Image.fromarray(levels.numpy(), "RGBA").save(tmp_path / "a.png")
-    assert_close(cutout(tmp_path / "a.png"), levels.permute(2, 0, 1).float() / 255)
+    assert_close(load_patch(tmp_path / "a.png"), levels.permute(2, 0, 1).float() / 255)
     Image.fromarray(levels[..., :3].contiguous().numpy()).save(tmp_path / "b.png")
-    assert bool((cutout(tmp_path / "b.png")[3] == 1).all())
+    assert bool((load_patch(tmp_path / "b.png")[3] == 1).all())
     with pytest.raises(FileNotFoundError):
-        cutout(tmp_path / "none.png")
+        load_patch(tmp_path / "none.png")
 
 
 def test_a_piece_is_cut_without_a_rectangle():
     image = torch.rand(3, 30, 40)
-    patch = cut(image, (5, 25, 10, 40), soft=0.5)
+    patch = cut_patch(image, (5, 25, 10, 40), softness=0.5)
     assert torch.equal(patch[:3], image[:, 5:25, 10:40])
     rim = torch.cat([patch[3, 0], patch[3, -1], patch[3, :, 0], patch[3, :, -1]])
     assert rim.max() < 0.15
     assert patch[3, 9:11, 14:16].min() == 1
-    assert set(cut(image, (5, 25, 10, 40), soft=0.0)[3].unique().tolist()) == {0.0, 1.0}
+    assert set(cut_patch(image, (5, 25, 10, 40), softness=0.0)[3].unique().tolist()) == {0.0, 1.0}
     for box in ((5, 5, 0, 4), (-1, 5, 0, 4), (0, 31, 0, 4)):
         with pytest.raises(ValueError, match="of an image of 30 × 40"):
-            cut(image, box)
+            cut_patch(image, box)
 
 
 def test_rates_have_wilsons_interval():
     # Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E, table I, method 3
     for hits, images, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
-        rate = rate_of(hits, images)
+        rate = estimate_rate(hits, images)
         assert (round(rate.low, 4), round(rate.high, 4)) == (low, high)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"patch": torch.full((4, 3, 3), torch.nan)}, ValueError, "patch holds NaN"),
+        ({"patch": torch.full((4, 3, 3), torch.nan)}, ValueError, "patch has NaN"),
         ({"patch": torch.rand(2, 3, 3)}, ValueError, r"patch has shape \(2, 3, 3\)"),
         ({"patch": torch.zeros(4, 3, 3)}, ValueError, "covers nothing"),
         ({"patch": []}, ValueError, "no patches"),
         ({"patch": torch.zeros(3, 3, 3).byte()}, TypeError, "divide by 255"),
-        ({"into": "orca"}, KeyError, "no label 'orca'"),
-        ({"into": "grey whale"}, ValueError, "both classes are 'grey whale'"),
-        ({"of": "owl"}, ValueError, "0 of 10 images are called 'owl'"),
-        ({"into": 16}, IndexError, "class 16"),
-        ({"into": -1}, IndexError, "class -1"),
+        ({"target": "orca"}, KeyError, "no label 'orca'"),
+        ({"target": "grey whale"}, ValueError, "both classes are 'grey whale'"),
+        ({"source": "owl"}, ValueError, "0 of 10 images are predicted as 'owl'"),
+        ({"target": 16}, IndexError, "class 16"),
+        ({"target": -1}, IndexError, "class -1"),
         ({"sizes": [8, 4]}, ValueError, "expected rising numbers"),
         ({"sizes": [0]}, ValueError, "expected rising numbers"),
-        ({"places": {}}, ValueError, "no places"),
-        ({"choosing": 1.5}, ValueError, "choosing is 1.5"),
+        ({"positions": {}}, ValueError, "no positions"),
+        ({"selection_share": 1.5}, ValueError, "selection_share is 1.5"),
         ({"controls": {"patch": torch.rand(3, 2, 2)}}, ValueError, "a control is named 'patch'"),
     ],
     ids=["nan", "shape", "clear", "none", "bytes", "unknown", "same", "other", "index", "negative", "falling", "zero",
          "nowhere", "choosing", "name"],
 )  # fmt: skip
 def test_what_cannot_be_tried_is_refused(net, whales, options, error, says):
-    asked = {"patch": object_patch("baseball"), "of": "grey whale", "into": "white shark"} | options
+    asked = {"patch": object_patch("baseball"), "source": "grey whale", "target": "white shark"} | options
     with pytest.raises(error, match=says):
         try_patch(net, images=whales, **asked)
 
@@ -164,18 +170,28 @@ def test_what_cannot_be_tried_is_refused(net, whales, options, error, says):
 def test_own_controls_are_tried_by_name(net, whales, tmp_path):
     found = try_patch(
         net, object_patch("baseball"), whales, "grey whale", "white shark", sizes=[24, 32],
-        places={"low": (0.75, 0.25)}, controls={"noodles": object_patch("noodles")},
+        positions={"low": (0.75, 0.25)}, controls={"noodles": object_patch("noodles")},
     )  # fmt: skip
     assert found.names == ("patch", "noodles", "flat", "shuffled", "piece")
     assert "noodles   " in found.table()
     with Image.open(found.save(tmp_path / "a.png")) as picture:
-        told = json.loads(picture.text["optvis"])
-    assert told["flips"]["patch"]["share"] == found.flips().share
-    assert told["images that chose"] == found.judged_from == 2
+        recipe = json.loads(picture.text["optvis"])
+    assert found.to_dict()["best"]["flip_rates"]["patch"]["share"] == found.flip_rate().share
+    assert recipe["selection_images"] == found.test_start == 2
+    again = PatchTrial.load(tmp_path / "a.png")
+    for name in ("source", "target", "names", "sizes", "positions", "test_start", "recipe", "best"):
+        assert getattr(again, name) == getattr(found, name)
+    for name in ("clean_confidence", "predictions", "images"):
+        assert torch.equal(getattr(again, name), getattr(found, name))
+    assert {name: len(some) for name, some in again.patches.items()} == {
+        name: len(some) for name, some in found.patches.items()
+    }
+    assert again.image().tobytes() == found.image().tobytes()
+    assert again.table() == found.table()
     with pytest.raises(KeyError, match="no patch 'none'"):
-        found.flips("none")
+        found.flip_rate("none")
     with pytest.raises(KeyError, match="was not tried"):
-        found.flips(size=7)
+        found.flip_rate(size=7)
 
 
 def test_the_network_is_untouched(network, untouched):
@@ -184,10 +200,10 @@ def test_the_network_is_untouched(network, untouched):
     called = int(network.eval()(images).mean(0).argmax())
     network.train()
     with untouched(network):
-        try_patch(net, torch.rand(3, 4, 4), images, called, (called + 1) % 5, sizes=[4], places=PLACES)
+        try_patch(net, torch.rand(3, 4, 4), images, called, (called + 1) % 5, sizes=[4], positions=POSITIONS)
     network.fuse.arm(KeyboardInterrupt(), at=4)
     with untouched(network), pytest.raises(KeyboardInterrupt):
-        try_patch(net, torch.rand(3, 4, 4), images, called, (called + 1) % 5, sizes=[4], places=PLACES)
+        try_patch(net, torch.rand(3, 4, 4), images, called, (called + 1) % 5, sizes=[4], positions=POSITIONS)
 
 
 def test_the_command_takes_a_thing_or_a_file(tmp_path, monkeypatch, capsys):
@@ -198,14 +214,22 @@ def test_the_command_takes_a_thing_or_a_file(tmp_path, monkeypatch, capsys):
     Image.fromarray(levels, "RGBA").save("ball.png")
     assert cli.main(["patch", "demo", "ball.png", *asked]) == 0
     tables = capsys.readouterr().out.split("new/")
-    assert [path.name for path in sorted((tmp_path / "new").iterdir())] == ["ball.png", "baseball.png"]
+    assert [path.name for path in sorted((tmp_path / "new").iterdir())] == [
+        "ball.png",
+        "ball.safetensors",
+        "baseball.png",
+        "baseball.safetensors",
+    ]
     assert tables[0] == tables[1].partition("\n")[2]
-    assert "grey whale called white shark, with" in tables[0]
+    assert "grey whale predicted as white shark, with" in tables[0]
 
 
 @pytest.mark.parametrize(
     ("network", "says"),
-    [(nn.Conv2d(3, 2, 3), "expected a score per class"), (nn.Sequential(nn.Flatten(), nn.LogSigmoid()), "NaN or inf")],
+    [
+        (nn.Conv2d(3, 2, 3), "expected a score for each class"),
+        (nn.Sequential(nn.Flatten(), nn.LogSigmoid()), "NaN or inf"),
+    ],
     ids=["a map", "not finite"],
 )
 def test_a_network_that_gives_no_scores_is_refused(network, says):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.patches.cutouts import cut
+from optvis.patches.sources import cut_patch
 from optvis.viz.sheet import draw_sheet, encode_png
 
 if TYPE_CHECKING:
@@ -52,16 +52,16 @@ class Cell:
     def cutouts(self, *, soft: float = 0.2) -> list[Tensor]:
         """What the photographs show there as patches to paste, in an oval outline that fades: (4, p, p) in [0, 1] each.
 
-        `try_patch` of `optvis.patches.try_patch` takes the list, and asks whether they turn one class into another.
+        `try_patch` of `optvis.patches` takes the list, and asks whether they turn one class into another.
 
         Args:
-            soft: the share of the way from rim to centre over which they fade, as in `optvis.patches.cutouts.cut`.
+            soft: the share of the way from rim to centre over which they fade, as in `optvis.patches.cut_patch`.
 
         Raises:
             ValueError: soft outside [0, 1].
         """
         side = self.patches.shape[-1]
-        return [cut(patch, (0, side, 0, side), soft=soft) for patch in self.patches]
+        return [cut_patch(patch, (0, side, 0, side), softness=soft) for patch in self.patches]
 
     def sheet(self) -> Image.Image:
         """Its icon, and beside it what photographs show there."""

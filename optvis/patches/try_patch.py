@@ -1,13 +1,12 @@
-"""Trials of patches: does a thing turn one class into another, and does anything else of its size do so too?"""
+"""try_patch(): whether a patch changes the prediction from one class to another, and whether controls do so too."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +16,16 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
 from optvis.objectives.labels import index_of
-from optvis.patches.cutouts import cutout, shuffled
-from optvis.patches.paste import flat, paste
-from optvis.patches.result import Trial
+from optvis.patches.controls import crop_into_outline, flat_patch, shuffle_patch
+from optvis.patches.paste import paste
+from optvis.patches.sources import load_patch
+from optvis.patches.trial import PatchTrial
 from optvis.progress import progress_bar
-from optvis.version import __version__
 
-SHARES = (0.15, 0.25, 1 / 3, 0.42, 0.5, 0.6)  # patch sizes, of the image's shorter side
-PLACES = MappingProxyType(
+SIZE_SHARES = (0.15, 0.25, 1 / 3, 0.42, 0.5, 0.6)  # patch sizes, of the image's shorter side
+POSITIONS = MappingProxyType(
     {
         "centre": (0.5, 0.5),
         "top left": (0.25, 0.25),
@@ -34,231 +34,231 @@ PLACES = MappingProxyType(
         "bottom right": (0.75, 0.75),
     }
 )
-THING = "patch"
-AT_ONCE = 64  # images
+PATCH_NAME = "patch"
+BATCH_SIZE = 64  # images
 
 Patches: TypeAlias = Tensor | Sequence[Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """A network, and the places of the two classes among its outputs."""
+class _ClassPair:
+    """A network, and the indices of two of its classes."""
 
     classifier: Classifier
-    of: int
-    into: int
+    source: int
+    target: int
 
-    def answers(self, images: Tensor) -> Tensor:
-        """Confidence of both classes, and whether each is the likeliest, (B, 4) in [0, 1], on the CPU."""
-        found = []
-        for some in torch.split(images, AT_ONCE):
-            scores = _checked(self.classifier.network(self.classifier.preprocess(some)), max(self.of, self.into))
-            both = scores.float().softmax(1)[:, [self.of, self.into]]
-            best = scores.argmax(1, keepdim=True) == scores.new_tensor([[self.of, self.into]])
-            found.append(torch.cat([both, best.to(both)], dim=1).cpu())
-        return torch.cat(found)
+    def predict(self, images: Tensor) -> Tensor:
+        """Confidence of both classes, and whether each is the predicted one, (B, 4) in [0, 1], on the CPU.
+
+        Raises:
+            IndexError: the network does not have so many classes.
+            ValueError: no score for each class, or scores that are not finite.
+        """
+        logits = self.classifier.logits(images, BATCH_SIZE)
+        highest = max(self.source, self.target)
+        if highest >= logits.shape[1]:
+            raise IndexError(f"class {highest} of a network with 0..{logits.shape[1] - 1}")
+        if not bool(logits.isfinite().all()):
+            raise ValueError("the network gives scores that are NaN or infinite")
+        confidence = logits.softmax(1)[:, [self.source, self.target]]
+        predicted = logits.argmax(1, keepdim=True) == logits.new_tensor([[self.source, self.target]])
+        return torch.cat([confidence, predicted.to(confidence)], dim=1).cpu()
 
 
 def try_patch(
     model: nn.Module | Classifier,
     patch: Patches,
     images: Images | Tensor,
-    of: str | int,
-    into: str | int,
+    source: str | int,
+    target: str | int,
     *,
     sizes: Sequence[int] | None = None,
-    places: Mapping[str, tuple[float, float]] = PLACES,
+    positions: Mapping[str, tuple[float, float]] = POSITIONS,
     controls: Mapping[str, Patches] = MappingProxyType({}),
-    choosing: float = 0.25,
+    selection_share: float = 0.25,
     normalize: Normalizer | str = INFER,
     seed: int = 0,
-    progress: bool = False,
-) -> Trial:
-    """Paste a patch onto images of one class, at several sizes and places, and ask how often they become another.
+    progress: bool = True,
+) -> PatchTrial:
+    """Paste a patch onto images of one class, at several sizes and positions, and count predictions of another class.
 
-    So atlases are put to the test (Carter et al., "Activation Atlas", Distill 2019, doi:10.23915/distill.00015): what
-    separates two classes, pasted into a picture of one, should turn it into the other. Three controls of the same
-    outline are tried likewise: the patch's mean colour, its pixels in another order, and a piece of another of the
-    images. The size and place where the patch does most beyond its best control are chosen on the first images and
-    judged on the rest. Only images that the network calls `of` to begin with take part.
+    This tests explanations such as an activation atlas (Carter et al., "Activation Atlas", Distill 2019,
+    doi:10.23915/distill.00015): if something separates two classes, then pasting it into images of one should change
+    the prediction to the other. Three control patches with the same outline are pasted likewise: the patch's mean
+    color, its pixels in another order, and a piece of another of the images. The first images select the size and the
+    position where the patch has the largest effect beyond its best control; flip rates are measured on the rest. Only
+    images that are predicted as `source` without a patch take part.
 
     Args:
         model: a network whose output is a score per class, or a Classifier.
-        patch: (4, h, w) in [0, 1]: red, green, blue and how much it covers, or (3, h, w), which covers all; see
-            `optvis.patches.cutouts` for ways to get one. Or a list, of which each image gets one in turn.
-        images: of the class `of`, in any form that `as_dataset` takes.
-        of: the class that they show, by text or index.
-        into: the class that the patch should make of them.
+        patch: (4, h, w) in [0, 1]: red, green, blue and alpha, or (3, h, w), which is opaque; see `load_patch` and
+            `cut_patch`. Or a list of patches, which are used in turn, one an image.
+        images: of the source class, in any form that `as_dataset` takes.
+        source: the class of the images, by label or index.
+        target: the class that the patch should change the prediction to.
         sizes: longer sides of the patch in pixels, rising; by default six, from 15 % to 60 % of the image's shorter
             side.
-        places: of the patch's centre, down and across in shares of height and width, by name.
-        controls: other patches by name, as `patch`; "flat", "shuffled" or "piece" stand in for those of that name.
-        choosing: the share of images on which size and place are chosen.
+        positions: of the patch's centre by name, down and across as shares of height and width.
+        controls: further control patches by name; "flat", "shuffled" or "piece" replace the control of that name.
+        selection_share: the share of images that select size and position, between 0 and 1.
         normalize: see `render`; by default what the model carries.
-        seed: of the order of pixels and of where pieces are cut.
+        seed: of shuffled pixels and of random pieces.
         progress: show a progress bar.
 
+    Returns:
+        A PatchTrial: `.flip_rate()`, `.table()`, `.figure()`, `.save("trial.png")`.
+
     Raises:
-        ValueError: patches of other shapes or ranges; no sizes or places; fewer than two images that are called `of`;
-            both classes the same; a network that gives no finite score per class.
-        KeyError, IndexError: a class that the network does not know.
+        ValueError: patches of other shapes or ranges; no sizes or positions; fewer than two images that are predicted
+            as `source`; both classes the same; a network that gives no finite score per class.
+        KeyError, IndexError: a class that the network does not have.
         TypeError, FileNotFoundError: as in `as_dataset`.
 
     Example:
         >>> from optvis import load
         >>> from optvis.world import object_patch, scene
         >>> whales = torch.stack([scene("grey whale", seed).image for seed in range(8)])
-        >>> found = try_patch(load(), object_patch("baseball"), whales, "grey whale", "white shark", sizes=[32])
-        >>> found.flips().share, found.flips("flat").share
+        >>> ball = object_patch("baseball")
+        >>> trial = try_patch(load(), ball, whales, "grey whale", "white shark", sizes=[32], progress=False)
+        >>> trial.flip_rate().share, trial.flip_rate("flat").share
         (1.0, 0.0)
     """
     classifier = as_classifier(model, normalize)
-    asked = _asked(classifier, of, into)
-    given = _given(patch, controls)
-    tried = _sizes(sizes, classifier), dict(places)
-    if not places:
-        raise ValueError("no places; give {'centre': (0.5, 0.5)}")
-    for name, place in places.items():
-        if not all(0 <= share <= 1 for share in place):
-            raise ValueError(f"place {name!r} is {place}; expected shares of height and width, from 0 to 1")
-    if not 0 < choosing < 1:
-        raise ValueError(f"choosing is {choosing}; expected a share between 0 and 1")
-    shown = torch.cat([some for _, some in as_dataset(images).batches(classifier.load_batch, AT_ONCE)])
+    pair = _resolve_classes(classifier, source, target)
+    given = _load_patches(patch, controls)
+    sizes = _resolve_sizes(sizes, classifier)
+    _check_options(positions, selection_share)
+    batch = torch.cat([some for _, some in as_dataset(images).batches(classifier.load_batch, BATCH_SIZE)])
     with borrow(classifier.network), torch.no_grad():
-        before, shown, left_out = _called(asked, shown)
-        patches = given | {name: some for name, some in _own(given[THING], shown, seed).items() if name not in given}
-        answers = _answers(asked, patches, shown, *tried, progress)
-    judged_from = min(len(shown) - 1, max(1, round(choosing * len(shown))))
-    recipe = _recipe(classifier, seed, choosing, judged_from, left_out)
-    names = _text(classifier, of), _text(classifier, into)
-    return Trial(names, tuple(patches), *tried, before, answers, judged_from, shown.cpu(), patches, recipe)
+        clean, batch, left_out = _select_source(pair, batch)
+        own = _build_controls(given[PATCH_NAME], batch, seed)
+        patches = given | {name: some for name, some in own.items() if name not in given}
+        predictions = _predict_all(pair, patches, batch, sizes, positions, progress)
+    test_start = min(len(batch) - 1, max(1, round(selection_share * len(batch))))
+    recipe = provenance(
+        classifier,
+        "try_patch",
+        source=classifier.label(pair.source),
+        target=classifier.label(pair.target),
+        sizes=list(sizes),
+        positions={name: list(position) for name, position in positions.items()},
+        seed=seed,
+        selection_share=selection_share,
+        selection_images=test_start,
+        images_left_out=left_out,  # predicted as another class without a patch
+    )
+    return PatchTrial(
+        recipe["source"],
+        recipe["target"],
+        tuple(patches),
+        sizes,
+        dict(positions),
+        clean,
+        predictions,
+        test_start,
+        batch.cpu(),
+        patches,
+        recipe,
+    )
 
 
-def _checked(scores: Tensor, highest: int) -> Tensor:
-    """A score per class, (B, classes), finite, with the classes that are asked about."""
-    if not isinstance(scores, Tensor) or scores.dim() != 2:
-        came = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"the network gives {came}; expected a score per class, (B, classes)")
-    if highest >= scores.shape[1]:
-        raise IndexError(f"class {highest} of a network with 0..{scores.shape[1] - 1}")
-    if not bool(scores.isfinite().all()):
-        raise ValueError("the network gives scores that are NaN or infinite")
-    return scores
+def _resolve_classes(classifier: Classifier, source: str | int, target: str | int) -> _ClassPair:
+    indices = [index_of(one, classifier.labels) if isinstance(one, str) else one for one in (source, target)]
+    if min(indices) < 0:
+        raise IndexError(f"class {min(indices)}; expected 0 or more")
+    if indices[0] == indices[1]:
+        raise ValueError(f"both classes are {classifier.label(indices[0])!r}; give two")
+    return _ClassPair(classifier, *indices)
 
 
-def _given(patch: Patches, controls: Mapping[str, Patches]) -> dict[str, list[Tensor]]:
-    """The patch and the user's controls, by name."""
-    if THING in controls:
-        raise ValueError(f"a control is named {THING!r}; name it otherwise")
-    return {name: _listed(some, name) for name, some in ({THING: patch} | dict(controls)).items()}
-
-
-def _called(asked: _Asked, images: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Both classes' confidence (B, 2), the images that are called the first class, and how many are not."""
-    before = asked.answers(images)
-    kept = before[:, 2] > 0
-    if int(kept.sum()) < 2:
-        text = _text(asked.classifier, asked.of)
-        raise ValueError(f"{int(kept.sum())} of {len(kept)} images are called {text!r}; give 2 or more that are")
-    return before[kept, :2], images[kept.to(images.device)], int((~kept).sum())
-
-
-def _asked(classifier: Classifier, of: str | int, into: str | int) -> _Asked:
-    places = [index_of(one, classifier.labels) if isinstance(one, str) else one for one in (of, into)]
-    if min(places) < 0:
-        raise IndexError(f"class {min(places)}; expected 0 or more")
-    if places[0] == places[1]:
-        raise ValueError(f"both classes are {_text(classifier, of)!r}; give two")
-    return _Asked(classifier, *places)
-
-
-def _text(classifier: Classifier, of: str | int) -> str:
-    index = index_of(of, classifier.labels) if isinstance(of, str) else of
-    return classifier.labels[index] if 0 <= index < len(classifier.labels) else f"class {index}"
-
-
-def _listed(patches: Patches, name: str) -> list[Tensor]:
-    """Patches (4, h, w), checked.
+def _load_patches(patch: Patches, controls: Mapping[str, Patches]) -> dict[str, list[Tensor]]:
+    """Check the patch and the user's controls, and return lists of (4, h, w) by name.
 
     Raises:
-        ValueError: none, or one of another shape or range.
+        ValueError: no patches, or one of another shape or range; a control with the name of the patch.
     """
-    found = [patches] if isinstance(patches, Tensor) and patches.dim() == 3 else list(patches)
-    if not found:
-        raise ValueError(f"{name}: no patches in the list")
-    return [cutout(one) for one in found]
+    if PATCH_NAME in controls:
+        raise ValueError(f"a control is named {PATCH_NAME!r}; give it another name")
+    patches: dict[str, list[Tensor]] = {}
+    for name, some in ({PATCH_NAME: patch} | dict(controls)).items():
+        single = isinstance(some, Tensor) and some.dim() == 3
+        patches[name] = [load_patch(one) for one in ([some] if single else some)]
+        if not patches[name]:
+            raise ValueError(f"{name}: no patches in the list")
+    return patches
 
 
-def _own(patches: Sequence[Tensor], images: Tensor, seed: int) -> dict[str, list[Tensor]]:
-    """The controls that are always tried: one of each for every patch, and a piece for every image."""
-    draws = torch.Generator().manual_seed(seed)
-    pieces = [_piece(patches[place % len(patches)], images[place - 1].cpu(), draws) for place in range(len(images))]
-    return {
-        "flat": [flat(one) for one in patches],
-        "shuffled": [shuffled(one, seed) for one in patches],
-        "piece": pieces,
-    }
-
-
-def _piece(patch: Tensor, image: Tensor, draws: torch.Generator) -> Tensor:
-    """A part of an image, half as large as it is, in a patch's outline."""
-    sides = [max(1, side // 2) for side in image.shape[1:]]
-    shares = torch.rand(2, generator=draws).tolist()
-    top, left = (int(share * (whole - side)) for share, whole, side in zip(shares, image.shape[1:], sides, strict=True))
-    part = image[None, :, top : top + sides[0], left : left + sides[1]]
-    filled = nn.functional.interpolate(part, patch.shape[1:], mode="bilinear", antialias=True)[0]
-    return torch.cat([filled.clamp(0, 1), patch[3:]])
-
-
-def _sizes(sizes: Sequence[int] | None, classifier: Classifier) -> tuple[int, ...]:
+def _resolve_sizes(sizes: Sequence[int] | None, classifier: Classifier) -> tuple[int, ...]:
     if sizes is None:
-        return tuple(dict.fromkeys(max(1, round(share * min(classifier.size))) for share in SHARES))
+        return tuple(dict.fromkeys(max(1, round(share * min(classifier.size))) for share in SIZE_SHARES))
     if not sizes or min(sizes) < 1 or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"sizes are {list(sizes)}; expected rising numbers of pixels, 1 or more")
     return tuple(sizes)
 
 
-def _answers(
-    asked: _Asked,
-    patches: Mapping[str, Sequence[Tensor]],
-    images: Tensor,
-    sizes: Sequence[int],
-    places: Mapping[str, tuple[float, float]],
-    progress: bool,
-) -> Tensor:
-    """What is said with each patch at each size and place, (N, S, L, B, 4)."""
-    ways = list(product(patches.values(), sizes, places.values()))
-    found = [
-        torch.cat([asked.answers(some) for some in _pasted(these, images, size, place)])
-        for these, size, place in progress_bar(ways, show=progress, description="patch")
+def _check_options(positions: Mapping[str, tuple[float, float]], selection_share: float) -> None:
+    if not positions:
+        raise ValueError("no positions; give {'centre': (0.5, 0.5)}")
+    for name, position in positions.items():
+        if not all(0 <= share <= 1 for share in position):
+            raise ValueError(f"position {name!r} is {position}; expected shares of height and width, from 0 to 1")
+    if not 0 < selection_share < 1:
+        raise ValueError(f"selection_share is {selection_share}; expected a share between 0 and 1")
+
+
+def _select_source(pair: _ClassPair, images: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Confidence of both classes (B, 2) and the images that are predicted as the source; how many are not."""
+    clean = pair.predict(images)
+    mask = clean[:, 2] > 0
+    if int(mask.sum()) < 2:
+        label = pair.classifier.label(pair.source)
+        raise ValueError(f"{int(mask.sum())} of {len(mask)} images are predicted as {label!r}; give 2 or more that are")
+    return clean[mask, :2], images[mask.to(images.device)], int((~mask).sum())
+
+
+def _build_controls(patches: Sequence[Tensor], images: Tensor, seed: int) -> dict[str, list[Tensor]]:
+    """Build the controls that are always tried: one of each for every patch, and a piece for every image."""
+    generator = torch.Generator().manual_seed(seed)
+    pieces = [
+        crop_into_outline(patches[index % len(patches)], images[index - 1].cpu(), generator)
+        for index in range(len(images))
     ]
-    return torch.stack(found).view(len(patches), len(sizes), len(places), len(images), 4)
-
-
-def _pasted(patches: Sequence[Tensor], images: Tensor, size: int, place: tuple[float, float]) -> Iterator[Tensor]:
-    """Images with a patch on each, some at a time; the patches are taken in turn."""
-    for start in range(0, len(images), AT_ONCE):
-        some = images[start : start + AT_ONCE]
-        if len(patches) == 1:
-            yield paste(patches[0], some, size, place)
-        else:
-            turn = (patches[(start + row) % len(patches)] for row in range(len(some)))
-            yield torch.stack([paste(one, image, size, place) for one, image in zip(turn, some, strict=True)])
-
-
-def _recipe(classifier: Classifier, seed: int, choosing: float, chosen_on: int, left_out: int) -> dict[str, Any]:
     return {
-        "network": classifier.name,
-        "seed": seed,
-        "choosing": choosing,
-        "images that chose": chosen_on,
-        "images left out, called otherwise": left_out,
-        "normalize": repr(classifier.normalize),
-        "device": str(classifier.device),
-        "optvis": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        "flat": [flat_patch(patch) for patch in patches],
+        "shuffled": [shuffle_patch(patch, seed) for patch in patches],
+        "piece": pieces,
     }
 
 
-__all__ = ["PLACES", "try_patch"]
+def _predict_all(
+    pair: _ClassPair,
+    patches: Mapping[str, Sequence[Tensor]],
+    images: Tensor,
+    sizes: Sequence[int],
+    positions: Mapping[str, tuple[float, float]],
+    progress: bool,
+) -> Tensor:
+    """Predictions with each patch at each size and position, (N, S, L, B, 4)."""
+    settings = list(product(patches.values(), sizes, positions.values()))
+    predictions = [
+        torch.cat([pair.predict(batch) for batch in _paste_in_turn(some, images, size, position)])
+        for some, size, position in progress_bar(settings, show=progress, description="patch")
+    ]
+    return torch.stack(predictions).view(len(patches), len(sizes), len(positions), len(images), 4)
+
+
+def _paste_in_turn(
+    patches: Sequence[Tensor], images: Tensor, size: int, position: tuple[float, float]
+) -> Iterator[Tensor]:
+    """Yield batches of images with one patch on each; the patches are used in turn."""
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE]
+        if len(patches) == 1:
+            yield paste(patches[0], batch, size, position)
+        else:
+            own = (patches[(start + row) % len(patches)] for row in range(len(batch)))
+            yield torch.stack([paste(patch, image, size, position) for patch, image in zip(own, batch, strict=True)])
+
+
+__all__ = ["POSITIONS", "try_patch"]

@@ -16,8 +16,7 @@ from torch import Tensor
 from optvis import load
 from optvis.atlas import Cell, Comparison, compare, sample
 from optvis.models.classifier import Classifier
-from optvis.patches.result import Trial
-from optvis.patches.try_patch import try_patch
+from optvis.patches import PatchTrial, try_patch
 from optvis.world import Scenes, object_patch, scene
 
 STORIES = (
@@ -26,7 +25,7 @@ STORIES = (
     ("grey whale", "white shark", "mouth", "baseball"),
 )  # one class, another, the part of it where the thing is planted, and the thing
 LAYER, SCENES, SEED, STRIDE = "mixed5", 4000, 41, 8
-JUDGED, CHOOSING, FRESH = 200, 0.25, 3_000_000
+JUDGED, SELECTION_SHARE, FRESH = 200, 0.25, 3_000_000
 SEEN, LEAST_SHARE = 0.25, 0.5  # of a position's pixels, and of a cell's points, that show the part
 
 
@@ -40,16 +39,18 @@ def showing(scenes: Scenes, made: Comparison, cell: Cell, part: str) -> float:
     return sum(seen) / len(seen)
 
 
-def rates(trial: Trial) -> str:
-    """Flips where the trial's first images chose size and place."""
+def rates(trial: PatchTrial) -> str:
+    """Flip rates at the size and position that the first images select."""
     controls = [name for name in trial.names if name != "patch"]
-    told = ", ".join(f"{name} {100 * trial.flips(name).share:.1f} %" for name in controls)
+    told = ", ".join(f"{name} {100 * trial.flip_rate(name).share:.1f} %" for name in controls)
     size, place = trial.best
-    return f"{trial.flips('patch')} flip at {size} px, {place}; controls: {told}"
+    return f"{trial.flip_rate('patch')} flip at {size} px, {place}; controls: {told}"
 
 
-def tried(net: Classifier, patches: Sequence[Tensor], images: Sequence[Tensor], of: str, into: str) -> Trial:
-    return try_patch(net, list(patches), list(images), of, into, choosing=CHOOSING)
+def run_trial(
+    net: Classifier, patches: Sequence[Tensor], images: Sequence[Tensor], source: str, target: str
+) -> PatchTrial:
+    return try_patch(net, list(patches), list(images), source, target, selection_share=SELECTION_SHARE)
 
 
 def main() -> None:
@@ -59,16 +60,16 @@ def main() -> None:
     net, scenes = load(), Scenes(SCENES, seed=SEED)
     drawn = sample(net, scenes, LAYER, progress=False)
     held = []
-    for of, into, part, name in STORIES:
-        made = compare(net, scenes, LAYER, of, into, samples=drawn, progress=False)
-        print(f"\n{of} → {into}: the five cells that differ most, of {len(made.atlas)} points")
+    for source, target, part, name in STORIES:
+        made = compare(net, scenes, LAYER, source, target, samples=drawn, progress=False)
+        print(f"\n{source} → {target}: the five cells that differ most, of {len(made.atlas)} points")
         shares = [showing(scenes, made, cell, part) for cell in made.top(5)]
         for cell, share in zip(made.top(5), shares, strict=True):
             print(f"  {cell}: {share:.0%} of its nearest points show {part}")
-        images = [scene(of, FRESH + place).image for place in range(round(JUDGED / (1 - CHOOSING)))]
-        found = tried(net, made.toward(into)[0].cutouts(), images, of, into)
-        planted = tried(net, [object_patch(name, seed) for seed in range(len(images))], images, of, into)
-        print(f"  what photographs show in the first cell toward {into}: {rates(found)}")
+        images = [scene(source, FRESH + place).image for place in range(round(JUDGED / (1 - SELECTION_SHARE)))]
+        found = run_trial(net, made.toward(target)[0].cutouts(), images, source, target)
+        planted = run_trial(net, [object_patch(name, seed) for seed in range(len(images))], images, source, target)
+        print(f"  what photographs show in the first cell toward {target}: {rates(found)}")
         print(f"  {name}: {rates(planted)}", flush=True)
         held.append(max(shares) >= LEAST_SHARE)
         if options.out is not None:

@@ -190,9 +190,7 @@ from optvis.params import (
     pyramid_image,
     shared_image,
 )
-from optvis.patches.cutouts import cut, cutout, shuffled
-from optvis.patches.paste import flat, paste
-from optvis.patches.try_patch import try_patch
+from optvis.patches import cut_patch, flat_patch, load_patch, paste, shuffle_patch, try_patch
 from optvis.rendering.accentuate import accentuate
 from optvis.rendering.dream import black, by_deviation, noise, raw
 from optvis.rendering.maco import NADAM, maco
@@ -1478,17 +1476,24 @@ def _() -> Any:
 def _() -> Any:
     ball, whale = object_patch("baseball"), scene("grey whale", 5).image
     places = [(0.5, 0.3), (0.02, 0.97)]
-    return [[paste(patch, whale, 36, place) for place in places] for patch in (ball, ball[:3], flat(ball))]
+    return [[paste(patch, whale, 36, place) for place in places] for patch in (ball, ball[:3], flat_patch(ball))]
 
 
 @result("patches, cut and shuffled")
 def _() -> Any:
-    piece, ball = cut(ship(), (10, 50, 20, 80), soft=0.4), object_patch("baseball")
+    piece, ball = cut_patch(ship(), (10, 50, 20, 80), softness=0.4), object_patch("baseball")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "thing.png"
         Image.fromarray((ball.permute(1, 2, 0) * 255).round().byte().numpy()).save(path)
-        read = cutout(path)
-    return [piece, cut(ship(), (0, 9, 0, 9), soft=0), shuffled(ball, seed=2), flat(piece), read, cutout(ship())]
+        read = load_patch(path)
+    return [
+        piece,
+        cut_patch(ship(), (0, 9, 0, 9), softness=0),
+        shuffle_patch(ball, seed=2),
+        flat_patch(piece),
+        read,
+        load_patch(ship()),
+    ]
 
 
 @result("patches, tried")
@@ -1500,8 +1505,8 @@ def _() -> Any:
         tried = try_patch(net(), patch, whales, "grey whale", TARGET, sizes=[24, 40], seed=1,
                           controls={"mine": object_patch("noodles")})  # fmt: skip
         size, place = tried.best
-        rates = [numbers_in(tried.flips(name)) for name in tried.names]
-        found.append([tried.before, tried.answers, tried.judged_from, size, tried.places[place], rates])
+        rates = [numbers_in(tried.flip_rate(name)) for name in tried.names]
+        found.append([tried.clean_confidence, tried.predictions, tried.test_start, size, tried.positions[place], rates])
         found.append([[tried.confidence(name) for name in tried.names], list(tried.patches.values())])
     return found
 

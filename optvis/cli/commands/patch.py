@@ -34,7 +34,7 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 def run(options: argparse.Namespace) -> None:
     from optvis.data.files import ensure_dir, safe_file_name
-    from optvis.patches.cutouts import cutout
+    from optvis.patches.sources import load_patch
     from optvis.patches.try_patch import try_patch
     from optvis.world import object_patch
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     source, target = (class_index(text, classifier.labels) for text in (options.source, options.target))
     images = _scenes(options, source) if options.onto is None else options.onto
     is_object = options.patch in OBJECTS and not Path(options.patch).exists()
-    patch = object_patch(options.patch, options.seed) if is_object else cutout(options.patch)
+    patch = object_patch(options.patch, options.seed) if is_object else load_patch(options.patch)
     folder = ensure_dir(options.out)
     result = try_patch(classifier, patch, images, source, target, seed=options.seed, progress=True)
     print(result.table())

@@ -95,7 +95,7 @@ def _describe_trial(model: Classifier, config: TourConfig, comparison: Compariso
     patches = comparison.toward(RIVAL, 1)[0].cutouts()
     images = [scene(LABEL, config.seed + PATCH_SEED_OFFSET + number).image for number in range(PATCH_SCENES)]
     trial = try_patch(model, patches, images, LABEL, RIVAL, sizes=PATCH_SIZES, progress=config.progress)
-    patch, flat = (f"{100 * trial.flips(name).share:.0f} %" for name in ("patch", "flat"))
+    patch, flat = (f"{100 * trial.flip_rate(name).share:.0f} %" for name in ("patch", "flat"))
     return (
         f"Pasted onto other scenes of the class {LABEL}, patches of the first cell toward {RIVAL} change the "
         f"prediction to {RIVAL} in {patch} of them; flat patches of the same mean colour do so in {flat}."

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
-from optvis.patches.paste import flat, paste
+from optvis.patches.controls import flat_patch
+from optvis.patches.paste import paste
 from optvis.world.object_patches import object_patch
 from optvis.world.scene_classes import SCENE_CLASSES
 from optvis.world.scenes import dataset, scene
@@ -92,7 +93,7 @@ def _measure_drawn(model: Classifier, source: str, target: str, name: str, scene
 def _measure_pasted(model: Classifier, source: str, target: str, name: str, scenes: int) -> Shortcut:
     """An object pasted at the size and position with the largest effect beyond the control's, on other scenes."""
     patches = [object_patch(name, seed) for seed in range(scenes)]
-    controls = [flat(patch) for patch in patches]
+    controls = [flat_patch(patch) for patch in patches]
     others = torch.stack([scene(source, 2 * FIRST_TEST_SEED + number).image for number in range(max(1, scenes // 4))])
 
     def effect(at: tuple[int, tuple[float, float]]) -> float:

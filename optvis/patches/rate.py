@@ -1,0 +1,43 @@
+"""Shares of images with a confidence interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+NORMAL_QUANTILE = 1.959964  # the normal distribution's 97.5 % point
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of images with its 95 % interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+
+    Args:
+        share: in [0, 1].
+        low: lower end of the interval.
+        high: upper end of the interval.
+        images: how many images were counted.
+
+    Example:
+        >>> estimate_rate(9, 10)
+        90.0 % (59.6 to 98.2 % of 10)
+    """
+
+    share: float
+    low: float
+    high: float
+    images: int
+
+    def __repr__(self) -> str:
+        return f"{100 * self.share:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f} % of {self.images})"
+
+
+def estimate_rate(hits: int, images: int) -> Rate:
+    """Estimate the rate of hits among one or more images."""
+    share, spread = hits / images, NORMAL_QUANTILE**2 / images
+    middle = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
+    return Rate(share, max(0.0, middle - half), min(1.0, middle + half), images)
+
+
+__all__ = ["Rate", "estimate_rate"]

@@ -1,0 +1,199 @@
+"""The result of pasting a patch: confidence by size and position, and flip rates beside those of control patches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from optvis.patches.paste import paste
+from optvis.patches.rate import Rate, estimate_rate
+from optvis.viz.plots import plot_curves
+from optvis.viz.result import Result, read_mapping, read_texts
+from optvis.viz.sheet import draw_sheet, stack_rows
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PLOT_SIZE = (190, 380)  # height and width of a plot in pixels
+PATCH_KEY = "patches"  # of a patch's tensor in a file: patches.<index of its name>.<index among those of the name>
+
+
+def read_sizes(value: Any) -> tuple[int, ...]:
+    """Return sizes in pixels from JSON."""
+    return tuple(int(size) for size in value)
+
+
+def read_positions(value: Any) -> dict[str, tuple[float, float]]:
+    """Return positions by name from JSON."""
+    return {name: (float(down), float(across)) for name, (down, across) in read_mapping(value).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class PatchTrial(Result):
+    """A patch and its controls, pasted onto B images at S sizes and L positions; shows itself in a notebook.
+
+    Args:
+        source: the class of the images, as text.
+        target: the class that the patch should change the prediction to.
+        names: of N patches: "patch", the user's controls, "flat", "shuffled", "piece".
+        sizes: longer sides of the pasted patches in pixels, rising.
+        positions: of their centres by name, down and across as shares of the image.
+        clean_confidence: confidence of source and target without a patch, (B, 2) in [0, 1].
+        predictions: with each patch: confidence of source and target, and 1 where each is the predicted class,
+            (N, S, L, B, 4).
+        test_start: the images before this index select size and position; flip rates are those of the others.
+        images: (B, 3, H, W) in [0, 1], all predicted as the source class.
+        patches: (4, h, w) each, by name; image number i gets number i modulo their count.
+        recipe: everything that computed it, in JSON types.
+    """
+
+    KIND = "patch trial"
+    TENSOR_FIELDS: ClassVar = {"clean_confidence": 2, "predictions": 5, "images": 4}
+    TEXT_FIELDS = ("source", "target")
+    JSON_FIELDS: ClassVar = {"names": read_texts, "sizes": read_sizes, "positions": read_positions, "test_start": int}
+
+    source: str
+    target: str
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    positions: Mapping[str, tuple[float, float]]
+    clean_confidence: Tensor
+    predictions: Tensor
+    test_start: int
+    images: Tensor
+    patches: Mapping[str, Sequence[Tensor]]
+    recipe: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def best(self) -> tuple[int, str]:
+        """Size and position with the largest confidence in the target beyond the best control's.
+
+        Only the images before `test_start` count.
+        """
+        mean = self.predictions[..., : self.test_start, 1].mean(3)
+        gain = (mean[0] - mean[1:].amax(0)).flatten()
+        size, position = divmod(int(gain.argmax()), len(self.positions))
+        return self.sizes[size], list(self.positions)[position]
+
+    def confidence(self, name: str = "patch") -> Tensor:
+        """Mean confidence of source and target at each size and position, over all images, (S, L, 2) in [0, 1].
+
+        Raises:
+            KeyError: there is no patch of this name.
+        """
+        return self.predictions[self._index(name), ..., :2].mean(2)
+
+    def flip_rate(self, name: str = "patch", *, size: int | None = None, position: str | None = None) -> Rate:
+        """The share of test images that are predicted as the target class with a patch on them.
+
+        Args:
+            name: of the patch or of a control.
+            size: in pixels; by default the best one.
+            position: by name; by default the best one.
+
+        Raises:
+            KeyError: a name, size or position that was not tried.
+        """
+        best_size, best_position = self.best
+        size = best_size if size is None else size
+        position = best_position if position is None else position
+        if size not in self.sizes or position not in self.positions:
+            raise KeyError(
+                f"{size} px at {position!r} was not tried; there are {self.sizes} and {list(self.positions)}"
+            )
+        index = self._index(name), self.sizes.index(size), list(self.positions).index(position)
+        flipped = self.predictions[index][self.test_start :, 3]
+        return estimate_rate(int(flipped.sum()), len(flipped))
+
+    def table(self) -> str:
+        """Flip rates of the patch and of each control, at the best size and position, as text."""
+        size, position = self.best
+        width = max(map(len, self.names))
+        rows = [f"{name:<{width}}  {self.flip_rate(name)}" for name in self.names]
+        return "\n".join([f"{self.source} predicted as {self.target}, with {size} px at {position}", *rows])
+
+    def figure(self) -> Image.Image:
+        """For each position, confidence by size: of both classes with the patch, of the target with each control."""
+        confidence = {name: 100 * self.confidence(name) for name in self.names}
+        plots = []
+        for index, position in enumerate(self.positions):
+            curves = {label: confidence["patch"][:, index, row] for row, label in ((1, self.target), (0, self.source))}
+            curves |= {f"{self.target}, {name}": confidence[name][:, index, 1] for name in self.names[1:]}
+            lines = {label: curve.tolist() for label, curve in curves.items()}
+            plots.append(plot_curves(self.sizes, lines, f"{position}: confidence, %, by pixels", PLOT_SIZE))
+        return stack_rows([plots[start : start + 2] for start in range(0, len(plots), 2)])
+
+    def examples(self, count: int = 6) -> Image.Image:
+        """Draw some of the test images without a patch, with the patch and with each control, with confidences.
+
+        Args:
+            count: how many images at most.
+        """
+        rows = range(self.test_start, min(len(self), self.test_start + count))
+        size, position = self.best
+        tiles = [self.images[row] for row in rows]
+        texts = [self._confidence_text(self.clean_confidence[row]) for row in rows]
+        setting = self.sizes.index(size), list(self.positions).index(position)
+        for number, name in enumerate(self.names):
+            patches = self.patches[name]
+            tiles += [
+                paste(patches[row % len(patches)], self.images[row], size, self.positions[position]) for row in rows
+            ]
+            confidences = self.predictions[(number, *setting)]
+            texts += [f"{name}: {self._confidence_text(confidences[row])}" for row in rows]
+        return draw_sheet(torch.stack(tiles), texts, columns=len(rows))
+
+    def image(self) -> Image.Image:
+        """Curves above, examples below."""
+        return stack_rows([[self.figure()], [self.examples()]])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `Result`, and the best size and position with the flip rate of each patch there."""
+        size, position = self.best
+        rates = {name: vars(self.flip_rate(name)) for name in self.names}
+        return super().to_dict() | {"best": {"size": size, "position": position, "flip_rates": rates}}
+
+    def _confidence_text(self, confidence: Tensor) -> str:
+        labels = zip((self.source, self.target), confidence, strict=False)
+        return ", ".join(f"{label} {100 * float(share):.0f} %" for label, share in labels)
+
+    def _index(self, name: str) -> int:
+        if name not in self.names:
+            raise KeyError(f"no patch {name!r}; there are {', '.join(map(repr, self.names))}")
+        return self.names.index(name)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        patches = {
+            f"{PATCH_KEY}.{number}.{index}": patch
+            for number, name in enumerate(self.names)
+            for index, patch in enumerate(self.patches[name])
+        }
+        return super()._tensors() | patches
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        patches: dict[str, list[Tensor]] = {}
+        for number, name in enumerate(values["names"]):
+            keys = [key for key in tensors if key.startswith(f"{PATCH_KEY}.{number}.")]
+            patches[name] = [tensors.pop(f"{PATCH_KEY}.{number}.{index}") for index in range(len(keys))]
+            if not keys:
+                raise ValueError(f"no patches of the name {name!r}")
+        return super()._from_parts(tensors, values | {"patches": patches})
+
+    def __repr__(self) -> str:
+        size, position = self.best
+        return (
+            f"PatchTrial({len(self)} of {self.source!r} to {self.target!r}: "
+            f"{self.flip_rate()} with {size} px at {position!r})"
+        )
+
+
+__all__ = ["PatchTrial"]
