@@ -348,7 +348,7 @@ def test_command_passes_its_seed_to_the_page(command, tmp_path):
     ("arguments", "message"),
     [
         (("--seed", "-1"), "seed is -1"),
-        (("--device", "abacus"), "cannot work on 'abacus'"),
+        (("--device", "abacus"), "cannot use the device 'abacus'"),
         (("--out", "foreign"), "was not written by `optvis demo`; choose another folder with --out"),
         (("--out", "foreign/index.html"), "cannot make the folder"),
     ],
