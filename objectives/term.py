@@ -92,7 +92,7 @@ class Term:
         if self.couples_images and not self._keeps_groups(images):
             if self.group_size is None:
                 raise ValueError(
-                    f"{self.name} couples images, so a batch of them cannot be split; render without chunk"
+                    f"{self.name} couples images, so a batch of them cannot be split; render without batch_size"
                 )
             raise ValueError(
                 f"{self.name} couples each {self.group_size} successive images, and [{images.start}:{images.stop}] "

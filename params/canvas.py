@@ -57,7 +57,7 @@ class Canvas(nn.Module, ABC):
             raise TypeError(f"a canvas is sliced, got [{rows!r}]; for image i write [i:i + 1]")
         if self.couples_images:
             raise ValueError(
-                f"{type(self).__name__} couples images, so a batch of them cannot be split; render without chunk"
+                f"{type(self).__name__} couples images, so a batch of them cannot be split; render without batch_size"
             )
         parts: dict[int, Any] = {id(p): nn.Parameter(p.detach()[rows].clone()) for p in self.parameters()}
         parts |= {id(kept): kept[rows].clone() for kept in map(self.get_buffer, self.ROWS)}

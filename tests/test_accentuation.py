@@ -30,7 +30,9 @@ def features(small, layer, inputs):
 @pytest.mark.parametrize("transform", [STANDARD, GaussianNoise(0.1)], ids=["warped", "noisy"])
 def test_each_step_is_that_of_the_formula(small, transform):
     """Score − λ ‖f(T x) − f(T x₀)‖, by hand."""
-    made = draw(small, PHOTOS[:1], channel("conv2", 3), "conv1", transform=transform, optimizer=SGD, seed=4, redirect=0)
+    made = draw(
+        small, PHOTOS[:1], channel("conv2", 3), "conv1", transform=transform, optimizer=SGD, seed=4, redirect_steps=0
+    )
     streams = Streams((4,), "transform")
 
     def both(image, original, step):
@@ -86,8 +88,8 @@ def test_one_photograph_is_asked_several_questions(small):
 
 
 def test_the_more_is_held_the_nearer_it_stays(small):
-    def distance(hold):
-        made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", hold=hold, steps=12, transform=None)
+    def distance(strength):
+        made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", strength=strength, steps=12, transform=None)
         moved = features(small, "conv1", small.preprocess(made.images)) - features(
             small, "conv1", small.preprocess(start)
         )
@@ -107,15 +109,15 @@ def test_it_begins_with_the_photograph_and_the_score_rises(small):
 
 @pytest.mark.parametrize("make", [phase_image, pixel_image])
 def test_other_parameterizations_start_from_the_photograph_too(small, make):
-    image = make(20)
-    made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", image=image, snapshots=(0,))
+    param = make(20)
+    made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", param=param, snapshots=(0,))
     assert_close(made.snapshots[0], PHOTOS[:1], rtol=0, atol=1e-5)
-    assert_close(image().detach().cpu(), made.images, rtol=0, atol=1e-6)
+    assert_close(param().detach().cpu(), made.images, rtol=0, atol=1e-6)
     assert not torch.isclose(made.images, PHOTOS[:1]).all()
 
 
 def test_the_pixels_themselves_can_be_held(small):
-    made = draw(small, PHOTOS[0], channel("conv2", 3), IMAGE, hold=50.0)
+    made = draw(small, PHOTOS[0], channel("conv2", 3), IMAGE, strength=50.0)
     assert made.scores.isfinite().all()
 
 
@@ -135,7 +137,7 @@ def test_the_network_is_as_it_was(network, untouched):
 def test_images_that_are_compared_have_one_view(small):
     question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
     assert len(draw(small, PHOTOS[:2], question, "conv1")) == 2
-    with pytest.raises(ValueError, match="one view of each; got 2 views"):
+    with pytest.raises(ValueError, match="one view of each, got 2 views"):
         draw(small, PHOTOS[:2], question, "conv1", views=2)
 
 
@@ -143,9 +145,13 @@ def test_what_does_not_fit_is_refused(small):
     with pytest.raises(KeyError, match="conv1"):
         draw(small, PHOTOS[0], channel("conv2", 3), "conv_1")
     with pytest.raises(ValueError, match="this canvas holds"):
-        draw(small, PHOTOS[0], channel("conv2", 3), "conv1", image=fft_image(16))
-    for options in ({"steps": -1}, {"views": 0}, {"hold": -1.0}):
-        with pytest.raises(ValueError, match="expected steps and hold >= 0, a view or more"):
+        draw(small, PHOTOS[0], channel("conv2", 3), "conv1", param=fft_image(16))
+    for options, message in (
+        ({"steps": -1}, "steps is -1; expected 0 or more"),
+        ({"views": 0}, "views is 0; expected 1 or more"),
+        ({"strength": -1.0}, "strength is -1.0; expected 0 or more"),
+    ):
+        with pytest.raises(ValueError, match=message):
             accentuate(small, PHOTOS[0], channel("conv2", 3), "conv1", **options)
 
 

@@ -15,7 +15,7 @@ from optvis.errors import NotFiniteError
 from optvis.objectives import channel, on, total_variation
 from optvis.params import ImageParam, Pixels, Sigmoid, Streams, fft_image, pixel_image
 from optvis.rendering.ascent import Step
-from optvis.rendering.optimizers import optimizer_text
+from optvis.rendering.optimizers import describe_optimizer
 from optvis.transforms import STANDARD, Compose
 
 SGD = partial(torch.optim.SGD, lr=0.5)
@@ -55,7 +55,7 @@ def test_it_is_gradient_ascent_as_written_by_hand(small, make, optimizer, transf
         transform,
     )
     image = make(20, seeds=(0, 0)).double()
-    loop = ascend(classifier, channel("", [1, 4]), image, optimizer=optimizer, transform=transform, redirect=0)
+    loop = ascend(classifier, channel("", [1, 4]), image, optimizer=optimizer, transform=transform, redirect_steps=0)
     for step, (images, scores) in zip(loop, expected, strict=False):
         torch.testing.assert_close(step.images, images, atol=1e-9, rtol=0)
         torch.testing.assert_close(step.scores, scores, atol=1e-9, rtol=0)
@@ -144,7 +144,9 @@ def test_lbfgs_climbs_and_repeats(small, make):
     optimizer = partial(torch.optim.LBFGS, lr=1, max_iter=4, line_search_fn="strong_wolfe")
     runs = []
     for _ in range(2):
-        loop = ascend(small, channel("conv2", 1), make(16).double(), optimizer=optimizer, transform=None, redirect=0)
+        loop = ascend(
+            small, channel("conv2", 1), make(16).double(), optimizer=optimizer, transform=None, redirect_steps=0
+        )
         runs.append(list(islice(loop, 4)))
     assert all(torch.equal(a.images, b.images) for a, b in zip(*runs, strict=True))
     scores = [float(step.scores) for step in runs[0]]
@@ -225,10 +227,10 @@ def test_relu_gradients_are_redirected_for_so_many_steps(small):
     """A channel that no pixel excites moves while they are, and stands still once they are not."""
     with torch.no_grad():
         small.network.conv2.bias[3] = -1e3
-    options = {"image": None, "size": 16, "transform": None, "optimizer": SGD}
-    stuck = [s.images for s in islice(ascend(small, channel("relu2", 3), redirect=0, **options), 3)]
+    options = {"param": None, "size": 16, "transform": None, "optimizer": SGD}
+    stuck = [s.images for s in islice(ascend(small, channel("relu2", 3), redirect_steps=0, **options), 3)]
     assert torch.equal(stuck[0], stuck[2])
-    moved = [s.images for s in islice(ascend(small, channel("relu2", 3), redirect=2, **options), 5)]
+    moved = [s.images for s in islice(ascend(small, channel("relu2", 3), redirect_steps=2, **options), 5)]
     changes = [not torch.equal(a, b) for a, b in pairwise(moved)]
     assert changes == [True, True, False, False]
 
@@ -258,4 +260,4 @@ def test_a_fixed_size_network_is_shown_its_own_size_whatever_the_canvas():
     ],
 )
 def test_an_optimizer_is_named_in_recipes(optimizer, text):
-    assert optimizer_text(optimizer) == text
+    assert describe_optimizer(optimizer) == text

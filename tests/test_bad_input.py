@@ -17,6 +17,7 @@ from optvis.data.files import ensure_dir
 from optvis.data.images import load_image
 from optvis.objectives import channel, direction, gram_distance, logit, neuron, on, total_variation
 from optvis.params import pixel_image
+from optvis.rendering import Octaves
 
 quick = partial(render, steps=1, transform=None, progress=False)
 
@@ -71,7 +72,7 @@ def test_numbers_of_other_kinds_are_refused(show, values):
         show(values)
 
 
-@pytest.mark.parametrize("source", [None, 3, b"bytes", {"image": 1}, object(), np.array(["a"]), np.zeros(3, object)])
+@pytest.mark.parametrize("source", [None, 3, b"bytes", {"param": 1}, object(), np.array(["a"]), np.zeros(3, object)])
 def test_what_is_no_picture_at_all_is_refused(show, source):
     with pytest.raises(TypeError, match="an image is a path"):
         show(source)
@@ -186,10 +187,10 @@ def test_a_gram_matrix_of_another_size_is_refused(small):
 @pytest.mark.parametrize(
     ("question", "options"),
     [
-        (channel("conv2", [1, 2, 3]), {"image": pixel_image(20, seeds=(0, 1))}),
+        (channel("conv2", [1, 2, 3]), {"param": pixel_image(20, seeds=(0, 1))}),
         (channel("conv2", [1, 2, 3]), {"seed": (0, 1)}),
-        (channel("conv2", 1), {"image": pixel_image(20), "seed": (0, 1)}),
-        (channel("conv2", [1, 2]), {"image": pixel_image(20)}),
+        (channel("conv2", 1), {"param": pixel_image(20), "seed": (0, 1)}),
+        (channel("conv2", [1, 2]), {"param": pixel_image(20)}),
         (channel("conv2", 1) * torch.ones(4), {"seed": (0, 1, 2)}),
         (channel("conv2", 1), {"seed": ()}),
     ],
@@ -261,9 +262,10 @@ def test_variation_of_what_has_no_rows_is_refused(small):
     ("options", "message"),
     [
         ({"steps": -1}, "steps is -1"),
-        ({"chunk": 0}, "chunk is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
         ({"size": 0}, "size is 0"),
         ({"size": (3,)}, "size is"),
+        ({"views": 0}, "views is 0"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(small, options, message):
@@ -274,18 +276,29 @@ def test_numbers_that_make_no_sense_are_refused(small, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": -1}, "steps=-1"),
+        ({"steps": -1}, "steps is -1"),
         ({"octaves": 0}, "octaves is 0"),
-        ({"rounds": 0}, "rounds is 0"),
-        ({"octave_scale": 1.0}, "octave_scale=1.0"),
-        ({"tile": 0}, "tile is 0"),
-        ({"tile": -8}, "tile is -8"),
         ({"size": 0}, "size is 0"),
     ],
 )
 def test_numbers_of_a_dream_that_make_no_sense_are_refused(small, options, message):
     with pytest.raises(ValueError, match=message):
         dream(small, torch.rand(3, 20, 20), channel("conv1", 0), progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 0}, "octaves is 0"),
+        ({"passes": 0}, "passes is 0"),
+        ({"scale": 1.0}, "octave scale is 1.0"),
+        ({"tile_size": 0}, "tile_size is 0"),
+        ({"tile_size": -8}, "tile_size is -8"),
+    ],
+)
+def test_numbers_of_octaves_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Octaves(**options)
 
 
 def test_a_canvas_too_small_for_the_network_is_refused():

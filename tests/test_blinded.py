@@ -311,7 +311,7 @@ def test_the_mean_does_not_depend_on_pieces(small, images, monkeypatch):
             return activations(small, images, ["relu1"])["relu1"]
 
     whole = found()
-    monkeypatch.setattr("optvis.ablation.fills.PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr("optvis.ablation.fills.PIXELS_PER_BATCH", 1)
     assert_close(found(), whole)
 
 

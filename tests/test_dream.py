@@ -15,7 +15,8 @@ from optvis import IMAGENET, Classifier, dream
 from optvis.errors import NotFiniteError
 from optvis.objectives import channel, gram, layer_norm, mean_square, on
 from optvis.params import Streams
-from optvis.rendering.dream import black, by_deviation, noise, octave_sizes, raw, tiles
+from optvis.rendering.dream import black_start, divide_by_std, identity, noise_start
+from optvis.rendering.octaves import Octaves, tiles
 
 quiet = partial(dream, progress=False)
 
@@ -43,10 +44,10 @@ def by_hand(network, image, steps, step_size, scale):
     return image, torch.stack(scores)
 
 
-@pytest.mark.parametrize(("scaling", "step_size"), [(by_deviation, 0.02), (raw, 0.5)])
+@pytest.mark.parametrize(("scaling", "step_size"), [(divide_by_std, 0.02), (identity, 0.5)])
 def test_one_octave_is_gradient_ascent_as_written_by_hand(small, photo, scaling, step_size):
-    made = quiet(small, photo, layer_norm("conv2"), steps=4, octaves=1, step_size=step_size, scaling=scaling)
-    expected, scores = by_hand(small.network, photo.double(), 4, step_size, scaling is by_deviation)
+    made = quiet(small, photo, layer_norm("conv2"), steps=4, octaves=1, step_size=step_size, gradient_scaling=scaling)
+    expected, scores = by_hand(small.network, photo.double(), 4, step_size, scaling is divide_by_std)
     torch.testing.assert_close(made.images, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(made.scores[:, 0], scores, atol=1e-6, rtol=1e-6)
 
@@ -61,7 +62,7 @@ def test_every_usual_loss_grows(small, photo, question):
 
 
 def test_no_steps_give_the_photograph_back(small, photo):
-    for options in ({"octaves": 1}, {"octaves": 3}, {"octaves": 2, "rounds": 3}):
+    for options in ({"octaves": 1}, {"octaves": 3}, {"octaves": Octaves(2, passes=3)}):
         made = quiet(small, photo, layer_norm("conv2"), steps=0, **options)
         torch.testing.assert_close(made.images, photo.double(), atol=1e-6, rtol=0)
         assert made.scores.shape == (0, 1)
@@ -75,9 +76,9 @@ def test_pixels_stay_in_range_whatever_the_step(small, photo):
 
 def test_the_gradient_over_its_deviation_has_deviation_one_in_each_image():
     gradient = torch.randn(3, 3, 8, 8) * torch.tensor([1e-3, 1.0, 1e3]).view(3, 1, 1, 1)
-    torch.testing.assert_close(by_deviation(gradient).flatten(1).std(1), torch.ones(3), atol=1e-4, rtol=0)
-    assert by_deviation(torch.zeros(1, 3, 4, 4)).abs().sum() == 0
-    assert raw(gradient) is gradient
+    torch.testing.assert_close(divide_by_std(gradient).flatten(1).std(1), torch.ones(3), atol=1e-4, rtol=0)
+    assert divide_by_std(torch.zeros(1, 3, 4, 4)).abs().sum() == 0
+    assert identity(gradient) is gradient
 
 
 def test_dreams_of_any_strength_of_score_are_the_same(small, photo):
@@ -88,24 +89,24 @@ def test_dreams_of_any_strength_of_score_are_the_same(small, photo):
 
 @pytest.mark.parametrize("size", [(100, 140), (33, 47), (5, 5)])
 def test_octaves_grow_by_their_scale_to_the_whole(size):
-    sizes = octave_sizes(size, 4, 1.4, 1)
+    sizes = Octaves(4, 1.4).sizes(size)
     assert sizes[-1] == size
     for place, sides in enumerate(reversed(sizes)):
         assert all(abs(side - whole / 1.4**place) <= 0.5 for side, whole in zip(sides, size, strict=True))
 
 
 def test_octaves_smaller_than_a_tile_are_left_out():
-    assert octave_sizes((100, 140), 4, 1.4, 60) == [(71, 100), (100, 140)]
-    assert octave_sizes((10, 10), 4, 1.4, 60) == [(10, 10)]
+    assert Octaves(4, 1.4, tile_size=60).sizes((100, 140)) == [(71, 100), (100, 140)]
+    assert Octaves(4, 1.4, tile_size=60).sizes((10, 10)) == [(10, 10)]
 
 
 def test_each_octave_is_seen_at_its_size(small, photo):
     seen = []
     small.network.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape[2:])))
-    made = quiet(small, photo, layer_norm("conv1"), steps=2, octaves=3, octave_scale=1.3)
-    expected = [sides for sides in octave_sizes((20, 26), 3, 1.3, 1) for _ in range(2)]
+    made = quiet(small, photo, layer_norm("conv1"), steps=2, octaves=Octaves(3, 1.3))
+    expected = [sides for sides in Octaves(3, 1.3).sizes((20, 26)) for _ in range(2)]
     assert seen[-6:] == expected
-    assert made.recipe["octaves"] == [list(sides) for sides in octave_sizes((20, 26), 3, 1.3, 1)]
+    assert made.recipe["octaves"] == [list(sides) for sides in Octaves(3, 1.3).sizes((20, 26))]
     assert made.scores.shape == (6, 1)
 
 
@@ -132,7 +133,7 @@ def test_tiles_cover_every_pixel_and_lie_within(size, side):
 def test_no_piece_is_larger_than_a_tile_so_memory_does_not_grow(small):
     seen = []
     small.network.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
-    quiet(small, torch.rand(1, 3, 40, 61), layer_norm("conv2"), steps=1, octaves=2, tile=16)
+    quiet(small, torch.rand(1, 3, 40, 61), layer_norm("conv2"), steps=1, octaves=Octaves(2, tile_size=16))
     assert seen
     assert set(seen) == {(1, 3, 16, 16)}
 
@@ -140,7 +141,7 @@ def test_no_piece_is_larger_than_a_tile_so_memory_does_not_grow(small):
 def test_a_tile_as_large_as_the_canvas_is_the_canvas(small, photo):
     square = photo[..., :20]
     whole = quiet(small, square, layer_norm("conv2"), steps=3, octaves=1)
-    tiled = quiet(small, square, layer_norm("conv2"), steps=3, octaves=1, tile=20)
+    tiled = quiet(small, square, layer_norm("conv2"), steps=3, octaves=Octaves(1, tile_size=20))
     assert torch.equal(whole.images, tiled.images)
 
 
@@ -150,14 +151,14 @@ def test_tiles_of_a_network_that_sees_single_pixels_are_the_whole():
     total = on("1", lambda a: a.flatten(1).sum(1))
     image = torch.rand(1, 3, 16, 24)
     whole = quiet(network, image, total, steps=3, octaves=1)
-    tiled = quiet(network, image, total, steps=3, octaves=1, tile=8)
+    tiled = quiet(network, image, total, steps=3, octaves=Octaves(1, tile_size=8))
     torch.testing.assert_close(whole.images, tiled.images, atol=1e-5, rtol=0)
     torch.testing.assert_close(whole.scores, tiled.scores)
 
 
 def test_rounds_feed_the_result_back(small, photo):
     """Two rounds are one round from the first one's result, but for the shifts, which go on."""
-    twice = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=1, rounds=2)
+    twice = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=Octaves(1, passes=2))
     longer = quiet(small, photo, layer_norm("conv2"), steps=4, octaves=1)
     torch.testing.assert_close(twice.images, longer.images, atol=1e-9, rtol=0)
     assert twice.scores.shape == (4, 1)
@@ -166,23 +167,23 @@ def test_rounds_feed_the_result_back(small, photo):
 def test_the_start_can_be_noise_black_or_any_form_of_photograph(small, tmp_path):
     path = tmp_path / "photo.png"
     Image.new("RGB", (26, 20), (10, 200, 90)).save(path)
-    for start in (noise((20, 26)), black((20, 26)), path, str(path), Image.open(path)):
+    for start in (noise_start((20, 26)), black_start((20, 26)), path, str(path), Image.open(path)):
         made = quiet(small, start, layer_norm("conv2"), steps=1, octaves=1)
         assert made.images.shape == (1, 3, 20, 26)
         assert made.images.isfinite().all()
 
 
 def test_noise_is_the_same_for_the_same_seed_and_black_is_black():
-    assert torch.equal(noise(9, 3), noise((9, 9), 3))
-    assert not torch.equal(noise(9, 3), noise(9, 4))
-    assert abs(float(noise(64).mean()) - 0.5) < 0.01
-    assert abs(float(noise(64).std()) - 0.1) < 0.01
-    assert black((2, 3)).shape == (1, 3, 2, 3)
-    assert black(4).abs().sum() == 0
+    assert torch.equal(noise_start(9, 3), noise_start((9, 9), 3))
+    assert not torch.equal(noise_start(9, 3), noise_start(9, 4))
+    assert abs(float(noise_start(64).mean()) - 0.5) < 0.01
+    assert abs(float(noise_start(64).std()) - 0.1) < 0.01
+    assert black_start((2, 3)).shape == (1, 3, 2, 3)
+    assert black_start(4).abs().sum() == 0
 
 
 def test_even_black_begins_to_dream(small):
-    made = quiet(small, black(20), layer_norm("conv2"), steps=3, octaves=1)
+    made = quiet(small, black_start(20), layer_norm("conv2"), steps=3, octaves=1)
     assert made.images.max() > 0
 
 
@@ -207,7 +208,7 @@ def test_the_same_call_dreams_the_same_and_another_seed_another(small, photo):
 
 
 def test_snapshots_are_the_picture_after_each_octave(small, photo):
-    made = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=2, rounds=2, snapshots=True)
+    made = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=Octaves(2, passes=2), snapshots=True)
     assert list(made.snapshots) == [2, 4, 6, 8]
     assert all(images.shape == photo.shape for images in made.snapshots.values())
     torch.testing.assert_close(made.snapshots[8], made.images, atol=1e-12, rtol=0)
@@ -264,11 +265,11 @@ def test_a_network_of_fixed_size_dreams_in_tiles_of_its_own():
     network = Classifier(Fixed(), None, 8, fixed_size=True)
     made = quiet(network, torch.rand(3, 20, 30), channel("", 0), steps=2, octaves=3)
     assert made.images.shape == (1, 3, 20, 30)
-    assert made.recipe["tile"] == 8
-    with pytest.raises(ValueError, match=r"takes pieces of 8 px only.*size="):
+    assert made.recipe["tile_size"] == 8
+    with pytest.raises(ValueError, match=r"takes tiles of 8 px only.*size="):
         quiet(network, torch.rand(3, 6, 30), channel("", 0))
-    with pytest.raises(ValueError, match="tile is 9; Fixed takes pieces of 8 px only"):
-        quiet(network, torch.rand(3, 20, 30), channel("", 0), tile=9)
+    with pytest.raises(ValueError, match="tile_size is 9; Fixed takes tiles of 8 px only"):
+        quiet(network, torch.rand(3, 20, 30), channel("", 0), octaves=Octaves(tile_size=9))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
@@ -287,7 +288,7 @@ def test_the_given_photograph_is_not_changed(small):
 
 
 def test_a_function_of_ones_own_can_scale(small, photo):
-    made = quiet(small, photo, layer_norm("conv2"), steps=1, octaves=1, scaling=torch.sign, step_size=0.1)
+    made = quiet(small, photo, layer_norm("conv2"), steps=1, octaves=1, gradient_scaling=torch.sign, step_size=0.1)
     moved = (made.images - photo).abs()
     assert F.relu(moved - 0.1 - 1e-6).max() == 0
-    assert made.recipe["scaling"] == "sign"
+    assert made.recipe["gradient_scaling"] == "sign"

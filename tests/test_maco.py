@@ -14,17 +14,17 @@ from optvis.errors import NotFiniteError
 from optvis.objectives import channel, logit, on
 from optvis.params import Streams, mean_spectrum, phase_image
 from optvis.rendering.maco import NADAM, maco
-from optvis.rendering.result import joined
-from optvis.rendering.views import Views, repeated, view_seeds
+from optvis.rendering.result import concatenate
+from optvis.rendering.views import Views, repeat_for_views, view_seeds
 from optvis.transforms import Compose, Resize, maco_crops
 
-draw = partial(maco, steps=3, crops=2, size=24, progress=False)
+draw = partial(maco, steps=3, views=2, size=24, progress=False)
 
 
 def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small):
     """By hand, with one crop after the other."""
     chain = maco_crops(20, 0.0)
-    made = draw(small, channel("conv1", 3), seed=5, redirect=0, transform=chain)
+    made = draw(small, channel("conv1", 3), seed=5, redirect_steps=0, transform=chain)
     image = phase_image(24, seeds=(5,)).double()
     optimizer = torch.optim.NAdam(image.parameters(), lr=1.0)
     streams = Streams(view_seeds((5,), 2), "transform")
@@ -45,7 +45,7 @@ def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small
 
 
 def test_it_is_render_with_its_parts_where_a_step_has_one_crop(small):
-    made = draw(small, channel("conv2", [1, 5]), crops=1, seed=4)
+    made = draw(small, channel("conv2", [1, 5]), views=1, seed=4)
     chain = maco_crops(20, 0.04)
     image = phase_image(24, seeds=(4, 4))
     same = render(small, channel("conv2", [1, 5]), image, steps=3, transform=chain, optimizer=NADAM, seed=4)
@@ -68,14 +68,14 @@ def test_the_spectrum_is_the_users(small):
     spectrum = mean_spectrum(torch.rand(4, 3, 24, 24))
     made = draw(small, channel("conv2", 1), spectrum=spectrum, steps=0)
     assert_close(made.images, phase_image(24, spectrum=spectrum)().detach().double(), rtol=0, atol=1e-5)
-    assert "sha256" in made.recipe["image"]
+    assert "sha256" in made.recipe["param"]
     assert not made.transparency.any()
 
 
 def test_its_recipe_says_how_it_was_made(small):
     made = draw(small, channel("conv2", 1), size=None)
     assert made.images.shape == (1, 3, 40, 40)
-    told = {"method": "maco", "network": "small", "objective": "channel('conv2', 1)", "crops": 2, "steps": 3}
+    told = {"method": "maco", "network": "small", "objective": "channel('conv2', 1)", "views": 2, "steps": 3}
     assert {key: made.recipe[key] for key in told} == told
     assert made.recipe["optimizer"] == "NAdam(lr=1.0)"
     assert "Zoom" in made.recipe["transform"]
@@ -97,8 +97,8 @@ def test_a_map_is_kept_joined_taken_apart_and_shown(small, tmp_path):
     again = Rendering.load(made.save(tmp_path / "maco.png"))
     assert torch.equal(again.transparency, made.transparency)
     assert list(again.snapshots) == [0, 3]
-    assert torch.equal(joined([made[0], made[1]], {}).transparency, made.transparency)
-    faded = made.faded(95)
+    assert torch.equal(concatenate([made[0], made[1]], {}).transparency, made.transparency)
+    faded = made.with_transparency(95)
     mattered = made.transparency.numpy().mean(1)
     for place in range(2):
         share = mattered[place] / np.quantile(mattered[place], 0.95)
@@ -106,14 +106,16 @@ def test_a_map_is_kept_joined_taken_apart_and_shown(small, tmp_path):
     assert torch.equal(faded[:, :3], made.images)
     mostly_unseen = np.clip(mattered[0] / mattered[0].max(), 0, 1)
     assert np.quantile(mattered[0], 0.05) == 0
-    np.testing.assert_allclose(made.faded(5)[0, 3].numpy(), mostly_unseen, atol=1e-6)
-    assert (draw(small, channel("conv2", 1), steps=0).faded()[:, 3] == 1).all()
+    np.testing.assert_allclose(made.with_transparency(5)[0, 3].numpy(), mostly_unseen, atol=1e-6)
+    assert (draw(small, channel("conv2", 1), steps=0).with_transparency()[:, 3] == 1).all()
     plain = Rendering(made.images, made.scores, {})
-    assert joined([made, plain], {}).transparency is None
-    with pytest.raises(ValueError, match=r"no transparency map; maco\(\) and accentuate\(\) keep one"):
-        plain.faded()
+    assert concatenate([made, plain], {}).transparency is None
+    with pytest.raises(
+        ValueError, match=r"no transparency map; maco\(\), accentuate\(\) and render\(transparency=True\)"
+    ):
+        plain.with_transparency()
     with pytest.raises(ValueError, match="percentile is 0"):
-        made.faded(0)
+        made.with_transparency(0)
 
 
 def test_ctrl_c_returns_what_is_there(small):
@@ -134,23 +136,26 @@ def test_what_is_not_finite_is_named_and_what_was_there_kept(small):
 
 def test_objectives_that_compare_images_have_one_view(small):
     question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
-    with pytest.raises(ValueError, match="one view of each; got 2 views"):
+    with pytest.raises(ValueError, match="one view of each, got 2 views"):
         draw(small, question, seed=(1, 2))
-    assert len(draw(small, question, seed=(1, 2), crops=1)) == 2
+    assert len(draw(small, question, seed=(1, 2), views=1)) == 2
 
 
-@pytest.mark.parametrize("options", [{"steps": -1}, {"crops": 0}])
-def test_what_is_out_of_range_is_refused(small, options):
-    with pytest.raises(ValueError, match="expected steps >= 0 and one crop or more"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"steps": -1}, "steps is -1; expected 0 or more"), ({"views": 0}, "views is 0; expected 1 or more")],
+)
+def test_what_is_out_of_range_is_refused(small, options, message):
+    with pytest.raises(ValueError, match=message):
         maco(small, channel("conv2", 1), **options)
 
 
 def test_views_repeat_rows_and_share_one_image():
     question = channel("a", [1, 2]) * torch.tensor([3.0, 4.0])
-    asked = repeated(question, 2)
+    asked = repeat_for_views(question, 2)
     activations = {"a": torch.arange(12.0).view(4, 3)}
     assert_close(asked(activations), torch.tensor([1.5 * 1, 1.5 * 4, 2 * 8, 2 * 11]))
-    assert repeated(question, 1) is question
+    assert repeat_for_views(question, 1) is question
     assert view_seeds((3, 4), 2)[::2] == (3, 4)
     assert len(set(view_seeds(range(4), 5))) == 20
     image = phase_image(6, seeds=(0, 1))

@@ -225,7 +225,7 @@ def test_render_smooths_and_its_recipe_says_so(smooth: Any) -> None:
     assert torch.equal(smooth_one.scores[0], usual.scores[0])  # the network answers as ever
     assert (usual.recipe["pool_gradient"], smooth_one.recipe["pool_gradient"]) == (None, smooth.__name__)
     alone = render(pooled(), channel("", [3]), pool_gradient=smooth, **options)
-    in_chunks = render(pooled(), channel("", [0, 3]), pool_gradient=smooth, chunk=1, **options)
+    in_chunks = render(pooled(), channel("", [0, 3]), pool_gradient=smooth, batch_size=1, **options)
     assert_close(alone.images, smooth_one.images[1:], rtol=0, atol=1e-5)
     assert_close(in_chunks.images, smooth_one.images, rtol=0, atol=1e-5)
 

@@ -219,7 +219,7 @@ def test_a_function_that_compares_images_is_never_split() -> None:
     assert question.couples_images
     assert (ONE + question).couples_images
     assert not ONE.couples_images
-    with pytest.raises(ValueError, match=r"couples images.*render without chunk"):
+    with pytest.raises(ValueError, match=r"couples images.*render without batch_size"):
         _ = (ONE + question)[:1]
 
 

@@ -235,9 +235,9 @@ def test_it_renders_alike_whole_and_in_chunks(member: Member, dtype: torch.dtype
     assert made.images.dtype == dtype
     if member.couples_images:
         with pytest.raises(ValueError, match="couples images"):
-            render(network, question, chunk=2, **options)
+            render(network, question, batch_size=2, **options)
         return
-    parts = render(network, question, chunk=2, **options)
+    parts = render(network, question, batch_size=2, **options)
     tolerance = 1e-9 if dtype == torch.float64 else 1e-3
     assert_close(parts.images, made.images, rtol=tolerance, atol=tolerance)
     assert_close(parts.scores, made.scores, rtol=tolerance, atol=tolerance)
@@ -250,7 +250,7 @@ COUPLED = {name: member for name, member in MEMBERS.items() if member.couples_im
 def test_a_coupling_objective_cannot_be_split(member: Member) -> None:
     objective = member.of(slice(None))
     assert objective.couples_images
-    with pytest.raises(ValueError, match=r"couples images.*render without chunk"):
+    with pytest.raises(ValueError, match=r"couples images.*render without batch_size"):
         _ = objective[:1]
 
 

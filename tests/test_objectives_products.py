@@ -143,7 +143,7 @@ def test_division_by_an_objective_raises() -> None:
 def test_a_product_renders_and_a_wrong_channel_raises_before_the_first_step(small: Classifier) -> None:
     product = channel("conv2", [1, 5]) * channel("conv1", 3)
     made = render(small, product, size=16, steps=2, progress=False)
-    parts = render(small, product, size=16, steps=2, chunk=1, progress=False)
+    parts = render(small, product, size=16, steps=2, batch_size=1, progress=False)
     assert_close(made.images, parts.images, rtol=1e-9, atol=1e-9)
     assert made.recipe["objective"] == "channel('conv2', [1, 5]) * channel('conv1', 3)"
     with pytest.raises(IndexError, match="channel conv1: index 99"):

@@ -122,7 +122,7 @@ def test_a_term_that_starts_later_does_not_change_earlier_steps(small: Classifie
 def test_each_chunk_starts_at_step_zero(small: Classifier) -> None:
     question = channel("conv2", [1, 5, 9]) * Decay(0.5)
     whole = render(small, question, size=16, steps=4, progress=False)
-    parts = render(small, question, size=16, steps=4, chunk=2, progress=False)
+    parts = render(small, question, size=16, steps=4, batch_size=2, progress=False)
     assert_close(parts.scores, whole.scores, rtol=1e-9, atol=1e-9)
     assert whole.recipe["objective"] == "channel('conv2', [1, 5, 9]) * Decay(rate=0.5)"
 

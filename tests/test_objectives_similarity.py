@@ -74,7 +74,7 @@ def test_diversity_makes_images_of_one_channel_different(small: Classifier) -> N
         assert made.recipe["seeds"] == [0, 1, 2]
         assert not torch.equal(made.images[0], made.images[1])
         with pytest.raises(ValueError, match="couples images"):
-            render(small, question, size=16, steps=2, chunk=2, progress=False)
+            render(small, question, size=16, steps=2, batch_size=2, progress=False)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (9, 2, 2), (2,)], ids=str)  # more positions than channels, fewer, none
@@ -138,13 +138,13 @@ def test_groups_render_alike_alone_and_in_a_batch(small: Classifier) -> None:
     together = render(small, question, size=16, steps=3, progress=False)
     assert together.recipe["seeds"] == [0, 1, 0, 1, 0, 1]
     alone = render(small, question[2:4], size=16, steps=3, progress=False)
-    chunks = render(small, question, size=16, steps=3, chunk=4, progress=False)
+    chunks = render(small, question, size=16, steps=3, batch_size=4, progress=False)
     assert_close(alone.images, together.images[2:4], atol=1e-9, rtol=0)
     assert_close(chunks.images, together.images, atol=1e-9, rtol=0)
 
 
 def test_groups_pass_through_the_network_together(small: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optvis.rendering.ascent.PIXELS_AT_ONCE", 5 * 16 * 16)
+    monkeypatch.setattr("optvis.rendering.ascent.PIXELS_PER_BATCH", 5 * 16 * 16)
     question = channel("conv2", [3] * 8) - diversity("conv1", group_size=4)
     small.network.fuse.calls.clear()
     render(small, question, size=16, steps=1, progress=False)

@@ -39,7 +39,7 @@ def test_fixed_images_do_not_change_in_chunks(optimizer):
     fixed = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
     image = fix_images(fft_image(8, seeds=(4, 5, 6)), {1: fixed})
     options = {"steps": 3, "transform": None, "progress": False, "optimizer": optimizer}
-    rendering = render(small_net(), channel("", [0, 1, 2]), image, chunk=2, **options)
+    rendering = render(small_net(), channel("", [0, 1, 2]), image, batch_size=2, **options)
     assert torch.equal(rendering.images[1], fixed)
     assert not torch.isclose(rendering.images[[0, 2]], fixed).all(dim=(1, 2, 3)).any()
 

@@ -133,7 +133,7 @@ def test_an_image_starts_the_same_alone_and_in_a_batch_and_a_slice_has_its_rows(
     together = member.make((6, 9), (5, 6, 5, 2))
     if member.couples_images:
         assert together.couples_images
-        with pytest.raises(ValueError, match=r"couples images, .* render without chunk"):
+        with pytest.raises(ValueError, match=r"couples images, .* render without batch_size"):
             together[1:2]
         return
     for place, seed in enumerate((5, 6, 5, 2)):
@@ -196,10 +196,10 @@ def test_it_renders_alike_in_chunks_and_at_once(member: Member) -> None:
     together = render(net, question, one, **options)
     assert_close(shown(one).cpu(), together.images, rtol=0, atol=1e-12)
     if member.couples_images:
-        with pytest.raises(ValueError, match="render without chunk"):
-            render(net, question, other, chunk=2, **options)
+        with pytest.raises(ValueError, match="render without batch_size"):
+            render(net, question, other, batch_size=2, **options)
         return
-    apart = render(net, question, other, chunk=2, **options)
+    apart = render(net, question, other, batch_size=2, **options)
     assert_close(apart.images, together.images, rtol=0, atol=1e-9)
     assert_close(shown(other).cpu(), together.images, rtol=0, atol=1e-9)
     assert together.scores[-1].sum() > together.scores[0].sum() or "fixed" in repr(member.make)

@@ -211,7 +211,14 @@ class Gain(ColorMap):
 def test_a_map_with_a_shared_parameter_renders_in_chunks():
     image = ImageParam(Pixels(8, streams(0, 1, 2)), Gain(), Sigmoid())
     made = render(
-        small_net(), channel("", [0, 1, 2]), image, chunk=2, steps=2, transform=None, progress=False, optimizer=ADAM
+        small_net(),
+        channel("", [0, 1, 2]),
+        image,
+        batch_size=2,
+        steps=2,
+        transform=None,
+        progress=False,
+        optimizer=ADAM,
     )
     assert made.images.shape == (3, 3, 8, 8)
     assert image.maps[0].gain.item() != 1.0

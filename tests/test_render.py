@@ -89,7 +89,7 @@ def test_images_that_are_compared_get_streams_of_their_own(small):
     assert made.recipe["seeds"] == [9, 10]
     assert not torch.equal(made.images[0], made.images[1])
     with pytest.raises(ValueError, match="couples images"):
-        draw(small, coupled, chunk=1, size=20)
+        draw(small, coupled, batch_size=1, size=20)
 
 
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
@@ -135,7 +135,7 @@ def test_odd_sizes_are_the_same_to_the_last_bits_that_vector_instructions_leave(
 def test_a_chunk_at_a_time_is_the_whole(small, chunk):
     question = channel("conv2", [1, 5, 9, 2])
     whole = draw(small, question, size=20, snapshots=[0, 2], seed=(1, 2, 3, 4))
-    made = draw(small, question, size=20, snapshots=[0, 2], seed=(1, 2, 3, 4), chunk=chunk)
+    made = draw(small, question, size=20, snapshots=[0, 2], seed=(1, 2, 3, 4), batch_size=chunk)
     same(made, whole, **BITWISE)
     assert made.labels == whole.labels
     assert made.recipe == whole.recipe
@@ -148,7 +148,7 @@ def test_a_chunk_at_a_time_is_the_whole(small, chunk):
 @pytest.mark.parametrize("chunk", [None, 1, 2])
 def test_a_given_image_ends_as_what_was_rendered(small, make, chunk):
     image = make(20, seeds=(1, 2, 3)).double()
-    made = draw(small, channel("conv2", [1, 5, 9]), image, chunk=chunk)
+    made = draw(small, channel("conv2", [1, 5, 9]), image, batch_size=chunk)
     assert torch.equal(made.images, image().detach())
 
 
@@ -212,7 +212,7 @@ def test_the_global_generator_is_neither_asked_nor_moved(small):
     ],
 )
 def test_any_optimizer_climbs(small, optimizer):
-    made = draw(small, channel("conv2", 1), size=20, transform=None, optimizer=optimizer, steps=8, redirect=0)
+    made = draw(small, channel("conv2", 1), size=20, transform=None, optimizer=optimizer, steps=8, redirect_steps=0)
     assert made.scores[-1] > made.scores[0]
 
 
@@ -223,7 +223,7 @@ def test_an_interrupt_returns_what_is_there(small, chunk, at):
     question = channel("conv2", [1, 5, 9])
     small.network.fuse.arm(KeyboardInterrupt(), at)
     try:
-        made = draw(small, question, size=20, chunk=chunk, steps=3)
+        made = draw(small, question, size=20, batch_size=chunk, steps=3)
     except KeyboardInterrupt:
         assert at == 1  # before the first step there is nothing
         return
@@ -272,7 +272,7 @@ def test_a_score_that_is_not_finite_hands_over_the_chunks_before_it_too(small):
 
     question = channel("conv2", [1, 5, 9])
     with pytest.raises(NotFiniteError, match="step 2") as caught:
-        draw(small, question + on("conv1", broken), size=20, chunk=1)
+        draw(small, question + on("conv1", broken), size=20, batch_size=1)
     there = caught.value.rendering
     assert len(there) == 2
     calls[:] = [1] * 99

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from optvis import Rendering, objectives, render
 from optvis.objectives import channel, on
-from optvis.rendering.result import joined
+from optvis.rendering.result import concatenate
 
 
 @pytest.fixture
@@ -205,10 +205,10 @@ def test_it_says_what_it_is(made):
 
 
 def test_parts_joined_are_the_whole(made):
-    whole = joined([made[0], made[1]], made.recipe)
+    whole = concatenate([made[0], made[1]], made.recipe)
     equal(whole, made)
     short = Rendering(made.images[:1], made.scores[:1, :1], {}, {0: made.images[:1]}, ("short",))
-    mixed = joined([made[1], short], {})
+    mixed = concatenate([made[1], short], {})
     assert mixed.scores[1:, 1].isnan().all()
     assert list(mixed.snapshots) == [0]
 

@@ -154,7 +154,7 @@ def made(member: Member, images: Sequence[int], chunk: int | None = None) -> Ten
     canvas = ImageParam(FFT((12, 13), Streams(seeds, "canvas"), channels=member.channels), Sigmoid())
     targets = channel("", [(0, 3, 2, 1)[i] for i in images])
     options = {"steps": 3, "transform": member.make(), "optimizer": ADAM, "seed": seeds, "progress": False}
-    return render(tiny(), targets, canvas, chunk=chunk, **options).images  # type: ignore[arg-type]
+    return render(tiny(), targets, canvas, batch_size=chunk, **options).images  # type: ignore[arg-type]
 
 
 @each_member

@@ -14,6 +14,7 @@ from torch import nn
 from optvis import IMAGENET, Classifier, activations, ascend, classify, dream, layers, render
 from optvis.errors import NotFiniteError
 from optvis.objectives import channel, layer_norm, on
+from optvis.rendering import Octaves
 from optvis.transforms import STANDARD, Compose
 
 PHOTO = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0))
@@ -37,11 +38,13 @@ def lived_in(network):
 
 USES = {
     "render": lambda net: draw(net, QUESTION),
-    "render in chunks": lambda net: draw(net, QUESTION, chunk=1),
+    "render in chunks": lambda net: draw(net, QUESTION, batch_size=1),
     "render with LBFGS": lambda net: draw(net, QUESTION, optimizer=partial(torch.optim.LBFGS, max_iter=3)),
     "ascend": lambda net: list(islice(ascend(net, QUESTION, size=20), 3)),
     "dream": lambda net: dream(net, PHOTO, layer_norm("conv2"), steps=2, octaves=2, progress=False),
-    "dream in tiles": lambda net: dream(net, PHOTO, layer_norm("conv2"), steps=1, octaves=1, tile=9, progress=False),
+    "dream in tiles": lambda net: dream(
+        net, PHOTO, layer_norm("conv2"), steps=1, octaves=Octaves(1, tile_size=9), progress=False
+    ),
     "activations": lambda net: activations(net, PHOTO, ["conv1", "conv2", "fc"]),
     "activations with gradient": lambda net: activations(net, PHOTO.clone().requires_grad_(), ["fc"])["fc"].sum(),
     "layers": layers,

@@ -52,7 +52,7 @@ with Image.open(BytesIO(build_section(load(), TourConfig()).figures[0].png)) as 
     write(drawn.convert("RGB"), "atlas.png")
 
 net = load("squeezenet1_0")
-channels = render(net, channel("features.12", CHANNELS), steps=32, chunk=4)
+channels = render(net, channel("features.12", CHANNELS), steps=32, batch_size=4)
 write(channels.sheet(columns=4, labels=()), "channels.png")
 
 noise = fft_image((224, 896), seeds=(4,), sd=0.3, decay=1.2)().detach()

@@ -18,7 +18,7 @@ from optvis.features.units import Units
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.objectives import Objective, as_objective
-from optvis.rendering.render import USUAL_STEPS, render
+from optvis.rendering.render import DEFAULT_STEPS, render
 from optvis.rendering.result import Rendering
 from optvis.viz.sheet import draw_sheet, encode_png, stack_rows
 
@@ -73,7 +73,7 @@ def see(
     layer: str | None = None,
     fill: Filled = 0.0,
     size: int | tuple[int, int] | None = None,
-    steps: int = USUAL_STEPS,
+    steps: int = DEFAULT_STEPS,
     seed: int = 0,
     progress: bool = True,
 ) -> Seen:

@@ -20,7 +20,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.objectives.layout import channels_first, positions
 from optvis.params import Streams
-from optvis.rendering.ascent import PIXELS_AT_ONCE
+from optvis.rendering.ascent import PIXELS_PER_BATCH
 
 Photos: TypeAlias = "ImageLike | Sequence[ImageLike]"
 CROWDED = 16  # times as many images a piece where no cache is to be kept warm
@@ -238,7 +238,7 @@ def pieces(images: Tensor) -> list[slice]:
     """Which images go through a network together."""
     images_, _, height, width = images.shape
     times = 1 if images.device.type == "cpu" else CROWDED
-    size = max(1, times * PIXELS_AT_ONCE // (height * width))
+    size = max(1, times * PIXELS_PER_BATCH // (height * width))
     return [slice(start, start + size) for start in range(0, images_, size)]
 
 

@@ -21,7 +21,7 @@ from optvis.objectives import IMAGE, Labels, Objective
 from optvis.objectives.objective import total_score
 from optvis.objectives.target_tensors import as_index
 from optvis.progress import progress_bar
-from optvis.rendering.setup import asked
+from optvis.rendering.setup import resolve_labels
 
 Targets: TypeAlias = Objective | int | str | Sequence[int] | Sequence[str] | Tensor
 Loss: TypeAlias = Callable[[slice], Tensor]
@@ -107,7 +107,7 @@ class Optimal(Fill):
                 return F.cross_entropy(scores, wanted[rows], reduction="sum") / whole
 
             return entropy, pieces(images)
-        objective = asked(self.targets, classifier).to(classifier.device, classifier.image_dtype)
+        objective = resolve_labels(self.targets, classifier).to(classifier.device, classifier.image_dtype)
         if objective.batch not in (1, whole):
             raise ValueError(f"targets ask {objective.batch} images, there are {whole}; ask one for all, or as many")
 

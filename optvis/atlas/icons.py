@@ -83,7 +83,7 @@ class Drawing:
             steps=self.steps,
             transform=self.transform,
             seed=self.seed,
-            chunk=CHUNK,
+            batch_size=CHUNK,
             progress=self.progress,
         )
         count, scores = _begun(made)

@@ -21,7 +21,7 @@ from optvis.models.provenance import provenance
 from optvis.models.tail import Tail
 from optvis.objectives import Objective, as_objective
 from optvis.progress import progress_bar
-from optvis.rendering.setup import asked
+from optvis.rendering.setup import resolve_labels
 
 UNIT_KINDS = get_args(UnitKind)
 BATCH_SIZE = 16  # images whose activations upstream of the layer are in memory together
@@ -72,7 +72,7 @@ def attribute(
     """
     resolved = resolve_method(method)
     classifier = as_classifier(model, normalize)
-    batch, resolved_objective = _match(classifier.load_batch(images), asked(objective, classifier))
+    batch, resolved_objective = _match(classifier.load_batch(images), resolve_labels(objective, classifier))
     moved = resolved_objective.to(classifier.device, classifier.image_dtype)
     rows = [slice(start, start + BATCH_SIZE) for start in range(0, len(batch), BATCH_SIZE)]
     text = repr(as_objective(objective))

@@ -18,7 +18,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
-from optvis.rendering.render import USUAL_STEPS, render
+from optvis.rendering.render import DEFAULT_STEPS, render
 from optvis.viz.hinton import Hinton, hinton
 
 MAPS_PER_ROW = 8
@@ -66,7 +66,7 @@ def hinton_of_expanded_weights(
     top: int = 8,
     images: ImageLike | Sequence[ImageLike] | None = None,
     icons: int = 0,
-    steps: int = USUAL_STEPS,
+    steps: int = DEFAULT_STEPS,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     seed: int = 0,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
-from optvis.errors import NotFiniteError
 from optvis.features.groups import Groups, group
 from optvis.grids.result import ActivationGrid
 from optvis.grids.steps import GridAscent, RowSteps, check_forgetful
@@ -22,14 +20,15 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import layers
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
 from optvis.objectives import Objective, direction
 from optvis.objectives.layout import channels_first
 from optvis.params import DecorrelatedColor, ImageParam, Sigmoid, Streams
 from optvis.params.image_pool import ImagePool
 from optvis.progress import progress_bar
-from optvis.rendering.optimizers import OptimizerMaker, optimizer_text
-from optvis.rendering.setup import fitted
-from optvis.rendering.views import told
+from optvis.rendering.optimizers import OptimizerMaker, describe_optimizer
+from optvis.rendering.runner import run
+from optvis.rendering.setup import input_transform
 from optvis.transforms import Compose, Crop, Jitter, Pad, Rotate, Scale
 
 BORDER = 2  # pixels cut from each side of an icon in the end, as Lucid's notebook "Activation Grids" does (2018)
@@ -55,7 +54,7 @@ def activation_grid(
     normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     seed: int = 0,
-    redirect: int = 2,
+    redirect_steps: int = 2,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> ActivationGrid:
@@ -83,7 +82,7 @@ def activation_grid(
         optimizer: makes a torch optimizer that remembers nothing of an image; `RowSteps` of `optvis.grids.steps` by
             default.
         seed: of noise, transforms, the order of icons and the decomposition.
-        redirect: for how many updates of each icon ReLU gradients are redirected where it has none.
+        redirect_steps: for how many updates of each icon ReLU gradients are redirected where it has none.
         channel_axis: axis of the channels in the layer's output; -1 where they lie last.
         progress: show a progress bar.
 
@@ -114,9 +113,9 @@ def activation_grid(
     icons = plan.pool(size + 2 * BORDER, cells, seed)
     maker = partial(RowSteps, turn=len(icons) / len(plan.weights)) if optimizer is None else optimizer
     turn = math.ceil(len(plan.weights) / len(icons))  # steps in which every icon is moved
-    ascent = _ascent(classifier, question, icons, chain, maker, seed, redirect * turn)
-    recipe = told(
-        ascent,
+    ascent = _ascent(classifier, question, icons, chain, maker, seed, redirect_steps * turn)
+    recipe = provenance(
+        classifier,
         "activation_grid",
         layer=layer,
         groups=groups,
@@ -125,14 +124,14 @@ def activation_grid(
         cells=cells,
         power=power,
         image=" ".join(repr(icons).split()),
-        optimizer=optimizer_text(maker),
+        optimizer=describe_optimizer(maker),
+        transform=" ".join(repr(ascent.chain).split()),
         steps=steps,
-        redirect=redirect,
+        redirect_steps=redirect_steps,
         seed=seed,
     )
-    return _climbed(
-        ascent, steps, progress, lambda stopped: plan.grid(ascent, shown, recipe | {"interrupted": stopped})
-    )
+    with progress_bar(total=steps, show=progress, unit="step", description="activation grid") as bar:
+        return run(ascent.run(steps), bar, lambda stopped: plan.grid(ascent, shown, recipe | {"interrupted": stopped}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,34 +220,15 @@ def _ascent(
     chain: Compose,
     optimizer: OptimizerMaker,
     seed: int,
-    redirect: int,
+    redirect_steps: int,
 ) -> GridAscent:
     """Ready to begin."""
     icons.to(classifier.device, classifier.image_dtype)
     seeds = (seed,) * len(icons)
-    ready = fitted(classifier, icons, chain, seeds)
+    ready = input_transform(classifier, icons, chain, seeds)
     moved = question.to(classifier.device, classifier.image_dtype)
     streams = Streams(seeds, "transform")
-    return GridAscent(seed, classifier, moved, icons, ready, streams, optimizer, redirect, None)
-
-
-def _climbed(ascent: GridAscent, steps: int, progress: bool, grid: Callable[[bool], ActivationGrid]) -> ActivationGrid:
-    """All steps, or those before Ctrl-C.
-
-    Raises:
-        NotFiniteError: with what there is as its `rendering`.
-    """
-    with progress_bar(total=steps, show=progress, unit="step", description="activation grid") as bar:
-        try:
-            for _ in islice(ascent.steps(), steps):
-                bar.update()
-            ascent.check_finite()
-        except KeyboardInterrupt:
-            return grid(True)
-        except NotFiniteError as error:
-            error.rendering = grid(False)
-            raise
-    return grid(False)
+    return GridAscent(seed, classifier, moved, icons, ready, streams, optimizer, redirect_steps, None)
 
 
 def _pictures(ascent: GridAscent, rows: range) -> Iterator[tuple[Tensor, Tensor]]:

@@ -16,7 +16,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
-from optvis.rendering.render import USUAL_STEPS, render
+from optvis.rendering.render import DEFAULT_STEPS, render
 from optvis.viz.sheet import draw_sheet, encode_png, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def semantic_dictionary(
     *,
     top: int = 4,
     size: int = 64,
-    steps: int = USUAL_STEPS,
+    steps: int = DEFAULT_STEPS,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     seed: int = 0,

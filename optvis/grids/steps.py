@@ -131,12 +131,12 @@ class GridAscent(Ascent):
         self.draws = turns(len(self.canvas.pool), len(self.canvas), seed)
         self.scores = self.canvas.weights.new_full((len(self.canvas.pool),), torch.nan)
 
-    def evaluated(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
+    def evaluate(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
         """One forward and backward pass of the icons of this step; asked again, of the same ones."""
         if index != self.shown:
             self.canvas.select(next(self.draws))
             self.objective, self.shown = asked_of(self.pool, self.canvas.rows), index
-        step, gradients = super().evaluated(index)
+        step, gradients = super().evaluate(index)
         self.scores[self.canvas.rows] = step.scores
         return step, gradients
 

@@ -89,7 +89,7 @@ class ChannelRenderer:
             positive.images, negative.images, torch.stack(torch.split(diverse.images, DIVERSE_COUNT))
         )
 
-    def _render(self, classifier: Classifier, objective: Objective, seed: int, redirect: int) -> Rendering:
+    def _render(self, classifier: Classifier, objective: Objective, seed: int, redirect_steps: int) -> Rendering:
         """Render an objective.
 
         Raises:
@@ -101,7 +101,7 @@ class ChannelRenderer:
             size=self.size,
             steps=self.steps,
             seed=seed,
-            redirect=redirect,
+            redirect_steps=redirect_steps,
             transform=COARSE_TO_FINE,
             progress=False,
         )

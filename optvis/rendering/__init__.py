@@ -1,1 +1,31 @@
 """Images that maximise an objective."""
+
+from optvis.rendering.accentuate import accentuate
+from optvis.rendering.ascent import Step, ascend
+from optvis.rendering.dream import black_start, divide_by_std, dream, identity, noise_start
+from optvis.rendering.job import RenderOptions
+from optvis.rendering.maco import NADAM, maco
+from optvis.rendering.octaves import Octaves
+from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam
+from optvis.rendering.render import render
+from optvis.rendering.result import Rendering
+
+__all__ = [
+    "ADAM",
+    "FAST_ADAM",
+    "NADAM",
+    "ImageAdam",
+    "Octaves",
+    "RenderOptions",
+    "Rendering",
+    "Step",
+    "accentuate",
+    "ascend",
+    "black_start",
+    "divide_by_std",
+    "dream",
+    "identity",
+    "maco",
+    "noise_start",
+    "render",
+]

@@ -1,88 +1,80 @@
-"""Feature accentuation: what in a photograph a feature responds to, made stronger."""
+"""Feature accentuation: strengthen in an image what a feature responds to."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import ImageLike, load_image
+from optvis.data.images import ImageLike
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import IMAGE, Objective, as_objective, on
 from optvis.params import ImageParam, Streams, fft_image
-from optvis.rendering.ascent import REDIRECTED_STEPS, Ascent, prepared
-from optvis.rendering.optimizers import FAST_ADAM, OptimizerMaker, optimizer_text
+from optvis.rendering.job import RenderJob, RenderOptions
 from optvis.rendering.result import Rendering
-from optvis.rendering.setup import asked, fitted, labels_of, seeds_for
-from optvis.rendering.views import Views, climbed, repeated, told, view_seeds
+from optvis.rendering.setup import input_transform, load_whole, resolve_labels, resolve_seeds
+from optvis.rendering.views import Views
 from optvis.transforms import STANDARD, Transform
 
-DISTANCE = "distance to the photograph"
+DISTANCE = "distance to the start"
+ACCENTUATION_STEPS = 64
 
 
 def accentuate(
     model: nn.Module | Classifier,
-    photo: ImageLike | Sequence[ImageLike],
+    images: ImageLike | Sequence[ImageLike],
     objective: Objective | str,
     layer: str,
     *,
-    hold: float = 1.0,
-    image: ImageParam | None = None,
+    strength: float = 1.0,
+    param: ImageParam | None = None,
     size: int | None = None,
-    steps: int = 64,
+    steps: int = ACCENTUATION_STEPS,
     views: int = 1,
-    transform: nn.Module | None = STANDARD,
     normalize: Normalizer | str = INFER,
-    optimizer: OptimizerMaker = FAST_ADAM,
     seed: int | Sequence[int] = 0,
-    snapshots: Collection[int] = (),
-    redirect: int = REDIRECTED_STEPS,
-    progress: bool = True,
+    **options: Unpack[RenderOptions],
 ) -> Rendering:
-    """A photograph in which an objective is made stronger while the network goes on seeing the same picture.
+    """Raise an objective in an image while the network's activations in a layer stay near those of the image.
 
-    Maximises score(T x) − λ ‖f_l(T x) − f_l(T x₀)‖ from the photograph x₀ on, with f_l the activations of a layer and
-    the same transform T of both at each step. λ is `hold` times the ratio of the two gradients' sums of absolute
-    values at the start, for each image: there the norm's gradient is zero, so both are taken after one update, on a
-    copy. (Hamblin et al., "Feature accentuation: Revealing 'what' features respond to in natural images", 2024,
-    arXiv:2402.10039.) Ctrl-C stops early and returns what is there.
+    Maximises score(T x) − λ ‖f_l(T x) − f_l(T x₀)‖ from the image x₀ on, where f_l are the activations of the layer,
+    and T is the same transform of both at each step. λ is `strength` times the ratio of the two gradients' sums of
+    absolute values at the start, for each image. The norm's gradient is zero there, so both are measured after one
+    update, on a copy. (Hamblin et al., "Feature accentuation: Revealing 'what' features respond to in natural images",
+    2024, arXiv:2402.10039.)
+
+    It is a composition of parts: `render(model, objective - λ * distance, param.fill_(images), transparency=True)`
+    with a distance that applies the transform of the step to the image as well. Scores, labels and recipe of the
+    result are those of the objective alone.
 
     Args:
         model: a network, or a Classifier.
-        photo: where to start, in any form; several photographs make several images.
-        objective: what is maximised: a score per image; "layer:channel" is a channel.
-        layer: whose activations are held, an early or middle one; "<image>" holds the pixels.
-        hold: how strongly. 0 lets go; at 1 both gradients are as strong at first.
-        image: a parameterization of the photograph's size, which is filled with it and updated in place;
-            `fft_image` by default. `phase_image` keeps the magnitude of the photograph's spectrum.
-        size: the longer side in pixels, of the whole photograph; by default it is cropped to the network's own size,
-            as its publisher does.
-        steps: how many updates.
-        views: how many draws of the transform at each step, of each image.
-        transform: between images and network; None shows it the images as they are.
-        normalize: see `render`; by default what the model carries.
-        optimizer: makes a torch optimizer of parameters; see `render`.
-        seed: one number gives every image the same stream of transforms; a sequence gives each its own.
-        snapshots: numbers of updates at which the images are kept as well.
-        redirect: for how many steps ReLU gradients are redirected where an image has none.
-        progress: show a progress bar.
+        images: where to start: an image in any form, or several.
+        objective: what is maximised, a score per image; "layer:channel" is a channel.
+        layer: the layer whose activations stay near those of the image, an early or middle one; "<image>" for the
+            pixels.
+        strength: weight of the distance. At 0 it has no effect; at 1 both gradients are equally strong at first.
+        param: a parameterization of the image's size; it is filled with the image and updated in place. `fft_image` by
+            default; `phase_image` keeps the magnitude of the image's spectrum.
+        size: the longer side in pixels of the whole image; by default the image is cropped to the network's own size,
+            as the network's publisher does.
+        steps, views, normalize, seed, options: see `render`.
 
     Returns:
-        A Rendering; its scores are those of the objective alone, and its `transparency` is Σ over steps of
-        `|∂(score − λ distance)/∂image|`, (B, 3, H, W), which `faded()` shows.
+        A Rendering. Its scores are those of the objective alone. Its `transparency` is Σ over steps of
+        `|∂(score − λ distance)/∂image|`, (B, 3, H, W), and `with_transparency()` shows it.
 
     Raises:
-        KeyError, IndexError, ValueError, TypeError: before the first step, for layers, channels, labels, sizes or
-            photographs that do not fit.
-        NotFiniteError: a score or gradient is not finite.
+        KeyError, IndexError, ValueError, TypeError: before the first step, if layers, channels, labels, sizes or
+            images do not fit.
+        NotFiniteError: a score or gradient is not finite; its attribute `rendering` holds the images so far.
 
     Example:
         >>> from optvis.objectives import channel
@@ -90,117 +82,100 @@ def accentuate(
         >>> accentuate(net, torch.rand(3, 16, 16), channel("2", 1), "0", steps=4, progress=False)
         Rendering(1 of 16 × 16 px, 4 steps, scores ...)
     """
-    if steps < 0 or views < 1 or not hold >= 0:
-        raise ValueError(f"steps={steps}, views={views}, hold={hold}; expected steps and hold >= 0, a view or more")
-    classifier = as_classifier(model, normalize)
-    objective = as_objective(objective)
-    question = asked(objective, classifier)
-    start = (classifier.load_batch(photo) if size is None else _whole(photo, size)).to(classifier.device)
-    shape, count = (start.shape[2], start.shape[3]), max(len(start), question.batch)
-    made = fft_image(shape, seeds=(0,) * count) if image is None else image
-    made.to(classifier.device, classifier.image_dtype)
+    if not strength >= 0:
+        raise ValueError(f"strength is {strength}; expected 0 or more")
+    classifier, objective = as_classifier(model, normalize), as_objective(objective)
+    start = (classifier.load_batch(images) if size is None else load_whole(images, size)).to(classifier.device)
+    count = max(len(start), resolve_labels(objective, classifier).batch)
+    param = fft_image((start.shape[2], start.shape[3]), seeds=(0,) * count) if param is None else param
+    param.to(classifier.device, classifier.image_dtype)
     with torch.no_grad():
-        original = made.fill_(start)().clone()  # not quite the photograph: a sigmoid reaches neither black nor white
-    seeds = seeds_for(seed, question, made)
-    beside = Beside(fitted(classifier, made, transform, seeds), original.repeat_interleave(views, dim=0))
-    distance = on(layer, Distance(classifier, beside, layer), name=DISTANCE)
-    begin = partial(
-        prepared,
-        classifier,
-        transform=beside,
-        optimizer=optimizer,
-        seed=view_seeds(seeds, views),
-        redirect=redirect,
-        pool_gradient=None,
+        original = param.fill_(start)().clone()  # not quite the image: a sigmoid reaches neither black nor white
+    seeds = resolve_seeds(seed, objective, param)
+    chain = input_transform(classifier, param, options.get("transform", STANDARD), seeds)
+    draws = SharedDraws(chain)
+    distance = on(layer, Distance(classifier, draws, layer), original, name=DISTANCE)
+    settings: RenderOptions = {**options, "transform": draws}
+    job = RenderJob(
+        classifier, objective, param, steps, seed=seeds, views=views, transparency=True, method="accentuate", **settings
     )
-    steady = Objective(tuple(replace(term, schedules=()) for term in question.terms))  # a schedule may begin at nought
-    weight = hold * balance(begin, repeated(steady, views), repeated(distance, views), Views(made, views))
-    shown = Views(made, views)
-    ascent = begin(repeated(question - weight.cpu() * distance, views), shown)
-    recipe = told(
-        ascent,
-        "accentuate",
-        objective=repr(objective),
-        layer=layer,
-        hold=hold,
-        weights=weight.tolist(),
-        image=" ".join(repr(made).split()),
-        views=views,
-        optimizer=optimizer_text(optimizer),
-        steps=steps,
-        seeds=list(seeds),
-    )
-    labels = labels_of(objective, len(seeds))
-    return climbed(ascent, shown, steps, snapshots, recipe, labels, progress, left_out=DISTANCE)
+    weight = strength * balance(job, distance)
+    recipe = {"layer": layer, "strength": strength, "weights": weight.tolist()}
+    return replace(job, penalty=-(weight.cpu() * distance), options=recipe).run()
 
 
-class Beside(Transform):
-    """A chain, which at the same time does to other images, with the same draws, what it does to these.
+class SharedDraws(Transform):
+    """A chain of transforms whose last draws can be applied to other images.
 
     Args:
         chain: the transforms.
-        others: (B, C, H, W); what became of them is kept as `changed`.
     """
 
-    def __init__(self, chain: nn.Module, others: Tensor) -> None:
+    def __init__(self, chain: nn.Module) -> None:
         super().__init__()
-        self.chain, self.others = chain, others
-        self.changed = others
+        self.chain = chain
+        self.streams, self.step = Streams((0,), "transform"), 0
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        with torch.no_grad():
-            self.changed = self.chain(self.others[: len(images)], streams.seek(streams.step))
-        changed: Tensor = self.chain(images, streams.seek(streams.step))
-        return changed
+        self.streams, self.step = streams, streams.step
+        transformed: Tensor = self.chain(images, streams.seek(streams.step))
+        return transformed
+
+    def repeat_on(self, images: Tensor) -> Tensor:
+        """Transform other images, a row for each of the last ones, with the draws of the last ones."""
+        transformed: Tensor = self.chain(images, self.streams.seek(self.step))
+        return transformed
 
     def __repr__(self) -> str:
         return repr(self.chain)
 
 
 class Distance:
-    """‖f_l(T x) − f_l(T x₀)‖ of each image: a function of the layer's activations, (B, ...) -> (B,)."""
+    """‖f_l(T x) − f_l(T x₀)‖ of each image, (B,), from the layer's activations of x, (B, ...), and from x₀."""
 
-    def __init__(self, classifier: Classifier, beside: Beside, layer: str) -> None:
-        self.classifier, self.beside, self.layer = classifier, beside, layer
+    def __init__(self, classifier: Classifier, draws: SharedDraws, layer: str) -> None:
+        self.classifier, self.draws, self.layer = classifier, draws, layer
 
-    def __call__(self, a: Tensor) -> Tensor:
-        norms: Tensor = torch.linalg.vector_norm((a - self.original()).flatten(1), dim=1)
+    def __call__(self, a: Tensor, original: Tensor) -> Tensor:
+        norms: Tensor = torch.linalg.vector_norm((a - self.activations(original, len(a))).flatten(1), dim=1)
         return norms
 
     @torch.no_grad()
-    def original(self) -> Tensor:
-        """What the layer makes of the photographs as they were transformed last."""
+    def activations(self, original: Tensor, count: int) -> Tensor:
+        """The layer's activations of the original images under the last transform, for `count` images."""
         if self.layer == IMAGE:
-            return self.beside.others
-        inputs = self.classifier.preprocess(self.beside.changed)
+            return original
+        rows = original if len(original) == count else original.repeat(count, 1, 1, 1)
+        inputs = self.classifier.preprocess(self.draws.repeat_on(rows))
         return read_activations(self.classifier.network, inputs, [self.layer])[self.layer]
 
 
-def balance(begin: Any, score: Objective, distance: Objective, views: Views) -> Tensor:
-    """|∂score| / |∂distance| of each image after one update without the distance, on a copy, (B,).
+def balance(job: RenderJob, distance: Objective) -> Tensor:
+    """Compute |∂score| / |∂distance| of each image after one update without the distance, on a copy, (B,).
 
     Each is the sum of absolute values over the image's parameters; 1 where the distance has no gradient.
+
+    Args:
+        job: the rendering without the distance.
+        distance: to the original images, of all images.
     """
-    views = copy.deepcopy(views)
-    ascent: Ascent = begin(score, views)
+    objective = resolve_labels(job.objective, job.classifier)
+    steady = Objective(tuple(replace(term, schedules=()) for term in objective.terms))  # a schedule may begin at 0
+    everything, views = slice(0, len(job.seeds)), Views(copy.deepcopy(job.param), job.views)  # type: ignore[arg-type]
+    ascent = job.build_ascent(everything, views, steady, None)
     next(ascent.steps())
-    sizes = [_size(one.evaluated(1)[1]) for one in (ascent, begin(distance, views))]
+    sizes = [
+        _gradient_size(one.evaluate(1)[1]) for one in (ascent, job.build_ascent(everything, views, distance, None))
+    ]
     return torch.where(sizes[1] > 0, sizes[0] / sizes[1], 1)
 
 
-def _size(gradients: Sequence[Tensor | None]) -> Tensor:
+def _gradient_size(gradients: Sequence[Tensor | None]) -> Tensor:
     """Σ|g| of each image, (B,)."""
-    given = [gradient.abs().flatten(1).sum(1) for gradient in gradients if gradient is not None]
-    total = given[0]
-    for more in given[1:]:
-        total = total + more
-    return total
-
-
-def _whole(photo: ImageLike | Sequence[ImageLike], size: int) -> Tensor:
-    if isinstance(photo, list | tuple):
-        return torch.cat([load_image(one, size) for one in photo])
-    return load_image(photo, size)
+    first, *others = [gradient.abs().flatten(1).sum(1) for gradient in gradients if gradient is not None]
+    for size in others:
+        first = first + size
+    return first
 
 
 __all__ = ["accentuate"]

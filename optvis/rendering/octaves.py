@@ -1,4 +1,4 @@
-"""Canvases of a dream: their sizes, the tiles that cover them, and what is carried from one to the next."""
+"""The sizes of a dream, the tiles of its gradient, and the canvas that goes from one size to the next."""
 
 from __future__ import annotations
 
@@ -9,19 +9,48 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def octave_sizes(size: tuple[int, int], octaves: int, scale: float, least: int) -> list[tuple[int, int]]:
-    """(H, W) of each octave in pixels, smallest first; those with a side under `least` are left out.
+@dataclass(frozen=True)
+class Octaves:
+    """The sizes at which a dream is made, from coarse to fine.
 
-    >>> octave_sizes((140, 280), 3, 1.4, least=80)
-    [(100, 200), (140, 280)]
+    Args:
+        count: number of sizes; the last is the image's own.
+        scale: ratio of each size to the one before.
+        passes: number of passes through all sizes; each starts from the result of the one before.
+        tile_size: side in pixels of the tiles whose gradients are computed one after the other, so that memory does not
+            grow with the image; by default the whole image at once, or the network's size where it takes no other.
+            Sizes smaller than a tile are left out.
+
+    Raises:
+        ValueError: a number is out of range.
+
+    Example:
+        >>> Octaves(3, 1.4, tile_size=80).sizes((140, 280))
+        [(100, 200), (140, 280)]
     """
-    powers = range(octaves - 1, 0, -1)
-    smaller = [(round(size[0] / scale**power), round(size[1] / scale**power)) for power in powers]
-    return [*(sides for sides in smaller if min(sides) >= least), size]
+
+    count: int = 4
+    scale: float = 1.4
+    passes: int = 1
+    tile_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("octaves", self.count), ("passes", self.passes), ("tile_size", self.tile_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
+        if not self.scale > 1:
+            raise ValueError(f"octave scale is {self.scale}; expected more than 1")
+
+    def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """(H, W) of each octave in pixels, smallest first, for an image of the given (H, W)."""
+        powers = range(self.count - 1, 0, -1)
+        smaller = [(round(size[0] / self.scale**power), round(size[1] / self.scale**power)) for power in powers]
+        min_side = 1 if self.tile_size is None else self.tile_size
+        return [*(sides for sides in smaller if min(sides) >= min_side), size]
 
 
 def tiles(size: Sequence[int], side: int | None) -> Iterator[tuple[slice, slice]]:
-    """Pieces of `side` × `side` pixels that cover a canvas; the last in each direction overlaps its neighbour.
+    """Tiles of `side` × `side` pixels that cover a canvas; the last in each direction overlaps its neighbour.
 
     >>> [(rows.start, columns.start) for rows, columns in tiles((50, 30), 30)]
     [(0, 0), (20, 0)]
@@ -41,30 +70,43 @@ def _starts(length: int, side: int | None) -> list[int]:
 
 
 @dataclass(eq=False)
-class Canvas:
-    """A picture being dreamt: what the octave began with, and what has become of it."""
+class DreamCanvas:
+    """The images of a dream: the originals, and at the current size the images before and after its steps.
+
+    Args:
+        original: the images at their own size, (B, 3, H, W).
+        base: the originals at the current size.
+        current: the dream at the current size.
+    """
 
     original: Tensor
     base: Tensor
     current: Tensor
 
     @classmethod
-    def of(cls, images: Tensor) -> Canvas:
+    def from_images(cls, images: Tensor) -> DreamCanvas:
         return cls(images, images, images)
 
     def next_octave(self, size: tuple[int, int]) -> None:
-        """Put what was added so far onto the original at another size."""
-        added = _resized(self.current - self.base, size)
-        self.base = _resized(self.original, size)
-        self.current = (self.base + added).clamp(0, 1)
+        """Go to another size: resize the change so far, and add it to the resized originals."""
+        change = _resize(self.current - self.base, size)
+        self.base = _resize(self.original, size)
+        self.current = (self.base + change).clamp(0, 1)
 
-    def picture(self) -> Tensor:
-        """What there is, at the original's size, (B, 3, H, W) in [0, 1]."""
-        whole = (self.original.shape[2], self.original.shape[3])
-        return (self.original + _resized(self.current - self.base, whole)).clamp(0, 1)
+    def restart(self) -> None:
+        """Start from the dream so far, for another pass."""
+        self.original = self.base = self.current
+
+    def images(self) -> Tensor:
+        """The dream so far at the original size, (B, 3, H, W) in [0, 1]."""
+        size = (self.original.shape[2], self.original.shape[3])
+        return (self.original + _resize(self.current - self.base, size)).clamp(0, 1)
 
 
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(images.shape[2:]) == size:
         return images
     return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
+
+
+__all__ = ["DreamCanvas", "Octaves", "tiles"]

@@ -1,4 +1,4 @@
-"""Optimizers for images: what `render` uses by default, and Lucid's."""
+"""Optimizers for images: the default of `render`, and Lucid's."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from torch import Tensor, nn
 OptimizerMaker: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
-def suited(image: nn.Module | None, optimizer: OptimizerMaker | None) -> OptimizerMaker:
-    """The optimizer that was asked for; else the one that the image's canvas brings; else `FAST_ADAM`."""
-    own: OptimizerMaker | None = getattr(image, "optimizer", None)
+def default_optimizer(param: nn.Module | None, optimizer: OptimizerMaker | None) -> OptimizerMaker:
+    """The given optimizer; else the one that the parameterization's canvas brings; else `FAST_ADAM`."""
+    own: OptimizerMaker | None = getattr(param, "optimizer", None)
     return next((maker for maker in (optimizer, own) if maker is not None), FAST_ADAM)
 
 
 class ImageAdam(torch.optim.Adam):
-    """Adam on each image's gradient divided by its own root mean square, with a rate that falls off.
+    """Adam on each image's gradient divided by its own root mean square, with a decreasing learning rate.
 
-    Adam (Kingma & Ba 2014, arXiv:1412.6980) divides each number's step by the size of its gradients; with the usual
-    tiny `eps` that makes the faintest frequency move as far as the strongest one, and images noisy. On gradients of
-    unit mean square an `eps` near 1 means the same for every network and objective: frequencies with less than that
-    share of the gradient move less. After n steps the rate is lr / (1 + n / halving).
+    Adam (Kingma & Ba 2014, arXiv:1412.6980) divides the step of each number by the size of its gradients. With the
+    usual tiny `eps` the weakest frequency moves as far as the strongest one, and images become noisy. On gradients of
+    unit mean square an `eps` near 1 has the same effect for every network and objective: frequencies with a smaller
+    share of the gradient move less. After n steps the learning rate is lr / (1 + n / halving).
 
     Args:
-        params: parameters whose first axis is the images'.
+        params: parameters whose first axis is the batch.
         lr: learning rate of the first step.
-        betas: how slowly the means of gradients and of their squares follow.
-        eps: in units of an image's root mean square gradient.
-        halving: steps after which the rate is half of `lr`.
+        betas: decay rates of the running means of gradients and of their squares.
+        eps: added to the denominator, in units of an image's root mean square gradient.
+        halving: number of steps after which the learning rate is half of `lr`.
 
     Example:
         >>> values = nn.Parameter(torch.zeros(2, 3))
@@ -52,28 +52,28 @@ class ImageAdam(torch.optim.Adam):
         halving: float = 32.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, fused=True)
-        self.first_rate, self.halving, self.taken = lr, halving, 0
+        self.first_rate, self.halving, self.step_count = lr, halving, 0
 
     def step(self, closure: Any = None) -> Any:
-        """One step, after `closure` has set the gradients."""
+        """Take one step, after `closure` has set the gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            group["lr"] = self.first_rate / (1 + self.taken / self.halving)
+            group["lr"] = self.first_rate / (1 + self.step_count / self.halving)
             for values in group["params"]:
                 if values.grad is not None:
                     values.grad /= root_mean_square(values.grad)
-        self.taken += 1
+        self.step_count += 1
         super().step()
         return loss
 
 
 def root_mean_square(gradient: Tensor) -> Tensor:
-    """Of each image's own numbers, (B, 1, ...); 1 where they are all zero.
+    """Root mean square of each image's gradient, (B, 1, ...); 1 where the gradient is zero.
 
-    Rows are summed before they are added up, so that an image's sum is rounded the same way alone and in a batch.
+    Rows are summed first, then their sums, so that an image's sum is rounded the same way alone and in a batch.
     """
     rows = gradient.flatten(3) if gradient.dim() > 3 else gradient.reshape(len(gradient), 1, -1)
     norm = torch.linalg.vector_norm(torch.linalg.vector_norm(rows, dim=-1).flatten(1), dim=1)
@@ -82,13 +82,13 @@ def root_mean_square(gradient: Tensor) -> Tensor:
 
 
 FAST_ADAM = partial(ImageAdam, lr=0.4, betas=(0.5, 0.99), eps=0.5, halving=32.0)
-ADAM = partial(torch.optim.Adam, lr=0.05, fused=True)  # Lucid's optimizer and rate
+ADAM = partial(torch.optim.Adam, lr=0.05, fused=True)  # Lucid's optimizer and learning rate
 
 
-def optimizer_text(optimizer: OptimizerMaker) -> str:
-    """How a recipe names an optimizer.
+def describe_optimizer(optimizer: OptimizerMaker) -> str:
+    """Name an optimizer with its settings, for a recipe.
 
-    >>> optimizer_text(ADAM)
+    >>> describe_optimizer(ADAM)
     'Adam(lr=0.05, fused=True)'
     """
     if isinstance(optimizer, partial):
@@ -99,3 +99,6 @@ def optimizer_text(optimizer: OptimizerMaker) -> str:
 
 def _name(maker: Any) -> str:
     return str(getattr(maker, "__name__", type(maker).__name__))
+
+
+__all__ = ["ADAM", "FAST_ADAM", "ImageAdam", "OptimizerMaker"]

@@ -1,4 +1,4 @@
-"""What a render gives back: images, scores, and the recipe that made them."""
+"""Rendering: images, their scores, and the recipe that made them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SNAPSHOT = "snapshot "
 
 @dataclass(frozen=True, eq=False)
 class Rendering(Result):
-    """Rendered images and how they came to be; shows itself in a notebook.
+    """Rendered images with their scores and recipe; a notebook shows them.
 
     Args:
         images: (B, 3, H, W) in [0, 1], on the CPU; other channels where the parameterization has others.
-        scores: (T, B), the score of each image before each of T updates; NaN for steps that an image did not get.
-        recipe: everything that made them, in JSON's types.
-        snapshots: images (B, 3, H, W) by the number of updates that they had.
+        scores: (T, B), the score of each image before each of T updates; NaN for steps that an image did not have.
+        recipe: all settings and versions, in JSON's types.
+        snapshots: images (B, 3, H, W) by the number of updates before them.
         labels: a text per image.
-        transparency: how much each pixel mattered, `Σ over steps of |∂score/∂x|`, (B, C, H, W); where it is kept.
+        transparency: importance of each pixel, `Σ over steps of |∂score/∂x|`, (B, C, H, W); None if not recorded.
 
     Example:
         >>> made = Rendering(torch.rand(2, 3, 32, 32), torch.zeros(4, 2), {"objective": "channel('mixed3', [1, 2])"})
@@ -53,38 +53,41 @@ class Rendering(Result):
         return len(self.images)
 
     def __getitem__(self, place: int) -> Rendering:
-        """One of the images as a rendering of its own, with its own question and seed as recipe."""
+        """Return one image as a Rendering, whose recipe has the objective and the seed of this image."""
         row = range(len(self))[place]
-        own = {key: value for key, value in (("objective", self.labels[row : row + 1]),) if value}
-        seeds = self.recipe.get("seeds", ())
-        recipe = dict(self.recipe)
-        recipe |= {key: value[0] for key, value in own.items()}
-        recipe |= {"seeds": [seeds[row]]} if len(seeds) == len(self) else {}
-        kept = {step: images[row : row + 1] for step, images in self.snapshots.items()}
         rows = slice(row, row + 1)
-        mattered = None if self.transparency is None else self.transparency[rows]
-        return Rendering(self.images[rows], self.scores[:, rows], recipe, kept, self.labels[rows], mattered)
+        recipe, seeds = dict(self.recipe), self.recipe.get("seeds", ())
+        for label in filter(None, self.labels[rows]):
+            recipe["objective"] = label
+        if len(seeds) == len(self):
+            recipe["seeds"] = [seeds[row]]
+        snapshots = {step: images[rows] for step, images in self.snapshots.items()}
+        transparency = None if self.transparency is None else self.transparency[rows]
+        return Rendering(self.images[rows], self.scores[:, rows], recipe, snapshots, self.labels[rows], transparency)
 
-    def faded(self, percentile: float = 80.0) -> Tensor:
-        """The images with what mattered little made transparent, (B, 4, H, W) in [0, 1].
+    def with_transparency(self, percentile: float = 80.0) -> Tensor:
+        """Return the images with unimportant pixels made transparent, (B, 4, H, W) in [0, 1].
 
         Alpha is the mean of `transparency` over channels, divided by its percentile in each image and clipped to 1;
-        where that is zero, divided by the largest. So MACO is shown by its authors (Fel et al. 2023, arXiv:2306.06805).
+        where the percentile is zero, divided by the maximum. The authors of MACO show their images in this way (Fel
+        et al. 2023, arXiv:2306.06805).
 
         Args:
-            percentile: over 0, up to 100; what lies above is opaque.
+            percentile: in (0, 100]; pixels above it are opaque.
 
         Raises:
-            ValueError: this rendering has no transparency map, or another percentile.
+            ValueError: the rendering has no transparency map, or the percentile is out of range.
         """
         if self.transparency is None:
-            raise ValueError("this rendering has no transparency map; maco() and accentuate() keep one")
+            raise ValueError(
+                "this rendering has no transparency map; maco(), accentuate() and render(transparency=True) record one"
+            )
         if not 0 < percentile <= 100:
             raise ValueError(f"percentile is {percentile}; expected over 0, up to 100")
-        mattered = self.transparency.mean(1, keepdim=True)
-        most = torch.stack([one.flatten().quantile(percentile / 100) for one in mattered]).view(-1, 1, 1, 1)
-        most = torch.where(most > 0, most, mattered.amax(dim=(1, 2, 3), keepdim=True))
-        alpha = torch.where(most > 0, mattered / most, 1).clamp(0, 1)
+        importance = self.transparency.mean(1, keepdim=True)
+        opaque = torch.stack([one.flatten().quantile(percentile / 100) for one in importance]).view(-1, 1, 1, 1)
+        opaque = torch.where(opaque > 0, opaque, importance.amax(dim=(1, 2, 3), keepdim=True))
+        alpha = torch.where(opaque > 0, importance / opaque, 1).clamp(0, 1)
         return torch.cat([self.images, alpha.to(self.images.dtype)], dim=1)
 
     def image(self) -> Image.Image:
@@ -96,11 +99,11 @@ class Rendering(Result):
         return self.sheet()
 
     def sheet(self, columns: int | None = None, labels: Sequence[str] | None = None) -> Image.Image:
-        """All images side by side with their labels.
+        """Draw all images side by side with their labels.
 
         Args:
-            columns: how many in a row; by default as many as make the sheet nearly square.
-            labels: a text per image; by default what each was asked, or none for a single image.
+            columns: images per row; by default as many as make the sheet nearly square.
+            labels: a text per image; by default the objective of each, or none for a single image.
         """
         texts = (self.labels if len(self) > 1 else ()) if labels is None else labels
         return draw_sheet(self.images, texts, columns)
@@ -109,12 +112,12 @@ class Rendering(Result):
         """Write the snapshots as an animation: GIF, WebP or APNG by the path's suffix.
 
         Args:
-            path: ends in .gif, .webp, .png or .apng; its folder is made if need be.
-            milliseconds: how long a frame is shown.
-            columns: how many images in a row.
+            path: ends in .gif, .webp, .png or .apng; missing folders are created.
+            milliseconds: duration of a frame.
+            columns: images per row.
 
         Raises:
-            ValueError: no snapshots were taken, or another suffix.
+            ValueError: the rendering has no snapshots, or the path another suffix.
             OSError: the folder cannot be written.
         """
         target = Path(path)
@@ -145,8 +148,8 @@ class Rendering(Result):
         return f"Rendering({batch} of {height} × {width} px, {len(self.scores)} steps, scores {scores})"
 
 
-def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
-    """Renderings of successive images as one; shorter score histories end in NaN."""
+def concatenate(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
+    """Join renderings of successive images to one; NaN fills up shorter score histories."""
     longest = max(len(part.scores) for part in parts)
     scores = [
         torch.nn.functional.pad(part.scores, (0, 0, 0, longest - len(part.scores)), value=torch.nan) for part in parts
@@ -160,3 +163,6 @@ def joined(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Rendering:
         tuple(label for part in parts for label in part.labels),
         None if any(part.transparency is None for part in parts) else torch.cat([p.transparency for p in parts]),  # type: ignore[misc]
     )
+
+
+__all__ = ["Rendering", "concatenate"]

@@ -1,4 +1,4 @@
-"""What must be agreed before the first step: labels, seeds, sizes, layers and indices."""
+"""What objective, parameterization, transforms and network have to agree on before the first step."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from operator import index
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from optvis.data.images import ImageLike, load_image
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
@@ -18,63 +19,80 @@ from optvis.params import ImageParam, Streams
 from optvis.transforms import Compose, Resize
 
 
-def asked(objective: Objective | str, classifier: Classifier) -> Objective:
-    """The objective with labels turned into indices of this network's classes."""
+def load_whole(images: ImageLike | Sequence[ImageLike], size: int | None) -> Tensor:
+    """Load an image or several of one shape, (B, 3, H, W), with the longer side resized to `size` pixels."""
+    if isinstance(images, list | tuple):
+        if not images:
+            raise ValueError("no images: the list is empty")
+        return torch.cat([load_image(image, size) for image in images])
+    return load_image(images, size)
+
+
+def resolve_labels(objective: Objective | str, classifier: Classifier) -> Objective:
+    """Replace label texts in an objective by the indices of the network's classes."""
     return as_objective(objective).resolve_labels(classifier.labels)
 
 
-def seeds_for(seed: int | Sequence[int], objective: Objective, image: nn.Module | None) -> tuple[int, ...]:
-    """One seed per image, (B,): B is what seeds, objective and image agree on.
+def resolve_seeds(seed: int | Sequence[int], objective: Objective, param: nn.Module | None) -> tuple[int, ...]:
+    """Return one seed per image, (B,). B is the batch size of seeds, objective and parameterization.
 
     Raises:
-        ValueError: they do not agree.
+        ValueError: their batch sizes differ.
     """
-    given = _integers(seed)
-    images = len(image()) if image is not None and not isinstance(image, ImageParam) else len(image or given)
-    counts = {"seeds": len(given), "the objective": objective.batch, "the image parameterization": images}
-    batch = max(counts.values())
-    wrong = {what: count for what, count in counts.items() if count not in (1, batch)}
-    if image is not None and images != batch:
+    seeds = _integers(seed)
+    images = len(param()) if param is not None and not isinstance(param, ImageParam) else len(param or seeds)
+    sizes = {"seeds": len(seeds), "the objective": objective.batch, "the image parameterization": images}
+    batch = max(sizes.values())
+    wrong = {what: size for what, size in sizes.items() if size not in (1, batch)}
+    if param is not None and images != batch:
         wrong["the image parameterization"] = images
     if wrong:
-        told = ", ".join(f"{what} {count}" for what, count in counts.items())
-        raise ValueError(f"the numbers of images differ: {told}; give one for all, or as many everywhere")
-    if len(given) == batch:
-        return given
-    apart = batch if objective.group_size is None else objective.group_size
-    return tuple(given[0] + place % apart for place in range(batch))
+        listing = ", ".join(f"{what} {size}" for what, size in sizes.items())
+        raise ValueError(f"the numbers of images differ: {listing}; give one for all, or as many everywhere")
+    if len(seeds) == batch:
+        return seeds
+    group_size = batch if objective.group_size is None else objective.group_size
+    return tuple(seeds[0] + place % group_size for place in range(batch))
 
 
 def _integers(seed: Any) -> tuple[int, ...]:
-    """One seed or several, of Python, NumPy or torch, as plain integers."""
+    """Convert one seed or several, of Python, NumPy or torch, to plain integers."""
     try:
         return (index(seed),)
     except TypeError:
         return tuple(index(one) for one in seed)
 
 
-def labels_of(objective: Objective, images: int) -> tuple[str, ...]:
-    """What each image is asked, where they can be asked one by one."""
+def image_labels(objective: Objective, images: int) -> tuple[str, ...]:
+    """The objective of each image as text, (B,); empty where the objective compares images."""
     return () if objective.couples_images else tuple(repr(objective[i : i + 1]) for i in range(images))
 
 
-def fitted(classifier: Classifier, image: nn.Module, transform: nn.Module | None, seeds: Sequence[int]) -> Compose:
-    """The chain of transforms, ending at the network's size where it takes no other."""
+def input_transform(
+    classifier: Classifier, param: nn.Module, transform: nn.Module | None, seeds: Sequence[int]
+) -> Compose:
+    """The chain from image to network; it ends with a Resize where the network takes one size only."""
     chain = Compose() if transform is None else Compose(transform)
     if not classifier.fixed_size:
         return chain
     with torch.no_grad():
-        seen = chain(image()[:1], Streams(seeds[:1], "transform"))
-    return chain if tuple(seen.shape[2:]) == classifier.size else Compose(chain, Resize(classifier.size))
+        inputs = chain(param()[:1], Streams(seeds[:1], "transform"))
+    return chain if tuple(inputs.shape[2:]) == classifier.size else Compose(chain, Resize(classifier.size))
 
 
-def check(classifier: Classifier, objective: Objective, image: nn.Module, chain: Compose, seeds: Sequence[int]) -> None:
-    """Ask once, of one image, whether layers exist and indices fit: on CUDA a bad gather kills the context."""
+def validate_objective(
+    classifier: Classifier, objective: Objective, param: nn.Module, chain: Compose, seeds: Sequence[int]
+) -> None:
+    """Check on one image that all layers exist and that indices fit: on CUDA a bad gather kills the context.
+
+    Raises:
+        KeyError, IndexError, ValueError: a layer, an index or a shape does not fit the network.
+    """
     with borrow(classifier.network), torch.no_grad():
-        images = image()[:1]
+        images = param()[:1]
         inputs = classifier.preprocess(chain(images, Streams(seeds[:1], "transform")))
-        found = read_activations(classifier.network, inputs, objective.layers) | {IMAGE: images}
+        activations = read_activations(classifier.network, inputs, objective.layers) | {IMAGE: images}
     for part in (factor for term in objective.terms for factor in factors(term)):
         if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
-            shapes = {layer: (len(seeds), *found[layer].shape[1:]) for layer in part.layers}
+            shapes = {layer: (len(seeds), *activations[layer].shape[1:]) for layer in part.layers}
             part({layer: torch.zeros(1).expand(shape) for layer, shape in shapes.items()})

@@ -56,7 +56,7 @@ def quality_table(out: Path | None = None) -> None:
 
 def ours(classifier) -> Tensor:  # type: ignore[no-untyped-def]
     asked = channel(LAYER, CHANNELS)
-    return render(classifier, asked, steps=OUR_STEPS, transform=COARSE_TO_FINE, chunk=4, progress=False).images
+    return render(classifier, asked, steps=OUR_STEPS, transform=COARSE_TO_FINE, batch_size=4, progress=False).images
 
 
 def lucents(net: nn.Module) -> Tensor:

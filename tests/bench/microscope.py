@@ -23,7 +23,7 @@ from optvis import IMAGENET, Classifier
 from optvis.microscope.builder import STEPS
 from optvis.microscope.renderings import DIVERSE_COUNT, ChannelRenderer
 from optvis.params import Streams
-from optvis.rendering.ascent import PIXELS_AT_ONCE
+from optvis.rendering.ascent import PIXELS_PER_BATCH
 from optvis.rendering.optimizers import ImageAdam
 from optvis.transforms.presets import COARSE_TO_FINE
 
@@ -40,7 +40,7 @@ def together(images: int, _side: int) -> list[int]:
 def pieces(images: int, side: int) -> list[int]:
     """How many images go through the network together, as in an ascent."""
     among = 1 if images == GROUP else DIVERSE_COUNT
-    size = max(among, PIXELS_AT_ONCE // side**2 // among * among)
+    size = max(among, PIXELS_PER_BATCH // side**2 // among * among)
     return [min(size, images - start) for start in range(0, images, size)]
 
 

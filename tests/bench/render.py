@@ -19,7 +19,7 @@ from lucent_side import lucent_modules, lucent_step_times
 
 from optvis import IMAGENET, Classifier, ascend
 from optvis.objectives import channel
-from optvis.rendering.ascent import REDIRECTED_STEPS
+from optvis.rendering.ascent import REDIRECT_STEPS
 
 SIDE = 224
 LUCENT_ROUNDS = 3
@@ -29,7 +29,7 @@ def ours(row: Row, net: torch.nn.Module, batch: int) -> Callable[[], object]:
     """A step of `ascend` with its defaults, past the steps that redirect ReLU gradients."""
     classifier = Classifier(net, IMAGENET, SIDE)
     loop = ascend(classifier, channel(row.layer, range(batch)), size=SIDE)
-    for _ in range(REDIRECTED_STEPS):
+    for _ in range(REDIRECT_STEPS):
         next(loop)
     return lambda: next(loop)
 

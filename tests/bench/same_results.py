@@ -192,8 +192,9 @@ from optvis.params import (
 )
 from optvis.patches import cut_patch, flat_patch, load_patch, paste, shuffle_patch, try_patch
 from optvis.rendering.accentuate import accentuate
-from optvis.rendering.dream import black, by_deviation, noise, raw
+from optvis.rendering.dream import black_start, divide_by_std, identity, noise_start
 from optvis.rendering.maco import NADAM, maco
+from optvis.rendering.octaves import Octaves
 from optvis.rendering.optimizers import ADAM, ImageAdam
 from optvis.transforms import (
     ATLAS,
@@ -744,7 +745,7 @@ def _() -> Any:
 
 @result("render, without redirection")
 def _() -> Any:
-    return rendered(channel("mixed5", [12, 60]), redirect=0, steps=5)
+    return rendered(channel("mixed5", [12, 60]), redirect_steps=0, steps=5)
 
 
 @result("render, pooling averaged")
@@ -764,7 +765,7 @@ def _() -> Any:
 
 @result("render, in chunks, oblong")
 def _() -> Any:
-    return rendered(channel("mixed4", range(5)), chunk=2, size=(32, 56))
+    return rendered(channel("mixed4", range(5)), batch_size=2, size=(32, 56))
 
 
 @result("render, a bare module")
@@ -797,7 +798,7 @@ def _() -> Any:
 
 @result("ascend, a class")
 def _() -> Any:
-    steps = islice(ascend(small(), logit("owl"), pixel_image(40), optimizer=ADAM, redirect=1, transform=None), 4)
+    steps = islice(ascend(small(), logit("owl"), pixel_image(40), optimizer=ADAM, redirect_steps=1, transform=None), 4)
     return [[one.images.clone(), one.scores] for one in steps]
 
 
@@ -826,46 +827,51 @@ def dreamt(photo: Any, question: Objective | str, **options: Any) -> list[Any]:
 
 DREAMS: dict[str, Compute] = {
     "a photograph": lambda: dreamt(ship(), layer_norm("mixed4"), snapshots=True),
-    "noise": lambda: dreamt(noise((64, 80), seed=3), layer_norm("mixed4"), octave_scale=1.3),
-    "black": lambda: dreamt(black((48, 60)), layer_norm("mixed3", 5), seed=2),
-    "tiles": lambda: dreamt(ship(), layer_norm("mixed4"), tile=48, octaves=2),
-    "raw gradients": lambda: dreamt(ship(), 1e-5 * gram("mixed3"), scaling=raw, step_size=0.5),
-    "rounds": lambda: dreamt(photos(), layer_norm("mixed4"), rounds=2, octaves=2, size=72),
+    "noise": lambda: dreamt(noise_start((64, 80), seed=3), layer_norm("mixed4"), octaves=Octaves(3, 1.3)),
+    "black": lambda: dreamt(black_start((48, 60)), layer_norm("mixed3", 5), seed=2),
+    "tiles": lambda: dreamt(ship(), layer_norm("mixed4"), octaves=Octaves(2, tile_size=48)),
+    "raw gradients": lambda: dreamt(ship(), 1e-5 * gram("mixed3"), gradient_scaling=identity, step_size=0.5),
+    "rounds": lambda: dreamt(photos(), layer_norm("mixed4"), octaves=Octaves(2, passes=2), size=72),
     "one channel": lambda: dreamt(ship(), "mixed4:17", step_size=0.03),
-    "starts and scaling": lambda: [noise(9, seed=2), black((2, 3)), by_deviation(photos() - 0.5), raw(photos())],
+    "starts and scaling": lambda: [
+        noise_start(9, seed=2),
+        black_start((2, 3)),
+        divide_by_std(photos() - 0.5),
+        identity(photos()),
+    ],
 }
 several("dream", lambda compute: compute(), DREAMS)
 
 
 @result("maco")
 def _() -> Any:
-    made = maco(small(), logit(["owl", "wok"]), steps=4, crops=2, snapshots=(0, 2), **quiet)
-    return [rendering(made), made.faded(), made.faded(50.0)]
+    made = maco(small(), logit(["owl", "wok"]), steps=4, views=2, snapshots=(0, 2), **quiet)
+    return [rendering(made), made.with_transparency(), made.with_transparency(50.0)]
 
 
 @result("maco, a measured spectrum")
 def _() -> Any:
     spectrum = mean_spectrum(world()[0][:8])
-    made = maco(small(), channel("mixed5", 4), spectrum=spectrum, size=72, steps=3, crops=3, seed=5, **quiet)
-    return [rendering(made), made.faded()]
+    made = maco(small(), channel("mixed5", 4), spectrum=spectrum, size=72, steps=3, views=3, seed=5, **quiet)
+    return [rendering(made), made.with_transparency()]
 
 
 @result("accentuate")
 def _() -> Any:
     made = accentuate(small(), list(photos()), logit(["container ship", "wok"]), "mixed3", steps=4, **quiet)
-    return [rendering(made), made.faded(), made.recipe["weights"]]
+    return [rendering(made), made.with_transparency(), made.recipe["weights"]]
 
 
 @result("accentuate, phase, views, pixels held")
 def _() -> Any:
-    options = {"image": phase_image(SMALL), "views": 2, "hold": 0.5, "optimizer": NADAM, "seed": 3, **quiet}
+    options = {"param": phase_image(SMALL), "views": 2, "strength": 0.5, "optimizer": NADAM, "seed": 3, **quiet}
     return rendering(accentuate(small(), ship(), channel("mixed5", 12), IMAGE, steps=3, **options))
 
 
 @result("accentuate, a whole photograph")
 def _() -> Any:
     whole = scene("sheep", seed=4).image[:, :72]
-    return rendering(accentuate(small(), whole, logit("owl"), "conv2", size=64, steps=2, hold=0.0, **quiet))
+    return rendering(accentuate(small(), whole, logit("owl"), "conv2", size=64, steps=2, strength=0.0, **quiet))
 
 
 # Grids, dictionaries, groups

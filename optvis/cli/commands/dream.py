@@ -33,11 +33,15 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
     command.add_argument("--step-size", type=float, default=0.01, help="change of pixel values in [0, 1] at each step")
     command.add_argument("--octaves", type=int, default=4, help="sizes, from coarse to fine")
     command.add_argument("--octave-scale", type=float, default=1.4, help="how much larger each size is")
-    command.add_argument("--rounds", type=int, default=1, help="how often to feed the result back")
+    command.add_argument(
+        "--passes", type=int, default=1, help="passes through all octaves, each from the result of the last"
+    )
     command.add_argument(
         "--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation"
     )
-    command.add_argument("--tile", type=int, help="side in pixels of the pieces of a large canvas; whole if not given")
+    command.add_argument(
+        "--tile-size", type=int, help="side in pixels of the tiles of a large image; the whole image if not given"
+    )
     command.add_argument("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
     command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
 
@@ -45,7 +49,7 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
 def run(options: argparse.Namespace) -> None:
     from optvis.data.files import ensure_dir, safe_file_name
     from optvis.objectives import gram, layer_norm
-    from optvis.rendering import dream as dreams
+    from optvis.rendering import Octaves, black_start, divide_by_std, dream, identity, noise_start
 
     if (options.image is None) == (options.start is None):
         raise ValueError("dream needs an IMAGE, or else --start noise or --start black")
@@ -54,19 +58,16 @@ def run(options: argparse.Namespace) -> None:
     classifier = load_model(options)
     folder = ensure_dir(options.out)
     size = classifier.resolve_size(options.size)
-    starts = {"noise": lambda: dreams.noise(size, options.seed), "black": lambda: dreams.black(size)}
+    starts = {"noise": lambda: noise_start(size, options.seed), "black": lambda: black_start(size)}
     objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
-    result = dreams.dream(
+    result = dream(
         classifier,
         options.image if options.start is None else starts[options.start](),
         objective,
         steps=options.steps,
         step_size=options.step_size,
-        octaves=options.octaves,
-        octave_scale=options.octave_scale,
-        rounds=options.rounds,
-        scaling=dreams.raw if options.raw else dreams.by_deviation,
-        tile=options.tile,
+        octaves=Octaves(options.octaves, options.octave_scale, options.passes, options.tile_size),
+        gradient_scaling=identity if options.raw else divide_by_std,
         size=None if options.size is None or options.start else max(size),
         seed=options.seed,
         snapshots=options.animate is not None,

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     if options.total_variation:
         objective -= options.total_variation * total_variation()
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * len(names)
-    image = (
+    param = (
         pixel_image(size, seeds=seeds)
         if options.param == "pixel"
         else fft_image(size, seeds=seeds, decay=options.decay)
@@ -72,13 +72,13 @@ def run(options: argparse.Namespace) -> None:
     result = render(
         classifier,
         objective,
-        image,
+        param,
         steps=options.steps,
         transform=None if options.no_transforms else STANDARD,
         optimizer=partial(FAST_ADAM, lr=options.rate),
         seed=options.seed,
         snapshots=range(options.steps + 1) if options.animate else (),
-        chunk=options.batch_size,
+        batch_size=options.batch_size,
     )
     files = make_unique([safe_file_name(name) for name in names])
     for index in range(len(result)):

@@ -1,0 +1,228 @@
+"""Rendering in batches: what `render`, `maco` and `accentuate` have in common."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypedDict
+
+import torch
+from torch import nn
+
+from optvis.models.classifier import Classifier
+from optvis.models.overrides.max_pool import PoolGradient, gradient_text
+from optvis.models.provenance import provenance
+from optvis.objectives import Objective
+from optvis.params import ImageParam, fft_image
+from optvis.progress import progress_bar
+from optvis.rendering.ascent import REDIRECT_STEPS, Ascent, Step, build_ascent
+from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
+from optvis.rendering.result import Rendering, concatenate
+from optvis.rendering.runner import History, Stop, conclude, run_steps
+from optvis.rendering.setup import image_labels, resolve_labels, resolve_seeds
+from optvis.rendering.views import Views, repeat_for_views, view_seeds
+from optvis.transforms import STANDARD
+
+
+class RenderOptions(TypedDict, total=False):
+    """The options of `render` that `maco` and `accentuate` pass on to it."""
+
+    transform: nn.Module | None
+    optimizer: OptimizerMaker | None
+    snapshots: Collection[int]
+    batch_size: int | None
+    redirect_steps: int
+    pool_gradient: PoolGradient | None
+    progress: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RenderJob:
+    """All settings of a rendering; `run` makes the images. See `render` for those that are not listed here.
+
+    Args:
+        objective: what is maximised, with label texts, as recipes and labels show it.
+        penalty: terms that are maximised as well, and left out of scores, labels and recipe; a row per image.
+        method: the public function, for the recipe.
+        options: its own entries in the recipe.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    classifier: Classifier
+    objective: Objective
+    param: nn.Module | None
+    steps: int
+    size: int | tuple[int, int] | None = None
+    transform: nn.Module | None = STANDARD
+    optimizer: OptimizerMaker | None = None
+    seed: int | Sequence[int] = 0
+    snapshots: Collection[int] = ()
+    batch_size: int | None = None
+    views: int = 1
+    transparency: bool = False
+    redirect_steps: int = REDIRECT_STEPS
+    pool_gradient: PoolGradient | None = None
+    progress: bool = True
+    penalty: Objective | None = None
+    method: str = "render"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"steps is {self.steps}; expected 0 or more")
+        if self.views < 1:
+            raise ValueError(f"views is {self.views}; expected 1 or more of each image")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; expected 1 or more images")
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """A seed per image, (B,)."""
+        return resolve_seeds(self.seed, self.objective, self.param)
+
+    def run(self) -> Rendering:
+        """Render all images, a batch at a time; return what there is after Ctrl-C.
+
+        Raises:
+            NotFiniteError: with what there is as its `rendering`.
+        """
+        resolve_labels(self.objective, self.classifier)  # raises for an unknown label before the first step
+        images = len(self.seeds)
+        total, description = self.steps * images, self.method
+        with progress_bar(total=total, show=self.progress, unit="img", description=description, smoothing=0.1) as bar:
+            return self._run_batches(images if self.batch_size is None else min(self.batch_size, images), bar)
+
+    def _run_batches(self, batch_size: int, bar: Any) -> Rendering:
+        parts: list[Rendering] = []
+        start, stop = 0, None
+        while start < len(self.seeds) and stop is None:
+            batch_size = min(batch_size, len(self.seeds) - start)
+            result = self._try_batch(slice(start, start + batch_size), bar)
+            if result is None:
+                batch_size = self._halve(batch_size)
+                torch.cuda.empty_cache()
+                bar.reset()
+                bar.update(start * self.steps)
+                continue
+            part, stop = result
+            parts += [] if part is None else [part]
+            start += batch_size
+        if stop is not None and not parts:
+            raise stop
+        return conclude(stop, lambda interrupted: concatenate(parts, self.recipe(interrupted, sum(map(len, parts)))))
+
+    def _try_batch(self, rows: slice, bar: Any) -> tuple[Rendering | None, Stop] | None:
+        """Render some images; None where memory does not suffice and fewer may do."""
+        try:
+            return self._run_batch(rows, bar)
+        except torch.OutOfMemoryError:
+            images = len(self.seeds[rows])
+            if (
+                self.objective.group_size is None
+                or getattr(self.param, "couples_images", False)
+                or self._halve(images) == images
+            ):
+                raise
+            return None
+
+    def _halve(self, images: int) -> int:
+        """Half as many images, rounded up to whole groups of images that the objective compares."""
+        group = self.objective.group_size
+        return images if group is None else math.ceil(images / (2 * group)) * group
+
+    def _run_batch(self, rows: slice, bar: Any) -> tuple[Rendering | None, Stop]:
+        """Render some images; return them and what ended the run early."""
+        param = self._copy_param(rows)
+        views = Views(param, self.views, self.transparency)
+        try:
+            ascent = self.build_ascent(rows, views, self.objective, self.penalty)
+        except KeyboardInterrupt as stop:
+            return None, stop
+        penalties = ascent.objective.names[len(self.objective.terms) :]
+        history = History(self.snapshots)
+
+        def record(step: Step) -> int:
+            if step.index in history.snapshot_steps:
+                history.keep(step.images[:: self.views])
+            scores = step.scores
+            for name in penalties:
+                scores = scores - step.report[name]
+            history.scores.append(scores if self.views == 1 else scores.view(-1, self.views).sum(1))
+            return len(step.scores) // self.views
+
+        ended = run_steps(ascent.run(self.steps), bar, record)
+        self._write_back(rows, param)
+        with torch.no_grad():
+            images = param().detach().clone()
+        labels = image_labels(self._select(self.objective, rows), len(images))
+        transparency = views.transparency if self.transparency else None
+        recipe = self.recipe(isinstance(ended, KeyboardInterrupt), len(self.seeds))
+        return history.rendering(images, recipe, labels, transparency), ended
+
+    def build_ascent(self, rows: slice, views: Views, objective: Objective, penalty: Objective | None) -> Ascent:
+        """Build the ascent of some images, on views of them."""
+        score = resolve_labels(self._select(objective, rows), self.classifier)
+        total = score if penalty is None else score + self._select(penalty, rows)
+        return build_ascent(
+            self.classifier,
+            repeat_for_views(total, self.views),
+            views,
+            self.transform,
+            default_optimizer(self.param, self.optimizer),
+            view_seeds(self.seeds[rows], self.views),
+            self.redirect_steps,
+            self.pool_gradient,
+        )
+
+    def _select(self, objective: Objective, rows: slice) -> Objective:
+        return objective if self._is_whole(rows) else objective[rows]
+
+    def _is_whole(self, rows: slice) -> bool:
+        return len(self.seeds[rows]) == len(self.seeds)
+
+    def _copy_param(self, rows: slice) -> nn.Module:
+        """Copy the parameterization of some images: the given one changes when they are done, and not before."""
+        if self.param is None:
+            return fft_image(self.classifier.resolve_size(self.size), seeds=self.seeds[rows])
+        if self._is_whole(rows):
+            return copy.deepcopy(self.param)
+        if not isinstance(self.param, ImageParam):
+            raise ValueError(
+                f"batch_size needs a param that can be sliced, an ImageParam; got {type(self.param).__name__}"
+            )
+        return self.param[rows]
+
+    @torch.no_grad()
+    def _write_back(self, rows: slice, param: nn.Module) -> None:
+        """Write the parameters of some images into the parameterization that was given."""
+        if self.param is not None:
+            for old, new in zip(self.param.parameters(), param.parameters(), strict=True):
+                if old is not new:  # slices share the parameters of their colour maps
+                    (old if self._is_whole(rows) else old[rows]).copy_(new)
+
+    def recipe(self, interrupted: bool, images: int) -> dict[str, Any]:
+        """The recipe of the first so many images, in JSON's types."""
+        size = self.classifier.resolve_size(self.size)
+        return provenance(
+            self.classifier,
+            self.method,
+            objective=repr(self._select(self.objective, slice(0, images))),
+            param=f"fft_image({size})" if self.param is None else " ".join(repr(self.param).split()),
+            transform=" ".join(repr(self.transform).split()),
+            optimizer=describe_optimizer(default_optimizer(self.param, self.optimizer)),
+            steps=self.steps,
+            interrupted=interrupted,
+            seeds=list(self.seeds[:images]),
+            views=self.views,
+            redirect_steps=self.redirect_steps,
+            pool_gradient=gradient_text(self.pool_gradient),
+            **self.options,
+        )
+
+
+__all__ = ["RenderJob", "RenderOptions"]

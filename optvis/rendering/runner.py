@@ -1,0 +1,88 @@
+"""The loop of all renderings: progress, Ctrl-C, numbers that are not finite, scores and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from optvis.errors import NotFiniteError
+from optvis.rendering.result import Rendering
+
+T = TypeVar("T")
+R = TypeVar("R")
+Stop: TypeAlias = KeyboardInterrupt | NotFiniteError | None  # what ended a run early
+
+
+def run(steps: Iterable[T], bar: Any, result: Callable[[bool], R], record: Callable[[T], int] = lambda _: 1) -> R:
+    """Take all steps, and return the result; after Ctrl-C, the result of the steps so far.
+
+    Args:
+        steps: an iterator that takes a step at a time.
+        bar: the progress bar.
+        result: builds the result; its argument is whether Ctrl-C stopped the run.
+        record: keeps what is needed of a step, and returns by how much the bar moves.
+
+    Raises:
+        NotFiniteError: of a step, with the result of the steps before it as its `rendering`.
+
+    Example:
+        >>> from optvis.progress import progress_bar
+        >>> scores = []
+        >>> with progress_bar(total=3, show=False) as bar:
+        ...     run(range(3), bar, lambda interrupted: (scores, interrupted), lambda step: scores.append(step) or 1)
+        ([0, 1, 2], False)
+    """
+    return conclude(run_steps(steps, bar, record), result)
+
+
+def run_steps(steps: Iterable[T], bar: Any, record: Callable[[T], int]) -> Stop:
+    """Take all steps; return what ended them early, None where nothing did."""
+    try:
+        for step in steps:
+            bar.update(record(step))
+    except (KeyboardInterrupt, NotFiniteError) as stop:
+        return stop
+    return None
+
+
+def conclude(stop: Stop, result: Callable[[bool], R]) -> R:
+    """Return the result of a run that ended, or raise the NotFiniteError that ended it, with the result."""
+    if isinstance(stop, NotFiniteError):
+        stop.rendering = result(False)
+        raise stop
+    return result(stop is not None)
+
+
+class History:
+    """Scores of all steps and images of some, on the network's device until the end.
+
+    Args:
+        snapshots: numbers of updates after which images are kept.
+    """
+
+    def __init__(self, snapshots: Collection[int] = ()) -> None:
+        self.snapshot_steps = frozenset(snapshots)
+        self.scores: list[Tensor] = []
+        self.snapshots: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        """The number of updates so far."""
+        return len(self.scores)
+
+    def keep(self, images: Tensor) -> None:
+        """Keep images, (B, 3, H, W), after the updates so far."""
+        self.snapshots[len(self)] = images.cpu()
+
+    def rendering(
+        self, images: Tensor, recipe: Mapping[str, Any], labels: tuple[str, ...], transparency: Tensor | None = None
+    ) -> Rendering:
+        """Build the Rendering of the last images, on the CPU."""
+        images = images.cpu()
+        if len(self) in self.snapshot_steps:
+            self.keep(images)
+        scores = torch.stack(self.scores).cpu() if self.scores else torch.empty(0, len(images))
+        importance = None if transparency is None else torch.zeros_like(images) + transparency.cpu()
+        return Rendering(images, scores, recipe, self.snapshots, labels, importance)
