@@ -23,7 +23,7 @@ class SharedLowRes(Canvas):
     What is asked of one image moves the others along, so that forms lie at the same places: Lucid's
     `lowres_tensor` shared over a batch, as its interpolations use it (Mordvintsev et al., "Differentiable Image
     Parameterizations", Distill 2018, doi:10.23915/distill.00012). The images are coupled: a batch cannot be split,
-    and `chunk` is refused.
+    and `batch_size` is refused.
 
     Args:
         unique: holds a part for each image; any canvas.

@@ -337,7 +337,7 @@ MISTAKES = {
     "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
     "layer and label": (("render", *NET, "features.3", "--label", "1"), "or else --label"),
     "steps": (("render", *NET, "features.3", "--channels", "1", "--steps", "-1"), "steps is -1"),
-    "chunk": (("render", *NET, "features.3", "--channels", "1", "--batch-size", "0"), "chunk is 0"),
+    "chunk": (("render", *NET, "features.3", "--channels", "1", "--batch-size", "0"), "batch_size is 0"),
     "rate": (("render", *NET, "features.3", "--channels", "1", "--rate", "-1"), "learning rate"),
     "too small": (("layers", *NET, "--size", "4"), "size"),
     "device": (("layers", *NET, "--device", "abacus"), "cannot use the device 'abacus'"),

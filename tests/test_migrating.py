@@ -18,9 +18,7 @@ import optvis.models.overrides.max_pool
 import optvis.models.overrides.relu
 import optvis.objectives
 import optvis.params
-import optvis.rendering.ascent
-import optvis.rendering.maco
-import optvis.rendering.optimizers
+import optvis.rendering
 import optvis.transforms
 import optvis.viz.hinton
 
@@ -30,11 +28,9 @@ PLACES = (
     optvis.objectives,
     optvis.params,
     optvis.transforms,
-    optvis.rendering.optimizers,
+    optvis.rendering,
     optvis.models.overrides.max_pool,
     optvis.models.overrides.relu,
-    optvis.rendering.maco,
-    optvis.rendering.ascent,
     optvis.attribution.methods,
     optvis.attribution.captum,
     optvis.features.groups,
