@@ -192,7 +192,7 @@ def test_each_icon_is_asked_for_the_vector_of_its_position(few, monkeypatch):
     expected = torch.cat([made.activations.movedim(1, -1)[here], made.groups.directions])
     assert_close(term.targets[0].float(), expected)
     assert dict(term.options)["power"] == 1.0
-    g = made.groups.weights().movedim(1, -1)[here]
+    g = made.groups.normalized_maps().movedim(1, -1)[here]
     assert_close(seen["canvas"].weights.float(), torch.cat([g, torch.eye(2)]))
 
 
@@ -312,7 +312,7 @@ def test_layers_without_positions_are_refused(few):
         draw(few, few_photo(), layer="fc")
     with pytest.raises(KeyError, match="no layer 'relu9'; nearest"):
         draw(few, few_photo(), layer="relu9")
-    with pytest.raises(ValueError, match=r"signed activations of 'conv1'.*decomposition='PCA'"):
+    with pytest.raises(ValueError, match=r"activations of 'conv1' are negative.*decomposition='PCA'"):
         draw(few, few_photo(), layer="conv1")
     assert len(draw(few, few_photo(), layer="conv1", decomposition="PCA").groups) == 2
 

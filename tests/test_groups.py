@@ -86,7 +86,7 @@ def test_every_layout_keeps_its_positions():
 def test_weights_are_maps_by_their_largest():
     found = group(positive(2, 6, 3, 4), 3, layer="a")
     by_hand = found.maps.numpy() / found.maps.numpy().max(axis=(0, 2, 3))[None, :, None, None]
-    np.testing.assert_allclose(found.weights().numpy(), by_hand)
+    np.testing.assert_allclose(found.normalized_maps().numpy(), by_hand)
 
 
 def test_groups_are_units_of_the_layer():
@@ -111,9 +111,9 @@ def test_factors_of_nothing_are_left_out():
 
 
 def test_signed_activations_are_refused_by_nmf_and_rounding_is_not():
-    with pytest.raises(ValueError, match=r"signed activations of 'conv1', down to -.*decomposition='PCA'.*ReLU"):
+    with pytest.raises(ValueError, match=r"activations of 'conv1' are negative, down to -.*decomposition='PCA'.*ReLU"):
         group(signed(1, 5, 4, 4), 2, layer="conv1")
-    with pytest.raises(ValueError, match="signed activations"):
+    with pytest.raises(ValueError, match="activations of 'conv1' are negative"):
         group(signed(1, 5, 4, 4), layer="conv1", decomposition=methods.MiniBatchNMF(2))
     a = positive(1, 5, 4, 4)
     a[0, 0, 0, 0] = -1e-9
@@ -124,7 +124,7 @@ def test_signed_activations_are_refused_by_nmf_and_rounding_is_not():
     ("a", "groups", "message"),
     [
         (torch.zeros(1, 5, 4, 4), 2, "every activation of 'a' is zero"),
-        (torch.full((1, 5, 4, 4), float("nan")), 2, "hold NaN or infinite"),
+        (torch.full((1, 5, 4, 4), float("nan")), 2, "have NaN or infinite"),
         (torch.rand(1, 5, 4, 4), 6, "6 groups of 5 channels at 16 positions"),
         (torch.rand(1, 50, 2, 2), 5, "5 groups of 50 channels at 4 positions"),
         (torch.rand(1, 5, 4, 4), 0, "0 groups"),
@@ -143,7 +143,7 @@ def test_what_is_no_decomposition_is_refused():
         group(positive(1, 5, 4, 4), 2, layer="a", decomposition=3)
     with pytest.raises(TypeError, match="KernelPCA has no components_"):
         group(positive(1, 5, 4, 4), 2, layer="a", decomposition="KernelPCA")
-    with pytest.raises(ValueError, match=r"PCA found nothing.*alike"):
+    with pytest.raises(ValueError, match=r"PCA finds no factor.*the same"):
         group(torch.ones(1, 5, 4, 4), 2, layer="a", decomposition="PCA")
 
 

@@ -105,9 +105,9 @@ def test_a_channel_the_layer_does_not_have(index):
         (lambda: Channels("x", -1), ValueError, "expected 0 or more"),
         (lambda: Channels("x", 1.5), TypeError, "expected an integer"),
         (lambda: Channels("x", 1, within=(2, 1)), ValueError, "lowest, highest"),
-        (lambda: Directions("x", [0.0, 0.0]), ValueError, "names nothing"),
+        (lambda: Directions("x", [0.0, 0.0]), ValueError, "zero or not finite"),
         (lambda: Directions("x", [float("nan"), 0.0]), ValueError, "not finite"),
-        (lambda: Directions("x", torch.eye(2), within=(0, 1)), ValueError, "range of 2 directions"),
+        (lambda: Directions("x", torch.eye(2), within=(0, 1)), ValueError, "within is given for 2 directions"),
         (lambda: Directions("x", torch.eye(2)).replace(numbers(2, 5)), ValueError, "2 numbers in 'x', which has 5"),
     ],
 )

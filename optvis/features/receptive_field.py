@@ -1,4 +1,4 @@
-"""Receptive fields: the part of an image that a position of a layer can see."""
+"""Receptive fields: the pixels that a position of a layer depends on."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.linear import linearize
 from optvis.objectives.layout import channels_first
 
-AT_ONCE = 16  # positions whose gradients are asked together
+BATCH_SIZE = 16  # positions whose gradients are computed together
 
 Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; the first inside, the second outside
 
 
 @dataclass(frozen=True)
 class ReceptiveFields:
-    """What each position of a layer can see of an image of the network's size.
+    """The receptive field of each position of a layer, in an image of the network's size.
 
     Args:
         rows: first row of pixels, and the one after the last, for each row of positions.
@@ -37,46 +37,46 @@ class ReceptiveFields:
     size: tuple[int, int]
 
     @property
-    def side(self) -> int:
-        """Of the largest one, in pixels."""
+    def max_side(self) -> int:
+        """The longer side of the largest receptive field, in pixels."""
         return max(end - start for start, end in (*self.rows, *self.columns))
 
     def box(self, y: int, x: int) -> Box:
-        """All that the position in row y and column x can see, cut off at the image's edges.
+        """The receptive field of the position in row y and column x, cut off at the image's edges.
 
         Raises:
-            IndexError: the layer has no such position.
+            IndexError: a position that the layer does not have.
         """
-        self._check(y, x)
+        self._check_position(y, x)
         return *self.rows[y], *self.columns[x]
 
     def window(self, y: int, x: int, share: float = 0.5) -> Box:
-        """A square about the middle of a position, moved into the image where it reaches over an edge.
+        """A square around the centre of a position, moved into the image where it reaches over an edge.
 
-        The pixels in the middle of a receptive field count most, those at its rim next to nothing (Luo et al. 2016,
-        arXiv:1701.04128).
+        The pixels in the middle of a receptive field have the largest effect, those at its edge hardly any (Luo et al.
+        2016, arXiv:1701.04128).
 
         Args:
             y: row of the position.
-            x: its column.
+            x: column of the position.
             share: side of the square, as a share of the largest receptive field's.
 
         Raises:
-            IndexError: the layer has no such position.
+            IndexError: a position that the layer does not have.
         """
-        self._check(y, x)
-        sides = [min(max(1, round(share * self.side)), whole) for whole in self.size]
-        middles = [
-            (place + 0.5) * whole / len(fields)
-            for place, whole, fields in zip((y, x), self.size, (self.rows, self.columns), strict=True)
+        self._check_position(y, x)
+        sides = [min(max(1, round(share * self.max_side)), whole) for whole in self.size]
+        centers = [
+            (index + 0.5) * whole / len(fields)
+            for index, whole, fields in zip((y, x), self.size, (self.rows, self.columns), strict=True)
         ]
         starts = [
-            min(max(0, round(middle - side / 2)), whole - side)
-            for middle, side, whole in zip(middles, sides, self.size, strict=True)
+            min(max(0, round(center - side / 2)), whole - side)
+            for center, side, whole in zip(centers, sides, self.size, strict=True)
         ]
         return starts[0], starts[0] + sides[0], starts[1], starts[1] + sides[1]
 
-    def _check(self, y: int, x: int) -> None:
+    def _check_position(self, y: int, x: int) -> None:
         if not (0 <= y < len(self.rows) and 0 <= x < len(self.columns)):
             raise IndexError(f"position ({y}, {x}) of a layer with {len(self.rows)} × {len(self.columns)}")
 
@@ -88,10 +88,11 @@ def receptive_fields(
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
 ) -> ReceptiveFields:
-    """Which pixels each position of a layer can see, found by asking the network for gradients.
+    """Measure the receptive field of each position of a layer with gradients.
 
-    The gradient of each position, with activation functions left out, is not zero at just these pixels. A layer without
-    a map of positions sees all of the image, and has one position. Rows and columns are taken to be independent.
+    A pixel belongs to the receptive field where the gradient of the position, with activation functions left out, is
+    not zero. A layer without a map of positions has one position, whose field is the whole image. Rows and columns are
+    assumed to be independent.
 
     Args:
         model: a network, or a Classifier.
@@ -100,7 +101,7 @@ def receptive_fields(
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        KeyError: no such layer; the nearest are named.
+        KeyError: there is no such layer; the nearest names are given.
 
     Example:
         >>> net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), None, 8)
@@ -117,18 +118,18 @@ def receptive_fields(
         return ReceptiveFields(((0, size[0]),), ((0, size[1]),), size)
     height, width = shape[2:]
     diagonal = range(max(height, width))
-    touched = torch.cat([
-        _touched(classifier, start, layer, channel_axis, [(min(n, height - 1), min(n, width - 1)) for n in part])
-        for part in (diagonal[first : first + AT_ONCE] for first in diagonal[::AT_ONCE])
+    masks = torch.cat([
+        _field_masks(classifier, start, layer, channel_axis, [(min(n, height - 1), min(n, width - 1)) for n in batch])
+        for batch in (diagonal[first : first + BATCH_SIZE] for first in diagonal[::BATCH_SIZE])
     ])  # fmt: skip
-    rows, columns = touched.any(2), touched.any(1)
+    rows, columns = masks.any(2), masks.any(1)
     return ReceptiveFields(
-        tuple(_ends(row) for row in rows[:height]), tuple(_ends(column) for column in columns[:width]), size
+        tuple(_extent(row) for row in rows[:height]), tuple(_extent(column) for column in columns[:width]), size
     )
 
 
 def crop(image: Tensor, box: Box, size: int) -> Tensor:
-    """A part of an image (3, H, W), with its longer side of so many pixels, (3, h, w)."""
+    """Crop an image (3, H, W) and resize its longer side to `size` pixels, (3, h, w)."""
     top, bottom, left, right = box
     part = image[None, :, top:bottom, left:right]
     longer = max(part.shape[2:])
@@ -136,24 +137,24 @@ def crop(image: Tensor, box: Box, size: int) -> Tensor:
     return F.interpolate(part, sides, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
 
 
-def _touched(
-    classifier: Classifier, start: Tensor, layer: str, channel_axis: int | None, places: list[tuple[int, int]]
+def _field_masks(
+    classifier: Classifier, start: Tensor, layer: str, channel_axis: int | None, positions: list[tuple[int, int]]
 ) -> Tensor:
-    """Which pixels each of some positions depends on, (N, H, W) of bool."""
-    images = start.repeat(len(places), 1, 1, 1).requires_grad_()
+    """Compute which pixels each position depends on, (N, H, W) of bool."""
+    images = start.repeat(len(positions), 1, 1, 1).requires_grad_()
     with borrow(classifier.network), torch.enable_grad(), linearize():
         a = channels_first(read_activations(classifier.network, images.clone(), [layer])[layer], channel_axis)
-        # Weights by chance, so that channels do not cancel.
-        mixed = torch.einsum("bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1]).to(a).sin())
-        total = torch.stack([mixed[row, y, x] for row, (y, x) in enumerate(places)]).sum()
+        # Different weights, so that channels do not cancel.
+        weighted = torch.einsum("bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1]).to(a).sin())
+        total = torch.stack([weighted[row, y, x] for row, (y, x) in enumerate(positions)]).sum()
         (gradient,) = torch.autograd.grad(total, images)
     return gradient.ne(0).any(1).cpu()
 
 
-def _ends(touched: Tensor) -> tuple[int, int]:
-    """The first place that is touched, and the one after the last; all where none is."""
-    places = touched.nonzero().flatten().tolist()
-    return (places[0], places[-1] + 1) if places else (0, len(touched))
+def _extent(mask: Tensor) -> tuple[int, int]:
+    """The first index that is True, and the one after the last; the whole range where none is."""
+    indices = mask.nonzero().flatten().tolist()
+    return (indices[0], indices[-1] + 1) if indices else (0, len(mask))
 
 
 __all__ = ["Box", "ReceptiveFields", "crop", "receptive_fields"]

@@ -1,4 +1,4 @@
-"""Units: what can be named in a layer, and what a layer gives without them."""
+"""Units of a layer: channels or directions, and the layer's activations without them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from optvis.objectives.layout import channels_first, restore_layout
 from optvis.objectives.target_tensors import as_index, as_vectors
 
-NEGLIGIBLE = 1e-6  # directions whose part outside the others' span is smaller add nothing to it
+MIN_SINGULAR_VALUE = 1e-6  # share of the largest; smaller ones are rounding errors
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -21,12 +21,12 @@ class Channels:
 
     Args:
         layer: name as in `layers(net)`.
-        indices: which; each is kept once.
-        within: only where the channel's own activation lies in this range, (lowest, highest); None is everywhere.
+        indices: of the channels; duplicates are dropped.
+        within: only where the channel's activation lies in this range, (lowest, highest); None is everywhere.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        TypeError: indices that are no integers.
+        TypeError: indices that are not integers.
         ValueError: a range that is empty.
 
     Example:
@@ -62,30 +62,30 @@ class Channels:
         return len(self.indices)
 
     def __getitem__(self, rows: slice) -> Channels:
-        """The first, the last, … of them."""
+        """Some of them, by a slice."""
         return Channels(self.layer, self.indices[rows], within=self.within, channel_axis=self.channel_axis)
 
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
-        """The layer's activations with these channels taken from `fill`.
+        """Replace these channels of the layer's activations with `fill`.
 
         Args:
             a: activations as the layer gives them, (B, ...).
-            fill: what to put there: a number, or anything that spreads over (B, C, ...).
+            fill: a number, one number a channel (C,), or a tensor that broadcasts with (B, C, ...).
 
         Raises:
             IndexError: a channel that the layer does not have.
         """
-        laid = channels_first(a, self.channel_axis)
-        chosen = self.mask(laid.shape[1], laid.device).view(1, -1, *[1] * (laid.dim() - 2))
+        values = channels_first(a, self.channel_axis)
+        mask = self.mask(values.shape[1], values.device).view(1, -1, *[1] * (values.dim() - 2))
         if self.within is not None:
-            chosen = chosen & (laid >= self.within[0]) & (laid <= self.within[1])
-        return restore_layout(torch.where(chosen, _like(fill, laid), laid), a, self.channel_axis)
+            mask = mask & (values >= self.within[0]) & (values <= self.within[1])
+        return restore_layout(torch.where(mask, _expand_fill(fill, values), values), a, self.channel_axis)
 
     def mask(self, channels: int, device: torch.device | None = None) -> Tensor:
-        """Which of a layer's channels these are, (C,) of bool.
+        """Return a mask of the layer's channels, (C,) of bool.
 
         Raises:
-            IndexError: one that the layer does not have.
+            IndexError: a channel that the layer does not have.
         """
         if self.indices and max(self.indices) >= channels:
             raise IndexError(f"channel {max(self.indices)} of {self.layer!r}, which has 0..{channels - 1}")
@@ -94,26 +94,27 @@ class Channels:
         return chosen.to(device)
 
     def basis(self, channels: int) -> Tensor:
-        """Orthonormal directions that span them, (K, C), float64."""
+        """Return orthonormal directions that span these channels, (K, C), float64."""
         self.mask(channels)
         return torch.eye(channels, dtype=torch.float64)[list(self.indices)]
 
     def __repr__(self) -> str:
-        return f"Channels({self.layer!r}, {list(self.indices)}{_told(self.within, self.channel_axis)})"
+        return f"Channels({self.layer!r}, {list(self.indices)}{_format_options(self.within, self.channel_axis)})"
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Directions:
-    """Directions in a layer's space of channels, or the subspace that they span.
+    """Directions in the space of a layer's channels, or the subspace that they span.
 
     Args:
         layer: name as in `layers(net)`.
         vectors: (K, C), or (C,) for one.
-        within: only at positions where the activation along the one direction, a·v / ‖v‖, lies in this range.
+        within: only at positions where the activation along the direction, a·v / ‖v‖, lies in this range; for one
+            direction.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:
-        ValueError: no vector or one of zeros; an empty range, or a range of several directions.
+        ValueError: no vectors, a vector of zeros, an empty range, or a range for several directions.
 
     Example:
         >>> tilted = Directions("mixed3", [3.0, 4.0])
@@ -137,9 +138,9 @@ class Directions:
     ) -> None:
         rows = as_vectors(vectors, "directions")
         if not bool(rows.isfinite().all()) or not bool(rows.abs().amax(1).gt(0).all()):
-            raise ValueError("a direction of zeros, or one that is not finite, names nothing")
+            raise ValueError("a direction is zero or not finite; expected a finite vector other than zero")
         if within is not None and len(rows) > 1:
-            raise ValueError(f"a range of {len(rows)} directions at once; give each Directions of its own")
+            raise ValueError(f"within is given for {len(rows)} directions; make a Directions for each")
         object.__setattr__(self, "layer", layer)
         object.__setattr__(self, "vectors", rows)
         object.__setattr__(self, "within", validate_range(within))
@@ -150,29 +151,29 @@ class Directions:
         return len(self.vectors)
 
     def __getitem__(self, rows: slice) -> Directions:
-        """The first, the last, … of them."""
+        """Some of them, by a slice."""
         return Directions(self.layer, self.vectors[rows], within=self.within, channel_axis=self.channel_axis)
 
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
-        """The layer's activations with their part along these directions taken from `fill`: a − P (a − fill).
+        """Replace the part of the layer's activations along these directions with that of `fill`: a − P (a − fill).
 
         Args:
             a: activations as the layer gives them, (B, ...).
-            fill: what to put there: a number, or anything that spreads over (B, C, ...).
+            fill: a number, one number a channel (C,), or a tensor that broadcasts with (B, C, ...).
 
         Raises:
             ValueError: directions of another length than the layer has channels.
         """
-        laid = channels_first(a, self.channel_axis)
-        basis = self.basis(laid.shape[1]).to(laid)
-        excess = (laid - _like(fill, laid)).movedim(1, -1) @ basis.T
+        values = channels_first(a, self.channel_axis)
+        basis = self.basis(values.shape[1]).to(values)
+        excess = (values - _expand_fill(fill, values)).movedim(1, -1) @ basis.T
         if self.within is not None:
-            along = laid.movedim(1, -1) @ basis.T
+            along = values.movedim(1, -1) @ basis.T
             excess = excess * ((along >= self.within[0]) & (along <= self.within[1]))
-        return restore_layout(laid - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
+        return restore_layout(values - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
 
     def basis(self, channels: int) -> Tensor:
-        """Orthonormal directions that span the same, (K or fewer, C), float64.
+        """Return orthonormal directions that span the same subspace, (K or fewer, C), float64.
 
         Raises:
             ValueError: directions of another length than the layer has channels.
@@ -185,17 +186,17 @@ class Directions:
 
     def __repr__(self) -> str:
         count, channels = self.vectors.shape
-        return f"Directions({self.layer!r}, {count} of {channels}{_told(self.within, self.channel_axis)})"
+        return f"Directions({self.layer!r}, {count} of {channels}{_format_options(self.within, self.channel_axis)})"
 
 
 Units: TypeAlias = Channels | Directions
 
 
 def validate_range(within: tuple[float, float] | None) -> tuple[float, float] | None:
-    """(lowest, highest), or None.
+    """Return (lowest, highest) as floats, or None.
 
     Raises:
-        ValueError: nothing lies between them.
+        ValueError: lowest is larger than highest.
     """
     if within is None:
         return None
@@ -206,22 +207,22 @@ def validate_range(within: tuple[float, float] | None) -> tuple[float, float] | 
 
 
 def _orthonormal(rows: Tensor) -> Tensor:
-    """A basis of what the rows span: one row itself, or the right singular vectors that are not negligible."""
+    """Return a basis of the rows' span: one row, scaled, or the right singular vectors that are not rounding errors."""
     scaled: Tensor = rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)
     if len(scaled) == 1:
         return scaled
     _, strengths, right = torch.linalg.svd(scaled, full_matrices=False)
-    basis: Tensor = right[strengths > NEGLIGIBLE * strengths[0]]
+    basis: Tensor = right[strengths > MIN_SINGULAR_VALUE * strengths[0]]
     return basis
 
 
-def _like(fill: Tensor | float, laid: Tensor) -> Tensor:
-    """The fill as a tensor that spreads over activations with channels second; (C,) is one number a channel."""
-    values = torch.as_tensor(fill, dtype=laid.dtype, device=laid.device)
-    return values.view(1, -1, *[1] * (laid.dim() - 2)) if values.dim() == 1 else values
+def _expand_fill(fill: Tensor | float, values: Tensor) -> Tensor:
+    """Make the fill broadcast with activations (B, C, ...); (C,) is one number a channel."""
+    filling = torch.as_tensor(fill, dtype=values.dtype, device=values.device)
+    return filling.view(1, -1, *[1] * (values.dim() - 2)) if filling.dim() == 1 else filling
 
 
-def _told(within: tuple[float, float] | None, channel_axis: int | None) -> str:
+def _format_options(within: tuple[float, float] | None, channel_axis: int | None) -> str:
     options = (("within", within), ("channel_axis", channel_axis))
     return "".join(f", {name}={value}" for name, value in options if value is not None)
 

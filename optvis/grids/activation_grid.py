@@ -157,7 +157,7 @@ class _Plan:
         """How much of each group is in each icon, (N, K)."""
         if self.groups is None:
             return torch.zeros(int(self.present.sum()), 0)
-        return torch.cat([self.groups.weights().movedim(1, -1)[self.present], torch.eye(len(self.groups))])
+        return torch.cat([self.groups.normalized_maps().movedim(1, -1)[self.present], torch.eye(len(self.groups))])
 
     def pool(self, side: int, cells: int, seed: int) -> ImageParam:
         """All icons at their start: alike where groups are shared, with noise of their own where not."""

@@ -883,7 +883,7 @@ def icons(made: ActivationGrid) -> list[Any]:
 
 
 def grouped(split: Groups) -> list[Any]:
-    return [split.maps, split.directions, split.shares, split.weights(), split.units(0).orthonormal_basis]
+    return [split.maps, split.directions, split.shares, split.normalized_maps(), split.units(0).orthonormal_basis]
 
 
 @cache
@@ -1048,7 +1048,7 @@ def _(name: str) -> Any:
 def _() -> Any:
     found = [receptive_fields(net(), name) for name in ("conv1", "conv2", "mixed3", "mixed4", "mixed5", "head")]
     own = found[3]
-    return [[[*one.rows, *one.columns, one.size, one.side] for one in found], own.box(2, 3), own.window(11, 0, 0.7)]
+    return [[[*one.rows, *one.columns, one.size, one.max_side] for one in found], own.box(2, 3), own.window(11, 0, 0.7)]
 
 
 @result("receptive fields of another network")
