@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
 
@@ -34,7 +35,7 @@ def create_command(
         formatter_class=DefaultsFormatter,
     )
     command.set_defaults(run=run)
-    optional = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
+    optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
     command.add_argument(
         "network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **optional
     )
