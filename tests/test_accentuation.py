@@ -81,6 +81,16 @@ def test_a_photograph_alone_is_the_same_as_among_others(small):
         assert alone.recipe["weights"] == pytest.approx(together.recipe["weights"][place : place + 1], rel=1e-9)
 
 
+@pytest.mark.parametrize("options", [{}, {"views": 2}, {"transform": GaussianNoise(0.1)}], ids=str)
+def test_a_batch_at_a_time_is_the_whole(small, options):
+    question = channel("conv2", [1, 5, 9])
+    whole = draw(small, PHOTOS, question, "conv1", seed=(3, 4, 5), **options)
+    parts = draw(small, PHOTOS, question, "conv1", seed=(3, 4, 5), batch_size=2, **options)
+    assert_close(parts.images, whole.images, rtol=0, atol=1e-9)
+    assert_close(parts.scores, whole.scores, rtol=1e-9, atol=1e-9)
+    assert parts.recipe == whole.recipe
+
+
 def test_one_photograph_is_asked_several_questions(small):
     made = draw(small, PHOTOS[0], channel("conv2", [1, 5]), "conv1")
     assert made.images.shape == (2, 3, 20, 20)

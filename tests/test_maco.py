@@ -44,13 +44,26 @@ def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small
     assert_close(made.images, image().detach(), rtol=0, atol=1e-9)
 
 
-def test_it_is_render_with_its_parts_where_a_step_has_one_crop(small):
-    made = draw(small, channel("conv2", [1, 5]), views=1, seed=4)
-    chain = maco_crops(20, 0.04)
-    image = phase_image(24, seeds=(4, 4))
-    same = render(small, channel("conv2", [1, 5]), image, steps=3, transform=chain, optimizer=NADAM, seed=4)
-    assert_close(made.images, same.images, rtol=0, atol=1e-12)
-    assert_close(made.scores, same.scores, rtol=0, atol=1e-12)
+@pytest.mark.parametrize("views", [1, 2])
+def test_it_is_render_with_its_parts(small, views):
+    question = channel("conv2", [1, 5])
+    made = draw(small, question, views=views, seed=4)
+    parts = {"transform": maco_crops(20, 0.04), "optimizer": NADAM, "views": views, "transparency": True}
+    same = render(small, question, phase_image(24, seeds=(4, 4)), steps=3, seed=4, progress=False, **parts)
+    assert torch.equal(made.images, same.images)
+    assert torch.equal(made.scores, same.scores)
+    assert torch.equal(made.transparency, same.transparency)
+    assert made.recipe == dict(same.recipe) | {"method": "maco"}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_batch_at_a_time_is_the_whole(small, batch_size):
+    question = channel("conv2", [1, 5, 9])
+    whole, parts = draw(small, question), draw(small, question, batch_size=batch_size)
+    assert_close(parts.images, whole.images, rtol=0, atol=1e-12)
+    assert_close(parts.scores, whole.scores, rtol=0, atol=1e-12)
+    assert_close(parts.transparency, whole.transparency, rtol=0, atol=1e-12)
+    assert parts.recipe == whole.recipe
 
 
 def test_an_image_alone_is_the_same_as_in_a_batch(small):

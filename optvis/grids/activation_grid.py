@@ -27,7 +27,7 @@ from optvis.params import DecorrelatedColor, ImageParam, Sigmoid, Streams
 from optvis.params.image_pool import ImagePool
 from optvis.progress import progress_bar
 from optvis.rendering.optimizers import OptimizerMaker, describe_optimizer
-from optvis.rendering.runner import run
+from optvis.rendering.runner import conclude, run
 from optvis.rendering.setup import input_transform
 from optvis.transforms import Compose, Crop, Jitter, Pad, Rotate, Scale
 
@@ -131,7 +131,8 @@ def activation_grid(
         seed=seed,
     )
     with progress_bar(total=steps, show=progress, unit="step", description="activation grid") as bar:
-        return run(ascent.run(steps), bar, lambda stopped: plan.grid(ascent, shown, recipe | {"interrupted": stopped}))
+        stop = run(ascent.run(steps), bar)
+    return conclude(stop, lambda interrupted: plan.grid(ascent, shown, recipe | {"interrupted": interrupted}))
 
 
 @dataclass(frozen=True, eq=False)

@@ -166,7 +166,7 @@ class Ascent:
                 redirect_relu() if index < self.redirect_steps else nullcontext(),
                 override_max_pool(self.pool_gradient),
             ):
-                slices = self._split(inputs)
+                slices = self._batch_slices(inputs)
                 objective = self.objective.at_step(index)
                 objectives = [objective] if len(slices) == 1 else [objective[rows] for rows in slices]
                 results = [
@@ -186,7 +186,7 @@ class Ascent:
         gradients = torch.autograd.grad(-scores.sum(), ends, allow_unused=True, materialize_grads=True)
         return {name: score.detach() for name, score in report.items()}, list(gradients)
 
-    def _split(self, inputs: Tensor) -> list[slice]:
+    def _batch_slices(self, inputs: Tensor) -> list[slice]:
         """Split a batch into those that pass through the network together: on a CPU, what fits its caches."""
         batch, _, height, width = inputs.shape
         group = self.objective.group_size

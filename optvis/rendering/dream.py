@@ -24,7 +24,7 @@ from optvis.progress import progress_bar
 from optvis.rendering.ascent import score_terms
 from optvis.rendering.octaves import DreamCanvas, Octaves, tiles
 from optvis.rendering.result import Rendering
-from optvis.rendering.runner import History, run
+from optvis.rendering.runner import History, conclude, run
 from optvis.rendering.setup import load_whole, resolve_labels
 
 GradientScaling: TypeAlias = Callable[[Tensor], Tensor]
@@ -147,7 +147,7 @@ def dream(
         return history.rendering(canvas.images(), recipe, ("",) * len(start))
 
     with progress_bar(total=plan.passes * len(sizes) * steps, show=progress, description="dream", unit="step") as bar:
-        return run(dreamer.passes(plan.passes, sizes, steps, snapshots), bar, result)
+        return conclude(run(dreamer.passes(plan.passes, sizes, steps, snapshots), bar), result)
 
 
 def _fit_tiles(octaves: Octaves, classifier: Classifier, start: Tensor) -> Octaves:
@@ -171,18 +171,7 @@ def _fit_tiles(octaves: Octaves, classifier: Classifier, start: Tensor) -> Octav
 
 @dataclass(frozen=True, eq=False)
 class Dreamer:
-    """The steps of a dream, on a canvas.
-
-    Args:
-        canvas: the images, which change in place.
-        history: the scores and snapshots.
-        classifier: the network.
-        objective: what is maximised, without label texts.
-        tile_size: side of the tiles in pixels; None for the whole image at once.
-        gradient_scaling: see `dream`.
-        step_size: see `dream`.
-        streams: random numbers of the shifts.
-    """
+    """The steps of a dream, which change a canvas in place; the streams draw the shifts, the rest is as in `dream`."""
 
     canvas: DreamCanvas
     history: History

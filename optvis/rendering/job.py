@@ -21,7 +21,7 @@ from optvis.progress import progress_bar
 from optvis.rendering.ascent import REDIRECT_STEPS, Ascent, Step, build_ascent
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.result import Rendering, concatenate
-from optvis.rendering.runner import History, Stop, conclude, run_steps
+from optvis.rendering.runner import History, Stop, conclude, run
 from optvis.rendering.setup import image_labels, resolve_labels, resolve_seeds
 from optvis.rendering.views import Views, repeat_for_views, view_seeds
 from optvis.transforms import STANDARD
@@ -155,14 +155,13 @@ class RenderJob:
             history.scores.append(scores if self.views == 1 else scores.view(-1, self.views).sum(1))
             return len(step.scores) // self.views
 
-        ended = run_steps(ascent.run(self.steps), bar, record)
+        ended = run(ascent.run(self.steps), bar, record)
         self._write_back(rows, param)
         with torch.no_grad():
             images = param().detach().clone()
         labels = image_labels(self._select(self.objective, rows), len(images))
         transparency = views.transparency if self.transparency else None
-        recipe = self.recipe(isinstance(ended, KeyboardInterrupt), len(self.seeds))
-        return history.rendering(images, recipe, labels, transparency), ended
+        return history.rendering(images, {}, labels, transparency), ended
 
     def build_ascent(self, rows: slice, views: Views, objective: Objective, penalty: Objective | None) -> Ascent:
         """Build the ascent of some images, on views of them."""

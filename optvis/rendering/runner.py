@@ -16,30 +16,14 @@ R = TypeVar("R")
 Stop: TypeAlias = KeyboardInterrupt | NotFiniteError | None  # what ended a run early
 
 
-def run(steps: Iterable[T], bar: Any, result: Callable[[bool], R], record: Callable[[T], int] = lambda _: 1) -> R:
-    """Take all steps, and return the result; after Ctrl-C, the result of the steps so far.
+def run(steps: Iterable[T], bar: Any, record: Callable[[T], int] = lambda _: 1) -> Stop:
+    """Take all steps; return what ended them early, None where nothing did.
 
     Args:
         steps: an iterator that takes a step at a time.
         bar: the progress bar.
-        result: builds the result; its argument is whether Ctrl-C stopped the run.
         record: keeps what is needed of a step, and returns by how much the bar moves.
-
-    Raises:
-        NotFiniteError: of a step, with the result of the steps before it as its `rendering`.
-
-    Example:
-        >>> from optvis.progress import progress_bar
-        >>> scores = []
-        >>> with progress_bar(total=3, show=False) as bar:
-        ...     run(range(3), bar, lambda interrupted: (scores, interrupted), lambda step: scores.append(step) or 1)
-        ([0, 1, 2], False)
     """
-    return conclude(run_steps(steps, bar, record), result)
-
-
-def run_steps(steps: Iterable[T], bar: Any, record: Callable[[T], int]) -> Stop:
-    """Take all steps; return what ended them early, None where nothing did."""
     try:
         for step in steps:
             bar.update(record(step))
@@ -49,7 +33,11 @@ def run_steps(steps: Iterable[T], bar: Any, record: Callable[[T], int]) -> Stop:
 
 
 def conclude(stop: Stop, result: Callable[[bool], R]) -> R:
-    """Return the result of a run that ended, or raise the NotFiniteError that ended it, with the result."""
+    """Return the result of a run, built from whether Ctrl-C ended it.
+
+    Raises:
+        NotFiniteError: if one ended the run, with the result of the steps before it as its `rendering`.
+    """
     if isinstance(stop, NotFiniteError):
         stop.rendering = result(False)
         raise stop

@@ -52,10 +52,6 @@ class Views(nn.Module):
 def repeat_for_views(objective: Objective, count: int) -> Objective:
     """Repeat an objective for `count` views of each image, and divide it by their number.
 
-    Args:
-        objective: of the images, without label texts.
-        count: number of views of each image.
-
     Raises:
         ValueError: the objective compares images, which is possible with one view of each only.
     """
