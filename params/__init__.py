@@ -1,4 +1,4 @@
-"""Where an image lives: free parameters, and the invertible maps that turn them into colours in [0, 1].
+"""Image parameterizations: free parameters, and invertible maps from them to colours in [0, 1].
 
 A parameterization is an `nn.Module` without inputs whose output is the images, (B, 3, H, W).
 
@@ -6,16 +6,16 @@ A parameterization is an `nn.Module` without inputs whose output is the images, 
     >>> fft_image(64, seeds=(0, 1))().shape
     torch.Size([2, 3, 64, 64])
 
-Any other will do, in three lines. Here one of a single colour:
+Any such module can be rendered. This one has a single colour:
 
     >>> import torch
-    >>> class Plain(torch.nn.Module):
+    >>> class SingleColor(torch.nn.Module):
     ...     def __init__(self):
     ...         super().__init__()
-    ...         self.colour = torch.nn.Parameter(torch.zeros(1, 3, 1, 1))
+    ...         self.color = torch.nn.Parameter(torch.zeros(1, 3, 1, 1))
     ...     def forward(self):
-    ...         return self.colour.sigmoid().expand(-1, -1, 64, 64)
-    >>> Plain()().shape
+    ...         return self.color.sigmoid().expand(-1, -1, 64, 64)
+    >>> SingleColor()().shape
     torch.Size([1, 3, 64, 64])
 """
 

@@ -1,4 +1,4 @@
-"""Canvases: free parameters whose output is an unbounded image, (B, C, H, W)."""
+"""Canvases: modules without inputs whose output is a batch of unbounded images, (B, C, H, W)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from torch import Tensor, nn
 
 from optvis.params.streams import Streams
 
-LUCID_SD = 0.01  # standard deviation of Lucid's first noise (lucid.optvis.param, 2017)
-LUCID_GAIN = 4.0  # Lucid divides its image by 4: it keeps the sigmoid out of saturation
+LUCID_SD = 0.01  # standard deviation of the first noise (lucid.optvis.param, 2017)
+LUCID_GAIN = 4.0  # the image is divided by this, which keeps the sigmoid out of saturation (likewise)
 
 
 def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(H, W) in pixels from one side or from both.
+    """Return (H, W) in pixels for a side or for both.
 
-    >>> height_and_width(64), height_and_width((33, 47))
-    ((64, 64), (33, 47))
+    Raises:
+        ValueError: no positive integer, nor two of them.
+
+    Example:
+        >>> height_and_width(64), height_and_width((33, 47))
+        ((64, 64), (33, 47))
     """
     sides = tuple(size) if isinstance(size, Iterable) else (size, size)
     if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
@@ -29,15 +33,19 @@ def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 class Canvas(nn.Module, ABC):
-    """An unbounded image per row of its parameters; the first axis of every parameter is the image's."""
+    """A batch of unbounded images; the first axis of every parameter is the image's.
 
-    ROWS: ClassVar[tuple[str, ...]] = ()  # buffers whose first axis is the image's too
+    Subclasses define `forward`, `fill_` and `size`.
+    """
+
+    BUFFERS_PER_IMAGE: ClassVar[tuple[str, ...]] = ()  # names of buffers whose first axis is the image's too
     couples_images: ClassVar[bool] = False  # whether images share parameters, so that a batch cannot be split
-    optimizer: ClassVar[Callable[..., torch.optim.Optimizer] | None] = None  # what suits it; None: the usual one
+    # Builds an optimizer that fits the canvas; None for the default.
+    optimizer: ClassVar[Callable[..., torch.optim.Optimizer] | None] = None
 
     @abstractmethod
     def forward(self) -> Tensor:
-        """The images, (B, C, H, W), unbounded."""
+        """Compute the images, (B, C, H, W), unbounded."""
 
     @abstractmethod
     def fill_(self, images: Tensor) -> Self:
@@ -52,40 +60,40 @@ class Canvas(nn.Module, ABC):
         return len(next(self.parameters()))
 
     def __getitem__(self, rows: slice) -> Self:
-        """A canvas of its own with some of the images."""
+        """Copy some of the images into an independent canvas."""
         if not isinstance(rows, slice):
-            raise TypeError(f"a canvas is sliced, got [{rows!r}]; for image i write [i:i + 1]")
+            raise TypeError(f"a canvas takes slices, got [{rows!r}]; for image i write [i:i + 1]")
         if self.couples_images:
             raise ValueError(
                 f"{type(self).__name__} couples images, so a batch of them cannot be split; render without batch_size"
             )
         parts: dict[int, Any] = {id(p): nn.Parameter(p.detach()[rows].clone()) for p in self.parameters()}
-        parts |= {id(kept): kept[rows].clone() for kept in map(self.get_buffer, self.ROWS)}
-        parts |= {id(own): own[rows] for own in vars(self).values() if isinstance(own, Streams)}
+        parts |= {id(values): values[rows].clone() for values in map(self.get_buffer, self.BUFFERS_PER_IMAGE)}
+        parts |= {id(value): value[rows] for value in vars(self).values() if isinstance(value, Streams)}
         return copy.deepcopy(self, parts)
 
     def with_size(self, size: int | tuple[int, int]) -> Self:
-        """The same picture at another size, where it has none of its own.
+        """Return the same images at another size, where the canvas has no size of its own.
 
         Raises:
-            TypeError: this canvas is made of pixels or waves of one size.
+            TypeError: the canvas consists of pixels or frequencies of one size.
         """
         height_and_width(size)
-        raise TypeError(f"{type(self).__name__} has one size, {self.size}; a CPPN can be drawn at any")
+        raise TypeError(f"{type(self).__name__} has one size, {self.size}; a CPPN can be rendered at any")
 
     def format_repr(self, streams: Streams, **options: Any) -> str:
-        """The call that makes a fresh one; options that are None are left out, and so are three channels."""
-        usual = {"channels": 3}
-        told = [f"{name}={value!r}" for name, value in options.items() if value not in (None, usual.get(name))]
-        return f"{type(self).__name__}({', '.join([repr(self.size), repr(streams), *told])})"
+        """Write the constructor call for the `repr`, without options that are None and without three channels."""
+        defaults = {"channels": 3}
+        text = [f"{name}={value!r}" for name, value in options.items() if value not in (None, defaults.get(name))]
+        return f"{type(self).__name__}({', '.join([repr(self.size), repr(streams), *text])})"
 
 
 class Pixels(Canvas):
-    """Pixels themselves: N(0, sd) noise at first.
+    """A canvas whose parameters are the pixels, with N(0, sd) noise at first.
 
     Args:
         size: side, or (height, width), in pixels.
-        streams: one per image; their noise is the first image.
+        streams: one per image, for the first noise.
         channels: number of channels C.
         sd: standard deviation of the first noise; 0 gives a constant canvas.
 
@@ -117,16 +125,16 @@ class Pixels(Canvas):
 
 
 class FFT(Canvas):
-    """The image's spectrum, each frequency scaled by 1 / f^decay, as natural images are.
+    """A canvas whose parameters are the spectrum, each frequency scaled by 1 / f^decay as in natural images.
 
     The image is the orthonormal inverse real FFT of spectrum · max(f, 1 / max(H, W))^-decay, divided by 4, with
-    f in cycles per pixel. Constants and scaling are Lucid's (lucid.optvis.param.spatial.fft_image, 2017); the
-    reason is that steepest descent then moves all frequencies alike (Olah et al., "Feature Visualization",
-    Distill 2017, doi:10.23915/distill.00007). Unlike there, odd widths are exact and `sd=0` means zero.
+    f in cycles per pixel. Constants and scaling are Lucid's (lucid.optvis.param.spatial.fft_image, 2017): steepest
+    ascent then changes all frequencies alike (Olah et al., "Feature Visualization", Distill 2017,
+    doi:10.23915/distill.00007). Unlike there, odd widths are exact and `sd=0` gives zero.
 
     Args:
         size: side, or (height, width), in pixels.
-        streams: one per image; their noise is the first spectrum.
+        streams: one per image, for the first spectrum.
         decay: power of the frequency; 0 leaves the spectrum white.
         channels: number of channels C.
         sd: standard deviation of the real and imaginary parts of the first spectrum.
@@ -176,7 +184,7 @@ class FFT(Canvas):
 
 
 def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:
-    """max(f, 1 / max(H, W))^-decay / 4 for each frequency f of a real FFT, (H, W // 2 + 1), float64."""
+    """Compute max(f, 1 / max(H, W))^-decay / 4 for each frequency f of a real FFT, (H, W // 2 + 1), float64."""
     height, width = size
     down = torch.fft.fftfreq(height, dtype=torch.float64)
     across = torch.fft.rfftfreq(width, dtype=torch.float64)
@@ -185,7 +193,11 @@ def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:
 
 
 def require_shape(images: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The images, (B, C, H, W) or (1, C, H, W), if a canvas of that shape can hold them; ValueError otherwise."""
+    """Return the images, (B, C, H, W) or (1, C, H, W), after a check that a canvas of this shape can hold them.
+
+    Raises:
+        ValueError: images of another shape.
+    """
     batch, *rest = shape
     if images.dim() != 4 or list(images.shape[1:]) != rest or images.shape[0] not in (1, batch):
         raise ValueError(f"images are {tuple(images.shape)}; this canvas holds {tuple(shape)}")

@@ -1,4 +1,4 @@
-"""Invertible maps from a canvas to colours in [0, 1]."""
+"""Colour maps: invertible maps from a canvas to colours in [0, 1]."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 #: (lucid.optvis.param.color, 2017), divided there by its largest column norm.
 IMAGENET_COLOR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
-ROUNDING = 1e-3  # how far values may leave [0, 1]
+RANGE_TOLERANCE = 1e-3  # how far values may lie outside [0, 1]
 HALF_LEVEL = 1 / 512  # half of one of the 256 levels of an 8-bit image
-LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in brightness (ITU-R BT.601), as Pillow has them
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601), as in Pillow
 
 
 class ColorMap(nn.Module, ABC):
-    """A map of images, (B, C, H, W) -> (B, C, H, W), that can be undone.
+    """An invertible map of images, (B, C, H, W) -> (B, C, H, W).
 
     Example:
         >>> class Negative(ColorMap):
@@ -33,27 +33,25 @@ class ColorMap(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
+        """Map images, (B, C, H, W) -> (B, C, H, W)."""
 
     @abstractmethod
     def inverse(self, images: Tensor) -> Tensor:
-        """The images that `forward` turns into these."""
+        """Find the images that `forward` maps to these."""
 
     def __getitem__(self, rows: slice) -> Self:
-        """The map for some of the images; its parameters stay shared."""
+        """Return the map for some of the images; it shares its parameters with this one."""
         return copy.deepcopy(self, {id(values): values for values in self.parameters()})
 
 
 class DecorrelatedColor(ColorMap):
-    """DecorrelatedColor colour to RGB: rgb = C t at each pixel, C normalised by its largest column norm.
+    """The map from decorrelated colour to RGB: rgb = C t at each pixel, with C normalised by its largest column norm.
 
-    A step in t moves along the axes in which colours of natural images vary independently (Olah et al.,
-    "Feature Visualization", Distill 2017, doi:10.23915/distill.00007). Channels after the third, such as alpha, stay as
-    they are.
+    The components of t are the axes along which colours of natural images vary independently (Olah et al., "Feature
+    Visualization", Distill 2017, doi:10.23915/distill.00007). Channels after the third, such as alpha, do not change.
 
     Args:
-        matrix: 3 rows of 3, the square root of a colour covariance: your own, or `color_matrix(images)`; by default
-            ImageNet's.
+        matrix: 3 rows of 3, the square root of a colour covariance, e.g. `color_matrix(images)`; by default ImageNet's.
 
     Raises:
         ValueError: another shape, or a matrix without an inverse; at the call, images of fewer than 3 channels.
@@ -90,10 +88,11 @@ class DecorrelatedColor(ColorMap):
 
 @torch.no_grad()
 def color_matrix(images: Tensor) -> tuple[tuple[float, ...], ...]:
-    """Measure the `matrix` of `DecorrelatedColor` on images of your own: the square root of their colour covariance.
+    """Compute the `matrix` of `DecorrelatedColor` from images of your own: the square root of their colour covariance.
 
-    C = U √Λ with the covariance of all pixels Σ = U Λ Uᵀ, so that C Cᵀ = Σ; columns from the largest eigenvalue on,
-    their red not negative. ImageNet's matrix was made likewise (lucid.optvis.param.color, 2017).
+    C = U √Λ with the covariance of all pixels Σ = U Λ Uᵀ, so that C Cᵀ = Σ. The columns are in the order of decreasing
+    eigenvalues, each with a red part that is not negative. Lucid computed ImageNet's matrix in the same way
+    (lucid.optvis.param.color, 2017).
 
     Args:
         images: (N, 3, H, W) in [0, 1].
@@ -102,7 +101,7 @@ def color_matrix(images: Tensor) -> tuple[tuple[float, ...], ...]:
         3 rows of 3 numbers.
 
     Raises:
-        ValueError: images of another shape, or whose colours lie in a plane, as those of grey images do.
+        ValueError: images of another shape, or whose colours lie in a plane of RGB, as those of grey images do.
 
     Example:
         >>> matrix = color_matrix(torch.rand(4, 3, 32, 32))
@@ -115,14 +114,14 @@ def color_matrix(images: Tensor) -> tuple[tuple[float, ...], ...]:
     covariance = torch.cov(colours, correction=0)
     values, axes = torch.linalg.eigh(covariance)
     if not values[0] > 1e-9 * values[2]:
-        raise ValueError("the colours of these images lie in a plane, as grey does; measure images of more colours")
+        raise ValueError("the colours of these images lie in a plane, as grey does; give images of more colours")
     root = (axes * values.sqrt()).flip(1)
     root = torch.where(root[0] < 0, -root, root)
     return tuple(tuple(row) for row in root.tolist())
 
 
 class Sigmoid(ColorMap):
-    """Any number to (0, 1). The inverse clips to half an 8-bit level from either end, where it is still finite.
+    """The sigmoid, from any number to (0, 1). The inverse first clips to half an 8-bit level from 0 and 1.
 
     Example:
         >>> Sigmoid()(torch.zeros(1, 3, 1, 1)).flatten()
@@ -137,9 +136,9 @@ class Sigmoid(ColorMap):
 
 
 class Grayscale(ColorMap):
-    """One channel to three equal ones: grey images for a network that takes RGB.
+    """The map from one channel to three equal ones: grey images for a network that takes RGB.
 
-    The inverse is a colour's brightness, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+    The inverse is the luma of a colour, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
 
     Example:
         >>> Grayscale()(torch.rand(2, 1, 4, 4)).shape
@@ -152,21 +151,21 @@ class Grayscale(ColorMap):
         return images.expand(-1, 3, -1, -1)
 
     def inverse(self, images: Tensor) -> Tensor:
-        return (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+        return (images * images.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def _apply_matrix(images: Tensor, matrix: Tensor) -> Tensor:
-    """The matrix times the first three channels, the others as they are."""
+    """Multiply the first three channels by the matrix."""
     if images.shape[1] < 3:
-        raise ValueError(f"DecorrelatedColor got {images.shape[1]} channels; expected three or more: leave it out")
+        raise ValueError(f"DecorrelatedColor got {images.shape[1]} channels; expected three or more; remove the map")
     colours = (matrix @ images[:, :3].flatten(2)).view_as(images[:, :3])
     return colours if images.shape[1] == 3 else torch.cat([colours, images[:, 3:]], dim=1)
 
 
-def check_range(images: Tensor, what: str) -> None:
-    """Raise where images are not floats in [0, 1]."""
+def check_range(images: Tensor, name: str) -> None:
+    """Raise if images are not floats in [0, 1]."""
     if not images.is_floating_point():
-        raise TypeError(f"{what} are {images.dtype}; expected floats in [0, 1]: divide by 255")
+        raise TypeError(f"{name} are {images.dtype}; expected floats in [0, 1]: divide by 255")
     lowest, highest = float(images.detach().min()), float(images.detach().max())
-    if not (lowest >= -ROUNDING and highest <= 1 + ROUNDING):
-        raise ValueError(f"{what} run from {lowest:g} to {highest:g}; expected [0, 1]")
+    if not (lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE):
+        raise ValueError(f"{name} run from {lowest:g} to {highest:g}; expected [0, 1]")

@@ -1,4 +1,4 @@
-"""Compositional pattern-producing networks: a picture as a function of position, at any resolution."""
+"""Compositional pattern-producing networks (CPPN): an image as a function of position, at any resolution."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from optvis.params.color import Sigmoid
 from optvis.params.image import ImageParam
 from optvis.params.streams import Streams
 
-EDGE = 3**0.5  # coordinates from −√3 to √3 have a deviation of 1
-ARC, SQUARED_ARC = 0.67, 0.6  # root mean squares of atan and atan² of standard normal numbers
+MAX_COORDINATE = 3**0.5  # uniform coordinates from −√3 to √3 have a standard deviation of 1
+ATAN_RMS, SQUARED_ATAN_RMS = 0.67, 0.6  # root mean squares of atan x and atan² x for x ~ N(0, 1)
 LAYERS, WIDTH = 8, 24
 
 
 class CPPN(Canvas):
-    """A small network of its own for each image that paints each pixel from where it lies.
+    """A canvas with a small network per image, which computes the colour of a pixel from its coordinates.
 
     Coordinates (x, y), each from −√3 to √3, go through 8 layers of 24 channels, each followed by
-    x ↦ [atan x / 0.67, atan² x / 0.6], and a last one to C channels: 8,451 parameters an image for RGB. Weights are
-    N(0, 1 / inputs) at first, biases and the whole last layer 0, so that the first picture is even. Constants:
+    x ↦ [atan x / 0.67, atan² x / 0.6], and a last one to C channels: 8,451 parameters per image for RGB. Weights are
+    N(0, 1 / inputs) at first, biases and the whole last layer 0, so that the first image is uniform. Constants:
     Mordvintsev et al., "Differentiable Image Parameterizations", Distill 2018, doi:10.23915/distill.00012.
 
-    A picture has lines and surfaces without grain. Its weights need a smaller rate than pixels do, so it brings an
-    optimizer of its own, Adam with a rate of 0.005. It cannot start from a picture.
+    The images have smooth lines and surfaces. The weights need a smaller learning rate than pixels do, so the canvas
+    has its own default optimizer, Adam with a rate of 0.005. It cannot start from an image.
 
     Args:
-        size: side, or (height, width), in pixels; `with_size(size)` draws the same at any other.
-        streams: one per image; their noise is the first weights.
+        size: side, or (height, width), in pixels; `with_size(size)` renders the same images at any other.
+        streams: one per image, for the first weights.
         channels: number of channels C.
 
     Example:
@@ -67,43 +67,43 @@ class CPPN(Canvas):
         return torch.baddbmm(bias, weight, a).view(len(weight), -1, *self._size)
 
     def fill_(self, images: Tensor) -> Self:
-        """Refused: no weights are known that paint a given picture.
+        """Raise a TypeError: there is no formula for weights that give a certain image.
 
         Raises:
             TypeError: always.
         """
-        raise TypeError("a CPPN cannot start from a picture; fft_image, pixel_image and pyramid_image can")
+        raise TypeError("a CPPN cannot start from an image; fft_image, pixel_image and pyramid_image can")
 
     def with_size(self, size: int | tuple[int, int]) -> Self:
-        """The same pictures drawn at another size, as a canvas of its own."""
-        other = copy.deepcopy(self)
-        other._size = height_and_width(size)
-        return other
+        """Return the same images at another size, as an independent canvas."""
+        canvas = copy.deepcopy(self)
+        canvas._size = height_and_width(size)
+        return canvas
 
     def __repr__(self) -> str:
         return self.format_repr(self.streams, channels=self.weights[-1].shape[1])
 
 
 def coordinates(size: tuple[int, int]) -> Tensor:
-    """x and y of each pixel, from −√3 at the first to √3 at the last, (2, H · W), float64."""
-    down, across = (torch.linspace(-EDGE, EDGE, side, dtype=torch.float64) for side in size)
+    """Compute x and y of each pixel, from −√3 for the first to √3 for the last, (2, H · W), float64."""
+    down, across = (torch.linspace(-MAX_COORDINATE, MAX_COORDINATE, side, dtype=torch.float64) for side in size)
     y, x = torch.meshgrid(down, across, indexing="ij")
     return torch.stack([x.flatten(), y.flatten()])
 
 
 def composite(a: Tensor) -> Tensor:
-    """[atan a / 0.67, atan² a / 0.6], so that no unit saturates.  a (B, C, P) -> (B, 2 C, P)"""
-    arc = a.atan()
-    return torch.cat([arc / ARC, arc.square() / SQUARED_ARC], dim=1)
+    """Compute [atan a / 0.67, atan² a / 0.6], which does not saturate.  a (B, C, P) -> (B, 2 C, P)"""
+    angle = a.atan()
+    return torch.cat([angle / ATAN_RMS, angle.square() / SQUARED_ATAN_RMS], dim=1)
 
 
 def cppn_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,)) -> ImageParam:
-    """Images painted by a small network each, which can be drawn at any resolution afterwards.
+    """Build images that are functions of position, each from a small network; they have any resolution afterwards.
 
-    Render them with a small rate, `optimizer=partial(torch.optim.Adam, lr=0.005)`.
+    The default optimizer has a small learning rate, `partial(torch.optim.Adam, lr=0.005)`.
 
     Args:
-        size: side, or (height, width), in pixels while it is trained.
+        size: side, or (height, width), in pixels during the optimisation.
         seeds: one per image (B of them).
 
     Returns:

@@ -1,4 +1,4 @@
-"""Images made of a canvas and the maps that lead from it to RGB."""
+"""Image parameterizations: a canvas followed by colour maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ImageParam(nn.Module):
 
     Args:
         canvas: holds the free parameters.
-        maps: applied in turn to the canvas's output; each can be undone, so the whole can start from any image.
+        maps: applied in turn to the canvas's output. Each is invertible, so that `fill_` can start from any image.
 
     Example:
         >>> image = ImageParam(Pixels((2, 3), Streams((0,), "canvas")), Sigmoid())
@@ -40,13 +40,13 @@ class ImageParam(nn.Module):
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
-        """Start from images (B, C, H, W) or (1, C, H, W) in [0, 1]; returns self.
+        """Set the parameters so that the output is these images, (B, C, H, W) or (1, C, H, W) in [0, 1]; return self.
 
-        Values within half an 8-bit level of 0 or 1 are moved to that distance: a sigmoid reaches neither.
+        Values within half an 8-bit level of 0 or 1 become that level: a sigmoid reaches neither 0 nor 1.
 
         Raises:
             ValueError: images of another shape.
-            TypeError: the canvas cannot start from a picture, as a CPPN cannot.
+            TypeError: the canvas cannot start from an image (CPPN).
         """
         first = next(self.canvas.parameters())
         images = require_shape(images, self().shape).to(first.device, first.dtype)
@@ -67,11 +67,11 @@ class ImageParam(nn.Module):
 
     @property
     def optimizer(self) -> Callable[..., torch.optim.Optimizer] | None:
-        """Makes the optimizer that suits the canvas; None where the usual one does."""
+        """Builds an optimizer that fits the canvas; None for the default."""
         return self.canvas.optimizer
 
     def with_size(self, size: int | tuple[int, int]) -> ImageParam:
-        """The same images at another size, as an ImageParam of its own: a CPPN can, canvases of pixels cannot.
+        """Return the same images at another size, as an independent ImageParam. Only a CPPN can.
 
         Raises:
             TypeError: the canvas has one size.
@@ -82,18 +82,18 @@ class ImageParam(nn.Module):
         return len(self.canvas)
 
     def __getitem__(self, rows: slice) -> ImageParam:
-        """Some of the images, as an ImageParam of their own; parameters of the maps stay shared.
+        """Copy some of the images into another ImageParam; it shares the parameters of the maps with this one.
 
         Raises:
-            ValueError: the images are coupled.
+            ValueError: the images share parameters.
         """
         part = self.canvas[rows]
         return self._with(part, nn.ModuleList(color_map[rows] for color_map in self.maps))  # type: ignore[index]
 
     def _with(self, canvas: Canvas, maps: nn.ModuleList) -> Self:
-        other = copy.copy(self)
-        other._modules = {**self._modules, "canvas": canvas, "maps": maps}
-        return other
+        param = copy.copy(self)
+        param._modules = {**self._modules, "canvas": canvas, "maps": maps}
+        return param
 
     def __repr__(self) -> str:
         return f"ImageParam({', '.join(repr(part) for part in (self.canvas, *self.maps))})"
@@ -102,12 +102,12 @@ class ImageParam(nn.Module):
 def fft_image(
     size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), decay: float = 1.0, sd: float = LUCID_SD
 ) -> ImageParam:
-    """Images in the Fourier basis with decorrelated colour: what `render` uses by default.
+    """Build images in the Fourier basis with decorrelated colour: the default of `render`.
 
     Args:
         size: side, or (height, width), in pixels.
         seeds: one per image (B of them).
-        decay: power of the frequency that scales the spectrum down; larger is smoother.
+        decay: power of the frequency that divides the spectrum; larger is smoother.
         sd: standard deviation of the first spectrum.
 
     Returns:
@@ -121,7 +121,7 @@ def fft_image(
 
 
 def pixel_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), sd: float = LUCID_SD) -> ImageParam:
-    """Images whose pixels are the free parameters, with decorrelated colour.
+    """Build images whose pixels are the free parameters, with decorrelated colour.
 
     Args:
         size: side, or (height, width), in pixels.
@@ -141,12 +141,12 @@ def pixel_image(size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,
 def grayscale_image(
     size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), decay: float = 1.0, sd: float = LUCID_SD
 ) -> ImageParam:
-    """Grey images in the Fourier basis, for networks that take RGB: the three channels are one.
+    """Build grey images in the Fourier basis for networks that take RGB: the three channels are equal.
 
     Args:
         size: side, or (height, width), in pixels.
         seeds: one per image (B of them).
-        decay: power of the frequency that scales the spectrum down.
+        decay: power of the frequency that divides the spectrum.
         sd: standard deviation of the first spectrum.
 
     Returns:
@@ -162,16 +162,16 @@ def grayscale_image(
 def alpha_image(
     size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), decay: float = 1.0, sd: float = LUCID_SD
 ) -> ImageParam:
-    """Images with an opacity: decorrelated colour and alpha, both in the Fourier basis.
+    """Build images with an alpha channel: decorrelated colour and alpha, both in the Fourier basis.
 
-    A transform has to lay them over a background before the network sees them. One that is random makes the network
-    ask for nothing where nothing is needed (Mordvintsev et al., "Differentiable Image Parameterizations", Distill
-    2018, doi:10.23915/distill.00012).
+    A transform has to blend them with a background before the network, e.g. `OnRandomNoise`. With a random background
+    the image stays transparent where the objective needs nothing (Mordvintsev et al., "Differentiable Image
+    Parameterizations", Distill 2018, doi:10.23915/distill.00012).
 
     Args:
         size: side, or (height, width), in pixels.
         seeds: one per image (B of them).
-        decay: power of the frequency that scales the spectrum down.
+        decay: power of the frequency that divides the spectrum.
         sd: standard deviation of the first spectrum.
 
     Returns:
@@ -192,13 +192,13 @@ def channels_image(
     decay: float = 1.0,
     sd: float = LUCID_SD,
 ) -> ImageParam:
-    """Images of any number of channels in the Fourier basis, for networks that take as many.
+    """Build images of any number of channels in the Fourier basis, for networks that take as many.
 
     Args:
         size: side, or (height, width), in pixels.
         channels: number of channels C.
         seeds: one per image (B of them).
-        decay: power of the frequency that scales the spectrum down.
+        decay: power of the frequency that divides the spectrum.
         sd: standard deviation of the first spectrum.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pictures whose spectrum has a fixed magnitude: only the phase is free."""
+"""Images whose spectrum has a fixed magnitude: only the phase is free."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from optvis.params.repr import format_tensor
 from optvis.params.spectrum import one_over_f, resample
 from optvis.params.streams import Streams
 
-SMALLEST = 1e-10  # added to variances: no division by zero, and a finite gradient, where all numbers are the same
-EVEN = math.pi / 3**0.5  # deviation of a number that is uniform in (−π, π)
+EPS = 1e-10  # added to variances: no division by zero, and a finite gradient, if all numbers are equal
+UNIFORM_DEVIATION = math.pi / 3**0.5  # standard deviation of a number that is uniform in (−π, π)
 
 
 class Phase(Canvas):
-    """Pictures with a fixed magnitude `|r|` of their spectrum, as natural images have: `irfft2(|r| e^{iφ})`.
+    """A canvas whose spectrum has a fixed magnitude `|r|`, as of natural images: `irfft2(|r| e^{iφ})`.
 
-    MAgnitude Constrained Optimization (Fel et al. 2023, arXiv:2306.06805). As in its code, φ and the picture are
-    standardised, each over its whole image: φ = μ + σ (p − ⟨p⟩) / √(var p + 1e-10) of the free parameter p, and
-    likewise the picture, to mean 0 and deviation 1. A parameter that grows is so moved less and less, which makes
-    the optimizer's rate of 1 fit. Unlike there, first phases are uniform in (−π, π) and keep that deviation, σ = π/√3:
-    phases that keep a deviation of 1 agree in the corner, and leave a spot there. `fill_` takes over magnitude,
-    means and deviations of a picture, whose phase alone is then free.
+    MAgnitude Constrained Optimization (Fel et al. 2023, arXiv:2306.06805). As in its code, φ and the image are
+    standardised over each whole image: φ = μ + σ (p − ⟨p⟩) / √(var p + 1e-10) for the free parameter p, and likewise
+    the image, to mean 0 and standard deviation 1. So the effective step shrinks as p grows, and a learning rate of 1
+    fits. Unlike there, the first phases are uniform in (−π, π) and keep that deviation, σ = π/√3: with a deviation of
+    1 the phases agree in the corner of the image, and leave a spot there. `fill_` sets magnitude, means and deviations
+    to those of an image; only its phase is then free.
 
     Args:
         size: side, or (height, width), in pixels.
-        streams: one per image; their noise is the first phase.
-        spectrum: magnitudes as `mean_spectrum` gives them, (C, h, w // 2 + 1), of any size; by default 1 / f^decay.
+        streams: one per image, for the first phase.
+        spectrum: magnitudes as `mean_spectrum` returns them, (C, h, w // 2 + 1), of any size; by default 1 / f^decay.
         decay: power of the frequency in that law.
         channels: number of channels C.
 
@@ -46,7 +46,7 @@ class Phase(Canvas):
         (torch.Size([2, 3, 33, 47]), tensor([1.0001, 1.0001]))
     """
 
-    ROWS = ("magnitude", "phase_mean", "phase_deviation", "image_mean", "image_deviation")
+    BUFFERS_PER_IMAGE = ("magnitude", "phase_mean", "phase_deviation", "image_mean", "image_deviation")
 
     magnitude: Tensor
     phase_mean: Tensor
@@ -65,18 +65,18 @@ class Phase(Canvas):
         super().__init__()
         self._size = height_and_width(size)
         self.streams, self.spectrum, self.decay = streams, spectrum, decay
-        law = one_over_f(self._size, decay).unsqueeze(0) if spectrum is None else spectrum
-        if law.dim() != 3 or len(law) not in (1, channels) or not (law >= 0).all():
+        magnitude = one_over_f(self._size, decay).unsqueeze(0) if spectrum is None else spectrum
+        if magnitude.dim() != 3 or len(magnitude) not in (1, channels) or not (magnitude >= 0).all():
             raise ValueError(
-                f"spectrum is {tuple(law.shape)}; expected magnitudes ({channels}, H, W // 2 + 1), 0 or more, "
-                "as mean_spectrum(images) gives them"
+                f"spectrum is {tuple(magnitude.shape)}; expected magnitudes ({channels}, H, W // 2 + 1), 0 or more, "
+                "as mean_spectrum(images) returns them"
             )
         dtype, images = torch.get_default_dtype(), len(streams)
         shape = (channels, self._size[0], self._size[1] // 2 + 1)
-        even = math.pi * (streams.normal(*shape) / 2**0.5).erf()
-        self.phase = nn.Parameter(even.to(dtype))
-        self.register_buffer("magnitude", resample(law, self._size).to(dtype).expand(images, *shape).clone())
-        for name, value in zip(self.ROWS[1:], (0.0, EVEN, 0.0, 1.0), strict=True):
+        uniform = math.pi * (streams.normal(*shape) / 2**0.5).erf()
+        self.phase = nn.Parameter(uniform.to(dtype))
+        self.register_buffer("magnitude", resample(magnitude, self._size).to(dtype).expand(images, *shape).clone())
+        for name, value in zip(self.BUFFERS_PER_IMAGE[1:], (0.0, UNIFORM_DEVIATION, 0.0, 1.0), strict=True):
             self.register_buffer(name, torch.full((images, 1, 1, 1), value))
 
     @property
@@ -109,17 +109,17 @@ class Phase(Canvas):
 
 
 def mean(a: Tensor) -> Tensor:
-    """Of each image's own numbers.  a (B, C, H, W) -> (B, 1, 1, 1)"""
+    """Average each image.  a (B, C, H, W) -> (B, 1, 1, 1)"""
     return a.mean(dim=(1, 2, 3), keepdim=True)
 
 
 def deviation(a: Tensor) -> Tensor:
-    """√(variance + 1e-10) of each image's own numbers.  a (B, C, H, W) -> (B, 1, 1, 1)"""
-    return (mean((a - mean(a)).square()) + SMALLEST).sqrt()
+    """Compute √(variance + 1e-10) of each image.  a (B, C, H, W) -> (B, 1, 1, 1)"""
+    return (mean((a - mean(a)).square()) + EPS).sqrt()
 
 
 def standardize(a: Tensor) -> Tensor:
-    """Each image's numbers with mean 0 and deviation 1.  a (B, C, H, W) -> (B, C, H, W)"""
+    """Shift and scale each image to mean 0 and standard deviation 1.  a (B, C, H, W) -> (B, C, H, W)"""
     return (a - mean(a)) / deviation(a)
 
 
@@ -130,12 +130,12 @@ def phase_image(
     spectrum: Tensor | None = None,
     decay: float = 1.0,
 ) -> ImageParam:
-    """Images of which only the phase is free, with decorrelated colour: what `maco` uses.
+    """Build images of which only the phase is free, with decorrelated colour: the default of `maco`.
 
     Args:
         size: side, or (height, width), in pixels.
         seeds: one per image (B of them).
-        spectrum: magnitudes as `mean_spectrum` gives them, (3, h, w // 2 + 1); by default 1 / f^decay.
+        spectrum: magnitudes as `mean_spectrum` returns them, (3, h, w // 2 + 1); by default 1 / f^decay.
         decay: power of the frequency in that law.
 
     Returns:

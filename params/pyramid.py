@@ -1,4 +1,4 @@
-"""Laplacian pyramids: a picture as a sum of pictures at full size, half, a quarter, an eighth."""
+"""Laplacian pyramids: an image as a sum of images at full size, half, a quarter, an eighth."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from optvis.params.streams import Streams
 
 
 class Pyramid(Canvas):
-    """Σ of pictures at 1, 1/2, 1/4, … of the size, each bilinearly enlarged: Σ_{n < levels} ↑(a_n), a_n ~ N(0, sd).
+    """A canvas that sums images at 1, 1/2, 1/4, … of the size, upsampled bilinearly: Σ_{n < levels} ↑(a_n).
 
-    A step moves a whole neighbourhood at once, as it does in the Fourier basis, but stays local: Lucid's
-    `laplacian_pyramid` (lucid.optvis.param.spatial, 2018). Sides are rounded down, to 1 pixel at the least. Pixel
-    centres lie at halves, which the original's enlargement does not heed: its coarse levels lean to a corner.
+    The levels a_n start as N(0, sd). A step changes a whole neighbourhood at once, as in the Fourier basis, but stays
+    local: Lucid's `laplacian_pyramid` (lucid.optvis.param.spatial, 2018). Sides are rounded down, to at least 1 pixel.
+    Pixel centres lie at halves; in the original they do not, so that its coarse levels are shifted towards a corner.
 
     Args:
         size: side, or (height, width), in pixels.
-        streams: one per image; their noise is the first picture.
-        levels: how many sizes.
+        streams: one per image, for the first noise.
+        levels: number of sizes.
         channels: number of channels C.
         sd: standard deviation of the first noise at each level; 0 gives a constant canvas.
 
@@ -76,28 +76,28 @@ class Pyramid(Canvas):
 def coarse_noise(
     size: tuple[int, int], streams: Streams, divisors: Sequence[int], channels: int, sd: float
 ) -> nn.ParameterList:
-    """N(0, sd) tensors of the size divided by each divisor, (B, C, H // d, W // d), at least a pixel wide."""
+    """Draw N(0, sd) tensors of the size divided by each divisor, (B, C, H // d, W // d), at least a pixel wide."""
     sides = [(max(1, size[0] // divisor), max(1, size[1] // divisor)) for divisor in divisors]
     noise = [sd * streams.normal(channels, *side) for side in sides]
     return nn.ParameterList(nn.Parameter(values.to(torch.get_default_dtype())) for values in noise)
 
 
 def upsample(a: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinearly, pixel centres at halves.  a (B, C, h, w) -> (B, C, *size)"""
+    """Upsample bilinearly, with pixel centres at halves.  a (B, C, h, w) -> (B, C, *size)"""
     return F.interpolate(a, size, mode="bilinear", align_corners=False)
 
 
 def pyramid_image(
     size: int | tuple[int, int] = 224, *, seeds: Sequence[int] = (0,), levels: int = 4, sd: float = LUCID_SD
 ) -> ImageParam:
-    """Images as Laplacian pyramids with decorrelated colour.
+    """Build images as Laplacian pyramids with decorrelated colour.
 
-    With `optimizer=ADAM`, Lucid's rate, colours stay paler than with the default of `render`.
+    With `optimizer=ADAM`, Lucid's learning rate, colours stay paler than with the default of `render`.
 
     Args:
         size: side, or (height, width), in pixels.
         seeds: one per image (B of them).
-        levels: how many sizes.
+        levels: number of sizes.
         sd: standard deviation of the first noise at each level.
 
     Returns:

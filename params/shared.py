@@ -1,4 +1,4 @@
-"""Joint optimisation of a batch: each image has a part of its own, and all have coarse parts in common."""
+"""Joint optimisation of a batch: each image has its own part, and all images share parts of low resolution."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ LUCID_DIVISORS = (2, 4, 8, 16)
 
 
 class SharedLowRes(Canvas):
-    """Each image's own canvas plus coarse pictures that all of them share: unique_i + Σ_d ↑(s_d), d = 2, 4, 8, 16.
+    """A canvas per image plus parts of low resolution that all images share: unique_i + Σ_d ↑(s_d), d = 2, 4, 8, 16.
 
-    What is asked of one image moves the others along, so that forms lie at the same places: Lucid's
+    The gradient of one image also changes the others, so that shapes appear at the same places: Lucid's
     `lowres_tensor` shared over a batch, as its interpolations use it (Mordvintsev et al., "Differentiable Image
-    Parameterizations", Distill 2018, doi:10.23915/distill.00012). The images are coupled: a batch cannot be split,
-    and `batch_size` is refused.
+    Parameterizations", Distill 2018, doi:10.23915/distill.00012). The batch cannot be split.
 
     Args:
-        unique: holds a part for each image; any canvas.
-        streams: a single one; its noise is the first shared part.
-        divisors: by what the size is divided for each shared part; sides are rounded down, to 1 pixel at the least.
+        unique: the canvas with each image's own part.
+        streams: a single stream, for the first noise of the shared parts.
+        divisors: the size is divided by these for the shared parts; sides are rounded down, to at least 1 pixel.
         sd: standard deviation of the first noise of the shared parts.
 
     Raises:
@@ -48,7 +47,7 @@ class SharedLowRes(Canvas):
         super().__init__()
         if len(streams) != 1:
             raise ValueError(
-                f"{len(streams)} streams for parts that all images share; give one, Streams((0,), 'shared')"
+                f"{len(streams)} streams for parts that all images share; expected one, e.g. Streams((0,), 'shared')"
             )
         if not divisors or min(divisors) < 1:
             raise ValueError(f"divisors are {divisors!r}; expected one or more, each 1 or more")
@@ -66,9 +65,9 @@ class SharedLowRes(Canvas):
         return len(self.unique)
 
     def forward(self) -> Tensor:
-        common = torch.stack([upsample(part, self.size) for part in self.parts]).sum(0)
+        shared = torch.stack([upsample(part, self.size) for part in self.parts]).sum(0)
         images: Tensor = self.unique()
-        return images + common
+        return images + shared
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
@@ -89,19 +88,19 @@ def shared_image(
     decay: float = 1.0,
     sd: float = LUCID_SD,
 ) -> ImageParam:
-    """Images optimised jointly: each in the Fourier basis, plus coarse parts in common, with decorrelated colour.
+    """Build images for joint optimisation: each in the Fourier basis, plus shared parts of low resolution.
 
-    With `optimizer=ADAM`, Lucid's rate, colours stay paler than with the default of `render`.
+    With `optimizer=ADAM`, Lucid's learning rate, colours stay paler than with the default of `render`.
 
     Args:
         size: side, or (height, width), in pixels.
-        seeds: one per image (B of them); the first is the shared parts' too.
-        divisors: by what the size is divided for each shared part.
+        seeds: one per image (B of them); the first also seeds the shared parts.
+        divisors: the size is divided by these for the shared parts.
         decay: power of the frequency in each image's own part.
         sd: standard deviation of the first noise of all parts.
 
     Returns:
-        A module whose output is (B, 3, H, W) in (0, 1). Its images are coupled. Source: see `SharedLowRes`.
+        A module whose output is (B, 3, H, W) in (0, 1). The batch cannot be split. Source: see `SharedLowRes`.
 
     Raises:
         ValueError: divisors under 1.

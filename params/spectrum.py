@@ -1,4 +1,4 @@
-"""Magnitudes of spectra: a law, or what was measured on images."""
+"""Magnitudes of spectra: 1 / f^decay, or the mean over images."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from optvis.params.color import ColorMap, DecorrelatedColor, Sigmoid, check_rang
 
 
 def one_over_f(size: int | tuple[int, int], decay: float = 1.0) -> Tensor:
-    """1 / max(f, 1 / max(H, W))^decay for each frequency f of a real FFT, in cycles per pixel.
+    """Compute 1 / max(f, 1 / max(H, W))^decay for each frequency f of a real FFT, in cycles per pixel.
 
-    Natural images follow it with a decay near 1 (Field 1987, doi:10.1364/JOSAA.4.002379).
+    Natural images have such spectra, with a decay near 1 (Field 1987, doi:10.1364/JOSAA.4.002379).
 
     Args:
         size: side, or (height, width), in pixels.
@@ -36,13 +36,13 @@ def one_over_f(size: int | tuple[int, int], decay: float = 1.0) -> Tensor:
 
 @torch.no_grad()
 def mean_spectrum(images: Tensor, maps: Sequence[ColorMap] | None = None) -> Tensor:
-    """The mean magnitude of images' spectra, where the canvas lives: `⟨|rfft2(maps⁻¹(x))|⟩`, orthonormal.
+    """Average the magnitude of images' spectra before the colour maps: `⟨|rfft2(maps⁻¹(x))|⟩`, orthonormal.
 
-    What MACO holds fixed (Fel et al. 2023, arXiv:2306.06805), measured on images of your own.
+    MACO keeps this magnitude fixed (Fel et al. 2023, arXiv:2306.06805). Here it comes from images of your own.
 
     Args:
         images: (N, C, H, W) in [0, 1], all of one size.
-        maps: the maps that lead from the canvas to the images; by default those of `phase_image`, decorrelated
+        maps: the colour maps from the canvas to the images; by default those of `phase_image`, decorrelated
             colour and a sigmoid.
 
     Returns:
@@ -57,24 +57,24 @@ def mean_spectrum(images: Tensor, maps: Sequence[ColorMap] | None = None) -> Ten
     """
     if images.dim() != 4 or not len(images):
         raise ValueError(f"images are {tuple(images.shape)}; expected (N, C, H, W), one or more")
-    if maps is None or len(maps):  # without maps they are a canvas's own, unbounded
+    if maps is None or len(maps):  # without maps the images are the output of a canvas, which is unbounded
         check_range(images, "images")
-    inside = images.detach().cpu().double()
+    canvas = images.detach().cpu().double()
     for color_map in reversed((DecorrelatedColor(), Sigmoid()) if maps is None else maps):
-        inside = color_map.inverse(inside)
-    magnitudes: Tensor = torch.fft.rfft2(inside, norm="ortho").abs()
+        canvas = color_map.inverse(canvas)
+    magnitudes: Tensor = torch.fft.rfft2(canvas, norm="ortho").abs()
     return magnitudes.mean(0)
 
 
 def resample(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
-    """Magnitudes at the frequencies of another size, in cycles per pixel, bilinear between those that are known.
+    """Interpolate magnitudes bilinearly at the frequencies of another size, in cycles per pixel.
 
     Args:
-        spectrum: (C, h, w // 2 + 1); w is taken to be even where the sizes differ.
+        spectrum: (C, h, w // 2 + 1); w is assumed to be even if the sizes differ.
         size: (H, W) in pixels.
 
     Returns:
-        (C, H, W // 2 + 1), float64; the spectrum itself where it has that shape.
+        (C, H, W // 2 + 1), float64; the spectrum itself if it has that shape.
 
     Example:
         >>> resample(torch.tensor([[[8.0, 4.0, 2.0]]]), (1, 8))

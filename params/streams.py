@@ -1,4 +1,4 @@
-"""One random stream per image: an image's draws depend on its own seed, never on its neighbours."""
+"""One random stream per image: an image's numbers depend on its own seed, and not on other images of the batch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ NUMBERS_PER_PAGE = 64
 
 
 class Streams:
-    """Random numbers for B images, each from a stream of its own, fixed by seed, purpose and step.
+    """Random numbers for B images, each from its own stream, determined by seed, purpose and step.
 
-    Everything is drawn on the CPU in float64, so that every device and dtype sees the same numbers. The
-    numbers of a step do not depend on how many were drawn before it, so a step can be asked again (as a line
-    search does) and gets the same draws.
+    All numbers are drawn on the CPU in float64, so that they are the same for every device and dtype. The numbers of a
+    step do not depend on how many were drawn before it, so that a line search gets the same numbers when it evaluates a
+    step again.
 
     Args:
         seeds: one integer per image (B of them); equal seeds give equal numbers.
-        purpose: a word that keeps streams of different uses apart ("canvas", "transform").
+        purpose: a word that makes streams for different uses independent ("canvas", "transform").
 
     Example:
         >>> together, alone = Streams((7, 8), "demo"), Streams((8,), "demo")
@@ -32,12 +32,12 @@ class Streams:
 
     def __init__(self, seeds: Sequence[int], purpose: str) -> None:
         if len(seeds) == 0:
-            raise ValueError("no seeds: a stream needs one integer per image, e.g. seeds=(0,)")
+            raise ValueError("no seeds; expected one integer per image, e.g. seeds=(0,)")
         self.seeds = tuple(int(operator.index(seed)) for seed in seeds)
         self.purpose = purpose
         self._distinct = tuple(dict.fromkeys(self.seeds))
-        place = {seed: row for row, seed in enumerate(self._distinct)}
-        self._rows = torch.tensor([place[seed] for seed in self.seeds])
+        row_of = {seed: row for row, seed in enumerate(self._distinct)}
+        self._rows = torch.tensor([row_of[seed] for seed in self.seeds])
         self._pages: dict[tuple[int, int], Tensor] = {}
         self._step = 0
         self._position = 0
@@ -46,7 +46,7 @@ class Streams:
         return len(self.seeds)
 
     def __getitem__(self, rows: slice) -> Streams:
-        """The streams of some of the images, from their first step."""
+        """Return the streams of some of the images, at step 0."""
         return Streams(self.seeds[rows], self.purpose)
 
     def __repr__(self) -> str:
@@ -54,18 +54,18 @@ class Streams:
 
     @property
     def step(self) -> int:
-        """The step whose numbers are being drawn."""
+        """The current step."""
         return self._step
 
     def seek(self, step: int) -> Streams:
-        """Go to the first number of `step`; returns self."""
+        """Go to the first number of `step`, and return self."""
         self._step, self._position = step, 0
         return self
 
     def uniform(self, count: int) -> Tensor:
-        """The next `count` numbers of each image, uniform in [0, 1): (B, count), float64, on the CPU."""
+        """Draw the next `count` numbers of each image, uniform in [0, 1): (B, count), float64, on the CPU."""
         if count > NUMBERS_PER_PAGE:
-            raise ValueError(f"{count} numbers at once, at most {NUMBERS_PER_PAGE}: use normal() for whole images")
+            raise ValueError(f"{count} numbers at once; expected at most {NUMBERS_PER_PAGE}, or normal() for images")
         if self._position % NUMBERS_PER_PAGE + count > NUMBERS_PER_PAGE:
             self._position += -self._position % NUMBERS_PER_PAGE
         page, start = divmod(self._position, NUMBERS_PER_PAGE)
@@ -73,7 +73,7 @@ class Streams:
         return self._page(page)[self._step % STEPS_PER_PAGE, self._rows, start : start + count]
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers for each image: `(B, *shape)`, float64, on the CPU."""
+        """Draw standard normal numbers for each image: `(B, *shape)`, float64, on the CPU."""
         word = f"normal {self._step} {self._position}"
         self._position += 1
         return torch.stack([torch.randn(shape, generator=g, dtype=torch.float64) for g in self._generators(word)])[
@@ -81,13 +81,13 @@ class Streams:
         ]
 
     def _page(self, page: int) -> Tensor:
-        """Numbers of 64 successive steps, (steps, distinct seeds, numbers), kept until the next block begins."""
+        """Numbers of 64 successive steps, (steps, distinct seeds, numbers), cached until the next block of steps."""
         block = self._step // STEPS_PER_PAGE
         if (block, page) not in self._pages:
-            self._pages = {key: kept for key, kept in self._pages.items() if key[0] == block}
+            self._pages = {key: numbers for key, numbers in self._pages.items() if key[0] == block}
             shape = (STEPS_PER_PAGE, NUMBERS_PER_PAGE)
-            drawn = [torch.rand(shape, generator=g, dtype=torch.float64) for g in self._generators(f"{block} {page}")]
-            self._pages[block, page] = torch.stack(drawn, dim=1)
+            numbers = [torch.rand(shape, generator=g, dtype=torch.float64) for g in self._generators(f"{block} {page}")]
+            self._pages[block, page] = torch.stack(numbers, dim=1)
         return self._pages[block, page]
 
     def _generators(self, word: str) -> Iterator[torch.Generator]:
@@ -97,7 +97,7 @@ class Streams:
 
 
 def _format_seeds(seeds: tuple[int, ...]) -> str:
-    """The shortest way to write them: `(7,)`, `(7,) * 64`, `range(0, 64)`."""
+    """Write seeds in the shortest form: `(7,)`, `(7,) * 64`, `range(0, 64)`."""
     first, count = seeds[0], len(seeds)
     if count > 2 and seeds == (first,) * count:
         return f"({first},) * {count}"

@@ -113,7 +113,7 @@ def test_fill_sets_the_output(member: Member, size: tuple[int, int], dtype: torc
     wanted = member.fillable(0.01 + 0.98 * torch.rand(2, member.channels, *size, generator=generator))
     if not member.fills:
         before = shown(image)
-        with pytest.raises(TypeError, match=f"a {type(image.canvas).__name__} cannot start from a picture"):
+        with pytest.raises(TypeError, match=f"a {type(image.canvas).__name__} cannot start from an image"):
             image.fill_(wanted)
         assert torch.equal(shown(image), before)
         return

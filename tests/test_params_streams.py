@@ -104,7 +104,7 @@ def test_memory_does_not_grow_with_the_number_of_steps() -> None:
 
 
 def test_more_numbers_than_a_page_raise() -> None:
-    with pytest.raises(ValueError, match="65 numbers at once, at most 64: use normal"):
+    with pytest.raises(ValueError, match="65 numbers at once; expected at most 64, or normal"):
         Streams((0,), "x").uniform(NUMBERS_PER_PAGE + 1)
 
 

@@ -71,7 +71,7 @@ def test_a_crop_of_the_full_size_is_the_identity() -> None:
 
 
 def test_a_crop_larger_than_the_image_raises_and_a_margin_helps() -> None:
-    with pytest.raises(ValueError, match=r"Crop\(\(14, 14\)\) of a picture of 13 × 18 px.*Margin before it"):
+    with pytest.raises(ValueError, match=r"Crop\(\(14, 14\)\) of an image of 13 × 18 px.*Margin before it"):
         Crop(14)(pictures(), streams(*range(4)))
     assert Compose(Margin(1), Crop(14))(pictures(), streams(*range(4))).shape == (4, 3, 14, 14)
 
@@ -254,8 +254,8 @@ def test_maco_crops() -> None:
         (lambda: CropOrPad(0), "expected"),
         (lambda: CropOrPad((3, 0)), "expected"),
         (lambda: Crop(0), "expected"),
-        (lambda: Crop(1.5), "a share of the picture's sides"),
-        (lambda: Crop(0.0), "a share of the picture's sides"),
+        (lambda: Crop(1.5), "a share of the image's sides"),
+        (lambda: Crop(0.0), "a share of the image's sides"),
         (lambda: Zoom((0.5, -0.1)), "center=.*mean and standard deviation"),
         (lambda: Zoom(side=(0.5, math.nan)), "side=.*mean and standard deviation"),
         (lambda: Zoom(side=(0.5,)), "side=.*mean and standard deviation"),  # type: ignore[arg-type]

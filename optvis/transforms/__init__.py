@@ -1,4 +1,4 @@
-"""Random transforms between image and network: affine ones are multiplied, and sampled once."""
+"""Random transforms between image and network. Successive affine ones become one matrix and one sampling."""
 
 from optvis.transforms.affine import Flip, Jitter, Rotate, Scale
 from optvis.transforms.alpha import Blend, OnColor, OnRandomColor, OnRandomNoise

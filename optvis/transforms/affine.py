@@ -1,4 +1,4 @@
-"""Random affine transforms that keep the canvas's size: shifted, enlarged, turned, mirrored."""
+"""Random affine transforms that keep the size of the image: shift, scale, rotation, flip."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from optvis.transforms.warp import Size
 
 
 class Jitter(Affine):
-    """A shift by whole pixels, uniform over `pixels` + 1 places about the middle, in x and in y.
+    """Shift by whole pixels, uniform over `pixels` + 1 values around 0, in x and in y.
 
-    Lucid's jitter crops `pixels` away at random; here the picture keeps its size.
+    Lucid's jitter crops away `pixels` at random; here the image keeps its size.
 
     Args:
         pixels: width of the range.
@@ -40,10 +40,10 @@ class Jitter(Affine):
 
 
 class Scale(Affine):
-    """Enlarged about the centre by one of several factors, each as likely.
+    """Scale about the centre by a random factor.
 
     Args:
-        factors: what to choose from.
+        factors: the factors to choose from, each equally likely; more than 1 enlarges.
 
     Example:
         >>> bool((Scale([2.0]).matrix((3, 3), Streams((0,), "demo"))[0, 0, 0] == 2.0))
@@ -58,17 +58,17 @@ class Scale(Affine):
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         factor = _choose(self.factors, streams)
-        return _rotate_and_scale(size, angle=torch.zeros_like(factor), scale=factor)
+        return _rotation_and_scale(size, angle=torch.zeros_like(factor), scale=factor)
 
     def __repr__(self) -> str:
         return f"Scale({_format_numbers(self.factors)})"
 
 
 class Rotate(Affine):
-    """Turned about the centre by one of several angles, each as likely.
+    """Rotate about the centre by a random angle.
 
     Args:
-        degrees: what to choose from; positive turns anticlockwise, as in kornia.
+        degrees: the angles to choose from, each equally likely; positive is anticlockwise, as in kornia.
 
     Example:
         >>> Rotate(range(-10, 11))
@@ -83,7 +83,7 @@ class Rotate(Affine):
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         angle = _choose(self.degrees, streams)
-        return _rotate_and_scale(size, angle=angle, scale=torch.ones_like(angle))
+        return _rotation_and_scale(size, angle=angle, scale=torch.ones_like(angle))
 
     def __repr__(self) -> str:
         return f"Rotate({_format_numbers(self.degrees)})"
@@ -118,13 +118,13 @@ class Flip(Affine):
 
 
 def shift(pixels: Tensor) -> Tensor:
-    """The matrix of a shift by (x, y) pixels, (B, 2) -> (B, 3, 3)."""
+    """Build the matrix of a shift by (x, y) pixels, (B, 2) -> (B, 3, 3)."""
     matrix = torch.eye(3, dtype=torch.float64).repeat(len(pixels), 1, 1)
     matrix[:, :2, 2] = pixels
     return matrix
 
 
-def _rotate_and_scale(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
+def _rotation_and_scale(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
     from kornia.geometry.conversions import convert_affinematrix_to_homography
     from kornia.geometry.transform import get_rotation_matrix2d
 
@@ -136,8 +136,8 @@ def _rotate_and_scale(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
 
 
 def _choose(choices: tuple[float, ...], streams: Streams) -> Tensor:
-    place = (streams.uniform(1).squeeze(1) * len(choices)).long()
-    return torch.tensor(choices, dtype=torch.float64)[place]
+    index = (streams.uniform(1).squeeze(1) * len(choices)).long()
+    return torch.tensor(choices, dtype=torch.float64)[index]
 
 
 def _format_numbers(numbers: tuple[float, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Images with an alpha channel, laid over a background."""
+"""Blends of images that have an alpha channel with a background."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from optvis.transforms.transform import Transform
 
 
 class Blend(Transform, ABC):
-    """rgb · alpha + background · (1 − alpha): (B, 4, H, W) with alpha in the last channel -> (B, 3, H, W).
+    """Blend with a background, rgb · alpha + background · (1 − alpha): (B, 4, H, W), alpha last -> (B, 3, H, W).
 
-    Where the background changes at each step, only what is opaque can carry the objective, and alpha becomes a mask
-    of what matters (Mordvintsev et al., "Differentiable Image Parameterizations", Distill 2018,
-    doi:10.23915/distill.00012). It stands first in a chain: what lies outside is then opaque.
+    If the background changes at each step, only opaque pixels can contribute to the objective, and alpha becomes a mask
+    of the relevant pixels (Mordvintsev et al., "Differentiable Image Parameterizations", Distill 2018,
+    doi:10.23915/distill.00012). Put it first in a chain, before transforms that shift the image, so that padding is
+    opaque.
     """
 
     @abstractmethod
     def background(self, images: Tensor, streams: Streams) -> Tensor:
-        """What lies behind these images, (B, 3, H, W), or 1 where an axis does not matter."""
+        """Draw the background of these images, (B, 3, H, W), with 1 for axes to broadcast."""
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         if images.shape[1] != 4:
             raise ValueError(
-                f"{self!r} got images of {images.shape[1]} channels; expected 4, with alpha in the last: "
-                "it stands first in the chain, behind a parameterization with alpha"
+                f"{self!r} got images of {images.shape[1]} channels; expected 4, with alpha in the last; "
+                "put it first in the chain, and render a parameterization with alpha, e.g. alpha_image()"
             )
         alpha = images[:, 3:]
         return images[:, :3] * alpha + self.background(images, streams) * (1 - alpha)
 
 
 class OnColor(Blend):
-    """Laid over one colour, the same at each step: how an image with alpha is shown.
+    """Blend with one colour, the same at each step, e.g. to show an image with alpha.
 
     Args:
         color: a level in [0, 1], or one each for red, green and blue.
@@ -64,7 +65,7 @@ class OnColor(Blend):
 
 
 class OnRandomColor(Blend):
-    """Laid over a colour that is drawn uniformly from RGB for each image at each step.
+    """Blend with a colour that is uniform in RGB, drawn for each image and step.
 
     Example:
         >>> OnRandomColor()(torch.rand(2, 4, 8, 8), Streams((0, 1), "demo")).shape
@@ -79,14 +80,15 @@ class OnRandomColor(Blend):
 
 
 class OnRandomNoise(Blend):
-    """Laid over coarse coloured noise that is drawn for each image at each step: Lucid's `collapse_alpha_random`.
+    """Blend with coarse coloured noise, drawn for each image and step: Lucid's `collapse_alpha_random`.
 
-    The noise is what `fft_image` starts from, with a larger deviation: sigmoid(C · irfft2(sd · N(0, 1) / f^decay) / 4)
-    with f as in `FFT` and C as in `DecorrelatedColor` (lucid.optvis.param.random.image_sample, 2018).
+    The noise is that from which `fft_image` starts, with a larger deviation:
+    sigmoid(C · irfft2(sd · N(0, 1) / f^decay) / 4) with f as in `FFT` and C as in
+    `DecorrelatedColor` (lucid.optvis.param.random.image_sample, 2018).
 
     Args:
         sd: standard deviation of the real and imaginary parts of the spectrum; larger is more colourful.
-        decay: power of the frequency; larger is coarser, and stronger with the same `sd`; 0 is white noise.
+        decay: power of the frequency; a larger one gives coarser and stronger noise, 0 gives white noise.
 
     Example:
         >>> OnRandomNoise()(torch.rand(2, 4, 8, 9), Streams((0, 1), "demo")).shape

@@ -10,17 +10,17 @@ from torch import Tensor
 from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
 
-REACH_SIGMAS = 4  # standard deviations; what a Gaussian has beyond weighs 6e-5
+RADIUS = 4  # of the kernel, in standard deviations; the part of a Gaussian beyond it weighs 6e-5
 
 
 class Blur(Transform):
-    """Blurred with a Gaussian, of a fixed width or of one drawn for each image; the edge goes on outside.
+    """Blur with a Gaussian, of a fixed width or of a random one per image. The edge is repeated outside the image.
 
-    A pixel becomes the mean of its neighbours at (dx, dy) with weights exp(-(dx² + dy²) / 2σ²), as far as 4 of the
-    largest σ.
+    A pixel becomes the mean of its neighbours at (dx, dy) with weights exp(-(dx² + dy²) / 2σ²), up to a distance of 4
+    times the largest σ.
 
     Args:
-        sigma: standard deviation in pixels; or the ends of a range from which each image's is drawn uniformly.
+        sigma: standard deviation in pixels, or a range (low, high) from which each image's is drawn uniformly.
 
     Example:
         >>> Blur((0.5, 2.0))(torch.rand(2, 3, 20, 30), Streams((0, 1), "demo")).shape
@@ -42,7 +42,7 @@ class Blur(Transform):
             sigma = self.low + (self.high - self.low) * streams.uniform(1)
         else:
             sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64)
-        side = 2 * math.ceil(REACH_SIGMAS * self.high) + 1
+        side = 2 * math.ceil(RADIUS * self.high) + 1
         blurred: Tensor = gaussian_blur2d(images, (side, side), sigma.expand(-1, 2).to(images), "replicate")
         return blurred
 

@@ -1,4 +1,4 @@
-"""Transforms in turn: affine ones are multiplied, and the picture is sampled once."""
+"""Chains of transforms, with successive affine ones fused into one sampling, and chains that change with the step."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from optvis.transforms.warp import EDGE, warp
 
 
 class Compose(Transform):
-    """Transforms in turn. Successive affine ones are multiplied and the picture is sampled once (bilinear).
+    """Apply transforms in turn. The matrices of successive affine ones are multiplied: one bilinear sampling.
 
-    Any other module on (B, 3, H, W) can stand in the chain, kornia's augmentations included. One that draws from
-    torch's global generator is seeded from the first image's stream and the generator is put back: it repeats, but
-    what it does to an image depends on the batch around it.
+    Any other module on (B, 3, H, W) can be in the chain, e.g. an augmentation of kornia. Where it draws from torch's
+    global generator, this is seeded from the first image's stream and restored afterwards: the result repeats, but
+    depends on the batch.
 
     Args:
         parts: transforms, or any modules.
@@ -59,12 +59,12 @@ class Compose(Transform):
 
 
 class Stages(Transform):
-    """Another transform from certain steps on.
+    """Apply a different transform from certain steps on.
 
-    With `Resize` it makes the network look at few pixels first, so that most steps are cheap.
+    With `Resize`, early steps run at a lower resolution, which makes them fast.
 
     Args:
-        stages: transforms by the first step at which they hold; one must hold from step 0.
+        stages: first step -> transform from there on; one must start at step 0.
 
     Example:
         >>> from optvis.transforms import Resize
@@ -83,9 +83,9 @@ class Stages(Transform):
         self.chains = nn.ModuleList(Compose(stages[start]) for start in self.starts)
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        place = sum(start <= streams.step for start in self.starts) - 1
-        changed: Tensor = self.chains[place](images, streams)
-        return changed
+        stage = sum(start <= streams.step for start in self.starts) - 1
+        transformed: Tensor = self.chains[stage](images, streams)
+        return transformed
 
     def __repr__(self) -> str:
         stages = ", ".join(f"{start}: {chain!r}" for start, chain in zip(self.starts, self.chains, strict=True))
@@ -93,7 +93,7 @@ class Stages(Transform):
 
 
 def _flatten(parts: Iterable[nn.Module]) -> list[nn.Module]:
-    """The parts, and the parts of chains among them, so that these fuse with their neighbours."""
+    """List the parts, with chains among them replaced by their parts, so that these fuse with their neighbours."""
     return [single for part in parts for single in _unpack(part)]
 
 
@@ -108,5 +108,5 @@ def _run_seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        changed: Tensor = module(images)
-    return changed
+        transformed: Tensor = module(images)
+    return transformed

@@ -1,4 +1,4 @@
-"""Random crops of a canvas that is larger than what the network sees."""
+"""Random crops of images that are larger than the network's input."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from optvis.transforms.warp import Size
 
 
 class Crop(Affine):
-    """A crop of a fixed size at a random place, in whole pixels: every place inside the picture is as likely.
+    """Crop a fixed size at a random position in whole pixels; every position inside the image is equally likely.
 
     Args:
-        size: side, or (height, width), in pixels; or as a float, a share of the picture's own sides.
+        size: side, or (height, width), in pixels; a float is a share of the image's sides.
 
     Raises:
-        ValueError: when it is applied, the picture is smaller than the crop.
+        ValueError: at the call, an image that is smaller than the crop.
 
     Example:
         >>> Crop(32)(torch.rand(2, 3, 64, 96), Streams((0, 1), "demo")).shape
@@ -34,7 +34,7 @@ class Crop(Affine):
     def __init__(self, size: int | Size | float) -> None:
         super().__init__()
         if isinstance(size, float) and not 0 < size <= 1:
-            raise ValueError(f"Crop got {size}; expected pixels, or a share of the picture's sides in (0, 1]")
+            raise ValueError(f"Crop got {size}; expected pixels, or a share of the image's sides in (0, 1]")
         self.size = size if isinstance(size, float) else height_and_width(size)
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
@@ -47,7 +47,7 @@ class Crop(Affine):
             return scale_size(size, self.size)
         if self.size[0] > size[0] or self.size[1] > size[1]:
             raise ValueError(
-                f"{self!r} of a picture of {size[0]} × {size[1]} px; expected a picture at least as large: "
+                f"{self!r} of an image of {size[0]} × {size[1]} px; expected an image at least as large: "
                 "make the canvas larger, or put a Margin before it"
             )
         return self.size
@@ -57,18 +57,18 @@ class Crop(Affine):
 
 
 class Zoom(Affine):
-    """A random window of the picture, enlarged to the picture's own size: its centre and its side are normal.
+    """Crop a random window and scale it to the size of the image; the centre and the side are normally distributed.
 
-    All is in shares of the picture: the centre's x and y are drawn from N(0.5, 0.15), the side from N(0.25, 0.1),
-    as the crops of MACO are (Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude
-    Constrained Optimization", 2023, arXiv:2306.06805). A window may reach beyond the picture, see `Pad`. With a
-    `Resize` after it the network sees fewer pixels, and both are one warp.
+    All numbers are shares of the image: x and y of the centre are drawn from N(0.5, 0.15), the side from
+    N(0.25, 0.1), as the crops of MACO (Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude
+    Constrained Optimization", 2023, arXiv:2306.06805). A window may reach beyond the image, see `Pad`. A `Resize` after
+    it reduces the number of pixels, and both are one sampling.
 
     Args:
         center: mean and standard deviation of each coordinate of the centre.
         side: mean and standard deviation of the side.
-        min_side: a smaller side is drawn up to this, as a larger one than 1 is down to 1. Both ends are those of
-            Xplique, the authors' library (`xplique.features_visualizations.maco`).
+        min_side: smaller sides become this, and sides over 1 become 1. Both limits are those of Xplique, the authors'
+            library (`xplique.features_visualizations.maco`).
 
     Example:
         >>> from optvis.transforms import Compose, Resize
@@ -91,9 +91,9 @@ class Zoom(Affine):
         self.center, self.side, self.min_side = tuple(center), tuple(side), min_side
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
-        drawn = streams.normal(3)
-        center = self.center[0] + self.center[1] * drawn[:, :2]
-        side = (self.side[0] + self.side[1] * drawn[:, 2:]).clamp(self.min_side, 1.0)
+        noise = streams.normal(3)
+        center = self.center[0] + self.center[1] * noise[:, :2]
+        side = (self.side[0] + self.side[1] * noise[:, 2:]).clamp(self.min_side, 1.0)
         start = (center - side / 2) * torch.tensor([size[1], size[0]], dtype=torch.float64)
         matrix = shift((0.5 - start) / side - 0.5)  # pixel centres lie at halves
         matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]

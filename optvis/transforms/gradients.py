@@ -1,4 +1,4 @@
-"""Transforms that show the network the images as they are, and change the gradient on its way back."""
+"""Transforms that pass the images on unchanged and rescale the gradient in the backward pass."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from optvis.transforms.transform import Transform
 
 
 class RescaleGradient(torch.autograd.Function):
-    """The identity; backward, each image's gradient g becomes g · size / ‖g‖₂, and stays zero where it is zero."""
+    """The identity. In the backward pass each image's gradient g becomes g · size / ‖g‖₂, and 0 stays 0."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, size: float) -> Tensor:
         ctx.size = size
-        return images.clone()  # a view could not be changed in place
+        return images.clone()  # in-place changes of a view would raise
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (grad,) = grads
         largest = grad.abs().amax(dim=(1, 2, 3), keepdim=True)
-        unit = grad / largest.where(largest > 0, 1)  # no square that underflows
+        unit = grad / largest.where(largest > 0, 1)  # squares cannot underflow
         norm = torch.linalg.vector_norm(unit, dim=(1, 2, 3), keepdim=True)
         return unit * (ctx.size / norm.where(norm > 0, 1)), None
 
 
 class NormalizeGradient(Transform):
-    """The images as they are; on the way back each image's gradient is divided by its own L2 norm.
+    """Pass the images on, and divide each image's gradient by its L2 norm in the backward pass.
 
-    Lucid's `normalize_gradient` (lucid.optvis.transform, 2018). Here a gradient of zero stays zero; there it became
-    NaN. What an objective asks of the canvas itself (`"<image>"`) does not pass through the chain. `ImageAdam`, the
-    default optimizer, does much the same to an image's parameters; this is for other optimizers, and for parameters
-    that images share.
+    Lucid's `normalize_gradient` (lucid.optvis.transform, 2018). A gradient of zero stays zero; in Lucid it becomes NaN.
+    Terms on the image itself (`"<image>"`) do not pass through the chain. `ImageAdam`, the default optimizer, has much
+    the same effect on an image's parameters; this transform is for other optimizers, and for parameters that images
+    share.
 
     Args:
-        norm: of each image's gradient, (3, H, W), as it leaves.
+        norm: norm of each image's gradient, (3, H, W), after the division.
 
     Example:
         >>> x = torch.rand(2, 3, 4, 4, requires_grad=True)
@@ -59,14 +59,14 @@ class NormalizeGradient(Transform):
 
 
 class NormalizeGradientRMS(Transform):
-    """The images as they are; on the way back each image's gradient is divided by its own root mean square.
+    """Pass the images on, and divide each image's gradient by its root mean square in the backward pass.
 
-    As `NormalizeGradient`, but the size of a step does not depend on how many pixels there are. The source of
-    dividing by a deviation is deepdream's `g /= g.std()` (Mordvintsev et al. 2015, in TensorFlow's deepdream
-    tutorial); here nothing is subtracted.
+    Like `NormalizeGradient`, but the size of a step does not depend on the number of pixels. DeepDream divides by the
+    standard deviation, `g /= g.std()` (Mordvintsev et al. 2015, in TensorFlow's deepdream tutorial); here the mean is
+    not subtracted.
 
     Args:
-        rms: root mean square of each image's gradient as it leaves.
+        rms: root mean square of each image's gradient after the division.
 
     Example:
         >>> x = torch.rand(2, 3, 4, 4, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Noise added to every pixel."""
+"""Noise that is added to every pixel."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from optvis.transforms.transform import Transform
 
 
 class GaussianNoise(Transform):
-    """Plus N(0, sd) in every pixel and channel, drawn for each image. Nothing is clipped.
+    """Add N(0, sd) noise to every pixel and channel. Values are not clipped.
 
     Args:
-        sd: standard deviation, in levels of which black and white are 1 apart.
+        sd: standard deviation, for images in [0, 1].
 
     Example:
         >>> GaussianNoise(0.1)(torch.rand(2, 3, 8, 8), Streams((0, 1), "demo")).shape
@@ -39,7 +39,7 @@ class UniformNoise(Transform):
     """Add uniform noise in [-amplitude, amplitude] to every pixel and channel. Values are not clipped.
 
     Args:
-        amplitude: in levels of which black and white are 1 apart.
+        amplitude: largest change, for images in [0, 1].
 
     Example:
         >>> noise = UniformNoise(0.1)(torch.zeros(2, 3, 8, 8), Streams((0, 1), "demo"))
@@ -54,8 +54,8 @@ class UniformNoise(Transform):
         self.amplitude = amplitude
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        share: Tensor = torch.special.ndtr(streams.normal(*images.shape[1:]))  # uniform in (0, 1)
-        return images + (self.amplitude * (2 * share - 1)).to(images)
+        quantile: Tensor = torch.special.ndtr(streams.normal(*images.shape[1:]))  # uniform in (0, 1)
+        return images + (self.amplitude * (2 * quantile - 1)).to(images)
 
     def __repr__(self) -> str:
         return f"UniformNoise({self.amplitude})"

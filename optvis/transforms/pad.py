@@ -1,4 +1,4 @@
-"""What the transforms of a chain find outside the canvas."""
+"""Padding: the values outside the image that later transforms of a chain bring in."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from optvis.transforms.warp import Padding
 
 
 class Pad(Transform):
-    """What lies outside the canvas, however far: a colour, a random one, the mirrored picture, or its edge.
+    """Set the padding outside the image, at any distance: a colour, a random colour, the mirrored image, or its edge.
 
-    It changes no pixel by itself: `Margin` and whatever moves the picture bring in what lies outside. Where nothing
-    is said, the edge goes on.
+    It changes no pixel itself. `Margin` and the transforms after it that move the image bring the padding in. Without a
+    `Pad`, the edge is repeated.
 
     Args:
-        fill: a level in [0, 1] or one a channel; "random", a colour drawn uniformly for each image at each step;
+        fill: a level in [0, 1], or one per channel; "random", a colour drawn uniformly for each image and step;
             "reflect"; or "edge".
 
     Raises:
-        ValueError: when it is applied, the images have another number of channels than there are levels.
+        ValueError: at the call, images of another number of channels than there are levels.
 
     Example:
         >>> from optvis.transforms import Compose, Jitter
@@ -39,13 +39,13 @@ class Pad(Transform):
         is_level = len(levels) > 0 and all(not isinstance(one, str) and 0 <= one <= 1 for one in levels)
         if fill not in self.MODES if isinstance(fill, str) else not is_level:
             raise ValueError(
-                f"Pad got {fill!r}; expected a level in [0, 1], one a channel, 'random', 'reflect' or 'edge'"
+                f"Pad got {fill!r}; expected a level in [0, 1], one per channel, 'random', 'reflect' or 'edge'"
             )
         self.fill = fill
         self.mode = self.MODES[fill] if isinstance(fill, str) else "zeros"
 
     def padding(self, images: Tensor, streams: Streams) -> Padding:
-        """What lies outside these images at this step."""
+        """Draw the padding of these images at this step."""
         channels = images.shape[1]
         if self.fill == "random":
             return Padding(self.mode, streams.uniform(channels).to(images).view(-1, channels, 1, 1))
@@ -54,7 +54,7 @@ class Pad(Transform):
         level = images.new_tensor(self.fill).reshape(-1, 1, 1)
         if len(level) not in (1, channels):
             raise ValueError(
-                f"{self!r} has {len(level)} levels for images of {channels} channels; give one, or one a channel"
+                f"{self!r} has {len(level)} levels for images of {channels} channels; give one, or one per channel"
             )
         return Padding(self.mode, level)
 

@@ -1,4 +1,4 @@
-"""Chains that are known by name."""
+"""Ready-made chains of transforms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from optvis.transforms.pad import Pad
 from optvis.transforms.sizes import Resize
 from optvis.transforms.warp import Size
 
-#: Lucid's standard chain (lucid.optvis.transform.standard_transforms, 2017), drawn per image.
+#: Lucid's standard chain (lucid.optvis.transform.standard_transforms, 2017), here with random numbers per image.
 STANDARD = Compose(
     Pad(0.5),
     Jitter(8),
@@ -19,8 +19,9 @@ STANDARD = Compose(
     Jitter(4),
 )
 
-#: Lucid's chain for the icons of an activation atlas (lucid.recipes.activation_atlas.render.render_icons, 2019), drawn
-#: per image. There a pad of 16 precedes it and `crop_or_pad_to` the canvas's own size, with black, ends it.
+#: Lucid's chain for the icons of an activation atlas (lucid.recipes.activation_atlas.render.render_icons, 2019), here
+#: with random numbers per image. There a pad of 16 comes before it, and `crop_or_pad_to` the canvas's size, with black,
+#: after it.
 ATLAS = Compose(
     Pad(0.5),
     *[Jitter(4), Jitter(4), Jitter(8), Jitter(8), Jitter(8)],
@@ -29,21 +30,21 @@ ATLAS = Compose(
     Jitter(2),
 )
 
-#: Most steps on half of the pixels, the last ones on all: docs/performance.md has what that gives.
+#: Half of the pixels for the first 18 steps, then all of them; docs/performance.md shows the measured effect.
 COARSE_TO_FINE = Stages({0: Compose(STANDARD, Resize(0.72)), 18: STANDARD})
 
 
 def maco_crops(size: int | Size = 224, noise: float = 0.04) -> Compose:
-    """The crops of MACO: a random window of a large canvas, resized to what the network sees, with noise.
+    """Build the crops of MACO: random windows of a large canvas, resized to the network's input, with noise.
 
     Centre N(0.5, 0.15) and side N(0.25, 0.1) are the paper's (Fel et al. 2023, arXiv:2306.06805). The noise is that
-    of Xplique, the authors' library (`xplique.features_visualizations.maco`): Gaussian, and half as far, uniform; its
-    0.08 is for images in [-1, 1]. There each step averages over 32 crops of one image, and the side's mean sinks from
-    0.5 to 0.05, with a deviation of 0.05; here a step has one crop of each image.
+    of Xplique, the authors' library (`xplique.features_visualizations.maco`): Gaussian, plus uniform of half its size;
+    the 0.08 there is for images in [-1, 1]. There a step averages over 32 crops of one image, and the mean of the side
+    decreases from 0.5 to 0.05, with a deviation of 0.05; here a step has one crop per image.
 
     Args:
-        size: side, or (height, width), in pixels, that the network sees.
-        noise: standard deviation of the Gaussian noise, in levels; the uniform noise reaches half as far either way.
+        size: side, or (height, width), in pixels, of the network's input.
+        noise: standard deviation of the Gaussian noise, for images in [0, 1]; the uniform noise is within half of it.
 
     Returns:
         A chain for images (B, 3, H, W) in [0, 1], of any size: about four times `size` shows each pixel once.

@@ -1,4 +1,4 @@
-"""Affine transforms that lead to another size, the same for every image: stretched, widened, cut about the middle."""
+"""Affine transforms that change the size, the same for every image: resize, margin, crop or pad about the centre."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from optvis.transforms.warp import Size
 
 
 class Resize(Affine):
-    """Stretched to a size in pixels: what the network is to see, whatever the canvas's size.
+    """Resize to a size in pixels, e.g. to the network's input.
 
     Args:
-        size: side, or (height, width); or as a float, a share of the picture's own sides.
+        size: side, or (height, width), in pixels; a float is a share of the image's sides.
 
     Example:
         >>> Resize(32)(torch.rand(2, 3, 64, 64), Streams((0, 1), "demo")).shape
@@ -26,7 +26,7 @@ class Resize(Affine):
     def __init__(self, size: int | Size | float) -> None:
         super().__init__()
         if isinstance(size, float) and not size > 0:
-            raise ValueError(f"Resize got {size}; expected pixels, or a positive share of the picture's sides")
+            raise ValueError(f"Resize got {size}; expected pixels, or a positive share of the image's sides")
         self.size = size if isinstance(size, float) else height_and_width(size)
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
@@ -45,7 +45,7 @@ class Resize(Affine):
 
 
 class Margin(Affine):
-    """A margin on every side, which shows what lies outside: the edge, or what a `Pad` before it says.
+    """Add a margin on every side, filled with the padding: that of a `Pad` before it, or the repeated edge.
 
     Lucid's `pad(12, mode="constant", constant_value=.5)` is `Pad(0.5), Margin(12)`.
 
@@ -74,9 +74,9 @@ class Margin(Affine):
 
 
 class CropOrPad(Affine):
-    """Brought to a size about the middle: what is too much is cut, what is missing shows what lies outside.
+    """Crop or pad to a size about the centre.
 
-    Lucid's `crop_or_pad_to`. Where a difference is odd, the smaller half is above and on the left, as in
+    Lucid's `crop_or_pad_to`. If the difference is odd, the smaller half is above and on the left, as in
     tf.image.resize_with_crop_or_pad.
 
     Args:
@@ -92,7 +92,7 @@ class CropOrPad(Affine):
         self.size = height_and_width(size)
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
-        left, top = (int((self.size[axis] - size[axis]) / 2) for axis in (1, 0))  # towards 0, either way
+        left, top = (int((self.size[axis] - size[axis]) / 2) for axis in (1, 0))  # int() rounds towards 0
         return shift(torch.tensor([[left, top]], dtype=torch.float64).expand(len(streams), 2))
 
     def result_size(self, size: Size) -> Size:
@@ -103,5 +103,5 @@ class CropOrPad(Affine):
 
 
 def scale_size(size: Size, share: float) -> Size:
-    """(H, W) of so large a share of both sides, one pixel at least."""
+    """Scale both sides, (H, W), to at least one pixel."""
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))

@@ -1,4 +1,4 @@
-"""One warp: an image sampled once, whatever its matrix, and what lies outside it."""
+"""Sampling of images after an affine map, and the padding outside them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Padding:
-    """What lies outside an image.
+    """The values outside an image.
 
     Args:
-        mode: kornia's padding mode: "border", "reflection", or "zeros", which stand for `level`.
-        level: the constant outside, (B, C, 1, 1) or fewer; None where there is none.
+        mode: kornia's padding mode: "border", "reflection", or "zeros", which means `level`.
+        level: the constant outside, (B, C, 1, 1) or fewer axes; None for other modes.
     """
 
     mode: str
@@ -31,6 +31,6 @@ def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding) -> Tensor
 
     matrix = matrix[:, :2].to(images.dtype).to(images.device)
     level = padding.level
-    inside = images if level is None else images - level
-    sampled: Tensor = warp_affine(inside, matrix, size, padding_mode=padding.mode)
+    shifted = images if level is None else images - level
+    sampled: Tensor = warp_affine(shifted, matrix, size, padding_mode=padding.mode)
     return sampled if level is None else sampled.add_(level)
