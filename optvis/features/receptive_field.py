@@ -19,7 +19,7 @@ from optvis.objectives.layout import channels_first
 
 BATCH_SIZE = 16  # positions whose gradients are computed together
 
-Box = tuple[int, int, int, int]  # top, bottom, left, right in pixels; the first inside, the second outside
+Box = tuple[int, int, int, int]  #: top, bottom, left, right in pixels; the first inside, the second outside
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,7 @@ class Directions:
         return f"Directions({self.layer!r}, {count} of {channels}{_format_options(self.within, self.channel_axis)})"
 
 
+#: What can be named in a layer, attributed to and ablated.
 Units: TypeAlias = Channels | Directions
 
 

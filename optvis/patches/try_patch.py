@@ -25,6 +25,7 @@ from optvis.patches.trial import PatchTrial
 from optvis.progress import progress_bar
 
 SIZE_SHARES = (0.15, 0.25, 1 / 3, 0.42, 0.5, 0.6)  # patch sizes, of the image's shorter side
+#: Named positions of a patch's centre, down and across as shares of height and width.
 POSITIONS = MappingProxyType(
     {
         "centre": (0.5, 0.5),

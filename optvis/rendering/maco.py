@@ -19,7 +19,7 @@ from optvis.rendering.result import Rendering
 from optvis.rendering.setup import resolve_seeds
 from optvis.transforms import maco_crops
 
-NADAM = partial(torch.optim.NAdam, lr=1.0)  # MACO's optimizer and learning rate
+NADAM = partial(torch.optim.NAdam, lr=1.0)  #: MACO's optimizer and learning rate
 MACO_STEPS = 256
 MACO_NOISE = 0.04  # Xplique, the authors' library, adds 0.08 to images in [−1, 1]
 CANVAS = 2  # sides of the canvas, in those of the network: a crop is about half of it wide

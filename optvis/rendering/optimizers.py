@@ -81,8 +81,9 @@ def root_mean_square(gradient: Tensor) -> Tensor:
     return torch.where(mean > 0, mean, 1).view(-1, *[1] * (gradient.dim() - 1))
 
 
+#: The default optimizer of `render` and `ascend`.
 FAST_ADAM = partial(ImageAdam, lr=0.4, betas=(0.5, 0.99), eps=0.5, halving=32.0)
-ADAM = partial(torch.optim.Adam, lr=0.05, fused=True)  # Lucid's optimizer and learning rate
+ADAM = partial(torch.optim.Adam, lr=0.05, fused=True)  #: Lucid's optimizer and learning rate
 
 
 def describe_optimizer(optimizer: OptimizerMaker) -> str:

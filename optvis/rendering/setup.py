@@ -21,7 +21,7 @@ from optvis.transforms import Compose, Resize
 
 def load_whole(images: ImageLike | Sequence[ImageLike], size: int | None) -> Tensor:
     """Load an image or several of one shape, (B, 3, H, W), with the longer side resized to `size` pixels."""
-    if isinstance(images, list | tuple):
+    if isinstance(images, Sequence) and not isinstance(images, str):
         if not images:
             raise ValueError("no images: the list is empty")
         return torch.cat([load_image(image, size) for image in images])
