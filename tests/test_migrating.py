@@ -10,12 +10,10 @@ import pytest
 
 import optvis
 import optvis.atlas
-import optvis.attribution.captum
-import optvis.attribution.methods
-import optvis.circuits.weights
-import optvis.features.groups
-import optvis.models.overrides.max_pool
-import optvis.models.overrides.relu
+import optvis.attribution
+import optvis.circuits
+import optvis.features
+import optvis.models.overrides
 import optvis.objectives
 import optvis.params
 import optvis.rendering
@@ -25,18 +23,16 @@ import optvis.viz.hinton
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "migrating.md"
 PLACES = (
     optvis,
+    optvis.atlas,
+    optvis.attribution,
+    optvis.circuits,
+    optvis.features,
+    optvis.models.overrides,
     optvis.objectives,
     optvis.params,
-    optvis.transforms,
     optvis.rendering,
-    optvis.models.overrides.max_pool,
-    optvis.models.overrides.relu,
-    optvis.attribution.methods,
-    optvis.attribution.captum,
-    optvis.features.groups,
-    optvis.atlas,
+    optvis.transforms,
     optvis.viz.hinton,
-    optvis.circuits.weights,
 )
 PYTHON = {"sum", "objective"}
 
