@@ -1,4 +1,4 @@
-"""Every member of `optvis.objectives`, with its oracle and a target for each of three images: listed is tested."""
+"""Every objective of `optvis.objectives`, with its oracle and targets for three images. Each listed one is tested."""
 
 from __future__ import annotations
 
@@ -50,28 +50,28 @@ SPACE = {"BC": (), "BTC": (7,), "BCHW": (4, 6), "BHWC": (4, 6)}
 
 @dataclass(frozen=True)
 class Member:
-    """One way to ask.
+    """One objective, or one set of its options.
 
     Args:
-        ask: (*targets, **layout) -> an objective; a target has a row per image or is one image's.
-        oracle: (a, *targets) -> the score of one image, with a (C, ...); of a coupled one (all a) -> all scores.
+        build: (*targets, **layout) -> an objective; a target has a row per image or is one image's.
+        oracle: (a, *targets) -> the score of one image, with a (C, ...); with `couples_images`, (all a) -> all scores.
         targets: a row for each of three images.
-        layer: what it reads.
-        layouts: in which it can be asked.
-        has_axis: it takes `channel_axis`.
-        bare: one image's target can do without the images' axis.
-        couples_images: images see each other.
-        gradient: (a) -> the gradient of one image's score where it is by intent not the score's own.
-        field: there is one more target, laid out as the layer is: () of its own height and width, or of this.
+        layer: the layer of its activations.
+        layouts: in which it can be build_for.
+        has_axis: whether it takes `channel_axis`.
+        drops_batch_axis: whether one image's target needs no axis of images.
+        couples_images: whether it compares images with each other.
+        gradient: (a) -> the gradient of one image's score, if it differs from that of the formula by design.
+        field: shape of one more target in the layout of the layer; () is the layer's own height and width.
     """
 
-    ask: Callable[..., Objective]
+    build: Callable[..., Objective]
     oracle: Callable[..., Any]
     targets: tuple[Any, ...] = ()
     layer: str = "mixed"
     layouts: tuple[str, ...] = ("BC", "BTC", "BCHW", "BHWC")
     has_axis: bool = True
-    bare: bool = True
+    drops_batch_axis: bool = True
     couples_images: bool = False
     gradient: Callable[[oracles.Array], oracles.Array] | None = None
     field: tuple[int, ...] | None = None
@@ -81,11 +81,11 @@ class Member:
         return COLORS if self.layer == IMAGE else CHANNELS
 
     def activations(self, layout: str, space: tuple[int, ...] | None = None) -> Tensor:
-        """Any activations with channels second, (B, C, ...), float64."""
+        """Random activations with channels first, (B, C, ...), float64."""
         return random_activations(layout, self.channels, space)
 
     def fields(self, space: tuple[int, ...]) -> list[Tensor]:
-        """The last target with channels second, where there is one."""
+        """The last target with channels first, if there is one."""
         if self.field is None:
             return []
         generator = torch.Generator().manual_seed(31)
@@ -93,20 +93,20 @@ class Member:
         return [torch.randn(shape, generator=generator, dtype=torch.float64)]
 
     def of(self, images: slice | int, layout: str | None = None, space: tuple[int, ...] | None = None) -> Objective:
-        """The objective for some of the images, or with one image's targets for all."""
+        """Build the objective for some of the images, or with one image's targets for all."""
         keywords = {"channel_axis": -1} if layout == "BHWC" and self.has_axis else {}
-        return self.asked(images, self.layouts[0] if layout is None else layout, space, **keywords)
+        return self.build_for(images, self.layouts[0] if layout is None else layout, space, **keywords)
 
-    def asked(
+    def build_for(
         self, images: slice | int, layout: str, space: tuple[int, ...] | None = None, **keywords: int
     ) -> Objective:
-        """Likewise, with keywords of one's own."""
-        fields = [laid_out(field, layout) for field in self.fields(SPACE[layout] if space is None else space)]
-        images = slice(images, images + 1) if isinstance(images, int) and not self.bare else images
-        return self.ask(*(target[images] for target in (*self.targets, *fields)), **keywords)
+        """Build the objective with keyword arguments."""
+        fields = [apply_layout(field, layout) for field in self.fields(SPACE[layout] if space is None else space)]
+        images = slice(images, images + 1) if isinstance(images, int) and not self.drops_batch_axis else images
+        return self.build(*(target[images] for target in (*self.targets, *fields)), **keywords)
 
     def expected(self, canonical: Tensor, rows: Any = range(IMAGES)) -> Tensor:
-        """What the oracle says of images (B, C, ...), each with the targets of its row."""
+        """Score images (B, C, ...) with the oracle, each with the targets of its row."""
         if self.couples_images:
             return torch.tensor(self.oracle(canonical.double().numpy()), dtype=torch.float64)
         targets = [*self.targets, *self.fields(tuple(canonical.shape[2:]))]
@@ -118,14 +118,14 @@ class Member:
 
 
 def random_activations(layout: str, channels: int = CHANNELS, space: tuple[int, ...] | None = None) -> Tensor:
-    """Any activations with channels second, (B, C, ...), float64."""
+    """Random activations with channels first, (B, C, ...), float64."""
     generator = torch.Generator().manual_seed(len(layout))
     shape = (IMAGES, channels, *(SPACE[layout] if space is None else space))
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def laid_out(canonical: Tensor, layout: str) -> Tensor:
-    """Channels where the layout has them."""
+def apply_layout(canonical: Tensor, layout: str) -> Tensor:
+    """Move the channels to their axis in a layout."""
     return canonical.movedim(1, -1) if layout in ("BTC", "BHWC") else canonical
 
 
@@ -140,13 +140,13 @@ def matrices() -> Tensor:
     return rows @ rows.mT / 8
 
 
-def mixing() -> Tensor:
+def square_matrix() -> Tensor:
     """A matrix of channels by channels."""
     return torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(11), dtype=torch.float64)
 
 
 def product(channels: Any, vector: Any, **layout: int) -> Objective:
-    """A product of two objectives and a sum, which is written out."""
+    """A product of an objective and a sum, which becomes a sum of products."""
     return 2 * channel("mixed", channels, **layout) * (cosine("mixed", vector, **layout) - 0.5)
 
 
@@ -203,13 +203,13 @@ MEMBERS = {
         layouts=PLANES,
     ),
     "direction whitened p=2": Member(
-        partial(direction, "mixed", power=2, whitening=mixing()),
-        partial(oracles.direction_whitened, matrix=mixing().numpy(), power=2),
+        partial(direction, "mixed", power=2, whitening=square_matrix()),
+        partial(oracles.direction_whitened, matrix=square_matrix().numpy(), power=2),
         (vectors(),),
     ),
     "direction_neuron whitened": Member(
-        partial(direction_neuron, "mixed", whitening=mixing()),
-        partial(oracles.direction_neuron_whitened, matrix=mixing().numpy()),
+        partial(direction_neuron, "mixed", whitening=square_matrix()),
+        partial(oracles.direction_neuron_whitened, matrix=square_matrix().numpy()),
         (vectors(),),
     ),
     "tensor_direction": Member(
@@ -221,16 +221,18 @@ MEMBERS = {
         field=(3, 1),
         layouts=PLANES,
     ),
-    "caricature": Member(partial(caricature, "mixed"), oracles.caricature, field=(), bare=False),
+    "caricature": Member(partial(caricature, "mixed"), oracles.caricature, field=(), drops_batch_axis=False),
     "caricature p=2": Member(
-        partial(caricature, "mixed", power=2), partial(oracles.caricature, power=2), field=(), bare=False
+        partial(caricature, "mixed", power=2), partial(oracles.caricature, power=2), field=(), drops_batch_axis=False
     ),
-    "dot_compare": Member(partial(dot_compare, "mixed"), oracles.dot_compare, field=(), bare=False, has_axis=False),
+    "dot_compare": Member(
+        partial(dot_compare, "mixed"), oracles.dot_compare, field=(), drops_batch_axis=False, has_axis=False
+    ),
     "dot_compare p=1.5": Member(
         partial(dot_compare, "mixed", power=1.5),
         partial(oracles.dot_compare, power=1.5),
         field=(),
-        bare=False,
+        drops_batch_axis=False,
         has_axis=False,
     ),
     "cosine": Member(partial(cosine, "mixed"), oracles.cosine, (vectors(),)),
@@ -270,6 +272,6 @@ MEMBERS = {
         (torch.tensor([1, 2, 3]), vectors()),
         layouts=("BCHW",),
         has_axis=False,
-        bare=False,
+        drops_batch_axis=False,
     ),
 }

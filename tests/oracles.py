@@ -1,4 +1,4 @@
-"""Second implementations in NumPy float64, written from the formulas alone: of one image, a (C, ...), at a time."""
+"""Second implementations in NumPy float64, from the formulas alone, for one image at a time, a (C, ...)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Array = NDArray[np.float64]
 
 
 def at_each_position(a: Array) -> list[Array]:
-    """The vector of channels at each position."""
+    """List the vector of channels at each position."""
     return [a[(slice(None), *place)] for place in np.ndindex(a.shape[1:])]
 
 
 def at_one_position(a: Array, place: Sequence[int]) -> Array:
-    """The vector of channels at a position, the middle one by default."""
+    """Return the vector of channels at a position, by default the centre."""
     middle = tuple(side // 2 for side in a.shape[1:])
     return a[(slice(None), *(middle if len(place) == 0 else place))]
 
@@ -78,16 +78,16 @@ def cosine_of(a: Array, v: Array) -> float:
     return float(np.dot(a, v)) / ((1e-4 + math.sqrt(np.dot(a, a))) * (1e-4 + math.sqrt(np.dot(v, v))))
 
 
-def aligned(a: Array, v: Array, power: float) -> float:
+def direction_score(a: Array, v: Array, power: float) -> float:
     return float(np.dot(a, v)) * (max(0.1, cosine_of(a, v)) ** power if power else 1.0)
 
 
 def direction(a: Array, v: Array, power: float = 0.0) -> float:
-    return float(np.mean([aligned(here, v, power) for here in at_each_position(a)]))
+    return float(np.mean([direction_score(here, v, power) for here in at_each_position(a)]))
 
 
 def direction_neuron(a: Array, v: Array, *place: int, power: float = 0.0) -> float:
-    return aligned(at_one_position(a, place), v, power)
+    return direction_score(at_one_position(a, place), v, power)
 
 
 def cosine(a: Array, v: Array) -> float:
@@ -111,7 +111,9 @@ def whitening(samples: Array) -> Array:
 def tensor_direction(a: Array, tensor: Array, power: float = 0.0) -> float:
     h, w = tensor.shape[1:]
     top, left = (a.shape[1] - h) // 2, (a.shape[2] - w) // 2
-    return float(np.mean([aligned(a[:, top + y, left + x], tensor[:, y, x], power) for y, x in np.ndindex(h, w)]))
+    return float(
+        np.mean([direction_score(a[:, top + y, left + x], tensor[:, y, x], power) for y, x in np.ndindex(h, w)])
+    )
 
 
 # Caricatures
@@ -119,7 +121,7 @@ def tensor_direction(a: Array, tensor: Array, power: float = 0.0) -> float:
 
 def caricature(a: Array, target: Array, power: float = 0.0) -> float:
     pairs = zip(at_each_position(a), at_each_position(target), strict=True)
-    return sum(aligned(here, there, power) for here, there in pairs)
+    return sum(direction_score(here, there, power) for here, there in pairs)
 
 
 def dot_compare(a: Array, target: Array, power: float = 0.0) -> float:
@@ -128,11 +130,11 @@ def dot_compare(a: Array, target: Array, power: float = 0.0) -> float:
     return dot * max(0.1, cos) ** power
 
 
-# Of images that see each other, (B, C, ...) -> (B,)
+# Comparisons of images, (B, C, ...) -> (B,)
 
 
 def alignment(images: Array, ratio: float = 2.0) -> list[float]:
-    """Each of two images gets half of what the formula says of the pair."""
+    """Give each of two images half of the formula's value for the pair."""
     scores = [0.0] * len(images)
     for d in (1, 2, 3, 4):
         for i in range(len(images) - d):
@@ -175,8 +177,8 @@ def total_variation(a: Array) -> float:
     return total
 
 
-def blurred(plane: Array, kernel: Array) -> Array:
-    """(H, W) with a kernel that is divided by its own sum inside the border."""
+def blur(plane: Array, kernel: Array) -> Array:
+    """Blur (H, W) with a kernel that is normalised by its sum within the image."""
     reach = len(kernel) // 2
     found = np.empty_like(plane)
     for y, x in np.ndindex(plane.shape):
@@ -195,8 +197,8 @@ BLUR_5 = np.pad(np.ones((3, 3)), 1, constant_values=0.5)
 
 
 def blur_gradient(a: Array) -> Array:
-    """Of the blur penalty, whose blurred image is constant."""
-    return np.stack([plane - blurred(plane, BLUR_3) for plane in a])
+    """Return the gradient of the blur penalty, with the blur image constant."""
+    return np.stack([plane - blur(plane, BLUR_3) for plane in a])
 
 
 def blur_penalty(a: Array) -> float:
@@ -207,7 +209,7 @@ def boundary(a: Array, width: int = 20, constant: float = 0.5) -> float:
     height, breadth = a.shape[1:]
     total = 0.0
     for plane in a:
-        smooth = blurred(plane, BLUR_5)
+        smooth = blur(plane, BLUR_5)
         for y, x in np.ndindex(plane.shape):
             if min(y, x, height - 1 - y, breadth - 1 - x) < width:
                 total += (smooth[y, x] - plane[y, x]) ** 2 + 0.8 * (plane[y, x] - constant) ** 2
@@ -237,7 +239,7 @@ def fft_image(spectrum: Array, size: tuple[int, int], decay: float) -> Array:
 IMAGENET_COLOR = np.array([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]]) / 0.46195
 
 
-def recolored(image: Array, matrix: Array = IMAGENET_COLOR) -> Array:
+def apply_color_matrix(image: Array, matrix: Array = IMAGENET_COLOR) -> Array:
     """(3, H, W) -> (3, H, W)"""
     return np.stack([sum(matrix[row, c] * image[c] for c in range(3)) for row in range(3)])
 
@@ -249,8 +251,8 @@ def sigmoid(image: Array) -> Array:
 # Transforms
 
 
-def sampled(image: Array, x: float, y: float) -> Array:
-    """Bilinear value at a point in pixels, (C, H, W) -> (C,); NaN where the point lies outside."""
+def interpolate(image: Array, x: float, y: float) -> Array:
+    """Interpolate bilinearly at a point in pixels, (C, H, W) -> (C,); NaN outside the image."""
     height, width = image.shape[1:]
     if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
         return np.full(len(image), np.nan)
@@ -263,16 +265,16 @@ def sampled(image: Array, x: float, y: float) -> Array:
     return found
 
 
-def turned_and_enlarged(image: Array, degrees: float = 0.0, factor: float = 1.0) -> Array:
-    """Anticlockwise (as seen, with y downwards) and enlarged about the centre; NaN where nothing is known."""
+def rotate_and_scale(image: Array, degrees: float = 0.0, factor: float = 1.0) -> Array:
+    """Rotate anticlockwise (with y downwards) and scale about the centre; NaN where the source is outside."""
     height, width = image.shape[1:]
     cx, cy = (width - 1) / 2, (height - 1) / 2
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     found = np.empty_like(image)
     for y, x in np.ndindex(height, width):
         right, up = (x - cx) / factor, (cy - y) / factor
-        # The point that was turned here lies as far back, clockwise.
-        found[:, y, x] = sampled(image, cx + cos * right + sin * up, cy - (-sin * right + cos * up))
+        # The source of a pixel is found by the inverse rotation, clockwise.
+        found[:, y, x] = interpolate(image, cx + cos * right + sin * up, cy - (-sin * right + cos * up))
     return found
 
 
@@ -280,7 +282,7 @@ def turned_and_enlarged(image: Array, degrees: float = 0.0, factor: float = 1.0)
 
 
 def redirected_gradient(x: Array, grad: Array, top: float = math.inf) -> Array:
-    """The gradient with respect to x, (B, ...), of a loss that descends."""
+    """Compute the gradient of a descending loss with respect to x, (B, ...)."""
     found = np.zeros_like(grad)
     for i in range(len(x)):
         for place in np.ndindex(x.shape[1:]):

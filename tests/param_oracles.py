@@ -1,4 +1,4 @@
-"""Second implementations of parameterizations in NumPy float64, of one image at a time, from the formulas alone."""
+"""Second implementations of parameterizations in NumPy float64, from the formulas alone, for one image at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from . import oracles
 Array = NDArray[np.float64]
 
 
-def enlarged(plane: Array, size: tuple[int, int]) -> Array:
-    """Bilinear with pixel centres at halves and the edge going on, (h, w) -> (H, W)."""
+def upsample(plane: Array, size: tuple[int, int]) -> Array:
+    """Upsample bilinearly with pixel centres at halves and the edge repeated, (h, w) -> (H, W)."""
     found = np.zeros(size)
     for y, x in np.ndindex(*size):
         values = []
@@ -26,13 +26,13 @@ def enlarged(plane: Array, size: tuple[int, int]) -> Array:
     return found
 
 
-def sum_of_enlarged(levels: Sequence[Array], size: tuple[int, int]) -> Array:
+def sum_of_upsampled(levels: Sequence[Array], size: tuple[int, int]) -> Array:
     """Σ ↑(level), each (C, h, w) -> (C, H, W)"""
-    return np.stack([sum(enlarged(level[c], size) for level in levels) for c in range(len(levels[0]))])
+    return np.stack([sum(upsample(level[c], size) for level in levels) for c in range(len(levels[0]))])
 
 
 def cppn(parameters: Sequence[Array], size: tuple[int, int]) -> Array:
-    """Weights of each layer, then biases of each layer, -> (C, H, W), pixel by pixel."""
+    """Evaluate a CPPN pixel by pixel: weights of each layer, then biases of each layer, -> (C, H, W)."""
     layers = len(parameters) // 2
     height, width = size
     found = np.zeros((len(parameters[layers - 1]), *size))
@@ -76,7 +76,7 @@ def mean_spectrum(images: Array) -> Array:
     found = []
     for image in images:
         clipped = np.clip(image, 1 / 512, 511 / 512)
-        inside = oracles.recolored(np.log(clipped / (1 - clipped)), unmatrix)
+        inside = oracles.apply_color_matrix(np.log(clipped / (1 - clipped)), unmatrix)
         found.append([np.abs(np.fft.fft2(plane, norm="ortho"))[:, : image.shape[2] // 2 + 1] for plane in inside])
     return np.mean(np.array(found), axis=0)
 
@@ -87,7 +87,7 @@ def imagenet_color() -> Array:
 
 
 def covariance(images: Array) -> Array:
-    """Of all pixels of (N, 3, H, W), (3, 3)"""
+    """Compute the covariance of all pixels of (N, 3, H, W), (3, 3)."""
     pixels = [image[:, y, x] for image in images for y, x in np.ndindex(*image.shape[1:])]
     middle = sum(pixels) / len(pixels)
     return np.mean([np.outer(pixel - middle, pixel - middle) for pixel in pixels], axis=0)

@@ -28,7 +28,7 @@ W = torch.tensor(WEIGHTS, dtype=torch.float64)
 
 
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("build", "expected"),
     [
         (lambda: ONE + OTHER, lambda p, q: p + q),
         (lambda: ONE - OTHER, lambda p, q: p - q),
@@ -49,8 +49,8 @@ W = torch.tensor(WEIGHTS, dtype=torch.float64)
         (lambda: 0 * ONE + OTHER, lambda p, q: q),
     ],
 )
-def test_objectives_add_and_scale_as_their_scores_do(made: Any, expected: Any) -> None:
-    assert_close(made()(ACTS), expected(ONE(ACTS), OTHER(ACTS)), rtol=1e-12, atol=1e-12)
+def test_objectives_add_and_scale_as_their_scores_do(build: Any, expected: Any) -> None:
+    assert_close(build()(ACTS), expected(ONE(ACTS), OTHER(ACTS)), rtol=1e-12, atol=1e-12)
 
 
 def test_interpolated_objectives_give_interpolated_scores() -> None:
@@ -110,15 +110,15 @@ def test_an_empty_sum_is_zero_and_an_objective_without_terms_raises() -> None:
 
 
 def test_layers_are_listed_once_in_order() -> None:
-    question = OTHER + ONE - 2 * OTHER + total_variation()
-    assert question.layers == ("b", "a", IMAGE)
+    objective = OTHER + ONE - 2 * OTHER + total_variation()
+    assert objective.layers == ("b", "a", IMAGE)
 
 
 def test_term_scores_add_up_to_the_score_and_repeated_names_get_numbers() -> None:
-    question = 2 * ONE - OTHER + ONE
-    report = question.term_scores(ACTS)
+    objective = 2 * ONE - OTHER + ONE
+    report = objective.term_scores(ACTS)
     assert list(report) == ["channel a", "neuron b", "channel a #2"]
-    assert_close(sum(report.values()), question(ACTS))
+    assert_close(sum(report.values()), objective(ACTS))
     assert_close(report["channel a"], 2 * report["channel a #2"])
 
 
@@ -199,28 +199,28 @@ def spread(a: Tensor) -> Tensor:
 
 
 def test_a_function_of_several_layers_takes_them_in_order() -> None:
-    question = on(["b", "a"], lambda b, a: 2 * b.flatten(1).mean(1) + a.flatten(1).amax(1))
-    assert question.layers == ("b", "a")
-    assert_close(question(ACTS), 2 * B.mean((1, 2, 3)) + A.amax((1, 2, 3)))
+    objective = on(["b", "a"], lambda b, a: 2 * b.flatten(1).mean(1) + a.flatten(1).amax(1))
+    assert objective.layers == ("b", "a")
+    assert_close(objective(ACTS), 2 * B.mean((1, 2, 3)) + A.amax((1, 2, 3)))
     assert_close(on(("a", "b"), product)(ACTS), A.mean((1, 2, 3)) * B.mean((1, 2, 3)))
 
 
 def test_a_function_takes_its_targets_row_by_row() -> None:
-    question = on("a", above, [1.0, 2.0, 3.0])
-    assert question.batch == 3
+    objective = on("a", above, [1.0, 2.0, 3.0])
+    assert objective.batch == 3
     expected = A.mean((1, 2, 3)) - torch.tensor([1, 2, 3])
-    assert_close(question(ACTS), expected)
-    assert_close(question[1:2](ALONE[1]), expected[1:2])
+    assert_close(objective(ACTS), expected)
+    assert_close(objective[1:2](ALONE[1]), expected[1:2])
     assert_close(on("a", above, 2.0)(ACTS), A.mean((1, 2, 3)) - 2)
 
 
 def test_a_function_that_compares_images_is_never_split() -> None:
-    question = on("a", spread, couples_images=True)
-    assert question.couples_images
-    assert (ONE + question).couples_images
+    objective = on("a", spread, couples_images=True)
+    assert objective.couples_images
+    assert (ONE + objective).couples_images
     assert not ONE.couples_images
     with pytest.raises(ValueError, match=r"couples images.*render without batch_size"):
-        _ = (ONE + question)[:1]
+        _ = (ONE + objective)[:1]
 
 
 def test_a_custom_term_has_the_name_of_its_function_and_layers_or_the_name_given() -> None:

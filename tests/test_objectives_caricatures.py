@@ -1,4 +1,4 @@
-"""Caricatures and whitening: by hand, what the mends mend, and what is refused."""
+"""Caricatures and whitening: values computed by hand, differences from Lucid, and errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_with_power_zero_both_are_the_dot_product_of_layers() -> None:
 
 @pytest.mark.parametrize("make", [caricature, dot_compare])
 def test_the_cosine_divides_by_both_norms(make: Any) -> None:
-    """A brighter photograph counts as much more as it is brighter; by one norm alone it would count to the power."""
+    """The score is proportional to the target; divided by one norm it would grow with a higher power."""
     acts = {"l": 100 * A.abs()}
     ratio = make("l", 1e4 * GIVEN.abs(), power=2)(acts) / make("l", 1e3 * GIVEN.abs(), power=2)(acts)
     assert_close(ratio, torch.full_like(ratio, 10), rtol=1e-4, atol=0)
@@ -46,11 +46,11 @@ def test_the_cosine_divides_by_both_norms(make: Any) -> None:
 
 
 def test_caricature_has_a_cosine_per_position_and_dot_compare_one_for_the_layer() -> None:
-    given = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]], dtype=torch.float64)[..., None]  # two channels, two positions
+    target = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]], dtype=torch.float64)[..., None]  # two channels, two positions
     a = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]], dtype=torch.float64)[..., None]
-    assert_close(caricature("l", given, power=2)({"l": a}), torch.ones(1, dtype=torch.float64), rtol=1e-3, atol=0)
+    assert_close(caricature("l", target, power=2)({"l": a}), torch.ones(1, dtype=torch.float64), rtol=1e-3, atol=0)
     half = torch.tensor([0.25], dtype=torch.float64)  # cos² = (1 / √2 / √2)²
-    assert_close(dot_compare("l", given, power=2)({"l": a}), half, rtol=1e-5, atol=0)
+    assert_close(dot_compare("l", target, power=2)({"l": a}), half, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("make", [caricature, dot_compare])
@@ -63,18 +63,18 @@ def test_the_positive_part_of_an_attribution_weights_the_target(make: Any, shape
 
 
 def test_the_attribution_of_a_class_keeps_positive_contributions(small: Classifier) -> None:
-    photo = torch.rand(1, 3, 20, 20, dtype=torch.float64, generator=GENERATOR)
-    given = activations(small, photo, ["conv2"])["conv2"].detach().requires_grad_()
+    image = torch.rand(1, 3, 20, 20, dtype=torch.float64, generator=GENERATOR)
+    target = activations(small, image, ["conv2"])["conv2"].detach().requires_grad_()
     with torch.no_grad():
         weights = small.network.get_submodule("fc").weight[1].clone()
-    logit = (given.relu().mean((2, 3)) * weights).sum()
-    (gradient,) = torch.autograd.grad(logit, given)
-    question = caricature("conv2", given, attribution=given * gradient, power=1)
-    target = question.terms[0].targets[0]
+    logit = (target.relu().mean((2, 3)) * weights).sum()
+    (gradient,) = torch.autograd.grad(logit, target)
+    objective = caricature("conv2", target, attribution=target * gradient, power=1)
+    target = objective.terms[0].targets[0]
     assert isinstance(target, torch.Tensor)
     assert (target[:, weights < 0] == 0).all()
-    made = render(small, question, size=20, steps=3, progress=False)
-    assert made.scores[-1] > made.scores[0]
+    rendering = render(small, objective, size=20, steps=3, progress=False)
+    assert rendering.scores[-1] > rendering.scores[0]
 
 
 @pytest.mark.parametrize("make", [caricature, dot_compare])
@@ -105,7 +105,7 @@ def test_whitening_is_the_inverse_of_the_second_moment() -> None:
 
 
 def test_whitening_recovers_the_source_of_correlated_channels() -> None:
-    """Where v = M e, the mean of what is active together with a channel, v S is that channel again."""
+    """If v = M e, the activations that occur together with a channel, then v S is that channel."""
     samples = torch.randn(50, 3, dtype=torch.float64, generator=GENERATOR) @ torch.randn(3, 3, dtype=torch.float64)
     moment = samples.mT @ samples / len(samples)
     for c, one_hot in enumerate(torch.eye(3, dtype=torch.float64)):

@@ -1,4 +1,4 @@
-"""Channels, neurons and logits: by hand, and what is refused."""
+"""Channels, neurons and logits: values computed by hand, and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from optvis.objectives import OUTPUT, channel, logit, neuron, pick, positions
 from optvis.objectives.layout import channels_first
 
-from .names import named
+from .ids import stable_id
 
 A = torch.arange(2 * 3 * 4 * 5, dtype=torch.float64).view(2, 3, 4, 5)
 
@@ -47,7 +47,9 @@ def test_any_sequence_of_integers_is_an_index(index: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", [1.0, [1, 2.5], True, [True], "17", [1, None], [], (), [[1, 2]], [[1], [2, 3]], 1j, object()], ids=named
+    "index",
+    [1.0, [1, 2.5], True, [True], "17", [1, None], [], (), [[1, 2]], [[1], [2, 3]], 1j, object()],
+    ids=stable_id,
 )
 @pytest.mark.parametrize("make", [lambda i: channel("l", i), lambda i: neuron("l", i), lambda i: neuron("l", 0, 0, i)])
 def test_a_wrong_index_raises(make: Any, index: Any) -> None:
@@ -71,9 +73,9 @@ def test_a_channel_outside_the_layer_raises_with_the_range(index: Any) -> None:
         assert "channel_axis=-1" in str(caught.value)
 
 
-@pytest.mark.parametrize(("y", "x", "told"), [(4, 0, "4 is outside 0..3"), (0, -1, "-1 is outside 0..4")])
-def test_a_position_outside_the_layer_raises(y: int, x: int, told: str) -> None:
-    with pytest.raises(IndexError, match=re.escape(told)):
+@pytest.mark.parametrize(("y", "x", "message"), [(4, 0, "4 is outside 0..3"), (0, -1, "-1 is outside 0..4")])
+def test_a_position_outside_the_layer_raises(y: int, x: int, message: str) -> None:
+    with pytest.raises(IndexError, match=re.escape(message)):
         neuron("l", 0, y, x)({"l": A})
 
 
@@ -83,11 +85,11 @@ def test_x_without_y_raises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "shape", "told"),
+    ("place", "shape", "message"),
     [((1,), (2, 3, 4, 5), "give y and x"), ((1, 1), (2, 6, 3), "give y alone"), ((1,), (2, 3), "give neither y nor x")],
 )
-def test_a_position_needs_an_index_for_each_axis(place: tuple[int, ...], shape: tuple[int, ...], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_position_needs_an_index_for_each_axis(place: tuple[int, ...], shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         neuron("l", 0, *place)({"l": torch.zeros(shape)})
 
 

@@ -1,4 +1,4 @@
-"""Directions: what ties them to channels and to each other, and what is refused."""
+"""Directions: relations to channels and to each other, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gram matrices: against the double loop, and what is refused."""
+"""Gram matrices: compared with a double loop, and errors."""
 
 from __future__ import annotations
 

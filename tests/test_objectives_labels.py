@@ -1,4 +1,4 @@
-"""Classes by their label texts."""
+"""Labels of classes in objectives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS = ["cat", "sea dog", "crane", "crane", "tench, Tinca tinca", "goldfish, C
         ("tinca TINCA", 4),
         ("tench, Tinca tinca", 4),
         ("dog", 6),
-        ("sea dog", 1),  # the whole label goes before a synonym
+        ("sea dog", 1),  # a whole label has priority over a synonym
     ],
 )
 def test_a_label_matches_its_text_or_one_of_its_synonyms(text: str, index: int) -> None:
@@ -63,18 +63,18 @@ def test_a_label_that_is_not_resolved_raises() -> None:
 
 def test_a_resolved_label_is_its_index() -> None:
     outputs = {OUTPUT: torch.randn(3, 7, dtype=torch.float64)}
-    question = 2 * logit(["cat", "dog", "tench"]) - logit("goldfish")
-    assert question.batch == 3
-    resolved = question.resolve_labels(LABELS)
+    objective = 2 * logit(["cat", "dog", "tench"]) - logit("goldfish")
+    assert objective.batch == 3
+    resolved = objective.resolve_labels(LABELS)
     assert repr(resolved) == "2.0 * logit([0, 6, 4]) - logit(5)"
     assert torch.equal(resolved(outputs), (2 * logit([0, 6, 4]) - logit(5))(outputs))
-    assert torch.equal(question[1:].resolve_labels(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
+    assert torch.equal(objective[1:].resolve_labels(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
 
 
 def test_resolving_labels_does_not_change_the_objective() -> None:
-    question = logit("cat")
-    question.resolve_labels(LABELS)
-    assert repr(question) == "logit('cat')"
+    objective = logit("cat")
+    objective.resolve_labels(LABELS)
+    assert repr(objective) == "logit('cat')"
 
 
 def test_labels_compare_and_slice() -> None:

@@ -1,4 +1,4 @@
-"""Laws that every objective obeys: a member is tested by being listed in members.py."""
+"""Properties of every objective that is listed in members.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import optvis.objectives
 from optvis import Classifier, render
 from optvis.objectives import Objective
 
-from .members import CHANNELS, IMAGES, MEMBERS, SPACE, Member, X, Y, laid_out, random_activations
+from .members import CHANNELS, IMAGES, MEMBERS, SPACE, Member, X, Y, apply_layout, random_activations
 
 MAKERS = {"channel", "cosine", "direction", "direction_neuron", "gram", "gram_distance", "l1", "l2", "layer_norm"}
 MAKERS |= {"logit", "mean_square", "neuron", "on", "total_variation", "channel_weights", "tensor_direction"}
@@ -42,12 +42,12 @@ alone_in_each_layout = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def everything_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long targets are printed as they are, not by their digest."""
+def show_all_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show long targets by their numbers in the repr, not by a digest."""
     monkeypatch.setattr("optvis.objectives.repr.MAX_NUMBERS", 10**6)
 
 
-def pasted(objective: Objective) -> Objective:
+def evaluate_repr(objective: Objective) -> Objective:
     names = {**vars(optvis.objectives), "torch": torch, "tests": sys.modules[__name__.partition(".")[0]]}
     found = eval(repr(objective), names)
     assert isinstance(found, Objective)
@@ -55,7 +55,7 @@ def pasted(objective: Objective) -> Objective:
 
 
 def scores(objective: Objective, canonical: Tensor, layout: str, member: Member) -> Tensor:
-    return objective({member.layer: laid_out(canonical, layout)})
+    return objective({member.layer: apply_layout(canonical, layout)})
 
 
 def test_every_public_factory_is_a_member() -> None:
@@ -131,35 +131,35 @@ def test_gradients_are_finite_at_zero_activations(member: Member) -> None:
 
 
 @in_each_layout
-@pytest.mark.usefixtures("everything_is_spelled")
+@pytest.mark.usefixtures("show_all_numbers")
 @pytest.mark.parametrize("rows", [slice(None), slice(1, 2), 1], ids=["of three", "of one", "shared"])
 def test_the_repr_evaluates_to_an_equal_one(member: Member, layout: str, rows: slice | int) -> None:
     a = member.activations(layout)[1:2] if rows == slice(1, 2) else member.activations(layout)
     objective = member.of(rows, layout)
-    again = pasted(objective)
-    assert repr(again) == repr(objective)
-    assert again.names == objective.names
-    assert torch.equal(scores(again, a, layout, member), scores(objective, a, layout, member))
+    evaluated = evaluate_repr(objective)
+    assert repr(evaluated) == repr(objective)
+    assert evaluated.names == objective.names
+    assert torch.equal(scores(evaluated, a, layout, member), scores(objective, a, layout, member))
 
 
 @each_member
-@pytest.mark.usefixtures("everything_is_spelled")
+@pytest.mark.usefixtures("show_all_numbers")
 @pytest.mark.parametrize("weight", [-1, -0.1, 1 / 3, math.pi, [0.1, -1 / 3, 2e-30]], ids=str)
 def test_the_repr_of_a_weighted_objective_evaluates_to_an_equal_one(member: Member, weight: Any) -> None:
     layout = member.layouts[-1]
     a = member.activations(layout)
     objective = weight * member.of(slice(None), layout)
-    assert torch.equal(scores(pasted(objective), a, layout, member), scores(objective, a, layout, member))
+    assert torch.equal(scores(evaluate_repr(objective), a, layout, member), scores(objective, a, layout, member))
 
 
 @in_each_layout
 def test_pickling_round_trips(member: Member, layout: str) -> None:
     a = member.activations(layout)
     objective = [0.5, 1, 2] * member.of(slice(None), layout)
-    again = pickle.loads(pickle.dumps(objective))
-    assert repr(again) == repr(objective)
-    assert again.batch == objective.batch
-    assert torch.equal(scores(again, a, layout, member), scores(objective, a, layout, member))
+    evaluated = pickle.loads(pickle.dumps(objective))
+    assert repr(evaluated) == repr(objective)
+    assert evaluated.batch == objective.batch
+    assert torch.equal(scores(evaluated, a, layout, member), scores(objective, a, layout, member))
 
 
 @each_member
@@ -199,7 +199,7 @@ def test_a_wrong_channel_axis_raises(name: str) -> None:
     member = MEMBERS[name]
     layout = member.layouts[-1]
     for axis in (0, 4, -5):
-        objective = member.asked(0, layout, channel_axis=axis)
+        objective = member.build_for(0, layout, channel_axis=axis)
         with pytest.raises(ValueError, match=f"channel_axis={axis} for activations"):
             scores(objective, member.activations(layout), layout, member)
 
@@ -218,7 +218,7 @@ class Mixing(torch.nn.Module):
         a = torch.nn.functional.conv2d(x, self.weights, padding=1)
         a = a.mean(3)[:, :, :1].expand(-1, -1, 7) if self.layout == "BTC" else a
         a = a.mean((2, 3)) if self.layout == "BC" else a
-        a = self.mixed(laid_out(a, self.layout))
+        a = self.mixed(apply_layout(a, self.layout))
         return a.flatten(1)[:, :CHANNELS]
 
 
@@ -227,20 +227,20 @@ class Mixing(torch.nn.Module):
 def test_it_renders_alike_whole_and_in_chunks(member: Member, dtype: torch.dtype) -> None:
     layout = member.layouts[-1]
     network = Classifier(Mixing(layout).to(dtype), None, (4, 6))
-    question = member.of(slice(None), layout) * torch.ones(IMAGES)
+    objective = member.of(slice(None), layout) * torch.ones(IMAGES)
     options: dict[str, Any] = {"transform": None, "steps": 3, "progress": False}
-    made = render(network, question, **options)
-    assert made.images.shape == (IMAGES, 3, 4, 6)
-    assert made.images.isfinite().all()
-    assert made.images.dtype == dtype
+    rendering = render(network, objective, **options)
+    assert rendering.images.shape == (IMAGES, 3, 4, 6)
+    assert rendering.images.isfinite().all()
+    assert rendering.images.dtype == dtype
     if member.couples_images:
         with pytest.raises(ValueError, match="couples images"):
-            render(network, question, batch_size=2, **options)
+            render(network, objective, batch_size=2, **options)
         return
-    parts = render(network, question, batch_size=2, **options)
+    parts = render(network, objective, batch_size=2, **options)
     tolerance = 1e-9 if dtype == torch.float64 else 1e-3
-    assert_close(parts.images, made.images, rtol=tolerance, atol=tolerance)
-    assert_close(parts.scores, made.scores, rtol=tolerance, atol=tolerance)
+    assert_close(parts.images, rendering.images, rtol=tolerance, atol=tolerance)
+    assert_close(parts.scores, rendering.scores, rtol=tolerance, atol=tolerance)
 
 
 COUPLED = {name: member for name, member in MEMBERS.items() if member.couples_images}

@@ -1,4 +1,4 @@
-"""Norms: by hand, as limits of each other, and what is refused."""
+"""Norms: values computed by hand, limits, and errors."""
 
 from __future__ import annotations
 

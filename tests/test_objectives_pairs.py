@@ -1,4 +1,4 @@
-"""Pairs and ways between objectives, and the shorthand for a channel."""
+"""Pairs of objectives, interpolation between objectives, and the shorthand for a channel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from optvis.objectives import (
     positive_negative,
 )
 
-from .names import named
+from .ids import stable_id
 
 A = torch.randn(6, 5, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
 ACTS = {"a": A}
@@ -54,23 +54,25 @@ def test_an_objective_for_several_images_gives_a_pair_for_each() -> None:
 
 @pytest.mark.parametrize("images", [1, 2, 3, 6])
 def test_interpolation_weights_are_n_over_b_minus_one(images: int) -> None:
-    made = interpolate(channel("a", 1), neuron("a", 2), images)
+    interpolated = interpolate(channel("a", 1), neuron("a", 2), images)
     acts = {"a": A[:images]}
     first, second = channel("a", 1)(acts), neuron("a", 2)(acts)
     weights = [n / (images - 1) if images > 1 else 0.0 for n in range(images)]
-    assert_close(made(acts), torch.stack([(1 - w) * p + w * q for w, p, q in zip(weights, first, second, strict=True)]))
+    assert_close(
+        interpolated(acts), torch.stack([(1 - w) * p + w * q for w, p, q in zip(weights, first, second, strict=True)])
+    )
     assert_close(channel_interpolate("a", 1, "a", 2, images)(acts), interpolate("a:1", "a:2", images)(acts))
 
 
 def test_a_slice_of_an_interpolation_keeps_its_weights() -> None:
-    made = interpolate("a:1", "a:2", 6)
-    assert_close(made[2:5]({"a": A[2:5]}), made(ACTS)[2:5])
+    interpolated = interpolate("a:1", "a:2", 6)
+    assert_close(interpolated[2:5]({"a": A[2:5]}), interpolated(ACTS)[2:5])
 
 
 def test_interpolation_combines_with_alignment_and_objectives_per_image() -> None:
-    made = interpolate(channel("a", [0, 1, 2]), layer_norm("a"), 3) + 0.1 * alignment("a")
-    assert made.batch == 3
-    assert made.couples_images
+    interpolated = interpolate(channel("a", [0, 1, 2]), layer_norm("a"), 3) + 0.1 * alignment("a")
+    assert interpolated.batch == 3
+    assert interpolated.couples_images
 
 
 @pytest.mark.parametrize("images", [0, -1])
@@ -88,7 +90,7 @@ def test_interpolation_over_another_number_of_images_raises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "made"),
+    ("text", "expected"),
     [
         ("mixed4:17", "channel('mixed4', 17)"),
         (" mixed4 : 17 ", "channel('mixed4', 17)"),
@@ -97,8 +99,8 @@ def test_interpolation_over_another_number_of_images_raises() -> None:
         ("<image>:2", "channel('<image>', 2)"),
     ],
 )
-def test_the_shorthand_gives_a_channel(text: str, made: str) -> None:
-    assert repr(as_objective(text)) == made
+def test_the_shorthand_gives_a_channel(text: str, expected: str) -> None:
+    assert repr(as_objective(text)) == expected
 
 
 def test_an_objective_passes_unchanged() -> None:
@@ -127,7 +129,7 @@ def test_a_text_of_another_form_raises_with_a_cure(text: str, cure: str) -> None
         as_objective(text)
 
 
-@pytest.mark.parametrize("wrong", [None, 3, lambda a: a, ["mixed4:17"]], ids=named)
+@pytest.mark.parametrize("wrong", [None, 3, lambda a: a, ["mixed4:17"]], ids=stable_id)
 def test_neither_objective_nor_text_raises(wrong: Any) -> None:
     with pytest.raises(TypeError, match=rf"objective is a {type(wrong).__name__}; expected e\.g\. channel"):
         as_objective(wrong)
@@ -135,9 +137,9 @@ def test_neither_objective_nor_text_raises(wrong: Any) -> None:
 
 def test_every_function_takes_the_shorthand(small: Classifier) -> None:
     same: Objective = channel("conv2", 3)
-    made = render(small, "conv2:3", size=16, steps=2, progress=False)
-    assert torch.equal(made.images, render(small, same, size=16, steps=2, progress=False).images)
-    assert made.recipe["objective"] == "channel('conv2', 3)"
+    rendering = render(small, "conv2:3", size=16, steps=2, progress=False)
+    assert torch.equal(rendering.images, render(small, same, size=16, steps=2, progress=False).images)
+    assert rendering.recipe["objective"] == "channel('conv2', 3)"
     assert torch.equal(next(ascend(small, "conv2:3", size=16)).scores, next(ascend(small, same, size=16)).scores)
     dreamt = dream(small, torch.full((1, 3, 24, 24), 0.5), "conv2:3", octaves=1, steps=1, progress=False)
     assert dreamt.recipe["objective"] == "channel('conv2', 3)"

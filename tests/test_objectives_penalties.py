@@ -1,4 +1,4 @@
-"""Penalties on the picture: by hand, their symmetries, and what is refused."""
+"""Penalties on the image: values computed by hand, symmetries, and errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_layer_without_rows_and_columns_raises(shape: tuple[int, ...]) -> None
 
 
 def test_a_step_along_the_gradient_blurs() -> None:
-    """x ← x − k · gradient is (1 − k) x + k · blur x; k = 1 is the blur itself, in which a pixel counts twice."""
+    """x ← x − k · gradient is (1 − k) x + k · blur x; k = 1 is the blur, with double weight in its centre."""
     x = X.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(blur_input_each_step()({IMAGE: x}).sum(), x)
     ones = torch.nn.functional.avg_pool2d(X, 3, 1, 1, divisor_override=1)

@@ -16,7 +16,7 @@ import optvis.objectives
 from optvis import Classifier, render
 from optvis.objectives import IMAGE, Decay, Objective, alignment, channel, direction, l1, logit, neuron, on
 
-from .names import named
+from .ids import stable_id
 
 GENERATOR = torch.Generator().manual_seed(4)
 A = torch.randn(3, 5, 4, 4, dtype=torch.float64, generator=GENERATOR)
@@ -32,7 +32,7 @@ def energy(a: Tensor, above: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("made", "expected"),
+    ("objective", "expected"),
     [
         (ONE * OTHER, lambda p, q, r: p * q),
         (ONE * ONE, lambda p, q, r: p * p),
@@ -43,10 +43,10 @@ def energy(a: Tensor, above: Tensor) -> Tensor:
         ((ONE + OTHER) * (ONE - OTHER), lambda p, q, r: p * p - q * q),
         (-(ONE * OTHER) / 4 + THIRD, lambda p, q, r: r - p * q / 4),
     ],
-    ids=named,
+    ids=stable_id,
 )
-def test_products_of_objectives_are_products_of_scores(made: Objective, expected: Any) -> None:
-    assert_close(made(ACTS), expected(ONE(ACTS), OTHER(ACTS), THIRD(ACTS)), rtol=1e-12, atol=1e-12)
+def test_products_of_objectives_are_products_of_scores(objective: Objective, expected: Any) -> None:
+    assert_close(objective(ACTS), expected(ONE(ACTS), OTHER(ACTS), THIRD(ACTS)), rtol=1e-12, atol=1e-12)
 
 
 def test_gradients_follow_the_product_rule_even_at_zero_scores() -> None:
@@ -142,9 +142,9 @@ def test_division_by_an_objective_raises() -> None:
 
 def test_a_product_renders_and_a_wrong_channel_raises_before_the_first_step(small: Classifier) -> None:
     product = channel("conv2", [1, 5]) * channel("conv1", 3)
-    made = render(small, product, size=16, steps=2, progress=False)
+    rendering = render(small, product, size=16, steps=2, progress=False)
     parts = render(small, product, size=16, steps=2, batch_size=1, progress=False)
-    assert_close(made.images, parts.images, rtol=1e-9, atol=1e-9)
-    assert made.recipe["objective"] == "channel('conv2', [1, 5]) * channel('conv1', 3)"
+    assert_close(rendering.images, parts.images, rtol=1e-9, atol=1e-9)
+    assert rendering.recipe["objective"] == "channel('conv2', [1, 5]) * channel('conv1', 3)"
     with pytest.raises(IndexError, match="channel conv1: index 99"):
         render(small, channel("conv2", 1) * channel("conv1", 99), size=16, steps=0, progress=False)

@@ -1,4 +1,4 @@
-"""What objectives print: text that makes them again, or says clearly that it cannot."""
+"""The repr of objectives: code that evaluates to an equal one, or a text that clearly is no code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Family:
         return 2 * shifted(a, by)
 
 
-def pasted(objective: Objective) -> Objective:
+def evaluate_repr(objective: Objective) -> Objective:
     names = {**vars(optvis.objectives), "torch": torch, "tests": sys.modules[__name__.partition(".")[0]]}
     found = eval(repr(objective), names)
     assert isinstance(found, Objective)
@@ -95,9 +95,9 @@ def test_the_repr_is_the_constructor_call(objective: Objective, text: str) -> No
 @pytest.mark.parametrize("fn", [shifted, Family.shifted], ids=["function", "static method"])
 def test_the_repr_of_a_custom_objective_evaluates_to_an_equal_one(fn: Any, target: Any) -> None:
     objective = on("a", fn, target)
-    again = pasted(objective)
-    assert torch.equal(again(ACTS), objective(ACTS))
-    old, new = objective.terms[0].targets[0], again.terms[0].targets[0]
+    evaluated = evaluate_repr(objective)
+    assert torch.equal(evaluated(ACTS), objective(ACTS))
+    old, new = objective.terms[0].targets[0], evaluated.terms[0].targets[0]
     assert isinstance(old, Tensor)
     assert isinstance(new, Tensor)
     assert (new.dtype, new.shape) == (old.dtype, old.shape)
@@ -111,7 +111,7 @@ def test_the_repr_evaluates_to_an_equal_one_under_either_default_dtype(default: 
     try:
         for dtype in (torch.float32, torch.float64):
             objective = [1 / 3, 2 / 3] * direction("a", torch.tensor([0.1, 1 / 3, -1e-20], dtype=dtype))
-            assert torch.equal(pasted(objective)(ACTS), objective(ACTS))
+            assert torch.equal(evaluate_repr(objective)(ACTS), objective(ACTS))
     finally:
         torch.set_default_dtype(usual)
 
@@ -161,7 +161,7 @@ def test_a_function_that_cannot_be_imported_is_described(fn: Any, text: str) -> 
     described = repr(on("a", fn))
     assert described == f"on('a', {text})"
     with pytest.raises(SyntaxError):
-        compile(described, "pasted", "eval")
+        compile(described, "evaluate_repr", "eval")
 
 
 def test_a_function_whose_module_cannot_be_imported_is_described() -> None:

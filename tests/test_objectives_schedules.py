@@ -1,4 +1,4 @@
-"""Weights that are functions of the step."""
+"""Schedules: weights that are functions of the step."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def ramp(step: int) -> float:
 
 @pytest.mark.parametrize("step", [0, 1, 2, 7, 100])
 def test_a_weight_at_a_step_is_the_value_of_the_schedule(step: int) -> None:
-    made = 2 * ONE * Decay(0.9) - ramp * OTHER * After(2) + ONE
+    objective = 2 * ONE * Decay(0.9) - ramp * OTHER * After(2) + ONE
     expected = 2 * 0.9**step * ONE(ACTS) - ramp(step) * (step >= 2) * OTHER(ACTS) + ONE(ACTS)
-    assert_close(made.at_step(step)(ACTS), expected)
-    assert not made.at_step(step).has_schedule
+    assert_close(objective.at_step(step)(ACTS), expected)
+    assert not objective.at_step(step).has_schedule
 
 
 def test_without_a_step_schedules_are_at_step_zero() -> None:
@@ -41,10 +41,10 @@ def test_without_a_step_schedules_are_at_step_zero() -> None:
 
 
 def test_without_schedules_at_step_returns_the_same_objective() -> None:
-    question = ONE + OTHER
-    assert question.at_step(9) is question
-    assert not question.has_schedule
-    assert (question * ramp).has_schedule
+    objective = ONE + OTHER
+    assert objective.at_step(9) is objective
+    assert not objective.has_schedule
+    assert (objective * ramp).has_schedule
 
 
 def test_schedules_of_factors_multiply() -> None:
@@ -98,11 +98,11 @@ def test_decay_raises_for_a_wrong_rate(rate: float) -> None:
 
 
 def test_render_applies_schedules_at_each_step(small: Classifier) -> None:
-    question = channel("conv2", [3, 4]) * ramp
+    objective = channel("conv2", [3, 4]) * ramp
     plain = channel("conv2", [3, 4])
     options: dict[str, Any] = {"size": 16, "transform": None, "optimizer": partial(torch.optim.SGD, lr=0.0)}
     for scheduled, step in zip(
-        ascend(small, question, **options), islice(ascend(small, plain, **options), 4), strict=False
+        ascend(small, objective, **options), islice(ascend(small, plain, **options), 4), strict=False
     ):
         assert_close(scheduled.scores, ramp(step.index) * step.scores)
 
@@ -110,8 +110,8 @@ def test_render_applies_schedules_at_each_step(small: Classifier) -> None:
 def test_a_term_that_starts_later_does_not_change_earlier_steps(small: Classifier) -> None:
     before, after = channel("conv2", 3), channel("conv1", 5)
 
-    def images(question: Objective) -> list[torch.Tensor]:
-        steps = ascend(small, question, pixel_image(16).double(), transform=None, optimizer=ADAM)
+    def images(objective: Objective) -> list[torch.Tensor]:
+        steps = ascend(small, objective, pixel_image(16).double(), transform=None, optimizer=ADAM)
         return [step.images for step in islice(steps, 6)]
 
     alone, late = images(before), images(before + 10 * after * After(3))
@@ -120,9 +120,9 @@ def test_a_term_that_starts_later_does_not_change_earlier_steps(small: Classifie
 
 
 def test_each_chunk_starts_at_step_zero(small: Classifier) -> None:
-    question = channel("conv2", [1, 5, 9]) * Decay(0.5)
-    whole = render(small, question, size=16, steps=4, progress=False)
-    parts = render(small, question, size=16, steps=4, batch_size=2, progress=False)
+    objective = channel("conv2", [1, 5, 9]) * Decay(0.5)
+    whole = render(small, objective, size=16, steps=4, progress=False)
+    parts = render(small, objective, size=16, steps=4, batch_size=2, progress=False)
     assert_close(parts.scores, whole.scores, rtol=1e-9, atol=1e-9)
     assert whole.recipe["objective"] == "channel('conv2', [1, 5, 9]) * Decay(rate=0.5)"
 
@@ -130,6 +130,6 @@ def test_each_chunk_starts_at_step_zero(small: Classifier) -> None:
 def test_dream_applies_schedules_at_each_step(small: Classifier) -> None:
     start = torch.full((1, 3, 24, 24), 0.5, dtype=torch.float64)
     options: dict[str, Any] = {"octaves": 1, "steps": 4, "step_size": 0.0, "progress": False}
-    made = dream(small, start, channel("conv2", 3) * ramp, **options)
+    dreamt = dream(small, start, channel("conv2", 3) * ramp, **options)
     plain = dream(small, start, channel("conv2", 3), **options)
-    assert_close(made.scores, torch.tensor([[ramp(i)] for i in range(4)]) * plain.scores)
+    assert_close(dreamt.scores, torch.tensor([[ramp(i)] for i in range(4)]) * plain.scores)

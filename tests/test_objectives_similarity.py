@@ -1,4 +1,4 @@
-"""Objectives of images that see each other: their symmetries, their constants, and what is refused."""
+"""Objectives that compare images: symmetries, constants, and errors."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_diversity_ignores_scale_and_position() -> None:
 
 def test_diversity_makes_images_of_one_channel_different(small: Classifier) -> None:
     one = channel("conv2", [3, 3, 3])
-    for question in (one - 100 * diversity("conv1"), interpolate("conv2:3", "conv2:3", 3) + alignment("conv1")):
-        made = render(small, question, size=16, steps=2, progress=False)
-        assert made.recipe["seeds"] == [0, 1, 2]
-        assert not torch.equal(made.images[0], made.images[1])
+    for objective in (one - 100 * diversity("conv1"), interpolate("conv2:3", "conv2:3", 3) + alignment("conv1")):
+        rendering = render(small, objective, size=16, steps=2, progress=False)
+        assert rendering.recipe["seeds"] == [0, 1, 2]
+        assert not torch.equal(rendering.images[0], rendering.images[1])
         with pytest.raises(ValueError, match="couples images"):
-            render(small, question, size=16, steps=2, batch_size=2, progress=False)
+            render(small, objective, size=16, steps=2, batch_size=2, progress=False)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (9, 2, 2), (2,)], ids=str)  # more positions than channels, fewer, none
@@ -106,13 +106,13 @@ def test_images_without_activation_have_similarity_zero_and_a_finite_gradient() 
 
 
 def test_slices_cannot_split_a_group() -> None:
-    question = channel("l", range(8)) - diversity("l", group_size=4)
-    assert (question.couples_images, question.group_size, question[4:].batch) == (True, 4, 4)
-    scores = question({"l": A.repeat(2, 1, 1, 1)[:8].repeat(1, 3, 1, 1)})
-    assert_close(question[4:]({"l": A.repeat(2, 1, 1, 1)[4:8].repeat(1, 3, 1, 1)}), scores[4:])
+    objective = channel("l", range(8)) - diversity("l", group_size=4)
+    assert (objective.couples_images, objective.group_size, objective[4:].batch) == (True, 4, 4)
+    scores = objective({"l": A.repeat(2, 1, 1, 1)[:8].repeat(1, 3, 1, 1)})
+    assert_close(objective[4:]({"l": A.repeat(2, 1, 1, 1)[4:8].repeat(1, 3, 1, 1)}), scores[4:])
     for rows in (slice(2, 6), slice(0, 6), slice(None, None, 2)):
         with pytest.raises(ValueError, match=r"each 4 successive images.*multiple of 4"):
-            _ = question[rows]
+            _ = objective[rows]
 
 
 def test_sums_and_products_use_the_least_common_multiple_of_group_sizes() -> None:
@@ -134,28 +134,28 @@ def test_a_number_of_images_that_is_no_multiple_raises() -> None:
 
 
 def test_groups_render_alike_alone_and_in_a_batch(small: Classifier) -> None:
-    question = channel("conv2", [3, 3, 5, 5, 7, 7]) - 10 * diversity("conv1", group_size=2)
-    together = render(small, question, size=16, steps=3, progress=False)
+    objective = channel("conv2", [3, 3, 5, 5, 7, 7]) - 10 * diversity("conv1", group_size=2)
+    together = render(small, objective, size=16, steps=3, progress=False)
     assert together.recipe["seeds"] == [0, 1, 0, 1, 0, 1]
-    alone = render(small, question[2:4], size=16, steps=3, progress=False)
-    chunks = render(small, question, size=16, steps=3, batch_size=4, progress=False)
+    alone = render(small, objective[2:4], size=16, steps=3, progress=False)
+    chunks = render(small, objective, size=16, steps=3, batch_size=4, progress=False)
     assert_close(alone.images, together.images[2:4], atol=1e-9, rtol=0)
     assert_close(chunks.images, together.images, atol=1e-9, rtol=0)
 
 
 def test_groups_pass_through_the_network_together(small: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optvis.rendering.ascent.PIXELS_PER_BATCH", 5 * 16 * 16)
-    question = channel("conv2", [3] * 8) - diversity("conv1", group_size=4)
+    objective = channel("conv2", [3] * 8) - diversity("conv1", group_size=4)
     small.network.fuse.calls.clear()
-    render(small, question, size=16, steps=1, progress=False)
+    render(small, objective, size=16, steps=1, progress=False)
     assert small.network.fuse.calls[-2:] == [4, 4]
 
 
 def test_out_of_memory_halves_the_batch_between_groups(small: Classifier) -> None:
-    question = channel("conv2", [3] * 12) - diversity("conv1", group_size=4)
+    objective = channel("conv2", [3] * 12) - diversity("conv1", group_size=4)
     small.network.fuse.limit(8)
-    made = render(small, question, size=16, steps=1, progress=False)
-    assert len(made) == 12
+    rendering = render(small, objective, size=16, steps=1, progress=False)
+    assert len(rendering) == 12
     small.network.fuse.limit(3)
     with pytest.raises(torch.OutOfMemoryError):
-        render(small, question, size=16, steps=1, progress=False)
+        render(small, objective, size=16, steps=1, progress=False)

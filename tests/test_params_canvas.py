@@ -1,4 +1,4 @@
-"""Canvases: NumPy is the oracle; every image can be put in, and comes out."""
+"""Canvases: NumPy is the oracle; fill_ can set any image."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_fft_equals_numpy(size: tuple[int, int], decay: float, dtype: torch.dtyp
 )
 def test_fft_starts_with_the_standard_deviation_of_lucid(side: int, lucids: float, seeds: int) -> None:
     found = float(FFT(side, streams(*range(seeds)))().detach().square().mean().sqrt())
-    # Parseval: a wave between the edge columns counts twice, one in an edge column loses half to its mirror image.
+    # Parseval: an inner column of a real FFT counts twice; the edge columns lose half of their energy to symmetry.
     times = np.array([0.5, *[2.0] * (side // 2 - 1), 0.5])
     down, across = np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij")
     scale = 1 / np.maximum(np.hypot(down, across), 1 / side)

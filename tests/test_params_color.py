@@ -1,4 +1,4 @@
-"""Colour maps: NumPy is the oracle; each can be undone."""
+"""Colour maps: NumPy is the oracle; each has an inverse."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_the_inverse_undoes_a_map(color_map: ColorMap, dtype: torch.dtype) -> No
 
 
 def test_decorrelated_color_applies_the_matrix_of_lucid_to_each_pixel() -> None:
-    expected = np.stack([oracles.recolored(x.numpy()) for x in X])
+    expected = np.stack([oracles.apply_color_matrix(x.numpy()) for x in X])
     # Lucid prints the largest column norm, .46195, with five digits.
     assert_close(DecorrelatedColor().double()(X), torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
 
 
 def test_a_matrix_is_divided_by_its_largest_column_norm() -> None:
     norm = max(np.linalg.norm(np.array(OWN), axis=0))
-    expected = np.stack([oracles.recolored(x.numpy(), np.array(OWN) / norm) for x in X])
+    expected = np.stack([oracles.apply_color_matrix(x.numpy(), np.array(OWN) / norm) for x in X])
     assert_close(DecorrelatedColor(OWN).double()(X), torch.from_numpy(expected), rtol=1e-6, atol=1e-6)
     hundredfold = tuple(tuple(100 * number for number in row) for row in OWN)
     assert_close(DecorrelatedColor(hundredfold)(X.float()), DecorrelatedColor(OWN)(X.float()))
@@ -67,9 +67,9 @@ def test_the_inverse_of_the_sigmoid_clips_half_a_level_from_either_end(dtype: to
 
 
 def test_reprs_evaluate_to_equal_ones() -> None:
-    for made in (DecorrelatedColor(), DecorrelatedColor(OWN)):
-        again = eval(repr(made), {"DecorrelatedColor": DecorrelatedColor})
-        assert torch.equal(again.matrix, made.matrix)
+    for color_map in (DecorrelatedColor(), DecorrelatedColor(OWN)):
+        again = eval(repr(color_map), {"DecorrelatedColor": DecorrelatedColor})
+        assert torch.equal(again.matrix, color_map.matrix)
     assert repr(DecorrelatedColor()) == "DecorrelatedColor()"
     assert repr(Sigmoid()) == "Sigmoid()"
     assert np.linalg.norm(np.array(IMAGENET_COLOR), axis=0).max() == pytest.approx(0.46195, abs=5e-6)

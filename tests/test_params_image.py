@@ -1,4 +1,4 @@
-"""Images from a canvas and its maps: start anywhere, take apart, save and load."""
+"""Image parameterizations of a canvas and its maps: fill, slice, save and load."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Gain(ColorMap):
 def test_images_equal_numpy_from_spectrum_to_color() -> None:
     image = fft_image((9, 6), seeds=(4,), decay=1.2, sd=0.5).double()
     spectrum = next(image.parameters())[0].detach().numpy()
-    expected = oracles.sigmoid(oracles.recolored(oracles.fft_image(spectrum, (9, 6), 1.2)))
+    expected = oracles.sigmoid(oracles.apply_color_matrix(oracles.fft_image(spectrum, (9, 6), 1.2)))
     assert_close(image()[0], torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
 
 
@@ -93,7 +93,7 @@ def test_an_image_starts_the_same_alone_and_in_a_batch(make: Callable[..., Image
     together = make(size, seeds=(5, 6, 5)).double()()
     for i, seed in enumerate((5, 6, 5)):
         alone = make(size, seeds=(seed,)).double()()
-        # Where an image's numbers are no multiple of 8, torch computes the sigmoid of the last few otherwise.
+        # If the size is no multiple of 8, torch computes the sigmoid of the last numbers with another kernel.
         assert_close(alone, together[i : i + 1], rtol=0, atol=0 if alone.numel() % 8 == 0 else 2.3e-16)
 
 
@@ -105,7 +105,7 @@ def test_a_slice_has_the_rows_of_the_whole_and_is_independent(make: Callable[...
         part = whole[rows]
         assert isinstance(part, ImageParam)
         assert (len(part), part.size) == (len(before[rows]), (5, 8))
-        assert_close(part(), before[rows], rtol=0, atol=1.2e-7)  # the last place: see above
+        assert_close(part(), before[rows], rtol=0, atol=1.2e-7)  # the last bit may differ: see above
         part.fill_(torch.rand(1, 3, 5, 8))
         part.double().eval()
         part.requires_grad_(False)
@@ -180,5 +180,5 @@ def test_color_steps_follow_the_axes_of_natural_images() -> None:
     image = pixel_image(1, sd=0)
     with torch.no_grad():
         next(image.parameters())[0, 0] += 1
-    expected = oracles.sigmoid(oracles.recolored(np.array([1.0, 0, 0]).reshape(3, 1, 1)))
+    expected = oracles.sigmoid(oracles.apply_color_matrix(np.array([1.0, 0, 0]).reshape(3, 1, 1)))
     assert_close(image()[0].double(), torch.from_numpy(expected), rtol=1e-4, atol=1e-5)

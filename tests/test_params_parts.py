@@ -1,4 +1,4 @@
-"""What is special to one parameterization; what all have in common is in test_params_members.py."""
+"""Properties of single parameterizations; the common ones are in test_params_members.py."""
 
 from __future__ import annotations
 
@@ -107,15 +107,15 @@ def test_a_cppn_renders_at_any_resolution_after_training():
     net = small_net()
     image = cppn_image(9, seeds=(1, 2))
     options = {"steps": 3, "optimizer": partial(torch.optim.Adam, lr=0.005), "transform": None, "progress": False}
-    made = render(net, channel("", [0, 1]), image, **options)
+    rendering = render(net, channel("", [0, 1]), image, **options)
     large = image.with_size((33, 17))
     assert large().shape == (2, 3, 33, 17)
     assert large.size == (33, 17)
-    assert_close(large()[:, :, ::4, ::2], made.images, rtol=0, atol=1e-5)  # the same places among more
-    assert made.images.std() > 1e-3
+    assert_close(large()[:, :, ::4, ::2], rendering.images, rtol=0, atol=1e-5)  # the same coordinates among more
+    assert rendering.images.std() > 1e-3
     with torch.no_grad():
         large.canvas.biases[0].add_(1)
-    assert_close(image().detach(), made.images, rtol=0, atol=1e-6)
+    assert_close(image().detach(), rendering.images, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("canvas", [FFT, Pixels, Phase, Pyramid])
@@ -150,14 +150,19 @@ def test_a_resampled_spectrum_keeps_the_magnitude_of_each_frequency():
 @pytest.mark.parametrize("size", [(16, 16), (9, 14)], ids=str)
 def test_gradients_change_the_phase_and_not_the_magnitude(size):
     canvas = Phase(size, streams(1, 2), spectrum=mean_spectrum(torch.rand(3, 3, 20, 20) - 0.5, ())).double()
-    inner = (slice(None), slice(None), slice(None), slice(1, (size[1] + 1) // 2))  # edge columns mirror themselves
+    inner = (
+        slice(None),
+        slice(None),
+        slice(None),
+        slice(1, (size[1] + 1) // 2),
+    )  # edge columns are their own mirror images
     before = torch.fft.rfft2(canvas().detach(), norm="ortho").abs()[inner]
     with torch.no_grad():
         canvas.phase += torch.randn(canvas.phase.shape, dtype=torch.float64)
     after = torch.fft.rfft2(canvas().detach(), norm="ortho").abs()[inner]
     ratio = after / before
     assert_close(ratio, ratio[:, :1, :1, :1].expand_as(ratio), rtol=1e-5, atol=1e-5)
-    assert float((ratio - 1).abs().max()) < 0.3  # the deviation of the whole is held at 1
+    assert float((ratio - 1).abs().max()) < 0.3  # the standard deviation of the whole image is 1
 
 
 def test_first_phases_are_uniform_so_that_no_spot_appears_in_a_corner():
@@ -168,9 +173,9 @@ def test_first_phases_are_uniform_so_that_no_spot_appears_in_a_corner():
 
 
 def test_fill_sets_the_magnitude_of_a_phase_image():
-    picture = 0.1 + 0.8 * torch.rand(1, 3, 9, 8)
-    image = phase_image((9, 8), seeds=(0, 1)).fill_(picture)
-    assert_close(image().detach(), picture.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
+    image_tensor = 0.1 + 0.8 * torch.rand(1, 3, 9, 8)
+    image = phase_image((9, 8), seeds=(0, 1)).fill_(image_tensor)
+    assert_close(image().detach(), image_tensor.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
     assert not torch.equal(image.canvas.magnitude[0], phase_image((9, 8)).canvas.magnitude[0])
     assert list(image.state_dict())[1:2] == ["canvas.magnitude"]
 
@@ -187,7 +192,7 @@ def test_mean_spectrum_of_images_of_another_shape_raises():
             mean_spectrum(images)
 
 
-# Maps of one's own, and channels
+# Custom maps, and channels
 
 
 def small_net():
@@ -210,7 +215,7 @@ class Gain(ColorMap):
 
 def test_a_map_with_a_shared_parameter_renders_in_chunks():
     image = ImageParam(Pixels(8, streams(0, 1, 2)), Gain(), Sigmoid())
-    made = render(
+    rendering = render(
         small_net(),
         channel("", [0, 1, 2]),
         image,
@@ -220,14 +225,14 @@ def test_a_map_with_a_shared_parameter_renders_in_chunks():
         progress=False,
         optimizer=ADAM,
     )
-    assert made.images.shape == (3, 3, 8, 8)
+    assert rendering.images.shape == (3, 3, 8, 8)
     assert image.maps[0].gain.item() != 1.0
 
 
 def test_grayscale_images_of_a_color_image_show_its_luma():
-    picture = 0.1 + 0.8 * torch.rand(1, 3, 6, 6)
-    image = ImageParam(FFT(6, streams(0), channels=1), Sigmoid(), Grayscale()).fill_(picture)
-    brightness = (picture * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+    image_tensor = 0.1 + 0.8 * torch.rand(1, 3, 6, 6)
+    image = ImageParam(FFT(6, streams(0), channels=1), Sigmoid(), Grayscale()).fill_(image_tensor)
+    brightness = (image_tensor * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
     assert_close(image().detach(), brightness.expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
 
 
@@ -240,18 +245,20 @@ def test_images_with_alpha_need_a_background_for_a_network_of_three_channels(sma
 def test_images_of_any_number_of_channels_are_shown(tmp_path):
     for channels, mode, size in ((1, "L", (9, 6)), (2, "L", (18, 6)), (3, "RGB", (9, 6)), (4, "RGBA", (9, 6))):
         net = Classifier(nn.Conv2d(channels, 4, 3), None, (6, 9))
-        made = render(net, channel("", [0, 1]), channels_image((6, 9), channels, seeds=(0, 1)), steps=1, progress=False)
-        assert (to_pil_image(made.images[0]).mode, to_pil_image(made.images[0]).size) == (mode, size)
-        assert made.sheet(columns=2).size[0] == 6 + 2 * (size[0] + 6)
-        assert made.save(tmp_path / f"{channels}.png").is_file()
-        assert type(made).load(tmp_path / f"{channels}.png").images.shape == made.images.shape
+        rendering = render(
+            net, channel("", [0, 1]), channels_image((6, 9), channels, seeds=(0, 1)), steps=1, progress=False
+        )
+        assert (to_pil_image(rendering.images[0]).mode, to_pil_image(rendering.images[0]).size) == (mode, size)
+        assert rendering.sheet(columns=2).size[0] == 6 + 2 * (size[0] + 6)
+        assert rendering.save(tmp_path / f"{channels}.png").is_file()
+        assert type(rendering).load(tmp_path / f"{channels}.png").images.shape == rendering.images.shape
 
 
 def test_streams_can_be_sliced_and_have_a_short_repr():
     for seeds, text in (((3,), "(3,)"), ((3, 4), "(3, 4)"), ((3, 4, 5), "range(3, 6)"), ((3,) * 5, "(3,) * 5")):
-        made = Streams(seeds, "canvas")
-        assert repr(made) == f"Streams({text}, 'canvas')"
-        assert eval(repr(made)).seeds == seeds
+        canvas_streams = Streams(seeds, "canvas")
+        assert repr(canvas_streams) == f"Streams({text}, 'canvas')"
+        assert eval(repr(canvas_streams)).seeds == seeds
     assert torch.equal(streams(3, 4, 5)[1:].normal(2), streams(4, 5).normal(2))
 
 

@@ -1,4 +1,4 @@
-"""Random streams: an image's numbers depend on its seed, its purpose and the step, and on nothing else."""
+"""Random streams: an image's numbers depend only on its seed, the purpose and the step."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DRAWS: dict[str, Callable[[Streams], Tensor]] = {
 each_draw = pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 
 
-def several(streams: Streams) -> Tensor:
-    """Draws of both kinds in turn, (B, numbers)."""
+def draw_both(streams: Streams) -> Tensor:
+    """Draw uniform and normal numbers in turn, (B, numbers)."""
     parts = [streams.uniform(2), streams.normal(3), streams.uniform(64), streams.normal(2), streams.uniform(1)]
     return torch.cat(parts, dim=1)
 
@@ -59,9 +59,9 @@ def test_purposes_seeds_and_steps_are_independent(draw: Callable[[Streams], Tens
 def test_successive_draws_differ_and_seeking_back_repeats_them() -> None:
     streams = Streams((4, 5), "x")
     steps = [0, 1, 63, 64, 65, 127, 128, 1000]
-    first = [several(streams.seek(step)) for step in steps]
+    first = [draw_both(streams.seek(step)) for step in steps]
     assert len(torch.cat(first).unique(dim=0)) == 2 * len(steps)
-    again = [several(streams.seek(step)) for step in reversed(steps)]
+    again = [draw_both(streams.seek(step)) for step in reversed(steps)]
     assert all(torch.equal(one, other) for one, other in zip(first, reversed(again), strict=True))
     assert not torch.equal(streams.seek(3).uniform(5), streams.uniform(5))
     assert not torch.equal(streams.seek(3).normal(5), streams.normal(5))
@@ -74,11 +74,11 @@ def test_numbers_of_a_step_do_not_depend_on_earlier_draws(before: int) -> None:
         used.uniform(3)
         used.normal(2)
     for step in (1, STEPS_PER_PAGE):
-        assert torch.equal(several(used.seek(step)), several(fresh.seek(step)))
+        assert torch.equal(draw_both(used.seek(step)), draw_both(fresh.seek(step)))
 
 
 def test_seek_zero_equals_a_new_stream() -> None:
-    assert torch.equal(several(Streams((4,), "x").seek(0)), several(Streams((4,), "x")))
+    assert torch.equal(draw_both(Streams((4,), "x").seek(0)), draw_both(Streams((4,), "x")))
     streams = Streams((4,), "x")
     assert streams.seek(9) is streams
 
@@ -114,7 +114,7 @@ def test_uniform_numbers_are_uniform() -> None:
     count = found.numel()
     assert found.min() >= 0
     assert found.max() < 1
-    # The errors allowed are five standard deviations of the estimate.
+    # Tolerances are five standard deviations of the estimates.
     assert abs(found.mean() - 1 / 2) < 5 * (1 / 12 / count) ** 0.5
     assert abs(found.square().mean() - 1 / 3) < 5 * (4 / 45 / count) ** 0.5
     filled = torch.histc(found.float(), 50, 0, 1)
@@ -140,11 +140,11 @@ def test_steps_of_one_image_are_uncorrelated() -> None:
 
 def test_the_global_generator_is_not_used() -> None:
     state = torch.random.get_rng_state()
-    first = several(Streams((1,), "x"))
+    first = draw_both(Streams((1,), "x"))
     assert torch.equal(torch.random.get_rng_state(), state)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(99)
-        assert torch.equal(several(Streams((1,), "x")), first)
+        assert torch.equal(draw_both(Streams((1,), "x")), first)
 
 
 @pytest.mark.parametrize("seeds", [(1, 2), [1, 2], range(1, 3), np.array([1, 2]), torch.tensor([1, 2])], ids=repr)
@@ -162,7 +162,7 @@ def test_a_wrong_seed_raises() -> None:
 
 
 def test_the_numbers_do_not_change_between_versions() -> None:
-    """Recipes promise the same picture later: change these only with a note to users."""
+    """A recipe must give the same image in later versions: change these numbers only with a note to users."""
     assert Streams((0,), "canvas").normal(2).tolist() == FIRST_NORMAL
     assert Streams((0,), "transform").uniform(2).tolist() == FIRST_UNIFORM
 

@@ -1,4 +1,4 @@
-"""Transforms: each against an oracle of its own, chains against their parts, an image against its batch."""
+"""Transforms: compared with oracles, chains with their parts, and images with their batch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ import optvis.transforms
 from optvis.transforms import STANDARD, Affine, Compose, Jitter, Pad, Resize, Rotate, Scale, Stages
 
 from . import oracles
-from .names import named
-from .transform_members import SEEDS, pictures, streams
+from .ids import stable_id
+from .transform_members import SEEDS, random_images, streams
 
 IDENTITY = Compose()
 
 
 def coordinates(height: int, width: int, images: int = 1) -> Tensor:
-    """x, y and a mixture of both as three channels: linear images."""
+    """Build a linear image: x, y and a sum of both as three channels."""
     y, x = torch.meshgrid(torch.arange(height).double(), torch.arange(width).double(), indexing="ij")
     return torch.stack([x, y, 2 * x - 3 * y + 1]).repeat(images, 1, 1, 1)
 
@@ -54,7 +54,7 @@ def test_one_warp_equals_the_sequence_on_linear_images(seed: int) -> None:
     draws, stepwise = streams(1, 2, 3), images
     for part in parts:
         stepwise = Compose(Pad(0.0), part)(stepwise, draws)
-    inside = (stepwise[:, 3:] - 1).abs() < 1e-9  # nothing from outside has come in
+    inside = (stepwise[:, 3:] - 1).abs() < 1e-9  # no padding inside
     assert inside.double().mean() > 0.2
     assert ((fused[:, 3:] - 1).abs() < 1e-9)[inside].all()
     assert_close(torch.where(inside, fused, 0.0), torch.where(inside, stepwise, 0.0), rtol=0, atol=1e-6)
@@ -70,9 +70,9 @@ def test_the_matrix_of_a_chain_is_the_product(seed: int) -> None:
         product, size = part.matrix(size, draws) @ product, part.result_size(size)
     assert tuple(found.shape[2:]) == size
     pixels = torch.cat([coordinates(*size)[:, :2], torch.ones(1, 1, *size, dtype=torch.float64)], dim=1).flatten(2)
-    shown = (product.inverse() @ pixels)[:, :2].view(2, 2, *size)
+    sources = (product.inverse() @ pixels)[:, :2].view(2, 2, *size)
     inside = (found[:, 3:] - 1).abs() < 1e-9
-    assert_close(torch.where(inside, found[:, :2], 0.0), torch.where(inside, shown, 0.0), rtol=0, atol=1e-6)
+    assert_close(torch.where(inside, found[:, :2], 0.0), torch.where(inside, sources, 0.0), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -96,32 +96,32 @@ def test_successive_affine_transforms_are_one_warp(
     calls = []
     original = kornia.geometry.transform.warp_affine
 
-    def counted(*args: Any, **kwargs: Any) -> Tensor:
+    def count_calls(*args: Any, **kwargs: Any) -> Tensor:
         calls.append(1)
         warped: Tensor = original(*args, **kwargs)
         return warped
 
-    monkeypatch.setattr(kornia.geometry.transform, "warp_affine", counted)
-    chain(pictures(), streams(*SEEDS))
+    monkeypatch.setattr(kornia.geometry.transform, "warp_affine", count_calls)
+    chain(random_images(), streams(*SEEDS))
     assert len(calls) == warps
 
 
 def test_a_nested_chain_equals_the_flat_one() -> None:
     flat = Compose(Pad(0.3), Jitter(4), Rotate([5, -5]), Scale([0.9, 1.1]))
     nested = Compose(Compose(Pad(0.3), Compose(Jitter(4))), Compose(Rotate([5, -5]), Scale([0.9, 1.1])))
-    assert torch.equal(flat(pictures(), streams(*SEEDS)), nested(pictures(), streams(*SEEDS)))
+    assert torch.equal(flat(random_images(), streams(*SEEDS)), nested(random_images(), streams(*SEEDS)))
     assert repr(flat) == repr(nested)
 
 
 @pytest.mark.parametrize("chain", [IDENTITY, Compose(), Compose(Pad(0.5))], ids=repr)
 def test_a_chain_without_warps_passes_the_images_on(chain: nn.Module) -> None:
-    images = pictures()
+    images = random_images()
     assert chain(images, streams(*SEEDS)) is images
 
 
 @pytest.mark.parametrize("part", [Jitter(0), Scale([1]), Rotate([0]), Rotate([360]), Resize((13, 18))])
 def test_identity_transforms_do_not_change_the_images(part: nn.Module) -> None:
-    assert_close(part(pictures(), streams(*SEEDS)), pictures(), rtol=0, atol=1e-12)
+    assert_close(part(random_images(), streams(*SEEDS)), random_images(), rtol=0, atol=1e-12)
 
 
 # Each transform
@@ -139,7 +139,7 @@ def test_identity_transforms_do_not_change_the_images(part: nn.Module) -> None:
     ],
 )
 def test_a_jitter_is_a_slice_of_the_padded_image(pixels: int, fill: Any, mode: Any) -> None:
-    images = pictures()
+    images = random_images()
     chain = Compose(Jitter(pixels)) if fill is None else Compose(Pad(fill), Jitter(pixels))
     found = chain(images, streams(*SEEDS)).numpy()
     shifts = Jitter(pixels).matrix((13, 18), streams(*SEEDS))[:, :2, 2].long()
@@ -152,7 +152,7 @@ def test_a_jitter_is_a_slice_of_the_padded_image(pixels: int, fill: Any, mode: A
 
 
 def test_far_outside_the_image_is_the_padding() -> None:
-    images, away = pictures(6, 6, 1), Scale([0.01])
+    images, away = random_images(6, 6, 1), Scale([0.01])
     corner = {
         fill: Compose(Pad(fill), away)(images, streams(1))[0, :, 0, 0] for fill in (0.25, (0.1, 0.2, 0.7), "edge")
     }
@@ -162,7 +162,7 @@ def test_far_outside_the_image_is_the_padding() -> None:
     wide = Compose(Pad("reflect"), Scale([0.2]))(images, streams(1))[0].numpy()
     padded = np.pad(images[0].numpy(), ((0, 0), (30, 30), (30, 30)), mode="reflect")
     expected = [
-        [oracles.sampled(padded, 32.5 + (x - 2.5) * 5, 32.5 + (y - 2.5) * 5) for x in range(6)] for y in range(6)
+        [oracles.interpolate(padded, 32.5 + (x - 2.5) * 5, 32.5 + (y - 2.5) * 5) for x in range(6)] for y in range(6)
     ]
     np.testing.assert_allclose(wide, np.array(expected).transpose(2, 0, 1), rtol=0, atol=1e-9)
 
@@ -184,7 +184,7 @@ def test_jitter_draws_every_whole_shift_equally_often(pixels: int) -> None:
         (Scale([0.5, 1.0, 2.0, 2.5]), lambda m: m[:, 0, 0]),
         (Rotate([-30.0, 0.0, 10.0, 45.0, 60.0]), lambda m: torch.rad2deg(torch.atan2(m[:, 0, 1], m[:, 0, 0]))),
     ],
-    ids=named,
+    ids=stable_id,
 )
 def test_every_choice_is_equally_likely(transform: Any, read: Callable[[Tensor], Tensor]) -> None:
     images = 3000
@@ -208,14 +208,12 @@ def test_a_choice_listed_twice_is_twice_as_likely() -> None:
 @pytest.mark.parametrize("degrees", [30.0, -30.0, 7.0, 90.0, 135.0])
 @pytest.mark.parametrize("size", [(9, 9), (8, 8), (8, 11)], ids=str)
 def test_a_rotation_turns_anticlockwise_about_the_centre(degrees: float, size: tuple[int, int]) -> None:
-    images = pictures(*size, images=1)
-    _equal_where_known(
-        Rotate([degrees])(images, streams(1))[0], oracles.turned_and_enlarged(images[0].numpy(), degrees)
-    )
+    images = random_images(*size, images=1)
+    _equal_where_known(Rotate([degrees])(images, streams(1))[0], oracles.rotate_and_scale(images[0].numpy(), degrees))
 
 
 def test_quarter_turns_equal_numpy() -> None:
-    image = pictures(7, 7, 1)
+    image = random_images(7, 7, 1)
     for turns in (1, 2, 3):
         expected = np.rot90(image.numpy(), turns, axes=(2, 3)).copy()
         assert_close(Rotate([90 * turns])(image, streams(1)), torch.from_numpy(expected), rtol=0, atol=1e-9)
@@ -224,9 +222,9 @@ def test_quarter_turns_equal_numpy() -> None:
 @pytest.mark.parametrize("factor", [2.0, 1.3, 0.7, 0.5])
 @pytest.mark.parametrize("size", [(9, 9), (8, 11)], ids=str)
 def test_a_scale_enlarges_about_the_centre(factor: float, size: tuple[int, int]) -> None:
-    images = pictures(*size, images=1)
+    images = random_images(*size, images=1)
     found = Scale([factor])(images, streams(1))[0]
-    _equal_where_known(found, oracles.turned_and_enlarged(images[0].numpy(), factor=factor))
+    _equal_where_known(found, oracles.rotate_and_scale(images[0].numpy(), factor=factor))
 
 
 def _equal_where_known(found: Tensor, expected: oracles.Array) -> None:
@@ -237,33 +235,33 @@ def _equal_where_known(found: Tensor, expected: oracles.Array) -> None:
 
 @pytest.mark.parametrize("size", [(13, 18), (26, 36), (7, 5), (40, 9), (1, 1), (13, 6)], ids=str)
 def test_resize_equals_torch_interpolation(size: tuple[int, int]) -> None:
-    expected = F.interpolate(pictures(), size=size, mode="bilinear", align_corners=False)
-    assert_close(Resize(size)(pictures(), streams(*SEEDS)), expected, rtol=0, atol=1e-9)
+    expected = F.interpolate(random_images(), size=size, mode="bilinear", align_corners=False)
+    assert_close(Resize(size)(random_images(), streams(*SEEDS)), expected, rtol=0, atol=1e-9)
 
 
 def test_a_resize_from_one_pixel_is_that_pixel_everywhere() -> None:
-    assert_close(Resize(4)(pictures(1, 1), streams(*SEEDS)), pictures(1, 1).expand(-1, -1, 4, 4))
+    assert_close(Resize(4)(random_images(1, 1), streams(*SEEDS)), random_images(1, 1).expand(-1, -1, 4, 4))
 
 
 def test_only_a_resize_changes_the_size() -> None:
     for part in (Jitter(3), Scale([2.0]), Rotate([45])):
-        assert part(pictures(), streams(*SEEDS)).shape == pictures().shape
+        assert part(random_images(), streams(*SEEDS)).shape == random_images().shape
         assert part.result_size((3, 4)) == (3, 4)
     assert Resize((4, 5)).result_size((3, 3)) == (4, 5)
 
 
 def test_a_float_size_is_a_share_of_the_sides() -> None:
     for share, size in ((0.5, (6, 9)), (1.0, (13, 18)), (2.0, (26, 36)), (0.001, (1, 1))):
-        expected = Resize(size)(pictures(), streams(*SEEDS))
-        assert torch.equal(Resize(share)(pictures(), streams(*SEEDS)), expected)
+        expected = Resize(size)(random_images(), streams(*SEEDS))
+        assert torch.equal(Resize(share)(random_images(), streams(*SEEDS)), expected)
 
 
 def test_each_stage_applies_from_its_step_until_the_next() -> None:
     parts = {0: Jitter(4), 3: Compose(Rotate([10, 20]), Resize(8)), 5: Compose()}
     stages = Stages({5: parts[5], 0: parts[0], 3: parts[3]})
     for step, start in ((0, 0), (2, 0), (3, 3), (4, 3), (5, 5), (100, 5), (1, 0)):
-        expected = parts[start](pictures(), streams(*SEEDS).seek(step))
-        assert torch.equal(stages(pictures(), streams(*SEEDS).seek(step)), expected)
+        expected = parts[start](random_images(), streams(*SEEDS).seek(step))
+        assert torch.equal(stages(random_images(), streams(*SEEDS).seek(step)), expected)
 
 
 def test_lucids_standard_chain() -> None:
@@ -278,7 +276,7 @@ def test_lucids_standard_chain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: Jitter(-1), "whole pixels"),
         (lambda: Jitter(1.5), "whole pixels"),  # type: ignore[arg-type]
@@ -302,8 +300,8 @@ def test_lucids_standard_chain() -> None:
         (lambda: Compose([Jitter(1)]), "expected modules"),  # type: ignore[arg-type]
     ],
 )
-def test_wrong_arguments_raise(make: Callable[[], nn.Module], told: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=told):
+def test_wrong_arguments_raise(make: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
         make()
 
 
@@ -330,11 +328,11 @@ def test_wrong_arguments_raise(make: Callable[[], nn.Module], told: str) -> None
 def test_reprs_evaluate_to_equal_ones(transform: nn.Module) -> None:
     again = eval(repr(transform), dict(vars(optvis.transforms)))
     assert repr(again) == repr(transform)
-    assert torch.equal(again(pictures(), streams(*SEEDS)), transform(pictures(), streams(*SEEDS)))
+    assert torch.equal(again(random_images(), streams(*SEEDS)), transform(random_images(), streams(*SEEDS)))
 
 
 def test_a_sequential_is_a_chain():
-    images = pictures(9, 9)
+    images = random_images(9, 9)
     nested = Compose(nn.Sequential(Jitter(3), nn.Sequential(Rotate([20]), nn.ReLU())))
     plain = Compose(Jitter(3), Rotate([20]), nn.ReLU())
     assert torch.equal(nested(images, streams(*SEEDS)), plain(images, streams(*SEEDS)))

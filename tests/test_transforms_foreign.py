@@ -1,4 +1,4 @@
-"""Modules of other people's in a chain of transforms: they repeat, and leave the global generator alone."""
+"""Foreign modules in a chain of transforms: they repeat, and restore the global generator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from optvis.transforms import Compose, Jitter, Pad, Resize, Rotate
 
-from .transform_members import SEEDS, pictures, streams
+from .transform_members import SEEDS, random_images, streams
 
 AUGMENTATIONS: dict[str, Callable[[], nn.Module]] = {
     "ColorJiggle": lambda: ColorJiggle(0.2, 0.2, 0.2, 0.1, p=1.0),
@@ -28,7 +28,7 @@ def test_a_foreign_augmentation_repeats_and_restores_the_global_generator(
     make: Callable[[], nn.Module], dtype: torch.dtype
 ) -> None:
     chain = Compose(Pad(0.5), Jitter(4), make(), Rotate([-5, 5]), Resize(10))
-    images, draws = pictures(dtype=dtype).requires_grad_(), streams(*SEEDS)
+    images, draws = random_images(dtype=dtype).requires_grad_(), streams(*SEEDS)
     state = torch.random.get_rng_state()
     first = chain(images, draws.seek(2))
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -44,9 +44,9 @@ def test_a_foreign_augmentation_repeats_and_restores_the_global_generator(
 
 def test_three_foreign_augmentations_in_one_chain_draw_different_numbers() -> None:
     chain = Compose(Jitter(2), *(make() for make in AUGMENTATIONS.values()), Jitter(2))
-    assert torch.equal(chain(pictures(), streams(*SEEDS)), chain(pictures(), streams(*SEEDS)))
+    assert torch.equal(chain(random_images(), streams(*SEEDS)), chain(random_images(), streams(*SEEDS)))
     twice = Compose(nn.Dropout(0.5), nn.Dropout(0.5))(torch.ones(1, 3, 40, 40), streams(1))
-    assert 0.7 < float((twice == 0).float().mean()) < 0.8  # 3/4, and 1/2 if both drew alike
+    assert 0.7 < float((twice == 0).float().mean()) < 0.8  # 3/4; it would be 1/2 with equal draws
 
 
 def test_the_global_generator_is_restored_after_an_error() -> None:
@@ -57,15 +57,15 @@ def test_the_global_generator_is_restored_after_an_error() -> None:
 
     state = torch.random.get_rng_state()
     with pytest.raises(ZeroDivisionError, match="broken"):
-        Compose(Broken())(pictures(), streams(*SEEDS))
+        Compose(Broken())(random_images(), streams(*SEEDS))
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_a_plain_module_is_called_between_two_warps() -> None:
     first, second = Compose(Pad(0.2), Jitter(4)), Compose(Pad(0.2), Rotate([9, -9]))
     draws = streams(*SEEDS)
-    before = first(pictures(), draws)
-    draws.uniform(1)  # what seeds the module
+    before = first(random_images(), draws)
+    draws.uniform(1)  # the number that seeds the module
     expected = second(F.avg_pool2d(before, 2), draws)
-    found = Compose(Pad(0.2), Jitter(4), nn.AvgPool2d(2), Rotate([9, -9]))(pictures(), streams(*SEEDS))
+    found = Compose(Pad(0.2), Jitter(4), nn.AvgPool2d(2), Rotate([9, -9]))(random_images(), streams(*SEEDS))
     assert torch.equal(found, expected)

@@ -1,4 +1,4 @@
-"""Every member of `optvis.transforms`, with its second implementation: listed is tested."""
+"""Every transform of `optvis.transforms`, with a second implementation. Each listed one is tested."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def streams(*seeds: int) -> Streams:
     return Streams(seeds, "transform")
 
 
-def pictures(
+def random_images(
     height: int = 13,
     width: int = 18,
     images: int = len(SEEDS),
@@ -62,18 +62,18 @@ class Member:
     """One transform.
 
     Args:
-        make: makes it.
-        oracle: (image (C, H, W), its own streams) -> what becomes of it, (C', H', W').
-        channels: of the images it takes.
-        least: the smallest side of a picture that it takes.
-        draws: whether it draws anything.
+        make: builds it.
+        oracle: (image (C, H, W), its own streams) -> the transformed image, (C', H', W').
+        channels: number of channels of the images that it takes.
+        min_side: the smallest side of an image that it takes.
+        draws: whether it draws random numbers.
         passes: whether its gradient is that of its output.
     """
 
     make: Callable[[], nn.Module]
     oracle: Oracle
     channels: int = 3
-    least: int = 1
+    min_side: int = 1
     draws: bool = True
     passes: bool = True
 
@@ -100,8 +100,8 @@ MEMBERS = {
     "Margin": Member(lambda: Margin(3), affine(oracles.edge, oracles.margin(3)), draws=False),
     "Pad and Margin": Member(lambda: Compose(Pad(0.5), Margin(3)), affine(GREY, oracles.margin(3)), draws=False),
     "CropOrPad": Member(lambda: CropOrPad((10, 23)), affine(oracles.edge, oracles.crop_or_pad((10, 23))), draws=False),
-    "Crop": Member(lambda: Crop((4, 5)), affine(oracles.edge, oracles.crop((4, 5))), least=5),
-    "Crop to a share": Member(lambda: Crop(0.4), affine(oracles.edge, oracles.crop(0.4)), least=4),
+    "Crop": Member(lambda: Crop((4, 5)), affine(oracles.edge, oracles.crop((4, 5))), min_side=5),
+    "Crop to a share": Member(lambda: Crop(0.4), affine(oracles.edge, oracles.crop(0.4)), min_side=4),
     "Zoom": Member(lambda: Zoom(), affine(oracles.edge, oracles.zoom((0.5, 0.15), (0.25, 0.1), 0.05))),
     "Zoom far": Member(
         lambda: Compose(Pad(0.2), Zoom((0.4, 0.4), (0.6, 0.5), 0.3)),
@@ -144,7 +144,7 @@ MEMBERS = {
             oracles.average_pool,
             affine(GREY, oracles.rotate([-5, 5]), oracles.scale([0.9, 1.1]), oracles.resize((10, 10))),
         ),
-        least=2,
+        min_side=2,
     ),
     "Compose of all kinds": Member(
         lambda: Compose(OnRandomNoise(), Pad("random"), Jitter(3), Flip(), Blur(0.5), Crop(0.75), GaussianNoise(0.1)),

@@ -1,4 +1,4 @@
-"""Transforms once more, in NumPy float64 and loops, written from their definitions: of one image, a (C, H, W)."""
+"""Second implementations of transforms, in NumPy float64 and loops, from their definitions, for one image (C, H, W)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import oracles
 from .oracles import Array
 
 Size = tuple[int, int]
-Point = Callable[[float, float], tuple[float, float]]  # a pixel of the result -> the point (x, y) that it shows
+Point = Callable[[float, float], tuple[float, float]]  # a pixel of the result -> its source (x, y)
 Part = Callable[[Size, Streams], tuple[Point, Size]]
 Oracle = Callable[[Array, Streams], Array]
 
@@ -31,63 +31,63 @@ def normals(streams: Streams, *shape: int) -> Array:
     return found
 
 
-# What lies outside
+# Padding
 
 
 @dataclass(frozen=True)
-class Outside:
-    """The rule, or the colour, of what lies outside an image."""
+class Padding:
+    """The values outside an image: by a rule, or a colour."""
 
     rule: str = "edge"
     level: Sequence[float] = ()
 
     def at(self, image: Array, row: int, column: int) -> Array:
-        """The pixel (C,) that lies there."""
+        """Return the pixel (C,) at a position inside or padding."""
         if 0 <= row < image.shape[1] and 0 <= column < image.shape[2]:
             return image[:, row, column]
         if self.rule == "level":
             return np.broadcast_to(np.array(self.level), len(image))
-        inside = [self.moved(place, side) for place, side in zip((row, column), image.shape[1:], strict=True)]
+        inside = [self.source(index, side) for index, side in zip((row, column), image.shape[1:], strict=True)]
         return image[:, inside[0], inside[1]]
 
-    def moved(self, place: int, side: int) -> int:
+    def source(self, index: int, side: int) -> int:
         if self.rule == "edge" or side == 1:
-            return min(max(place, 0), side - 1)
-        place = abs(place) % (2 * (side - 1))  # a mirror at the first pixel, and one at the last
-        return place if place < side else 2 * (side - 1) - place
+            return min(max(index, 0), side - 1)
+        index = abs(index) % (2 * (side - 1))  # mirrored at the first and the last pixel
+        return index if index < side else 2 * (side - 1) - index
 
 
-def shown(image: Array, x: float, y: float, outside: Outside) -> Array:
-    """The bilinear value (C,) at a point."""
+def interpolate(image: Array, x: float, y: float, padding: Padding) -> Array:
+    """Interpolate bilinearly at a point, (C,)."""
     left, top = math.floor(x), math.floor(y)
     u, v = x - left, y - top
-    above = (1 - u) * outside.at(image, top, left) + u * outside.at(image, top, left + 1)
-    below = (1 - u) * outside.at(image, top + 1, left) + u * outside.at(image, top + 1, left + 1)
+    above = (1 - u) * padding.at(image, top, left) + u * padding.at(image, top, left + 1)
+    below = (1 - u) * padding.at(image, top + 1, left) + u * padding.at(image, top + 1, left + 1)
     found: Array = (1 - v) * above + v * below
     return found
 
 
-def edge(image: Array, streams: Streams) -> Outside:
-    return Outside("edge")
+def edge(image: Array, streams: Streams) -> Padding:
+    return Padding("edge")
 
 
-def reflect(image: Array, streams: Streams) -> Outside:
-    return Outside("reflect")
+def reflect(image: Array, streams: Streams) -> Padding:
+    return Padding("reflect")
 
 
-def level(*levels: float) -> Callable[[Array, Streams], Outside]:
-    return lambda image, streams: Outside("level", levels)
+def level(*levels: float) -> Callable[[Array, Streams], Padding]:
+    return lambda image, streams: Padding("level", levels)
 
 
-def random_level(image: Array, streams: Streams) -> Outside:
-    return Outside("level", numbers(streams, len(image)))
+def random_level(image: Array, streams: Streams) -> Padding:
+    return Padding("level", numbers(streams, len(image)))
 
 
-def affine(outside: Callable[[Array, Streams], Outside], *parts: Part) -> Oracle:
-    """Parts one after the other, each pixel of the result followed back through them and looked up once."""
+def affine(padding: Callable[[Array, Streams], Padding], *parts: Part) -> Oracle:
+    """Apply affine parts: trace each pixel of the result back through them, and sample once."""
 
     def oracle(image: Array, streams: Streams) -> Array:
-        rule, size, points = outside(image, streams), (image.shape[1], image.shape[2]), []
+        rule, size, points = padding(image, streams), (image.shape[1], image.shape[2]), []
         for part in parts:
             point, size = part(size, streams)
             points.append(point)
@@ -96,7 +96,7 @@ def affine(outside: Callable[[Array, Streams], Outside], *parts: Part) -> Oracle
             x, y = float(column), float(row)
             for point in reversed(points):
                 x, y = point(x, y)
-            found[:, row, column] = shown(image, x, y, rule)
+            found[:, row, column] = interpolate(image, x, y, rule)
         return found
 
     return oracle
@@ -128,7 +128,7 @@ def rotate(degrees: Sequence[float]) -> Part:
         cx, cy = (size[1] - 1) / 2, (size[0] - 1) / 2
 
         def point(x: float, y: float) -> tuple[float, float]:
-            place = complex(x - cx, cy - y) * complex(math.cos(angle), -math.sin(angle))  # upwards, turned back
+            place = complex(x - cx, cy - y) * complex(math.cos(angle), -math.sin(angle))  # the inverse rotation
             return cx + place.real, cy - place.imag
 
         return point, size
@@ -208,7 +208,7 @@ def blur(low: float, high: float | None = None) -> Oracle:
         found = np.zeros_like(image)
         for row, column in np.ndindex(*image.shape[1:]):
             for (dy, dx), weight in weights.items():
-                found[:, row, column] += weight * Outside("edge").at(image, row + dy, column + dx)
+                found[:, row, column] += weight * Padding("edge").at(image, row + dy, column + dx)
         return found / sum(weights.values())
 
     return oracle
@@ -228,7 +228,7 @@ def uniform_noise(most: float) -> Oracle:
 
 
 def average_pool(image: Array, streams: Streams) -> Array:
-    """Means of 2 × 2 pixels; a foreign module takes one number for its seed."""
+    """Average 2 × 2 pixels; a foreign module takes one number for its seed."""
     numbers(streams, 1)
     height, width = (side // 2 * 2 for side in image.shape[1:])
     found: Array = image[:, :height, :width].reshape(len(image), height // 2, 2, width // 2, 2).mean((2, 4))
@@ -258,6 +258,6 @@ def random_color(size: Size, streams: Streams) -> Any:
 def random_noise(sd: float, decay: float) -> Callable[[Size, Streams], Any]:
     def background(size: Size, streams: Streams) -> Any:
         spectrum = sd * normals(streams, 3, size[0], size[1] // 2 + 1, 2)
-        return oracles.sigmoid(oracles.recolored(oracles.fft_image(spectrum, size, decay), COLORS))
+        return oracles.sigmoid(oracles.apply_color_matrix(oracles.fft_image(spectrum, size, decay), COLORS))
 
     return background

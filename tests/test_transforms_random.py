@@ -1,4 +1,4 @@
-"""What is drawn comes as often as it says: crops, windows, mirrors, colours, noise. The named chains. Bad arguments."""
+"""Distributions of random transforms: crops, zooms, flips, colours, noise; the presets; wrong arguments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from optvis.transforms import (
     maco_crops,
 )
 
-from .transform_members import pictures, streams
+from .transform_members import random_images, streams
 
 MANY = 3000
 
@@ -58,7 +58,7 @@ def test_crop_draws_every_position_equally_often(crop: Crop, rows: int, columns:
 
 
 def test_a_crop_is_a_slice() -> None:
-    images = pictures()
+    images = random_images()
     found = Crop((4, 6))(images, streams(*range(4)))
     starts = -Crop((4, 6)).matrix((13, 18), streams(*range(4)))[:, :2, 2].long()
     for image, crop, (left, top) in zip(images, found, starts.tolist(), strict=True):
@@ -67,13 +67,13 @@ def test_a_crop_is_a_slice() -> None:
 
 def test_a_crop_of_the_full_size_is_the_identity() -> None:
     for crop in (Crop((13, 18)), Crop(1.0)):
-        assert_close(crop(pictures(), streams(*range(4))), pictures(), rtol=0, atol=1e-12)
+        assert_close(crop(random_images(), streams(*range(4))), random_images(), rtol=0, atol=1e-12)
 
 
 def test_a_crop_larger_than_the_image_raises_and_a_margin_helps() -> None:
     with pytest.raises(ValueError, match=r"Crop\(\(14, 14\)\) of an image of 13 × 18 px.*Margin before it"):
-        Crop(14)(pictures(), streams(*range(4)))
-    assert Compose(Margin(1), Crop(14))(pictures(), streams(*range(4))).shape == (4, 3, 14, 14)
+        Crop(14)(random_images(), streams(*range(4)))
+    assert Compose(Margin(1), Crop(14))(random_images(), streams(*range(4))).shape == (4, 3, 14, 14)
 
 
 def test_zoom_windows_are_normally_distributed() -> None:
@@ -81,27 +81,27 @@ def test_zoom_windows_are_normally_distributed() -> None:
     matrix = Zoom((0.4, 0.05), (0.5, 0.1), 0.3).matrix(size, streams(*range(MANY)))
     side = 1 / matrix[:, 0, 0]
     assert float(side.mean()) == pytest.approx(0.5, abs=0.01)
-    assert float(side.min()) == pytest.approx(0.3)  # two deviations below the mean
+    assert float(side.min()) == pytest.approx(0.3)  # two standard deviations below the mean
     assert float((side == side.min()).double().mean()) == pytest.approx(0.023, abs=0.015)
     assert float(side.std()) == pytest.approx(0.1, abs=0.01)
     corners = torch.tensor([[-0.5, size[1] - 0.5], [-0.5, size[0] - 0.5], [1, 1]], dtype=torch.float64)
-    shown = (matrix.inverse() @ corners)[:, :2] + 0.5  # in pixels from the picture's corner
-    centres = shown.mean(2) / torch.tensor([80.0, 60.0])
+    sources = (matrix.inverse() @ corners)[:, :2] + 0.5  # in pixels from the corner of the image
+    centres = sources.mean(2) / torch.tensor([80.0, 60.0])
     assert_close(centres.mean(0), torch.full((2,), 0.4, dtype=torch.float64), rtol=0, atol=0.005)
     assert_close(centres.std(0), torch.full((2,), 0.05, dtype=torch.float64), rtol=0, atol=0.005)
     assert abs(float(torch.corrcoef(torch.stack([*centres.T, side]))[0, 1])) < 0.1
-    lengths = (shown[:, :, 1] - shown[:, :, 0]) / torch.tensor([80.0, 60.0])
+    lengths = (sources[:, :, 1] - sources[:, :, 0]) / torch.tensor([80.0, 60.0])
     assert_close(lengths, side.unsqueeze(1).expand(-1, 2))
 
 
 def test_a_zoom_of_the_full_size_is_the_identity() -> None:
     whole = Zoom((0.5, 0.0), (1.0, 0.0))
-    assert_close(whole(pictures(), streams(*range(4))), pictures(), rtol=0, atol=1e-9)
+    assert_close(whole(random_images(), streams(*range(4))), random_images(), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("size", [(13, 18), (10, 23), (4, 4), (14, 17), (1, 1)], ids=str)
 def test_crop_or_pad_keeps_the_centre(size: tuple[int, int]) -> None:
-    images = pictures()
+    images = random_images()
     found = Compose(Pad(0.0), CropOrPad(size))(images, streams(*range(4))).numpy()
     image = images.numpy()
     for axis, new in ((2, size[0]), (3, size[1])):
@@ -123,8 +123,8 @@ def test_crop_or_pad_keeps_the_centre(size: tuple[int, int]) -> None:
     ],
 )
 def test_margin_equals_numpy_pad(fill: Any, mode: Any) -> None:
-    found = Compose(Pad(fill), Margin(5))(pictures(), streams(*range(4))).numpy()
-    expected = np.pad(pictures().numpy(), [(0, 0), (0, 0), (5, 5), (5, 5)], **mode)
+    found = Compose(Pad(fill), Margin(5))(random_images(), streams(*range(4))).numpy()
+    expected = np.pad(random_images().numpy(), [(0, 0), (0, 0), (5, 5), (5, 5)], **mode)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
@@ -135,16 +135,16 @@ def test_crops_zooms_flips_and_margins_are_one_warp(monkeypatch: pytest.MonkeyPa
         kornia.geometry.transform, "warp_affine", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs)
     )
     chain = Compose(Pad("random"), Margin(4), Flip(), Zoom(), Jitter(2), CropOrPad(20), Crop(0.5), Resize(7))
-    assert chain(pictures(), streams(*range(4))).shape == (4, 3, 7, 7)
+    assert chain(random_images(), streams(*range(4))).shape == (4, 3, 7, 7)
     assert len(calls) == 1
 
 
-# Mirrors, colours, noise
+# Flips, colours, noise
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 0.5, 1.0])
 def test_flip_happens_with_its_probability(chance: float) -> None:
-    image = pictures(3, 4, 1).expand(MANY, -1, -1, -1)
+    image = random_images(3, 4, 1).expand(MANY, -1, -1, -1)
     found = Flip(chance)(image, streams(*range(MANY)))
     flipped = (found - image.flip(3)).abs().amax((1, 2, 3)) < 1e-9
     usual = (found - image).abs().amax((1, 2, 3)) < 1e-9
@@ -182,7 +182,7 @@ def test_blur_keeps_constants_and_slopes_and_removes_grain() -> None:
     assert_close(Blur(2.0)(level, streams(1)), level)
     slope = torch.arange(41.0, dtype=torch.float64).expand(1, 3, 9, 41)
     assert_close(Blur(2.0)(slope, streams(1))[..., 10:-10], slope[..., 10:-10])
-    grain = pictures(40, 40, 1)
+    grain = random_images(40, 40, 1)
     deviations = [float(Blur(sigma)(grain, streams(1)).std()) for sigma in (0.3, 0.6, 1.2, 2.4)]
     assert deviations == sorted(deviations, reverse=True)
     assert deviations[2] == pytest.approx(math.sqrt(1 / 12) / (2 * math.sqrt(math.pi) * 1.2), rel=0.2)
@@ -200,14 +200,14 @@ def test_random_sigmas_lie_in_their_range() -> None:
 
 @pytest.mark.parametrize("blend", [OnColor(0.7), OnRandomColor(), OnRandomNoise()], ids=repr)
 def test_opaque_pixels_hide_the_background_and_clear_pixels_show_it(blend: nn.Module) -> None:
-    images = pictures(7, 9, channels=4)
+    images = random_images(7, 9, channels=4)
     images[:, 3] = 1
     assert torch.equal(blend(images, streams(*range(4))), images[:, :3])
     images[:, 3] = 0
-    behind = blend(images, streams(*range(4)))
+    upstream_gradient = blend(images, streams(*range(4)))
     images[:, :3] = 0
-    assert torch.equal(blend(images, streams(*range(4))), behind)
-    assert 0 <= float(behind.min()) <= float(behind.max()) <= 1
+    assert torch.equal(blend(images, streams(*range(4))), upstream_gradient)
+    assert 0 <= float(upstream_gradient.min()) <= float(upstream_gradient.max()) <= 1
 
 
 def test_coarse_noise_is_coarse_and_colorful() -> None:
@@ -215,13 +215,13 @@ def test_coarse_noise_is_coarse_and_colorful() -> None:
     found = OnRandomNoise()(clear, streams(*range(4)))
     assert float(found.std((2, 3)).min()) > 0.1
     step = (found[..., 1:] - found[..., :-1]).std()
-    assert float(step) < 0.9 * float(found.std())  # √2 where neighbours have nothing in common
+    assert float(step) < 0.9 * float(found.std())  # √2 for independent neighbours
     white = OnRandomNoise(decay=0.0)(clear, streams(*range(4)))
     assert float((white[..., 1:] - white[..., :-1]).std()) == pytest.approx(math.sqrt(2) * float(white.std()), rel=0.05)
     assert_close(OnRandomNoise(sd=0.0)(clear, streams(*range(4))), torch.full((4, 3, 64, 65), 0.5).double())
 
 
-# Chains by name
+# Presets
 
 
 def test_lucids_atlas_chain() -> None:
@@ -245,7 +245,7 @@ def test_maco_crops() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: Flip(1.5), "a probability in"),
         (lambda: Flip(-0.1), "a probability in"),
@@ -275,19 +275,19 @@ def test_maco_crops() -> None:
         (lambda: OnRandomNoise(decay=math.inf), "decay=inf"),
     ],
 )
-def test_wrong_arguments_raise(make: Callable[[], nn.Module], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_wrong_arguments_raise(make: Callable[[], nn.Module], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         make()
 
 
 @pytest.mark.parametrize("blend", [OnColor(0.7), OnRandomColor(), OnRandomNoise()], ids=repr)
 def test_a_blend_without_alpha_raises(blend: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"got images of 3 channels; expected 4, with alpha in the last"):
-        blend(pictures(), streams(*range(4)))
+        blend(random_images(), streams(*range(4)))
 
 
 def test_levels_for_another_number_of_channels_raise() -> None:
-    images: Tensor = pictures(channels=4)
+    images: Tensor = random_images(channels=4)
     with pytest.raises(ValueError, match=r"has 3 levels for images of 4 channels"):
         Compose(Pad((0.1, 0.2, 0.3)), Jitter(3))(images, streams(*range(4)))
     assert Compose(Pad((0.1, 0.2, 0.3, 0.0)), Jitter(3))(images, streams(*range(4))).shape == images.shape
