@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from optvis import attribute, load, render
-from optvis.ablation import blinded, see
+from optvis.ablation import blinded, compare_renderings
 from optvis.features.units import Channels
 from optvis.objectives import logit
 from optvis.world import scene
@@ -27,7 +27,7 @@ def owls():
 
 @pytest.fixture(scope="module")
 def seen(net, owls):
-    return see(net, UNITS, QUESTION, images=owls, size=32, steps=2, progress=False)
+    return compare_renderings(net, UNITS, QUESTION, images=owls, size=32, steps=2, progress=False)
 
 
 def test_both_are_what_render_makes(net, seen):
@@ -43,21 +43,21 @@ def test_both_are_what_attribute_finds(net, owls, seen):
     before = attribute(net, owls, "mixed5", QUESTION)
     with blinded(net, UNITS):
         after = attribute(net, owls, "mixed5", QUESTION)
-    assert seen.reasons is not None
-    assert seen.reasons[0].values.equal(before.values)
-    assert seen.reasons[1].values.equal(after.values)
-    assert seen.reasons[1].channels[:, :30].eq(0).all()
+    assert seen.attributions is not None
+    assert seen.attributions[0].values.equal(before.values)
+    assert seen.attributions[1].values.equal(after.values)
+    assert seen.attributions[1].channels[:, :30].eq(0).all()
 
 
 def test_it_is_looked_at(seen, net):
     assert seen._repr_png_().startswith(b"\x89PNG")
-    alone = see(net, [UNITS], QUESTION, size=32, steps=1, progress=False)
-    assert alone.reasons is None
-    assert alone.sheet().height < seen.sheet().height
+    alone = compare_renderings(net, [UNITS], QUESTION, size=32, steps=1, progress=False)
+    assert alone.attributions is None
+    assert alone.image().height < seen.image().height
 
 
 def test_the_network_is_untouched(net, owls, untouched):
     with untouched(net.network):
-        see(net, UNITS, QUESTION, images=owls, size=32, steps=1, progress=False)
+        compare_renderings(net, UNITS, QUESTION, images=owls, size=32, steps=1, progress=False)
     with untouched(net.network), pytest.raises(KeyError, match="nearest: 'mixed5'"):
-        see(net, Channels("mixed9", 1), QUESTION, size=32, steps=1, progress=False)
+        compare_renderings(net, Channels("mixed9", 1), QUESTION, size=32, steps=1, progress=False)

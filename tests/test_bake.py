@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from optvis import Classifier, activations, layers, load, render
-from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded, save
+from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded, save_baked
 from optvis.features.units import Channels, Directions
 from optvis.objectives import OUTPUT, channel
 from optvis.objectives.layout import channels_first
@@ -292,9 +292,10 @@ def test_the_recipe_says_all(small):
     baked = bake(small, Channels("relu1", [1, 3]), Directions("relu2", vector), fill={"relu1": 0.5, "relu2": vector})
     recipe = json.loads(json.dumps(baked.network.baked))
     assert recipe["units"] == [
-        {"kind": "Channels", "layer": "relu1", "indices": [1, 3], "channel_axis": None},
-        {"kind": "Directions", "layer": "relu2", "vectors": [vector.tolist()], "channel_axis": None},
+        {"kind": "channels", "layer": "relu1", "indices": [1, 3], "within": None, "channel_axis": None},
+        {"kind": "directions", "layer": "relu2", "vectors": [vector.tolist()], "within": None, "channel_axis": None},
     ]
+    assert (recipe["method"], recipe["network"], recipe["normalize"]) == ("bake", "small", repr(small.normalize))
     assert recipe["fills"] == [0.5, vector.double().tolist()]
     assert (recipe["folded"], recipe["inserted"]) == (["relu1", "relu2"], [])
 
@@ -304,7 +305,7 @@ def test_saved_weights_go_into_the_same_architecture(tmp_path, random_squeezenet
 
     images = drawn(1, 3, 64, 64)
     baked = bake(random_squeezenet, Channels("features.12", [7, 50]), Directions("features.4", drawn(128)))
-    path = save(baked, tmp_path / "new" / "blind.safetensors")
+    path = save_baked(baked, tmp_path / "new" / "blind.safetensors")
     again = load(path, architecture="squeezenet1_0")
     with torch.no_grad():
         inputs = again.preprocess(images)
@@ -316,8 +317,8 @@ def test_saved_weights_go_into_the_same_architecture(tmp_path, random_squeezenet
 def test_saving_says_what_an_architecture_lacks(tmp_path):
     net, unit = load("resnet18", weights=None), Channels("layer1.0", [3])
     baked = bake(net, unit)
-    with pytest.warns(UserWarning, match=r"modules were put behind 'layer1\.0', which resnet18 lacks"):
-        path = save(baked, tmp_path / "blind.safetensors")
+    with pytest.warns(UserWarning, match=r"modules were inserted behind 'layer1\.0', which resnet18 lacks"):
+        path = save_baked(baked, tmp_path / "blind.safetensors")
     from safetensors.torch import load_file
 
     again = bake(net, unit)
@@ -326,9 +327,9 @@ def test_saving_says_what_an_architecture_lacks(tmp_path):
     with torch.no_grad():
         assert torch.equal(again.network(images), baked.network(images))
     with pytest.raises(ValueError, match="not baked"):
-        save(net, tmp_path / "seeing.safetensors")
+        save_baked(net, tmp_path / "seeing.safetensors")
     with pytest.raises(ValueError, match=r"ending in \.safetensors"):
-        save(baked, tmp_path / "blind.pth")
+        save_baked(baked, tmp_path / "blind.pth")
 
 
 @pytest.mark.parametrize("units", [[Channels("relu1", 2)], [Channels("relu1", 2), Directions("fuse", drawn(8))]])
@@ -370,11 +371,11 @@ def test_it_is_written_as_onnx(tmp_path):
 @pytest.mark.parametrize(
     ("unit", "fill", "error", "match"),
     [
-        (Channels("relu1", 0), Noise([]), ValueError, "Noise is new in each pass"),
-        (Channels("relu1", 0), Gaussian(1.0), ValueError, "Gaussian is new in each pass"),
-        (Channels("relu1", 0), Resampled([]), ValueError, "Resampled is new in each pass"),
-        (Channels("relu1", 0, within=(0.0, 1.0)), 0.0, ValueError, "in a range alone"),
-        (Channels("relu1", 0), torch.zeros(1, 8, 18, 18), ValueError, "one a channel"),
+        (Channels("relu1", 0), Noise([]), ValueError, "Noise is drawn anew in each pass"),
+        (Channels("relu1", 0), Gaussian(1.0), ValueError, "Gaussian is drawn anew in each pass"),
+        (Channels("relu1", 0), Resampled([]), ValueError, "Resampled is drawn anew in each pass"),
+        (Channels("relu1", 0, within=(0.0, 1.0)), 0.0, ValueError, "within a range only"),
+        (Channels("relu1", 0), torch.zeros(1, 8, 18, 18), ValueError, "one per channel"),
         (Channels("relu1", 9), 0.0, IndexError, "channel 9 of 'relu1'"),
         (Directions("relu1", [1.0, 2.0]), 0.0, ValueError, "directions of 2 numbers"),
         (Channels("relu1#1", 0), 0.0, ValueError, "never runs"),
@@ -388,7 +389,7 @@ def test_what_cannot_be_baked_is_refused(small, untouched, unit, fill, error, ma
 
 
 def test_a_network_that_is_blinded_just_now_is_not_baked(small):
-    with blinded(small, Channels("relu1", 0)), pytest.raises(ValueError, match="blinded just now"):
+    with blinded(small, Channels("relu1", 0)), pytest.raises(ValueError, match="inside a blinded"):
         bake(small, Channels("relu1", 1))
 
 

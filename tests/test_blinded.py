@@ -378,7 +378,7 @@ def test_the_optimal_constant_is_that_of_least_squares():
             rest = network(images)
         weight = network[3].weight[:, [1, 4]].numpy()
     expected = np.linalg.lstsq(weight, (wanted - rest).numpy().mean(0), rcond=None)[0]
-    fill = Optimal(images, squared(wanted), steps=600, rate=0.05, progress=False)
+    fill = Optimal(images, squared(wanted), steps=600, learning_rate=0.05, progress=False)
     with blinded(net, units, fill=fill):
         found = activations(net, images[:1], ["0"])["0"][0, [1, 4], 0, 0]
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3 * np.abs(expected).max())
@@ -442,7 +442,7 @@ def test_nobodys_fill_and_nobodys_network():
         raise AssertionError("never here")
     with pytest.raises(TypeError, match=r"expected an nn\.Module"), blinded("demo", Channels("", 0)):
         raise AssertionError("never here")
-    for wrong in (lambda: Gaussian(-1.0), lambda: Optimal([], 0, steps=-1), lambda: Optimal([], 0, rate=0.0)):
+    for wrong in (lambda: Gaussian(-1.0), lambda: Optimal([], 0, steps=-1), lambda: Optimal([], 0, learning_rate=0.0)):
         with pytest.raises(ValueError, match="expected"):
             wrong()
 

@@ -558,10 +558,17 @@ def test_blind_finds_judges_and_writes_a_report(run, folders):
     assert "wok: 12 channels of mixed5" in out
     assert "each image with units that were found without it" in out
     written = files(folders / "b")
-    assert written == ["blinded.safetensors", "report.html", "report.json", "report.png", "report.txt"]
+    assert written == [
+        "blinded.safetensors",
+        "report.html",
+        "report.json",
+        "report.png",
+        "report.safetensors",
+        "report.txt",
+    ]
     report = json.loads((folders / "b" / "report.json").read_text(encoding="utf-8"))
     assert report["target"] == "wok"
-    assert any("judge" in warning for warning in report["warnings"])
+    assert any("selected on" in warning for warning in report["warnings"])
     baked = load(folders / "b" / "blinded.safetensors", architecture="demo")
     assert baked.labels == LABELS
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from optvis import ActivationGrid, Attribution, Classifier, load, render
-from optvis.ablation import Seen
+from optvis.ablation import BeforeAfter
 from optvis.atlas import Comparison
 from optvis.cli import main as cli
 from optvis.demo.config import TourConfig
@@ -159,7 +159,7 @@ def test_code_reproduces_its_figure(net, monkeypatch, tmp_path, section, seed):
             assert all(note.endswith(f", {share:.0%}") for note, share in zip(notes, shares, strict=True))
         elif isinstance(result, ActivationGrid):
             pixels = grid_tiles(result)
-        elif isinstance(result, Seen):
+        elif isinstance(result, BeforeAfter):
             pixels = [*result.before.images, *result.after.images]
         elif isinstance(result, Attribution):
             pixels = attribution_tiles(result)

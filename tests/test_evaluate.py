@@ -18,19 +18,12 @@ from torch import nn
 
 from optvis import Classifier, classify, load
 from optvis.ablation import Gaussian, Mean, blinded
-from optvis.ablation.evaluation.controls import (
-    bootstrapped,
-    carried,
-    generator,
-    intervals,
-    p_value,
-    random_channels,
-    random_directions,
-)
-from optvis.ablation.evaluation.curves import all_but, steps
 from optvis.ablation.evaluation.evaluate import evaluate
-from optvis.ablation.evaluation.image_sets import Labelled, digests
-from optvis.ablation.evaluation.metrics import falls, recall, verdicts
+from optvis.ablation.evaluation.metrics import mean_drop, predict, recall
+from optvis.ablation.evaluation.random_units import activation_mass, random_channels, random_directions
+from optvis.ablation.evaluation.statistics import confidence_intervals, p_value, resample_means, seeded_generator
+from optvis.ablation.evaluation.variants import complement, growing_variants
+from optvis.ablation.image_sets import LabeledImages, digest_images
 from optvis.features.units import Channels, Directions
 from optvis.world import LABELS, dataset, scene
 
@@ -49,7 +42,7 @@ def sets():
 
 
 def judged(net, units, sets, **options):
-    return evaluate(net, units, sets, **{"random": 5, "progress": False} | options)
+    return evaluate(net, units, sets, **{"random_sets": 5, "progress": False} | options)
 
 
 def one_by_one(net, images, off, fill=0.0):
@@ -81,19 +74,19 @@ def test_before_after_and_curve_are_those_of_passes_one_by_one(small, sets, unit
     images = torch.cat([sets["target"][0], sets["others"]])
     before, after = one_by_one(small, images, ()), one_by_one(small, images, units, fill)
     truth = torch.cat([torch.tensor([0, 1, 2, 0, 1, 2]), before[6:].argmax(1)])
-    for row, answer in enumerate(report.answers):
+    for row, answer in enumerate(report.predictions):
         assert answer.truth == small.labels[truth[row]]
         assert answer.before == small.labels[before[row].argmax()]
         assert answer.after == small.labels[after[row].argmax()]
         assert answer.confidence_before == pytest.approx(float(before[row].max()), abs=1e-9)
         assert answer.confidence_after == pytest.approx(float(after[row].max()), abs=1e-9)
     rows = {"target": range(6), "others": range(6, 11)}
-    for step, (removed, channels) in enumerate(zip(steps(units), report.curve.counts, strict=True)):
+    for step, (removed, channels) in enumerate(zip(growing_variants(units), report.curve.counts, strict=True)):
         assert channels == sum(map(len, removed))
         known = {"conv1": 8, "relu1": 8, "relu2": 12, "flat": 12}
         for lines, sure, off in (
             (report.curve.removed, report.curve.removed_confidence, removed),
-            (report.curve.kept, report.curve.kept_confidence, all_but(removed, known)),
+            (report.curve.kept, report.curve.kept_confidence, complement(removed, known)),
         ):
             said = one_by_one(small, images, off, fill)
             for name, own in rows.items():
@@ -106,20 +99,20 @@ def test_before_after_and_curve_are_those_of_passes_one_by_one(small, sets, unit
 def test_tallies_count_what_the_answers_say(small, sets):
     report = judged(small, SMALL, sets)
     for tally, key in [(one, "set") for one in report.sets] + [(one, "truth") for one in report.classes]:
-        own = [one for one in report.answers if vars(one)[key] == tally.name]
+        own = [one for one in report.predictions if vars(one)[key] == tally.name]
         assert tally.images == len(own)
         assert tally.before.value == pytest.approx(np.mean([one.before == one.truth for one in own]))
         assert tally.after.value == pytest.approx(np.mean([one.after == one.truth for one in own]))
         assert tally.drop.value == pytest.approx(tally.before.value - tally.after.value)
     assert sum(one.images for one in report.classes) == 11
-    assert {one.name for one in report.classes} == {one.truth for one in report.answers}
+    assert {one.name for one in report.classes} == {one.truth for one in report.predictions}
     assert report.sets[1].before.value == 1.0  # without labels, what it said before is the truth
 
 
 def test_collateral_is_what_the_target_does_not_show_the_worst_first(small):
     images = drawn(30, 3, 20, 20)
     report = judged(small, SMALL, {"cats": (images[:6], "cat"), "all": (images[6:], [n % 5 for n in range(24)])})
-    assert report.truths == ("cat",)
+    assert report.target_labels == ("cat",)
     assert {one.name for one in report.collateral} == set(small.labels) - {"cat"}
     assert all(one.drop.value >= two.drop.value for one, two in pairwise(report.collateral))
     assert report.worst == report.collateral[0]
@@ -131,11 +124,11 @@ def test_the_states_of_an_answer():
     own = templates()
     # Template 4k is class k for weight 1; without it, other filters speak.
     report = judged(net, Channels("relu", [0]), {"own": (own[[0, 4]], [0, 1]), "wrong": (own[[0, 4]], [3, 3])})
-    states = [one.state for one in report.answers]
+    states = [one.state for one in report.predictions]
     assert states[1] == "kept"
     assert states[2:] == ["wrong", "wrong"]
     gained = judged(net, Channels("relu", [0]), {"after": (own[:1], _after(net, own[:1], [0]))})
-    assert gained.answers[0].state == ("gained" if states[0] == "lost" else "kept")
+    assert gained.predictions[0].state == ("gained" if states[0] == "lost" else "kept")
 
 
 def _after(net, images, off):
@@ -149,7 +142,7 @@ def test_the_template_network_falls_as_its_weights_say():
     net.network.double()
     images = templates().double()[::4].lerp(drawn(16, 3, 32, 32), 0.2)
     truth = torch.arange(CLASSES)
-    report = judged(net, Channels("relu", [0, 4, 8]), {"all": (images, truth)}, random=20)
+    report = judged(net, Channels("relu", [0, 4, 8]), {"all": (images, truth)}, random_sets=20)
     with torch.no_grad():
         before = net.network(images)
     after = before - logit_drop(images, [0, 4, 8])
@@ -158,31 +151,31 @@ def test_the_template_network_falls_as_its_weights_say():
         share = logits.softmax(1).gather(1, truth[:, None])[:, 0]
         return (share / (1 - share)).log().mean()
 
-    assert report.sets[0].odds.value == pytest.approx(float(odds(before) - odds(after)), abs=1e-6)
+    assert report.sets[0].log_odds_drop.value == pytest.approx(float(odds(before) - odds(after)), abs=1e-6)
     norms = responses(images).relu().mean(0)
-    sets = random_channels(Channels("relu", [0, 4, 8]), norms, 20, generator(0, "random units of relu"))
+    sets = random_channels(Channels("relu", [0, 4, 8]), norms, 20, seeded_generator(0, "random units of relu"))
     expected = [float(odds(before) - odds(before - logit_drop(images, one.indices))) for one in sets]
-    assert report.chance.odds == pytest.approx(expected, abs=1e-6)
-    assert report.chance.p_odds == pytest.approx(
+    assert report.baseline.log_odds_drops == pytest.approx(expected, abs=1e-6)
+    assert report.baseline.p_log_odds == pytest.approx(
         (1 + sum(fall >= float(odds(before) - odds(after)) for fall in expected)) / 21
     )
 
 
 def test_random_sets_are_judged_as_passes_one_by_one(small, sets):
-    report = judged(small, SMALL, sets, random=12, seed=3)
+    report = judged(small, SMALL, sets, random_sets=12, seed=3)
     images, truth = sets["target"][0], torch.tensor(sets["target"][1])
     every = torch.cat([images, sets["others"]])
     with torch.no_grad():
         a = nn.Sequential(*list(small.network.eval().children())[: _place(small, "relu2")])(small.preprocess(every))
     norms = torch.tensor([[float(c.norm()) for c in one] for one in a]).mean(0)
-    random = random_channels(SMALL, norms, 12, generator(3, "random units of relu2"))
+    random = random_channels(SMALL, norms, 12, seeded_generator(3, "random units of relu2"))
     before = one_by_one(small, images, ()).argmax(1) == truth
-    for fall, units in zip(report.chance.drops, random, strict=True):
+    for fall, units in zip(report.baseline.drops, random, strict=True):
         after = one_by_one(small, images, (units,)).argmax(1) == truth
         assert fall == pytest.approx(float(before.double().mean() - after.double().mean()))
-    assert report.chance.distinct == len({frozenset(units.indices) for units in random})
+    assert report.baseline.distinct == len({frozenset(units.indices) for units in random})
     ratio = np.mean([[float(norms[c]) for c in units.indices] for units in random]) / norms[[1, 4, 7]].mean()
-    assert report.chance.strength["relu2"] == pytest.approx(float(ratio), rel=1e-5)
+    assert report.baseline.strength["relu2"] == pytest.approx(float(ratio), rel=1e-5)
 
 
 def _place(small, layer):
@@ -197,9 +190,9 @@ def test_random_channels_are_as_strong(rank):
     norms = torch.linspace(-3, 2, 200).exp()[torch.randperm(200, generator=torch.Generator().manual_seed(1))]
     order = norms.argsort()
     units = Channels("x", order[rank : rank + 12 : 2].tolist())
-    random = random_channels(units, norms, 300, generator(0, "x"))
-    own = carried(units, norms, torch.zeros(()))
-    ratios = torch.tensor([carried(one, norms, torch.zeros(())) for one in random]) / own
+    random = random_channels(units, norms, 300, seeded_generator(0, "x"))
+    own = activation_mass(units, norms, torch.zeros(()))
+    ratios = torch.tensor([activation_mass(one, norms, torch.zeros(())) for one in random]) / own
     assert float(ratios.mean()) == pytest.approx(1, abs=0.03)
     assert float((ratios - 1).abs().max()) < 0.25
     assert all(len(one) == 6 and not set(one.indices) & set(units.indices) for one in random)
@@ -210,20 +203,20 @@ def test_random_channels_are_as_strong(rank):
 
 def test_the_strongest_channel_is_stood_in_for_by_the_strongest_of_the_rest():
     norms = torch.arange(1.0, 41.0)
-    random = random_channels(Channels("x", [39]), norms, 500, generator(0, "x"))
+    random = random_channels(Channels("x", [39]), norms, 500, seeded_generator(0, "x"))
     assert {one.indices for one in random} == {(c,) for c in range(29, 39)}  # a quarter of the layer
 
 
 def test_each_neighbour_is_drawn_as_often_as_any_other():
     norms = torch.arange(100.0, 140.0)
-    random = random_channels(Channels("x", [20]), norms, 4000, generator(0, "x"))
+    random = random_channels(Channels("x", [20]), norms, 4000, seeded_generator(0, "x"))
     counts = np.unique([one.indices[0] for one in random], return_counts=True)[1]
     assert len(counts) == 10
     assert stats.chisquare(counts).pvalue > 0.001
 
 
 def test_where_there_are_hardly_others_all_channels_may_be_drawn():
-    random = random_channels(Channels("x", [0, 1, 2]), torch.tensor([1.0, 2.0, 0.0, 3.0]), 50, generator(0, "x"))
+    random = random_channels(Channels("x", [0, 1, 2]), torch.tensor([1.0, 2.0, 0.0, 3.0]), 50, seeded_generator(0, "x"))
     assert {c for one in random for c in one.indices} == {0, 1, 2, 3}
     assert all(len(set(one.indices)) == 3 for one in random)
 
@@ -235,7 +228,7 @@ def test_random_subspaces_remove_as_much(strong):
     axes = torch.linalg.eigh(moment).eigenvectors
     vectors = (axes[:, -4:-1] if strong else axes[:, :3]).T + 0.2 * drawn(3, 30, seed=3)
     units = Directions("x", vectors)
-    random = random_directions(units, moment, 40, generator(0, "x"))
+    random = random_directions(units, moment, 40, seeded_generator(0, "x"))
 
     def share(one):
         removed = a - one.replace(a)
@@ -248,10 +241,10 @@ def test_random_subspaces_remove_as_much(strong):
 
 
 def test_several_layers_get_random_units_of_their_own(small, sets):
-    report = judged(small, (Channels("relu1", [0, 1]), Channels("relu2", [2])), sets, random=30)
-    assert set(report.chance.strength) == {"relu1", "relu2"}
+    report = judged(small, (Channels("relu1", [0, 1]), Channels("relu2", [2])), sets, random_sets=30)
+    assert set(report.baseline.strength) == {"relu1", "relu2"}
     assert report.curve.counts == (0, 2, 3)
-    assert report.chance.distinct > 10
+    assert report.baseline.distinct > 10
 
 
 # Statistics
@@ -274,7 +267,7 @@ def test_p_is_uniform_under_chance():
 def test_intervals_of_recall_are_the_binomials(images, right):
     """Of 0s and 1s the bootstrap's means are binomial, and the binomial's quantiles are known."""
     values = torch.cat([torch.ones(right), torch.zeros(images - right)])
-    ((low, high),) = intervals(values[:, None])
+    ((low, high),) = confidence_intervals(values[:, None])
     exact = stats.binom.ppf([0.025, 0.975], images, right / images) / images
     assert abs(low - exact[0]) <= 1 / images + 1e-9
     assert abs(high - exact[1]) <= 1 / images + 1e-9
@@ -282,7 +275,7 @@ def test_intervals_of_recall_are_the_binomials(images, right):
 
 def test_the_bootstrap_is_that_of_scipy_up_to_chance():
     values = drawn(40, seed=4)
-    ((low, high),) = intervals(values[:, None])
+    ((low, high),) = confidence_intervals(values[:, None])
     theirs = stats.bootstrap(
         (values.numpy(),), np.mean, n_resamples=4000, method="percentile", random_state=np.random.default_rng(0)
     ).confidence_interval
@@ -294,33 +287,35 @@ def test_the_bootstrap_is_that_of_scipy_up_to_chance():
 def test_resamples_draw_the_same_images_for_all_numbers():
     values = drawn(15, 2)
     both = torch.cat([values, values[:, :1] - values[:, 1:]], dim=1)
-    means = bootstrapped(both, seed=1)
+    means = resample_means(both, seed=1)
     torch.testing.assert_close(means[:, 2], means[:, 0] - means[:, 1])
-    assert torch.equal(bootstrapped(both, seed=1), means)
-    assert not torch.equal(bootstrapped(both, seed=2), means)
+    assert torch.equal(resample_means(both, seed=1), means)
+    assert not torch.equal(resample_means(both, seed=2), means)
     assert len(means) == 2000
     torch.testing.assert_close(means.mean(0), both.mean(0), atol=0.02, rtol=0)
 
 
 def test_verdicts_against_a_loop():
     logits, truth = drawn(4, 6, 5) * 8, torch.tensor([0, 1, 2, 3, 4, 0])
-    said = verdicts(logits, truth)
+    said = predict(logits, truth)
     for k in range(4):
         for b in range(6):
             shares = np.exp(logits[k, b].numpy()) / np.exp(logits[k, b].numpy()).sum()
             own = shares[truth[b]]
             assert int(said.classes[k, b]) == shares.argmax()
-            assert float(said.shares[k, b]) == pytest.approx(shares.max())
+            assert float(said.top_confidence[k, b]) == pytest.approx(shares.max())
             assert float(said.confidence[k, b]) == pytest.approx(own)
-            assert float(said.odds[k, b]) == pytest.approx(math.log(own / (1 - own)))
-            assert bool(said.right[k, b]) == (shares.argmax() == truth[b])
-    assert recall(said.right).tolist() == said.right.numpy().mean(1).tolist()
-    torch.testing.assert_close(falls(said.odds[0], said.odds), said.odds[0].mean() - said.odds.mean(1))
+            assert float(said.log_odds[k, b]) == pytest.approx(math.log(own / (1 - own)))
+            assert bool(said.is_right[k, b]) == (shares.argmax() == truth[b])
+    assert recall(said.is_right).tolist() == said.is_right.numpy().mean(1).tolist()
+    torch.testing.assert_close(
+        mean_drop(said.log_odds[0], said.log_odds), said.log_odds[0].mean() - said.log_odds.mean(1)
+    )
 
 
 def test_log_odds_do_not_saturate():
-    said = verdicts(torch.tensor([[100.0, 0.0], [200.0, 0.0]]), torch.tensor([0, 0]))
-    assert said.odds.tolist() == [100, 200]
+    said = predict(torch.tensor([[100.0, 0.0], [200.0, 0.0]]), torch.tensor([0, 0]))
+    assert said.log_odds.tolist() == [100, 200]
 
 
 # Steps
@@ -328,7 +323,7 @@ def test_log_odds_do_not_saturate():
 
 def test_steps_take_units_in_their_order_and_layers_together():
     units = Channels("a", [9, 3, 5, 1]), Channels("b", [7, 2])
-    found = steps(units)
+    found = growing_variants(units)
     assert [tuple(one.indices for one in step) for step in found] == [
         ((), ()),
         ((9,), (7,)),
@@ -336,7 +331,7 @@ def test_steps_take_units_in_their_order_and_layers_together():
         ((9, 3, 5), (7, 2)),
         ((9, 3, 5, 1), (7, 2)),
     ]
-    many = steps((Channels("a", range(500)),))
+    many = growing_variants((Channels("a", range(500)),))
     assert len(many) == 33
     assert [len(many[0][0]), len(many[-1][0])] == [0, 500]
 
@@ -344,13 +339,13 @@ def test_steps_take_units_in_their_order_and_layers_together():
 def test_what_is_kept_alone_is_the_complement():
     a = drawn(3, 12, 4, 4)
     for units in (SMALL, Directions("relu2", drawn(3, 12, seed=7))):
-        (rest,) = all_but((units,), {"relu2": 12})
+        (rest,) = complement((units,), {"relu2": 12})
         torch.testing.assert_close(rest.replace(a) + units.replace(a), a)
-        (nothing,) = all_but((rest,), {"relu2": 12})
+        (nothing,) = complement((rest,), {"relu2": 12})
         torch.testing.assert_close(nothing.replace(a), units.replace(a))
-    (every,) = all_but((Channels("relu2", []),), {"relu2": 12})
+    (every,) = complement((Channels("relu2", []),), {"relu2": 12})
     assert not every.replace(a).any()
-    (none,) = all_but((Directions("relu2", torch.eye(12)),), {"relu2": 12})
+    (none,) = complement((Directions("relu2", torch.eye(12)),), {"relu2": 12})
     assert torch.equal(none.replace(a), a)
 
 
@@ -362,11 +357,11 @@ def test_images_that_found_the_units_and_judge_them_are_told(small, sets, tmp_pa
     assert judged(small, SMALL, sets).recipe["overlap"] is None
     fresh = judged(small, SMALL, sets, found_on=drawn(4, 3, 20, 20, seed=9))
     assert fresh.recipe["overlap"] == {"target": 0, "others": 0}
-    assert not any("found the units" in warning for warning in fresh.warnings)
-    expected = "2 of 6 images of 'target' found the units, and judge them here"
+    assert not any("selected on" in warning for warning in fresh.warnings)
+    expected = "the units were selected on 2 of 6 images of 'target'"
     # As a tensor, in a mapping, with labels; also after rounding to 8 bits, as a PNG does.
     rounded = (images[1:3] * 255).round() / 255
-    for given in (images[1:3], {"a": images[1:2], "b": (images[2:3], [0])}, Labelled(rounded, 0), [*images[1:3]]):
+    for given in (images[1:3], {"a": images[1:2], "b": (images[2:3], [0])}, LabeledImages(rounded, 0), [*images[1:3]]):
         report = judged(small, SMALL, sets, found_on=given)
         assert report.recipe["overlap"] == {"target": 2, "others": 0}
         assert expected in report.warnings
@@ -376,7 +371,7 @@ def test_images_that_found_the_units_and_judge_them_are_told(small, sets, tmp_pa
 
 def test_what_was_found_tells_its_images_by_its_recipe(small, sets):
     found = Told([SMALL])
-    found.recipe = {"digests": digests(sets["others"][:3])}
+    found.recipe = {"digests": digest_images(sets["others"][:3])}
     assert judged(small, found, sets).recipe["overlap"] == {"target": 0, "others": 3}
     assert judged(small, SMALL, sets, found_on=found).recipe["overlap"] == {"target": 0, "others": 3}
     found.recipe = {}
@@ -405,17 +400,17 @@ def test_sets_are_folders_lists_and_tensors(small, tmp_path):
         {
             "folder": tmp_path,
             "text": (str(tmp_path), ["cat", "tench"]),
-            "list": Labelled(files, torch.tensor([1, 0])),
+            "list": LabeledImages(files, torch.tensor([1, 0])),
             "file": files[0],
             "pictures": [Image.open(files[0]), drawn(3, 20, 20)],
             "none": [],
         },
     )
-    names = [one.image for one in report.answers if one.set in ("folder", "list", "file")]
-    assert names == ["a.jpg", "b.png", "b.png", "a.jpg", "b.png"]
-    assert [one.truth for one in report.answers if one.set == "text"] == [small.labels[0], small.labels[4]]
-    assert [one.truth for one in report.answers if one.set == "list"] == [small.labels[1], small.labels[0]]
-    assert [one.image for one in report.answers if one.set == "pictures"] == ["1", "2"]
+    names = [one.image for one in report.predictions if one.set in ("folder", "list", "file")]
+    assert names == [f"{tmp_path.name}/{name}" for name in ("a.jpg", "b.png", "b.png", "a.jpg", "b.png")]
+    assert [one.truth for one in report.predictions if one.set == "text"] == [small.labels[0], small.labels[4]]
+    assert [one.truth for one in report.predictions if one.set == "list"] == [small.labels[1], small.labels[0]]
+    assert [one.image for one in report.predictions if one.set == "pictures"] == ["image 0", "image 1"]
     assert [one.images for one in report.sets] == [2, 2, 2, 1, 2, 0]
     assert report.sets[-1].after.value is None
     assert "the set 'none' is empty" in report.warnings
@@ -424,16 +419,16 @@ def test_sets_are_folders_lists_and_tensors(small, tmp_path):
 
 
 BAD = [
-    ({}, "no sets"),
-    ([torch.rand(1, 3, 20, 20)], "sets are a list"),
-    ({3: torch.rand(1, 3, 20, 20)}, "a set is called 3"),
+    ({}, "image_sets is empty"),
+    ([torch.rand(1, 3, 20, 20)], "image_sets is a list"),
+    ({3: torch.rand(1, 3, 20, 20)}, "a set has the name 3"),
     ({"a": 7}, "an image is a path"),
     ({"a": (torch.rand(2, 3, 20, 20),) * 3}, "a tuple of 3; expected (images, labels)"),
-    ({"a": (torch.rand(2, 3, 20, 20), [1, 2, 3])}, "set 'a' has 3 labels for 2 images"),
+    ({"a": (torch.rand(2, 3, 20, 20), [1, 2, 3])}, "labels of set 'a': 3 classes for 2 images"),
     ({"a": (torch.rand(2, 3, 20, 20), "dgo")}, "no label 'dgo'; nearest: 'dog'"),
     ({"a": (torch.rand(2, 3, 20, 20), 5)}, "set 'a' has label 5; the network has classes 0..4"),
     ({"a": (torch.rand(2, 3, 20, 20), 0.5)}, "labels of set 'a'"),
-    ({"a": []}, "the target 'a' is empty"),
+    ({"a": []}, "the target set 'a' is empty"),
     ({"a": torch.full((1, 3, 20, 20), 7.0)}, "expected [0, 1]"),
 ]
 
@@ -455,7 +450,7 @@ def test_a_folder_without_images_is_refused(small, tmp_path):
 
 
 OTHERS = [
-    ({"random": 0}, "random is 0; expected 1"),
+    ({"random_sets": 0}, "random_sets is 0; expected 1"),
     ({"target": "targte"}, "no set 'targte'; nearest: 'target'"),
     ({"units": Channels("relu3", 1)}, "no layer 'relu3'; nearest: "),
     ({"units": Channels("relu2", 12)}, "channel 12 of 'relu2', which has 0..11"),
@@ -506,8 +501,8 @@ def test_answers_are_those_of_the_whole_network_or_none():
         shares = classify(net, images, top=1).confidences[:, 0].double()
     with contextlib.suppress(ValueError):
         report = judged(net, off, {"a": images})
-        assert report.curve.removed["a"][-1] == report.targeted.after
-        assert [one.confidence_after for one in report.answers] == pytest.approx(shares.tolist(), abs=1e-6)
+        assert report.curve.removed["a"][-1] == report.target_metrics.after
+        assert [one.confidence_after for one in report.predictions] == pytest.approx(shares.tolist(), abs=1e-6)
 
 
 class Fickle(nn.Module):
@@ -522,7 +517,7 @@ class Fickle(nn.Module):
 
 
 def test_a_network_that_answers_otherwise_each_time_is_refused():
-    with pytest.raises(ValueError, match="from cached activations of 'conv' the network answers otherwise"):
+    with pytest.raises(ValueError, match="from cached activations of 'conv' the network gives other scores"):
         judged(Classifier(Fickle(), None, 8), Channels("conv", 1), {"a": torch.rand(2, 3, 8, 8)})
 
 
@@ -533,7 +528,7 @@ def test_the_same_seed_gives_the_same_report(small, sets):
     first = judged(small, SMALL, sets, seed=4)
     torch.rand(7)
     assert judged(small, SMALL, sets, seed=4).json() == first.json()
-    assert judged(small, SMALL, sets, seed=5).chance.odds != first.chance.odds
+    assert judged(small, SMALL, sets, seed=5).baseline.log_odds_drops != first.baseline.log_odds_drops
 
 
 def test_a_set_is_judged_the_same_beside_others(small, sets):
@@ -547,16 +542,16 @@ def test_fills_stand_for_random_units_as_well(small, sets, fill):
     report = judged(small, SMALL, sets, fill=fill)
     with blinded(small, SMALL, fill=fill):
         shares = classify(small, sets["others"], top=1).confidences[:, 0]
-    own = [one.confidence_after for one in report.answers if one.set == "others"]
+    own = [one.confidence_after for one in report.predictions if one.set == "others"]
     assert own == pytest.approx(shares.tolist(), abs=1e-6)
-    assert report.curve.removed["target"][-1] == report.targeted.after
+    assert report.curve.removed["target"][-1] == report.target_metrics.after
 
 
 def test_measured_fills_are_measured_once(small, sets):
     mean = Mean(sets["others"])
     report = judged(small, SMALL, sets, fill=mean)
     (step,) = [report.curve.removed["target"][-1]]
-    assert step == report.targeted.after
+    assert step == report.target_metrics.after
     noisy = judged(small, SMALL, sets, fill=Gaussian(0.5, seed=2))
     assert noisy.json() == judged(small, SMALL, sets, fill=Gaussian(0.5, seed=2)).json()
 
@@ -566,13 +561,13 @@ def test_an_interrupt_or_an_error_goes_through_and_leaves_nothing(small, sets, a
     for error in (KeyboardInterrupt(), RuntimeError("blown")):
         small.network.fuse.arm(error, at=at)
         with untouched(small.network), pytest.raises(type(error)):
-            judged(small, Channels("relu1", [0, 3]), sets, random=30)
+            judged(small, Channels("relu1", [0, 3]), sets, random_sets=30)
 
 
 def test_few_numbers_go_through_the_tail_at_once(small, sets, monkeypatch):
-    whole = judged(small, SMALL, sets, random=20).json()
+    whole = judged(small, SMALL, sets, random_sets=20).json()
     monkeypatch.setattr("optvis.ablation.evaluation.variants.ACTIVATIONS_PER_PASS", 12 * 25)
-    told = judged(small, SMALL, sets, random=20).json()
+    told = judged(small, SMALL, sets, random_sets=20).json()
     assert _near(told, whole)
 
 
@@ -596,14 +591,14 @@ def test_the_head_of_the_embedded_network_is_exact():
     images, labels = dataset(32, seed=9)
     weights = net.network.head.weight.detach()[0]
     units = Channels("mixed5", weights.argsort(descending=True)[:24])
-    report = judged(net, units, {"ships": (ships, "container ship"), "world": (images, labels)}, random=40)
-    assert report.truths == (LABELS[0],)
-    assert report.targeted.before.value == 1
-    assert report.targeted.after.value == 0
-    assert report.chance.p_drop == 1 / 41
-    assert report.chance.p_odds == 1 / 41
+    report = judged(net, units, {"ships": (ships, "container ship"), "world": (images, labels)}, random_sets=40)
+    assert report.target_labels == (LABELS[0],)
+    assert report.target_metrics.before.value == 1
+    assert report.target_metrics.after.value == 0
+    assert report.baseline.p_drop == 1 / 41
+    assert report.baseline.p_log_odds == 1 / 41
     assert len(report.collateral) == 15
-    others = [one for one in report.answers if one.truth != LABELS[0]]
+    others = [one for one in report.predictions if one.truth != LABELS[0]]
     assert np.mean([one.state == "kept" for one in others]) > 0.8
     assert report.curve.kept["ships"][0].value in (0, 1)  # nothing but biases: one class for all
     assert report.curve.kept["ships"][-1].value == 1

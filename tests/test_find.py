@@ -11,17 +11,15 @@ from torch import nn
 
 from optvis import Classifier, load
 from optvis.ablation import blinded
-from optvis.ablation.finding.before_after import before_and_after
-from optvis.ablation.finding.cached import Cached, Gated
-from optvis.ablation.finding.case import Case, viewed
-from optvis.ablation.finding.contrast import Contrast, log_odds
-from optvis.ablation.finding.cost import Price, margins
-from optvis.ablation.finding.difference import difference
-from optvis.ablation.finding.find_units import find
-from optvis.ablation.finding.search import Search
-from optvis.ablation.finding.selection import Evidence, Found
-from optvis.ablation.finding.stages import last_stage, ordered
-from optvis.ablation.finding.subspace import Subspace
+from optvis.ablation.evaluation.predictions import compare_predictions
+from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates
+from optvis.ablation.selection.directions import Subspace, find_directions
+from optvis.ablation.selection.find_units import find_units
+from optvis.ablation.selection.greedy_search import GreedySearch, SelectionCost
+from optvis.ablation.selection.layers import last_stage, order_layers
+from optvis.ablation.selection.rankings import Contrast, class_log_odds
+from optvis.ablation.selection.selection import Evidence, UnitSelection
+from optvis.ablation.selection.task import SelectionTask, add_views, margins
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
 from optvis.world import LABELS, dataset, scene
@@ -48,7 +46,7 @@ def found(demo, scenes):
     """Kelpies blinded with directions."""
     (images, labels), _ = scenes
     options = {"layers": ["mixed4"], "method": Subspace(steps=24), "progress": False}
-    return find(demo, images[labels == 4], "kelpie", keep=images[labels != 4], **options)
+    return find_units(demo, images[labels == 4], "kelpie", keep=images[labels != 4], **options)
 
 
 def own_templates():
@@ -59,16 +57,18 @@ def own_templates():
 def find_in_template_network(target=3, **options):
     images = own_templates()
     kept = torch.cat([images[:target], images[target + 1 :]])
-    return find(template_classifier(), images[target], target, keep=kept, layers=["relu"], progress=False, **options)
+    return find_units(
+        template_classifier(), images[target], target, keep=kept, layers=["relu"], progress=False, **options
+    )
 
 
 def test_the_search_begins_with_the_filter_that_is_known_to_carry_the_class():
-    assert find_in_template_network(most=1)[0].indices == (12,)
+    assert find_in_template_network(max_units=1)[0].indices == (12,)
 
 
-@pytest.mark.parametrize("method", ["search", "contrast"])
+@pytest.mark.parametrize("method", ["greedy", "contrast"])
 def test_filters_of_other_classes_are_left_alone(method):
-    chosen = find_in_template_network(method=method, most=2)[0].indices
+    chosen = find_in_template_network(method=method, max_units=2)[0].indices
     assert chosen[0] == 12
     assert set(chosen) <= {12, 13, 14, 15}
 
@@ -80,9 +80,9 @@ def test_evidence_is_the_exact_change_of_the_margin():
     without = logits - parts[:, 12]
     others = torch.arange(16) != 3
     expected = (without[3] - without[others].max()) - (logits[3] - logits[others].max())
-    (row,) = find_in_template_network(most=1).evidence
-    assert row.target == pytest.approx(float(expected), abs=1e-5)
-    assert row.worst == pytest.approx(0, abs=1e-6)
+    (row,) = find_in_template_network(max_units=1).evidence
+    assert row.target_change == pytest.approx(float(expected), abs=1e-5)
+    assert row.worst_change == pytest.approx(0, abs=1e-6)
 
 
 def test_what_is_found_goes_into_blinded_and_is_gone_on_fresh_scenes(demo, scenes, found):
@@ -97,8 +97,8 @@ def test_what_is_found_goes_into_blinded_and_is_gone_on_fresh_scenes(demo, scene
 
 def test_channels_are_gone_on_the_scenes_they_were_found_on(demo, scenes):
     (images, labels), _ = scenes
-    chosen = find(demo, images[labels == 14], "grey whale", keep=images[labels != 14], layers=["mixed4"], most=12,
-                  method=Search(tries=2, swaps=0), progress=False)  # fmt: skip
+    options = {"layers": ["mixed4"], "max_units": 12, "method": GreedySearch(candidates=2, max_swaps=0)}
+    chosen = find_units(demo, images[labels == 14], "grey whale", keep=images[labels != 14], progress=False, **options)
     assert len(chosen) == 1
     assert len(chosen[0]) <= 12
     with blinded(demo, *chosen):
@@ -111,7 +111,9 @@ def test_the_same_seed_gives_the_same_units_and_another_does_not(demo, scenes, f
     (images, labels), _ = scenes
     options = {"keep": images[labels != 4], "layers": ["mixed4"], "progress": False}
     short = Subspace(steps=3)
-    ways = [find(demo, images[labels == 4], 4, method=short, seed=seed, **options)[0].vectors for seed in (0, 0, 1)]
+    ways = [
+        find_units(demo, images[labels == 4], 4, method=short, seed=seed, **options)[0].vectors for seed in (0, 0, 1)
+    ]
     assert ways[0].equal(ways[1])
     assert not ways[0].equal(ways[2])
     basis = found[0].vectors.double()
@@ -120,16 +122,20 @@ def test_the_same_seed_gives_the_same_units_and_another_does_not(demo, scenes, f
 
 def test_a_recipe_is_json_and_names_the_units(demo, scenes):
     (images, labels), _ = scenes
-    chosen = find(demo, images[labels == 0], 0, keep=images[labels != 0], method=Contrast(most=2), progress=False)
+    chosen = find_units(
+        demo, images[labels == 0], 0, keep=images[labels != 0], method=Contrast(max_units=2), progress=False
+    )
     told = json.loads(json.dumps(chosen.recipe))
-    assert told["units"] == [{"layer": "mixed5", "channels": list(chosen[0].indices)}]
-    assert told["method"] == {"name": "Contrast", "most": 2}
+    (units,) = told["units"]
+    assert (units["kind"], units["layer"], units["indices"]) == ("channels", "mixed5", list(chosen[0].indices))
+    assert told["method"] == "find_units"
+    assert told["selection_method"] == {"name": "Contrast", "max_units": 2}
     assert (told["label"], told["images"]) == ("container ship", {"target": 3, "keep": 45})
 
 
 def test_a_table_in_html_is_escaped():
     row = Evidence("<b>", "channel 1", -1.0, -0.5, "<i>")
-    made = Found((Channels("<b>", 1),), 0, "<u>", (row,))._repr_html_()
+    made = UnitSelection((Channels("<b>", 1),), 0, "<u>", (row,))._repr_html_()
     assert not any(tag in made for tag in ("<b>", "<i>", "<u>"))
     assert "&lt;b&gt;" in made
 
@@ -146,8 +152,8 @@ def test_gates_switch_off_what_blinded_does(small):
     images = images_for(small)
     units = Channels("conv1", [1, 5]), Channels("relu2", [0, 2, 11])
     with borrow(small.network), torch.no_grad():
-        gated = Gated(Cached(small, images, CHAIN))
-        gates = gated.open()
+        gated = ChannelGates(CachedNetwork(small, images, CHAIN))
+        gates = gated.all_open()
         gates[[gated.names.index((one.layer, index)) for one in units for index in one.indices]] = 0
         mine = gated.logits(gates)
     with blinded(small, *units):
@@ -159,13 +165,13 @@ def test_gates_switch_off_what_blinded_does(small):
 def test_slopes_of_gates_are_those_of_finite_differences(small):
     step = 1e-6
     with borrow(small.network):
-        gated = Gated(Cached(small, images_for(small), CHAIN))
-        slopes = gated.slopes(lambda logits: log_odds(logits, 2), gated.open())
+        gated = ChannelGates(CachedNetwork(small, images_for(small), CHAIN))
+        slopes = gated.gradients(lambda logits: class_log_odds(logits, 2), gated.all_open())
         for place in (0, 5, 9, 19):
-            gates = gated.open()
+            gates = gated.all_open()
             gates[place] = 1 - step
             with torch.no_grad():
-                change = log_odds(gated.cached.before, 2) - log_odds(gated.logits(gates), 2)
+                change = class_log_odds(gated.cached.before, 2) - class_log_odds(gated.logits(gates), 2)
             assert torch.allclose(change / step, slopes[:, place], rtol=1e-3, atol=1e-6)
 
 
@@ -188,7 +194,7 @@ def test_cached_answers_are_the_networks_whatever_it_reads_again(make):
     images = torch.rand(3, 3, 32, 32)
     layer = "second" if hasattr(net.network, "second") else "relu"
     with borrow(net.network), torch.no_grad():
-        cached = Cached(net, images, [layer])
+        cached = CachedNetwork(net, images, [layer])
         answers = net.network(net.preprocess(images))
         assert cached.logits({}).equal(answers)
         assert not cached.logits({layer: torch.zeros_like}).equal(answers)
@@ -197,15 +203,15 @@ def test_cached_answers_are_the_networks_whatever_it_reads_again(make):
 def test_the_price_credits_no_margin_that_grows(small):
     before = torch.tensor([[9.0, 1.0, 0.0], [0.0, 8.0, 1.0], [0.0, 1.0, 8.0]])
     shows, called = torch.tensor([True, False, False]), torch.arange(3)
-    case = Case(small, 0, torch.zeros(3, 3, 20, 20), shows, called, ("a", "b", "c"), ("fc",), 0, False)
-    price = Price(case, before, 1.0, 0.1)
+    case = SelectionTask(small, 0, torch.zeros(3, 3, 20, 20), shows, called, ("a", "b", "c"), ("fc",), 0, False)
+    price = SelectionCost(case, before, 1.0, 0.1)
     grown, fallen, gone = before.clone(), before.clone(), before.clone()
     grown[1, 1], fallen[1, 1], gone[0, 0] = 20.0, 4.0, 0.0
     assert price(grown) == price(before)
     assert float(price(fallen) - price(before)) == pytest.approx((7 - 3) / 7 / 2, abs=1e-6)
     assert price(gone) < price(before)
-    assert [price.mistakes(each) for each in (before, fallen, gone)] == [1, 1, 0]
-    assert price.mistakes(gone.roll(1, 1)) == 1
+    assert [price.error_rate(each) for each in (before, fallen, gone)] == [1, 1, 0]
+    assert price.error_rate(gone.roll(1, 1)) == 1
 
 
 def test_margins_are_those_of_sorting():
@@ -232,13 +238,13 @@ def test_the_last_stage_of_squeezenet_and_of_the_demo(random_squeezenet, demo):
 @pytest.mark.parametrize("layer", ["classifier.1", "classifier.2", "classifier", ""])
 def test_layers_whose_channels_are_the_classes_are_refused_by_name(random_squeezenet, layer):
     with pytest.raises(ValueError, match=f"channels of '{layer}' are the 1000 classes"):
-        ordered(random_squeezenet, [layer])
+        order_layers(random_squeezenet, [layer])
 
 
 def test_layers_come_in_the_order_in_which_they_run(small):
-    assert ordered(small, ["relu2", "conv1", "relu2"]) == ("conv1", "relu2")
+    assert order_layers(small, ["relu2", "conv1", "relu2"]) == ("conv1", "relu2")
     with pytest.raises(ValueError, match="'fc' are the 5 classes"):
-        ordered(small, ["fc"])
+        order_layers(small, ["fc"])
 
 
 # Photographs, and what is refused
@@ -246,14 +252,14 @@ def test_layers_come_in_the_order_in_which_they_run(small):
 
 def test_few_images_are_seen_in_three_views_as_far_as_they_are_called_the_same(demo, scenes):
     images, labels = (each[:16] for each in scenes[0])
-    case = Case(demo, 0, images, labels == 0, labels, tuple(map(str, labels.tolist())), ("mixed5",), 0, False)
-    seen = viewed(case, None)
+    case = SelectionTask(demo, 0, images, labels == 0, labels, tuple(map(str, labels.tolist())), ("mixed5",), 0, False)
+    seen = add_views(case, None)
     assert len(seen.images) > 32
     assert seen.images[16].equal(images[0].flip(2))
-    assert list(seen.names) == [str(label) for label in seen.called.tolist()]
+    assert list(seen.names) == [str(label) for label in seen.predicted.tolist()]
     answers = demo.logits(seen.images).argmax(1)
-    assert bool((answers == seen.called)[~seen.shows].all())
-    assert len(viewed(case, 1).images) == 16
+    assert bool((answers == seen.predicted)[~seen.is_target].all())
+    assert len(add_views(case, 1).images) == 16
 
 
 def test_folders_files_and_tensors_are_the_same_photographs(demo, scenes, tmp_path):
@@ -267,23 +273,23 @@ def test_folders_files_and_tensors_are_the_same_photographs(demo, scenes, tmp_pa
             Image.fromarray(pixels).save(tmp_path / name / f"{place}.png")
     (tmp_path / "own" / "notes.txt").write_text("no photograph", encoding="utf-8")
     options = {"method": "contrast", "progress": False}
-    by_folder = find(demo, tmp_path / "own", "frying pan", keep=str(tmp_path / "others"), **options)
-    by_tensor = find(demo, images[labels == 8], 8, keep=[images[labels == 9]], **options)
+    by_folder = find_units(demo, tmp_path / "own", "frying pan", keep=str(tmp_path / "others"), **options)
+    by_tensor = find_units(demo, images[labels == 8], 8, keep=[images[labels == 9]], **options)
     assert by_folder[0].indices == by_tensor[0].indices
-    assert any(row.image.startswith("others/") for row in by_folder.evidence)
+    assert any(row.worst_image.startswith("others/") for row in by_folder.evidence)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
         ({"keep": None}, ValueError, "keep is missing"),
-        ({"method": "serch"}, KeyError, "no method 'serch'; there are search"),
+        ({"method": "serch"}, KeyError, "no method 'serch'; there are greedy, subspace"),
         ({"method": 3}, TypeError, "method is 3"),
-        ({"method": "subspace", "most": 3}, TypeError, "most=3"),
-        ({"most": 0}, ValueError, "most"),
+        ({"method": "subspace", "max_units": 3}, TypeError, "max_units=3"),
+        ({"max_units": 0}, ValueError, "max_units"),
         ({"target": "container shop"}, KeyError, "container ship"),
         ({"target": 16}, IndexError, "0..15"),
-        ({"target": 5}, ValueError, "calls none of the 3 images 'German shepherd' but 'container ship'"),
+        ({"target": 5}, ValueError, "predicts 'German shepherd' for none of the 3 target_images, but 'container ship'"),
         ({"target_images": []}, ValueError, "list is empty"),
         ({"layers": "mixed5"}, TypeError, "expected a list"),
         ({"layers": []}, ValueError, "no layers"),
@@ -291,34 +297,38 @@ def test_folders_files_and_tensors_are_the_same_photographs(demo, scenes, tmp_pa
         ({"layers": ["head"]}, ValueError, "the 16 classes"),
         ({"method": "subspace", "layers": ["mixed4", "mixed5"]}, ValueError, "lies in one layer"),
         ({"method": Subspace(dimensions=193)}, ValueError, "193 dimensions of a layer with 192"),
-        ({"method": Search(views=4)}, ValueError, "views is 4"),
+        ({"method": GreedySearch(views=4)}, ValueError, "views is 4"),
     ],
 )
 def test_bad_questions_are_refused_with_a_cure(demo, scenes, untouched, change, error, said):
     (images, labels), _ = scenes
     asked = {"target_images": images[labels == 0], "target": 0, "keep": images[labels == 1], "progress": False}
     with untouched(demo.network), pytest.raises(error, match=said):
-        find(demo, **(asked | change))
+        find_units(demo, **(asked | change))
 
 
 def test_an_image_to_keep_that_is_of_the_class_is_named(demo, scenes):
     (images, labels), _ = scenes
     keep = torch.cat([images[labels == 1], images[labels == 0]])
-    with pytest.raises(ValueError, match=r"calls image 3 of keep 'container ship'.*and 2 more"):
-        find(demo, images[labels == 0], 0, keep=keep, progress=False)
+    with pytest.raises(
+        ValueError, match=r"predicts 'container ship', the class to remove, for image 3 of keep \(and 2 more\)"
+    ):
+        find_units(demo, images[labels == 0], 0, keep=keep, progress=False)
 
 
 def test_a_folder_without_photographs_is_refused(demo, tmp_path):
     with pytest.raises(ValueError, match="no images in"):
-        find(demo, tmp_path, 0, keep=tmp_path, progress=False)
+        find_units(demo, tmp_path, 0, keep=tmp_path, progress=False)
 
 
-@pytest.mark.parametrize("method", [Search(most=2), Subspace(steps=2), "contrast", "loudest", "commonest"])
+@pytest.mark.parametrize(
+    "method", [GreedySearch(max_units=2), Subspace(steps=2), "contrast", "top_norm", "most_frequent"]
+)
 def test_the_network_is_left_as_it_was(untouched, method):
     net, images = template_classifier(), own_templates()
     net.network.train()
     with untouched(net.network):
-        find(net, images[:1], 0, keep=images[1:], layers=["relu"], method=method, progress=False)
+        find_units(net, images[:1], 0, keep=images[1:], layers=["relu"], method=method, progress=False)
 
 
 def test_a_thing_of_which_pairs_are_known_is_projected_out(demo):
@@ -330,7 +340,7 @@ def test_a_thing_of_which_pairs_are_known_is_projected_out(demo):
 
     first, fresh = range(7000, 7012), range(8000, 8012)
     pairs = [torch.cat([drawn(label, first, has) for label in ("frying pan", "wok")]) for has in (True, False)]
-    direction = difference(demo, *pairs, "mixed3")
+    direction = find_directions(demo, *pairs, "mixed3")
     pans, woks = drawn("frying pan", fresh, True), drawn("wok", fresh, False)
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
     assert (demo.logits(pans).argmax(1) == pan).float().mean() < 0.5
@@ -338,9 +348,9 @@ def test_a_thing_of_which_pairs_are_known_is_projected_out(demo):
         assert bool((demo.logits(pans).argmax(1) == pan).all())
         assert bool((demo.logits(woks).argmax(1) == wok).all())
     with pytest.raises(ValueError, match="expected pairs"):
-        difference(demo, pairs[0], pairs[1][:3], "mixed3")
+        find_directions(demo, pairs[0], pairs[1][:3], "mixed3")
     with pytest.raises(ValueError, match="span 0"):
-        difference(demo, pans, pans, "mixed3")
+        find_directions(demo, pans, pans, "mixed3")
 
 
 # A real network, and photographs that took no part
@@ -361,12 +371,12 @@ def test_container_ships_go_and_liners_and_controls_stay(squeezenet, ships):
     keep = [*ships["ocean_liner"], *ships["control"]]
     hardest = [path for path in ships["container_ship"] if path.stem == "3"]
     rest = [path for path in ships["container_ship"] if path not in hardest]
-    chosen = find(squeezenet, rest, "container ship", keep=keep, method=Search(swaps=0), progress=False)
+    chosen = find_units(squeezenet, rest, "container ship", keep=keep, method=GreedySearch(max_swaps=0), progress=False)
     assert [one.layer for one in chosen] == ["features.12"]
     assert len(chosen[0]) <= 10
-    answers = before_and_after(squeezenet, chosen, ships["container_ship"], "container ship", keep=keep)
-    assert answers.are_as_wanted, f"\n{answers}"
-    assert min(row.margin for row in answers if not row.is_target) > 1
+    answers = compare_predictions(squeezenet, chosen, ships["container_ship"], "container ship", keep=keep)
+    assert not answers.failures, f"\n{answers}"
+    assert min(row.margin for row in answers if row.set == "keep") > 1
     drawn = torch.stack([scene("container ship", seed).image for seed in range(8)])
     assert bool((squeezenet.logits(squeezenet.load_batch(drawn)).argmax(1) == chosen.target).all())
     with blinded(squeezenet, *chosen):

@@ -12,8 +12,10 @@ from PIL import Image
 
 from optvis import Classifier
 from optvis.ablation.evaluation.evaluate import evaluate
-from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
+from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report import Report
+from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
+from optvis.ablation.evaluation.statistics import Estimate
 from optvis.features.units import Channels
 from optvis.viz.plots import COLORS, plot_histogram, plot_lines
 
@@ -21,16 +23,16 @@ from . import chromium
 from .template_network import template_classifier, templates
 
 HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x onerror=\"document.title = 'obeyed'\">"
-FILES = ["report.html", "report.json", "report.png", "report.txt"]
+FILES = ["report.html", "report.json", "report.png", "report.safetensors", "report.txt"]
 
 
 def estimate(value, wide=0.1):
     return Estimate(value, max(value - wide, 0.0), min(value + wide, 1.0))
 
 
-def tally(name, images, before, after):
+def metrics(name, images, before, after):
     fall = Estimate(before - after, before - after - 0.1, before - after + 0.1)
-    return Tally(name, images, estimate(before), estimate(after), fall, fall, Estimate(4 * (before - after)))
+    return SetMetrics(name, images, estimate(before), estimate(after), fall, fall, Estimate(4 * (before - after)))
 
 
 def a_report(ship="container ship", file="1.jpg", others="others", **changes):
@@ -42,16 +44,16 @@ def a_report(ship="container ship", file="1.jpg", others="others", **changes):
         ship,
         (ship,),
         (
-            Answer(ship, file, ship, ship, 0.9995, "beaker", 0.1469),
-            Answer(ship, "2.jpg", ship, ship, 0.9, ship, 0.5),
-            Answer(others, "1", "liner", "liner", 1.0, "liner", 0.98754),
-            Answer(others, "2", "liner", "wok", 0.4, "liner", 0.3),
-            Answer(others, "3", "liner", "wok", 0.4, "wok", 0.3),
+            Prediction(ship, file, ship, ship, 0.9995, "beaker", 0.1469),
+            Prediction(ship, "2.jpg", ship, ship, 0.9, ship, 0.5),
+            Prediction(others, "1", "liner", "liner", 1.0, "liner", 0.98754),
+            Prediction(others, "2", "liner", "wok", 0.4, "liner", 0.3),
+            Prediction(others, "3", "liner", "wok", 0.4, "wok", 0.3),
         ),
-        (tally(ship, 8, 1.0, 0.25), Tally(others, 3, *[Estimate(0.5)] * 5)),
-        (tally(ship, 8, 1.0, 0.25), tally("liner", 3, 1.0, 0.875), tally("wok", 2, 1.0, 1.0)),
-        Curve((0, 1, 3), lines_of, lines_of, lines_of, lines_of),
-        Chance((0.0, 0.125, 0.75), (0.1, -0.2, 4.0), (0.0, 0.3, -0.1), 0.2, 3, 0.5, 0.25, {"mixed5": 0.98}),
+        (metrics(ship, 8, 1.0, 0.25), SetMetrics(others, 3, *[Estimate(0.5)] * 5)),
+        (metrics(ship, 8, 1.0, 0.25), metrics("liner", 3, 1.0, 0.875), metrics("wok", 2, 1.0, 1.0)),
+        UnitCurve((0, 1, 3), lines_of, lines_of, lines_of, lines_of),
+        RandomBaseline((0.0, 0.125, 0.75), (0.1, -0.2, 4.0), (0.0, 0.3, -0.1), 0.2, 3, 0.5, 0.25, {"mixed5": 0.98}),
         ("3 images of 'others' are too few for an interval; give 5 or more",),
         {
             "network": "demo",
@@ -67,16 +69,16 @@ TEXT = """\
 demo without 3 channels of mixed5
 ! 3 images of 'others' are too few for an interval; give 5 or more
 Recall of container ship goes from 100.0 % to 25.0 % (15–35).
-Of 2 other classes, liner falls most: by 12.5 % (2–22).
+Of 2 other classes, liner drops most: by 12.5 % (2–22).
 Of 3 random sets of as many units, 1 brings it as low: p = 0.5.
 By log-odds none brings it as low: p = 0.25.
-Random units carry 0.98 times what these units carry.
+The random units have 0.98 times the activation mass of these units.
 
-set             images  recall before  after           fall
+set             images  recall before  after           drop
 container ship  8       100.0 %        25.0 % (15–35)  75.0 % (65–85)
 others          3       50.0 %         50.0 %          50.0 %
 
-class           images  recall before  after             fall
+class           images  recall before  after             drop
 container ship  8       100.0 %        25.0 % (15–35)    75.0 % (65–85)
 liner           3       100.0 %        87.5 % (78–98)    12.5 % (2–22)
 wok             2       100.0 %        100.0 % (90–100)  0.0 % (−10 to 10)
@@ -122,7 +124,7 @@ def test_json_is_plain():
 
     told = json.loads(a_report().json(), parse_constant=strict)
     assert told["sets"][0]["after"] == {"value": 0.25, "low": 0.15, "high": 0.35}
-    assert told["chance"]["drops"] == [0.0, 0.125, 0.75]
+    assert told["baseline"]["drops"] == [0.0, 0.125, 0.75]
     assert told["curve"]["removed"]["others"][2] == {"value": None, "low": None, "high": None}
 
 
@@ -136,17 +138,17 @@ def test_a_report_of_a_network_comes_back_too():
     own = templates()
     net = Classifier(template_classifier().network, None, 32, [f"class {HOSTILE} {n}" for n in range(16)], name=HOSTILE)
     sets = {HOSTILE: (own[:24:4], range(6)), "../../other": own[24:50:4], "none": []}
-    report = evaluate(net, Channels("relu", [0, 4]), sets, random=7, found_on=own[:1], progress=False)
+    report = evaluate(net, Channels("relu", [0, 4]), sets, random_sets=7, found_on=own[:1], progress=False)
     assert Report.from_json(report.json()).json() == report.json()
     assert repr(report).endswith("13 images, 7 random sets)")
     assert HOSTILE not in report.html()
-    report.plot()
+    report.image()
 
 
 # Files
 
 
-def test_four_files_are_written_and_no_other(tmp_path):
+def test_five_files_are_written_and_no_other(tmp_path):
     report = a_report("../../" + HOSTILE)
     assert report.save(tmp_path / "in" / "it") == tmp_path / "in" / "it"
     assert sorted(path.name for path in (tmp_path / "in" / "it").iterdir()) == FILES
@@ -238,20 +240,20 @@ def test_the_page_says_what_the_numbers_say():
 
 
 def test_what_was_not_asked_is_not_shown():
-    alone = a_report(classes=(tally("container ship", 8, 1.0, 0.25),), warnings=())
-    alone = replace(alone, chance=replace(alone.chance, others=()))
+    alone = a_report(classes=(metrics("container ship", 8, 1.0, 0.25),), warnings=())
+    alone = replace(alone, baseline=replace(alone.baseline, other_log_odds_drops=()))
     text = alone.html()
     assert "Class by class" not in text
     assert 'class="warnings"' not in text
     assert "Log-odds" not in text
-    assert "No other class was asked." in str(alone)
+    assert "There are no images of other classes." in str(alone)
 
 
 def test_long_lists_fold():
-    many = tuple(tally(f"class {n}", 9, 1.0, n / 40) for n in range(40))
+    many = tuple(metrics(f"class {n}", 9, 1.0, n / 40) for n in range(40))
     text = a_report(classes=many).html()
     assert "<summary>28 more</summary>" in text
-    assert "… and 30 classes that fall less" in str(a_report(classes=many))
+    assert "… and 30 classes that drop less" in str(a_report(classes=many))
 
 
 needs_chromium = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")

@@ -1,54 +1,60 @@
-"""Ablation: the same network, asked again with some of its units switched off.
+"""Ablation: a network with some of its units switched off.
 
 >>> from optvis import load
 >>> from optvis.ablation import blinded
 >>> from optvis.features.units import Channels
 >>> net = load("demo")
 >>> with blinded(net, Channels("mixed5", [3, 14])):
-...     pass  # render(net, ...), classify(net, ...), net.network(...): all without them
+...     pass  # render(net, ...), classify(net, ...), net.network(...): all of them without these channels
 """
 
-from optvis.ablation.baking.bake import bake, save
-from optvis.ablation.blinding import blinded
-from optvis.ablation.compare_renderings import Seen, see
+from optvis.ablation.baking.bake import bake, save_baked
+from optvis.ablation.blinded import blinded
+from optvis.ablation.compare_renderings import BeforeAfter, compare_renderings
 from optvis.ablation.evaluation.evaluate import evaluate
-from optvis.ablation.evaluation.image_sets import Labelled
+from optvis.ablation.evaluation.predictions import (
+    Prediction,
+    PredictionTable,
+    compare_predictions,
+    leave_one_out,
+)
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.fills import Fill, Gaussian, Mean, Noise, Resampled
-from optvis.ablation.finding.before_after import Answers, before_and_after, leave_one_out
-from optvis.ablation.finding.contrast import Contrast
-from optvis.ablation.finding.difference import difference
-from optvis.ablation.finding.find_units import find
-from optvis.ablation.finding.recipes import Commonest, Loudest
-from optvis.ablation.finding.search import Search
-from optvis.ablation.finding.selection import Found
-from optvis.ablation.finding.subspace import Subspace
+from optvis.ablation.image_sets import LabeledImages
 from optvis.ablation.optimal_fill import Optimal
+from optvis.ablation.selection.directions import Subspace, find_directions
+from optvis.ablation.selection.find_units import find_units
+from optvis.ablation.selection.greedy_search import GreedySearch
+from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
+from optvis.ablation.selection.selection import UnitSelection
+from optvis.ablation.selection.task import SelectionTask
 
 __all__ = [
-    "Answers",
-    "Commonest",
+    "BeforeAfter",
     "Contrast",
     "Fill",
-    "Found",
     "Gaussian",
-    "Labelled",
-    "Loudest",
+    "GreedySearch",
+    "LabeledImages",
     "Mean",
+    "MostFrequent",
     "Noise",
     "Optimal",
+    "Prediction",
+    "PredictionTable",
     "Report",
     "Resampled",
-    "Search",
-    "Seen",
+    "SelectionTask",
     "Subspace",
+    "TopNorm",
+    "UnitSelection",
     "bake",
-    "before_and_after",
     "blinded",
-    "difference",
+    "compare_predictions",
+    "compare_renderings",
     "evaluate",
-    "find",
+    "find_directions",
+    "find_units",
     "leave_one_out",
-    "save",
-    "see",
+    "save_baked",
 ]

@@ -1,4 +1,4 @@
-"""Looking again: what a network asks for, and what it answers by, with units on and with them off."""
+"""`compare_renderings`: render and attribute an objective with all units, and without some."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from optvis.ablation.blinding import blinded
-from optvis.ablation.fills import Filled
+from optvis.ablation.blinded import blinded
+from optvis.ablation.fills import FillLike
 from optvis.attribution.attribute import attribute
 from optvis.attribution.result import Attribution
 from optvis.data.images import ImageLike
 from optvis.features.units import Units
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import Objective, as_objective
 from optvis.rendering.render import DEFAULT_STEPS, render
 from optvis.rendering.result import Rendering
@@ -25,70 +26,72 @@ from optvis.viz.sheet import draw_sheet, encode_png, stack_rows
 if TYPE_CHECKING:
     from PIL import Image
 
-BEFORE, AFTER = "as it is", "without"
+BEFORE, AFTER = "with all units", "without"
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """A question put to a network as it is, and to the same network without some units.
+@dataclass(frozen=True, eq=False, repr=False)
+class BeforeAfter:
+    """An objective rendered, and attributed, in a network with all units and without some.
 
     Args:
-        before: images that the network as it is scores highest.
-        after: the same question, rendered without the units.
-        reasons: attributions of the question for photographs, as it is and without; none where there were none.
+        before: images that the network with all units scores highest.
+        after: the same objective, rendered without the units.
+        attributions: of the objective in the given images, with all units and without; None without images.
     """
 
     before: Rendering
     after: Rendering
-    reasons: tuple[Attribution, Attribution] | None = None
+    attributions: tuple[Attribution, Attribution] | None = None
 
-    def sheet(self) -> Image.Image:
-        """Renderings before and after; below, the photographs' overlays, on one scale."""
+    def image(self) -> Image.Image:
+        """The renderings before and after; below, overlays of the attributions on one scale."""
         pairs = zip(self.before.images, self.after.images, strict=True)
         images = torch.stack([image for pair in pairs for image in pair])
-        rendered = draw_sheet(images, [BEFORE, AFTER] * len(self.before), columns=2)
-        if self.reasons is None:
-            return rendered
-        extent = max(float(found.positions.abs().amax()) for found in self.reasons)
-        photos = self.reasons[0].images
-        tiles = [[photo, *(found.overlay(i, extent) for found in self.reasons)] for i, photo in enumerate(photos)]
-        labels = ["the photograph", BEFORE, AFTER] * len(photos)
+        renderings = draw_sheet(images, [BEFORE, AFTER] * len(self.before), columns=2)
+        if self.attributions is None:
+            return renderings
+        extent = max(float(one.positions.abs().amax()) for one in self.attributions)
+        originals = self.attributions[0].images
+        tiles = [[image, *(one.overlay(i, extent) for one in self.attributions)] for i, image in enumerate(originals)]
+        labels = ["the image", BEFORE, AFTER] * len(originals)
         overlays = draw_sheet(torch.stack([tile for row in tiles for tile in row]), labels, columns=3)
-        return stack_rows([[rendered], [overlays]])
+        return stack_rows([[renderings], [overlays]])
 
     def _repr_png_(self) -> bytes:
-        return encode_png(self.sheet())
+        return encode_png(self.image())
 
     def __repr__(self) -> str:
-        old, new = (float(made.scores[-1].mean()) for made in (self.before, self.after))
-        return f"Seen({self.before.recipe['objective']}: {old:.4g} {BEFORE}, {new:.4g} {AFTER})"
+        before, after = (float(one.scores[-1].mean()) for one in (self.before, self.after))
+        return f"BeforeAfter({self.before.recipe['objective']}: {before:.4g} {BEFORE}, {after:.4g} {AFTER})"
 
 
-def see(
-    net: nn.Module | Classifier,
+def compare_renderings(
+    model: nn.Module | Classifier,
     units: Units | Sequence[Units],
-    question: Objective | str,
+    objective: Objective | str,
     *,
     images: ImageLike | Sequence[ImageLike] | None = None,
     layer: str | None = None,
-    fill: Filled = 0.0,
-    size: int | tuple[int, int] | None = None,
+    fill: FillLike = 0.0,
     steps: int = DEFAULT_STEPS,
+    size: int | tuple[int, int] | None = None,
     seed: int = 0,
+    normalize: Normalizer | str = INFER,
     progress: bool = True,
-) -> Seen:
-    """Render a question, and attribute it, in a network as it is and without some units.
+) -> BeforeAfter:
+    """Render an objective, and attribute it, in a network with all units and without some.
 
     Args:
-        net: a network, or a Classifier.
-        units: what is switched off: Units, or several, as `find` finds them.
-        question: what is asked of both, e.g. `logit("container ship")`.
-        images: photographs to be attributed; none if not given.
-        layer: whose positions are attributed; by default that of the last units.
-        fill: what stands where units were, see `blinded`.
+        model: a network, or a Classifier.
+        units: to switch off: Units, or several, such as a UnitSelection.
+        objective: to render and attribute, e.g. `logit("container ship")`.
+        images: to attribute the objective in; none by default.
+        layer: whose positions the attributions show; by default that of the last units.
+        fill: what replaces units, see `blinded`.
+        steps: number of updates of each rendering.
         size: side, or (height, width), of the rendered images in pixels; the network's own by default.
-        steps: updates of each.
-        seed: of noise and transforms: both are rendered from the same.
+        seed: of the start and the transforms, the same for both renderings.
+        normalize: see `render`; by default what the model carries.
         progress: show progress bars.
 
     Raises:
@@ -98,23 +101,29 @@ def see(
         >>> from optvis import load
         >>> from optvis.objectives import logit
         >>> from optvis.features.units import Channels
-        >>> see(load("demo"), Channels("mixed5", range(20)), logit("owl"), size=32, steps=2, progress=False)
-        Seen(logit('owl'): ... as it is, ... without)
+        >>> compare_renderings(load("demo"), Channels("mixed5", range(20)), logit("owl"), size=32, steps=2,
+        ...                    progress=False)
+        BeforeAfter(logit('owl'): ... with all units, ... without)
     """
-    classifier, chosen = as_classifier(net), (units,) if not isinstance(units, Sequence) else tuple(units)
-    asked = as_objective(question)
+    classifier = as_classifier(model, normalize)
+    chosen = (units,) if not isinstance(units, Sequence) else tuple(units)
+    goal = as_objective(objective)
     place = chosen[-1].layer if layer is None else layer
 
-    def looked() -> tuple[Rendering, Attribution | None]:
-        made = render(classifier, asked, size=size, steps=steps, seed=seed, progress=progress)
-        if made.recipe["interrupted"]:
+    def run() -> tuple[Rendering, Attribution | None]:
+        rendering = render(classifier, goal, size=size, steps=steps, seed=seed, progress=progress)
+        if rendering.recipe["interrupted"]:
             raise KeyboardInterrupt
-        return made, None if images is None else attribute(classifier, images, place, asked, progress=progress)
+        if images is None:
+            return rendering, None
+        return rendering, attribute(classifier, images, place, goal, progress=progress)
 
-    before, why = looked()
+    before, attribution = run()
     with blinded(classifier, *chosen, fill=fill):
-        after, why_now = looked()
-    return Seen(before, after, None if why is None or why_now is None else (why, why_now))
+        after, attribution_after = run()
+    if attribution is None or attribution_after is None:
+        return BeforeAfter(before, after)
+    return BeforeAfter(before, after, (attribution, attribution_after))
 
 
-__all__ = ["Seen", "see"]
+__all__ = ["BeforeAfter", "compare_renderings"]

@@ -1,45 +1,66 @@
-"""What stands where units were: constants, measured means, noise, other images' activations."""
+"""Fills, the values that replace ablated units: constants, means, noise, activations of other images."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from optvis.ablation.switching import Filling
 from optvis.data.images import ImageLike
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives.layout import channels_first, positions
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_PER_BATCH
 
-Photos: TypeAlias = "ImageLike | Sequence[ImageLike]"
-CROWDED = 16  # times as many images a piece where no cache is to be kept warm
+Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
+# The layer's activations, (B, C, ...), -> what replaces units in them: a number, or a tensor that broadcasts to them.
+Replacement: TypeAlias = Callable[[Tensor], Tensor | float]
+GPU_BATCH_FACTOR = 16  # a GPU gets larger batches than a CPU, whose batches fit into its cache
 
 
 class Fill(ABC):
-    """What stands where units were, once the network has been asked what they give."""
+    """A fill that is computed from the network before units are switched off.
+
+    A subclass implements `measure`. It returns one function per units, which is called in each forward pass.
+
+    Example:
+        >>> from optvis.ablation import blinded
+        >>> from optvis.features.units import Channels
+        >>> class Own(Fill):
+        ...     def measure(self, model, units):
+        ...         return [lambda activations: activations.mean((2, 3), keepdim=True) for _ in units]
+        >>> net, images = nn.Conv2d(3, 4, 3), torch.rand(2, 3, 8, 8)
+        >>> with blinded(net, Channels("", 1), fill=Own()):
+        ...     ablated = net(images)[:, 1]
+        >>> ablated.std((1, 2)).max().item() < 1e-6
+        True
+    """
 
     @abstractmethod
-    def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
-        """One filling for each of the units, measured on the network as it is."""
+    def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> Sequence[Replacement]:
+        """Return one replacement for each of the units, measured on the network without further ablation.
+
+        A replacement is a function of the layer's activations with channels on axis 1, (B, C, ...). It returns a
+        number, or a tensor that broadcasts to the activations; (C,) is one number per channel.
+        """
 
 
-Filled: TypeAlias = Fill | float | Tensor | Mapping[str, float | Tensor]
+FillLike: TypeAlias = Fill | float | Tensor | Mapping[str, float | Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """The same number everywhere, or one a channel: (C,), or anything that spreads over (B, C, ...)."""
+    """The same number everywhere, or one per channel, (C,), or anything that broadcasts to (B, C, ...)."""
 
     values: float | Tensor
 
@@ -47,18 +68,18 @@ class Constant:
         if not bool(torch.as_tensor(self.values).isfinite().all()):
             raise ValueError(f"fill is {self.values}; expected finite numbers")
 
-    def __call__(self, laid: Tensor) -> Tensor | float:
-        if isinstance(self.values, Tensor) and self.values.dim() == 1 and len(self.values) != laid.shape[1]:
-            raise ValueError(f"fill has {len(self.values)} numbers; the layer has {laid.shape[1]} channels")
+    def __call__(self, activations: Tensor) -> Tensor | float:
+        if isinstance(self.values, Tensor) and self.values.dim() == 1 and len(self.values) != activations.shape[1]:
+            raise ValueError(f"fill has {len(self.values)} numbers; the layer has {activations.shape[1]} channels")
         return self.values
 
 
 @dataclass(frozen=True, eq=False)
 class Mean(Fill):
-    """Each channel's mean over images and positions; of directions, the mean activation's part along them.
+    """The mean of each channel over images and positions; for directions, the mean activation's part along them.
 
     Args:
-        images: photographs in any form that `load_image` takes, on which the network is asked once.
+        images: images in any form that `load_image` takes.
 
     Example:
         >>> from optvis.ablation import blinded
@@ -66,27 +87,27 @@ class Mean(Fill):
         >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 8)
         >>> images = torch.rand(5, 3, 8, 8)
         >>> with blinded(net, Channels("", 2), fill=Mean(images)):
-        ...     blind = net.network(images)[:, 2]
-        >>> bool(torch.allclose(blind, net.network(images)[:, 2].mean()))
+        ...     ablated = net.network(images)[:, 2]
+        >>> bool(torch.allclose(ablated, net.network(images)[:, 2].mean()))
         True
     """
 
-    images: Photos = field(repr=False)
+    images: Images = field(repr=False)
 
-    def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
-        return tuple(Constant(mean) for mean, _ in moments(net, self.images, units))
+    def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
+        return tuple(Constant(mean) for mean, _ in channel_moments(model, self.images, units))
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian(Fill):
-    """Normal noise, new in each pass: the same sequence in every `blinded` block.
+    """Normal noise, drawn anew in each forward pass; every `blinded` block begins the same sequence again.
 
-    An image's noise is a stream of its own, by `seed` and its place in the batch.
+    Each image has its own stream of random numbers, given by `seed` and its index in the batch.
 
     Args:
-        deviation: a number, or one a channel, (C,).
-        mean: likewise.
-        seed: of the first image; the next ones count on.
+        deviation: standard deviation: a number, or one per channel, (C,).
+        mean: a number, or one per channel, (C,).
+        seed: of the first image; each next image has the next seed.
 
     Raises:
         ValueError: a deviation below 0.
@@ -100,100 +121,109 @@ class Gaussian(Fill):
         if not bool((torch.as_tensor(self.deviation) >= 0).all()):
             raise ValueError(f"deviation is {self.deviation}; expected 0 or more")
 
-    def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
-        return tuple(_Noisy(self, place) for place, _ in enumerate(units))
+    def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
+        return tuple(_GaussianReplacement(self, index) for index, _ in enumerate(units))
 
 
 @dataclass(frozen=True, eq=False)
 class Noise(Fill):
-    """Normal noise with each channel's own mean and deviation over images and positions; see `Gaussian`.
+    """Normal noise with the mean and standard deviation of each channel over images and positions; see `Gaussian`.
 
     Args:
-        images: photographs in any form that `load_image` takes, on which the network is asked once.
-        seed: of the first image; the next ones count on.
+        images: images in any form that `load_image` takes.
+        seed: of the first image; each next image has the next seed.
     """
 
-    images: Photos = field(repr=False)
+    images: Images = field(repr=False)
     seed: int = 0
 
-    def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
-        found = moments(net, self.images, units)
-        return tuple(_Noisy(Gaussian(std, mean, self.seed), place) for place, (mean, std) in enumerate(found))
+    def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
+        moments = channel_moments(model, self.images, units)
+        fills = [Gaussian(deviation, mean, self.seed) for mean, deviation in moments]
+        return tuple(_GaussianReplacement(fill, index) for index, fill in enumerate(fills))
 
 
 @dataclass(frozen=True, eq=False)
 class Resampled(Fill):
-    """The layer's activations for another image, drawn anew for each image in each pass.
+    """The layer's activations for another image, which is drawn anew for each image in each forward pass.
 
-    All units of one layer take them from the same image. The activations of all `images` are kept.
+    All units of one layer take their values from the same image. The activations of all `images` stay in memory.
 
     Args:
-        images: photographs in any form that `load_image` takes, at the size at which the network is asked.
-        seed: of the first image; the next ones count on.
+        images: images in any form that `load_image` takes, of the size that the network gets inside the block.
+        seed: of the first image; each next image has the next seed.
     """
 
-    images: Photos = field(repr=False)
+    images: Images = field(repr=False)
     seed: int = 0
 
-    def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
-        kept = [torch.cat([*parts]) for parts in zip(*_asked(net, self.images, units), strict=True)]
-        laid = [channels_first(a, one.channel_axis) for a, one in zip(kept, units, strict=True)]
-        return tuple(_Borrowing(a, one.layer, self.seed) for a, one in zip(laid, units, strict=True))
+    def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
+        batches = zip(*_activations(model, self.images, units), strict=True)
+        samples = [
+            channels_first(torch.cat(parts), one.channel_axis) for parts, one in zip(batches, units, strict=True)
+        ]
+        return tuple(_ResampledReplacement(a, one.layer, self.seed) for a, one in zip(samples, units, strict=True))
 
 
-class _Passes:
-    """A stream an image, at the next step each time."""
+class _PassCounter:
+    """Random streams of a batch's images, one step further in each forward pass."""
 
     def __init__(self, seed: int, purpose: str) -> None:
-        self.seed, self.purpose, self.done = seed, purpose, 0
+        self.seed, self.purpose, self.passes = seed, purpose, 0
 
-    def streams(self, images: int) -> Streams:
-        self.done += 1
-        return Streams(range(self.seed, self.seed + images), self.purpose).seek(self.done - 1)
-
-
-class _Noisy:
-    def __init__(self, noise: Gaussian, place: int) -> None:
-        self.mean, self.deviation = Constant(noise.mean), Constant(noise.deviation)
-        self.passes = _Passes(noise.seed, f"blinded {place}")
-
-    def __call__(self, laid: Tensor) -> Tensor:
-        drawn = self.passes.streams(len(laid)).normal(*laid.shape[1:]).to(laid)
-        return _spread(self.mean(laid), laid) + _spread(self.deviation(laid), laid) * drawn
+    def next_streams(self, images: int) -> Streams:
+        self.passes += 1
+        return Streams(range(self.seed, self.seed + images), self.purpose).seek(self.passes - 1)
 
 
-class _Borrowing:
-    def __init__(self, kept: Tensor, layer: str, seed: int) -> None:
-        self.kept, self.layer = kept, layer
-        self.passes = _Passes(seed, f"resampled {layer}")
+class _GaussianReplacement:
+    def __init__(self, fill: Gaussian, index: int) -> None:
+        self.mean, self.deviation = Constant(fill.mean), Constant(fill.deviation)
+        self.counter = _PassCounter(fill.seed, f"blinded {index}")
 
-    def __call__(self, laid: Tensor) -> Tensor:
-        if self.kept.shape[1:] != laid.shape[1:]:
-            came, known = (" × ".join(map(str, a.shape[1:])) for a in (laid, self.kept))
-            raise ValueError(f"{self.layer!r} gives {came}, for the images of Resampled {known}; ask both at one size")
-        chosen = (self.passes.streams(len(laid)).uniform(1)[:, 0] * len(self.kept)).long()
-        return self.kept[chosen.to(self.kept.device)].to(laid)
+    def __call__(self, activations: Tensor) -> Tensor:
+        noise = self.counter.next_streams(len(activations)).normal(*activations.shape[1:]).to(activations)
+        mean, deviation = (_align(constant(activations), activations) for constant in (self.mean, self.deviation))
+        return mean + deviation * noise
 
 
-def prepared(fill: Filled, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
-    """One filling for each of the units.
+class _ResampledReplacement:
+    def __init__(self, samples: Tensor, layer: str, seed: int) -> None:
+        self.samples, self.layer = samples, layer
+        self.counter = _PassCounter(seed, f"resampled {layer}")
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        if self.samples.shape[1:] != activations.shape[1:]:
+            shape, known = (" × ".join(map(str, a.shape[1:])) for a in (activations, self.samples))
+            raise ValueError(
+                f"{self.layer!r} gives {shape}, and {known} for the images of Resampled; give images of one size"
+            )
+        indices = (self.counter.next_streams(len(activations)).uniform(1)[:, 0] * len(self.samples)).long()
+        return self.samples[indices.to(self.samples.device)].to(activations)
+
+
+def resolve_fill(
+    fill: FillLike, model: nn.Module | Classifier, units: Sequence[Units], normalize: Normalizer | str = INFER
+) -> tuple[Replacement, ...]:
+    """Turn a fill in any form into one replacement for each of the units.
 
     Raises:
         TypeError: no fill.
-        KeyError: a mapping that has nothing for a layer.
-        ValueError: numbers that are not finite; images for a network that does not say how it is fed.
+        KeyError: a mapping without one of the layers.
+        ValueError: numbers that are not finite; images for a network whose normalisation is unknown.
     """
     if isinstance(fill, Fill):
-        return fill.measured(net, units) if units else ()
+        is_inferred = isinstance(normalize, str) and normalize == INFER
+        return tuple(fill.measure(model if is_inferred else as_classifier(model, normalize), units)) if units else ()
     if isinstance(fill, Mapping):
         missing = [one.layer for one in units if one.layer not in fill]
         if missing:
             raise KeyError(f"fill has nothing for layer {missing[0]!r}; it has {', '.join(map(repr, fill))}")
-        return tuple(_constant(fill[one.layer]) for one in units)
-    return (_constant(fill),) * len(units)
+        return tuple(_as_constant(fill[one.layer]) for one in units)
+    return (_as_constant(fill),) * len(units)
 
 
-def _constant(values: Any) -> Constant:
+def _as_constant(values: Any) -> Constant:
     if isinstance(values, Tensor):
         return Constant(values.detach())
     if isinstance(values, int | float) and not isinstance(values, bool) and math.isfinite(values):
@@ -204,11 +234,13 @@ def _constant(values: Any) -> Constant:
     )
 
 
-def moments(net: nn.Module | Classifier, images: Photos, units: Sequence[Units]) -> list[tuple[Tensor, Tensor]]:
-    """Mean and deviation of each unit's layer over images and positions, (C,) each, float64."""
+def channel_moments(
+    model: nn.Module | Classifier, images: Images, units: Sequence[Units]
+) -> list[tuple[Tensor, Tensor]]:
+    """Mean and standard deviation of each unit's layer over images and positions, (C,) each, float64."""
     parts = [
-        [_sums(positions(a, one.channel_axis)) for a, one in zip(found, units, strict=True)]
-        for found in _asked(net, images, units)
+        [_sums(positions(a, one.channel_axis)) for a, one in zip(batch, units, strict=True)]
+        for batch in _activations(model, images, units)
     ]
     totals = [torch.stack(rows).sum(0) for rows in zip(*parts, strict=True)]
     means = [(sums / count, squares / count) for count, sums, squares in totals]
@@ -222,29 +254,29 @@ def _sums(values: Tensor) -> Tensor:
     return torch.stack([torch.full_like(sums, exact[:, 0].numel()), sums, exact.square().sum((0, 2))])
 
 
-def _asked(net: nn.Module | Classifier, images: Photos, units: Sequence[Units]) -> Iterator[list[Tensor]]:
-    """The activations of each unit's layer, some images at a time."""
-    classifier = as_classifier(net)
-    seen = classifier.load_batch(images)
-    for rows in pieces(seen):
+def _activations(model: nn.Module | Classifier, images: Images, units: Sequence[Units]) -> Iterator[list[Tensor]]:
+    """The activations of each unit's layer, batch by batch."""
+    classifier = as_classifier(model)
+    batch = classifier.load_batch(images)
+    layers = dict.fromkeys(one.layer for one in units)
+    for rows in split_batch(batch):
         with borrow(classifier.network), torch.no_grad():
-            found = read_activations(
-                classifier.network, classifier.preprocess(seen[rows]), dict.fromkeys(u.layer for u in units)
-            )
+            found = read_activations(classifier.network, classifier.preprocess(batch[rows]), layers)
         yield [found[one.layer] for one in units]
 
 
-def pieces(images: Tensor) -> list[slice]:
-    """Which images go through a network together."""
-    images_, _, height, width = images.shape
-    times = 1 if images.device.type == "cpu" else CROWDED
-    size = max(1, times * PIXELS_PER_BATCH // (height * width))
-    return [slice(start, start + size) for start in range(0, images_, size)]
+def split_batch(images: Tensor) -> list[slice]:
+    """Split images (B, 3, H, W) into batches that go through a network together."""
+    count, _, height, width = images.shape
+    factor = 1 if images.device.type == "cpu" else GPU_BATCH_FACTOR
+    size = max(1, factor * PIXELS_PER_BATCH // (height * width))
+    return [slice(start, start + size) for start in range(0, count, size)]
 
 
-def _spread(values: Tensor | float, laid: Tensor) -> Tensor:
-    found = torch.as_tensor(values, dtype=laid.dtype, device=laid.device)
-    return found.view(-1, *[1] * (laid.dim() - 2)) if found.dim() == 1 else found
+def _align(values: Tensor | float, activations: Tensor) -> Tensor:
+    """Values as a tensor that broadcasts to activations (B, C, ...)."""
+    aligned = torch.as_tensor(values, dtype=activations.dtype, device=activations.device)
+    return aligned.view(-1, *[1] * (activations.dim() - 2)) if aligned.dim() == 1 else aligned
 
 
-__all__ = ["Fill", "Filled", "Gaussian", "Mean", "Noise", "Resampled"]
+__all__ = ["Fill", "FillLike", "Gaussian", "Mean", "Noise", "Replacement", "Resampled"]

@@ -1,50 +1,51 @@
-"""The constants that do least harm where units were."""
+"""Optimal ablation: constants that replace units with the least loss."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from optvis.ablation.fills import Constant, Fill, Photos, moments, pieces
-from optvis.ablation.switching import Filling, switched
+from optvis.ablation.blinded import replace_units
+from optvis.ablation.fills import Constant, Fill, Images, Replacement, channel_moments, split_batch
+from optvis.ablation.image_sets import Classes, resolve_classes
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
-from optvis.objectives import IMAGE, Labels, Objective
+from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
-from optvis.objectives.target_tensors import as_index
 from optvis.progress import progress_bar
 from optvis.rendering.setup import resolve_labels
 
-Targets: TypeAlias = Objective | int | str | Sequence[int] | Sequence[str] | Tensor
-Loss: TypeAlias = Callable[[slice], Tensor]
+Targets: TypeAlias = "Objective | Classes"
+Loss: TypeAlias = Callable[[slice], Tensor]  # rows of the images -> their share of the loss
 
 
 @dataclass(frozen=True, eq=False)
 class Optimal(Fill):
-    """The constant of each unit that serves the network best on some images: optimal ablation.
+    """The constant of each unit with which the network does best on some images: optimal ablation.
 
-    What a network loses with it, it loses for want of what the units say of an image, not by numbers that it has
-    never seen. All units' constants are found together, by Adam on all images, in deviations from each one's mean,
-    where they begin; the best seen are kept. Li & Janson 2024, arXiv:2409.09951.
+    A network loses less with it than with any other constants. The loss that remains is due to the information that
+    the units carry about an image, not to values that the network has never met. Adam optimises the constants of all
+    units together, on all images. They are measured in standard deviations from each unit's mean, where they start;
+    the best constants of all steps are returned. Li & Janson 2024, arXiv:2409.09951.
 
     Args:
-        images: photographs in any form that `load_image` takes, B of them.
-        targets: their classes, indices or label texts, one an image or one for all: cross entropy is minimised; or an
-            Objective: the mean of its scores is maximised.
-        steps: how many updates.
-        rate: Adam's, in deviations of each unit's activations.
+        images: images in any form that `load_image` takes, B of them.
+        targets: their classes, as indices or label texts, one per image or one for all, for which the cross entropy
+            is minimised; or an Objective, whose mean score is maximised.
+        steps: number of updates.
+        learning_rate: of Adam, in standard deviations of each unit's activations.
         progress: show a progress bar.
 
     Raises:
-        ValueError: steps below 0, or a rate that is not positive.
+        ValueError: steps below 0, or a learning rate that is not positive.
 
     Example:
         >>> from optvis.ablation import blinded
@@ -56,102 +57,89 @@ class Optimal(Fill):
         torch.Size([1, 2])
     """
 
-    images: Photos = field(repr=False)
+    images: Images = field(repr=False)
     targets: Targets = field(repr=False)
     steps: int = 64
-    rate: float = 0.1
+    learning_rate: float = 0.1
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or not self.rate > 0:
-            raise ValueError(f"steps is {self.steps} and rate {self.rate}; expected 0 or more, and a positive number")
+        if self.steps < 0 or not self.learning_rate > 0:
+            raise ValueError(
+                f"steps is {self.steps} and learning_rate {self.learning_rate}; expected 0 or more, and a positive "
+                "number"
+            )
 
-    def measured(self, net: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Filling, ...]:
-        classifier = as_classifier(net)
+    def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
+        classifier = as_classifier(model)
         images = classifier.load_batch(self.images)
-        constants = [_Constants(one, *found) for one, found in zip(units, moments(net, images, units), strict=True)]
-        loss, rows = self._loss(classifier, images)
-        free = [one.free for one in constants]
-        with borrow(classifier.network), switched(classifier.network, units, constants), torch.enable_grad():
-            best = self._descended(free, loss, rows)
-        return tuple(Constant(one.at(found).detach()) for one, found in zip(constants, best, strict=True))
+        moments = channel_moments(model, images, units)
+        constants = [_FreeConstant(one, *own) for one, own in zip(units, moments, strict=True)]
+        loss, batches = self._loss(classifier, images)
+        offsets = [one.offsets for one in constants]
+        with borrow(classifier.network), replace_units(classifier.network, units, constants), torch.enable_grad():
+            best = self._minimize(offsets, loss, batches)
+        return tuple(Constant(one.values_at(own).detach()) for one, own in zip(constants, best, strict=True))
 
-    def _descended(self, free: Sequence[Tensor], loss: Loss, rows: Sequence[slice]) -> list[Tensor]:
-        """The free numbers at which the loss was least."""
-        adam = torch.optim.Adam(free, lr=self.rate)
-        least = free[0].new_tensor(float("inf"))
-        best = [numbers.detach().clone() for numbers in free]
+    def _minimize(self, offsets: Sequence[Tensor], loss: Loss, batches: Sequence[slice]) -> list[Tensor]:
+        """Return the offsets of the step with the least loss."""
+        adam = torch.optim.Adam(offsets, lr=self.learning_rate)
+        least = offsets[0].new_tensor(float("inf"))
+        best = [values.detach().clone() for values in offsets]
         for _ in progress_bar(range(self.steps + 1), show=self.progress, description="optimal"):
-            now = torch.zeros_like(least)
-            slopes = [torch.zeros_like(numbers) for numbers in free]
-            for some in rows:
-                part = loss(some)
-                now += part.detach().to(now)
-                gradients = torch.autograd.grad(part, free, allow_unused=True, materialize_grads=True)
-                slopes = [slope + gradient for slope, gradient in zip(slopes, gradients, strict=True)]
-            best = [torch.where(now < least, mine.detach(), old) for mine, old in zip(free, best, strict=True)]
-            least = torch.minimum(least, now)
-            for numbers, slope in zip(free, slopes, strict=True):
-                numbers.grad = slope
+            total = torch.zeros_like(least)
+            gradients = [torch.zeros_like(values) for values in offsets]
+            for rows in batches:
+                part = loss(rows)
+                total += part.detach().to(total)
+                own = torch.autograd.grad(part, offsets, allow_unused=True, materialize_grads=True)
+                gradients = [whole + gradient for whole, gradient in zip(gradients, own, strict=True)]
+            best = [torch.where(total < least, new.detach(), old) for new, old in zip(offsets, best, strict=True)]
+            least = torch.minimum(least, total)
+            for values, gradient in zip(offsets, gradients, strict=True):
+                values.grad = gradient
             adam.step()
         return best
 
     def _loss(self, classifier: Classifier, images: Tensor) -> tuple[Loss, list[slice]]:
-        """The share of some images in the loss, and which images are asked together."""
-        network, whole = classifier.network, len(images)
+        """Return the loss of some images, as their share of the total, and the batches to compute it in."""
+        network, count = classifier.network, len(images)
         if not isinstance(self.targets, Objective):
-            wanted = classes(self.targets, classifier, whole)
+            classes = resolve_classes(self.targets, classifier, count)
 
-            def entropy(rows: slice) -> Tensor:
+            def cross_entropy(rows: slice) -> Tensor:
                 scores = network(classifier.preprocess(images[rows]))
-                return F.cross_entropy(scores, wanted[rows], reduction="sum") / whole
+                return F.cross_entropy(scores, classes[rows], reduction="sum") / count
 
-            return entropy, pieces(images)
+            return cross_entropy, split_batch(images)
         objective = resolve_labels(self.targets, classifier).to(classifier.device, classifier.image_dtype)
-        if objective.batch not in (1, whole):
-            raise ValueError(f"targets ask {objective.batch} images, there are {whole}; ask one for all, or as many")
+        if objective.batch not in (1, count):
+            raise ValueError(f"targets are for {objective.batch} images, there are {count}; give one for all, or each")
 
-        def short(rows: slice) -> Tensor:
-            question = objective[rows] if objective.batch == whole else objective
-            found = read_activations(network, classifier.preprocess(images[rows]), question.layers) | {
-                IMAGE: images[rows]
-            }
-            return -total_score(question.term_scores(found)).sum() / whole
+        def negative_score(rows: slice) -> Tensor:
+            own = objective[rows] if objective.batch == count else objective
+            found = read_activations(network, classifier.preprocess(images[rows]), own.layers) | {IMAGE: images[rows]}
+            return -total_score(own.term_scores(found)).sum() / count
 
-        return short, [slice(0, whole)] if objective.couples_images else pieces(images)
+        return negative_score, [slice(0, count)] if objective.couples_images else split_batch(images)
 
 
-class _Constants:
-    """What stands where some units were: their mean, and so many deviations along each of them."""
+class _FreeConstant:
+    """A replacement that is optimised: the units' mean, plus offsets along each of them in standard deviations."""
 
     def __init__(self, units: Units, mean: Tensor, deviation: Tensor) -> None:
         self.mean = mean
         self.basis = units.basis(len(mean)).to(mean)
         along = (self.basis.square() @ deviation.square()).sqrt()
         self.scale = torch.where(along > 0, along, 1.0)
-        self.free = torch.zeros_like(along).requires_grad_()
+        self.offsets = torch.zeros_like(along).requires_grad_()
 
-    def at(self, free: Tensor) -> Tensor:
+    def values_at(self, offsets: Tensor) -> Tensor:
         """(C,)"""
-        return self.mean + (self.scale * free) @ self.basis
+        return self.mean + (self.scale * offsets) @ self.basis
 
-    def __call__(self, laid: Tensor) -> Tensor:
-        return self.at(self.free).to(laid)
-
-
-def classes(targets: Any, classifier: Classifier, images: int) -> Tensor:
-    """The class of each image, (B,), from indices or label texts, one an image or one for all.
-
-    Raises:
-        ValueError: as many classes as neither one nor the images; a label of a network without labels.
-        KeyError: no label is so called.
-    """
-    texts = [targets] if isinstance(targets, str) else targets
-    named = isinstance(texts, list | tuple) and len(texts) > 0 and all(isinstance(text, str) for text in texts)
-    found = Labels(tuple(texts)).indices(classifier.labels) if named else as_index(targets, "class")
-    if len(found) not in (1, images):
-        raise ValueError(f"{len(found)} targets for {images} images; give one for all, or one each")
-    return found.expand(images).to(classifier.device)
+    def __call__(self, activations: Tensor) -> Tensor:
+        return self.values_at(self.offsets).to(activations)
 
 
 __all__ = ["Optimal"]

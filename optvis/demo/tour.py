@@ -23,8 +23,7 @@ LEAD = (
 SETUP = """\
 import torch
 from optvis import activation_grid, attribute, classify, dream, load, render
-from optvis.ablation import see
-from optvis.ablation import find
+from optvis.ablation import compare_renderings, find_units
 from optvis.atlas import activation_atlas, compare
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.microscope import build_microscope

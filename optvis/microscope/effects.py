@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from optvis.ablation.finding.cached import Cached
+from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.attribution.layer_function import ACTIVATIONS_PER_PASS
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
@@ -60,14 +60,14 @@ def measure_effects(
     """
     unit = Channels(layer, channel, channel_axis=channel_axis)
     with borrow(classifier.network), torch.no_grad():
-        cached = Cached(classifier, images, [layer])
+        cached = CachedNetwork(classifier, images, [layer])
         check_logits(cached.before)
         after = cached.logits({layer: unit.replace})
     attribution = _attribute_channel(cached, unit)
     return Effects(*(a.float().cpu() for a in (attribution, cached.before, after)))
 
 
-def _attribute_channel(cached: Cached, unit: Channels) -> Tensor:
+def _attribute_channel(cached: CachedNetwork, unit: Channels) -> Tensor:
     """The derivative of all logits along a channel's own activations, (B, classes).
 
     The gradient of Σ logits · weights by the activations is linear in the weights. Its derivative by the weights, along
@@ -96,9 +96,9 @@ class AblationSample:
     def __init__(self, classifier: Classifier, images: Tensor, layer: str) -> None:
         self.layer = layer
         with torch.no_grad():
-            first = Cached(classifier, images[:1], [layer])
+            first = CachedNetwork(classifier, images[:1], [layer])
             size = max(1, ACTIVATIONS_PER_PASS // first.tail.activations.numel())
-            self.batches = [Cached(classifier, batch, [layer]) for batch in torch.split(images, size)]
+            self.batches = [CachedNetwork(classifier, batch, [layer]) for batch in torch.split(images, size)]
         self.logits = torch.cat([batch.before for batch in self.batches]).float().cpu()
 
     def logits_without(self, channel: int, channel_axis: int | None = None) -> Tensor:

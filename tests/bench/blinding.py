@@ -15,13 +15,8 @@ import torch
 from torch import Tensor
 
 from optvis import load
-from optvis.ablation.finding.cached import Cached
-from optvis.ablation.finding.contrast import Contrast
-from optvis.ablation.finding.difference import difference
-from optvis.ablation.finding.find_units import find
-from optvis.ablation.finding.recipes import Commonest, Loudest
-from optvis.ablation.finding.search import Search
-from optvis.ablation.finding.subspace import Subspace
+from optvis.ablation import Contrast, GreedySearch, MostFrequent, Subspace, TopNorm, find_directions, find_units
+from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.features.units import Channels, Directions, Units
 from optvis.models.borrow import borrow
 from optvis.objectives.layout import positions
@@ -43,17 +38,17 @@ class Fresh:
     """Fresh scenes of each class, cached at the layer.
 
     Args:
-        classes: a Cached per class.
+        classes: a CachedNetwork per class.
     """
 
-    classes: Sequence[Cached]
+    classes: Sequence[CachedNetwork]
 
     def recalls(self, units: Sequence[Units]) -> Tensor:
         """The share of each class's scenes that are called so, (16,)."""
         return torch.tensor([recall(cached, index, units) for index, cached in enumerate(self.classes)])
 
 
-def recall(cached: Cached, index: int, units: Sequence[Units]) -> float:
+def recall(cached: CachedNetwork, index: int, units: Sequence[Units]) -> float:
     changes = {LAYER: partial(without, units)} if units else {}
     with torch.inference_mode():
         return float((cached.logits(changes).argmax(1) == index).float().mean())
@@ -67,7 +62,7 @@ def without(units: Sequence[Units], a: Tensor) -> Tensor:
 
 def fresh(net, images: Tensor, labels: Tensor, scenes: int) -> Fresh:
     shown = [images[labels == index][:scenes] for index in range(len(LABELS))]
-    return Fresh([Cached(net, some, [LAYER]) for some in shown])
+    return Fresh([CachedNetwork(net, some, [LAYER]) for some in shown])
 
 
 def told(target: int, before: Tensor, after: Tensor) -> str:
@@ -81,7 +76,7 @@ def holds(target: int, before: Tensor, after: Tensor) -> bool:
     return bool(after[target] <= 0.05 and lost.mean() <= 0.01 and lost.max() <= 0.05)
 
 
-def chance(cached: Cached, target: int, units: Units, draw: Callable[[torch.Generator], Units]) -> float:
+def chance(cached: CachedNetwork, target: int, units: Units, draw: Callable[[torch.Generator], Units]) -> float:
     """p: the share of random sets, matched in activation norm, without which the target is seen as rarely."""
     found, draws = recall(cached, target, [units]), torch.Generator().manual_seed(target)
     as_much = sum(recall(cached, target, [draw(draws)]) <= found for _ in range(SETS))
@@ -134,7 +129,7 @@ def tables(which: Sequence[str], scenes: int) -> None:
             with borrow(net.network):
                 after = every.recalls(units)
                 cells = "".join(f"  {told(target, before[1], quick.recalls(o))}" for o in table.others(target, units))
-                few = Cached(net, judged[truth == target][:CHANCE_SCENES], [LAYER])
+                few = CachedNetwork(net, judged[truth == target][:CHANCE_SCENES], [LAYER])
                 p = chance(few, target, units[0], partial(table.draw, units[0]))
             good += holds(target, before[0], after) and p < 0.005
             print(f"{label:<16}{told(target, before[0], after)}{p:8.4f}   {cells}", flush=True)
@@ -151,21 +146,21 @@ class Channelwise:
         right = net.logits(images).argmax(1) == labels  # a miscalled scene cannot keep its label
         self.net, self.images, self.labels = net, images[right], labels[right]
         with borrow(net.network):
-            norms = [positions(Cached(net, some, [LAYER]).tail.activations) for some in torch.split(images, 100)]
+            norms = [positions(CachedNetwork(net, some, [LAYER]).tail.activations) for some in torch.split(images, 100)]
         self.norms = torch.cat([each.norm(dim=2) for each in norms]).mean(0)
         self.moments = sum(torch.einsum("bcp,bdp->cd", each.double(), each.double()) for each in norms)
 
     def asked(self, target: int, method) -> Sequence[Units]:
         rows = [(self.labels == index).nonzero().flatten()[:OTHERS] for index in range(len(LABELS)) if index != target]
         keep, own = self.images[torch.cat(rows)], self.images[self.labels == target]
-        return list(find(self.net, own, target, keep=keep, layers=[LAYER], method=method, progress=False))
+        return list(find_units(self.net, own, target, keep=keep, layers=[LAYER], method=method, progress=False))
 
     def found(self, target: int) -> Sequence[Units]:
-        return self.asked(target, Search(most=CHANNELS))
+        return self.asked(target, GreedySearch(max_units=CHANNELS))
 
     def others(self, target: int, units: Sequence[Units]) -> list[Sequence[Units]]:
         """The curve, and the other ways to choose."""
-        ways = (Contrast(most=CHANNELS), Loudest(), Commonest())
+        ways = (Contrast(max_units=CHANNELS), TopNorm(), MostFrequent())
         return [[units[0][:count]] for count in self.counts] + [self.asked(target, way) for way in ways]
 
     def draw(self, units: Channels, draws: torch.Generator) -> Units:
@@ -193,12 +188,12 @@ def noodles(scenes: int) -> None:
     net = load("demo")
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
     having, lacking = (torch.cat([pictures(k, 100, 2 * 10**6, has) for k in (pan, wok)]) for has in (True, False))
-    found = difference(net, having, lacking, NOODLES)
+    found = find_directions(net, having, lacking, NOODLES)
     print(f"\nnoodles: {found} projected out; called what they are, % of {scenes}, before and after")
     with borrow(net.network):
         for kind in (pan, wok):
             for has in (False, True):
-                cached = Cached(net, pictures(kind, scenes, 3 * 10**6, has), [NOODLES])
+                cached = CachedNetwork(net, pictures(kind, scenes, 3 * 10**6, has), [NOODLES])
                 with torch.inference_mode():
                     answers = [cached.logits(change).argmax(1) for change in ({}, {NOODLES: found.replace})]
                 shares = "".join(f"{100 * float((answer == kind).float().mean()):8.1f}" for answer in answers)

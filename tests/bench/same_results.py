@@ -58,29 +58,29 @@ from optvis import (
     semantic_dictionary,
 )
 from optvis.ablation import (
-    Answers,
-    Commonest,
     Contrast,
-    Found,
     Gaussian,
-    Labelled,
-    Loudest,
+    GreedySearch,
+    LabeledImages,
     Mean,
+    MostFrequent,
     Noise,
     Optimal,
+    PredictionTable,
     Report,
     Resampled,
-    Search,
     Subspace,
+    TopNorm,
+    UnitSelection,
     bake,
-    before_and_after,
     blinded,
-    difference,
+    compare_predictions,
+    compare_renderings,
     evaluate,
-    find,
+    find_directions,
+    find_units,
     leave_one_out,
-    save,
-    see,
+    save_baked,
 )
 from optvis.atlas import (
     ActivationAtlas,
@@ -1123,17 +1123,25 @@ def sharks() -> Tensor:
 
 
 FINDERS: dict[str, dict[str, Any]] = {
-    "search": {"most": 4},
-    "search with settings": {"method": Search(most=3, harm=2.0, views=1, tries=2, swaps=1, hurries=(0.2,))},
-    "search over two layers": {"layers": ["mixed4", "mixed5"], "method": Search(most=2, tries=2, swaps=0, views=1)},
+    "search": {"max_units": 4},
+    "search with settings": {
+        "method": GreedySearch(max_units=3, harm_weight=2.0, views=1, candidates=2, max_swaps=1, target_weights=(0.2,))
+    },
+    "search over two layers": {
+        "layers": ["mixed4", "mixed5"],
+        "method": GreedySearch(max_units=2, candidates=2, max_swaps=0, views=1),
+    },
     "subspace": {"method": "subspace"},
     "subspace with settings": {"method": Subspace(dimensions=2, steps=8), "layers": ["mixed4"], "seed": 3},
-    "contrast": {"method": "contrast", "most": 6},
+    "contrast": {"method": "contrast", "max_units": 6},
     "contrast over two layers": {"method": Contrast(5), "layers": ["mixed3", "mixed5"]},
-    "the loudest, recipe A": {"method": "loudest"},
-    "the loudest of two layers": {"method": Loudest(top=12, seen=0.5, most=3), "layers": ["mixed4", "mixed5"]},
-    "the commonest, recipe B": {"method": "commonest"},
-    "the commonest with settings": {"method": Commonest(most=2, top=5), "layers": ["mixed3", "mixed4"]},
+    "the loudest, recipe A": {"method": "top_norm"},
+    "the loudest of two layers": {
+        "method": TopNorm(top=12, min_share=0.5, max_units=3),
+        "layers": ["mixed4", "mixed5"],
+    },
+    "the commonest, recipe B": {"method": "most_frequent"},
+    "the commonest with settings": {"method": MostFrequent(max_units=2, top=5), "layers": ["mixed3", "mixed4"]},
 }
 
 
@@ -1141,13 +1149,13 @@ def named(units: Iterable[Channels | Directions]) -> list[Any]:
     return [list(one.indices) if isinstance(one, Channels) else [one.vectors, one.orthonormal_basis] for one in units]
 
 
-def evidence(found: Found) -> list[Any]:
-    return [named(found), found.target, [[one.target, one.worst] for one in found.evidence]]
+def evidence(found: UnitSelection) -> list[Any]:
+    return [named(found), found.target, [[one.target_change, one.worst_change] for one in found.evidence]]
 
 
 @cache
-def found_by(name: str) -> Found:
-    return find(net(), sharks(), TARGET, keep=kept(), **FINDERS[name], **quiet)
+def found_by(name: str) -> UnitSelection:
+    return find_units(net(), sharks(), TARGET, keep=kept(), **FINDERS[name], **quiet)
 
 
 @partial(several, "find", made={name: name for name in FINDERS})
@@ -1155,22 +1163,24 @@ def _(name: str) -> Any:
     return evidence(found_by(name))
 
 
-def answers(found: Answers) -> list[Any]:
-    rows = [[one.is_target, one.confidence_before, one.confidence_after, one.margin] for one in found]
-    called = [[LABELS.index(one.before), LABELS.index(one.after), one.is_as_wanted] for one in found]
+def answers(found: PredictionTable) -> list[Any]:
+    rows = [[one.set == "target", one.confidence_before, one.confidence_after, one.margin] for one in found]
+    called = [[LABELS.index(one.before), LABELS.index(one.after), one not in found.failures] for one in found]
     return [rows, called]
 
 
-@partial(several, "leave one out", made={"contrast": Contrast(3), "commonest": Commonest(2), "search": Search(2)})
+@partial(
+    several, "leave one out", made={"contrast": Contrast(3), "commonest": MostFrequent(2), "search": GreedySearch(2)}
+)
 def _(method: Any) -> Any:
-    few = kept()[:4] if isinstance(method, Search) else kept()[:8]
+    few = kept()[:4] if isinstance(method, GreedySearch) else kept()[:8]
     return answers(leave_one_out(net(), sharks()[:3], TARGET, keep=few, method=method, **quiet))
 
 
 @result("before and after")
 def _() -> Any:
     found = [found_by(name) for name in ("contrast", "subspace", "contrast over two layers")]
-    return [answers(before_and_after(net(), units, sharks(), TARGET, keep=kept()[:9])) for units in found]
+    return [answers(compare_predictions(net(), units, sharks(), TARGET, keep=kept()[:9])) for units in found]
 
 
 PAIR_OF_UNITS = (Channels("mixed4", [3, 17, 40]), Channels("mixed5", range(20)))
@@ -1183,7 +1193,9 @@ FILLS: dict[str, Callable[[], Any]] = {
     "gaussian noise": lambda: Gaussian(0.3, 0.1, seed=2),
     "other images": lambda: Resampled(world()[0][:6], seed=1),
     "what does least harm": lambda: Optimal(world()[0][:6], world()[1][:6], steps=3, **quiet),
-    "what an objective likes best": lambda: Optimal(world()[0][:4], log_odds("owl"), steps=2, rate=0.3, **quiet),
+    "what an objective likes best": lambda: Optimal(
+        world()[0][:4], log_odds("owl"), steps=2, learning_rate=0.3, **quiet
+    ),
 }
 
 
@@ -1223,7 +1235,7 @@ def _() -> Any:
 
 
 def judged(found: Report) -> list[Any]:
-    told = [found.answers, found.sets, found.classes, found.curve, found.chance]
+    told = [found.predictions, found.sets, found.classes, found.curve, found.baseline]
     return [[numbers_in(one) for one in told], len(found.warnings), found.thumbnails]
 
 
@@ -1231,28 +1243,32 @@ def judged(found: Report) -> list[Any]:
 def _() -> Any:
     fresh, truth = dataset(32, seed=42)
     sets = {name: (fresh[truth == place], name) for place, name in enumerate(LABELS)}
-    report = evaluate(net(), found_by("contrast"), sets, target=TARGET, found_on=world()[0], random=12, seed=3, **quiet)
+    report = evaluate(
+        net(), found_by("contrast"), sets, target=TARGET, found_on=world()[0], random_sets=12, seed=3, **quiet
+    )
     numbers = {k: v for k, v in json.loads(report.json()).items() if k != "recipe"}
     return [judged(report), numbers_in(numbers)]
 
 
 @result("evaluate directions, the mean in their place")
 def _() -> Any:
-    sets = {"sharks": Labelled(sharks(), TARGET), "others": kept()[:10]}
+    sets = {"sharks": LabeledImages(sharks(), TARGET), "others": kept()[:10]}
     fill = Mean(world()[0][:6])
-    return judged(evaluate(net(), found_by("subspace with settings"), sets, fill=fill, random=6, **quiet))
+    return judged(evaluate(net(), found_by("subspace with settings"), sets, fill=fill, random_sets=6, **quiet))
 
 
 @result("evaluate channels of two layers")
 def _() -> Any:
     sets = {"world": (world()[0][:20], world()[1][:20])}
-    return judged(evaluate(net(), found_by("contrast over two layers"), sets, random=6, seed=1, **quiet))
+    return judged(evaluate(net(), found_by("contrast over two layers"), sets, random_sets=6, seed=1, **quiet))
 
 
 @result("see")
 def _() -> Any:
-    found = see(net(), found_by("contrast"), log_odds(TARGET), images=sharks()[:2], size=SMALL, steps=3, **quiet)
-    reasons = [attributed(one) for one in found.reasons or ()]
+    found = compare_renderings(
+        net(), found_by("contrast"), log_odds(TARGET), images=sharks()[:2], size=SMALL, steps=3, **quiet
+    )
+    reasons = [attributed(one) for one in found.attributions or ()]
     return [rendering(found.before), rendering(found.after), reasons]
 
 
@@ -1260,7 +1276,7 @@ def _() -> Any:
 def _() -> Any:
     having = [scene("frying pan", seed, adding=["noodles"]).image for seed in range(6)]
     lacking = [scene("frying pan", seed).image for seed in range(6)]
-    return [named([difference(net(), having, lacking, layer, dimensions=2)]) for layer in ("mixed3", "mixed5")]
+    return [named([find_directions(net(), having, lacking, layer, dimensions=2)]) for layer in ("mixed3", "mixed5")]
 
 
 BAKED: dict[str, Callable[[], tuple[Any, Sequence[Channels | Directions], Any]]] = {
@@ -1286,7 +1302,7 @@ def _(make: Callable[[], Any]) -> Any:
 @result("bake, saved and loaded")
 def _() -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        path = save(bake(net(), *PAIR_OF_UNITS), Path(folder) / "baked.safetensors")
+        path = save_baked(bake(net(), *PAIR_OF_UNITS), Path(folder) / "baked.safetensors")
         read = load(path, architecture="demo")
     return list(read.network.state_dict().values())
 

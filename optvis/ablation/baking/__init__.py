@@ -1,1 +1,1 @@
-"""An ablation written into a copy of the network's weights."""
+"""Baking: an ablation written into a copy of the network's weights."""

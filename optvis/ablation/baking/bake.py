@@ -1,4 +1,4 @@
-"""A copy of a network that is blind for good: in its weights where they can say it, else by a module of its own."""
+"""`bake`: a copy of a network without some units, in its weights where possible, else with inserted modules."""
 
 from __future__ import annotations
 
@@ -13,213 +13,236 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor, fx, nn
 
-from optvis.ablation.baking.dataflow import Flow
-from optvis.ablation.baking.folding import Folding, affine
-from optvis.ablation.baking.inserting import inserted, switch
-from optvis.ablation.blinding import checked, network_of
-from optvis.ablation.fills import Constant, Filled, Gaussian, Noise, Resampled, prepared
-from optvis.ablation.switching import is_switched
+from optvis.ablation.baking.dataflow import DataFlow
+from optvis.ablation.baking.modules import build_off_module, insert_module
+from optvis.ablation.baking.weight_folding import Edits, WeightFolding, build_channel_map
+from optvis.ablation.blinded import bare_network, check_units, is_ablated
+from optvis.ablation.fills import Constant, FillLike, Gaussian, Noise, Replacement, Resampled, resolve_fill
+from optvis.ablation.units_json import units_to_json
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.features.units import Channels, Units
+from optvis.features.units import Units
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
+from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
-from optvis.version import __version__
+from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
-Job: TypeAlias = tuple[Units, float | Tensor]  # units, and what stands where they were
+Job: TypeAlias = tuple[Units, float | Tensor]  # units, and the constant that replaces them
+SUFFIX = ".safetensors"
 
 
-def bake(net: Model, *units: Units, fill: Filled = 0.0) -> Model:
-    """A copy of a network that answers as the blinded one does, without any hook; the network itself stays as it is.
+def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalizer | str = INFER) -> Model:
+    """Copy a network without some units: the copy computes what the `blinded` network does, without any hook.
 
-    In eval mode, to rounding. The blindness goes into the weights of the convolution, linear layer or batch
-    normalisation that gives the units, or of those that read them: through ReLU, pooling, dropout, flattening and
-    concatenation where that is exact. Elsewhere, as behind a residual sum, a small module is put behind the layer.
-    The copy is fit for torch.export, and carries what made it as `baked`.
+    The results are equal in eval mode, up to rounding. The ablation goes into the weights of the convolution, linear
+    layer or batch normalisation that computes the units, or of those that use them: through ReLU, pooling, dropout,
+    flattening and concatenation where that is exact. Elsewhere, as behind a residual sum, a small module is inserted
+    behind the layer. The copy can be exported with torch.export. Its attribute `baked` holds the recipe.
 
     Args:
-        net: a network, or a Classifier.
-        units: what is switched off for good, see `blinded`.
-        fill: what stands where they were: a number, a tensor (C,), a mapping, `Mean` or `Optimal`; see `blinded`.
+        model: a network, or a Classifier. It is not changed.
+        units: what to switch off, see `blinded`.
+        fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean` or `Optimal`; see `blinded`.
+        normalize: see `render`; by default what the model carries. Only a fill that is measured on images needs it.
 
     Returns:
-        A network, or a Classifier that says in its name what it does without.
+        A network, or a Classifier whose name lists the units.
 
     Raises:
         KeyError, TypeError: as in `blinded`.
         IndexError, ValueError: a channel that the layer does not have, directions of another length.
-        ValueError: noise or other images as fill, or units off in a range alone, which no weights can say; a layer
-            that never runs; a network that is blinded just now.
+        ValueError: noise or other images as fill, or units that are off `within` a range, which weights cannot
+            express; a layer that never runs; a network inside a `blinded` block.
 
     Example:
         >>> from optvis.features.units import Channels
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-        >>> blind = bake(net, Channels("1", [0, 2]))
-        >>> blind[0].bias[[0, 2]].abs().max().item(), blind.baked["folded"]
+        >>> baked = bake(net, Channels("1", [0, 2]))
+        >>> baked[0].bias[[0, 2]].abs().max().item(), baked.baked["folded"]
         (0.0, ['1'])
     """
-    network = network_of(net)
-    checked(network, units)
-    _bakeable(network, units, fill)
-    fills = [_constant(filling) for filling in prepared(fill, net, units)]
-    made = copy.deepcopy(network)
-    with borrow(made), torch.no_grad():
-        made, folded, added = _without(made, net, list(zip(units, fills, strict=True)))
-    _trained_as(made, network)
-    named = replace(net, network=made, name=_named(net, units)) if isinstance(net, Classifier) else made
-    made.baked = {  # type: ignore[assignment]
-        "network": net.name if isinstance(net, Classifier) else type(net).__name__,
-        "units": [_told(one) for one in units],
-        "fills": [value.tolist() if isinstance(value, Tensor) else value for value in fills],
-        "folded": folded,
-        "inserted": added,
-        "optvis": __version__,
-        "torch": torch.__version__,
-    }
-    return named  # type: ignore[return-value]
+    network = bare_network(model)
+    check_units(network, units)
+    _check_bakeable(network, units, fill)
+    fills = [_constant(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
+    baked = copy.deepcopy(network)
+    with borrow(baked), torch.no_grad():
+        baked, folded, inserted = _remove_units(baked, model, list(zip(units, fills, strict=True)))
+    _copy_training_modes(network, baked)
+    baked.baked = _recipe(model, normalize, units, fills, folded, inserted)  # type: ignore[assignment]
+    if isinstance(model, Classifier):
+        return replace(model, network=baked, name=_name_without(model, units))
+    return baked  # type: ignore[return-value]
 
 
-def save(net: nn.Module | Classifier, path: str | Path) -> Path:
-    """Write a baked network's weights as safetensors, with what made them in the file; returns its path.
+def save_baked(model: nn.Module | Classifier, path: str | Path) -> Path:
+    """Save a baked network's weights as safetensors, with the recipe in the file.
 
-    Where all went into weights, `load(path, architecture=...)` puts them into the same architecture.
+    Where all units went into weights, `load(path, architecture=...)` loads the file into the same architecture.
 
     Args:
-        net: what `bake` gave.
-        path: ends in .safetensors; its folder is made if need be.
+        model: what `bake` returned.
+        path: ends in .safetensors; missing folders are created.
+
+    Returns:
+        The path.
 
     Raises:
         ValueError: a network that is not baked, or another suffix.
         OSError: the folder cannot be written.
 
     Warns:
-        UserWarning: modules were put in, which an unbaked architecture does not have.
+        UserWarning: the network has inserted modules, which the original architecture lacks.
     """
-    from safetensors.torch import save as written
+    from safetensors.torch import save
 
-    network, target = network_of(net), Path(path)
+    network, target = bare_network(model), Path(path)
     recipe = getattr(network, "baked", None)
     if not isinstance(recipe, dict):
-        raise ValueError("this network is not baked; save(bake(net, *units), path), or save its state_dict() yourself")
-    if target.suffix.casefold() != ".safetensors":
-        raise ValueError(f"weights are saved as safetensors: give a path ending in .safetensors, not {str(path)!r}")
+        raise ValueError(
+            "this network is not baked; save_baked(bake(model, *units), path), or save its state_dict() yourself"
+        )
+    if target.suffix.casefold() != SUFFIX:
+        raise ValueError(f"weights are saved as safetensors: give a path ending in {SUFFIX}, not {str(path)!r}")
     if recipe["inserted"]:
         names = ", ".join(map(repr, recipe["inserted"]))
         cure = "load the file into bake() of the same units"
-        warnings.warn(f"modules were put behind {names}, which {recipe['network']} lacks: {cure}", stacklevel=2)
+        warnings.warn(f"modules were inserted behind {names}, which {recipe['network']} lacks: {cure}", stacklevel=2)
     ensure_dir(target.parent)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    return atomic_write(target, written(tensors, {"baked": json.dumps(recipe)}))
+    return atomic_write(target, save(tensors, {"baked": json.dumps(recipe)}))
 
 
-def _bakeable(network: nn.Module, units: Sequence[Units], fill: Filled) -> None:
-    if is_switched(network):
-        raise ValueError("the network is blinded just now; bake all units together, outside of the block")
+def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) -> None:
+    if is_ablated(network):
+        raise ValueError("the network is inside a blinded() block; bake all units together, outside of the block")
     if isinstance(fill, Noise | Gaussian | Resampled):
-        raise ValueError(f"{type(fill).__name__} is new in each pass, which no weights can say; use Mean, or blinded()")
+        raise ValueError(
+            f"{type(fill).__name__} is drawn anew in each pass, which weights cannot express; use Mean, or blinded()"
+        )
     for one in units:
         if one.within is not None:
-            raise ValueError(f"{one} is off in a range alone, which no weights can say; use blinded()")
+            raise ValueError(f"{one} is off within a range only, which weights cannot express; use blinded()")
 
 
-def _constant(filling: Any) -> float | Tensor:
-    values = filling.values if isinstance(filling, Constant) else None
+def _constant(replacement: Replacement) -> float | Tensor:
+    values = replacement.values if isinstance(replacement, Constant) else None
     if isinstance(values, float) or (isinstance(values, Tensor) and values.dim() < 2):
         return values.double().cpu() if isinstance(values, Tensor) else values
-    raise ValueError("fill differs between positions or passes; expected a number, or one a channel, (C,)")
+    raise ValueError("fill differs between positions or passes; expected a number, or one per channel, (C,)")
 
 
-def _without(
-    made: nn.Module, net: nn.Module | Classifier, jobs: Sequence[Job]
+def _remove_units(
+    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job]
 ) -> tuple[nn.Module, list[str], list[str]]:
-    """The network without its units; the layers whose units went into weights, and those that got a module."""
-    like = next((weight for weight in made.parameters() if weight.is_floating_point()), torch.empty(0))
-    flow = _traced(made)
+    """Return the network without the units, the layers folded into weights, and those with inserted modules."""
+    like = next((weight for weight in baked.parameters() if weight.is_floating_point()), torch.empty(0))
+    flow = _trace(baked)
     if flow is None:
-        return _followed(made, net, jobs, like)
-    groups = _by_node(made, flow, jobs)
-    folding = Folding(flow, set(groups))
+        return _insert_modules(baked, model, jobs, like)
+    groups = _group_by_node(baked, flow, jobs)
+    folding = WeightFolding(flow, set(groups))
     folded: list[str] = []
-    added: list[str] = []
+    inserted: list[str] = []
     for node, group in groups.items():
-        edits = _folds(folding, node, group)
+        edits = _fold(folding, node, group)
         for weight, values in [] if edits is None else edits:
             weight.copy_(values)
         names = list(dict.fromkeys(one.layer for one, _ in group))
         if edits is None:
-            off = nn.Sequential(*(switch(*job, like) for job in group))
-            place = next(place for place, given in flow.given.items() if given is node)
-            made = inserted(made, place, flow.calls.get(place[0], 1), off)
-        (added if edits is None else folded).extend(names)
-    return made, folded, added
+            off = nn.Sequential(*(build_off_module(*job, like) for job in group))
+            place = next(place for place, output in flow.outputs.items() if output is node)
+            baked = insert_module(baked, place, flow.calls.get(place[0], 1), off)
+        (inserted if edits is None else folded).extend(names)
+    return baked, folded, inserted
 
 
-def _traced(network: nn.Module) -> Flow | None:
+def _trace(network: nn.Module) -> DataFlow | None:
     try:
-        return Flow(network)
-    except Exception:  # whatever a forward pass does to something that is no tensor
+        return DataFlow(network)
+    except Exception:  # a forward pass may raise anything for something that is no tensor
         return None
 
 
-def _by_node(made: nn.Module, flow: Flow, jobs: Sequence[Job]) -> dict[fx.Node, list[Job]]:
-    """Units by what they are replaced in, in the order in which the network comes to them."""
-    places = {place: order for order, place in enumerate(flow.given)}
-    found = [(find_module(made, one.layer), (one, fill)) for one, fill in jobs]
-    for place, (one, _) in found:
+def _group_by_node(baked: nn.Module, flow: DataFlow, jobs: Sequence[Job]) -> dict[fx.Node, list[Job]]:
+    """Units by the node that they are replaced in, in the order in which the nodes run."""
+    places = {place: order for order, place in enumerate(flow.outputs)}
+    located = [(find_module(baked, one.layer), (one, fill)) for one, fill in jobs]
+    for place, (one, _) in located:
         if place not in places:
-            raise ValueError(f"layer {one.layer!r} never runs as a module, or gives no tensor; see layers(net)")
+            raise ValueError(f"layer {one.layer!r} never runs as a module, or gives no tensor; see layers(model)")
     nodes = {node: order for order, node in enumerate(flow.graph.nodes)}
-    found.sort(key=lambda job: (nodes[flow.given[job[0]]], places[job[0]]))
+    located.sort(key=lambda item: (nodes[flow.outputs[item[0]]], places[item[0]]))
     groups: dict[fx.Node, list[Job]] = {}
-    for place, job in found:
-        groups.setdefault(flow.given[place], []).append(job)
+    for place, job in located:
+        groups.setdefault(flow.outputs[place], []).append(job)
     return groups
 
 
-def _folds(folding: Folding, node: fx.Node, group: Sequence[Job]) -> list[tuple[Tensor, Tensor]] | None:
+def _fold(folding: WeightFolding, node: fx.Node, group: Sequence[Job]) -> Edits | None:
     channels, axes = folding.flow.channels(node), folding.flow.axes(node)
     if channels is None or axes is None:
         return None
-    change = affine([one for one, _ in group], [fill for _, fill in group], channels, axes)
-    return None if change is None else folding.at(node, change)
+    change = build_channel_map([one for one, _ in group], [fill for _, fill in group], channels, axes)
+    return None if change is None else folding.fold(node, change)
 
 
-def _followed(
-    made: nn.Module, net: nn.Module | Classifier, jobs: Sequence[Job], like: Tensor
+def _insert_modules(
+    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job], like: Tensor
 ) -> tuple[nn.Module, list[str], list[str]]:
-    """A module behind each layer of a network that cannot be traced, in the order in which they finish."""
-    ran = [row.name for row in layers(net)]
-    names = {module: name for name, module in reversed(list(made.named_modules()))}
-    found = []
+    """Insert a module behind each layer of a network that cannot be traced, in the order in which they finish."""
+    order = [row.name for row in layers(model)]
+    names = {module: name for name, module in reversed(list(baked.named_modules()))}
+    located = []
     for one, fill in jobs:
-        module, call = find_module(made, one.layer)
+        module, call = find_module(baked, one.layer)
         name = names[module] + (f"#{call}" if call else "")
-        if name not in ran:
-            raise ValueError(f"layer {one.layer!r} never runs as a module; see layers(net)")
-        found.append((ran.index(name), (module, call), switch(one, fill, like)))
-    calls = {place[0]: sum(name.partition("#")[0] == names[place[0]] for name in ran) for _, place, _ in found}
-    for order in sorted({order for order, *_ in found}):
-        group = [(place, off) for when, place, off in found if when == order]
-        made = inserted(made, group[0][0], calls[group[0][0][0]], nn.Sequential(*(off for _, off in group)))
-    return made, [], list(dict.fromkeys(one.layer for one, _ in jobs))
+        if name not in order:
+            raise ValueError(f"layer {one.layer!r} never runs as a module; see layers(model)")
+        located.append((order.index(name), (module, call), build_off_module(one, fill, like)))
+    calls = {place[0]: sum(name.partition("#")[0] == names[place[0]] for name in order) for _, place, _ in located}
+    for index in sorted({index for index, *_ in located}):
+        group = [(place, off) for own, place, off in located if own == index]
+        place = group[0][0]
+        baked = insert_module(baked, place, calls[place[0]], nn.Sequential(*(off for _, off in group)))
+    return baked, [], list(dict.fromkeys(one.layer for one, _ in jobs))
 
 
-def _trained_as(made: nn.Module, network: nn.Module) -> None:
-    """Modules that took another's place are in its mode."""
+def _copy_training_modes(network: nn.Module, baked: nn.Module) -> None:
+    """Put modules that replaced others into the mode of those."""
     modes = {name: module.training for name, module in network.named_modules()}
-    for name, module in made.named_modules():
+    for name, module in baked.named_modules():
         module.training = modes.get(name, module.training)
 
 
-def _named(net: Classifier, units: Sequence[Units]) -> str:
-    return f"{net.name} without {', '.join(map(repr, units))}" if units else net.name
+def _name_without(classifier: Classifier, units: Sequence[Units]) -> str:
+    return f"{classifier.name} without {', '.join(map(repr, units))}" if units else classifier.name
 
 
-def _told(units: Units) -> dict[str, Any]:
-    """Units as JSON."""
-    chosen = {"indices": list(units.indices)} if isinstance(units, Channels) else {"vectors": units.vectors.tolist()}
-    return {"kind": type(units).__name__, "layer": units.layer, **chosen, "channel_axis": units.channel_axis}
+def _recipe(
+    model: nn.Module | Classifier,
+    normalize: Normalizer | str,
+    units: Sequence[Units],
+    fills: Sequence[float | Tensor],
+    folded: list[str],
+    inserted: list[str],
+) -> dict[str, Any]:
+    return provenance(
+        _describe_model(model, normalize),
+        "bake",
+        units=[units_to_json(one) for one in units],
+        fills=[value.tolist() if isinstance(value, Tensor) else value for value in fills],
+        folded=folded,
+        inserted=inserted,
+    )
 
 
-__all__ = ["bake", "save"]
+def _describe_model(model: nn.Module | Classifier, normalize: Normalizer | str) -> Classifier:
+    """The model as a Classifier; a bare network of unknown normalisation has none, since baking needs no images."""
+    is_unknown = isinstance(model, nn.Module) and isinstance(normalize, str) and infer_classifier(model) is None
+    return Classifier(model, None, DEFAULT_SIZE) if is_unknown else as_classifier(model, normalize)  # type: ignore[arg-type]
+
+
+__all__ = ["bake", "save_baked"]

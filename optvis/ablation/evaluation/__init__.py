@@ -1,1 +1,1 @@
-"""What an ablation costs: the target class, the other classes, random controls."""
+"""Evaluation: what a network loses without some units, against random units."""

@@ -1,8 +1,7 @@
-"""Judging units: what a network loses without them, what it keeps, and whether random units would do as much."""
+"""`evaluate`: what a network loses without some units, what it keeps, and whether random units do as much."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
@@ -11,103 +10,129 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.ablation.blinding import checked
-from optvis.ablation.evaluation.controls import random_units
-from optvis.ablation.evaluation.curves import all_but, steps
-from optvis.ablation.evaluation.image_sets import ImageSet, NamedSet, check_classes, named_sets, overlaps, target_of
-from optvis.ablation.evaluation.metrics import Verdicts, verdicts
+from optvis.ablation.blinded import check_units, replace_units
+from optvis.ablation.evaluation.metrics import BatchPredictions, predict
+from optvis.ablation.evaluation.random_units import random_units as draw_random_units
 from optvis.ablation.evaluation.report import Report
-from optvis.ablation.evaluation.summary import Judged, Trials, told
-from optvis.ablation.evaluation.variants import Variant, answers, check_tail
-from optvis.ablation.fills import Filled, pieces, prepared
-from optvis.ablation.switching import Filling, switched
+from optvis.ablation.evaluation.summary import Evaluation, VariantPlan, build_report
+from optvis.ablation.evaluation.variants import (
+    Variant,
+    check_cached_scores,
+    complement,
+    growing_variants,
+    score_variants,
+)
+from optvis.ablation.fills import FillLike, Replacement, resolve_fill, split_batch
+from optvis.ablation.image_sets import (
+    ImageSet,
+    NamedSet,
+    check_classes,
+    count_overlaps,
+    find_target_set,
+    load_sets,
+)
+from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
 from optvis.objectives import OUTPUT, positions
 from optvis.progress import progress_bar
-from optvis.version import __version__
 
 
 def evaluate(
-    net: nn.Module | Classifier,
+    model: nn.Module | Classifier,
     units: Units | Sequence[Units],
-    sets: Mapping[str, ImageSet],
+    image_sets: Mapping[str, ImageSet],
     *,
     target: str | None = None,
     found_on: Any = None,
-    fill: Filled = 0.0,
-    random: int = 200,
+    fill: FillLike = 0.0,
+    random_sets: int = 200,
     seed: int = 0,
+    normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> Report:
-    """Judge units by what the network says without them: of the target, of everything else, and against chance.
+    """Evaluate units by what the network predicts without them: for the target, for everything else, against chance.
 
-    Random units are drawn from the same layers, as many and as strong: channels of like activation norm, subspaces
-    that remove the same share of it. Chance does as much where the target's recall falls at least as far; the same is
-    asked of its log-odds, which hardly tie. Keeping only the units is asked as by Bau et al. 2020,
-    doi:10.1073/pnas.1907375117. Intervals are percentiles of 2,000 bootstrap resamples of each set's images, 95 %.
-    The images lie in memory, and one image's activations at a time, from which all variations of it are asked.
+    Random units are drawn from the same layers, as many and as strong: channels of similar activation norm, subspaces
+    that remove the same share of it. The p-value is the share of random sets that lower the target's recall at least
+    as far; a second one is for its log-odds, which hardly tie. The report also says what remains where only the units
+    are kept, as in Bau et al. 2020, doi:10.1073/pnas.1907375117. Intervals are percentiles of 2,000 bootstrap
+    resamples of each set's images, 95 %. Memory holds all images, and the cached activations of one image at a time.
 
     Args:
-        net: a network whose output is a score per class, (B, classes), or a Classifier.
-        units: Channels or Directions, or several, one a layer, such as what `find` found. Their order is that of the
-            curve.
-        sets: images by the name of their set. Each is a folder, a photograph in any form that `load_image` takes, a
-            list of them, or a tensor (B, 3, H, W); with what they show as `(images, labels)` or `Labelled`: label
-            texts or indices, one for all or one an image. Without labels, the truth is what the network said before.
-        target: the set whose fall is wanted; by default the first.
-        found_on: the images that the units were found on, or what found them: the report warns where they judge, too.
-        fill: what stands where units were, see `blinded`. What is measured is measured once: `Optimal` serves the
-            units, its means the random ones.
-        random: how many random sets, R.
+        model: a network whose output is a score for each class, (B, classes), or a Classifier.
+        units: Channels or Directions, or several, one a layer, such as a UnitSelection. The curve takes them in their
+            order.
+        image_sets: images by the name of their set. Each is a folder, an image in any form that `load_image` takes, a
+            tensor (B, 3, H, W), or a list of these; with labels as `(images, labels)` or `LabeledImages`: label texts
+            or indices, one for all images or one each. Without labels, the network's own predictions count as true.
+        target: the set whose recall should drop; by default the first.
+        found_on: the images that the units were selected on, or the UnitSelection; by default the units themselves if
+            they are a UnitSelection. The report warns where these images are in the sets.
+        fill: what replaces units, see `blinded`. A measured fill is measured once, on the units: random units get
+            the same values.
+        random_sets: number of random sets, R.
         seed: of random sets and resamples.
+        normalize: see `render`; by default what the model carries.
         progress: show a progress bar.
 
     Returns:
-        A Report: print it, `.plot()`, `.html()`, `.save(folder)`.
+        A Report: print it, show `.image()`, write `.html()`, `.save(folder)`.
 
     Raises:
         KeyError: a layer, label or set that does not exist; the nearest are given.
-        TypeError, IndexError, ValueError: units, images or labels that do not fit; units twice in one layer; a network
-            that gives no score per class; `random` under 1.
+        TypeError, IndexError, ValueError: units, images or labels that do not fit; two units for one layer; a network
+            that gives no score for each class; `random_sets` below 1.
 
     Example:
         >>> from optvis import load
         >>> from optvis.world import dataset
         >>> from optvis.features.units import Channels
-        >>> units, sets = Channels("mixed5", [3, 14]), {"world": dataset(16)}
-        >>> report = evaluate(load("demo"), units, sets, random=9, progress=False)
-        >>> report.targeted.images, len(report.chance.drops), report.curve.counts
+        >>> units, image_sets = Channels("mixed5", [3, 14]), {"world": dataset(16)}
+        >>> report = evaluate(load("demo"), units, image_sets, random_sets=9, progress=False)
+        >>> report.target_metrics.images, len(report.baseline.drops), report.curve.counts
         (16, 9, (0, 1, 2))
     """
-    if index(random) < 1:
-        raise ValueError(f"random is {random}; expected 1 random set or more")
-    classifier = as_classifier(net)
-    chosen = _units(classifier, units)
-    named = named_sets(sets, classifier)
-    aim = target_of(named, target)
-    is_found = found_on is None and hasattr(units, "recipe")
-    shared = overlaps(named, units if is_found else found_on, classifier)
-    images = torch.cat([one.images for one in named])
-    fillings = prepared(fill, classifier, chosen)
+    if index(random_sets) < 1:
+        raise ValueError(f"random_sets is {random_sets}; expected 1 or more")
+    classifier = as_classifier(model, normalize)
+    chosen = _as_variant(classifier, units)
+    sets = load_sets(image_sets, classifier)
+    target_set = find_target_set(sets, target)
+    overlap = count_overlaps(sets, units if found_on is None and hasattr(units, "recipe") else found_on, classifier)
+    images = torch.cat([one.images for one in sets])
+    replacements = resolve_fill(fill, classifier, chosen)
     with borrow(classifier.network), torch.no_grad():
-        survey = _surveyed(classifier, images, chosen)
-        check_classes(named, survey.logits.shape[1])
-        check_tail(classifier, images[:1], survey.first, chosen)
-        truth = _truths(named, survey.logits)
-        after = verdicts(_without(classifier, images, chosen, fillings), truth)
-        trials = _trials(chosen, survey, random, seed)
-        tried = _tried(classifier, images, truth, survey.first, trials.variants, fillings, progress)
-    recipe = _recipe(classifier, chosen, survey, named, aim, fill, random, seed, shared)
-    return told(Judged(classifier, named, aim, truth, verdicts(survey.logits, truth), after), trials, tried, recipe)
+        survey = _run_network(classifier, images, chosen)
+        check_classes(sets, survey.logits.shape[1])
+        check_cached_scores(classifier, images[:1], survey.first, chosen)
+        truth = _resolve_truth(sets, survey.logits)
+        after = predict(_scores_without(classifier, images, chosen, replacements), truth)
+        plan = _plan_variants(chosen, survey, random_sets, seed)
+        variants = _predict_variants(classifier, images, truth, survey.first, plan.variants, replacements, progress)
+    recipe = provenance(
+        classifier,
+        "evaluate",
+        units=[_describe_units(one, len(survey.norms[one.layer])) for one in chosen],
+        fill=" ".join(repr(fill).split()),
+        sets={one.name: _describe_set(one) for one in sets},
+        target=target_set.name,
+        overlap=overlap,
+        random_sets=int(random_sets),
+        seed=int(seed),
+    )
+    evaluation = Evaluation(classifier, sets, target_set, truth, predict(survey.logits, truth), after)
+    return build_report(evaluation, plan, variants, recipe)
 
 
 @dataclass(frozen=True, eq=False)
 class _Survey:
-    """The network as it is: scores (B, classes), which layer finishes first, and how strong channels are."""
+    """The network with all units: scores (B, classes), the layer that finishes first, the strength of channels."""
 
     logits: Tensor
     first: str
@@ -115,144 +140,109 @@ class _Survey:
     moments: Mapping[str, Tensor]
 
 
-def _units(classifier: Classifier, units: Units | Sequence[Units]) -> Variant:
+def _as_variant(classifier: Classifier, units: Units | Sequence[Units]) -> Variant:
     """Units as a tuple, one a layer.
 
     Raises:
         TypeError, KeyError: as in `blinded`.
         ValueError: no units, or two for one layer.
     """
-    chosen = (units,) if not isinstance(units, Sequence) else tuple(units)
-    checked(classifier.network, chosen)
-    if not any(len(one) for one in chosen):
-        raise ValueError("no units: nothing to switch off")
-    layers = [one.layer for one in chosen]
+    variant = (units,) if not isinstance(units, Sequence) else tuple(units)
+    check_units(classifier.network, variant)
+    if not any(len(one) for one in variant):
+        raise ValueError("no units: there is nothing to switch off")
+    layers = [one.layer for one in variant]
     twice = next((layer for layer in layers if layers.count(layer) > 1), None)
     if twice is not None:
         raise ValueError(f"{layers.count(twice)} units for layer {twice!r}; join them into one Channels or Directions")
-    return chosen
+    return variant
 
 
-def _surveyed(classifier: Classifier, images: Tensor, units: Variant) -> _Survey:
-    """One pass over all images, with nothing off."""
+def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Survey:
+    """Run the network with all units on all images."""
     logits: list[Tensor] = []
     norms: dict[str, Tensor] = {}
     moments: dict[str, Tensor] = {}
     first = ""
-    for rows in pieces(images):
-        found = read_activations(
-            classifier.network, classifier.preprocess(images[rows]), [*(one.layer for one in units), OUTPUT]
-        )
+    layers = [*(one.layer for one in units), OUTPUT]
+    for rows in split_batch(images):
+        found = read_activations(classifier.network, classifier.preprocess(images[rows]), layers)
         first = next(iter(found))
         logits.append(check_logits(found[OUTPUT]))
         for one in units:
             a = positions(found[one.layer], one.channel_axis)
             one.basis(a.shape[1])
             norms[one.layer] = norms.get(one.layer, 0) + torch.linalg.vector_norm(a, dim=2).double().sum(0).cpu()
-            moments[one.layer] = moments.get(one.layer, 0) + _moment(one, a)
+            moments[one.layer] = moments.get(one.layer, 0) + _second_moment(one, a)
     means = {layer: total / len(images) for layer, total in norms.items()}
     return _Survey(torch.cat(logits), first, means, moments)
 
 
-def _moment(units: Units, a: Tensor) -> Tensor:
-    """The uncentred second moment of activations (B, C, P), (C, C), where it is needed."""
+def _second_moment(units: Units, a: Tensor) -> Tensor:
+    """The uncentred second moment of activations (B, C, P), (C, C); of use for directions only."""
     if not isinstance(units, Directions):
         return torch.zeros(())
     rows = a.movedim(1, 2).flatten(0, 1).double()
     return (rows.T @ rows).cpu()
 
 
-def _truths(sets: Sequence[NamedSet], logits: Tensor) -> Tensor:
-    """The class of each image: as given, or as the network says, (B,)."""
-    said = torch.split(logits.argmax(1), [len(one) for one in sets])
-    return torch.cat([mine if one.truth is None else one.truth for one, mine in zip(sets, said, strict=True)])
+def _resolve_truth(sets: Sequence[NamedSet], logits: Tensor) -> Tensor:
+    """The class of each image, (B,): as labelled, or as the network predicts."""
+    predicted = torch.split(logits.argmax(1), [len(one) for one in sets])
+    return torch.cat([own if one.classes is None else one.classes for one, own in zip(sets, predicted, strict=True)])
 
 
-def _without(classifier: Classifier, images: Tensor, units: Variant, fillings: Sequence[Filling]) -> Tensor:
-    """Scores of the whole network with the units off, (B, classes)."""
-    with switched(classifier.network, units, fillings):
-        return torch.cat([classifier.network(classifier.preprocess(images[rows])) for rows in pieces(images)])
+def _scores_without(
+    classifier: Classifier, images: Tensor, units: Variant, replacements: Sequence[Replacement]
+) -> Tensor:
+    """The scores of the whole network without the units, (B, classes)."""
+    with replace_units(classifier.network, units, replacements):
+        return torch.cat([classifier.network(classifier.preprocess(images[rows])) for rows in split_batch(images)])
 
 
-def _trials(units: Variant, survey: _Survey, random: int, seed: int) -> Trials:
-    """All that is tried beside the units themselves."""
+def _plan_variants(units: Variant, survey: _Survey, random_sets: int, seed: int) -> VariantPlan:
     channels = {layer: len(norms) for layer, norms in survey.norms.items()}
-    removed = steps(units)
-    drawn = [random_units(u, survey.norms[u.layer], survey.moments[u.layer], random, seed) for u in units]
-    kept = tuple(all_but(some, channels) for some in removed)
-    return Trials(units, removed, kept, tuple(zip(*drawn, strict=True)), survey.norms, survey.moments, seed)
+    removed = growing_variants(units)
+    random = [
+        draw_random_units(one, survey.norms[one.layer], survey.moments[one.layer], random_sets, seed) for one in units
+    ]
+    kept = tuple(complement(variant, channels) for variant in removed)
+    return VariantPlan(units, removed, kept, tuple(zip(*random, strict=True)), survey.norms, survey.moments, seed)
 
 
-def _tried(
+def _predict_variants(
     classifier: Classifier,
     images: Tensor,
     truth: Tensor,
     first: str,
     variants: Sequence[Variant],
-    fillings: Sequence[Filling],
+    replacements: Sequence[Replacement],
     progress: bool,
-) -> Verdicts:
-    """What is said of each image with each variant off: (V, B)."""
-    parts: list[Verdicts] = []
+) -> BatchPredictions:
+    """Predictions of each variant for each image: (V, B)."""
+    columns: list[BatchPredictions] = []
     with progress_bar(total=len(images) * len(variants), show=progress, description="evaluate") as bar:
-        for place in range(len(images)):
-            own = slice(place, place + 1)
-            said: list[Verdicts] = []
-            for logits in answers(classifier, images[own], first, variants, fillings):
-                said.append(verdicts(logits.unsqueeze(1), truth[own]))
+        for row in range(len(images)):
+            own = slice(row, row + 1)
+            parts: list[BatchPredictions] = []
+            for logits in score_variants(classifier, images[own], first, variants, replacements):
+                parts.append(predict(logits.unsqueeze(1), truth[own]))
                 bar.update(len(logits))
-            parts.append(_joined(said, 0))
-    return _joined(parts, 1)
+            columns.append(_concatenate(parts, 0))
+    return _concatenate(columns, 1)
 
 
-def _joined(parts: Sequence[Verdicts], axis: int) -> Verdicts:
+def _concatenate(parts: Sequence[BatchPredictions], axis: int) -> BatchPredictions:
     columns = zip(*(vars(part).values() for part in parts), strict=True)
-    return Verdicts(*(torch.cat(column, dim=axis) for column in columns))
+    return BatchPredictions(*(torch.cat(column, dim=axis) for column in columns))
 
 
-def _recipe(
-    classifier: Classifier,
-    units: Variant,
-    survey: _Survey,
-    sets: Sequence[NamedSet],
-    target: NamedSet,
-    fill: Filled,
-    random: int,
-    seed: int,
-    overlap: Mapping[str, int] | None,
-) -> dict[str, Any]:
-    return {
-        "network": classifier.name,
-        "units": [_unit_note(one, len(survey.norms[one.layer])) for one in units],
-        "fill": " ".join(repr(fill).split()),
-        "sets": {
-            one.name: {"images": len(one), "truth": "said before" if one.truth is None else "given"} for one in sets
-        },
-        "target": target.name,
-        "overlap": None if overlap is None else dict(overlap),
-        "random": int(random),
-        "seed": int(seed),
-        "normalize": repr(classifier.normalize),
-        "dtype": str(classifier.image_dtype),
-        "device": str(classifier.device),
-        "optvis": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+def _describe_units(units: Units, channels: int) -> dict[str, Any]:
+    return {**units_to_json(units), "count": len(units), "of": channels}
 
 
-def _unit_note(units: Units, channels: int) -> dict[str, Any]:
-    """Units in JSON's types."""
-    which = {"vectors": units.vectors.tolist()} if isinstance(units, Directions) else {"indices": list(units.indices)}
-    return {
-        "layer": units.layer,
-        "kind": type(units).__name__.lower(),
-        "count": len(units),
-        "of": channels,
-        **which,
-        "within": None if units.within is None else list(units.within),
-        "channel_axis": units.channel_axis,
-    }
+def _describe_set(image_set: NamedSet) -> dict[str, Any]:
+    return {"images": len(image_set), "truth": "predicted" if image_set.classes is None else "given"}
 
 
 __all__ = ["evaluate"]

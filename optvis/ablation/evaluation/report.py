@@ -1,108 +1,95 @@
-"""A report on units that were switched off: numbers, and how they are shown and kept."""
+"""The report of an evaluation: shown as text, plot and page, saved and loaded."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from torch import Tensor
-
-from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
-from optvis.ablation.evaluation.report_text import by_chance, title, to_text
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.ablation.evaluation.predictions import Prediction
+from optvis.ablation.evaluation.report_text import baseline_sentences, format_report, report_title
+from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
+from optvis.ablation.evaluation.statistics import Estimate
+from optvis.data.files import atomic_write
 from optvis.viz.pages.report.markup import to_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.plots import plot_histogram, plot_lines
-from optvis.viz.sheet import encode_png, stack_rows
+from optvis.viz.result import Result, read_mapping, read_texts
+from optvis.viz.sheet import stack_rows
 
 if TYPE_CHECKING:
     from PIL import Image
 
-FRAME = (640, 1100)  # height and width in pixels of the page inside a notebook's cell
-PANEL = (300, 440)  # of each panel of the plot
+FILE = "report.png"  # and .json, .txt, .html, .safetensors beside it
+FRAME = (640, 1100)  # height and width in pixels of the page in a notebook's cell
+PANEL = (300, 440)  # height and width in pixels of each panel of the plot
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
-    """What a network loses without some units, and what it keeps; prints as tables, shows itself in a notebook.
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(EvaluationResults, Result):
+    """What a network loses without some units, and what it keeps; prints as tables, shows a page in a notebook.
 
     Args:
-        target: the set whose fall is wanted.
-        truths: the classes that its images show.
-        answers: for each image, set by set, what it is called before and after.
-        sets: how each set falls.
-        classes: how each class falls, over all sets.
+        target: name of the set whose recall should drop.
+        target_labels: the classes that its images show.
+        predictions: before and after, for each image, set by set.
+        sets: metrics of each set.
+        classes: metrics of each class, over all sets.
         curve: recall with more and more units off, and with only those kept.
-        chance: what random units do.
-        warnings: what makes the numbers say less than they seem to.
-        recipe: everything that made them, in JSON's types.
-        thumbnails: the images, small, (B, 3, h, w) in [0, 1]; None where the report was read from JSON.
+        baseline: what random units do.
+        warnings: what limits the numbers.
+        recipe: everything that computed them, in JSON types.
+        thumbnails: of the images, (B, 3, h, w) in [0, 1]; None in a report that was read from JSON.
     """
 
-    target: str
-    truths: tuple[str, ...]
-    answers: tuple[Answer, ...]
-    sets: tuple[Tally, ...]
-    classes: tuple[Tally, ...]
-    curve: Curve
-    chance: Chance
-    warnings: tuple[str, ...]
-    recipe: Mapping[str, Any]
-    thumbnails: Tensor | None = field(default=None, repr=False)
+    KIND = "evaluation report"
+    TENSOR_FIELDS: ClassVar = {"thumbnails": 4}
+    TEXT_FIELDS = ("target",)
+    JSON_FIELDS: ClassVar = {
+        "target_labels": read_texts,
+        "predictions": lambda rows: tuple(Prediction(**row) for row in rows),
+        "sets": lambda rows: tuple(map(SetMetrics.from_json, rows)),
+        "classes": lambda rows: tuple(map(SetMetrics.from_json, rows)),
+        "curve": UnitCurve.from_json,
+        "baseline": RandomBaseline.from_json,
+        "warnings": read_texts,
+    }
 
-    @property
-    def targeted(self) -> Tally:
-        """How the target falls."""
-        return next(one for one in self.sets if one.name == self.target)
-
-    @property
-    def collateral(self) -> tuple[Tally, ...]:
-        """How every class falls that the target does not show: the worst first."""
-        others = [one for one in self.classes if one.name not in self.truths]
-        return tuple(sorted(others, key=lambda one: [-(fall.value or 0.0) for fall in (one.drop, one.odds)]))
-
-    @property
-    def worst(self) -> Tally | None:
-        """The class that suffers most beside the target; None where there is no other."""
-        return next(iter(self.collateral), None)
-
-    def plot(self) -> Image.Image:
-        """Recall over the number of units, removed and alone kept, and how far random sets bring the target."""
+    def image(self) -> Image.Image:
+        """Recall over the number of units, removed and alone kept, and how far random sets bring the target down."""
         panels = [
-            plot_lines(self.curve.counts, _values(lines), title, PANEL)
+            plot_lines(self.curve.counts, _percentages(lines), title, PANEL)
             for lines, title in (
                 (self.curve.removed, "recall with units off, %"),
                 (self.curve.kept, "recall with those alone kept, %"),
             )
         ]
-        fall, drops = self.targeted.drop.value, self.chance.drops
-        title = f"{len(drops)} random sets: fall of {self.target}, points"
-        return stack_rows(
-            [[*panels, plot_histogram([100 * drop for drop in drops], 100 * _number(fall), title, PANEL)]]
-        )
+        drop, drops = self.target_metrics.drop.value, self.baseline.drops
+        title = f"{len(drops)} random sets: drop of {self.target}, points"
+        percent = [100 * one for one in drops]
+        return stack_rows([[*panels, plot_histogram(percent, 100 * _or_nan(drop), title, PANEL)]])
+
+    def html(self) -> str:
+        """A page in one file, which loads nothing and runs nothing."""
+        return to_html(self.page())
 
     def page(self) -> ReportPage:
         """The numbers and texts of the report's page."""
         return ReportPage(
-            title(self),
+            report_title(self),
             self.target,
             tuple(map(_recall_row, self.sets)),
             tuple(map(_recall_row, self.collateral)),
             self._recall_curves(),
             self._random_sets(),
-            tuple(PredictionRow(**vars(one), state=one.state) for one in self.answers),
+            tuple(map(_prediction_row, self.predictions)),
             self.warnings,
             self.recipe,
             self.thumbnails,
         )
-
-    def html(self) -> str:
-        """A page of its own, which loads nothing and runs nothing."""
-        return to_html(self.page())
 
     def _recall_curves(self) -> RecallCurves:
         curve = self.curve
@@ -111,66 +98,71 @@ class Report:
         return RecallCurves(curve.counts, removed, kept, *confidence)
 
     def _random_sets(self) -> RandomSets:
-        chance = self.chance
-        log_odds = tuple(zip(chance.others, chance.odds, strict=True)) if chance.others else ()
-        own = chance.others_without, self.targeted.odds.value or 0.0
-        return RandomSets(chance.drops, chance.p_drop, log_odds, own, by_chance(self))
+        baseline = self.baseline
+        others = baseline.other_log_odds_drops
+        log_odds = tuple(zip(others, baseline.log_odds_drops, strict=True)) if others else ()
+        own = baseline.other_log_odds_drop, self.target_metrics.log_odds_drop.value or 0.0
+        return RandomSets(baseline.drops, baseline.p_drop, log_odds, own, baseline_sentences(self))
 
     def json(self) -> str:
-        """All numbers and texts, without pictures."""
-        told = asdict(_without_pictures(self))
-        del told["thumbnails"]
-        return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
+        """All numbers and texts, without images."""
+        values = {"target": self.target, **self._json_values(), "recipe": dict(self.recipe)}
+        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Report:
-        """What `json` told, without pictures.
+    def from_json(cls, text: str) -> Self:
+        """Build a report from what `json` returns; it has no thumbnails.
 
         Raises:
-            ValueError: it is none of ours.
+            ValueError: the text is something else.
         """
         try:
-            told = json.loads(text)
-            return cls(
-                told["target"],
-                tuple(told["truths"]),
-                tuple(Answer(**one) for one in told["answers"]),
-                tuple(Tally.of(one) for one in told["sets"]),
-                tuple(Tally.of(one) for one in told["classes"]),
-                Curve.of(told["curve"]),
-                Chance.of(told["chance"]),
-                tuple(told["warnings"]),
-                told["recipe"],
-            )
+            values = read_mapping(json.loads(text))
+            parts = {name: build(values[name]) for name, build in cls.JSON_FIELDS.items()}
+            return cls(**parts, target=values["target"], recipe=read_mapping(values["recipe"]))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"this is no report of optvis: {error}") from error
 
     def save(self, folder: str | Path) -> Path:
-        """Write report.json, report.txt, report.png and report.html, each whole or not at all; returns the folder.
+        """Write report.png, report.safetensors, report.json, report.txt and report.html, each atomically.
 
         Args:
-            folder: made if need be.
+            folder: for the files; missing folders are created.
+
+        Returns:
+            The folder.
 
         Raises:
-            OSError: it cannot be made or written.
+            OSError: it cannot be created or written.
         """
-        told = self.json()
         files = {
-            "report.json": told.encode(),
-            "report.txt": f"{self}\n".encode(),
-            "report.png": encode_png(self.plot(), json.dumps(dict(self.recipe))),
-            "report.html": self.html().encode(),
+            ".json": self.json().encode(),
+            ".txt": f"{self}\n".encode(),
+            ".html": self.html().encode(),
         }
-        place = ensure_dir(folder)
-        for name, data in files.items():
-            atomic_write(place / name, data)
-        return place
+        target = super().save(Path(folder) / FILE)
+        for suffix, data in files.items():
+            atomic_write(target.with_suffix(suffix), data)
+        return target.parent
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            folder: that `save` wrote to.
+
+        Raises:
+            FileNotFoundError: there is no file report.safetensors in it.
+            ValueError: the file is damaged, or holds something else.
+        """
+        return super().load(Path(folder) / FILE)
 
     def __str__(self) -> str:
-        return to_text(self)
+        return format_report(self)
 
     def __repr__(self) -> str:
-        return f"Report({self.target!r}, {len(self.answers)} images, {len(self.chance.drops)} random sets)"
+        return f"Report({self.target!r}, {len(self.predictions)} images, {len(self.baseline.drops)} random sets)"
 
     def _repr_html_(self) -> str:
         height, width = FRAME
@@ -179,25 +171,37 @@ class Report:
             f'style="width: 100%; max-width: {width}px; height: {height}px; border: 0"></iframe>'
         )
 
+    def _json_values(self) -> dict[str, Any]:
+        return {
+            "target_labels": self.target_labels,
+            "predictions": [asdict(one) for one in self.predictions],
+            "sets": [asdict(one) for one in self.sets],
+            "classes": [asdict(one) for one in self.classes],
+            "curve": asdict(self.curve),
+            "baseline": asdict(self.baseline),
+            "warnings": self.warnings,
+        }
 
-def _recall_row(tally: Tally) -> RecallRow:
-    (after,) = _intervals([tally.after])
-    return RecallRow(tally.name, tally.images, tally.before.value, after, tally.drop.value)
+
+def _prediction_row(prediction: Prediction) -> PredictionRow:
+    values = {name: value for name, value in vars(prediction).items() if name != "margin"}
+    return PredictionRow(**values, state=prediction.state)
+
+
+def _recall_row(metrics: SetMetrics) -> RecallRow:
+    (after,) = _intervals([metrics.after])
+    return RecallRow(metrics.name, metrics.images, metrics.before.value, after, metrics.drop.value)
 
 
 def _intervals(row: Sequence[Estimate]) -> list[Interval]:
     return [Interval(one.value, one.low, one.high) for one in row]
 
 
-def _without_pictures(report: Report) -> Report:
-    return replace(report, recipe=dict(report.recipe), thumbnails=None)
+def _percentages(lines: Mapping[str, Sequence[Estimate]]) -> dict[str, list[float]]:
+    return {name: [100 * _or_nan(one.value) for one in row] for name, row in lines.items()}
 
 
-def _values(lines: Mapping[str, Any]) -> dict[str, list[float]]:
-    return {name: [100 * _number(one.value) for one in row] for name, row in lines.items()}
-
-
-def _number(value: float | None) -> float:
+def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
 
 

@@ -1,162 +1,154 @@
-"""A report as tables of text, and the sentences that it begins with."""
+"""A report as text: a title, sentences and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from optvis.ablation.evaluation.findings import Estimate, Tally
+from optvis.ablation.evaluation.results import EvaluationResults, SetMetrics
+from optvis.ablation.evaluation.statistics import Estimate
 from optvis.viz.formatting import format_interval, format_percent
 
-if TYPE_CHECKING:
-    from optvis.ablation.evaluation.report import Report
-
-MOST_CLASSES = 10
+MAX_CLASSES = 10  # in the table of classes
 
 
-def to_text(report: Report) -> str:
-    """All of it but the curves' steps between none and all."""
+def format_report(results: EvaluationResults) -> str:
+    """Everything but the curve's steps between none and all."""
     parts = [
-        title(report),
-        *([f"! {warning}" for warning in report.warnings]),
-        *lead(report),
+        report_title(results),
+        *([f"! {warning}" for warning in results.warnings]),
+        *_lead(results),
         "",
-        _tallies("set", report.sets),
+        _metrics_table("set", results.sets),
         "",
-        *_classes(report),
-        _curve(report),
+        *_class_tables(results),
+        _curve_table(results),
         "",
-        *(line for one in report.sets for line in _answers(report, one.name)),
+        *(line for one in results.sets for line in _prediction_tables(results, one.name)),
     ]
     return "\n".join(parts).rstrip()
 
 
-def title(report: Report) -> str:
-    """What was switched off.
-
-    In words: "squeezenet1_0 without 10 channels of features.12".
-    """
-    told = [
-        f"{one['count']} {_of(one['kind'], one['count'])} of {one['layer'] or 'the output'}" for one in _units(report)
-    ]
-    return plain(f"{report.recipe['network']} without {listed(told)}")
+def report_title(results: EvaluationResults) -> str:
+    """What is switched off, such as "squeezenet1_0 without 10 channels of features.12"."""
+    rows = results.recipe["units"]
+    units = [f"{one['count']} {_kind(one)} of {one['layer'] or 'the output'}" for one in rows]
+    return to_one_line(f"{results.recipe['network']} without {join_words(units)}")
 
 
-def lead(report: Report) -> list[str]:
-    """What the numbers say, in sentences."""
-    target, worst = report.targeted, report.worst
-    fell = f"Recall of {report.target} goes from {format_percent(target.before.value)} to {interval(target.after)}."
-    spared = "No other class was asked."
+def _kind(units: dict[str, object]) -> str:
+    kind = str(units["kind"])
+    return kind.removesuffix("s") if units["count"] == 1 else kind
+
+
+def _lead(results: EvaluationResults) -> list[str]:
+    """The main results in sentences."""
+    target, worst = results.target_metrics, results.worst
+    before, after = format_percent(target.before.value), _format_estimate(target.after)
+    others = "There are no images of other classes."
     if worst is not None:
-        count = len(report.collateral)
-        others = "1 other class" if count == 1 else f"{count} other classes"
-        spared = f"Of {others}, none falls."
+        count = len(results.collateral)
+        classes = "1 other class" if count == 1 else f"{count} other classes"
+        others = f"Of {classes}, none drops."
         if worst.drop.value:
-            spared = f"Of {others}, {worst.name} falls most: by {interval(worst.drop)}."
-    return [plain(fell), plain(spared), *by_chance(report)]
+            others = f"Of {classes}, {worst.name} drops most: by {_format_estimate(worst.drop)}."
+    sentences = [f"Recall of {results.target} goes from {before} to {after}.", others]
+    return [*map(to_one_line, sentences), *baseline_sentences(results)]
 
 
-def by_chance(report: Report) -> list[str]:
-    """How random sets compare."""
-    chance, count = report.chance, len(report.chance.drops)
-    as_far, as_odd = (round(p * (1 + count)) - 1 for p in (chance.p_drop, chance.p_odds))
-    strength = listed([f"{value:.2f}" for value in chance.strength.values()])
-    same = "" if chance.distinct == count else f" ({chance.distinct} of them different)"
+def baseline_sentences(results: EvaluationResults) -> list[str]:
+    """The comparison with random units in sentences."""
+    baseline, count = results.baseline, len(results.baseline.drops)
+    by_recall, by_log_odds = (round(p * (1 + count)) - 1 for p in (baseline.p_drop, baseline.p_log_odds))
+    strength = join_words([f"{value:.2f}" for value in baseline.strength.values()])
+    distinct = "" if baseline.distinct == count else f" ({baseline.distinct} of them different)"
     return [
-        f"Of {count} random sets of as many units{same}, {_as_low(as_far)} it as low: p = {chance.p_drop:.2g}.",
-        f"By log-odds {_as_low(as_odd)} it as low: p = {chance.p_odds:.2g}.",
-        f"Random units carry {strength} times what these units carry.",
+        f"Of {count} random sets of as many units{distinct}, {_bring(by_recall)} it as low: p = {baseline.p_drop:.2g}.",
+        f"By log-odds {_bring(by_log_odds)} it as low: p = {baseline.p_log_odds:.2g}.",
+        f"The random units have {strength} times the activation mass of these units.",
     ]
 
 
-def _as_low(count: int) -> str:
+def _bring(count: int) -> str:
     return {0: "none brings", 1: "1 brings"}.get(count, f"{count} bring")
 
 
-def interval(estimate: Estimate) -> str:
+def _format_estimate(estimate: Estimate) -> str:
     """
-    >>> interval(Estimate(0.5, 0.25, 1.0)), interval(Estimate(0.5))
+    >>> _format_estimate(Estimate(0.5, 0.25, 1.0)), _format_estimate(Estimate(0.5))
     ('50.0 % (25–100)', '50.0 %')
     """
     return format_interval(estimate.value, estimate.low, estimate.high)
 
 
-def plain(text: str) -> str:
-    """A text on one line, whatever is in it.
+def to_one_line(text: str) -> str:
+    """Write any text on one line, without characters that do not print.
 
-    >>> plain("two\\nlines")
+    >>> to_one_line("two\\nlines")
     'two lines'
     """
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
 
 
-def listed(texts: Sequence[str]) -> str:
+def join_words(texts: Sequence[str]) -> str:
     """
-    >>> listed(["a", "b", "c"])
+    >>> join_words(["a", "b", "c"])
     'a, b and c'
     """
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-def _units(report: Report) -> list[dict[str, object]]:
-    return list(report.recipe["units"])
-
-
-def _of(kind: object, count: object) -> str:
-    return str(kind).removesuffix("s") if count == 1 else str(kind)
-
-
-def _tallies(what: str, tallies: Sequence[Tally]) -> str:
+def _metrics_table(kind: str, metrics: Sequence[SetMetrics]) -> str:
     rows = [
         (
-            plain(one.name),
+            to_one_line(one.name),
             str(one.images),
             format_percent(one.before.value),
-            interval(one.after),
-            interval(one.drop),
+            _format_estimate(one.after),
+            _format_estimate(one.drop),
         )
-        for one in tallies
+        for one in metrics
     ]
-    return _table((what, "images", "recall before", "after", "fall"), rows)
+    return _format_table((kind, "images", "recall before", "after", "drop"), rows)
 
 
-def _classes(report: Report) -> list[str]:
-    own = [one for one in report.classes if one.name in report.truths]
-    shown = report.collateral[:MOST_CLASSES]
-    rest = len(report.collateral) - len(shown)
-    more = [f"… and {rest} classes that fall less"] if rest else []
-    return [_tallies("class", [*own, *shown]), *more, ""]
+def _class_tables(results: EvaluationResults) -> list[str]:
+    own = [one for one in results.classes if one.name in results.target_labels]
+    shown = results.collateral[:MAX_CLASSES]
+    rest = len(results.collateral) - len(shown)
+    more = [f"… and {rest} classes that drop less"] if rest else []
+    return [_metrics_table("class", [*own, *shown]), *more, ""]
 
 
-def _curve(report: Report) -> str:
-    total = report.curve.counts[-1]
-    rows = [
-        (plain(name), *(format_percent(row[place].value) for row in halves for place in (0, -1)))
-        for name, *halves in ((name, row, report.curve.kept[name]) for name, row in report.curve.removed.items())
-    ]
-    return _table(("recall of", "none off", f"{total} off", "all off", f"{total} alone kept"), rows)
+def _curve_table(results: EvaluationResults) -> str:
+    curve = results.curve
+    rows = []
+    for name, removed in curve.removed.items():
+        ends = [row[step].value for row in (removed, curve.kept[name]) for step in (0, -1)]
+        rows.append((to_one_line(name), *map(format_percent, ends)))
+    total = curve.counts[-1]
+    return _format_table(("recall of", "none off", f"{total} off", "all off", f"{total} alone kept"), rows)
 
 
-def _answers(report: Report, name: str) -> list[str]:
-    own = [one for one in report.answers if one.set == name]
+def _prediction_tables(results: EvaluationResults, name: str) -> list[str]:
+    own = [one for one in results.predictions if one.set == name]
     rows = [
         (
-            plain(one.image),
-            f"{100 * one.confidence_before:6.2f} {plain(one.before)}",
-            f"{100 * one.confidence_after:6.2f} {plain(one.after)}",
+            to_one_line(one.image),
+            f"{100 * one.confidence_before:6.2f} {to_one_line(one.before)}",
+            f"{100 * one.confidence_after:6.2f} {to_one_line(one.after)}",
             one.state,
         )
         for one in own
     ]
-    return [_table((plain(name), "before %", "after %", ""), rows), ""] if own else []
+    return [_format_table((to_one_line(name), "before %", "after %", ""), rows), ""] if own else []
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as what is in them."""
+def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
     )
 
 
-__all__ = ["lead", "title", "to_text"]
+__all__ = ["baseline_sentences", "format_report", "report_title"]

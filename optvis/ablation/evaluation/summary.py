@@ -1,4 +1,4 @@
-"""From what a network said to a report: tallies, curves, chance, and warnings."""
+"""From predictions to a report: metrics of sets and classes, the curve, the random baseline, warnings."""
 
 from __future__ import annotations
 
@@ -10,56 +10,58 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.ablation.evaluation.controls import FEWEST, carried, intervals, p_value
-from optvis.ablation.evaluation.findings import Answer, Chance, Curve, Estimate, Tally
-from optvis.ablation.evaluation.image_sets import NamedSet
-from optvis.ablation.evaluation.metrics import Verdicts, falls
+from optvis.ablation.evaluation.metrics import BatchPredictions, mean_drop
+from optvis.ablation.evaluation.predictions import Prediction
+from optvis.ablation.evaluation.random_units import activation_mass
 from optvis.ablation.evaluation.report import Report
+from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
+from optvis.ablation.evaluation.statistics import MIN_IMAGES, estimate_means, p_value
 from optvis.ablation.evaluation.variants import Variant
+from optvis.ablation.image_sets import NamedSet
 from optvis.features.units import Channels, Units
 from optvis.models.classifier import Classifier
 
 THUMBNAIL = 96  # pixels of the longer side
-LIKE = 1.25  # random units that are stronger or weaker by more than this are said to be so
+MAX_STRENGTH_RATIO = 1.25  # a warning says where random units are stronger or weaker than this
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What the network says of B images, set by set, before and after.
+class Evaluation:
+    """Predictions for B images, set by set, before and after units are switched off.
 
     Args:
         classifier: the network.
         sets: all images.
-        target: the set whose fall is wanted.
+        target: the set whose recall should drop.
         truth: the class of each image, (B,).
-        before: what is said with nothing off.
-        after: what is said with the units off.
+        before: with all units.
+        after: without the units.
     """
 
     classifier: Classifier
     sets: tuple[NamedSet, ...]
     target: NamedSet
     truth: Tensor
-    before: Verdicts
-    after: Verdicts
+    before: BatchPredictions
+    after: BatchPredictions
 
     @property
     def rows(self) -> dict[str, Tensor]:
-        """The places of each set's images, by its name."""
-        places = torch.split(torch.arange(len(self.truth)), [len(one) for one in self.sets])
-        return {one.name: place for one, place in zip(self.sets, places, strict=True)}
+        """The indices of each set's images, by its name."""
+        indices = torch.split(torch.arange(len(self.truth)), [len(one) for one in self.sets])
+        return {one.name: own for one, own in zip(self.sets, indices, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)
-class Trials:
-    """Variations of a network: the first units off, only those kept, random ones off.
+class VariantPlan:
+    """The variants of a network that an evaluation compares with the units.
 
     Args:
-        units: those that are judged.
+        units: that are evaluated.
         removed: more and more of them off.
         kept: everything else off.
-        random: the random sets.
-        norms: each channel's mean activation norm, (C,), by layer.
+        random: random units off.
+        norms: mean activation norm of each channel, (C,), by layer.
         moments: second moments, (C, C), by layer, where there are directions.
         seed: of resamples.
     """
@@ -74,138 +76,134 @@ class Trials:
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """All, one after the other."""
+        """All variants, V of them."""
         return self.removed + self.kept + self.random
 
     @property
-    def strengths(self) -> dict[str, float]:
-        """For each layer, what random units carry to what the units carry, on average."""
-        found = {}
-        for place, one in enumerate(self.units):
+    def strength(self) -> dict[str, float]:
+        """For each layer, the activation mass of random units over that of the units, on average."""
+        ratios = {}
+        for index, one in enumerate(self.units):
             known = self.norms[one.layer], self.moments[one.layer]
-            whole = carried(one, *known)
-            random = sum(carried(some[place], *known) for some in self.random) / len(self.random)
-            found[one.layer] = random / whole if whole else 1.0
-        return found
+            own = activation_mass(one, *known)
+            random = sum(activation_mass(variant[index], *known) for variant in self.random) / len(self.random)
+            ratios[one.layer] = random / own if own else 1.0
+        return ratios
 
 
-def told(judged: Judged, trials: Trials, tried: Verdicts, recipe: Mapping[str, Any]) -> Report:
-    """The report.
+def build_report(
+    evaluation: Evaluation, plan: VariantPlan, variants: BatchPredictions, recipe: Mapping[str, Any]
+) -> Report:
+    """Build the report.
 
     Args:
-        judged: the network with nothing and with the units off.
-        trials: what else was tried.
-        tried: what was said then of each image, (V, B).
-        recipe: what made it all.
+        evaluation: predictions with all units, and without the units.
+        plan: the variants.
+        variants: predictions of each variant for each image, (V, B).
+        recipe: everything that computed it.
     """
-    rows, truth = judged.rows, judged.truth.cpu()
-    shown = dict.fromkeys(truth[rows[judged.target.name]].tolist())
-    chance = _chance(judged, trials, tried)
-    sets = tuple(_tally(name, judged, some, trials.seed) for name, some in rows.items())
+    rows, truth = evaluation.rows, evaluation.truth.cpu()
+    label = evaluation.classifier.label
+    target_classes = dict.fromkeys(truth[rows[evaluation.target.name]].tolist())
+    baseline = _random_baseline(evaluation, plan, variants)
+    sets = tuple(_set_metrics(name, evaluation, own, plan.seed) for name, own in rows.items())
     classes = tuple(
-        _tally(judged.classifier.label(c), judged, (truth == c).nonzero().flatten(), trials.seed)
+        _set_metrics(label(c), evaluation, (truth == c).nonzero().flatten(), plan.seed)
         for c in sorted(set(truth.tolist()))
     )
     return Report(
-        judged.target.name,
-        tuple(judged.classifier.label(c) for c in shown),
-        _answers(judged),
+        evaluation.target.name,
+        tuple(label(c) for c in target_classes),
+        _predictions(evaluation),
         sets,
         classes,
-        _curve(trials, tried, rows),
-        chance,
-        _warnings(sets, chance, recipe["overlap"]),
+        _unit_curve(plan, variants, rows),
+        baseline,
+        _warnings(sets, baseline, recipe["overlap"]),
         recipe,
-        _thumbnails(torch.cat([one.images for one in judged.sets])),
+        _thumbnails(torch.cat([one.images for one in evaluation.sets])),
     )
 
 
-def estimates(values: Tensor, seed: int) -> list[Estimate]:
-    """Means over images with their intervals.  values (B, V) -> V estimates"""
-    if len(values) == 0:
-        return [Estimate(None)] * values.shape[1]
-    means = values.double().mean(0).tolist()
-    if len(values) < FEWEST:
-        return [Estimate(mean) for mean in means]
-    return [Estimate(mean, *ends) for mean, ends in zip(means, intervals(values, seed), strict=True)]
-
-
-def _tally(name: str, judged: Judged, rows: Tensor, seed: int) -> Tally:
+def _set_metrics(name: str, evaluation: Evaluation, rows: Tensor, seed: int) -> SetMetrics:
     before, after = (
-        torch.stack([said.right.double(), said.confidence, said.odds], dim=1).cpu()[rows]
-        for said in (judged.before, judged.after)
+        torch.stack([found.is_right.double(), found.confidence, found.log_odds], dim=1).cpu()[rows]
+        for found in (evaluation.before, evaluation.after)
     )
     columns = torch.cat([before[:, :1], after[:, :1], before - after], dim=1)
-    return Tally(name, len(rows), *estimates(columns, seed))
+    return SetMetrics(name, len(rows), *estimate_means(columns, seed))
 
 
-def _answers(judged: Judged) -> tuple[Answer, ...]:
+def _predictions(evaluation: Evaluation) -> tuple[Prediction, ...]:
     def labels(classes: Tensor) -> list[str]:
-        return [judged.classifier.label(c) for c in classes.tolist()]
+        return [evaluation.classifier.label(c) for c in classes.tolist()]
 
-    sets = [one.name for one in judged.sets for _ in one.names]
-    names = [image for one in judged.sets for image in one.names]
-    before, after = judged.before, judged.after
-    said = labels(before.classes), before.shares.tolist(), labels(after.classes), after.shares.tolist()
-    return tuple(map(Answer, sets, names, labels(judged.truth), *said))
-
-
-def _curve(trials: Trials, tried: Verdicts, rows: Mapping[str, Tensor]) -> Curve:
-    count = len(trials.removed)
-    right, confidence = tried.right.double().cpu(), tried.confidence.cpu()
-    lines = [
-        {name: tuple(estimates(half[:, some].T, trials.seed)) for name, some in rows.items()}
-        for half in (right[:count], right[count : 2 * count], confidence[:count], confidence[count : 2 * count])
-    ]
-    return Curve(tuple(sum(map(len, step)) for step in trials.removed), *lines)
+    sets = [one.name for one in evaluation.sets for _ in one.names]
+    names = [image for one in evaluation.sets for image in one.names]
+    before, after = (
+        (labels(found.classes), found.top_confidence.tolist()) for found in (evaluation.before, evaluation.after)
+    )
+    return tuple(map(Prediction, sets, names, labels(evaluation.truth), *before, *after))
 
 
-def _chance(judged: Judged, trials: Trials, tried: Verdicts) -> Chance:
-    truth, target = judged.truth.cpu(), judged.rows[judged.target.name]
+def _unit_curve(plan: VariantPlan, variants: BatchPredictions, rows: Mapping[str, Tensor]) -> UnitCurve:
+    count = len(plan.removed)
+    is_right, confidence = variants.is_right.double().cpu(), variants.confidence.cpu()
+    halves = is_right[:count], is_right[count : 2 * count], confidence[:count], confidence[count : 2 * count]
+    lines = [{name: tuple(estimate_means(half[:, own].T, plan.seed)) for name, own in rows.items()} for half in halves]
+    return UnitCurve(tuple(sum(map(len, step)) for step in plan.removed), *lines)
+
+
+def _random_baseline(evaluation: Evaluation, plan: VariantPlan, variants: BatchPredictions) -> RandomBaseline:
+    truth, target = evaluation.truth.cpu(), evaluation.rows[evaluation.target.name]
     others = (~torch.isin(truth, truth[target])).nonzero().flatten()
     own, random = {}, {}
-    for what in ("right", "odds"):
-        before, after, without = (vars(said)[what].cpu() for said in (judged.before, judged.after, tried))
+    for metric in ("is_right", "log_odds"):
+        columns = (vars(found)[metric].cpu() for found in (evaluation.before, evaluation.after, variants))
+        before, after, without = columns
         for name, rows in (("target", target), ("others", others)):
-            own[name, what] = float(falls(before[rows], after[rows])) if len(rows) else 0.0
-            random[name, what] = falls(before[rows], without[-len(trials.random) :, rows])
-    return Chance(
-        tuple(random["target", "right"].tolist()),
-        tuple(random["target", "odds"].tolist()),
-        tuple(random["others", "odds"].tolist()) if len(others) else (),
-        own["others", "odds"],
-        len({tuple(map(_identity, some)) for some in trials.random}),
-        p_value(own["target", "right"], random["target", "right"]),
-        p_value(own["target", "odds"], random["target", "odds"]),
-        trials.strengths,
+            own[name, metric] = float(mean_drop(before[rows], after[rows])) if len(rows) else 0.0
+            random[name, metric] = mean_drop(before[rows], without[-len(plan.random) :, rows])
+    return RandomBaseline(
+        tuple(random["target", "is_right"].tolist()),
+        tuple(random["target", "log_odds"].tolist()),
+        tuple(random["others", "log_odds"].tolist()) if len(others) else (),
+        own["others", "log_odds"],
+        len({tuple(map(_identity, variant)) for variant in plan.random}),
+        p_value(own["target", "is_right"], random["target", "is_right"]),
+        p_value(own["target", "log_odds"], random["target", "log_odds"]),
+        plan.strength,
     )
 
 
 def _identity(units: Units) -> object:
-    """What two draws share that switch off the same."""
+    """A key that is equal for units that switch off the same."""
     return (
         frozenset(units.indices) if isinstance(units, Channels) else tuple(units.orthonormal_basis.flatten().tolist())
     )
 
 
-def _warnings(sets: Sequence[Tally], chance: Chance, overlap: Mapping[str, int] | None) -> tuple[str, ...]:
-    """What makes the numbers say less than they seem to."""
-    found = []
+def _warnings(
+    sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Mapping[str, int] | None
+) -> tuple[str, ...]:
+    """What limits the numbers."""
+    texts = []
     for one in sets:
         shared = 0 if overlap is None else overlap[one.name]
         if shared:
-            found.append(f"{shared} of {one.images} images of {one.name!r} found the units, and judge them here")
+            texts.append(f"the units were selected on {shared} of {one.images} images of {one.name!r}")
         if one.images == 0:
-            found.append(f"the set {one.name!r} is empty")
-        elif one.images < FEWEST:
-            found.append(f"{one.images} images of {one.name!r} are too few for an interval; give {FEWEST} or more")
-    for layer, strength in chance.strength.items():
-        if not 1 / LIKE <= strength <= LIKE:
-            others = "weak" if strength > 1 else "strong"
-            found.append(
-                f"random units of {layer!r} carry {strength:.2f} times what these carry: few others are as {others}"
+            texts.append(f"the set {one.name!r} is empty")
+        elif one.images < MIN_IMAGES:
+            texts.append(f"{one.images} images of {one.name!r} are too few for an interval; give {MIN_IMAGES} or more")
+    for layer, strength in baseline.strength.items():
+        if not 1 / MAX_STRENGTH_RATIO <= strength <= MAX_STRENGTH_RATIO:
+            rare = "weak" if strength > 1 else "strong"
+            texts.append(
+                f"random units of {layer!r} have {strength:.2f} times the activation mass of these: few others are as "
+                f"{rare}"
             )
-    return tuple(found)
+    return tuple(texts)
 
 
 def _thumbnails(images: Tensor) -> Tensor:
@@ -214,8 +212,8 @@ def _thumbnails(images: Tensor) -> Tensor:
     if longer <= THUMBNAIL:
         return images.float().cpu()
     size = [max(1, round(side * THUMBNAIL / longer)) for side in images.shape[2:]]
-    small = [F.interpolate(some.float(), size, mode="bilinear", antialias=True) for some in torch.split(images, 64)]
+    small = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in torch.split(images, 64)]
     return torch.cat(small).clamp(0, 1).cpu()
 
 
-__all__ = ["Judged", "Trials", "estimates", "told"]
+__all__ = ["Evaluation", "VariantPlan", "build_report"]

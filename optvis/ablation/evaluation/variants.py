@@ -1,29 +1,78 @@
-"""A network with now these, now those units off: many variations at once, from cached activations."""
+"""Variants of a network, each with other units switched off: which units, and the scores of many variants at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-from optvis.ablation.switching import Filling, switched
+from optvis.ablation.blinded import replace_units
+from optvis.ablation.fills import Replacement
 from optvis.attribution.layer_function import ACTIVATIONS_PER_PASS
-from optvis.features.units import Units
+from optvis.features.units import Channels, Directions, Units
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
 from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
 
-Variant: TypeAlias = tuple[Units, ...]  # what is off: something, or nothing, in each of the layers
+Variant: TypeAlias = tuple[Units, ...]  # what is off in each of the layers: some units, or none
 
-SAME = 1e-3  # of the largest score: by so much two ways to compute one answer may differ in float32
+MAX_STEPS = 32
+TOLERANCE = 1e-3  # of the largest score: float32 scores computed in two ways differ by less
+
+
+def growing_variants(units: Sequence[Units]) -> tuple[Variant, ...]:
+    """Switch off more and more of the units, in their order, from none to all; 33 variants at most.
+
+    Units of several layers grow together: each step takes about the same share of each.
+
+    Example:
+        >>> growing_variants([Channels("mixed4", [7]), Channels("mixed5", [3, 14])])[1]
+        (Channels('mixed4', [7]), Channels('mixed5', [3]))
+    """
+    longest = max((len(one) for one in units), default=0)
+    counts = torch.linspace(0, longest, min(longest, MAX_STEPS) + 1, dtype=torch.float64)
+    shares = [round(count) / max(1, longest) for count in counts.tolist()]
+    return tuple(tuple(first_units(one, int(len(one) * share + 0.5)) for one in units) for share in shares)
+
+
+def first_units(units: Units, count: int) -> Units:
+    """The first of the units, in their order; none is Channels without an index."""
+    return units[:count] if count else Channels(units.layer, [], channel_axis=units.channel_axis)
+
+
+def complement(units: Variant, channels: Mapping[str, int]) -> Variant:
+    """Everything else in the layers of some units: what is off where only these units are kept.
+
+    A channel is kept whole, whatever the range `within` which its unit is switched off.
+
+    Args:
+        units: to keep.
+        channels: number of channels of each layer.
+
+    Example:
+        >>> complement((Channels("mixed5", [0, 2]),), {"mixed5": 4})
+        (Channels('mixed5', [1, 3]),)
+    """
+    return tuple(_complement(one, channels[one.layer]) for one in units)
+
+
+def _complement(units: Units, channels: int) -> Units:
+    if isinstance(units, Channels):
+        others = (~units.mask(channels)).nonzero().flatten().tolist()
+        return Channels(units.layer, others, channel_axis=units.channel_axis)
+    basis = units.basis(channels)
+    if len(basis) == channels:
+        return first_units(units, 0)
+    whole = torch.linalg.qr(basis.T, mode="complete").Q
+    return Directions(units.layer, whole[:, len(basis) :].T, channel_axis=units.channel_axis)
 
 
 @dataclass(frozen=True, eq=False)
-class _Several:
+class _BatchUnits:
     """Units of one layer; each part of a batch has its own."""
 
     parts: tuple[Units, ...]
@@ -37,54 +86,61 @@ class _Several:
         return self.parts[0].channel_axis
 
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
-        """As that of Units, for the parts of (K · B, ...) one by one."""
+        """As in Units, for each of K parts of (K · B, ...)."""
         count = len(self.parts)
         is_each = isinstance(fill, Tensor) and fill.dim() > 1 and len(fill) == len(a)
         fills = fill.chunk(count) if is_each else [fill] * count  # type: ignore[union-attr]
-        each = zip(self.parts, a.chunk(count), fills, strict=True)
-        return torch.cat([units.replace(part, filled) for units, part, filled in each])
+        parts = zip(self.parts, a.chunk(count), fills, strict=True)
+        return torch.cat([units.replace(part, own) for units, part, own in parts])
 
 
-def answers(
-    classifier: Classifier, image: Tensor, first: str, variants: Sequence[Variant], fillings: Sequence[Filling]
+def score_variants(
+    classifier: Classifier,
+    image: Tensor,
+    first: str,
+    variants: Sequence[Variant],
+    replacements: Sequence[Replacement],
 ) -> Iterator[Tensor]:
-    """Scores for one image, (1, 3, H, W), with each variant off: (K, classes) each time, until all have been asked.
+    """Compute the scores of one image, (1, 3, H, W), for each variant: (K, classes) at a time, until all are done.
 
     The network has to be borrowed.
 
     Args:
+        classifier: with the network.
+        image: in [0, 1].
         first: of the layers, the one that finishes first.
-        fillings: what stands where units were, for each layer of the variants.
+        variants: units to switch off.
+        replacements: of the units, one for each layer of the variants.
     """
     network = classifier.network
     with torch.no_grad():
         tail = Tail(network, image, classifier.preprocess(image), first)
-        at_once = max(1, ACTIVATIONS_PER_PASS // max(1, tail.activations.numel()))
-        for start in range(0, len(variants), at_once):
-            some = variants[start : start + at_once]
-            layers = cast("list[Units]", [_Several(parts) for parts in zip(*some, strict=True)])
-            cached = tail.activations.expand(len(some), *tail.activations.shape[1:])
-            with switched(network, layers, fillings):
-                found = tail.run(cached, [OUTPUT])[OUTPUT]
-            yield found
+        batch_size = max(1, ACTIVATIONS_PER_PASS // max(1, tail.activations.numel()))
+        for start in range(0, len(variants), batch_size):
+            batch = variants[start : start + batch_size]
+            units = cast("list[Units]", [_BatchUnits(parts) for parts in zip(*batch, strict=True)])
+            cached = tail.activations.expand(len(batch), *tail.activations.shape[1:])
+            with replace_units(network, units, replacements):
+                scores = tail.run(cached, [OUTPUT])[OUTPUT]
+            yield scores
 
 
-def check_tail(classifier: Classifier, image: Tensor, first: str, units: Variant) -> None:
-    """Make sure that cached activations give what the whole network gives.
+def check_cached_scores(classifier: Classifier, image: Tensor, first: str, units: Variant) -> None:
+    """Check that cached activations give the same scores as the whole network.
 
     Raises:
         ValueError: they do not.
     """
-    off: list[Filling] = [lambda _: 0.0] * len(units)
-    with torch.no_grad(), switched(classifier.network, units, off):
+    zeros: list[Replacement] = [lambda _: 0.0] * len(units)
+    with torch.no_grad(), replace_units(classifier.network, units, zeros):
         whole = read_activations(classifier.network, classifier.preprocess(image), [OUTPUT])[OUTPUT]
-    cached = next(answers(classifier, image, first, [units], off))
+    cached = next(score_variants(classifier, image, first, [units], zeros))
     gap = float((whole - cached).abs().max())
-    if gap > SAME * float(whole.abs().max()):
+    if gap > TOLERANCE * float(whole.abs().max()):
         raise ValueError(
-            f"from cached activations of {first!r} the network answers otherwise, by {gap:.3g}: it does not compute "
+            f"from cached activations of {first!r} the network gives other scores, by {gap:.3g}: it does not compute "
             "the same each time, or uses one module in several blocks; name a layer whose module runs once"
         )
 
 
-__all__ = ["Variant", "answers", "check_tail"]
+__all__ = ["Variant", "check_cached_scores", "complement", "first_units", "growing_variants", "score_variants"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optvis.cli.options import class_index, create_command, load_model, make_unique
 
-METHODS = ("search", "subspace", "contrast", "loudest", "commonest")
+METHODS = ("greedy", "subspace", "contrast", "top_norm", "most_frequent")
 
 
 def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
@@ -27,7 +27,7 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
     command.add_argument(
         "--layer", action="append", help="layer to ablate; may be repeated; the last stage if not given"
     )
-    command.add_argument("--method", choices=METHODS, default="search", help="how units are found")
+    command.add_argument("--method", choices=METHODS, default="greedy", help="how units are found")
     command.add_argument("--max-units", type=int, help="channels at most; the method's own number if not given")
     command.add_argument(
         "--leave-one-out", action="store_true", help="also predict each image without units that were found without it"
@@ -41,25 +41,33 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.ablation import Labelled, bake, before_and_after, evaluate, find, leave_one_out, save
+    from optvis.ablation import (
+        LabeledImages,
+        bake,
+        compare_predictions,
+        evaluate,
+        find_units,
+        leave_one_out,
+        save_baked,
+    )
     from optvis.data.files import ensure_dir
 
     classifier = load_model(options)
     folder = ensure_dir(options.out)
     target = class_index(options.label, classifier.labels)
     keep = options.keep if options.keep else None
-    how = {"layers": options.layer, "method": options.method, "most": options.max_units, "seed": options.seed}
-    found = find(classifier, options.target, target, keep=keep, **how)
-    print(f"{found}\n\n{before_and_after(classifier, found, options.target, target, keep=keep)}\n")
+    how = {"layers": options.layer, "method": options.method, "max_units": options.max_units, "seed": options.seed}
+    units = find_units(classifier, options.target, target, keep=keep, **how)
+    print(f"{units}\n\n{compare_predictions(classifier, units, options.target, target, keep=keep)}\n")
     if options.leave_one_out:
         alone = leave_one_out(classifier, options.target, target, keep=keep, **how)
         print(f"each image with units that were found without it:\n{alone}\n")
     folders = [options.target, *options.keep] if options.evaluate_on is None else options.evaluate_on
     sets = dict(zip(make_unique([Path(path).name for path in folders]), folders, strict=True))
     first, *_ = sets
-    sets[first] = Labelled(sets[first], target)
-    report = evaluate(classifier, found, sets, found_on=found, random=options.random, seed=options.seed)
+    sets[first] = LabeledImages(sets[first], target)
+    report = evaluate(classifier, units, sets, random_sets=options.random, seed=options.seed)
     print(f"{report}\n")
     print(report.save(folder))
     if options.bake:
-        print(save(bake(classifier, *found), folder / "blinded.safetensors"))
+        print(save_baked(bake(classifier, *units), folder / "blinded.safetensors"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from optvis.ablation import blinded, evaluate, find, see
+from optvis.ablation import blinded, compare_renderings, evaluate, find_units
 from optvis.demo.config import TourConfig, format_keywords
 from optvis.demo.figures import build_figure
 from optvis.demo.page import Content
@@ -17,7 +17,7 @@ from optvis.objectives import log_odds
 from optvis.world.scenes import dataset, scene
 
 if TYPE_CHECKING:
-    from optvis.ablation import Found, Report
+    from optvis.ablation import Report, UnitSelection
 
 FILE = "ablation.png"
 TARGET = "white shark"
@@ -30,19 +30,19 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     """Switch one class off, and evaluate on other scenes what it costs the rest."""
     target, seed = model.labels.index(TARGET), config.seed + FIND_SEED_OFFSET
     images, labels = dataset(config.ablation_scenes, seed)
-    units = find(
+    units = find_units(
         model,
         images[labels == target],
         TARGET,
         keep=images[labels != target],
-        most=config.ablation_channels,
+        max_units=config.ablation_channels,
         progress=config.progress,
     )
     options = config.render_options(None)
-    comparison = see(model, units, log_odds(TARGET), **options, progress=config.progress)
+    comparison = compare_renderings(model, units, log_odds(TARGET), **options, progress=config.progress)
     scenes = torch.stack([scene(TARGET, config.seed + number).image for number in range(SHOWN)])
     sets = _evaluation_sets(model, config)
-    report = evaluate(model, units, sets, target=TARGET, random=RANDOM_SETS, progress=config.progress)
+    report = evaluate(model, units, sets, target=TARGET, random_sets=RANDOM_SETS, progress=config.progress)
     figure = build_figure(
         FILE,
         torch.cat([scenes, comparison.before.images, comparison.after.images]),
@@ -53,9 +53,9 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
         columns=(6, 2),
         caption=_summarize(report),
         code=f"images, labels = dataset({config.ablation_scenes}, seed={seed})\n"
-        f'found = find(net, images[labels == {target}], "{TARGET}", keep=images[labels != {target}], '
-        f"most={config.ablation_channels})\n"
-        f'see(net, found, log_odds("{TARGET}"){format_keywords(options)})',
+        f'units = find_units(net, images[labels == {target}], "{TARGET}", keep=images[labels != {target}], '
+        f"max_units={config.ablation_channels})\n"
+        f'compare_renderings(net, units, log_odds("{TARGET}"){format_keywords(options)})',
         recipe={**dict(units.recipe), "renderings": dict(comparison.after.recipe)},
     )
     text = (
@@ -65,7 +65,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     return Content("Ablation", text, (figure,))
 
 
-def _predictions(model: Classifier, units: Found, scenes: Tensor) -> list[str]:
+def _predictions(model: Classifier, units: UnitSelection, scenes: Tensor) -> list[str]:
     """The prediction for each scene, before and after ablation."""
     before = classify(model, scenes, top=1).labels
     with blinded(model, *units):
@@ -81,13 +81,13 @@ def _evaluation_sets(model: Classifier, config: TourConfig) -> dict[str, tuple[T
 
 def _summarize(report: Report) -> str:
     """The result in a few sentences."""
-    before, after = report.targeted.before.value, report.targeted.after.value
+    before, after = report.target_metrics.before.value, report.target_metrics.after.value
     drops = [one.drop.value for one in report.sets if one.name != report.target and one.drop.value is not None]
     return (
         f"On other scenes, recall of the {report.target} goes from {_percent(before)} to {_percent(after)}. Recall of "
         f"the {len(drops)} other classes drops by {_percent(sum(drops) / len(drops))} on average, and by "
         f"{_percent(max(drops))} at most. Compared with {RANDOM_SETS} random sets of as many channels of similar "
-        f"strength: p = {report.chance.p_drop:.3f}. Below each scene: the prediction before and after."
+        f"strength: p = {report.baseline.p_drop:.3f}. Below each scene: the prediction before and after."
     )
 
 

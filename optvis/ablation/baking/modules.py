@@ -1,4 +1,4 @@
-"""Modules that switch units off, put behind a layer where no weights can."""
+"""Modules that switch units off, inserted behind a layer where no weights can do it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optvis.objectives.layout import channels_first, restore_layout
 
 
 class ChannelsOff(nn.Module):
-    """Channels of what it gets, constant: what `Channels.replace` gives, as a module."""
+    """Set channels of the input to constants: what `Channels.replace` computes, as a module."""
 
     indices: Tensor
     values: Tensor
@@ -39,12 +39,12 @@ class ChannelsOff(nn.Module):
         if self.highest >= laid.shape[1]:
             raise IndexError(f"channel {self.highest} of {self.layer!r}, which has 0..{laid.shape[1] - 1}")
         values = self.values.to(laid).view(1, -1, *[1] * (laid.dim() - 2))
-        filled = values.expand(laid.shape[0], -1, *laid.shape[2:])
-        return restore_layout(laid.index_copy(1, self.indices, filled), a, self.channel_axis)
+        expanded = values.expand(laid.shape[0], -1, *laid.shape[2:])
+        return restore_layout(laid.index_copy(1, self.indices, expanded), a, self.channel_axis)
 
 
 class DirectionsOff(nn.Module):
-    """Directions of what it gets, constant: what `Directions.replace` gives, as a module."""
+    """Set the input's part along directions to a constant: what `Directions.replace` computes, as a module."""
 
     basis: Tensor
     along: Tensor
@@ -72,8 +72,8 @@ class DirectionsOff(nn.Module):
         return restore_layout(laid - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
 
 
-class Followed(nn.Module):
-    """A layer, and what is done to its output; has the layer's attributes."""
+class LayerWithout(nn.Module):
+    """A layer followed by a module that switches units of its output off; has the layer's attributes."""
 
     def __init__(self, layer: nn.Module, off: nn.Module) -> None:
         super().__init__()
@@ -89,54 +89,62 @@ class Followed(nn.Module):
             return getattr(super().__getattr__("layer"), name)
 
 
-def switch(units: Units, fill: float | Tensor, like: Tensor) -> nn.Module:
-    """A module that does to its input what blinding does to these units; its numbers lie and are typed like a tensor.
+def build_off_module(units: Units, fill: float | Tensor, like: Tensor) -> nn.Module:
+    """Build a module that switches units of its input off.
+
+    Args:
+        units: to switch off.
+        fill: what replaces them: a number, or one per channel, (C,).
+        like: a tensor of the device and dtype of the module's buffers.
 
     Raises:
-        IndexError: a fill that has no number for a channel.
+        IndexError: a fill without a number for one of the channels.
     """
     return ChannelsOff(units, fill, like) if isinstance(units, Channels) else DirectionsOff(units, fill, like)
 
 
-def inserted(network: nn.Module, place: Call, calls: int, off: nn.Module) -> nn.Module:
-    """The network with a module behind one call of one of its layers.
+def insert_module(network: nn.Module, place: Call, calls: int, off: nn.Module) -> nn.Module:
+    """Insert a module behind one call of one of the network's layers.
 
     Args:
         network: changed in place.
-        place: a module, and which of its calls.
-        calls: how often the module runs in a pass.
-        off: what follows it.
+        place: a module, and the number of its call.
+        calls: how often the module runs in one forward pass.
+        off: the module to insert.
+
+    Returns:
+        The network, or the module that takes its place.
 
     Raises:
-        ValueError: of several calls, where no module that makes them can be traced.
+        ValueError: the module runs several times, and no module that makes all calls can be traced.
     """
     module, call = place
     if calls > 1:
-        return _graph_with(network, module, call, calls, off)
-    return _put(network, module, Followed(module, off))
+        return _insert_into_graph(network, module, call, calls, off)
+    return _replace_module(network, module, LayerWithout(module, off))
 
 
-def _graph_with(network: nn.Module, module: nn.Module, call: int, calls: int, off: nn.Module) -> nn.Module:
-    """The innermost module that makes all calls is replaced by its graph, with one node more."""
+def _insert_into_graph(network: nn.Module, module: nn.Module, call: int, calls: int, off: nn.Module) -> nn.Module:
+    """Replace the innermost module that makes all calls by its graph with one more node."""
     path = next(name for name, found in network.named_modules() if found is module)
     parts = path.split(".")
     for end in range(len(parts) - 1, -1, -1):
         caller = network.get_submodule(".".join(parts[:end]))
         try:
             graph = CallTracer(module).trace(caller)
-        except Exception:  # whatever a forward pass does to something that is no tensor
+        except Exception:  # a forward pass may raise anything for something that is no tensor
             continue
         names = {name for name, found in caller.named_modules(remove_duplicate=False) if found is module}
         nodes = [node for node in graph.nodes if node.op == "call_module" and node.target in names]
         if len(nodes) == calls:
-            return _put(network, caller, _with_node(caller, graph, nodes[call], off))
+            return _replace_module(network, caller, _insert_node(caller, graph, nodes[call], off))
     raise ValueError(
-        f"{path!r} runs {calls} times, and what calls it cannot be traced: nothing can be put behind one call alone; "
-        "use blinded()"
+        f"{path!r} runs {calls} times, and the module that calls it cannot be traced, so nothing can be inserted "
+        "behind one call alone; use blinded()"
     )
 
 
-def _with_node(caller: nn.Module, graph: fx.Graph, node: fx.Node, off: nn.Module) -> nn.Module:
+def _insert_node(caller: nn.Module, graph: fx.Graph, node: fx.Node, off: nn.Module) -> nn.Module:
     name = str(node.target).replace(".", "_") + "_off"
     while hasattr(caller, name):
         name += "_"
@@ -144,13 +152,13 @@ def _with_node(caller: nn.Module, graph: fx.Graph, node: fx.Node, off: nn.Module
     with graph.inserting_after(node):
         new = graph.call_module(name, (node,))
     node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
-    made = fx.GraphModule(caller, graph)
-    made.training = caller.training
-    return made
+    module = fx.GraphModule(caller, graph)
+    module.training = caller.training
+    return module
 
 
-def _put(network: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """The network with one module in place of another, under all its names."""
+def _replace_module(network: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """Put one module in the place of another, under all its names, and return the network."""
     if old is network:
         return new
     for parent in list(network.modules()):
@@ -159,3 +167,6 @@ def _put(network: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
                 if child is old:
                     setattr(parent, name, new)
     return network
+
+
+__all__ = ["build_off_module", "insert_module"]

@@ -1,0 +1,119 @@
+"""The context manager that ablates units: inside, a network runs without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from optvis.ablation.fills import FillLike, Replacement, resolve_fill
+from optvis.features.units import Channels, Directions, Units
+from optvis.models.classifier import Classifier
+from optvis.models.hooks import Call, intercept, is_intercepted
+from optvis.models.layers import describe_output, find_module
+from optvis.models.normalize import INFER, Normalizer
+from optvis.objectives.layout import channels_first
+
+Model = TypeVar("Model", bound=nn.Module | Classifier)
+PURPOSE = "ablation"
+
+
+@contextmanager
+def blinded(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalizer | str = INFER) -> Iterator[Model]:
+    """Inside, run a network with some of its units switched off; outside, it is bit for bit the same as before.
+
+    The model stays the same object, so every function of optvis works on the ablated network: render it, classify with
+    it, take its gradients. No weight and no activation is written to: forward hooks return a new tensor in which the
+    units are replaced. Several units of one layer are replaced one after the other, in the order given. Blocks nest:
+    an inner block measures its fill while the units of the outer block are off. Call the network itself, not one of
+    its modules: calls such as "relu#1" are counted from the start of its forward pass.
+
+    Args:
+        model: a network, or a Classifier.
+        units: what to switch off: Channels and Directions, of any layers that `layers(model)` lists.
+        fill: what replaces the units: a number, 0 by default; a tensor (C,), one number per channel; a mapping of
+            layers to either; or a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`.
+        normalize: see `render`; by default what the model carries. Only a fill that is measured on images needs it.
+
+    Yields:
+        `model` itself.
+
+    Raises:
+        KeyError: a layer that does not exist, or that the fill's mapping lacks.
+        TypeError: units or a fill of another type; inside the block, a layer whose output is no tensor.
+        IndexError, ValueError: inside the block, a channel that the layer does not have, directions of another length.
+
+    Example:
+        >>> import torch
+        >>> from optvis.features.units import Channels
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        >>> with blinded(net, Channels("1", [0, 2])) as same:
+        ...     print(same(torch.rand(1, 3, 8, 8))[:, [0, 2]].abs().max().item(), same is net)
+        0.0 True
+    """
+    network = bare_network(model)
+    check_units(network, units)
+    with replace_units(network, units, resolve_fill(fill, model, units, normalize)):
+        yield model
+
+
+def bare_network(model: nn.Module | Classifier) -> nn.Module:
+    """The network of a Classifier, or the network itself.
+
+    Raises:
+        TypeError: the model is neither.
+    """
+    network = model.network if isinstance(model, Classifier) else model
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"model is a {type(network).__name__}; expected an nn.Module or a Classifier, e.g. load(name)")
+    return network
+
+
+def check_units(network: nn.Module, units: Sequence[Units]) -> None:
+    """Check the types of units, and that their layers exist.
+
+    Raises:
+        TypeError: neither Channels nor Directions.
+        KeyError: a layer that does not exist.
+    """
+    for one in units:
+        if not isinstance(one, Channels | Directions):
+            raise TypeError(f"units are {one!r}; expected Channels(layer, indices) or Directions(layer, vectors)")
+        find_module(network, one.layer)
+
+
+@contextmanager
+def replace_units(network: nn.Module, units: Sequence[Units], replacements: Sequence[Replacement]) -> Iterator[None]:
+    """Inside, run the network with its units replaced; all hooks are removed on any exit.
+
+    Raises:
+        KeyError: a layer that does not exist.
+    """
+    groups: dict[Call, list[tuple[Units, Replacement]]] = {}
+    for one, replacement in zip(units, replacements, strict=True):
+        groups.setdefault(find_module(network, one.layer), []).append((one, replacement))
+    functions = {call: partial(_replace_output, group) for call, group in groups.items()}
+    with intercept(network, functions, purpose=PURPOSE):
+        yield
+
+
+def is_ablated(network: nn.Module) -> bool:
+    """Whether hooks ablate units of a network at the moment."""
+    return is_intercepted(network, PURPOSE)
+
+
+def _replace_output(group: Sequence[tuple[Units, Replacement]], output: Any) -> Tensor:
+    for units, replacement in group:
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"layer {units.layer!r} gives {describe_output(output)}, not a tensor; "
+                "layers(model) lists those that do"
+            )
+        output = units.replace(output, replacement(channels_first(output, units.channel_axis)))
+    return output  # type: ignore[no-any-return]
+
+
+__all__ = ["blinded"]

@@ -1,0 +1,240 @@
+"""Predictions for single images, with and without some units."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+
+from optvis.ablation.selection.cached_network import CachedNetwork
+from optvis.ablation.selection.find_units import Method, resolve_method
+from optvis.ablation.selection.task import SelectionTask, build_task, margins
+from optvis.features.units import Units
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.progress import progress_bar
+
+HEAD = ("image", "before %", "label", "after %", "label", "margin", "")
+TARGET, KEEP = "target", "keep"  # the sets of a PredictionTable
+
+State = Literal["kept", "lost", "gained", "wrong"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network predicts for one image, with all units and without some.
+
+    Args:
+        set: the name of the image's set.
+        image: its name.
+        truth: its class; where that is not given, the prediction before.
+        before: the predicted class with all units.
+        confidence_before: its softmax probability, in [0, 1].
+        after: the predicted class without the units.
+        confidence_after: its softmax probability, in [0, 1].
+        margin: how far the true class leads the best other class without the units, in logits; None if not computed.
+    """
+
+    set: str
+    image: str
+    truth: str
+    before: str
+    confidence_before: float
+    after: str
+    confidence_after: float
+    margin: float | None = None
+
+    @property
+    def state(self) -> State:
+        """Whether the right prediction is kept, lost or gained without the units, or stays wrong."""
+        if self.before == self.truth:
+            return "kept" if self.after == self.truth else "lost"
+        return "gained" if self.after == self.truth else "wrong"
+
+
+@dataclass(frozen=True)
+class PredictionTable(Sequence[Prediction]):
+    """Predictions for images of a target, whose label should go, and images to keep; prints as a table.
+
+    Args:
+        rows: those of the set "target" first, then those of the set "keep".
+    """
+
+    rows: tuple[Prediction, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> PredictionTable: ...
+    def __getitem__(self, index: int | slice) -> Prediction | PredictionTable:
+        return PredictionTable(self.rows[index]) if isinstance(index, slice) else self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.rows)
+
+    @property
+    def failures(self) -> tuple[Prediction, ...]:
+        """The target's images that still have its label, and the others that have lost theirs."""
+        return tuple(row for row in self if _is_failure(row))
+
+    def __str__(self) -> str:
+        cells = [HEAD, *map(_cells, self)]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
+        lines = (
+            "  ".join(
+                c.rjust(w) if n in (1, 3, 5) else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in cells
+        )
+        return "\n".join(line.rstrip() for line in lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [("th", HEAD), *(("td", _cells(row)) for row in self)]
+        lines = ("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) for tag, cells in rows)
+        return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def compare_predictions(
+    model: nn.Module | Classifier,
+    units: Sequence[Units],
+    target_images: Any,
+    target: int | str,
+    *,
+    keep: Any = None,
+    normalize: Normalizer | str = INFER,
+) -> PredictionTable:
+    """Compare a network's predictions for images with and without some units.
+
+    Args:
+        model: a network, or a Classifier.
+        units: to switch off, such as a UnitSelection.
+        target_images: as in `find_units`.
+        target: as in `find_units`.
+        keep: as in `find_units`.
+        normalize: see `render`; by default what the model carries.
+
+    Raises:
+        ValueError, KeyError, IndexError: as in `find_units`.
+    """
+    layers = list(dict.fromkeys(one.layer for one in units))
+    task = build_task(as_classifier(model, normalize), target_images, target, keep, layers if layers else None)
+    with borrow(task.classifier.network):
+        return PredictionTable(_predict(task, units))
+
+
+def leave_one_out(
+    model: nn.Module | Classifier,
+    target_images: Any,
+    target: int | str,
+    *,
+    keep: Any,
+    layers: Sequence[str] | None = None,
+    method: str | Method = "greedy",
+    max_units: int | None = None,
+    seed: int = 0,
+    normalize: Normalizer | str = INFER,
+    progress: bool = True,
+) -> PredictionTable:
+    """Evaluate each image without units that were selected without that image.
+
+    With few images this is the honest evaluation: each row has a selection of its own. Images of the target that the
+    network does not recognise take part in the selections and get no row.
+
+    Args:
+        model: a network, or a Classifier.
+        target_images: as in `find_units`.
+        target: as in `find_units`.
+        keep: as in `find_units`.
+        layers: as in `find_units`.
+        method: as in `find_units`.
+        max_units: as in `find_units`.
+        seed: as in `find_units`.
+        normalize: see `render`; by default what the model carries.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: the network recognises fewer than two images of the target; as in `find_units`.
+        KeyError, IndexError: as in `find_units`.
+    """
+    select = resolve_method(method, max_units)
+    task = build_task(as_classifier(model, normalize), target_images, target, keep, layers, seed, False)
+    is_recognized = task.predicted == task.target
+    evaluated = (~task.is_target | is_recognized).nonzero().flatten().tolist()
+    recognized = int((task.is_target & is_recognized).sum())
+    if recognized < 2:
+        raise ValueError(
+            f"the network recognises {recognized} image of {task.label!r}; to leave one out, give two or more"
+        )
+    indices = torch.arange(len(task.images), device=task.images.device)
+    rows: list[Prediction] = []
+    with borrow(task.classifier.network):
+        for index in progress_bar(evaluated, show=progress, description="leave one out"):
+            units = select(task.subset(indices != index))
+            rows += _predict(task.subset(indices == index), units)
+    return PredictionTable(tuple(rows))
+
+
+def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, ...]:
+    cached = CachedNetwork(task.classifier, task.images, task.layers)
+    groups = {layer: [one for one in units if one.layer == layer] for layer in task.layers}
+    with torch.no_grad():
+        after = cached.logits({layer: partial(_ablate, group) for layer, group in groups.items()})
+    return tuple(
+        Prediction(
+            TARGET if is_target else KEEP,
+            name,
+            task.label if is_target else label_before,
+            label_before,
+            confidence_before,
+            label_after,
+            confidence_after,
+            margin,
+        )
+        for name, is_target, (label_before, confidence_before), (label_after, confidence_after), margin in zip(
+            task.names,
+            task.is_target.tolist(),
+            _top_labels(task, cached.before),
+            _top_labels(task, after),
+            margins(after, task.classes).tolist(),
+            strict=True,
+        )
+    )
+
+
+def _ablate(units: Sequence[Units], a: Tensor) -> Tensor:
+    for one in units:
+        a = one.replace(a)
+    return a
+
+
+def _top_labels(task: SelectionTask, logits: Tensor) -> list[tuple[str, float]]:
+    top = logits.float().softmax(1).max(1)
+    rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    return [(task.classifier.label(index), confidence) for index, confidence in rows]
+
+
+def _is_failure(row: Prediction) -> bool:
+    if row.set == TARGET:
+        return row.margin is None or row.margin >= 0
+    return row.before != row.after
+
+
+def _cells(row: Prediction) -> tuple[str, ...]:
+    before, after = f"{100 * row.confidence_before:.2f}", f"{100 * row.confidence_after:.2f}"
+    margin = "" if row.margin is None else f"{row.margin:+.1f}"
+    return row.image, before, row.before, after, row.after, margin, "✗" if _is_failure(row) else ""
+
+
+__all__ = ["Prediction", "PredictionTable", "compare_predictions", "leave_one_out"]

@@ -1,0 +1,138 @@
+"""The results of an evaluation: plain numbers and texts, as JSON holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from torch import Tensor
+
+from optvis.ablation.evaluation.predictions import Prediction
+from optvis.ablation.evaluation.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class SetMetrics:
+    """How well a set, or a class, is recognised before and after units are switched off.
+
+    Args:
+        name: of the set, or the label of the class.
+        images: number of images.
+        before: recall with all units, in [0, 1].
+        after: recall without the units.
+        drop: before − after, image by image.
+        confidence_drop: by how much the true class's softmax probability drops.
+        log_odds_drop: by how much its log-odds against all other classes drop, in nats.
+    """
+
+    name: str
+    images: int
+    before: Estimate
+    after: Estimate
+    drop: Estimate
+    confidence_drop: Estimate
+    log_odds_drop: Estimate
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SetMetrics:
+        """Build it from JSON types."""
+        names = {one.name for one in fields(cls)} - {"name", "images"}
+        return cls(values["name"], values["images"], **{name: Estimate(**values[name]) for name in names})
+
+
+@dataclass(frozen=True)
+class UnitCurve:
+    """Recall with more and more units off, and with only those units kept.
+
+    Args:
+        counts: number of units at each of T steps, from none to all.
+        removed: for each set, its recall with that many units off, T of them.
+        kept: its recall with everything else in their layers off.
+        removed_confidence: mean softmax probability of its images' true classes, with that many units off.
+        kept_confidence: the same with everything else off.
+    """
+
+    counts: tuple[int, ...]
+    removed: Mapping[str, tuple[Estimate, ...]]
+    kept: Mapping[str, tuple[Estimate, ...]]
+    removed_confidence: Mapping[str, tuple[Estimate, ...]]
+    kept_confidence: Mapping[str, tuple[Estimate, ...]]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> UnitCurve:
+        """Build it from JSON types."""
+        lines = {one.name: _read_estimates(values[one.name]) for one in fields(cls) if one.name != "counts"}
+        return cls(tuple(values["counts"]), **lines)
+
+
+@dataclass(frozen=True)
+class RandomBaseline:
+    """What random units of the same layers do, as many and as strong.
+
+    Args:
+        drops: drop of the target's recall without each of R random sets.
+        log_odds_drops: drop of its log-odds, in nats.
+        other_log_odds_drops: drop of the log-odds of everything else: of all images of classes that the target does
+            not show; empty where there are none.
+        other_log_odds_drop: the same drop without the units themselves.
+        distinct: number of different sets.
+        p_drop: (1 + sets that lower the target's recall at least as far) / (1 + R).
+        p_log_odds: the same for its log-odds, which hardly tie.
+        strength: for each layer, the activation mass of random units over that of the units, on average: the mean
+            activation norm of channels, the square norm along directions. 1 is a perfect match.
+    """
+
+    drops: tuple[float, ...]
+    log_odds_drops: tuple[float, ...]
+    other_log_odds_drops: tuple[float, ...]
+    other_log_odds_drop: float
+    distinct: int
+    p_drop: float
+    p_log_odds: float
+    strength: Mapping[str, float]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RandomBaseline:
+        """Build it from JSON types."""
+        parts: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**parts)
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResults:
+    """Everything that an evaluation measures; see `Report`."""
+
+    target: str
+    target_labels: tuple[str, ...]
+    predictions: tuple[Prediction, ...]
+    sets: tuple[SetMetrics, ...]
+    classes: tuple[SetMetrics, ...]
+    curve: UnitCurve
+    baseline: RandomBaseline
+    warnings: tuple[str, ...]
+    recipe: Mapping[str, Any]
+    thumbnails: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def target_metrics(self) -> SetMetrics:
+        """The metrics of the target set."""
+        return next(one for one in self.sets if one.name == self.target)
+
+    @property
+    def collateral(self) -> tuple[SetMetrics, ...]:
+        """The metrics of every class that the target does not show: the largest drop first."""
+        others = [one for one in self.classes if one.name not in self.target_labels]
+        return tuple(sorted(others, key=lambda one: [-(drop.value or 0.0) for drop in (one.drop, one.log_odds_drop)]))
+
+    @property
+    def worst(self) -> SetMetrics | None:
+        """The metrics of the class with the largest drop beside the target; None without other classes."""
+        return next(iter(self.collateral), None)
+
+
+def _read_estimates(values: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, tuple[Estimate, ...]]:
+    return {name: tuple(Estimate(**one) for one in row) for name, row in values.items()}
+
+
+__all__ = ["EvaluationResults", "RandomBaseline", "SetMetrics", "UnitCurve"]

@@ -1,1 +1,0 @@
-"""Which units of a layer a class depends on."""

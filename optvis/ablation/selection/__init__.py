@@ -1,0 +1,1 @@
+"""Selection: which units carry a class."""

@@ -1,0 +1,127 @@
+"""A network evaluated many times on the same images, with changes to some of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from optvis.features.units import Channels
+from optvis.models.classifier import Classifier
+from optvis.models.hooks import intercept
+from optvis.models.layers import find_module
+from optvis.models.tail import Tail
+from optvis.objectives import OUTPUT
+from optvis.objectives.layout import channels_first, restore_layout
+
+Change: TypeAlias = Callable[[Tensor], Tensor]  # a layer's activations -> what the layer returns instead
+
+
+class CachedNetwork:
+    """The logits of some images, computed from cached activations of the first of some layers.
+
+    The network has to be borrowed.
+
+    Args:
+        classifier: with the network.
+        images: (B, 3, H, W) in [0, 1].
+        layers: names, in the order in which they finish.
+
+    Attributes:
+        before: the logits without any change, (B, classes).
+    """
+
+    def __init__(self, classifier: Classifier, images: Tensor, layers: Sequence[str]) -> None:
+        self.network, self.layers = classifier.network, tuple(layers)
+        self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0])
+        self.before = self.logits({}).detach()
+        self._free_memory()
+
+    def logits(self, changes: Mapping[str, Change]) -> Tensor:
+        """Compute the logits, (B, classes), with changes to some of the layers."""
+        first, *later = self.layers
+        activations = self.tail.activations
+        activations = changes[first](activations) if first in changes else activations
+        functions = {find_module(self.network, name): changes[name] for name in later if name in changes}
+        with intercept(self.network, functions):
+            return self.tail.run(activations, [OUTPUT])[OUTPUT]
+
+    def _free_memory(self) -> None:
+        """Drop cached outputs of modules before the first layer, unless the logits need them; in most networks not."""
+        cached = self.tail.before
+        self.tail.before = {call: torch.empty(0) for call in cached}
+        try:
+            if self.logits({}).equal(self.before):
+                return
+        except Exception:  # a forward pass may raise anything for a tensor of another shape
+            pass
+        self.tail.before = cached
+
+
+class ChannelGates:
+    """A cached network with a gate on each channel of its layers: the channel is multiplied by 1 (open) to 0 (off).
+
+    Args:
+        cached: the network and its images.
+
+    Attributes:
+        names: (layer, channel) of each gate; N gates.
+    """
+
+    def __init__(self, cached: CachedNetwork) -> None:
+        self.cached = cached
+        counts = _count_channels(cached)
+        self.sizes = list(counts.values())
+        self.names = [(layer, channel) for layer, count in counts.items() for channel in range(count)]
+
+    def logits(self, gates: Tensor) -> Tensor:
+        """Compute the logits, (B, classes), with gates (N,), or (B, N) for separate gates of each image."""
+        parts = torch.split(gates.view(-1, len(self.names)), self.sizes, dim=1)
+        return self.cached.logits({layer: _gate(part) for layer, part in zip(self.cached.layers, parts, strict=True)})
+
+    def all_open(self) -> Tensor:
+        """Open gates, (N,)."""
+        return torch.ones(len(self.names), dtype=self.cached.before.dtype, device=self.cached.before.device)
+
+    def gradients(self, score: Callable[[Tensor], Tensor], gates: Tensor) -> Tensor:
+        """Differentiate the sum of a score of the logits with respect to each image's gates, (B, N)."""
+        own = gates.expand(len(self.cached.before), -1).clone().requires_grad_()
+        (gradients,) = torch.autograd.grad(score(self.logits(own)).sum(), own)
+        return gradients
+
+    def to_units(self, indices: Iterable[int]) -> tuple[Channels, ...]:
+        """The channels of some gates, one Channels a layer, in the order of the gates."""
+        chosen: dict[str, list[int]] = {}
+        for index in indices:
+            layer, channel = self.names[index]
+            chosen.setdefault(layer, []).append(channel)
+        return tuple(Channels(layer, channels) for layer, channels in chosen.items())
+
+
+def _gate(gates: Tensor) -> Change:
+    def multiply(a: Tensor) -> Tensor:
+        laid = channels_first(a)
+        return restore_layout(laid * gates.view(*gates.shape, *[1] * (laid.dim() - 2)), a, None)
+
+    return multiply
+
+
+def _count_channels(cached: CachedNetwork) -> dict[str, int]:
+    """The number of channels of each layer."""
+    counts: dict[str, int] = {}
+
+    def counter(layer: str) -> Change:
+        def count(a: Tensor) -> Tensor:
+            counts[layer] = channels_first(a).shape[1]
+            return a
+
+        return count
+
+    with torch.no_grad():
+        cached.logits({layer: counter(layer) for layer in cached.layers})
+    return {layer: counts[layer] for layer in cached.layers}
+
+
+__all__ = ["CachedNetwork", "Change", "ChannelGates"]

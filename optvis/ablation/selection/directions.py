@@ -1,0 +1,211 @@
+"""Directions of one layer: a subspace that carries a class, and the directions in which pairs of images differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from optvis.ablation.image_sets import load_images
+from optvis.ablation.selection.cached_network import CachedNetwork
+from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN
+from optvis.ablation.selection.layers import order_layers
+from optvis.ablation.selection.task import SelectionTask, margins
+from optvis.features.units import Directions, Units
+from optvis.models.activations import read_activations
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.objectives.layout import channels_first, positions, restore_layout
+from optvis.progress import progress_bar
+
+BATCH_SIZE = 32  # images per step
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """The directions to project out of one layer; Adam optimises their orthonormal basis.
+
+    It starts from the directions along which the target's margin grows most steeply on its own images. The loss is a
+    softplus of that margin, plus a penalty on the images to keep: the Kullback–Leibler divergence from the original
+    probabilities, and the share of the margin that is lost.
+
+    Args:
+        dimensions: number of directions, K.
+        steps: number of updates, each on a batch with the same share of the target's images.
+        learning_rate: of Adam; falls linearly to 0.
+        harm_weight: weight of the penalty.
+    """
+
+    dimensions: int = 3
+    steps: int = 40
+    learning_rate: float = 0.05
+    harm_weight: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.dimensions < 1 or self.steps < 0 or self.learning_rate <= 0 or self.harm_weight < 0:
+            raise ValueError(
+                f"{self}: expected dimensions of 1 or more, steps and harm_weight of 0 or more, and a positive "
+                "learning_rate"
+            )
+
+    def __call__(self, task: SelectionTask) -> tuple[Units, ...]:
+        """Select directions of the task's one layer. The network has to be borrowed.
+
+        Raises:
+            ValueError: no images to keep; several layers; more dimensions than the layer has channels.
+        """
+        task.require_keep("a subspace")
+        if len(task.layers) > 1:
+            raise ValueError(f"a subspace lies in one layer; got {', '.join(task.layers)}")
+        batches = [_Batch(task.subset(rows)) for rows in _split_rows(task)]
+        basis = _steepest_directions(batches, self.dimensions).requires_grad_()
+        adam = torch.optim.Adam([basis], lr=self.learning_rate)
+        for step in progress_bar(range(self.steps), show=task.progress, description="subspace"):
+            adam.param_groups[0]["lr"] = self.learning_rate * (1 - step / self.steps)
+            loss = batches[step % len(batches)].loss(_orthonormalize(basis), self.harm_weight)
+            (basis.grad,) = torch.autograd.grad(loss, [basis])
+            adam.step()
+        return (Directions(task.layers[0], _orthonormalize(basis.detach())),)
+
+
+class _Batch:
+    """A batch of images, and the loss of projecting directions out of their activations."""
+
+    def __init__(self, task: SelectionTask) -> None:
+        self.task, self.layer = task, task.layers[0]
+        self.cached = CachedNetwork(task.classifier, task.images, task.layers)
+        self.before = self.cached.before
+        self.margins = margins(self.before, task.predicted)
+        self.unit = self.margins.mean() / UNITS_PER_MARGIN
+
+    def loss(self, basis: Tensor, harm_weight: float) -> Tensor:
+        """The loss for an orthonormal basis, (K, C), of the directions to project out."""
+        is_kept, predicted = ~self.task.is_target, self.task.predicted
+        logits = self.cached.logits({self.layer: lambda a: _project_out(a, basis)})
+        lead = self.target_margins(logits) / self.unit
+        divergence = F.kl_div(
+            logits[is_kept].log_softmax(1), self.before[is_kept].log_softmax(1), log_target=True, reduction="batchmean"
+        )
+        lost = (self.margins - margins(logits, predicted))[is_kept].relu() / self.margins[is_kept].clamp(min=self.unit)
+        return F.softplus(lead + TARGET_MARGIN).mean() + harm_weight * (divergence + lost.mean())
+
+    def target_margins(self, logits: Tensor) -> Tensor:
+        """The target's margin on its own images."""
+        own = logits[self.task.is_target]
+        return margins(own, torch.full((len(own),), self.task.target, device=own.device))
+
+    def gradients(self) -> Tensor:
+        """The gradient of the target's margin with respect to its images' activations, one row per position, (·, C)."""
+        leaves: list[Tensor] = []
+
+        def detach(a: Tensor) -> Tensor:
+            leaves.append(a.detach().clone().requires_grad_())
+            return leaves[0]
+
+        margin = self.target_margins(self.cached.logits({self.layer: detach})).sum()
+        (gradients,) = torch.autograd.grad(margin, leaves)
+        return channels_first(gradients[self.task.is_target]).movedim(1, -1).flatten(0, -2)
+
+
+def _steepest_directions(batches: Sequence[_Batch], dimensions: int) -> Tensor:
+    gradients = torch.cat([batch.gradients() for batch in batches])
+    channels = gradients.shape[1]
+    if dimensions > channels:
+        raise ValueError(f"{dimensions} dimensions of a layer with {channels} channels")
+    _, directions = torch.linalg.eigh(gradients.double().T @ gradients.double())
+    steepest: Tensor = directions.flip(1)[:, :dimensions].T
+    return steepest.to(gradients.dtype).contiguous()
+
+
+def _split_rows(task: SelectionTask) -> list[Tensor]:
+    """Split the images into batches with the same mixture of classes; each has images of the target and others."""
+    generator = torch.Generator().manual_seed(task.seed)
+    order = torch.randperm(len(task.images), generator=generator)
+    groups = torch.where(task.is_target, -1, task.predicted).cpu()
+    rows = order[groups[order].argsort(stable=True)].to(task.images.device)
+    fewer = min(int(task.is_target.sum()), int((~task.is_target).sum()))
+    count = max(1, min(-(-len(rows) // BATCH_SIZE), fewer))
+    return [rows[start::count] for start in range(count)]
+
+
+def _orthonormalize(basis: Tensor) -> Tensor:
+    columns: Tensor = torch.linalg.qr(basis.T)[0]
+    return columns.T
+
+
+def _project_out(a: Tensor, basis: Tensor) -> Tensor:
+    laid = channels_first(a)
+    along = torch.tensordot(laid.movedim(1, -1), basis.T, dims=1)
+    return restore_layout(laid - torch.tensordot(along, basis, dims=1).movedim(-1, 1), a, None)
+
+
+def find_directions(
+    model: nn.Module | Classifier,
+    images_with: Any,
+    images_without: Any,
+    layer: str,
+    *,
+    dimensions: int = 1,
+    normalize: Normalizer | str = INFER,
+) -> Directions:
+    """Find the directions of a layer in which pairs of images, with and without a thing, differ most.
+
+    They are eigenvectors of the second moment of the differences at all positions.
+
+    Args:
+        model: a network, or a Classifier.
+        images_with: images with the thing: a folder, a tensor (B, 3, H, W) in [0, 1], images in any form that
+            `load_image` takes, or a list of these.
+        images_without: the same images without it, in the same order.
+        layer: name as in `layers(model)`.
+        dimensions: number of directions, K.
+        normalize: see `render`; by default what the model carries.
+
+    Returns:
+        K orthonormal directions; each points towards the images with the thing.
+
+    Raises:
+        ValueError: another number of images; differences that span fewer dimensions; a layer whose channels are the
+            classes.
+        KeyError: a layer that does not exist.
+
+    Example:
+        >>> net = Classifier(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Flatten(), nn.Linear(12, 2)), None, 2)
+        >>> net.network[0].weight.data, net.network[0].bias.data = torch.eye(3).view(3, 3, 1, 1), torch.zeros(3)
+        >>> red = torch.zeros(1, 3, 2, 2).index_fill(1, torch.tensor([0]), 1.0)
+        >>> find_directions(net, red, torch.zeros(1, 3, 2, 2), "0").vectors.round()
+        tensor([[1., 0., 0.]])
+    """
+    classifier = as_classifier(model, normalize)
+    order_layers(classifier, [layer])
+    pairs = [load_images(source, classifier)[0] for source in (images_with, images_without)]
+    if len(pairs[0]) != len(pairs[1]) or not len(pairs[0]):
+        raise ValueError(f"{len(pairs[0])} images with the thing, {len(pairs[1])} without; expected pairs")
+    with borrow(classifier.network), torch.no_grad():
+        activations = [
+            positions(read_activations(classifier.network, classifier.preprocess(images), [layer])[layer])
+            for images in pairs
+        ]
+    return Directions(layer, _principal_directions((activations[0] - activations[1]).double(), dimensions))
+
+
+def _principal_directions(differences: Tensor, dimensions: int) -> Tensor:
+    """(B, C, P) -> (K, C)"""
+    rows = differences.movedim(1, 2).flatten(0, 1)
+    moments, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
+    rank = int((moments > 1e-12 * moments[-1].clamp(min=1e-300)).sum())
+    if not 1 <= dimensions <= rank:
+        raise ValueError(f"{dimensions} dimensions of differences that span {rank}")
+    leading = directions.flip(1)[:, :dimensions].T
+    signs = (leading @ rows.mean(0)).sign()
+    oriented: Tensor = leading * torch.where(signs == 0, 1.0, signs).unsqueeze(1)
+    return oriented.float()
+
+
+__all__ = ["Subspace", "find_directions"]

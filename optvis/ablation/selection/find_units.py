@@ -1,0 +1,184 @@
+"""`find_units`: select the units that carry a class, so that everything else can be kept without them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from optvis.ablation.image_sets import digest_images
+from optvis.ablation.selection.cached_network import CachedNetwork
+from optvis.ablation.selection.directions import Subspace
+from optvis.ablation.selection.greedy_search import GreedySearch
+from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
+from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units
+from optvis.ablation.selection.task import SelectionTask, build_task, margins
+from optvis.ablation.units_json import units_to_json
+from optvis.errors import suggest
+from optvis.features.units import Units
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
+
+Method: TypeAlias = Callable[[SelectionTask], Sequence[Units]]
+
+METHODS: Mapping[str, Method] = {
+    "greedy": GreedySearch(),
+    "subspace": Subspace(),
+    "contrast": Contrast(),
+    "top_norm": TopNorm(),
+    "most_frequent": MostFrequent(),
+}
+MAX_UNITS = "max_units"
+
+
+def find_units(
+    model: nn.Module | Classifier,
+    target_images: Any,
+    target: int | str,
+    *,
+    keep: Any = None,
+    layers: Sequence[str] | None = None,
+    method: str | Method = "greedy",
+    max_units: int | None = None,
+    seed: int = 0,
+    normalize: Normalizer | str = INFER,
+    progress: bool = True,
+) -> UnitSelection:
+    """Find the units without which a network no longer recognises a class, but still recognises everything else.
+
+    Args:
+        model: a network whose output is a score for each class, or a Classifier.
+        target_images: images of the class: the path of a folder, a tensor (B, 3, H, W) in [0, 1], images in any form
+            that `load_image` takes, or a list of these. The network need not recognise all of them.
+        target: the class: its index, or its label.
+        keep: images whose labels must stay, in any of these forms. What counts is the network's own prediction. The
+            methods "top_norm" and "most_frequent" do not need them.
+        layers: to select units from; by default the last stage before the class head.
+        method: "greedy" (channels, with a cost on harm), "subspace" (directions), "contrast" (channels, by contrastive
+            attribution), "top_norm" or "most_frequent" (channels with large activations); an object of the classes
+            `GreedySearch`, `Subspace`, `Contrast`, `TopNorm`, `MostFrequent` with its own settings; or any function
+            of a `SelectionTask` that returns Units.
+        max_units: number of channels at most: over all layers ("greedy", "contrast"), or of each layer ("top_norm",
+            "most_frequent"); a function of one's own gets it as its argument `max_units`. By default the method's own
+            number. A subspace has `dimensions` instead.
+        seed: of random draws; the same seed gives the same units.
+        normalize: see `render`; by default what the model carries.
+        progress: show a progress bar.
+
+    Returns:
+        A sequence of Units, one a layer, with the evidence for each channel or direction: use it as
+        `blinded(model, *selection)`.
+
+    Raises:
+        ValueError: the network recognises no image of the target, or predicts the target for an image to keep; `keep`
+            is missing where the method needs it; a layer whose channels are the classes; as in `load_image`.
+        KeyError: no such layer, label or method.
+        IndexError: no such class.
+        TypeError: a method that is no function, or takes no `max_units`.
+
+    Example:
+        >>> from optvis import load
+        >>> from optvis.world import dataset
+        >>> images, labels = dataset(32)
+        >>> ships, others = images[labels == 0], images[labels != 0]
+        >>> selection = find_units(load("demo"), ships, "container ship", keep=others, progress=False)
+        >>> selection[0].layer, len(selection[0])
+        ('mixed5', 10)
+    """
+    classifier = as_classifier(model, normalize)
+    select = resolve_method(method, max_units)
+    task = build_task(classifier, target_images, target, keep, layers, seed, progress)
+    with borrow(classifier.network):
+        units = tuple(select(task))
+        evidence = _measure_evidence(task, units)
+    return UnitSelection(units, task.target, task.label, evidence, _recipe(task, select, units))
+
+
+def resolve_method(method: str | Method, max_units: int | None) -> Method:
+    """Find a method by its name, and set its `max_units`.
+
+    Raises:
+        KeyError: no method of this name; the nearest are given.
+        TypeError: no function; one without `max_units`.
+    """
+    if isinstance(method, str):
+        if method not in METHODS:
+            listing = f"there are {', '.join(METHODS)}"
+            raise KeyError(f"no method {method!r}; {suggest(method, METHODS, listing)}")
+        method = METHODS[method]
+    if not callable(method):
+        raise TypeError(f"method is {method!r}; expected one of {', '.join(METHODS)}, or a function of a SelectionTask")
+    if max_units is None:
+        return method
+    if MAX_UNITS not in _settings(method):
+        raise TypeError(f"max_units={max_units} for {method!r}, which has no setting of that name")
+    copy: Callable[..., Any] = replace if is_dataclass(method) else partial
+    return cast(Method, copy(method, max_units=max_units))
+
+
+def _settings(method: Any) -> dict[str, Any]:
+    """The settings of a method: the fields of a dataclass, or the arguments with defaults of a function."""
+    if is_dataclass(method):
+        return asdict(method)  # type: ignore[arg-type]
+    parameters = inspect.signature(method).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not one.empty}
+
+
+def _method_name(method: Method) -> str:
+    function = method.func if isinstance(method, partial) else method
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _measure_evidence(task: SelectionTask, units: Sequence[Units]) -> tuple[Evidence, ...]:
+    """Measure the effect of each channel and direction alone."""
+    rows = []
+    for one in units:
+        cached = CachedNetwork(task.classifier, task.images, [one.layer])
+        before = margins(cached.before, task.classes)
+        for name, unit in split_units([one]):
+            with torch.no_grad():
+                changes = margins(cached.logits({unit.layer: partial(_ablate, unit)}), task.classes) - before
+            rows.append(_evidence(task, unit, name, changes))
+    return tuple(rows)
+
+
+def _ablate(unit: Units, a: Tensor) -> Tensor:
+    return unit.replace(a)
+
+
+def _evidence(task: SelectionTask, unit: Units, name: str, changes: Tensor) -> Evidence:
+    target, kept = float(changes[task.is_target].mean()), changes[~task.is_target]
+    if not len(kept):
+        return Evidence(unit.layer, name, target, None, "")
+    index = int(kept.argmin())
+    worst = min(0.0, float(kept[index]))
+    image = task.names[int((~task.is_target).nonzero()[index])]
+    return Evidence(unit.layer, name, target, worst, image if worst < 0 else "")
+
+
+def _recipe(task: SelectionTask, method: Method, units: Sequence[Units]) -> dict[str, Any]:
+    settings = json.loads(json.dumps(_settings(method), default=repr))
+    return provenance(
+        task.classifier,
+        "find_units",
+        target=task.target,
+        label=task.label,
+        selection_method={"name": _method_name(method), **settings},
+        layers=list(task.layers),
+        images={"target": int(task.is_target.sum()), "keep": int((~task.is_target).sum())},
+        digests=digest_images(task.images),
+        units=[units_to_json(one) for one in units],
+        seed=task.seed,
+    )
+
+
+__all__ = ["METHODS", "Method", "find_units", "resolve_method"]

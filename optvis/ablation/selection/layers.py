@@ -1,0 +1,150 @@
+"""Layers that units are selected from: the last stage by default, never the classes themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from optvis.models.activations import read_activations
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier, check_logits
+from optvis.models.layers import find_module, layers
+from optvis.objectives.layout import channels_first
+
+MAX_STAGE_SHARE = 0.5  # of the network's innermost modules; a module that holds more is the network's body, not a stage
+
+
+@dataclass(frozen=True, eq=False)
+class LayerOutput:
+    """What a layer returns for one image.
+
+    Args:
+        name: as in `layers(model)`.
+        module: that returned it.
+        output: the tensor, or None where it is no tensor.
+        description: its shape, or what came instead of a tensor.
+    """
+
+    name: str
+    module: nn.Module
+    output: Tensor | None
+    description: str
+
+    @property
+    def channels(self) -> int | None:
+        """Number of channels; None without a channel axis."""
+        laid = self._channels_first
+        return None if laid is None else laid.shape[1]
+
+    @property
+    def positions(self) -> int:
+        """Number of positions; 0 without a channel axis."""
+        laid = self._channels_first
+        return 0 if laid is None else laid[0, 0].numel()
+
+    def equals(self, other: LayerOutput) -> bool:
+        """Whether both outputs are the same tensor, bit for bit."""
+        a, b = self.output, other.output
+        return a is not None and b is not None and a.shape == b.shape and a.equal(b)
+
+    @property
+    def _channels_first(self) -> Tensor | None:
+        return channels_first(self.output) if self.output is not None and self.output.dim() > 1 else None
+
+
+def last_stage(classifier: Classifier) -> str:
+    """Find the last layer that has positions and whose channels are not the classes.
+
+    Where a layer and the modules around it return the same tensor, the outermost of these is chosen that is a stage
+    of the network and not most of it.
+
+    Raises:
+        ValueError: no layer has positions.
+
+    Example:
+        >>> from optvis import load
+        >>> last_stage(load("demo"))
+        'mixed5'
+    """
+    outputs = _run_layers(classifier)
+    classes = _count_classes(outputs)
+    maps = [one for one in outputs[:-1] if one.positions > 1 and one.channels != classes]
+    if not maps:
+        raise ValueError("no layer of this network has positions; name the layers: layers=['…']")
+    same = [one for one in maps if one.equals(maps[-1])]
+    leaves = _count_leaves(classifier.network)
+    stage = same[0]
+    for one in same[1:]:
+        encloses = stage.name.startswith(f"{one.name}.")
+        if encloses and _count_leaves(one.module) <= MAX_STAGE_SHARE * leaves:
+            stage = one
+    return stage.name
+
+
+def order_layers(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...]:
+    """Sort layers by the order in which they finish, each once.
+
+    Raises:
+        KeyError: a layer that does not exist.
+        ValueError: no layers, one that never runs, one whose channels are the classes.
+        TypeError: a layer whose output is no tensor.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"layers is the text {names!r}; expected a list of names, [{names!r}]")
+    if not names:
+        raise ValueError("no layers; leave layers out for the last stage, or name some")
+    outputs = _run_layers(classifier)
+    order = {one.name: index for index, one in enumerate(outputs)}
+    for name in dict.fromkeys(names):
+        find_module(classifier.network, name)
+        if name not in order:
+            raise ValueError(f"layer {name!r} never ran in this forward pass; layers(model) lists those that do")
+        _check_layer(outputs, order[name])
+    return tuple(sorted(dict.fromkeys(names), key=order.__getitem__))
+
+
+def _check_layer(outputs: Sequence[LayerOutput], index: int) -> None:
+    layer = outputs[index]
+    if layer.channels is None:
+        raise TypeError(f"layer {layer.name!r} gives {layer.description}; expected activations with channels")
+    has_weights_behind = any(True for later in outputs[index + 1 :] for _ in later.module.parameters(recurse=False))
+    if not has_weights_behind and layer.channels == _count_classes(outputs):
+        raise ValueError(
+            f"the channels of {layer.name!r} are the {layer.channels} classes: switching one off only removes its "
+            "score; name a layer before the class head, or leave layers out"
+        )
+
+
+def _run_layers(classifier: Classifier) -> list[LayerOutput]:
+    """The output of every layer for one image, in the order in which they finish; the network itself is the last.
+
+    The image is uniform noise: a constant image would make different layers return equal outputs.
+    """
+    rows = layers(classifier)
+    image = torch.rand(1, 3, *classifier.size, generator=torch.Generator().manual_seed(0)).to(classifier.device)
+    with borrow(classifier.network), torch.no_grad():
+        found = read_activations(
+            classifier.network, classifier.preprocess(image), [row.name for row in rows if row.is_tensor]
+        )
+    modules = [find_module(classifier.network, row.name)[0] for row in rows]
+    return [
+        LayerOutput(row.name, module, found.get(row.name), row.output)
+        for row, module in zip(rows, modules, strict=True)
+    ]
+
+
+def _count_classes(outputs: Sequence[LayerOutput]) -> int:
+    network = outputs[-1]
+    if network.output is None:
+        raise ValueError(f"the network gives {network.description}; expected a score for each class, (B, classes)")
+    return check_logits(network.output).shape[1]
+
+
+def _count_leaves(module: nn.Module) -> int:
+    return sum(not list(part.children()) for part in module.modules())
+
+
+__all__ = ["last_stage", "order_layers"]

@@ -1,0 +1,171 @@
+"""The result of a selection: units to switch off, with evidence for each."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+
+from torch import Tensor
+
+from optvis.ablation.units_json import units_from_json, units_to_json
+from optvis.features.units import Channels, Directions, Units
+from optvis.viz.plots import plot_bars
+from optvis.viz.result import Result
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+HEAD = ("rank", "layer", "unit", "target's margin", "worst kept margin", "of")
+VECTORS = "vectors "  # and the index of the units: the tensors in a file
+BAR = (18, 480)  # height and width in pixels of a bar of the image
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The effect of one channel or direction when it alone is switched off.
+
+    Args:
+        layer: of the unit.
+        unit: "channel 17", "direction 2".
+        target_change: change of the target's margin, in logits, on average over its images.
+        worst_change: largest drop of the margin of an image to keep, in logits; 0 or less; None without such images.
+        worst_image: name of that image.
+    """
+
+    layer: str
+    unit: str
+    target_change: float
+    worst_change: float | None
+    worst_image: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UnitSelection(Result, Sequence[Units]):
+    """Units that carry a class: a sequence of Units, one a layer, so that `blinded(model, *selection)` works.
+
+    Args:
+        units: to switch off.
+        target: index of the class.
+        label: of the class.
+        evidence: for each channel and direction, in the order in which they were selected.
+        recipe: everything that computed it, in JSON types.
+
+    Example:
+        >>> evidence = Evidence("mixed5", "channel 3", -2.5, -0.1, "dogs/4.jpg")
+        >>> selection = UnitSelection((Channels("mixed5", [3]),), 0, "cat", (evidence,))
+        >>> print(selection)
+        cat: 1 channel of mixed5
+        rank  layer   unit       target's margin  worst kept margin  of
+        1     mixed5  channel 3            -2.50              -0.10  dogs/4.jpg
+    """
+
+    KIND = "unit selection"
+    TEXT_FIELDS = ("label",)
+    JSON_FIELDS: ClassVar = {
+        "units": tuple,
+        "target": int,
+        "evidence": lambda rows: tuple(Evidence(**row) for row in rows),
+    }
+
+    units: tuple[Units, ...]
+    target: int
+    label: str
+    evidence: tuple[Evidence, ...]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @overload
+    def __getitem__(self, index: int) -> Units: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Units]: ...
+    def __getitem__(self, index: int | slice) -> Units | Sequence[Units]:
+        return self.units[index]
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def __iter__(self) -> Iterator[Units]:
+        return iter(self.units)
+
+    def image(self) -> Image.Image:
+        """Bars of the change of the target's margin, in logits, with each unit alone switched off."""
+        labels = [f"{row.layer}, {row.unit}" for row in self.evidence]
+        height, width = BAR
+        return plot_bars([row.target_change for row in self.evidence], labels, (height * max(1, len(labels)), width))
+
+    def table(self) -> str:
+        """The evidence as text: the effect of each unit when it alone is switched off."""
+        cells = [HEAD, *self._cells()]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
+        return "\n".join("  ".join(_pad(row, widths)).rstrip() for row in cells)
+
+    def __str__(self) -> str:
+        return f"{self.label}: {_summarize(self.units)}\n{self.table()}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        caption = f"<caption>{html.escape(self.label)}: {html.escape(_summarize(self.units))}</caption>"
+        rows = [_html_row("th", HEAD), *(_html_row("td", row) for row in self._cells())]
+        return f"<table>{caption}{''.join(rows)}</table>"
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                str(rank),
+                row.layer,
+                row.unit,
+                f"{row.target_change:+.2f}",
+                "–" if row.worst_change is None else f"{row.worst_change:+.2f}",
+                row.worst_image,
+            )
+            for rank, row in enumerate(self.evidence, 1)
+        ]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {f"{VECTORS}{i}": one.vectors for i, one in enumerate(self.units) if isinstance(one, Directions)}
+
+    def _json_values(self) -> dict[str, Any]:
+        units = [{**units_to_json(one), "vectors": None} for one in self.units]  # vectors are tensors of the file
+        return {"units": units, "target": self.target, "evidence": [asdict(row) for row in self.evidence]}
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        rows = [{**row, "vectors": tensors.get(f"{VECTORS}{i}")} for i, row in enumerate(values["units"])]
+        return cls(**(values | {"units": tuple(map(units_from_json, rows))}))
+
+
+def split_units(units: Sequence[Units]) -> list[tuple[str, Units]]:
+    """Each channel and each direction as a unit of its own, with its name."""
+    single: list[tuple[str, Units]] = []
+    for one in units:
+        if isinstance(one, Channels):
+            single += [(f"channel {channel}", Channels(one.layer, channel)) for channel in one.indices]
+        else:
+            single += [(f"direction {i}", Directions(one.layer, row)) for i, row in enumerate(one.vectors, 1)]
+    return single
+
+
+def _summarize(units: Sequence[Units]) -> str:
+    """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
+    kinds = ["channel" if isinstance(one, Channels) else "direction" for one in units]
+    return ", ".join(
+        f"{len(one)} {kind}{'' if len(one) == 1 else 's'} of {one.layer}"
+        for kind, one in zip(kinds, units, strict=True)
+    )
+
+
+def _pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    numbers = HEAD.index("target's margin"), HEAD.index("worst kept margin")
+    return [
+        cell.rjust(width) if column in numbers else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+__all__ = ["Evidence", "UnitSelection"]

@@ -1,0 +1,191 @@
+"""A selection task: the class to remove, the images that show it, and the images whose labels must stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from optvis.ablation.image_sets import load_images
+from optvis.ablation.selection.layers import last_stage, order_layers
+from optvis.models.classifier import Classifier
+from optvis.objectives.labels import index_of
+
+MAX_FOR_VIEWS = 40  # images; up to that many are also mirrored and enlarged
+ZOOM = 5 / 6  # share of the side that the enlarged centre shows
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionTask:
+    """What a selection method gets: a class to remove, and images to measure on.
+
+    Args:
+        classifier: whose units are selected.
+        target: index of the class to remove.
+        images: (B, 3, H, W) in [0, 1]; those of the target come first.
+        is_target: which images show the target, (B,) of bool; the labels of the others must stay.
+        predicted: the class that the network predicts for each image, (B,).
+        names: of the images in tables, B texts.
+        layers: to select units from, in the order in which they finish.
+        seed: of random draws.
+        progress: show a progress bar.
+    """
+
+    classifier: Classifier
+    target: int
+    images: Tensor
+    is_target: Tensor
+    predicted: Tensor
+    names: tuple[str, ...]
+    layers: tuple[str, ...]
+    seed: int
+    progress: bool
+
+    @property
+    def label(self) -> str:
+        """The target's label."""
+        return self.classifier.label(self.target)
+
+    @property
+    def classes(self) -> Tensor:
+        """The class whose margin counts for each image, (B,): the target, or the prediction that must stay."""
+        return torch.where(self.is_target, self.target, self.predicted)
+
+    def subset(self, rows: Tensor) -> SelectionTask:
+        """The same task with some of the images, given as a mask or as indices."""
+        indices = torch.arange(len(self.names))[rows.cpu()].tolist()
+        return replace(
+            self,
+            images=self.images[rows],
+            is_target=self.is_target[rows],
+            predicted=self.predicted[rows],
+            names=tuple(self.names[index] for index in indices),
+        )
+
+    def require_keep(self, method: str) -> None:
+        """Check that there are images whose labels must stay.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if bool(self.is_target.all()):
+            raise ValueError(f"keep is missing: {method} needs images whose labels must stay; give keep=images")
+
+
+def build_task(
+    classifier: Classifier,
+    target_images: Any,
+    target: int | str,
+    keep: Any,
+    layers: Sequence[str] | None,
+    seed: int = 0,
+    progress: bool = True,
+) -> SelectionTask:
+    """Build a task from the arguments of `find_units`.
+
+    Raises:
+        KeyError: no such label, no such layer.
+        IndexError: no such class.
+        ValueError: the network recognises no image of the target, or predicts the target for an image to keep; as in
+            `load_image` and `order_layers`.
+    """
+    ordered = order_layers(classifier, [last_stage(classifier)] if layers is None else layers)
+    own, own_names = load_images(target_images, classifier)
+    if not len(own):
+        raise ValueError("no target_images: the list is empty")
+    kept, kept_names = load_images([] if keep is None else keep, classifier)
+    if keep is not None and not len(kept):
+        raise ValueError("no images to keep: the list is empty")
+    images = torch.cat([own, kept])
+    logits = classifier.logits(images)
+    index = _class_index(classifier, target, logits.shape[1])
+    predicted = logits.argmax(1)
+    is_target = torch.arange(len(images), device=images.device) < len(own)
+    _check_predictions(classifier, index, predicted[is_target], predicted[~is_target])
+    return SelectionTask(
+        classifier, index, images, is_target, predicted, own_names + kept_names, ordered, seed, progress
+    )
+
+
+def add_views(task: SelectionTask, views: int | None) -> SelectionTask:
+    """Add views of each image to a task: a view counts if the network still predicts the same class for it.
+
+    Args:
+        task: with the images themselves.
+        views: 1 adds none, 2 adds mirror images, 3 adds their enlarged centres as well, mirrored; None is 3 for up to
+            40 images, and 1 for more.
+
+    Raises:
+        ValueError: another number.
+    """
+    views = (3 if len(task.images) <= MAX_FOR_VIEWS else 1) if views is None else views
+    if views not in (1, 2, 3):
+        raise ValueError(f"views is {views}; expected 1, 2 or 3")
+    images = [task.images, task.images.flip(3), _zoom(task.images).flip(3)][:views]
+    predicted = [task.predicted, *(task.classifier.logits(view).argmax(1) for view in images[1:])]
+    is_usable = [task.is_target | (each == task.predicted) for each in predicted]
+    every = replace(
+        task,
+        images=torch.cat(images),
+        is_target=task.is_target.repeat(views),
+        predicted=task.predicted.repeat(views),
+        names=task.names * views,
+    )
+    return every.subset(torch.cat(is_usable))
+
+
+def margins(logits: Tensor, classes: Tensor) -> Tensor:
+    """How far each image's class leads the best other class, (B,), in logits; negative where another one leads.
+
+    Args:
+        logits: (B, classes).
+        classes: an index per image, (B,).
+
+    Example:
+        >>> margins(torch.tensor([[3.0, 1.0, 0.0], [3.0, 1.0, 0.0]]), torch.tensor([0, 1]))
+        tensor([ 2., -2.])
+    """
+    rows = classes.view(-1, 1)
+    others = logits.scatter(1, rows, -torch.inf).amax(1)
+    return logits.gather(1, rows).squeeze(1) - others
+
+
+def _zoom(images: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    inner = round(height * ZOOM), round(width * ZOOM)
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    center = images[:, :, top : top + inner[0], left : left + inner[1]]
+    return F.interpolate(center, (height, width), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def _class_index(classifier: Classifier, target: int | str, classes: int) -> int:
+    if isinstance(target, str):
+        if not classifier.labels:
+            raise ValueError(f"target is the label {target!r}, but the network has no labels; give the class's index")
+        return index_of(target, classifier.labels)
+    if not 0 <= target < classes:
+        raise IndexError(f"class {target} of a network that has 0..{classes - 1}")
+    return int(target)
+
+
+def _check_predictions(classifier: Classifier, target: int, own: Tensor, kept: Tensor) -> None:
+    label = classifier.label(target)
+    if not bool((own == target).any()):
+        others = ", ".join(repr(classifier.label(index)) for index in sorted(set(own.tolist()))[:4])
+        raise ValueError(
+            f"the network predicts {label!r} for none of the {len(own)} target_images, but {others}; give images that "
+            "it recognises"
+        )
+    wrong = (kept == target).nonzero().flatten().tolist()
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ValueError(
+            f"the network predicts {label!r}, the class to remove, for image {wrong[0]} of keep{more}; leave it out"
+        )
+
+
+__all__ = ["SelectionTask", "add_views", "build_task", "margins"]
