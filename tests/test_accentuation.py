@@ -1,4 +1,4 @@
-"""Accentuation: the score and the distance by hand, the same transform on both, the balance of their gradients."""
+"""accentuate: the score and the distance by hand, the same transform on both, the balance of their gradients."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_each_step_is_that_of_the_formula(small, transform):
     optimizer, scores = SGD(image.parameters()), []
     for step in range(3):
         score, distance = both(image, original, step)
-        total = score - weight * distance if step else score  # at the photograph the norm has no gradient
+        total = score - weight * distance if step else score  # at the start the norm has no gradient
         optimizer.zero_grad()
         (-total).backward()
         optimizer.step()
@@ -70,12 +70,12 @@ def pixel_or_fft(make):
     return make(20).double().fill_(PHOTOS[:1])
 
 
-def test_a_photograph_alone_is_the_same_as_among_others(small):
-    question = channel("conv2", [1, 5, 9])
+def test_an_image_alone_is_the_same_as_among_others(small):
+    objective = channel("conv2", [1, 5, 9])
     options = {"views": 2, "seed": (3, 4, 5)}
-    together = draw(small, PHOTOS, question, "conv1", **options)
+    together = draw(small, PHOTOS, objective, "conv1", **options)
     for place in range(3):
-        alone = draw(small, PHOTOS[place], question[place : place + 1], "conv1", views=2, seed=3 + place)
+        alone = draw(small, PHOTOS[place], objective[place : place + 1], "conv1", views=2, seed=3 + place)
         assert_close(alone.images, together[place].images, rtol=0, atol=1e-9)
         assert_close(alone.transparency, together[place].transparency, rtol=1e-7, atol=1e-12)
         assert alone.recipe["weights"] == pytest.approx(together.recipe["weights"][place : place + 1], rel=1e-9)
@@ -83,21 +83,21 @@ def test_a_photograph_alone_is_the_same_as_among_others(small):
 
 @pytest.mark.parametrize("options", [{}, {"views": 2}, {"transform": GaussianNoise(0.1)}], ids=str)
 def test_a_batch_at_a_time_is_the_whole(small, options):
-    question = channel("conv2", [1, 5, 9])
-    whole = draw(small, PHOTOS, question, "conv1", seed=(3, 4, 5), **options)
-    parts = draw(small, PHOTOS, question, "conv1", seed=(3, 4, 5), batch_size=2, **options)
+    objective = channel("conv2", [1, 5, 9])
+    whole = draw(small, PHOTOS, objective, "conv1", seed=(3, 4, 5), **options)
+    parts = draw(small, PHOTOS, objective, "conv1", seed=(3, 4, 5), batch_size=2, **options)
     assert_close(parts.images, whole.images, rtol=0, atol=1e-9)
     assert_close(parts.scores, whole.scores, rtol=1e-9, atol=1e-9)
     assert parts.recipe == whole.recipe
 
 
-def test_one_photograph_is_asked_several_questions(small):
+def test_one_image_may_have_several_objectives(small):
     made = draw(small, PHOTOS[0], channel("conv2", [1, 5]), "conv1")
     assert made.images.shape == (2, 3, 20, 20)
     assert made.labels == ("channel('conv2', 1)", "channel('conv2', 5)")
 
 
-def test_the_more_is_held_the_nearer_it_stays(small):
+def test_the_stronger_the_distance_the_nearer_it_stays(small):
     def distance(strength):
         made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", strength=strength, steps=12, transform=None)
         moved = features(small, "conv1", small.preprocess(made.images)) - features(
@@ -110,7 +110,7 @@ def test_the_more_is_held_the_nearer_it_stays(small):
     assert free > held > tied > 0
 
 
-def test_it_begins_with_the_photograph_and_the_score_rises(small):
+def test_it_begins_with_the_image_and_the_score_rises(small):
     made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", steps=12, snapshots=(0,))
     assert_close(made.snapshots[0], PHOTOS[:1], rtol=0, atol=1e-9)
     assert made.scores[-1, 0] > made.scores[0, 0]
@@ -118,7 +118,7 @@ def test_it_begins_with_the_photograph_and_the_score_rises(small):
 
 
 @pytest.mark.parametrize("make", [phase_image, pixel_image])
-def test_other_parameterizations_start_from_the_photograph_too(small, make):
+def test_other_parameterizations_start_from_the_image_too(small, make):
     param = make(20)
     made = draw(small, PHOTOS[0], channel("conv2", 3), "conv1", param=param, snapshots=(0,))
     assert_close(made.snapshots[0], PHOTOS[:1], rtol=0, atol=1e-5)
@@ -126,15 +126,15 @@ def test_other_parameterizations_start_from_the_photograph_too(small, make):
     assert not torch.isclose(made.images, PHOTOS[:1]).all()
 
 
-def test_the_pixels_themselves_can_be_held(small):
+def test_the_distance_may_be_of_pixels(small):
     made = draw(small, PHOTOS[0], channel("conv2", 3), IMAGE, strength=50.0)
     assert made.scores.isfinite().all()
 
 
-def test_a_photograph_is_framed_as_the_publisher_does_or_taken_whole(small):
+def test_an_image_is_cropped_as_the_publisher_does_or_taken_whole(small):
     large = torch.rand(3, 30, 50)
-    framed = draw(small, large, channel("conv2", 3), "conv1", steps=0)
-    assert_close(framed.images, small.load_batch(large).clamp(1 / 512, 511 / 512), rtol=0, atol=1e-5)
+    cropped = draw(small, large, channel("conv2", 3), "conv1", steps=0)
+    assert_close(cropped.images, small.load_batch(large).clamp(1 / 512, 511 / 512), rtol=0, atol=1e-5)
     whole = draw(small, [large, large], channel("conv2", 3), "conv1", steps=1, size=25)
     assert whole.images.shape == (2, 3, 15, 25)
 
@@ -145,10 +145,10 @@ def test_the_network_is_as_it_was(network, untouched):
 
 
 def test_images_that_are_compared_have_one_view(small):
-    question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
-    assert len(draw(small, PHOTOS[:2], question, "conv1")) == 2
+    objective = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
+    assert len(draw(small, PHOTOS[:2], objective, "conv1")) == 2
     with pytest.raises(ValueError, match="one view of each, got 2 views"):
-        draw(small, PHOTOS[:2], question, "conv1", views=2)
+        draw(small, PHOTOS[:2], objective, "conv1", views=2)
 
 
 def test_what_does_not_fit_is_refused(small):
@@ -174,9 +174,9 @@ def test_ctrl_c_returns_what_is_there(small):
 
 def test_a_schedule_does_not_change_the_balance(small):
     photo = PHOTOS[:1]
-    question = channel("conv2", 1)
+    objective = channel("conv2", 1)
     weights = [
-        accentuate(small, photo, asked, "conv1", steps=1, progress=False).recipe["weights"]
-        for asked in (question, question * After(3), question * Decay(0.5))
+        accentuate(small, photo, each, "conv1", steps=1, progress=False).recipe["weights"]
+        for each in (objective, objective * After(3), objective * Decay(0.5))
     ]
     assert weights[0] == weights[1] == weights[2]

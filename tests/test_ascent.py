@@ -1,4 +1,4 @@
-"""The open loop: each step is torch's own optimizer on torch's own gradient, and nothing else changes."""
+"""ascend: each step is an update of torch's optimizer by torch's gradient, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SGD = partial(torch.optim.SGD, lr=0.5)
 
 
 def by_hand(network, image, score, steps, optimizer, transform=None):
-    """Gradient ascent as anyone would write it: backward() through a copy of the network; images and scores."""
+    """Gradient ascent written out, with backward() through a copy of the network; returns images and scores."""
     network = copy.deepcopy(network).eval()
     update = optimizer(image.parameters())
     streams = Streams((0,) * len(image), "transform")
@@ -62,8 +62,8 @@ def test_it_is_gradient_ascent_as_written_by_hand(small, make, optimizer, transf
 
 
 def test_steps_are_numbered_and_report_each_term(small):
-    question = channel("conv2", 1) - 0.01 * total_variation()
-    for index, step in enumerate(islice(ascend(small, question, size=16), 3)):
+    objective = channel("conv2", 1) - 0.01 * total_variation()
+    for index, step in enumerate(islice(ascend(small, objective, size=16), 3)):
         assert isinstance(step, Step)
         assert step.index == index
         assert list(step.report) == ["channel conv2", "total_variation <image>"]
@@ -124,9 +124,9 @@ def test_errors_come_at_the_call_not_at_the_first_step(small):
 
 
 def test_two_loops_may_run_at_once(small):
-    questions = channel("conv2", 1), channel("conv2", 2)
-    apart = [[s.images for s in islice(ascend(small, question, size=16), 3)] for question in questions]
-    loops = [ascend(small, question, size=16) for question in questions]
+    objectives = channel("conv2", 1), channel("conv2", 2)
+    apart = [[s.images for s in islice(ascend(small, objective, size=16), 3)] for objective in objectives]
+    loops = [ascend(small, objective, size=16) for objective in objectives]
     mixed = [[step.images for step in pair] for pair in zip(*(islice(loop, 3) for loop in loops), strict=True)]
     for place in range(2):
         for index in range(3):
@@ -140,7 +140,7 @@ def test_it_works_where_gradients_are_switched_off(small):
 
 
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
-def test_lbfgs_climbs_and_repeats(small, make):
+def test_lbfgs_raises_the_score_and_repeats(small, make):
     optimizer = partial(torch.optim.LBFGS, lr=1, max_iter=4, line_search_fn="strong_wolfe")
     runs = []
     for _ in range(2):
@@ -224,7 +224,7 @@ def test_an_objective_that_ignores_the_image_is_refused(small, function):
 
 
 def test_relu_gradients_are_redirected_for_so_many_steps(small):
-    """A channel that no pixel excites moves while they are, and stands still once they are not."""
+    """The image of a dead channel changes while gradients are redirected, and not afterwards."""
     with torch.no_grad():
         small.network.conv2.bias[3] = -1e3
     options = {"param": None, "size": 16, "transform": None, "optimizer": SGD}

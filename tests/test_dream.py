@@ -1,4 +1,4 @@
-"""Dreams: gradient ascent on pixels as written by hand, in octaves, in tiles, from anything."""
+"""dream: gradient ascent on pixels as written by hand, in octaves and tiles, from any image."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def test_one_octave_is_gradient_ascent_as_written_by_hand(small, photo, scaling,
 
 
 @pytest.mark.parametrize(
-    "question", [layer_norm("conv2"), 1e-5 * gram("conv2"), mean_square("conv2"), channel("conv2", 3)]
+    "objective", [layer_norm("conv2"), 1e-5 * gram("conv2"), mean_square("conv2"), channel("conv2", 3)]
 )
-def test_every_usual_loss_grows(small, photo, question):
-    made = quiet(small, photo, question, steps=6, octaves=1)
+def test_every_usual_loss_grows(small, photo, objective):
+    made = quiet(small, photo, objective, steps=6, octaves=1)
     assert made.scores[-1] > made.scores[0]
     assert made.images.shape == photo.shape
 
 
-def test_no_steps_give_the_photograph_back(small, photo):
+def test_no_steps_give_the_image_back(small, photo):
     for options in ({"octaves": 1}, {"octaves": 3}, {"octaves": Octaves(2, passes=3)}):
         made = quiet(small, photo, layer_norm("conv2"), steps=0, **options)
         torch.testing.assert_close(made.images, photo.double(), atol=1e-6, rtol=0)
@@ -81,7 +81,7 @@ def test_the_gradient_over_its_deviation_has_deviation_one_in_each_image():
     assert identity(gradient) is gradient
 
 
-def test_dreams_of_any_strength_of_score_are_the_same(small, photo):
+def test_a_factor_of_the_objective_has_no_effect(small, photo):
     once = quiet(small, photo, layer_norm("conv2"), steps=3)
     louder = quiet(small, photo, 1000 * layer_norm("conv2"), steps=3)
     torch.testing.assert_close(once.images, louder.images, atol=1e-5, rtol=0)
@@ -110,8 +110,8 @@ def test_each_octave_is_seen_at_its_size(small, photo):
     assert made.scores.shape == (6, 1)
 
 
-def test_the_photographs_detail_survives_the_small_octaves(small):
-    """What the small octaves add is enlarged; the photograph itself is never shrunk and enlarged."""
+def test_the_images_detail_survives_the_small_octaves(small):
+    """The change of the small octaves is enlarged; the image itself is never resized twice."""
     checks = torch.zeros(1, 3, 24, 24)
     checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = 1
     made = quiet(small, checks, layer_norm("conv2"), steps=1, octaves=4, step_size=1e-4)
@@ -146,7 +146,7 @@ def test_a_tile_as_large_as_the_canvas_is_the_canvas(small, photo):
 
 
 def test_tiles_of_a_network_that_sees_single_pixels_are_the_whole():
-    """Where nothing looks past a pixel, seams cannot show; shifts differ, and do not matter either."""
+    """A network of 1 × 1 convolutions shows no seams; shifts differ, and have no effect."""
     network = Classifier(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Softplus()), None, 8)
     total = on("1", lambda a: a.flatten(1).sum(1))
     image = torch.rand(1, 3, 16, 24)
@@ -156,15 +156,15 @@ def test_tiles_of_a_network_that_sees_single_pixels_are_the_whole():
     torch.testing.assert_close(whole.scores, tiled.scores)
 
 
-def test_rounds_feed_the_result_back(small, photo):
-    """Two rounds are one round from the first one's result, but for the shifts, which go on."""
+def test_passes_feed_the_result_back(small, photo):
+    """Two passes are one pass from the result of the first, but for the shifts, which go on."""
     twice = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=Octaves(1, passes=2))
     longer = quiet(small, photo, layer_norm("conv2"), steps=4, octaves=1)
     torch.testing.assert_close(twice.images, longer.images, atol=1e-9, rtol=0)
     assert twice.scores.shape == (4, 1)
 
 
-def test_the_start_can_be_noise_black_or_any_form_of_photograph(small, tmp_path):
+def test_the_start_can_be_noise_black_or_any_form_of_image(small, tmp_path):
     path = tmp_path / "photo.png"
     Image.new("RGB", (26, 20), (10, 200, 90)).save(path)
     for start in (noise_start((20, 26)), black_start((20, 26)), path, str(path), Image.open(path)):
@@ -182,18 +182,18 @@ def test_noise_is_the_same_for_the_same_seed_and_black_is_black():
     assert black_start(4).abs().sum() == 0
 
 
-def test_even_black_begins_to_dream(small):
+def test_a_black_image_changes(small):
     made = quiet(small, black_start(20), layer_norm("conv2"), steps=3, octaves=1)
     assert made.images.max() > 0
 
 
 @pytest.mark.parametrize(("size", "expected"), [(13, (10, 13)), (52, (40, 52)), (None, (20, 26))])
-def test_the_photograph_is_brought_to_its_longer_side(small, photo, size, expected):
+def test_the_image_is_resized_to_its_longer_side(small, photo, size, expected):
     made = quiet(small, photo, layer_norm("conv2"), steps=1, octaves=1, size=size)
     assert tuple(made.images.shape[2:]) == expected
 
 
-def test_each_photograph_dreams_as_it_does_alone(small):
+def test_each_image_is_the_same_as_alone(small):
     photos = [torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(n)) for n in range(3)]
     together = quiet(small, photos, channel("conv2", [1, 5, 9]), steps=2, octaves=2)
     for place, one in enumerate(photos):
@@ -207,7 +207,7 @@ def test_the_same_call_dreams_the_same_and_another_seed_another(small, photo):
     assert not torch.equal(first.images, other.images)
 
 
-def test_snapshots_are_the_picture_after_each_octave(small, photo):
+def test_snapshots_are_the_images_after_each_octave(small, photo):
     made = quiet(small, photo, layer_norm("conv2"), steps=2, octaves=Octaves(2, passes=2), snapshots=True)
     assert list(made.snapshots) == [2, 4, 6, 8]
     assert all(images.shape == photo.shape for images in made.snapshots.values())
@@ -226,7 +226,7 @@ def test_an_interrupt_returns_what_is_there(small, photo, at):
     assert quiet(small, photo, layer_norm("conv2"), steps=2, octaves=3).recipe["interrupted"] is False
 
 
-def test_a_score_that_is_not_finite_stops_by_step_with_the_picture_so_far(small, photo):
+def test_a_score_that_is_not_finite_stops_by_step_with_the_images_so_far(small, photo):
     calls = []
 
     def broken(a):
@@ -245,7 +245,7 @@ def test_a_gradient_that_is_not_finite_stops_though_the_score_is(small, photo):
 
 
 @pytest.mark.parametrize("function", [lambda a: a.new_ones(len(a)), lambda a: a.detach().flatten(1).mean(1)])
-def test_an_objective_that_ignores_the_picture_is_refused(small, photo, function):
+def test_an_objective_that_ignores_the_image_is_refused(small, photo, function):
     with pytest.raises(ValueError, match="does not depend on the image"):
         quiet(small, photo, on("conv1", function))
 
@@ -279,7 +279,7 @@ def test_networks_of_other_precision_dream_too(network, photo, dtype):
     assert made.images.isfinite().all()
 
 
-def test_the_given_photograph_is_not_changed(small):
+def test_the_given_image_is_not_changed(small):
     """Not even where it needs no conversion."""
     given = torch.rand(1, 3, 20, 20, dtype=torch.float64)
     before = given.clone()

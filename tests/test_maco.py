@@ -1,4 +1,4 @@
-"""MACO: the loop is NumPy's and torch's own by hand; alone as in a batch; what interrupts it loses nothing."""
+"""maco: steps as written by hand; the same alone and in a batch; the images so far after an interrupt."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_it_is_render_with_its_parts(small, views):
-    question = channel("conv2", [1, 5])
-    made = draw(small, question, views=views, seed=4)
+    objective = channel("conv2", [1, 5])
+    made = draw(small, objective, views=views, seed=4)
     parts = {"transform": maco_crops(20, 0.04), "optimizer": NADAM, "views": views, "transparency": True}
-    same = render(small, question, phase_image(24, seeds=(4, 4)), steps=3, seed=4, progress=False, **parts)
+    same = render(small, objective, phase_image(24, seeds=(4, 4)), steps=3, seed=4, progress=False, **parts)
     assert torch.equal(made.images, same.images)
     assert torch.equal(made.scores, same.scores)
     assert torch.equal(made.transparency, same.transparency)
@@ -58,8 +58,8 @@ def test_it_is_render_with_its_parts(small, views):
 
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_a_batch_at_a_time_is_the_whole(small, batch_size):
-    question = channel("conv2", [1, 5, 9])
-    whole, parts = draw(small, question), draw(small, question, batch_size=batch_size)
+    objective = channel("conv2", [1, 5, 9])
+    whole, parts = draw(small, objective), draw(small, objective, batch_size=batch_size)
     assert_close(parts.images, whole.images, rtol=0, atol=1e-12)
     assert_close(parts.scores, whole.scores, rtol=0, atol=1e-12)
     assert_close(parts.transparency, whole.transparency, rtol=0, atol=1e-12)
@@ -67,10 +67,10 @@ def test_a_batch_at_a_time_is_the_whole(small, batch_size):
 
 
 def test_an_image_alone_is_the_same_as_in_a_batch(small):
-    question = torch.tensor([1.0, 0.5, 2.0]) * channel("conv2", [1, 5, 9]) + logit(["cat", "dog", "cat"])
-    together = draw(small, question)
+    objective = torch.tensor([1.0, 0.5, 2.0]) * channel("conv2", [1, 5, 9]) + logit(["cat", "dog", "cat"])
+    together = draw(small, objective)
     for place in range(3):
-        alone = draw(small, question[place : place + 1])
+        alone = draw(small, objective[place : place + 1])
         assert_close(alone.images, together[place].images, rtol=0, atol=1e-9)
         assert_close(alone.scores, together[place].scores, rtol=1e-9, atol=1e-9)
         assert_close(alone.transparency, together[place].transparency, rtol=1e-9, atol=1e-12)
@@ -88,8 +88,8 @@ def test_the_spectrum_is_the_users(small):
 def test_its_recipe_says_how_it_was_made(small):
     made = draw(small, channel("conv2", 1), size=None)
     assert made.images.shape == (1, 3, 40, 40)
-    told = {"method": "maco", "network": "small", "objective": "channel('conv2', 1)", "views": 2, "steps": 3}
-    assert {key: made.recipe[key] for key in told} == told
+    expected = {"method": "maco", "network": "small", "objective": "channel('conv2', 1)", "views": 2, "steps": 3}
+    assert {key: made.recipe[key] for key in expected} == expected
     assert made.recipe["optimizer"] == "NAdam(lr=1.0)"
     assert "Zoom" in made.recipe["transform"]
 
@@ -148,10 +148,10 @@ def test_what_is_not_finite_is_named_and_what_was_there_kept(small):
 
 
 def test_objectives_that_compare_images_have_one_view(small):
-    question = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
+    objective = on("conv2", lambda a: -(a - a.mean(0)).square().flatten(1).mean(1), couples_images=True)
     with pytest.raises(ValueError, match="one view of each, got 2 views"):
-        draw(small, question, seed=(1, 2))
-    assert len(draw(small, question, seed=(1, 2), views=1)) == 2
+        draw(small, objective, seed=(1, 2))
+    assert len(draw(small, objective, seed=(1, 2), views=1)) == 2
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_what_is_out_of_range_is_refused(small, options, message):
 
 
 def test_views_repeat_rows_and_share_one_image():
-    question = channel("a", [1, 2]) * torch.tensor([3.0, 4.0])
-    asked = repeat_for_views(question, 2)
+    objective = channel("a", [1, 2]) * torch.tensor([3.0, 4.0])
+    repeated = repeat_for_views(objective, 2)
     activations = {"a": torch.arange(12.0).view(4, 3)}
-    assert_close(asked(activations), torch.tensor([1.5 * 1, 1.5 * 4, 2 * 8, 2 * 11]))
-    assert repeat_for_views(question, 1) is question
+    assert_close(repeated(activations), torch.tensor([1.5 * 1, 1.5 * 4, 2 * 8, 2 * 11]))
+    assert repeat_for_views(objective, 1) is objective
     assert view_seeds((3, 4), 2)[::2] == (3, 4)
     assert len(set(view_seeds(range(4), 5))) == 20
     image = phase_image(6, seeds=(0, 1))

@@ -1,4 +1,4 @@
-"""Rendering: an image alone is the same image in a batch; what interrupts it loses nothing."""
+"""render: an image is the same alone and in a batch; an interrupted rendering returns the images so far."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def same(made, expected, atol, rtol):
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
 @pytest.mark.parametrize("transform", [STANDARD, None], ids=["standard", "still"])
 @pytest.mark.parametrize(
-    ("question", "tolerance"),
+    ("objective", "tolerance"),
     [
         (channel("conv2", [1, 5, 9]), BITWISE),
         (channel("relu2", [1, 5, 9]), BITWISE),
@@ -47,30 +47,30 @@ def same(made, expected, atol, rtol):
     ],
     ids=["channel", "relu", "weights", "interpolation", "logit", "direction", "cosine", "gram"],
 )
-def test_alone_is_the_same_as_in_a_batch_at_any_place(small, make, transform, question, tolerance):
+def test_alone_is_the_same_as_in_a_batch_at_any_place(small, make, transform, objective, tolerance):
     options = {"transform": transform, "size": 20}
-    together = draw(small, question, make(20, seeds=(7, 7, 7)).double(), seed=7, **options)
+    together = draw(small, objective, make(20, seeds=(7, 7, 7)).double(), seed=7, **options)
     for place in range(3):
-        alone = draw(small, question[place : place + 1], make(20, seeds=(7,)).double(), seed=7, **options)
+        alone = draw(small, objective[place : place + 1], make(20, seeds=(7,)).double(), seed=7, **options)
         same(alone, together[place], **tolerance)
     turned = torch.tensor([2, 0, 1])
-    shuffled = draw(small, reordered(question, turned), make(20, seeds=(7, 7, 7)).double(), seed=7, **options)
+    shuffled = draw(small, reordered(objective, turned), make(20, seeds=(7, 7, 7)).double(), seed=7, **options)
     torch.testing.assert_close(shuffled.images, together.images[turned], **tolerance)
 
 
-def reordered(question, order):
-    """The same questions in another order, by slicing and joining the rows of each term."""
+def reordered(objective, order):
+    """The same objectives in another order, by slicing and joining the rows of each term."""
     rows = lambda x: x[order] if len(x) == len(order) else x  # noqa: E731
-    terms = [replace(t, targets=tuple(map(rows, t.targets)), weight=rows(t.weight)) for t in question.terms]
-    return type(question)(tuple(terms))
+    terms = [replace(t, targets=tuple(map(rows, t.targets)), weight=rows(t.weight)) for t in objective.terms]
+    return type(objective)(tuple(terms))
 
 
 def test_a_seed_of_its_own_makes_each_image_its_own_and_still_the_same_alone(small):
-    question = channel("conv2", 3)
-    together = draw(small, question, seed=(4, 5, 4), size=20)
+    objective = channel("conv2", 3)
+    together = draw(small, objective, seed=(4, 5, 4), size=20)
     assert torch.equal(together.images[0], together.images[2])
     assert not torch.equal(together.images[0], together.images[1])
-    same(draw(small, question, seed=5, size=20), together[1], **BITWISE)
+    same(draw(small, objective, seed=5, size=20), together[1], **BITWISE)
 
 
 def test_one_number_gives_every_image_the_same_stream(small):
@@ -94,32 +94,32 @@ def test_images_that_are_compared_get_streams_of_their_own(small):
 
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
 @pytest.mark.parametrize(
-    "question", [channel("conv2", [1, 5, 9]), direction("conv2", VECTORS), channel("relu2", [1, 5, 9])]
+    "objective", [channel("conv2", [1, 5, 9]), direction("conv2", VECTORS), channel("relu2", [1, 5, 9])]
 )
-def test_in_float32_alone_is_the_same_to_a_ten_thousandth_after_16_steps(network, make, question):
+def test_in_float32_alone_is_the_same_to_a_ten_thousandth_after_16_steps(network, make, objective):
     classifier = Classifier(network, IMAGENET, 40)
-    together = draw(classifier, question, make(40, seeds=(0, 0, 0)), steps=16)
+    together = draw(classifier, objective, make(40, seeds=(0, 0, 0)), steps=16)
     for place in range(3):
-        alone = draw(classifier, question[place : place + 1], make(40), steps=16)
+        alone = draw(classifier, objective[place : place + 1], make(40), steps=16)
         assert (alone.images[0] - together.images[place]).abs().max() <= 1e-4
 
 
 def test_a_real_architecture_is_the_same_bit_for_bit_in_double():
     network = load("squeezenet1_0", weights=None)
     network.network.double()
-    question = channel("features.9", [0, 17, 60])
-    together = draw(network, question, steps=3, size=48)
+    objective = channel("features.9", [0, 17, 60])
+    together = draw(network, objective, steps=3, size=48)
     for place in range(3):
-        alone = draw(network, question[place : place + 1], steps=3, size=48)
+        alone = draw(network, objective[place : place + 1], steps=3, size=48)
         assert torch.equal(alone.images[0], together.images[place])
 
 
-@pytest.mark.parametrize("question", [channel("features.9", [0, 17, 60]), direction("features.7", torch.eye(256)[:3])])
-def test_a_real_architecture_is_the_same_up_to_rounding_in_float32(random_squeezenet, question):
-    """One update: later, a max-pool's winner that changes with the last bit of a convolution changes the picture."""
-    together = draw(random_squeezenet, question, steps=1, size=48)
+@pytest.mark.parametrize("objective", [channel("features.9", [0, 17, 60]), direction("features.7", torch.eye(256)[:3])])
+def test_a_real_architecture_is_the_same_up_to_rounding_in_float32(random_squeezenet, objective):
+    """One update: later, a max-pool's winner that changes with the last bit of a convolution changes the image."""
+    together = draw(random_squeezenet, objective, steps=1, size=48)
     for place in range(3):
-        alone = draw(random_squeezenet, question[place : place + 1], steps=1, size=48)
+        alone = draw(random_squeezenet, objective[place : place + 1], steps=1, size=48)
         assert (alone.images[0] - together.images[place]).abs().max() <= 1e-4
 
 
@@ -132,10 +132,10 @@ def test_odd_sizes_are_the_same_to_the_last_bits_that_vector_instructions_leave(
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 99])
-def test_a_chunk_at_a_time_is_the_whole(small, chunk):
-    question = channel("conv2", [1, 5, 9, 2])
-    whole = draw(small, question, size=20, snapshots=[0, 2], seed=(1, 2, 3, 4))
-    made = draw(small, question, size=20, snapshots=[0, 2], seed=(1, 2, 3, 4), batch_size=chunk)
+def test_a_batch_at_a_time_is_the_whole(small, chunk):
+    objective = channel("conv2", [1, 5, 9, 2])
+    whole = draw(small, objective, size=20, snapshots=[0, 2], seed=(1, 2, 3, 4))
+    made = draw(small, objective, size=20, snapshots=[0, 2], seed=(1, 2, 3, 4), batch_size=chunk)
     same(made, whole, **BITWISE)
     assert made.labels == whole.labels
     assert made.recipe == whole.recipe
@@ -187,7 +187,7 @@ def test_the_same_call_gives_the_same_bytes_twice(random_squeezenet):
     assert torch.equal(runs[0].scores, runs[1].scores)
 
 
-def test_the_global_generator_is_neither_asked_nor_moved(small):
+def test_the_global_generator_is_neither_used_nor_changed(small):
     torch.manual_seed(1)
     first = draw(small, channel("conv2", 1), size=20).images
     torch.manual_seed(2)
@@ -211,7 +211,7 @@ def test_the_global_generator_is_neither_asked_nor_moved(small):
         lambda values: torch.optim.Adam([{"params": list(values), "lr": 0.2}]),
     ],
 )
-def test_any_optimizer_climbs(small, optimizer):
+def test_any_optimizer_raises_the_score(small, optimizer):
     made = draw(small, channel("conv2", 1), size=20, transform=None, optimizer=optimizer, steps=8, redirect_steps=0)
     assert made.scores[-1] > made.scores[0]
 
@@ -219,11 +219,11 @@ def test_any_optimizer_climbs(small, optimizer):
 @pytest.mark.parametrize("chunk", [None, 1, 2])
 @pytest.mark.parametrize("at", range(1, 12, 2))
 def test_an_interrupt_returns_what_is_there(small, chunk, at):
-    """Wherever it falls: each image is as it would be after the steps that it got."""
-    question = channel("conv2", [1, 5, 9])
+    """At any step: each image is as after the steps that it had."""
+    objective = channel("conv2", [1, 5, 9])
     small.network.fuse.arm(KeyboardInterrupt(), at)
     try:
-        made = draw(small, question, size=20, batch_size=chunk, steps=3)
+        made = draw(small, objective, size=20, batch_size=chunk, steps=3)
     except KeyboardInterrupt:
         assert at == 1  # before the first step there is nothing
         return
@@ -234,7 +234,7 @@ def test_an_interrupt_returns_what_is_there(small, chunk, at):
         assert len(made) < 3 or made.scores.isnan().any() or len(made.scores) < 3
     for place in range(len(made)):
         steps = int((~made.scores[:, place].isnan()).sum())
-        alone = draw(small, question[place : place + 1], size=20, steps=steps)
+        alone = draw(small, objective[place : place + 1], size=20, steps=steps)
         assert torch.equal(made.images[place], alone.images[0])
         torch.testing.assert_close(made.scores[:steps, place], alone.scores[:, 0], **BITWISE)
 
@@ -248,7 +248,7 @@ def test_an_interrupt_keeps_the_given_image_up_to_date(small):
     assert torch.equal(image().detach(), made.images)
 
 
-def test_a_score_that_is_not_finite_hands_over_what_there_was(small):
+def test_a_score_that_is_not_finite_has_the_images_so_far(small):
     calls = []
 
     def broken(a):
@@ -263,20 +263,20 @@ def test_a_score_that_is_not_finite_hands_over_what_there_was(small):
     assert len(there.scores) == 3
 
 
-def test_a_score_that_is_not_finite_hands_over_the_chunks_before_it_too(small):
+def test_a_score_that_is_not_finite_has_the_batches_before_it_too(small):
     calls = []
 
     def broken(a):
         calls.append(1)
         return a.flatten(1).mean(1) * (float("nan") if len(calls) == STEPS + 3 else 1)
 
-    question = channel("conv2", [1, 5, 9])
+    objective = channel("conv2", [1, 5, 9])
     with pytest.raises(NotFiniteError, match="step 2") as caught:
-        draw(small, question + on("conv1", broken), size=20, batch_size=1)
+        draw(small, objective + on("conv1", broken), size=20, batch_size=1)
     there = caught.value.rendering
     assert len(there) == 2
     calls[:] = [1] * 99
-    assert torch.equal(there.images[0], draw(small, question[:1] + on("conv1", broken), size=20).images[0])
+    assert torch.equal(there.images[0], draw(small, objective[:1] + on("conv1", broken), size=20).images[0])
     assert there.scores[2:, 1].isnan().all()
 
 
@@ -284,12 +284,12 @@ def test_a_score_that_is_not_finite_hands_over_the_chunks_before_it_too(small):
 @pytest.mark.parametrize("at", [1, 3])
 @pytest.mark.parametrize("given", [False, True], ids=["default", "given"])
 def test_out_of_memory_halves_and_goes_on_to_the_same_images(small, most, at, given):
-    question, seeds = channel("conv2", [1, 5, 9, 2, 0]), (1, 2, 3, 4, 5)
+    objective, seeds = channel("conv2", [1, 5, 9, 2, 0]), (1, 2, 3, 4, 5)
     make = partial(pixel_image, 20, seeds=seeds)
-    whole = draw(small, question, make().double() if given else None, size=20, seed=seeds)
+    whole = draw(small, objective, make().double() if given else None, size=20, seed=seeds)
     small.network.fuse.limit(most, at)
     image = make().double() if given else None
-    made = draw(small, question, image, size=20, seed=seeds)
+    made = draw(small, objective, image, size=20, seed=seeds)
     same(made, whole, **BITWISE)
     assert any(size > most for size in small.network.fuse.calls)
     if given:
@@ -309,13 +309,13 @@ def test_images_that_see_each_other_are_not_split_where_memory_ends(small):
         draw(small, coupled * torch.ones(2), size=20)
 
 
-def test_a_bare_network_is_refused_until_told_its_normalisation(network):
+def test_a_bare_network_is_refused_without_its_normalisation(network):
     with pytest.raises(ValueError, match="normalize=IMAGENET"):
         draw(network, channel("conv1", 0))
-    told = draw(network, channel("conv1", 0), normalize=IMAGENET, size=20)
-    assert torch.equal(told.images, draw(Classifier(network, IMAGENET, 20), channel("conv1", 0)).images)
+    given = draw(network, channel("conv1", 0), normalize=IMAGENET, size=20)
+    assert torch.equal(given.images, draw(Classifier(network, IMAGENET, 20), channel("conv1", 0)).images)
     other = draw(network, channel("conv1", 0), normalize=None, size=20)
-    assert not torch.equal(other.images, told.images)
+    assert not torch.equal(other.images, given.images)
     assert other.recipe["normalize"] == "None"
 
 
@@ -336,7 +336,7 @@ def test_a_timm_network_carries_its_own():
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_networks_of_other_precision_are_asked_in_theirs(network, dtype):
+def test_networks_of_other_precision_run_in_theirs(network, dtype):
     made = draw(Classifier(network.to(dtype), IMAGENET, 20), channel("conv2", [1, 5]))
     expected = torch.float64 if dtype == torch.float64 else torch.float32
     assert made.images.dtype == expected
@@ -345,28 +345,28 @@ def test_networks_of_other_precision_are_asked_in_theirs(network, dtype):
     assert made.recipe["dtype"] == str(expected)
 
 
-def test_half_precision_draws_nearly_what_single_does(network):
+def test_half_precision_renders_nearly_what_single_does(network):
     gently = partial(draw, objective=channel("conv2", 1), optimizer=partial(torch.optim.SGD, lr=1))
     single = gently(Classifier(network, IMAGENET, 20))
     half = gently(Classifier(network.bfloat16(), IMAGENET, 20))
     assert (single.images - half.images).abs().max() < 0.02
 
 
-def test_a_network_without_parameters_can_be_asked():
+def test_a_network_without_parameters_can_be_rendered():
     network = Classifier(nn.Sequential(nn.AvgPool2d(2), nn.Softplus()), None, 16)
     made = draw(network, channel("1", 0), transform=None, steps=20)
     assert made.images[0, 0].mean() > made.images[0, 1].mean() + 0.01
 
 
-def test_a_network_that_begins_in_place_is_asked_and_sees_the_images():
+def test_a_network_that_begins_in_place_renders_the_same_images():
     layers = nn.Hardtanh(0.4, 0.6, inplace=True), nn.Conv2d(3, 4, 3)
     begins = Classifier(nn.Sequential(*layers), None, 16)
-    question = channel("1", 2) - 0.01 * total_variation()
+    objective = channel("1", 2) - 0.01 * total_variation()
     plain = Classifier(nn.Sequential(nn.Hardtanh(0.4, 0.6), layers[1]), None, 16)
-    torch.testing.assert_close(draw(begins, question).images, draw(plain, question).images, atol=1e-6, rtol=0)
+    torch.testing.assert_close(draw(begins, objective).images, draw(plain, objective).images, atol=1e-6, rtol=0)
 
 
-def test_odd_and_oblong_canvases_come_out_as_asked(small):
+def test_odd_and_oblong_sizes_are_kept(small):
     for size in ((17, 23), 15, (21, 12)):
         made = draw(small, channel("conv2", 1), size=size, steps=1)
         assert tuple(made.images.shape) == (1, 3, *(size if isinstance(size, tuple) else (size, size)))
@@ -400,12 +400,12 @@ def test_progress_goes_to_the_error_stream_or_nowhere(small, capsys):
 
 
 @pytest.mark.parametrize(
-    ("make", "optimizer", "told"),
+    ("make", "optimizer", "text"),
     [(fft_image, None, "ImageAdam"), (cppn_image, None, "Adam(lr=0.005)"), (cppn_image, ADAM, "Adam(lr=0.05")],
 )
-def test_an_image_brings_the_optimizer_that_suits_it_unless_one_is_asked_for(small, make, optimizer, told):
+def test_an_image_brings_the_optimizer_that_suits_it_unless_one_is_given(small, make, optimizer, text):
     made = draw(small, channel("conv2", 1), make(20), optimizer=optimizer, steps=1)
-    assert made.recipe["optimizer"].startswith(told)
+    assert made.recipe["optimizer"].startswith(text)
 
 
 @pytest.mark.parametrize("seed", [np.int64(5), np.array([5, 6]), torch.arange(5, 7), [np.int32(5), 6]], ids=str)

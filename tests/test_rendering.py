@@ -1,4 +1,4 @@
-"""A rendering on disk is the rendering; written whole or not at all."""
+"""Rendering: saving and loading keeps all of it, and files are written atomically."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from optvis.rendering.result import concatenate
 @pytest.fixture
 def made(small):
     """Two images with labels and snapshots."""
-    question = torch.tensor([1.0, 0.25]) * channel("conv2", [1, 5])
-    return render(small, question, size=(16, 24), steps=3, seed=(3, 4), snapshots=range(4), progress=False)
+    objective = torch.tensor([1.0, 0.25]) * channel("conv2", [1, 5])
+    return render(small, objective, size=(16, 24), steps=3, seed=(3, 4), snapshots=range(4), progress=False)
 
 
 def equal(a, b):
@@ -43,17 +43,17 @@ def test_what_is_saved_is_what_is_loaded(made, tmp_path):
 
 def test_one_image_is_written_pixel_for_pixel_with_its_recipe(made, tmp_path):
     path = made[1].save(tmp_path / "one.png")
-    with Image.open(path) as picture:
-        picture.load()
-        assert picture.size == (24, 16)
-        assert json.loads(picture.text["optvis"]) == made[1].recipe
+    with Image.open(path) as image:
+        image.load()
+        assert image.size == (24, 16)
+        assert json.loads(image.text["optvis"]) == made[1].recipe
         levels = (made.images[1] * 255).round().byte().permute(1, 2, 0).numpy()
-        assert picture.tobytes() == levels.tobytes()
+        assert image.tobytes() == levels.tobytes()
 
 
 def test_several_are_written_as_their_sheet(made, tmp_path):
-    with Image.open(made.save(tmp_path / "two.png")) as picture:
-        assert picture.tobytes() == made.sheet().tobytes()
+    with Image.open(made.save(tmp_path / "two.png")) as image:
+        assert image.tobytes() == made.sheet().tobytes()
 
 
 def test_a_recipe_of_any_text_comes_back(tmp_path):
@@ -83,8 +83,8 @@ def test_one_of_them_carries_its_own_question_and_seed(small, made, place):
     assert one.recipe["seeds"] == [made.recipe["seeds"][place]]
     assert one.recipe["objective"] == ["channel('conv2', 1)", "0.25 * channel('conv2', 5)"][place]
     assert torch.equal(one.snapshots[2], made.snapshots[2][[place]])
-    question = eval(one.recipe["objective"], vars(objectives))
-    again = render(small, question, size=(16, 24), steps=3, seed=one.recipe["seeds"], progress=False)
+    objective = eval(one.recipe["objective"], vars(objectives))
+    again = render(small, objective, size=(16, 24), steps=3, seed=one.recipe["seeds"], progress=False)
     assert torch.equal(again.images, one.images)
 
 
@@ -96,8 +96,8 @@ def test_they_can_be_counted_and_gone_through(made):
 
 
 def test_images_that_saw_each_other_share_their_question(small):
-    question = on("conv2", lambda a: (a - a.mean(0)).square().flatten(1).mean(1), couples_images=True, name="apart")
-    two = render(small, question * torch.ones(2), size=16, steps=1, progress=False)
+    objective = on("conv2", lambda a: (a - a.mean(0)).square().flatten(1).mean(1), couples_images=True, name="apart")
+    two = render(small, objective * torch.ones(2), size=16, steps=1, progress=False)
     assert two[1].recipe["objective"] == two.recipe["objective"]
     assert two[1].recipe["seeds"] == [1]
 
@@ -185,9 +185,9 @@ def test_an_animation_without_snapshots_is_refused(made, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sheets_are_labelled_by_question_unless_told(made):
-    plain, asked = made.sheet(labels=()), made.sheet()
-    assert asked.height > plain.height
+def test_sheets_are_labelled_by_objective_by_default(made):
+    plain, default = made.sheet(labels=()), made.sheet()
+    assert default.height > plain.height
     assert made[0].sheet().size == (24 + 12, 16 + 12)
     assert made.sheet(columns=2).width > made.sheet(columns=1).width
     assert made.sheet(labels=["a", "b"]).size != plain.size

@@ -1,4 +1,4 @@
-"""A network that was borrowed is as it was: weights, statistics, flags, gradients, hooks, answers, on every exit."""
+"""A network that was borrowed is as it was: weights, statistics, flags, gradients, hooks, outputs, on every exit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from optvis.rendering import Octaves
 from optvis.transforms import STANDARD, Compose
 
 PHOTO = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0))
-QUESTION = channel("conv2", [1, 5])
+OBJECTIVE = channel("conv2", [1, 5])
 draw = partial(render, size=20, steps=3, progress=False)
 
 
 @pytest.fixture
-def lived_in(network):
-    """A network in the middle of its own life: mixed modes, frozen parts, gradients, hooks of its owner."""
+def used_network(network):
+    """A network in use: mixed modes, frozen parts, gradients, hooks of its owner."""
     network.train()
     network.bn1.eval()
     network.conv1.weight.requires_grad_(False)
@@ -37,10 +37,10 @@ def lived_in(network):
 
 
 USES = {
-    "render": lambda net: draw(net, QUESTION),
-    "render in chunks": lambda net: draw(net, QUESTION, batch_size=1),
-    "render with LBFGS": lambda net: draw(net, QUESTION, optimizer=partial(torch.optim.LBFGS, max_iter=3)),
-    "ascend": lambda net: list(islice(ascend(net, QUESTION, size=20), 3)),
+    "render": lambda net: draw(net, OBJECTIVE),
+    "render in batches": lambda net: draw(net, OBJECTIVE, batch_size=1),
+    "render with LBFGS": lambda net: draw(net, OBJECTIVE, optimizer=partial(torch.optim.LBFGS, max_iter=3)),
+    "ascend": lambda net: list(islice(ascend(net, OBJECTIVE, size=20), 3)),
     "dream": lambda net: dream(net, PHOTO, layer_norm("conv2"), steps=2, octaves=2, progress=False),
     "dream in tiles": lambda net: dream(
         net, PHOTO, layer_norm("conv2"), steps=1, octaves=Octaves(1, tile_size=9), progress=False
@@ -57,31 +57,31 @@ def use(request):
     return USES[request.param]
 
 
-def test_after_success(lived_in, use, untouched, answer):
+def test_after_success(used_network, use, untouched, answer):
     images = torch.rand(2, 3, 20, 20)
-    before = answer(lived_in.network, images)
-    with untouched(lived_in.network):
-        use(lived_in)
-    assert torch.equal(answer(lived_in.network, images), before)
+    before = answer(used_network.network, images)
+    with untouched(used_network.network):
+        use(used_network)
+    assert torch.equal(answer(used_network.network, images), before)
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_after_an_error_in_the_model(lived_in, use, untouched, at):
-    lived_in.network.fuse.arm(ZeroDivisionError("mine"), at)
-    with untouched(lived_in.network):
+def test_after_an_error_in_the_model(used_network, use, untouched, at):
+    used_network.network.fuse.arm(ZeroDivisionError("mine"), at)
+    with untouched(used_network.network):
         try:
-            use(lived_in)
+            use(used_network)
         except ZeroDivisionError:
             return
-    assert len(lived_in.network.fuse.calls) < at, "the error was swallowed"
+    assert len(used_network.network.fuse.calls) < at, "the error was swallowed"
 
 
 @pytest.mark.parametrize("at", [1, 2])
-def test_after_ctrl_c_in_the_model(lived_in, use, untouched, at):
-    lived_in.network.fuse.arm(KeyboardInterrupt(), at)
-    with untouched(lived_in.network), suppress(KeyboardInterrupt):
-        use(lived_in)
-    assert len(lived_in.network.fuse.calls) >= 1
+def test_after_ctrl_c_in_the_model(used_network, use, untouched, at):
+    used_network.network.fuse.arm(KeyboardInterrupt(), at)
+    with untouched(used_network.network), suppress(KeyboardInterrupt):
+        use(used_network)
+    assert len(used_network.network.fuse.calls) >= 1
 
 
 class Trap(nn.Module):
@@ -100,77 +100,77 @@ class Trap(nn.Module):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ZeroDivisionError("mine")], ids=["Ctrl-C", "error"])
 @pytest.mark.parametrize("at", [1, 2, 3])
-def test_after_an_exit_in_a_transform(lived_in, untouched, error, at):
+def test_after_an_exit_in_a_transform(used_network, untouched, error, at):
     trap = Trap(error, at)
-    with untouched(lived_in.network), suppress(type(error)):
-        draw(lived_in, QUESTION, transform=Compose(STANDARD, trap))
+    with untouched(used_network.network), suppress(type(error)):
+        draw(used_network, OBJECTIVE, transform=Compose(STANDARD, trap))
     assert trap.uses == at
     trap = Trap(error, at)
-    with untouched(lived_in.network), pytest.raises(type(error)):
-        list(islice(ascend(lived_in, QUESTION, size=20, transform=trap), 5))
+    with untouched(used_network.network), pytest.raises(type(error)):
+        list(islice(ascend(used_network, OBJECTIVE, size=20, transform=trap), 5))
 
 
-def test_after_an_error_in_the_objective(lived_in, untouched):
+def test_after_an_error_in_the_objective(used_network, untouched):
     def broken(a):
         raise ZeroDivisionError
 
-    with untouched(lived_in.network), pytest.raises(ZeroDivisionError):
-        draw(lived_in, on("conv1", broken))
-    with untouched(lived_in.network), pytest.raises(NotFiniteError):
-        draw(lived_in, on("conv1", lambda a: a.flatten(1).mean(1) * float("nan")))
+    with untouched(used_network.network), pytest.raises(ZeroDivisionError):
+        draw(used_network, on("conv1", broken))
+    with untouched(used_network.network), pytest.raises(NotFiniteError):
+        draw(used_network, on("conv1", lambda a: a.flatten(1).mean(1) * float("nan")))
 
 
 @pytest.mark.parametrize("wrong", [channel("nowhere", 0), channel("conv1", 99), channel("conv1#7", 0)])
-def test_after_a_refusal(lived_in, untouched, wrong):
-    with untouched(lived_in.network), pytest.raises((KeyError, IndexError, ValueError)):
-        draw(lived_in, wrong)
-    with untouched(lived_in.network), pytest.raises((KeyError, IndexError, ValueError)):
-        dream(lived_in, PHOTO, wrong, progress=False)
+def test_after_a_refusal(used_network, untouched, wrong):
+    with untouched(used_network.network), pytest.raises((KeyError, IndexError, ValueError)):
+        draw(used_network, wrong)
+    with untouched(used_network.network), pytest.raises((KeyError, IndexError, ValueError)):
+        dream(used_network, PHOTO, wrong, progress=False)
 
 
-def test_after_running_out_of_memory(lived_in, untouched):
-    with untouched(lived_in.network):
-        lived_in.network.fuse.limit(1)
-        draw(lived_in, QUESTION)
-    assert 2 in lived_in.network.fuse.calls
+def test_after_running_out_of_memory(used_network, untouched):
+    with untouched(used_network.network):
+        used_network.network.fuse.limit(1)
+        draw(used_network, OBJECTIVE)
+    assert 2 in used_network.network.fuse.calls
 
 
-def test_between_steps_and_after_a_loop_is_abandoned(lived_in, fingerprint):
-    before = fingerprint(lived_in.network)
-    loop = ascend(lived_in, QUESTION, size=20)
-    assert fingerprint(lived_in.network) == before
+def test_between_steps_and_after_a_loop_is_abandoned(used_network, fingerprint):
+    before = fingerprint(used_network.network)
+    loop = ascend(used_network, OBJECTIVE, size=20)
+    assert fingerprint(used_network.network) == before
     for step in loop:
-        assert fingerprint(lived_in.network) == before
+        assert fingerprint(used_network.network) == before
         if step.index == 2:
             break
     loop.close()
-    assert fingerprint(lived_in.network) == before
-    loop = ascend(lived_in, QUESTION, size=20)
+    assert fingerprint(used_network.network) == before
+    loop = ascend(used_network, OBJECTIVE, size=20)
     next(loop)
     del loop
     gc.collect()
-    assert fingerprint(lived_in.network) == before
+    assert fingerprint(used_network.network) == before
 
 
-def test_training_goes_on_between_steps(lived_in):
-    """The owner may train while we look: nothing of ours is in the way."""
-    network = lived_in.network
+def test_training_goes_on_between_steps(used_network):
+    """The owner may train the network between the steps of an ascent."""
+    network = used_network.network
     optimizer = torch.optim.SGD([w for w in network.parameters() if w.requires_grad], lr=0.1)
     before = network.fc.weight.detach().clone()
-    for _ in islice(ascend(lived_in, QUESTION, size=20), 2):
+    for _ in islice(ascend(used_network, OBJECTIVE, size=20), 2):
         optimizer.zero_grad()
         network(torch.rand(4, 3, 20, 20)).square().sum().backward()
         optimizer.step()
     assert not torch.equal(network.fc.weight, before)
 
 
-def test_no_gradient_of_a_weight_is_computed(lived_in):
+def test_no_gradient_of_a_weight_is_computed(used_network):
     """Frozen while borrowed: only the images' path is differentiated."""
     seen = []
-    lived_in.network.fuse.register_forward_pre_hook(
-        lambda module, inputs: seen.append([w.requires_grad for w in lived_in.network.parameters()])
+    used_network.network.fuse.register_forward_pre_hook(
+        lambda module, inputs: seen.append([w.requires_grad for w in used_network.network.parameters()])
     )
-    draw(lived_in, QUESTION)
+    draw(used_network, OBJECTIVE)
     assert seen
     assert not any(flag for flags in seen for flag in flags)
 
@@ -183,11 +183,11 @@ def test_batch_statistics_are_neither_used_nor_moved(network, answer):
     torch.testing.assert_close(seen, answer(network, images))
 
 
-def test_torchs_own_state_is_as_it_was(lived_in, use):
+def test_torchs_own_state_is_as_it_was(used_network, use):
     torch.manual_seed(1)
     generator, dtype, threads = torch.get_rng_state(), torch.get_default_dtype(), torch.get_num_threads()
     flags = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled()
-    use(lived_in)
+    use(used_network)
     assert torch.equal(torch.get_rng_state(), generator)
     assert (torch.get_default_dtype(), torch.get_num_threads()) == (dtype, threads)
     after = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled()
@@ -195,11 +195,11 @@ def test_torchs_own_state_is_as_it_was(lived_in, use):
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt(), ZeroDivisionError()], ids=["success", "Ctrl-C", "error"])
-def test_relus_gradient_is_the_usual_one_again(lived_in, error):
+def test_relus_gradient_is_the_usual_one_again(used_network, error):
     if error is not None:
-        lived_in.network.fuse.arm(error, 2)
+        used_network.network.fuse.arm(error, 2)
     with suppress(KeyboardInterrupt, ZeroDivisionError):
-        draw(lived_in, QUESTION)
+        draw(used_network, OBJECTIVE)
     x = torch.tensor([[-1.0, -2.0]], requires_grad=True)
     (gradient,) = torch.autograd.grad(-torch.relu(x).sum(), x)
     assert gradient.tolist() == [[0, 0]]

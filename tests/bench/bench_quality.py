@@ -1,4 +1,4 @@
-"""Time to equal quality: 16 channels of a real SqueezeNet, ours beside torch-lucent's own defaults."""
+"""Time to equal quality: 16 channels of a real SqueezeNet, optvis and torch-lucent with their defaults."""
 
 import copy
 import os
@@ -21,16 +21,16 @@ CHANNELS = range(50, 291, 16)
 LUCENT_STEPS, LUCENT_CANVAS = 128, 128
 OUR_STEPS = 32
 SIDE, DRAWS = 224, 32
-GREY = 0.05  # pixel standard deviation under which a picture shows nothing
+GREY = 0.05  # pixel standard deviation under which an image counts as grey
 
 
 def quality_table(out: Path | None = None) -> None:
-    """Print seconds, clean and robust activation, and grey pictures of both; optionally write them side by side."""
+    """Print seconds, clean and robust activation, and number of grey images of both; optionally write the images."""
     beside = Path(__file__).parents[3] / "shared" / "torch_home"
     if beside.is_dir():
         os.environ.setdefault("TORCH_HOME", str(beside))
     classifier = load("squeezenet1_0")
-    makers = {"optvis": lambda: ours(classifier), "lucent": lambda: lucents(classifier.network)}
+    makers = {"optvis": lambda: render_optvis(classifier), "lucent": lambda: render_lucent(classifier.network)}
     if lucent_modules() is None:
         del makers["lucent"]
     print(f"{len(CHANNELS)} channels of {LAYER}, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -45,7 +45,7 @@ def quality_table(out: Path | None = None) -> None:
         found[name] = images, seconds
         print(f"{name:<8}{seconds:9.1f}{clean:8.0f}{robust(classifier.network, images):8.0f}{grey:6d}", flush=True)
     if "lucent" in found:
-        print(f"optvis is {found['lucent'][1] / found['optvis'][1]:.1f} times sooner")
+        print(f"optvis is {found['lucent'][1] / found['optvis'][1]:.1f} times faster")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         for name, (images, _) in found.items():
@@ -54,25 +54,25 @@ def quality_table(out: Path | None = None) -> None:
             )
 
 
-def ours(classifier) -> Tensor:  # type: ignore[no-untyped-def]
-    asked = channel(LAYER, CHANNELS)
-    return render(classifier, asked, steps=OUR_STEPS, transform=COARSE_TO_FINE, batch_size=4, progress=False).images
+def render_optvis(classifier) -> Tensor:  # type: ignore[no-untyped-def]
+    objective = channel(LAYER, CHANNELS)
+    return render(classifier, objective, steps=OUR_STEPS, transform=COARSE_TO_FINE, batch_size=4, progress=False).images
 
 
-def lucents(net: nn.Module) -> Tensor:
-    """Lucent's own defaults: one channel after the other, canvas 128, which its render_vis enlarges to 224."""
+def render_lucent(net: nn.Module) -> Tensor:
+    """Lucent's defaults: one channel after the other, at 128 px, which its render_vis resizes to 224 px."""
     modules = lucent_modules()
     assert modules is not None
     _, param, lucent_render, _ = modules
-    made = []
+    rendered = []
     for number in CHANNELS:
-        hooked = copy.deepcopy(net)  # it never unhooks
+        hooked = copy.deepcopy(net)  # Lucent never removes its hooks
         images = lucent_render.render_vis(
             hooked, f"{LAYER.replace('.', '_')}:{number}", lambda: param.image(LUCENT_CANVAS),
             thresholds=(LUCENT_STEPS,), progress=False, show_image=False,
         )  # fmt: skip
-        made.append(torch.from_numpy(images[0]).permute(0, 3, 1, 2))
-    return torch.cat(made)
+        rendered.append(torch.from_numpy(images[0]).permute(0, 3, 1, 2))
+    return torch.cat(rendered)
 
 
 @torch.no_grad()

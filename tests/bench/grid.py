@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from floors import floor_step, network, squeezenet_to
+from bare_networks import bare_step, network, squeezenet_to
 from torch import Tensor
 
 from optvis import IMAGENET, Classifier, load
@@ -157,7 +157,7 @@ class Beside(RowSteps):
 def speed(steps: int) -> bool:
     """A whole grid beside the bare network's forward and backward passes of the same batches, in turn."""
     net = network("squeezenet1_0")
-    floor, spent = floor_step(squeezenet_to(12)(copy.deepcopy(net)), CELLS, SIDE), list[float]()
+    floor, spent = bare_step(squeezenet_to(12)(copy.deepcopy(net)), CELLS, SIDE), list[float]()
     maker = partial(Beside, floor=floor, spent=spent, turn=CELLS / 175)
     photo = torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(0))
     options: dict[str, Any] = {"size": SIDE, "cells": CELLS, "optimizer": maker, "progress": False}

@@ -1,4 +1,4 @@
-"""torch-lucent 0.1.8, made to run beside today's kornia, for comparison."""
+"""torch-lucent 0.1.8, patched for current versions of kornia, for comparison."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def lucent_modules():  # type: ignore[no-untyped-def]
-    """Its modules, or None with a word on how to have them."""
+    """Import its modules; print how to install them and return None where they are missing."""
     import kornia
     import kornia.geometry.transform as geometry
 
@@ -17,13 +17,13 @@ def lucent_modules():  # type: ignore[no-untyped-def]
     try:
         from lucent.optvis import objectives, param, render, transform
     except ImportError as error:
-        print(f"torch-lucent is not here ({error}): pip install --no-deps torch-lucent==0.1.8 ipython decorator future")
+        print(f"no torch-lucent ({error}): pip install --no-deps torch-lucent==0.1.8 ipython decorator future")
         return None
     return objectives, param, render, transform
 
 
-class _Clocked:
-    """An optimizer that notes the time after each step."""
+class TimedOptimizer:
+    """An optimizer that records the time after each step."""
 
     def __init__(self, inner: torch.optim.Optimizer, clock: Callable[[], float]) -> None:
         self.inner, self.clock, self.times = inner, clock, [clock()]
@@ -37,20 +37,20 @@ class _Clocked:
 
 
 def lucent_step_times(net: nn.Module, layer: str, batch: int, side: int, clock: Callable[[], float]) -> list[float]:
-    """Seconds of a few steps of its render_vis, the first left out."""
+    """Measure the seconds of a few steps of its render_vis, without the first."""
     modules = lucent_modules()
     assert modules is not None
     objectives, param, render, _ = modules
     name = layer.replace(".", "_")
-    asked = objectives.Objective.sum([objectives.channel(name, n, batch=n) for n in range(batch)])
-    clocks: list[_Clocked] = []
+    objective = objectives.Objective.sum([objectives.channel(name, n, batch=n) for n in range(batch)])
+    clocks: list[TimedOptimizer] = []
 
-    def optimizer(params: list[Tensor]) -> _Clocked:
-        clocks.append(_Clocked(torch.optim.Adam(params, lr=5e-2), clock))
+    def optimizer(params: list[Tensor]) -> TimedOptimizer:
+        clocks.append(TimedOptimizer(torch.optim.Adam(params, lr=5e-2), clock))
         return clocks[0]
 
     render.render_vis(
-        net, asked, lambda: param.image(side, batch=batch), optimizer, thresholds=(5,),
+        net, objective, lambda: param.image(side, batch=batch), optimizer, thresholds=(5,),
         progress=False, show_image=False,
     )  # fmt: skip
     return [after - before for before, after in pairwise(clocks[0].times[1:])]

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 import torch
-from floors import floor_step, network, squeezenet_to
+from bare_networks import bare_step, network, squeezenet_to
 from torch._C import DisableTorchFunction
 
 from optvis import IMAGENET, Classifier
@@ -69,7 +69,7 @@ class Floor:
             for size in parts(images, side)
         }
         self.steps: dict[tuple[int, int], Callable[[], object]] = {
-            (size, side): floor_step(cut, size, side) for size, side in wanted
+            (size, side): bare_step(cut, size, side) for size, side in wanted
         }
         self.sides, self.seconds = sides, 0.0
 

@@ -1,4 +1,4 @@
-"""Where a step's time goes: ours beside the bare network and beside torch-lucent, in one run.
+"""Time of a step of optvis, of the bare network, and of torch-lucent, in one run.
 
 python tests/bench/render.py            both tables of step times
 python tests/bench/render.py --quality  time to equal quality on the real SqueezeNet
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from bare_networks import ROWS, Row, bare_step, network
 from bench_quality import quality_table
-from floors import ROWS, Row, floor_step, network
 from lucent_side import lucent_modules, lucent_step_times
 
 from optvis import IMAGENET, Classifier, ascend
@@ -25,8 +25,8 @@ SIDE = 224
 LUCENT_ROUNDS = 3
 
 
-def ours(row: Row, net: torch.nn.Module, batch: int) -> Callable[[], object]:
-    """A step of `ascend` with its defaults, past the steps that redirect ReLU gradients."""
+def optvis_step(row: Row, net: torch.nn.Module, batch: int) -> Callable[[], object]:
+    """A step of `ascend` with its defaults, after the steps that redirect ReLU gradients."""
     classifier = Classifier(net, IMAGENET, SIDE)
     loop = ascend(classifier, channel(row.layer, range(batch)), size=SIDE)
     for _ in range(REDIRECT_STEPS):
@@ -40,33 +40,35 @@ def seconds(step: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measured(row: Row, batch: int, rounds: int, with_lucent: bool) -> tuple[float, float, float]:
-    """Median seconds of the floor, of our step and of Lucent's, in interleaved rounds."""
+def measure(row: Row, batch: int, rounds: int, with_lucent: bool) -> tuple[float, float, float]:
+    """Median seconds of the bare network, of a step of optvis, and of a step of Lucent, in interleaved rounds."""
     net = network(row.network)
-    floor = floor_step(row.cut(copy.deepcopy(net)), batch, SIDE)
-    step = ours(row, net, batch)
-    times: dict[str, list[float]] = {"floor": [], "ours": [], "lucent": []}
-    seconds(floor)
+    bare = bare_step(row.cut(copy.deepcopy(net)), batch, SIDE)
+    step = optvis_step(row, net, batch)
+    times: dict[str, list[float]] = {"bare": [], "optvis": [], "lucent": []}
+    seconds(bare)
     for turn in range(rounds):
-        times["floor"].append(seconds(floor))
-        times["ours"].append(seconds(step))
+        times["bare"].append(seconds(bare))
+        times["optvis"].append(seconds(step))
         if with_lucent and turn % max(1, rounds // LUCENT_ROUNDS) == 0:
-            hooked = copy.deepcopy(net)  # it never unhooks, so each run gets a network of its own
+            hooked = copy.deepcopy(net)  # Lucent never removes its hooks, so each run gets its own network
             times["lucent"] += lucent_step_times(hooked, row.layer, batch, SIDE, time.perf_counter)
     lucent = statistics.median(times["lucent"]) if times["lucent"] else math.nan
-    return statistics.median(times["floor"]), statistics.median(times["ours"]), lucent
+    return statistics.median(times["bare"]), statistics.median(times["optvis"]), lucent
 
 
 def step_table(rounds: int, batches: list[int], with_lucent: bool) -> None:
     machine = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"median of {rounds} interleaved rounds, {SIDE} px, {machine}")
-    print(f"{'network':<14}{'layer':<13}{'batch':>5}{'floor s':>9}{'ours s':>9}{'ours/floor':>12}{'lucent/ours':>13}")
+    print(
+        f"{'network':<14}{'layer':<13}{'batch':>5}{'bare s':>9}{'optvis s':>9}{'optvis/bare':>12}{'lucent/optvis':>14}"
+    )
     for batch in batches:
         ratios = []
         for row in ROWS:
-            floor, step, lucent = measured(row, batch, rounds, with_lucent)
-            ratios.append(step / floor)
-            times = f"{floor:9.3f}{step:9.3f}{step / floor:12.3f}{lucent / step:13.2f}"
+            bare, step, lucent = measure(row, batch, rounds, with_lucent)
+            ratios.append(step / bare)
+            times = f"{bare:9.3f}{step:9.3f}{step / bare:12.3f}{lucent / step:14.2f}"
             print(f"{row.network:<14}{row.layer:<13}{batch:>5}{times}", flush=True)
         print(f"{'geometric mean':<32}{'':>18}{statistics.geometric_mean(ratios):12.3f}")
 
@@ -76,8 +78,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 1])
     parser.add_argument("--alone", action="store_true", help="without torch-lucent")
-    parser.add_argument("--quality", action="store_true", help="time to equal quality, beside torch-lucent")
-    parser.add_argument("--out", type=Path, help="with --quality: folder for the pictures of both")
+    parser.add_argument(
+        "--quality", action="store_true", help="time to equal quality, with torch-lucent for comparison"
+    )
+    parser.add_argument("--out", type=Path, help="with --quality: folder for the images of both")
     options = parser.parse_args()
     if options.quality:
         quality_table(options.out)

@@ -1,4 +1,4 @@
-"""The bare networks of the benchmarks: cut, frozen, and timed without anything of ours."""
+"""The bare networks of the benchmarks: up to a layer, frozen, and without optvis."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torchvision import models
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a network, and a layer to which it is cut."""
+    """One line of the table: a network, and the layer at which it ends."""
 
     network: str
     layer: str
@@ -45,7 +45,7 @@ def network(name: str) -> nn.Module:
     return models.get_model(name, weights=None, **options).eval()
 
 
-def floor_step(cut: nn.Module, batch: int, side: int) -> Callable[[], Tensor]:
+def bare_step(cut: nn.Module, batch: int, side: int) -> Callable[[], Tensor]:
     """Forward and backward to the input of a cut, frozen network on channels_last input, and nothing else."""
     for weight in cut.parameters():
         weight.requires_grad_(False)
