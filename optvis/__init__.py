@@ -13,8 +13,7 @@ if not (Path(__file__).parent / "objectives").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
 from optvis.attribution import Attribution, attribute
-from optvis.grids.activation_grid import ActivationGrid, activation_grid
-from optvis.grids.semantic_dictionary import SemanticDictionary, semantic_dictionary
+from optvis.grids import ActivationGrid, SemanticDictionary, activation_grid, semantic_dictionary
 from optvis.models.activations import activations
 from optvis.models.classifier import Classifier
 from optvis.models.classify import Classification, classify

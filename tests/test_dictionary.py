@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from optvis import Classifier, activations, load, render, semantic_dictionary
+from optvis import Classifier, SemanticDictionary, activations, load, render, semantic_dictionary
 from optvis.objectives import channel
 from optvis.world import scene
 
@@ -31,11 +31,11 @@ def test_the_strongest_channels_of_each_position(words, ship):
 
 
 def test_each_is_drawn_once_as_render_draws_it(words):
-    used = sorted(words.pictures)
+    used = sorted(words.icons)
     assert set(used) == set(words.indices[words.values > 0].tolist())
     again = render(load("demo"), channel("mixed5", used), size=24, steps=2, progress=False)
     for place, index in enumerate(used):
-        torch.testing.assert_close(words.pictures[index], again.images[place])
+        torch.testing.assert_close(words.icons[index], again.images[place])
 
 
 def test_it_is_looked_at(words):
@@ -45,13 +45,25 @@ def test_it_is_looked_at(words):
     assert words._repr_png_().startswith(b"\x89PNG")
 
 
-def test_positions_where_nothing_is_active_stay_blank():
+def test_it_is_saved_and_read_again(words, tmp_path):
+    again = SemanticDictionary.load(words.save(tmp_path / "words.png"))
+    assert repr(again) == repr(words)
+    assert (again.layer, again.recipe) == (words.layer, words.recipe)
+    for name in ("input_image", "indices", "values"):
+        assert torch.equal(getattr(again, name), getattr(words, name))
+    assert list(again.icons) == list(words.icons)
+    assert all(torch.equal(again.icons[index], icon) for index, icon in words.icons.items())
+    assert again.image().tobytes() == words.image().tobytes()
+
+
+def test_positions_where_nothing_is_active_stay_blank(tmp_path):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     nn.init.constant_(net[0].bias, -100.0)
     nothing = semantic_dictionary(Classifier(net, None, 8), torch.rand(3, 8, 8), "1", progress=False)
-    assert nothing.pictures == {}
+    assert nothing.icons == {}
     assert nothing.at(0, 0).width < 40
     assert nothing.sheet().height > 0
+    assert SemanticDictionary.load(nothing.save(tmp_path / "nothing.png")).icons == {}
 
 
 @pytest.mark.parametrize(

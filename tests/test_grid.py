@@ -13,8 +13,10 @@ from torch.testing import assert_close
 from optvis import Classifier
 from optvis.errors import NotFiniteError
 from optvis.features.groups import group
-from optvis.grids.activation_grid import BORDER, ActivationGrid, activation_grid
-from optvis.grids.steps import GridAscent, RowSteps, asked_of, check_forgetful, turns
+from optvis.grids import ActivationGrid, IconOptions, SoftSignSGD, activation_grid
+from optvis.grids.ascent import IconAscent, select_images, shuffle_batches
+from optvis.grids.icon_pool import BORDER
+from optvis.grids.optimizer import require_stateless
 from optvis.objectives import direction
 from optvis.params import FFT, Streams
 from optvis.params.image_pool import ImagePool
@@ -23,7 +25,12 @@ from optvis.rendering.optimizers import ADAM, FAST_ADAM
 from . import oracles
 
 SIZES = [(6, 9), (7, 8), (8, 8), (5, 5)]
-draw = partial(activation_grid, layer="relu1", groups=2, size=14, steps=3, cells=7, progress=False)
+
+
+def draw(model, images, batch_size=7, power=2.0, optimizer=None, **options):
+    icons = IconOptions(batch_size=batch_size, power=power, optimizer=optimizer)
+    options = {"layer": "relu1", "groups": 2, "size": 14, "steps": 3} | options
+    return activation_grid(model, images, icons=icons, progress=False, **options)
 
 
 @pytest.fixture
@@ -128,20 +135,21 @@ def test_a_pool_that_does_not_fit_is_refused(shape, active, message):
 # Steps
 
 
-@pytest.mark.parametrize(("count", "at_once"), [(10, 3), (7, 7), (9, 5), (64, 63), (5, 1)])
-def test_every_icon_has_its_turn_as_often_as_any_other(count, at_once):
-    draws = turns(count, at_once, seed=3)
+@pytest.mark.parametrize(("count", "batch_size"), [(10, 3), (7, 7), (9, 5), (64, 63), (5, 1)])
+def test_every_icon_has_its_turn_as_often_as_any_other(count, batch_size):
+    draws = shuffle_batches(count, batch_size, seed=3)
     seen = torch.zeros(count, dtype=torch.long)
     for _ in range(40):
         rows = next(draws)
-        assert len(rows.unique()) == len(rows) == at_once
+        assert len(rows.unique()) == len(rows) == batch_size
         seen[rows] += 1
         assert seen.max() - seen.min() <= 1
 
 
 def test_draws_are_shuffled_and_repeat_by_seed():
     first, again, other = (
-        torch.stack([rows for rows, _ in zip(turns(50, 20, seed), range(5), strict=False)]) for seed in (1, 1, 2)
+        torch.stack([rows for rows, _ in zip(shuffle_batches(50, 20, seed), range(5), strict=False)])
+        for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -152,7 +160,7 @@ def test_a_step_is_the_formula():
     gradient[1] *= 1e7
     gradient[2] = 0
     free = nn.Parameter(values.clone())
-    steps = RowSteps([free], lr=0.3, eps=0.8, halving=5.0, turn=0.25)
+    steps = SoftSignSGD([free], lr=0.3, eps=0.8, half_updates=5.0, share=0.25)
     expected = values.numpy().copy()
     for n in range(3):
         free.grad = gradient.clone()
@@ -164,28 +172,30 @@ def test_a_step_is_the_formula():
     assert not steps.state
 
 
-def test_optimizers_that_remember_rows_are_refused(few):
+def test_optimizers_with_state_are_refused(few):
     for optimizer in (ADAM, FAST_ADAM, partial(torch.optim.SGD, lr=0.1, momentum=0.9), torch.optim.LBFGS):
-        with pytest.raises(ValueError, match=r"remembers gradients of images.*RowSteps"):
+        with pytest.raises(ValueError, match=r"keeps state of gradients.*SoftSignSGD"):
             draw(few, few_photo(), optimizer=optimizer)
-    check_forgetful(RowSteps)
+    require_stateless(SoftSignSGD)
     made = draw(few, few_photo(), optimizer=partial(torch.optim.SGD, lr=0.1))
     assert made.recipe["optimizer"] == "SGD(lr=0.1)"
 
 
-def test_a_question_for_some_in_any_order():
+def test_an_objective_for_some_images_in_any_order():
     vectors = torch.rand(6, 4)
-    question = asked_of(direction("a", vectors, power=2.0), torch.tensor([5, 0]))
+    objective = select_images(direction("a", vectors, power=2.0), torch.tensor([5, 0]))
     a = {"a": torch.rand(2, 4, 3, 3)}
-    assert torch.equal(question(a), direction("a", vectors[[5, 0]], power=2.0)(a))
+    assert torch.equal(objective(a), direction("a", vectors[[5, 0]], power=2.0)(a))
 
 
 # Grids
 
 
-def test_each_icon_is_asked_for_the_vector_of_its_position(few, monkeypatch):
+def test_each_icon_maximises_the_vector_of_its_position(few, monkeypatch):
     seen = {}
-    monkeypatch.setattr(GridAscent, "steps", lambda self: iter(seen.update(pool=self.pool, canvas=self.canvas) or ()))
+    monkeypatch.setattr(
+        IconAscent, "steps", lambda self: iter(seen.update(pool=self.pool_objective, canvas=self.canvas) or ())
+    )
     made = draw(few, few_photo(2), power=1.0)
     term = seen["pool"].terms[0]
     here = made.present
@@ -210,9 +220,9 @@ def test_shapes_ranges_and_recipe(few):
     assert made.group_icons.shape == (2, 3, 14, 14)
     assert made.icons.dtype == torch.float32
     assert 0 <= made.icons.min() < made.icons.max() <= 1
-    told = {"method": "activation_grid", "network": "few", "layer": "relu1", "groups": 2, "steps": 3, "cells": 7}
+    told = {"method": "activation_grid", "network": "few", "layer": "relu1", "groups": 2, "steps": 3, "batch_size": 7}
     assert {key: made.recipe[key] for key in told} == told
-    assert made.recipe["optimizer"].startswith("RowSteps(turn=")
+    assert made.recipe["optimizer"].startswith("SoftSignSGD(share=")
     assert "Crop((14, 14))" in made.recipe["transform"]
     assert not made.recipe["interrupted"]
     assert int(made.scores.isfinite().sum()) <= 3 * 7
@@ -322,7 +332,9 @@ def test_nothing_active_is_refused(few):
         draw(Classifier(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Threshold(9, 0)), None, 6), few_photo(), layer="1")
 
 
-@pytest.mark.parametrize("options", [{"groups": -1}, {"size": 0}, {"steps": -1}, {"cells": 0}, {"cells": 2.5}])
+@pytest.mark.parametrize(
+    "options", [{"groups": -1}, {"size": 0}, {"steps": -1}, {"batch_size": 0}, {"batch_size": 2.5}]
+)
 def test_what_is_out_of_range_is_refused(few, options):
     with pytest.raises(ValueError, match="expected a whole number"):
         draw(few, few_photo(), **options)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from optvis import activation_grid, attribute, load, semantic_dictionary
-from optvis.grids.page import Explained, _layer, grid_page
+from optvis.grids import AnnotatedGrid, build_grid_page
+from optvis.grids.page import _build_layer
 from optvis.objectives import logit
 from optvis.world import scene
 
@@ -29,7 +30,7 @@ def grid(net, ships):
 def test_each_cell_gets_its_own_numbers(net, ships, grid):
     found = attribute(net, ships, "mixed5", logit("owl"), method="grad_x_activation")
     words = semantic_dictionary(net, ships[1], "mixed5", top=2, size=8, steps=1, progress=False)
-    layer = _layer(Explained(grid, {"owl": found}, words), 1)
+    layer = _build_layer(AnnotatedGrid(grid, {"owl": found}, words), 1)
     a = grid.activations[1]
     y, x = 4, 7
     assert float(layer.strength[y, x]) == pytest.approx(float(a[:, y, x].norm()), rel=1e-5)
@@ -38,33 +39,33 @@ def test_each_cell_gets_its_own_numbers(net, ships, grid):
     assert a[layer.channels[y, x], y, x].equal(best.values[:6])
     assert layer.attribution["owl"].equal(found.positions[1])
     assert layer.icons.equal(grid.icons[1])
-    assert layer.channel_icons is words.pictures
+    assert layer.channel_icons is words.icons
     groups = layer.groups
     assert groups is not None
     assert groups.maps.equal(grid.groups.maps[1])
     torch.testing.assert_close(groups.attribution["owl"], found.by_group(grid.groups)[1])
 
 
-def test_the_grid_s_own_page_is_the_page_of_one_layer(net, ships, grid):
-    assert grid.html(1) == grid_page([Explained(grid)], 1)
-    assert "mixed5" in grid.html()
+def test_a_grid_alone_is_a_page_of_one_layer(net, ships, grid):
+    assert build_grid_page([grid], 1) == build_grid_page([AnnotatedGrid(grid)], 1)
+    assert "mixed5" in build_grid_page([grid])
 
 
 def test_several_layers_share_a_page(net, ships, grid):
     other = activation_grid(net, ships, "mixed4", groups=0, size=8, steps=1, progress=False)
-    page = grid_page([Explained(grid), Explained(other)])
+    page = build_grid_page([grid, AnnotatedGrid(other)])
     assert "mixed4, mixed5" in page or "mixed5, mixed4" in page
 
 
 def test_what_is_of_another_layer_is_refused(net, ships, grid):
     found = attribute(net, ships, "mixed4", logit("owl"), method="grad_x_activation")
     with pytest.raises(ValueError, match="take both from one layer"):
-        grid.html(attributions={"owl": found})
+        AnnotatedGrid(grid, {"owl": found})
     with pytest.raises(ValueError, match="no grids"):
-        grid_page([])
+        build_grid_page([])
 
 
 def test_a_hostile_class_stays_text(net, ships, grid):
     label = "<script>alert(1)</script>"
     found = attribute(net, ships, "mixed5", logit(0), method="grad_x_activation")
-    assert label not in grid.html(attributions={label: found})
+    assert label not in build_grid_page([AnnotatedGrid(grid, {label: found})])

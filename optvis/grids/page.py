@@ -1,32 +1,29 @@
-"""The page of activation grids: icons, channels, classes and groups of one photograph, put together."""
+"""The interactive page of activation grids: icons, channels, attribution and groups of one image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from optvis.attribution.result import Attribution
+from optvis.grids.result import ActivationGrid
+from optvis.grids.semantic_dictionary import SemanticDictionary
 from optvis.viz.pages import GridGroups, GridLayer, GridPage, to_html
-
-if TYPE_CHECKING:
-    from optvis.attribution.result import Attribution
-    from optvis.grids.result import ActivationGrid
-    from optvis.grids.semantic_dictionary import SemanticDictionary
 
 TOP_CHANNELS = 6  # of each cell
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
-    """A grid, and what else is known of its cells.
+class AnnotatedGrid:
+    """A grid of one layer, with attributions and a semantic dictionary of the same layer.
 
     Args:
         grid: of one layer.
-        attributions: by the label of the class that was asked: of the same photographs and layer.
-        dictionary: pictures of the channels, of the same photograph and layer.
+        attributions: by the label of the class: of the same images and layer.
+        dictionary: icons of the channels, of the same image and layer.
 
     Raises:
         ValueError: attributions or a dictionary of another layer.
@@ -37,68 +34,72 @@ class Explained:
     dictionary: SemanticDictionary | None = None
 
     def __post_init__(self) -> None:
-        words = [] if self.dictionary is None else [self.dictionary]
-        others: list[Attribution | SemanticDictionary] = [*self.attributions.values(), *words]
+        dictionaries = [] if self.dictionary is None else [self.dictionary]
+        others: list[Attribution | SemanticDictionary] = [*self.attributions.values(), *dictionaries]
         for other in others:
             if other.layer != self.grid.layer:
                 raise ValueError(f"a grid of {self.grid.layer!r} with {other!r}; take both from one layer")
 
 
-def grid_page(grids: Sequence[Explained], image: int = 0, title: str = "What the network saw") -> str:
-    """One HTML page of one photograph: nothing is loaded from anywhere, so it can be mailed.
+def build_grid_page(
+    grids: Sequence[ActivationGrid | AnnotatedGrid], index: int = 0, title: str = "Activation grid"
+) -> str:
+    """Build one HTML page of one image, which loads nothing from the network.
 
-    Hover over a cell, tap it or walk there with the arrow keys to see its icon large, its place, its strongest
-    channels, and what it added to each class.
+    Hover over a cell, tap it or move there with the arrow keys to see its icon large, its position, its strongest
+    channels, and its attribution to each class.
 
     Args:
-        grids: one a layer, of the same photographs.
-        image: which photograph.
+        grids: one for each layer, of the same images.
+        index: which image.
         title: of the page.
 
     Returns:
-        The text of the page.
+        The text of the page: `Path("grid.html").write_text(page, encoding="utf-8")`.
 
     Raises:
         ValueError: no grids.
     """
     if not grids:
         raise ValueError("no grids; give one or more")
-    first = grids[0].grid
-    layers = tuple(_layer(one, image) for one in grids)
-    names = ", ".join(one.grid.layer for one in grids)
-    lead = f"Each icon is what {names} of {first.recipe.get('network', 'the network')} saw at its place."
-    recipes = {one.grid.layer: dict(one.grid.recipe) for one in grids}
-    return to_html(GridPage(title, layers, first.images[image], recipes, lead))
+    annotated = [AnnotatedGrid(one) if isinstance(one, ActivationGrid) else one for one in grids]
+    first = annotated[0].grid
+    layers = tuple(_build_layer(one, index) for one in annotated)
+    names = ", ".join(one.grid.layer for one in annotated)
+    network = first.recipe.get("network", "the network")
+    lead = f"Each icon shows what {names} of {network} represents at this position of the image."
+    recipes = {one.grid.layer: dict(one.grid.recipe) for one in annotated}
+    return to_html(GridPage(title, layers, first.images[index], recipes, lead))
 
 
-def _layer(explained: Explained, image: int) -> GridLayer:
-    grid = explained.grid
-    a = grid.activations[image].float()
+def _build_layer(annotated: AnnotatedGrid, index: int) -> GridLayer:
+    grid = annotated.grid
+    a = grid.activations[index].float()
     values, channels = a.topk(min(TOP_CHANNELS, len(a)), dim=0)
-    icons = {} if explained.dictionary is None else explained.dictionary.pictures
+    icons = {} if annotated.dictionary is None else annotated.dictionary.icons
     return GridLayer(
         grid.layer,
-        grid.icons[image],
-        grid.present[image],
+        grid.icons[index],
+        grid.present[index],
         torch.linalg.vector_norm(a, dim=0),
         channels.movedim(0, -1),
         values.movedim(0, -1),
         icons,
-        {label: found.positions[image].float() for label, found in explained.attributions.items()},
-        _groups(explained, image),
+        {label: attribution.positions[index].float() for label, attribution in annotated.attributions.items()},
+        _build_groups(annotated, index),
     )
 
 
-def _groups(explained: Explained, image: int) -> GridGroups | None:
-    groups, icons = explained.grid.groups, explained.grid.group_icons
+def _build_groups(annotated: AnnotatedGrid, index: int) -> GridGroups | None:
+    groups, icons = annotated.grid.groups, annotated.grid.group_icons
     if groups is None or icons is None:
         return None
     by_class: dict[str, Tensor] = {
-        label: found.by_group(groups)[image].float()
-        for label, found in explained.attributions.items()
-        if found.gradients is not None
+        label: attribution.by_group(groups)[index].float()
+        for label, attribution in annotated.attributions.items()
+        if attribution.gradients is not None
     }
-    return GridGroups(groups.maps[image].clamp(min=0), icons, by_class)
+    return GridGroups(groups.maps[index].clamp(min=0), icons, by_class)
 
 
-__all__ = ["Explained", "grid_page"]
+__all__ = ["AnnotatedGrid", "build_grid_page"]

@@ -1,10 +1,10 @@
-"""Semantic dictionaries: the strongest channels at each position, each with its visualization."""
+"""Semantic dictionaries: the strongest channels at each position, each with an icon."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,39 +14,45 @@ from optvis.models.activations import activations
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
 from optvis.rendering.render import DEFAULT_STEPS, render
-from optvis.viz.sheet import draw_sheet, encode_png, stack_rows, to_pil_image
+from optvis.viz.result import Result
+from optvis.viz.sheet import draw_sheet, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
 @dataclass(frozen=True, eq=False)
-class SemanticDictionary:
-    """What a layer says at each position of one image, in words that are pictures.
+class SemanticDictionary(Result):
+    """The strongest channels of a layer at each position of one image, with an icon of each channel.
 
     Olah et al., "The Building Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010.
 
     Args:
-        image: (3, H, W) in [0, 1], on the CPU.
-        layer: whose channels are the words.
+        input_image: (3, H, W) in [0, 1], on the CPU.
+        layer: name as in `layers(net)`.
         indices: the strongest channels at each position, strongest first, (h, w, K).
         values: their activations, (h, w, K).
-        pictures: what each of these channels looks for, (3, S, S) in [0, 1] by channel; none where it is never active.
-        recipe: everything that made the pictures, in JSON's types.
+        icons: an image that maximises the channel, (3, S, S) in [0, 1] by channel; of channels with a value above 0.
+        recipe: everything that computed it, in JSON types.
     """
 
-    image: Tensor
+    KIND = "semantic dictionary"
+    TENSOR_FIELDS: ClassVar = {"input_image": 3, "indices": 3, "values": 3}
+    TEXT_FIELDS = ("layer",)
+
+    input_image: Tensor
     layer: str
     indices: Tensor
     values: Tensor
-    pictures: Mapping[int, Tensor]
+    icons: Mapping[int, Tensor]
     recipe: Mapping[str, Any]
 
     def at(self, y: int, x: int) -> Image.Image:
-        """The channels at one position: pictures with number and activation, strongest first.
+        """Draw the channels at one position: icons with index and activation, strongest first.
 
         Raises:
             IndexError: a position that the layer does not have.
@@ -54,40 +60,55 @@ class SemanticDictionary:
         height, width, _ = self.indices.shape
         if not (0 <= y < height and 0 <= x < width):
             raise IndexError(f"position ({y}, {x}) of {self.layer!r}, which has {height} × {width}")
-        words = [(c, v) for c, v in zip(self.indices[y, x].tolist(), self.values[y, x].tolist(), strict=True) if v > 0]
-        images = torch.stack([self.pictures[c] for c, _ in words]) if words else torch.ones(1, 3, *self._side)
-        return draw_sheet(images, [f"{c}: {v:.3g}" for c, v in words], columns=max(1, len(words)))
+        pairs = zip(self.indices[y, x].tolist(), self.values[y, x].tolist(), strict=True)
+        active = [(index, value) for index, value in pairs if value > 0]
+        icons = torch.stack([self.icons[index] for index, _ in active]) if active else self._blank.unsqueeze(0)
+        return draw_sheet(icons, [f"{index}: {value:.3g}" for index, value in active], columns=max(1, len(active)))
 
     def sheet(self, rank: int = 0) -> Image.Image:
-        """The image, and for each position the picture of its strongest channel, or of the next one.
+        """Draw the image, and for each position the icon of its strongest channel, or of a weaker one.
 
         Args:
-            rank: 0 for the strongest.
+            rank: 0 for the strongest channel, 1 for the next one.
 
         Raises:
-            IndexError: as many channels were not kept.
+            IndexError: a rank of K or more.
         """
-        chosen, strengths = self.indices[:, :, rank].flatten(), self.values[:, :, rank].flatten()
-        blank = torch.ones(3, *self._side)
-        tiles = [self.pictures[c] if v > 0 else blank for c, v in zip(chosen.tolist(), strengths.tolist(), strict=True)]
-        mosaic = draw_sheet(torch.stack(tiles), columns=self.indices.shape[1], gap=1)
-        _, height, width = self.image.shape
-        photo = to_pil_image(self.image).resize((mosaic.height * width // height, mosaic.height))
-        return stack_rows([[photo, mosaic]])
+        pairs = zip(
+            self.indices[:, :, rank].flatten().tolist(), self.values[:, :, rank].flatten().tolist(), strict=True
+        )
+        tiles = torch.stack([self.icons[index] if value > 0 else self._blank for index, value in pairs])
+        mosaic = draw_sheet(tiles, columns=self.indices.shape[1], gap=1)
+        _, height, width = self.input_image.shape
+        image = to_pil_image(self.input_image).resize((mosaic.height * width // height, mosaic.height))
+        return stack_rows([[image, mosaic]])
+
+    def image(self) -> Image.Image:
+        """The sheet of the strongest channels."""
+        return self.sheet()
 
     @property
-    def _side(self) -> tuple[int, int]:
-        shapes = [tuple(picture.shape[1:]) for picture in self.pictures.values()]
-        return (shapes[0][0], shapes[0][1]) if shapes else (1, 1)
+    def _blank(self) -> Tensor:
+        """White, of the size of an icon."""
+        return torch.ones_like(next(iter(self.icons.values()), torch.empty(3, 1, 1)))
 
-    def _repr_png_(self) -> bytes:
-        return encode_png(self.sheet())
+    def _tensors(self) -> dict[str, Tensor]:
+        if not self.icons:
+            return super()._tensors()
+        icons = {"icons": torch.stack(list(self.icons.values())), "icon_channels": torch.tensor(list(self.icons))}
+        return super()._tensors() | icons
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        icons = tensors.pop("icons", torch.empty(0))
+        channels = tensors.pop("icon_channels", torch.empty(0, dtype=torch.long)).tolist()
+        return super()._from_parts(tensors, values | {"icons": dict(zip(channels, icons, strict=True))})
 
     def __repr__(self) -> str:
         height, width, count = self.indices.shape
         return (
             f"SemanticDictionary({self.layer!r}, {height} × {width} positions, {count} channels each, "
-            f"{len(self.pictures)} pictures)"
+            f"{len(self.icons)} icons)"
         )
 
 
@@ -99,66 +120,74 @@ def semantic_dictionary(
     top: int = 4,
     size: int = 64,
     steps: int = DEFAULT_STEPS,
-    normalize: Normalizer | str = INFER,
-    channel_axis: int | None = None,
     seed: int = 0,
+    channel_axis: int | None = None,
+    normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> SemanticDictionary:
-    """The strongest channels at each position of a photograph, each rendered once.
+    """Find the strongest channels at each position of an image, and render an icon of each of them.
 
     Args:
         model: a network, or a Classifier.
-        image: a photograph in any form that `load_image` takes.
+        image: an image in any form that `load_image` takes.
         layer: name as in `layers(net)`.
         top: how many channels at each position, K.
-        size: side of the channels' pictures in pixels.
-        steps: updates of each.
-        normalize: see `render`; by default what the model carries.
-        channel_axis: axis of the channels in the layer's output; by default the second.
+        size: side of an icon in pixels.
+        steps: updates of each icon.
         seed: of noise and transforms.
+        channel_axis: axis of the channels in the layer's output; by default the second.
+        normalize: see `render`; by default what the model carries.
         progress: show a progress bar.
 
+    Returns:
+        A SemanticDictionary: `.at(y, x)`, `.sheet()`, `.save("dictionary.png")`.
+
     Raises:
-        KeyError: a layer that does not exist.
-        ValueError: a layer whose positions are no map; several images; `top` under 1.
+        KeyError: there is no such layer; the nearest names are given.
+        ValueError: a layer without a map of positions; several images; `top` below 1.
 
     Example:
         >>> from optvis import load
         >>> from optvis.world import scene
         >>> ship = scene("container ship", seed=7).image
         >>> semantic_dictionary(load("demo"), ship, "mixed5", top=1, size=32, steps=1, progress=False)
-        SemanticDictionary('mixed5', 12 × 12 positions, 1 channels each, ... pictures)
+        SemanticDictionary('mixed5', 12 × 12 positions, 1 channels each, ... icons)
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more")
     classifier = as_classifier(model, normalize)
-    seen = classifier.load_batch(image)
-    if len(seen) != 1:
-        raise ValueError(f"{len(seen)} images; a dictionary is of one")
-    found = channels_first(activations(classifier, seen, [layer])[layer], channel_axis)[0].cpu()
-    if found.dim() != 3:
+    batch = classifier.load_batch(image)
+    if len(batch) != 1:
+        raise ValueError(f"{len(batch)} images; a dictionary is of one")
+    a = channels_first(activations(classifier, batch, [layer])[layer], channel_axis)[0].cpu()
+    if a.dim() != 3:
         raise ValueError(f"layer {layer!r} has no map of positions; name one that gives (B, C, H, W)")
-    best = found.movedim(0, -1).topk(min(top, len(found)))
-    used = sorted(set(best.indices[best.values > 0].tolist()))
-    pictures, recipe = _pictures(classifier, layer, used, size, steps, channel_axis, seed, progress)
-    return SemanticDictionary(seen[0].cpu(), layer, best.indices, best.values, pictures, recipe)
+    best = a.movedim(0, -1).topk(min(top, len(a)))
+    active = sorted(set(best.indices[best.values > 0].tolist()))
+    icons, recipe = _render_icons(classifier, layer, active, size, steps, channel_axis, seed, progress)
+    recipe = provenance(classifier, "semantic_dictionary", layer=layer, top=top, **recipe)
+    return SemanticDictionary(batch[0].cpu(), layer, best.indices, best.values, icons, recipe)
 
 
-def _pictures(
+def _render_icons(
     classifier: Classifier,
     layer: str,
-    used: Sequence[int],
+    channels: Sequence[int],
     size: int,
     steps: int,
     channel_axis: int | None,
     seed: int,
     progress: bool,
-) -> tuple[dict[int, Tensor], Mapping[str, Any]]:
-    if not used:
-        return {}, {}
-    objective = channel(layer, list(used), channel_axis=channel_axis)
-    made = render(classifier, objective, size=size, steps=steps, seed=seed, progress=progress)
-    return dict(zip(used, made.images, strict=False)), made.recipe
+) -> tuple[dict[int, Tensor], dict[str, Any]]:
+    """Render an icon of each channel; return icons by channel, and options for the recipe."""
+    options = {"size": size, "steps": steps, "seed": seed}
+    if not channels:
+        return {}, options | {"interrupted": False}
+    objective = channel(layer, list(channels), channel_axis=channel_axis)
+    rendering = render(classifier, objective, size=size, steps=steps, seed=seed, progress=progress)
+    icons = dict(zip(channels, rendering.images, strict=False))  # fewer images after Ctrl-C
+    own = {name: rendering.recipe[name] for name in ("param", "transform", "optimizer", "interrupted")}
+    return icons, options | own
 
 
 __all__ = ["SemanticDictionary", "semantic_dictionary"]

@@ -1,8 +1,8 @@
-"""Activation grids measured: icons of alike positions beside naive ones, memory, and the time of a step.
+"""Measure activation grids: similarity of icons with and without groups, memory, and the time of a step.
 
 python tests/bench/grid.py                        all three parts
 python tests/bench/grid.py --part memory          one of them: coherence, memory or speed
-python tests/bench/grid.py --steps 64 --photos 1  sooner
+python tests/bench/grid.py --steps 64 --images 1  a quick run
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from bare_networks import bare_step, network, squeezenet_to
 from torch import Tensor
 
 from optvis import IMAGENET, Classifier, load
-from optvis.grids.activation_grid import ActivationGrid, activation_grid
-from optvis.grids.steps import RowSteps
+from optvis.grids import ActivationGrid, IconOptions, SoftSignSGD, activation_grid
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.objectives import direction
@@ -32,14 +31,14 @@ from optvis.world import scene
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SCENES = ("container ship", "scuba diver", "owl")
-ALIKE, FEWEST = 0.9, 30  # cosine of activations from which on positions are alike; how many such pairs a row needs
-LEAST_COHERENCE, LEAST_SCORE, MOST_MEMORY, MOST_TIME = 2.0, 0.95, 1.3, 1.25
+MIN_COSINE, MIN_PAIRS = 0.9, 30  # of the activations of similar positions; how many such pairs an image needs
+MIN_COHERENCE, MIN_SCORE, MAX_MEMORY, MAX_TIME = 2.0, 0.95, 1.3, 1.25
 DEMO_STRIDE = 8  # pixels of the embedded network's input a position of mixed4
-SIDE, CELLS = 64, 64
+SIDE, BATCH_SIZE = 64, IconOptions().batch_size
 
 
 def correlations(grid: ActivationGrid) -> Tensor:
-    """Pearson's, over pixels and channels, of the icons of each pair of alike positions of one photograph."""
+    """Pearson correlation, over pixels, of the icons of each pair of positions with similar activations."""
     here = grid.present[0]
     vectors = grid.activations[0].movedim(0, -1)[here].double()
     vectors /= torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
@@ -47,44 +46,44 @@ def correlations(grid: ActivationGrid) -> Tensor:
     icons -= icons.mean(1, keepdim=True)
     icons /= torch.linalg.vector_norm(icons, dim=1, keepdim=True)
     first, second = torch.triu_indices(len(icons), len(icons), 1)
-    alike = (vectors @ vectors.T)[first, second] > ALIKE
-    return (icons @ icons.T)[first, second][alike]
+    similar = (vectors @ vectors.T)[first, second] > MIN_COSINE
+    return (icons @ icons.T)[first, second][similar]
 
 
 def clean_scores(classifier: Classifier, grid: ActivationGrid, power: float) -> Tensor:
-    """What the network makes of each icon, without transforms, of its own direction."""
+    """The score of each icon for its own direction, without transforms."""
     here = grid.present[0]
     vectors, icons = grid.activations[0].movedim(0, -1)[here], grid.icons[0][here]
     scores = []
     with borrow(classifier.network), torch.no_grad():
-        for rows in torch.arange(len(icons)).split(CELLS):
+        for rows in torch.arange(len(icons)).split(BATCH_SIZE):
             found = read_activations(classifier.network, classifier.preprocess(icons[rows]), [grid.layer])
             scores.append(direction(grid.layer, vectors[rows], power=power)(found))
     return torch.cat(scores)
 
 
-def cases(photos: int) -> Iterator[tuple[str, Classifier, Any, str]]:
-    """Networks, photographs and layers."""
-    for label in SCENES[:photos]:
+def cases(count: int) -> Iterator[tuple[str, Classifier, Any, str]]:
+    """Networks, images and layers."""
+    for label in SCENES[:count]:
         for layer in ("mixed4", "mixed5"):
             yield f"{layer} {label}", load("demo"), scene(label, seed=3).image, layer
     home = Path(os.environ.setdefault("TORCH_HOME", str(SHARED / "torch_home")))
     found = sorted((SHARED / "images").glob("*/*.jpg"))
     if found and list(home.glob("hub/checkpoints/squeezenet1_0-*.pth")):
-        for path in found[:: max(1, len(found) // photos)][:photos]:
+        for path in found[:: max(1, len(found) // count)][:count]:
             yield f"features.12 {path.parent.name} {path.stem}", load("squeezenet1_0"), path, "features.12"
 
 
-def coherence(steps: int, photos: int, out: Path | None) -> bool:
-    """ImagePool grids beside naive ones of as many icon-steps."""
-    print(f"{steps} steps of {CELLS} icons of {SIDE} px; correlation of icons where activations are alike")
-    print(f"{'layer and photograph':<34}{'pairs':>6}{'naive':>8}{'grouped':>9}{'ratio':>7}{'score':>8}{'power 1':>9}")
+def coherence(steps: int, count: int, out: Path | None) -> bool:
+    """Grids with groups, and naive ones with as many updates of icons."""
+    print(f"{steps} steps of {BATCH_SIZE} icons of {SIDE} px; correlation of icons where activations are similar")
+    print(f"{'layer and image':<34}{'pairs':>6}{'naive':>8}{'grouped':>9}{'ratio':>7}{'score':>8}{'power 1':>9}")
     totals: list[tuple[float, float, float]] = []
-    for name, classifier, photo, layer in cases(photos):
-        make = partial(activation_grid, classifier, photo, layer, size=SIDE, steps=steps, cells=CELLS, progress=False)
+    for name, classifier, image, layer in cases(count):
+        make = partial(activation_grid, classifier, image, layer, size=SIDE, steps=steps, progress=False)
         naive, grouped = make(groups=0), make()
         pairs = len(correlations(naive))
-        if pairs < FEWEST:
+        if pairs < MIN_PAIRS:
             print(f"{name:<34}{pairs:>6}  too few pairs", flush=True)
             continue
         means = [float(correlations(grid).mean()) for grid in (naive, grouped)]
@@ -99,23 +98,22 @@ def coherence(steps: int, photos: int, out: Path | None) -> bool:
             grid.save(out / f"{name.replace(' ', '_')}_{kind}.png")  # type: ignore[operator]
     naive_mean, grouped_mean, score = (sum(column) / len(totals) for column in zip(*totals, strict=True))
     ratio, worst = grouped_mean / naive_mean, min(row[1] / row[0] for row in totals)
-    print(f"coherence, grouped / naive: {ratio:.2f}, the least {worst:.2f}; at least {LEAST_COHERENCE} is asked")
+    print(f"coherence, grouped / naive: {ratio:.2f}, the smallest {worst:.2f}; limit: at least {MIN_COHERENCE}")
     lowest = min(row[2] for row in totals)
-    print(f"score, grouped / naive: {score:.3f}, the least {lowest:.3f}; at least {LEAST_SCORE} is asked")
-    return worst >= LEAST_COHERENCE and lowest >= LEAST_SCORE
+    print(f"score, grouped / naive: {score:.3f}, the smallest {lowest:.3f}; limit: at least {MIN_SCORE}")
+    return worst >= MIN_COHERENCE and lowest >= MIN_SCORE
 
 
 MEASURED = """
 import torch, optvis
 from pathlib import Path
-positions, steps, size, cells, stride = {arguments}
+positions, steps, size, stride = {arguments}
 if positions:
-    from optvis import Classifier, load
-    from optvis.grids.activation_grid import activation_grid
+    from optvis import Classifier, activation_grid, load
     net = load("demo")
     larger = Classifier(net.network, net.normalize, positions * stride)
-    photo = torch.rand(3, positions * stride, positions * stride, generator=torch.Generator().manual_seed(0))
-    grid = activation_grid(larger, photo, "mixed4", size=size, steps=steps, cells=cells, progress=False)
+    image = torch.rand(3, positions * stride, positions * stride, generator=torch.Generator().manual_seed(0))
+    grid = activation_grid(larger, image, "mixed4", size=size, steps=steps, progress=False)
     assert grid.icons.shape[1:3] == (positions, positions)
 status = Path("/proc/self/status").read_text()
 print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
@@ -123,8 +121,8 @@ print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
 def peak(positions: int, steps: int) -> float:
-    """Peak memory in MB of a process that makes a grid of so many rows and columns; 0 imports alone."""
-    code = MEASURED.format(arguments=(positions, steps, SIDE, CELLS, DEMO_STRIDE))
+    """Peak memory in MB of a process that computes a grid of so many rows and columns; with 0 it only imports."""
+    code = MEASURED.format(arguments=(positions, steps, SIDE, DEMO_STRIDE))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
@@ -134,15 +132,15 @@ def memory(steps: int) -> bool:
     bare, small, large = (peak(positions, steps) for positions in (0, 14, 28))
     ratio = (large - bare) / (small - bare)
     print(f"peak memory above the import ({bare:.0f} MB): 14 × 14 icons {small - bare:.0f} MB, "
-          f"28 × 28 {large - bare:.0f} MB: {ratio:.2f}; at most {MOST_MEMORY} is asked")  # fmt: skip
-    return ratio <= MOST_MEMORY
+          f"28 × 28 {large - bare:.0f} MB: {ratio:.2f}; limit: at most {MAX_MEMORY}")  # fmt: skip
+    return ratio <= MAX_MEMORY
 
 
-class Beside(RowSteps):
-    """The grid's own steps, with a bare step of the same network after each; both are timed."""
+class Beside(SoftSignSGD):
+    """The grid's optimizer, with a bare step of the same network after each step; both are timed."""
 
-    def __init__(self, params: Iterable[Any], floor: Callable[[], Any], spent: list[float], turn: float) -> None:
-        super().__init__(params, turn=turn)
+    def __init__(self, params: Iterable[Any], floor: Callable[[], Any], spent: list[float], share: float) -> None:
+        super().__init__(params, share=share)
         self.floor, self.spent = floor, spent
         spent.clear()
 
@@ -157,32 +155,32 @@ class Beside(RowSteps):
 def speed(steps: int) -> bool:
     """A whole grid beside the bare network's forward and backward passes of the same batches, in turn."""
     net = network("squeezenet1_0")
-    floor, spent = bare_step(squeezenet_to(12)(copy.deepcopy(net)), CELLS, SIDE), list[float]()
-    maker = partial(Beside, floor=floor, spent=spent, turn=CELLS / 175)
-    photo = torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(0))
-    options: dict[str, Any] = {"size": SIDE, "cells": CELLS, "optimizer": maker, "progress": False}
+    floor, spent = bare_step(squeezenet_to(12)(copy.deepcopy(net)), BATCH_SIZE, SIDE), list[float]()
+    maker = partial(Beside, floor=floor, spent=spent, share=BATCH_SIZE / 175)
+    image = torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(0))
+    options: dict[str, Any] = {"size": SIDE, "icons": IconOptions(optimizer=maker), "progress": False}
     classifier = Classifier(net, IMAGENET, 224)
-    activation_grid(classifier, photo, "features.12", steps=2, **options)
+    activation_grid(classifier, image, "features.12", steps=2, **options)
     start = time.perf_counter()
-    grid = activation_grid(classifier, photo, "features.12", steps=steps, **options)
+    grid = activation_grid(classifier, image, "features.12", steps=steps, **options)
     bare = sum(spent)
     ours = time.perf_counter() - start - bare
     print(f"{grid}, {steps} steps, {torch.get_num_threads()} threads: {ours:.1f} s, the bare network {bare:.1f} s: "
-          f"{ours / bare:.3f}; at most {MOST_TIME} is asked")  # fmt: skip
-    return ours / bare <= MOST_TIME
+          f"{ours / bare:.3f}; limit: at most {MAX_TIME}")  # fmt: skip
+    return ours / bare <= MAX_TIME
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=["coherence", "memory", "speed"], help="one alone")
     parser.add_argument("--steps", type=int, default=256)
-    parser.add_argument("--photos", type=int, default=3, help="scenes, and photographs, of the coherence part")
+    parser.add_argument("--images", type=int, default=3, help="scenes, and images, of the coherence part")
     parser.add_argument("--out", type=Path, help="folder for the sheets of the coherence part")
     options = parser.parse_args()
     parts: dict[str, Callable[[], bool]] = {
         "memory": lambda: memory(min(8, options.steps)),
         "speed": lambda: speed(options.steps),
-        "coherence": lambda: coherence(options.steps, options.photos, options.out),
+        "coherence": lambda: coherence(options.steps, options.images, options.out),
     }
     held = [part() for name, part in parts.items() if options.part in (None, name)]
     sys.exit(0 if all(held) else 1)

@@ -111,6 +111,7 @@ from optvis.data.images import load_image
 from optvis.features.groups import Groups, group
 from optvis.features.receptive_field import crop, receptive_fields
 from optvis.features.units import Channels, Directions
+from optvis.grids import IconOptions
 from optvis.microscope import (
     ChannelRenderer,
     MicroscopeOptions,
@@ -888,7 +889,9 @@ def grouped(split: Groups) -> list[Any]:
 
 @cache
 def grid_of_ship() -> ActivationGrid:
-    return activation_grid(small(), ship(), "mixed5", groups=3, size=16, steps=6, cells=24, **quiet)
+    return activation_grid(
+        small(), ship(), "mixed5", groups=3, icons=IconOptions(batch_size=24), size=16, steps=6, **quiet
+    )
 
 
 @result("grid, with groups")
@@ -899,9 +902,8 @@ def _() -> Any:
 
 @result("grid, naive")
 def _() -> Any:
-    made = activation_grid(
-        small(), ship(), "mixed4", groups=0, size=16, steps=4, cells=16, power=0.0, transform=None, **quiet
-    )
+    options = IconOptions(batch_size=16, power=0.0, transform=None)
+    made = activation_grid(small(), ship(), "mixed4", groups=0, icons=options, size=16, steps=4, **quiet)
     return [icons(made), made.sheet(gap=1)]
 
 
@@ -917,7 +919,7 @@ def _() -> Any:
 @result("semantic dictionary")
 def _() -> Any:
     made = semantic_dictionary(small(), ship(), "mixed5", top=2, size=24, steps=2, **quiet)
-    return [made.image, made.indices, made.values, made.pictures, made.sheet(), made.sheet(1)]
+    return [made.input_image, made.indices, made.values, made.icons, made.sheet(), made.sheet(1)]
 
 
 DECOMPOSITIONS = ("NMF", "PCA", "FastICA", "TruncatedSVD", "DictionaryLearning")

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from optvis.attribution.attribute import attribute
     from optvis.data.files import atomic_write, ensure_dir, safe_file_name
     from optvis.grids.activation_grid import activation_grid
-    from optvis.grids.page import Explained, grid_page
+    from optvis.grids.page import AnnotatedGrid, build_grid_page
     from optvis.grids.semantic_dictionary import semantic_dictionary
     from optvis.objectives import logit
     from optvis.viz.sheet import encode_png
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     classifier = load_model(options)
     folder = ensure_dir(options.out)
     labels = resolve_classes(classifier, options.image, options.label)
-    explained = []
+    annotated = []
     for layer in options.layer:
         grid = activation_grid(
             classifier,
@@ -62,7 +62,9 @@ def run(options: argparse.Namespace) -> None:
         print(grid.save(folder / f"{name}.png"))
         if grid.groups is not None:
             print(atomic_write(folder / f"{name}-groups.png", encode_png(grid.groups_sheet())))
-        attributions = {text: attribute(classifier, options.image, layer, logit(index)) for text, index in labels}
+        attributions = {
+            text: attribute(classifier, options.image, layer, logit(index), progress=False) for text, index in labels
+        }
         dictionary = (
             semantic_dictionary(
                 classifier, options.image, layer, top=options.channels, size=options.size, seed=options.seed
@@ -70,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
             if options.channels
             else None
         )
-        explained.append(Explained(grid, attributions, dictionary))
+        annotated.append(AnnotatedGrid(grid, attributions, dictionary))
         if grid.recipe["interrupted"]:
             raise KeyboardInterrupt
-    print(atomic_write(folder / "index.html", grid_page(explained).encode()))
+    print(atomic_write(folder / "index.html", build_grid_page(annotated).encode()))

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from optvis.demo.config import TourConfig
 from optvis.demo.figures import build_figure, require_complete
 from optvis.demo.page import Content
-from optvis.grids.activation_grid import ActivationGrid, activation_grid
+from optvis.grids.activation_grid import activation_grid
+from optvis.grids.result import ActivationGrid
 from optvis.models.classifier import Classifier
 from optvis.world.scenes import scene
 

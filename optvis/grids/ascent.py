@@ -1,0 +1,86 @@
+"""Gradient ascent on a pool of icons: each step updates a random few, all equally often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optvis.models.classifier import Classifier
+from optvis.objectives import Objective
+from optvis.params import ImageParam
+from optvis.params.image_pool import ImagePool
+from optvis.rendering.ascent import Ascent, Step
+
+
+def shuffle_batches(count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Yield shuffled batches of the numbers 0 … count − 1 without end, (batch_size,), each number equally often.
+
+    No number occurs twice in a batch.
+
+    Example:
+        >>> batches = shuffle_batches(5, 3, seed=0)
+        >>> rows = torch.cat([next(batches) for _ in range(5)])
+        >>> rows.bincount().tolist()
+        [3, 3, 3, 3, 3]
+    """
+    generator = torch.Generator().manual_seed(seed)
+    queue = torch.empty(0, dtype=torch.long)
+    while True:
+        if len(queue) < batch_size:
+            order = torch.randperm(count, generator=generator)
+            in_queue = torch.isin(order, queue)
+            queue = torch.cat([queue, order[~in_queue], order[in_queue]])
+        yield queue[:batch_size]
+        queue = queue[batch_size:]
+
+
+class IconAscent(Ascent):
+    """An ascent on a pool of icons, of which each step updates a batch.
+
+    Args:
+        seed: of the shuffle.
+        classifier: the network.
+        objective: one row for each icon of the pool.
+        param: with an `ImagePool` as its canvas.
+        args: as in `Ascent`.
+
+    `scores` holds the last score of each icon under its transforms, (N,), NaN before its first step.
+    """
+
+    def __init__(self, seed: int, classifier: Classifier, objective: Objective, param: ImageParam, *args: Any) -> None:
+        super().__init__(classifier, objective, param, *args)
+        self.canvas: ImagePool = param.canvas  # type: ignore[assignment]
+        self.color_maps, self.pool_objective, self.current_step = param.maps, objective, -1
+        self.batches = shuffle_batches(len(self.canvas.pool), len(self.canvas), seed)
+        self.scores = self.canvas.weights.new_full((len(self.canvas.pool),), torch.nan)
+
+    def evaluate(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
+        """Run one forward and backward pass of this step's icons; repeated calls of a step use the same icons."""
+        if index != self.current_step:
+            self.canvas.select(next(self.batches))
+            self.objective, self.current_step = select_images(self.pool_objective, self.canvas.rows), index
+        step, gradients = super().evaluate(index)
+        self.scores[self.canvas.rows] = step.scores
+        return step, gradients
+
+    @torch.no_grad()
+    def icons(self, rows: Tensor) -> Tensor:
+        """The current images of some icons of the pool, (R,) -> (R, 3, H, W) in [0, 1]."""
+        images = self.canvas.images(rows)
+        for color_map in self.color_maps:
+            images = color_map(images)
+        return images
+
+
+def select_images(objective: Objective, rows: Tensor) -> Objective:
+    """Select the rows of an objective for some of its images, in any order."""
+    return Objective(
+        tuple(replace(term, targets=tuple(target[rows] for target in term.targets)) for term in objective.terms)  # type: ignore[index]
+    )
+
+
+__all__ = ["IconAscent"]

@@ -1,0 +1,95 @@
+"""The icons of an activation grid: one for each position where anything is active, and one for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optvis.features.groups import Groups
+from optvis.grids.ascent import IconAscent
+from optvis.grids.result import ActivationGrid
+from optvis.params import DecorrelatedColor, ImageParam, Sigmoid
+from optvis.params.image_pool import ImagePool
+
+BORDER = 2  # pixels cut from each side of a finished icon, as in Lucid's notebook "Activation Grids" (2018)
+ICON_BATCH_SIZE = 64  # icons synthesised together, so that memory does not grow with the grid
+GRAY_LEVEL = 0.5  # where there is no icon
+
+
+@dataclass(frozen=True, eq=False)
+class IconPool:
+    """N icons in one pool: those of positions first, then those of groups.
+
+    Args:
+        activations: (B, C, h, w), float32, on the CPU.
+        groups: of neurons that icons share; None for a naive grid.
+    """
+
+    activations: Tensor
+    groups: Groups | None
+
+    def __len__(self) -> int:
+        return int(self.present.sum()) + (0 if self.groups is None else len(self.groups))
+
+    @cached_property
+    def present(self) -> Tensor:
+        """Where anything is active, (B, h, w)."""
+        return self.activations.ne(0).any(1)
+
+    @property
+    def vectors(self) -> Tensor:
+        """The activation vector that each icon maximises, (N, C)."""
+        vectors = self.activations.movedim(1, -1)[self.present]
+        return vectors if self.groups is None else torch.cat([vectors, self.groups.directions.to(vectors)])
+
+    @property
+    def weights(self) -> Tensor:
+        """The weight of each group in each icon, (N, K)."""
+        if self.groups is None:
+            return torch.zeros(len(self), 0)
+        return torch.cat([self.groups.normalized_maps().movedim(1, -1)[self.present], torch.eye(len(self.groups))])
+
+    def build_param(self, size: int, batch_size: int, seed: int) -> ImageParam:
+        """Build the parameterization: with groups all icons start from the same noise, without each from its own."""
+        count = len(self)
+        seeds = tuple(range(seed, seed + count)) if self.groups is None else (seed,) * count
+        pool = ImagePool(size + 2 * BORDER, seeds, self.weights, min(batch_size, count))
+        return ImageParam(pool, DecorrelatedColor(), Sigmoid())
+
+    def build_grid(self, ascent: IconAscent, images: Tensor, recipe: dict[str, Any]) -> ActivationGrid:
+        """Build the result from the current icons of an ascent."""
+        places = self.present.flatten().nonzero().squeeze(1)
+        count, size = len(places), ascent.canvas.size[0] - 2 * BORDER
+        icons = torch.full((self.present.numel(), 3, size, size), GRAY_LEVEL)
+        for rows, some in _synthesize(ascent, range(count)):
+            icons[places[rows]] = some
+        scores = torch.full((self.present.numel(),), torch.nan)
+        scores[places] = ascent.scores.cpu()[:count].float()
+        group_icons = [some for _, some in _synthesize(ascent, range(count, len(self)))]
+        return ActivationGrid(
+            images.detach().cpu(),
+            recipe["layer"],
+            self.activations,
+            icons.view(*self.present.shape, 3, size, size),
+            self.present,
+            scores.view(self.present.shape),
+            recipe,
+            self.groups,
+            torch.cat(group_icons) if group_icons else None,
+        )
+
+
+def _synthesize(ascent: IconAscent, rows: range) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield icons in batches, without their border: rows of the pool, and (R, 3, S, S), float32, on the CPU."""
+    inside = slice(BORDER, -BORDER)
+    for start in rows[::ICON_BATCH_SIZE]:
+        batch = torch.arange(start, min(start + ICON_BATCH_SIZE, rows.stop))
+        yield batch, ascent.icons(batch)[:, :, inside, inside].float().cpu()
+
+
+__all__ = ["BORDER", "IconPool"]

@@ -1,0 +1,88 @@
+"""The optimizer of activation grids: without state, because each step updates other icons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from optvis.rendering.optimizers import OptimizerMaker, root_mean_square
+
+
+class SoftSignSGD(torch.optim.Optimizer):
+    """Stateless steps along the soft sign of the gradient, lr · g / (|g| + eps), for images that change with each step.
+
+    g is the gradient divided by each image's root mean square, as in `ImageAdam`; frequencies with less than `eps` of
+    that move less. Where each step updates a share `share` of all images, n steps are n · share updates of each, and
+    the learning rate is lr / (1 + n · share / half_updates).
+
+    Args:
+        params: parameters with one image per row.
+        lr: learning rate of the first step.
+        eps: in units of an image's root mean square gradient.
+        half_updates: updates of an image after which the learning rate is half of `lr`.
+        share: the share of all images that each step updates.
+
+    Example:
+        >>> values = nn.Parameter(torch.zeros(2, 3))
+        >>> optimizer = SoftSignSGD([values], lr=0.3, eps=0.5)
+        >>> values.grad = torch.tensor([[1.0, 1.0, 1.0], [-8.0, 8.0, 8.0]])
+        >>> _ = optimizer.step()
+        >>> values.data
+        tensor([[-0.2000, -0.2000, -0.2000],
+                [ 0.2000, -0.2000, -0.2000]])
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float = 0.4,
+        eps: float = 1.0,
+        half_updates: float = 32.0,
+        share: float = 1.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "eps": eps})
+        self.half_updates, self.share, self.step_count = half_updates, share, 0
+
+    def step(self, closure: Any = None) -> Any:
+        """Take one step, after `closure` has set the gradients."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            rate = group["lr"] / (1 + self.step_count * self.share / self.half_updates)
+            for values in group["params"]:
+                if values.grad is not None:
+                    _step(values, values.grad, rate, group["eps"])
+        self.step_count += 1
+        return loss
+
+
+@torch.no_grad()
+def _step(values: nn.Parameter, gradient: Tensor, rate: float, eps: float) -> None:
+    gradient = gradient / root_mean_square(gradient)
+    values.addcdiv_(gradient, gradient.abs().add_(eps), value=-rate)
+
+
+def require_stateless(optimizer: OptimizerMaker) -> None:
+    """Check that an optimizer keeps no state of gradients: each step has other icons in the same rows.
+
+    Raises:
+        ValueError: it keeps some.
+    """
+    probe = nn.Parameter(torch.ones(2, 1, 1, 1, 2))
+    probe.grad = torch.ones_like(probe)
+    built = optimizer([probe])
+    built.step(lambda: 0.0)
+    state = [value for values in built.state.values() for value in values.values()]
+    if any(isinstance(value, Tensor) and value.numel() > 1 for value in state):
+        raise ValueError(
+            f"{type(built).__name__} keeps state of gradients, but each step updates other icons; use a stateless one, "
+            "such as partial(SoftSignSGD, lr=0.1) of optvis.grids, or torch.optim.SGD without momentum"
+        )
+
+
+__all__ = ["SoftSignSGD", "require_stateless"]
