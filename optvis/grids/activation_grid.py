@@ -107,10 +107,8 @@ def activation_grid(
         seed=seed,
     )
     with progress_bar(total=steps, show=progress, unit="step", description="activation grid") as bar:
-        stop = run(
-            ascent.run(steps), bar)
-    return conclude(stop, lambda interrupted: pool.build_grid(ascent, batch, recipe | {"interrupted": interrupted})
-        )
+        stop = run(ascent.run(steps), bar)
+    return conclude(stop, lambda interrupted: pool.build_grid(ascent, batch, recipe | {"interrupted": interrupted}))
 
 
 def _read_map(classifier: Classifier, images: Tensor, layer: str, channel_axis: int | None) -> Tensor:
