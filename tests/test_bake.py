@@ -17,11 +17,11 @@ from optvis.objectives.layout import channels_first
 CLOSE = 1e-5  # of the largest number in the answer
 
 
-def drawn(*shape, seed=0, dtype=torch.float32):
+def random_tensor(*shape, seed=0, dtype=torch.float32):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def off(answer, expected):
+def relative_error(answer, expected):
     """The largest difference, as a share of the largest number."""
     return float((answer - expected).abs().max() / expected.abs().max())
 
@@ -29,7 +29,7 @@ def off(answer, expected):
 def holds(net, units, fill, images):
     """The baked network, once it has answered as the blinded one does."""
     baked = bake(net, *units, fill=fill)
-    assert not any(hooked(module) for module in baked.network.modules())
+    assert not any(has_hooks(module) for module in baked.network.modules())
     with torch.no_grad():
         inputs = net.preprocess(images)
         seeing = net.network(inputs)
@@ -39,12 +39,12 @@ def holds(net, units, fill, images):
     answer, expected, seeing = (
         said["classes"] if isinstance(said, dict) else said for said in (answer, expected, seeing)
     )
-    assert off(answer, expected) <= CLOSE, (units, baked.network.baked)
-    assert off(expected, seeing) > CLOSE, units
+    assert relative_error(answer, expected) <= CLOSE, (units, baked.network.baked)
+    assert relative_error(expected, seeing) > CLOSE, units
     return baked
 
 
-def hooked(module):
+def has_hooks(module):
     return any(value for key, value in vars(module).items() if "hooks" in key and key != "_load_state_dict_post_hooks")
 
 
@@ -53,16 +53,16 @@ def several(net, layer, images):
     a = activations(net, images, [layer])[layer]
     channels = channels_first(a).shape[1]
     some = Channels(layer, range(0, channels, 3))
-    subspace = Directions(layer, drawn(2, channels) - 0.5)
+    subspace = Directions(layer, random_tensor(2, channels) - 0.5)
     yield [some], 0.0
-    yield [some], drawn(channels)
+    yield [some], random_tensor(channels)
     yield [some], Mean(images)
     yield [subspace], 0.0
     yield [subspace], Mean(images)
     yield [Channels(layer, 1), subspace, Channels(layer, 0)], -0.5
 
 
-def sized(net, size):
+def resize_input(net, size):
     """The same network, asked of smaller images."""
     return Classifier(net.network, net.normalize, size, name=net.name)
 
@@ -76,13 +76,13 @@ def lively(net, size):
         norm.weight.data.uniform_(0.5, 1.5)
         norm.bias.data.uniform_(0.2, 0.7)
     with torch.no_grad():
-        net.network.train()(net.preprocess(drawn(4, 3, size, size)))
+        net.network.train()(net.preprocess(random_tensor(4, 3, size, size)))
     net.network.eval()
     return net
 
 
 def test_at_every_layer_of_the_demo_network_it_answers_as_the_blinded_one():
-    net, images = sized(load("demo"), 32), drawn(2, 3, 32, 32)
+    net, images = resize_input(load("demo"), 32), random_tensor(2, 3, 32, 32)
     for row in layers(net):
         for units, fill in list(several(net, row.name, images))[::2]:
             holds(net, units, fill, images)
@@ -107,7 +107,7 @@ REAL = {
 }
 
 
-def built(name):
+def build_network(name):
     from torchvision.models import DenseNet, VisionTransformer
 
     torch.manual_seed(0)
@@ -119,12 +119,12 @@ def built(name):
         )
         nn.init.normal_(net.heads.head.weight)
         return Classifier(net.eval(), None, 64)
-    return lively(sized(load(name, weights=None), 64), 64)
+    return lively(resize_input(load(name, weights=None), 64), 64)
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_architectures_answer_as_the_blinded_one(name):
-    net, images = built(name), drawn(2, 3, 64, 64)
+    net, images = build_network(name), random_tensor(2, 3, 64, 64)
     for layer in REAL[name]:
         for units, fill in list(several(net, layer, images))[1::4]:
             holds(net, units, fill, images)
@@ -140,7 +140,7 @@ def weights_alone(net, *units, fill=0.0):
 
 def test_what_can_be_folded_goes_into_the_weights(random_squeezenet):
     net = random_squeezenet
-    some, all_over = [0, 5, 9], drawn(512)
+    some, all_over = [0, 5, 9], random_tensor(512)
     for layer in (
         "features.0",
         "features.1",
@@ -153,8 +153,8 @@ def test_what_can_be_folded_goes_into_the_weights(random_squeezenet):
         assert weights_alone(net, Channels(layer, some)), layer
         assert weights_alone(net, Channels(layer, some), fill=0.5), layer
     assert weights_alone(net, Directions("features.12", all_over), fill=all_over)
-    assert weights_alone(net, Directions("classifier.1", drawn(1000)))
-    assert not weights_alone(net, Directions("features.1", drawn(96)))  # max pooling reads it
+    assert weights_alone(net, Directions("classifier.1", random_tensor(1000)))
+    assert not weights_alone(net, Directions("features.1", random_tensor(96)))  # max pooling reads it
     resnet = load("resnet18", weights=None)
     assert weights_alone(resnet, Channels("layer3.1.conv1", some), fill=0.5)  # no bias: batch normalisation takes it
     assert weights_alone(resnet, Channels("layer3.1.bn1", some), Directions("avgpool", all_over), fill=0.5)
@@ -205,14 +205,14 @@ def knot():
 
 
 def test_nothing_is_folded_wrongly_however_a_network_is_tied(knot):
-    images = drawn(2, 3, 8, 8)
+    images = random_tensor(2, 3, 8, 8)
     for row in layers(knot):
         if row.is_tensor and row.name != "head":
             for units, fill in several(knot, row.name, images):
                 holds(knot, units, fill, images)
     for name in ("twice#1", "relu", "relu#1"):
         with torch.no_grad():
-            holds(knot, [Channels(name, 2), Directions("norm", drawn(12)), Channels("drop", 1)], 0.5, images)
+            holds(knot, [Channels(name, 2), Directions("norm", random_tensor(12)), Channels("drop", 1)], 0.5, images)
 
 
 def test_several_layers_at_once_keep_their_order():
@@ -227,7 +227,7 @@ def test_several_layers_at_once_keep_their_order():
         nn.Dropout(),
         nn.Linear(4, 3),
     )
-    net, images = lively(Classifier(network, None, 10), 10), drawn(2, 3, 10, 10)
+    net, images = lively(Classifier(network, None, 10), 10), random_tensor(2, 3, 10, 10)
     places = {"0.0": 6, "0.1": 6, "0.2": 6, "0": 6, "1": 6, "2": 4, "3": 4, "4": 4, "5": 4, "6": 4, "7": 3, "": 3}
     draws = torch.Generator().manual_seed(3)
     for _ in range(60):
@@ -256,9 +256,9 @@ class Untraceable(nn.Module):
 
 def test_a_network_that_cannot_be_traced_gets_modules():
     torch.manual_seed(0)
-    net, images = Classifier(Untraceable().eval(), None, 8), drawn(2, 3, 8, 8)
+    net, images = Classifier(Untraceable().eval(), None, 8), random_tensor(2, 3, 8, 8)
     for layer in ("first", "block.0", "block", ""):
-        baked = holds(net, [Channels(layer, [1, 2]), Directions(layer, drawn(4))], 0.2, images)
+        baked = holds(net, [Channels(layer, [1, 2]), Directions(layer, random_tensor(4))], 0.2, images)
         assert baked.network.baked["inserted"] == [layer]
     with pytest.raises(ValueError, match=r"runs 2 times, .* use blinded"):
         bake(net, Channels("relu#1", 0))
@@ -267,9 +267,9 @@ def test_a_network_that_cannot_be_traced_gets_modules():
 
 
 def test_the_network_itself_is_never_touched(small, untouched):
-    images = drawn(3, 3, 20, 20, dtype=torch.float64)
+    images = random_tensor(3, 3, 20, 20, dtype=torch.float64)
     with untouched(small.network):
-        baked = bake(small, Channels("relu1", [1, 2]), Directions("conv2", drawn(12)), fill=Mean(images))
+        baked = bake(small, Channels("relu1", [1, 2]), Directions("conv2", random_tensor(12)), fill=Mean(images))
         render(baked, channel("conv2", 1), steps=2, transform=None, progress=False)
     assert {module.training for module in baked.network.modules()} == {True}
     assert all(weight.requires_grad for weight in baked.network.parameters())
@@ -282,13 +282,13 @@ def test_a_baked_network_is_what_went_in(small):
     assert (baked.size, baked.labels, baked.normalize) == (small.size, small.labels, small.normalize)
     assert baked.name == "small without Channels('relu1', [1])"
     assert type(bake(small.network, Channels("relu1", 1))) is nn.Sequential
-    images = drawn(2, 3, 20, 20, dtype=torch.float64)
+    images = random_tensor(2, 3, 20, 20, dtype=torch.float64)
     with torch.no_grad():
         assert torch.equal(bake(small).network.eval()(images), small.network.eval()(images))
 
 
 def test_the_recipe_says_all(small):
-    vector = drawn(12)
+    vector = random_tensor(12)
     baked = bake(small, Channels("relu1", [1, 3]), Directions("relu2", vector), fill={"relu1": 0.5, "relu2": vector})
     recipe = json.loads(json.dumps(baked.network.baked))
     assert recipe["units"] == [
@@ -303,8 +303,8 @@ def test_the_recipe_says_all(small):
 def test_saved_weights_go_into_the_same_architecture(tmp_path, random_squeezenet):
     from safetensors import safe_open
 
-    images = drawn(1, 3, 64, 64)
-    baked = bake(random_squeezenet, Channels("features.12", [7, 50]), Directions("features.4", drawn(128)))
+    images = random_tensor(1, 3, 64, 64)
+    baked = bake(random_squeezenet, Channels("features.12", [7, 50]), Directions("features.4", random_tensor(128)))
     path = save_baked(baked, tmp_path / "new" / "blind.safetensors")
     again = load(path, architecture="squeezenet1_0")
     with torch.no_grad():
@@ -323,7 +323,7 @@ def test_saving_says_what_an_architecture_lacks(tmp_path):
 
     again = bake(net, unit)
     again.network.load_state_dict(load_file(path))
-    images = drawn(1, 3, 64, 64)
+    images = random_tensor(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(again.network(images), baked.network(images))
     with pytest.raises(ValueError, match="not baked"):
@@ -332,40 +332,46 @@ def test_saving_says_what_an_architecture_lacks(tmp_path):
         save_baked(baked, tmp_path / "blind.pth")
 
 
-@pytest.mark.parametrize("units", [[Channels("relu1", 2)], [Channels("relu1", 2), Directions("fuse", drawn(8))]])
+@pytest.mark.parametrize(
+    "units", [[Channels("relu1", 2)], [Channels("relu1", 2), Directions("fuse", random_tensor(8))]]
+)
 def test_it_is_exported(small, units):
     from .conftest import Fuse
 
     small.network.eval().fuse = nn.Identity() if len(units) == 1 else Fuse()
     small.network.fuse.forward = nn.Identity().forward  # a fuse counts its calls, which no export may
-    fill = drawn(8)
+    fill = random_tensor(8)
     baked = bake(small, *units, fill=fill).network.eval()
-    images = drawn(2, 3, 20, 20, dtype=torch.float64)
+    images = random_tensor(2, 3, 20, 20, dtype=torch.float64)
     exported = torch.export.export(baked, (images,)).module()
     with torch.no_grad(), blinded(small, *units, fill=fill):
-        assert off(exported(images), small.network(images)) <= CLOSE
+        assert relative_error(exported(images), small.network(images)) <= CLOSE
 
 
 def test_a_residual_network_is_exported():
-    net, images = lively(load("resnet18", weights=None), 64), drawn(1, 3, 64, 64)
-    units = Channels("layer1.0.relu#1", [1, 2]), Directions("layer2.0", drawn(128)), Channels("layer4.1.relu", [1])
+    net, images = lively(load("resnet18", weights=None), 64), random_tensor(1, 3, 64, 64)
+    units = (
+        Channels("layer1.0.relu#1", [1, 2]),
+        Directions("layer2.0", random_tensor(128)),
+        Channels("layer4.1.relu", [1]),
+    )
     baked = holds(net, units, 0.5, images)
     exported = torch.export.export(baked.network, (images,)).module()
     with torch.no_grad(), blinded(net, *units, fill=0.5):
-        assert off(exported(images), net.network(images)) <= CLOSE
+        assert relative_error(exported(images), net.network(images)) <= CLOSE
 
 
 def test_it_is_written_as_onnx(tmp_path):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
-    net, images = load("demo"), drawn(1, 3, 96, 96)
-    units = Channels("mixed5", [3]), Directions("pool1", drawn(32))
+    net, images = load("demo"), random_tensor(1, 3, 96, 96)
+    units = Channels("mixed5", [3]), Directions("pool1", random_tensor(32))
     path = tmp_path / "blind.onnx"
     torch.onnx.export(bake(net, *units, fill=0.5).network, (images,), path, dynamo=True)
     session = runtime.InferenceSession(path)
     (answer,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     with torch.no_grad(), blinded(net, *units, fill=0.5):
-        assert off(torch.from_numpy(answer), net.network(images)) <= CLOSE
+        assert relative_error(torch.from_numpy(answer), net.network(images)) <= CLOSE
 
 
 @pytest.mark.parametrize(
@@ -395,10 +401,10 @@ def test_a_network_that_is_blinded_just_now_is_not_baked(small):
 
 def test_the_optimal_constant_is_baked(small):
     small.network.eval()
-    images = drawn(3, 3, 20, 20, dtype=torch.float64)
+    images = random_tensor(3, 3, 20, 20, dtype=torch.float64)
     holds(
         small,
-        [Channels("relu1", [1, 2]), Directions(OUTPUT, drawn(5))],
+        [Channels("relu1", [1, 2]), Directions(OUTPUT, random_tensor(5))],
         Optimal(images, 0, steps=3, progress=False),
         images,
     )

@@ -21,17 +21,17 @@ from optvis.objectives import OUTPUT, channel, on
 OFF = Channels("relu1", [1, 5])
 
 
-def drawn(*shape, seed=0, dtype=torch.float64):
+def random_tensor(*shape, seed=0, dtype=torch.float64):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 @pytest.fixture
 def images():
-    return drawn(3, 3, 20, 20)
+    return random_tensor(3, 3, 20, 20)
 
 
 @pytest.fixture
-def asked(small, images):
+def run_small(small, images):
     """What the small network in eval mode says of the images."""
     small.network.eval()
 
@@ -51,7 +51,7 @@ def by_hand(small, images, changes):
     return x
 
 
-def zeroed(indices):
+def zero_channels(indices):
     def change(a):
         values = a.numpy().copy()
         values[:, indices] = 0
@@ -73,39 +73,39 @@ def without(vectors, fill=None):
     return change
 
 
-def test_channels_answer_as_a_pass_by_hand(small, images, asked):
+def test_channels_answer_as_a_pass_by_hand(small, images, run_small):
     with blinded(small, OFF, Channels("conv2", 3)) as same:
-        said = asked()
+        said = run_small()
     assert same is small
-    assert_close(said, by_hand(small, images, {"relu1": zeroed([1, 5]), "conv2": zeroed([3])}))
-    assert not torch.allclose(said, asked())
+    assert_close(said, by_hand(small, images, {"relu1": zero_channels([1, 5]), "conv2": zero_channels([3])}))
+    assert not torch.allclose(said, run_small())
 
 
-def test_directions_answer_as_a_pass_by_hand(small, images, asked):
-    vectors, fill = drawn(2, 8, seed=1), drawn(8, seed=2)
+def test_directions_answer_as_a_pass_by_hand(small, images, run_small):
+    vectors, fill = random_tensor(2, 8, seed=1), random_tensor(8, seed=2)
     with blinded(small.network, Directions("relu1", vectors), fill=fill) as same:
-        said = asked()
+        said = run_small()
     assert same is small.network
     assert_close(said, by_hand(small, images, {"relu1": without(vectors.numpy(), fill.numpy())}))
 
 
-def test_a_whole_space_that_is_off_gives_its_fill(small, asked, images):
+def test_a_whole_space_that_is_off_gives_its_fill(small, run_small, images):
     with blinded(small, Directions("relu2", torch.eye(12)[:, torch.randperm(12)]), fill=0.25):
         found = activations(small, images, ["relu2"])["relu2"]
     assert_close(found, torch.full_like(found, 0.25))
 
 
-def test_zeroing_a_channel_is_projecting_out_its_direction(small, asked):
+def test_zeroing_a_channel_is_projecting_out_its_direction(small, run_small):
     for layer, count in (("conv1", 8), ("bn1", 8), ("relu1", 8), ("relu2", 12), ("flat", 12), ("fc", 5), (OUTPUT, 5)):
         with blinded(small, Channels(layer, 2)):
-            zeroed_ = asked()
+            zeroed_ = run_small()
         with blinded(small, Directions(layer, torch.eye(count)[2])):
-            assert_close(asked(), zeroed_)
+            assert_close(run_small(), zeroed_)
 
 
 def test_it_is_undone_bit_for_bit(small, images, untouched):
     before = activations(small, images, ["conv1", "relu1", OUTPUT])
-    units = OFF, Directions("conv1", drawn(8)), Channels(OUTPUT, 0)
+    units = OFF, Directions("conv1", random_tensor(8)), Channels(OUTPUT, 0)
     with untouched(small.network), blinded(small, *units, fill=Mean(images[:, :, ::2])):
         activations(small, images, [OUTPUT])
         with torch.no_grad():
@@ -134,31 +134,31 @@ def test_a_wrong_second_unit_leaves_nothing(small, untouched):
         raise AssertionError("never here")
 
 
-def test_nesting_is_naming_them_together_in_any_order(small, asked):
-    late = Directions("conv2", drawn(12, seed=3))
+def test_nesting_is_naming_them_together_in_any_order(small, run_small):
+    late = Directions("conv2", random_tensor(12, seed=3))
     with blinded(small, OFF, late):
-        together = asked()
+        together = run_small()
     with blinded(small, OFF), blinded(small, late):
-        assert torch.equal(asked(), together)
+        assert torch.equal(run_small(), together)
     with blinded(small, late), blinded(small, OFF):
-        assert torch.equal(asked(), together)
+        assert torch.equal(run_small(), together)
     with blinded(small, OFF):
         with blinded(small, late):
             pass
-        inner_gone = asked()
+        inner_gone = run_small()
     with blinded(small, OFF):
-        assert torch.equal(asked(), inner_gone)
+        assert torch.equal(run_small(), inner_gone)
 
 
-def test_units_of_one_layer_come_one_after_the_other(small, images, asked):
+def test_units_of_one_layer_come_one_after_the_other(small, images, run_small):
     tilted = [1.0, 1.0, *[0.0] * 6]
-    first = by_hand(small, images, {"relu1": lambda a: without([tilted])(zeroed([0])(a))})
-    second = by_hand(small, images, {"relu1": lambda a: zeroed([0])(without([tilted])(a))})
+    first = by_hand(small, images, {"relu1": lambda a: without([tilted])(zero_channels([0])(a))})
+    second = by_hand(small, images, {"relu1": lambda a: zero_channels([0])(without([tilted])(a))})
     units = Channels("relu1", 0), Directions("relu1", tilted)
     with blinded(small, *units):
-        assert_close(asked(), first)
+        assert_close(run_small(), first)
     with blinded(small, *units[::-1]):
-        assert_close(asked(), second)
+        assert_close(run_small(), second)
     assert not torch.allclose(first, second)
 
 
@@ -166,16 +166,16 @@ def test_a_layer_that_is_read_is_read_blind_and_before_what_overwrites_it(small,
     plain = activations(small, images, ["bn1", "relu1"])
     with blinded(small, Channels("bn1", [1, 5])):
         found = activations(small, images, ["bn1", "relu1"])
-    assert torch.equal(found["bn1"], zeroed([1, 5])(plain["bn1"]))
-    assert torch.equal(found["relu1"], zeroed([1, 5])(plain["relu1"]))
+    assert torch.equal(found["bn1"], zero_channels([1, 5])(plain["bn1"]))
+    assert torch.equal(found["relu1"], zero_channels([1, 5])(plain["relu1"]))
     assert found["bn1"].min() < 0
 
 
-def test_before_or_behind_an_inplace_relu_a_channel_is_off_once(small, asked):
+def test_before_or_behind_an_inplace_relu_a_channel_is_off_once(small, run_small):
     answers = []
     for units in ([Channels("bn1", 4)], [Channels("relu1", 4)], [Channels("bn1", 4), Channels("relu1", 4)]):
         with blinded(small, *units):
-            answers.append(asked())
+            answers.append(run_small())
     assert torch.equal(answers[0], answers[1])
     assert torch.equal(answers[0], answers[2])
 
@@ -196,27 +196,27 @@ class Reused(nn.Module):
 
 @pytest.mark.parametrize("call", [0, 1])
 def test_calls_of_a_module_are_told_apart_in_every_pass(call):
-    network, x = Reused().eval(), drawn(2, 3, 4, 4, dtype=torch.float32)
+    network, x = Reused().eval(), random_tensor(2, 3, 4, 4, dtype=torch.float32)
     first = network.a(x).relu()
-    first = zeroed([2])(first.detach()) if call == 0 else first.detach()
+    first = zero_channels([2])(first.detach()) if call == 0 else first.detach()
     expected = (network.b(first) + first).relu().detach()
-    expected = zeroed([2])(expected) if call == 1 else expected
+    expected = zero_channels([2])(expected) if call == 1 else expected
     with blinded(network, Channels(f"relu#{call}", 2)), torch.no_grad():
         for _ in range(2):
             activations(Classifier(network, None, 4), x, ["relu"])  # a pass that is cut short is no call behind
             assert_close(network(x), expected)
 
 
-def test_several_networks_and_shared_modules_keep_apart(small, asked):
+def test_several_networks_and_shared_modules_keep_apart(small, run_small):
     other = load("demo", weights=None)
-    plain = asked()
+    plain = run_small()
     with blinded(other, Channels("conv1", 0)):
-        assert torch.equal(asked(), plain)
+        assert torch.equal(run_small(), plain)
 
 
 def test_tokens_and_a_named_axis(small):
     network = nn.Linear(4, 6)
-    x, kept = drawn(2, 5, 4, dtype=torch.float32), [0, 1, 3, 4, 5]
+    x, kept = random_tensor(2, 5, 4, dtype=torch.float32), [0, 1, 3, 4, 5]
     with blinded(network, Channels("", 2)), torch.no_grad():
         tokens = network(x)
     with blinded(network, Channels("", 2, channel_axis=1)), torch.no_grad():
@@ -228,20 +228,20 @@ def test_tokens_and_a_named_axis(small):
     assert torch.equal(rows[:, [0, 1, 3, 4]], plain[:, [0, 1, 3, 4]])
 
 
-def test_only_where_the_activation_lies_in_a_range(small, images, asked):
+def test_only_where_the_activation_lies_in_a_range(small, images, run_small):
     def change(a):
         inside = (a[:, 5:6] >= 0.1) & (a[:, 5:6] <= 0.6)
         return torch.cat([a[:, :5], torch.where(inside, 0.0, a[:, 5:6]), a[:, 6:]], 1)
 
     with blinded(small, Channels("relu1", 5, within=(0.1, 0.6))):
-        assert_close(asked(), by_hand(small, images, {"relu1": change}))
+        assert_close(run_small(), by_hand(small, images, {"relu1": change}))
 
 
 def test_gradients_are_those_of_the_blind_network(small, images):
     small.network.eval()
     inputs = small.preprocess(images[:1, :, :7, :7]).requires_grad_()
-    units = OFF, Directions("conv2", drawn(2, 12)), Channels("bn1", 3, within=(-9.0, 9.0))
-    with blinded(small, *units, fill={"relu1": 0.3, "conv2": drawn(12), "bn1": 0.1}):
+    units = OFF, Directions("conv2", random_tensor(2, 12)), Channels("bn1", 3, within=(-9.0, 9.0))
+    with blinded(small, *units, fill={"relu1": 0.3, "conv2": random_tensor(12), "bn1": 0.1}):
         torch.autograd.gradcheck(small.network, inputs)
         torch.autograd.gradgradcheck(small.network, inputs)
     everything = Channels("relu1", range(8))
@@ -251,7 +251,7 @@ def test_gradients_are_those_of_the_blind_network(small, images):
 
 
 def test_weights_learn_in_a_blind_network(network):
-    x = drawn(2, 3, 8, 8, dtype=torch.float32)
+    x = random_tensor(2, 3, 8, 8, dtype=torch.float32)
     with blinded(network, Channels("conv2", [0, 3])):
         (slopes,) = torch.autograd.grad(network.train()(x).sum(), network.conv2.weight)
     assert not slopes[[0, 3]].any()
@@ -267,21 +267,21 @@ def test_a_blind_network_is_rendered_and_classifies(small, images, untouched):
             off = classify(small, images, top=5)
     assert not torch.equal(blind.scores, seeing.scores)
     assert torch.equal(render(small, channel("conv2", 3), **kind).images, seeing.images)
-    scores = by_hand(small, images, {"relu1": zeroed([0, 1, 2])})
+    scores = by_hand(small, images, {"relu1": zero_channels([0, 1, 2])})
     assert_close(off.confidences, scores.softmax(1).sort(1, descending=True).values, check_dtype=False)
 
 
 @pytest.mark.parametrize("fill", [0.0, 0.7])
 def test_the_tail_of_a_blind_network_is_blind(small, images, fill):
-    with blinded(small, OFF, Directions("conv2", drawn(12)), fill=fill), borrow(small.network), torch.no_grad():
+    with blinded(small, OFF, Directions("conv2", random_tensor(12)), fill=fill), borrow(small.network), torch.no_grad():
         inputs = small.preprocess(images)
         whole = small.network(inputs)
         tail = Tail(small.network, images, inputs, "fuse")
         assert_close(tail.run(tail.activations, [OUTPUT])[OUTPUT], whole)
 
 
-def test_fills_by_number_tensor_and_layer(small, images, asked):
-    values = drawn(8, seed=4)
+def test_fills_by_number_tensor_and_layer(small, images, run_small):
+    values = random_tensor(8, seed=4)
     with blinded(small, OFF, fill=values):
         found = activations(small, images, ["relu1"])["relu1"]
     assert_close(found[:, [1, 5]], values[[1, 5]].view(1, 2, 1, 1).expand(3, 2, 20, 20))
@@ -294,7 +294,7 @@ def test_fills_by_number_tensor_and_layer(small, images, asked):
 def test_the_mean_is_that_over_images_and_positions(small, images):
     plain = activations(small, images, ["relu1", "conv2"])
     expected = np.mean(plain["relu1"].numpy(), axis=(0, 2, 3))
-    vector = drawn(12, seed=5)
+    vector = random_tensor(12, seed=5)
     unit = (vector / vector.norm()).numpy()
     middle = np.mean(plain["conv2"].numpy(), axis=(0, 2, 3)) @ unit
     with blinded(small, OFF, Directions("conv2", vector), fill=Mean(images)):
@@ -305,18 +305,18 @@ def test_the_mean_is_that_over_images_and_positions(small, images):
     np.testing.assert_allclose(along, middle)
 
 
-def test_the_mean_does_not_depend_on_pieces(small, images, monkeypatch):
-    def found():
+def test_the_mean_does_not_depend_on_batches(small, images, monkeypatch):
+    def read_relu():
         with blinded(small, OFF, fill=Mean(images)):
             return activations(small, images, ["relu1"])["relu1"]
 
-    whole = found()
+    whole = read_relu()
     monkeypatch.setattr("optvis.ablation.fills.PIXELS_PER_BATCH", 1)
-    assert_close(found(), whole)
+    assert_close(read_relu(), whole)
 
 
 def test_noise_has_each_channels_mean_and_deviation(small):
-    images = drawn(64, 3, 20, 20)
+    images = random_tensor(64, 3, 20, 20)
     plain = activations(small, images, ["relu1"])["relu1"]
     with blinded(small, OFF, fill=Noise(images, seed=3)):
         found = activations(small, images, ["relu1"])["relu1"]
@@ -330,9 +330,9 @@ def test_noise_has_each_channels_mean_and_deviation(small):
 
 
 def test_noise_is_new_in_each_pass_and_the_same_in_each_block(small, images):
-    def two(fill, seen):
+    def two(fill, batch):
         with blinded(small, OFF, fill=fill):
-            return [activations(small, seen, ["relu1"])["relu1"] for _ in range(2)]
+            return [activations(small, batch, ["relu1"])["relu1"] for _ in range(2)]
 
     fill = Gaussian(deviation=2.0, mean=torch.arange(8.0), seed=7)
     first, second = two(fill, images)
@@ -344,7 +344,7 @@ def test_noise_is_new_in_each_pass_and_the_same_in_each_block(small, images):
 
 
 def test_resampled_activations_are_those_of_a_given_image(small, images):
-    bank = drawn(4, 3, 20, 20, seed=9)
+    bank = random_tensor(4, 3, 20, 20, seed=9)
     known = activations(small, bank, ["relu1"])["relu1"]
     plain = activations(small, images, ["relu1"])["relu1"]
     seen = set()
@@ -361,31 +361,31 @@ def test_resampled_activations_are_those_of_a_given_image(small, images):
         small.network(small.preprocess(images[:, :, :12, :12]))
 
 
-def squared(wanted):
-    """Minus the squared distance of the output to what is wanted of each image."""
-    return on(OUTPUT, lambda a, w: -(a - w).square().sum(1), wanted)
+def negative_distance(goals):
+    """Minus the squared distance of the output to the goal of each image."""
+    return on(OUTPUT, lambda a, w: -(a - w).square().sum(1), goals)
 
 
 def test_the_optimal_constant_is_that_of_least_squares():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3)).double()
-    network[3].weight.data = torch.eye(5, dtype=torch.float64)[[1, 4, 2]] + 0.3 * drawn(3, 5, seed=1)
-    net, images = Classifier(network, None, 8), drawn(6, 3, 8, 8)
-    wanted = activations(net, images, [OUTPUT])[OUTPUT] + 0.3 * drawn(6, 3, seed=2)
+    network[3].weight.data = torch.eye(5, dtype=torch.float64)[[1, 4, 2]] + 0.3 * random_tensor(3, 5, seed=1)
+    net, images = Classifier(network, None, 8), random_tensor(6, 3, 8, 8)
+    wanted = activations(net, images, [OUTPUT])[OUTPUT] + 0.3 * random_tensor(6, 3, seed=2)
     units = Channels("0", [1, 4])
     with torch.no_grad():
         with blinded(net, units):
             rest = network(images)
         weight = network[3].weight[:, [1, 4]].numpy()
     expected = np.linalg.lstsq(weight, (wanted - rest).numpy().mean(0), rcond=None)[0]
-    fill = Optimal(images, squared(wanted), steps=600, learning_rate=0.05, progress=False)
+    fill = Optimal(images, negative_distance(wanted), steps=600, learning_rate=0.05, progress=False)
     with blinded(net, units, fill=fill):
         found = activations(net, images[:1], ["0"])["0"][0, [1, 4], 0, 0]
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-3 * np.abs(expected).max())
 
 
 def test_the_optimal_constant_serves_no_worse_than_the_mean(small, images):
-    units = OFF, Directions("conv2", drawn(2, 12))
+    units = OFF, Directions("conv2", random_tensor(2, 12))
     targets = torch.tensor([0, 3, 2])
 
     def loss(fill):
@@ -417,14 +417,14 @@ def test_bad_input_is_refused_before_the_network_runs(small, untouched, units, f
     assert small.network.fuse.calls == []
 
 
-def test_what_only_a_pass_can_tell_is_refused_in_it(small, images, asked):
+def test_what_only_a_pass_can_tell_is_refused_in_it(small, images, run_small):
     for units, fill, error, match in (
         (Channels("relu1", 8), 0.0, IndexError, r"channel 8 of 'relu1', which has 0\.\.7"),
         (Directions("relu1", [1.0, 2.0]), 0.0, ValueError, "directions of 2 numbers"),
         (OFF, torch.zeros(5), ValueError, "5 numbers; the layer has 8 channels"),
     ):
         with blinded(small, units, fill=fill), pytest.raises(error, match=match):
-            asked()
+            run_small()
 
 
 def test_a_layer_without_a_tensor_is_refused():

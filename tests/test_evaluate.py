@@ -32,16 +32,16 @@ from .template_network import CLASSES, logit_drop, responses, template_classifie
 SMALL = Channels("relu2", [1, 4, 7])
 
 
-def drawn(*shape, seed=0):
+def random_tensor(*shape, seed=0):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @pytest.fixture
 def sets():
-    return {"target": (drawn(6, 3, 20, 20), [0, 1, 2, 0, 1, 2]), "others": drawn(5, 3, 20, 20, seed=1)}
+    return {"target": (random_tensor(6, 3, 20, 20), [0, 1, 2, 0, 1, 2]), "others": random_tensor(5, 3, 20, 20, seed=1)}
 
 
-def judged(net, units, sets, **options):
+def run_evaluation(net, units, sets, **options):
     return evaluate(net, units, sets, **{"random_sets": 5, "progress": False} | options)
 
 
@@ -61,8 +61,8 @@ def one_by_one(net, images, off, fill=0.0):
         (SMALL,),
         (Channels("conv1", [0, 5]),),
         (Channels("relu1", [2, 3]), Channels("relu2", [1, 4, 7])),
-        (Directions("relu2", drawn(2, 12, seed=5)),),
-        (Directions("relu1", drawn(8, seed=6)), Channels("flat", [0, 11])),
+        (Directions("relu2", random_tensor(2, 12, seed=5)),),
+        (Directions("relu1", random_tensor(8, seed=6)), Channels("flat", [0, 11])),
         (Channels("relu2", [1, 4], within=(0.2, 9.0)),),
     ],
     ids=str,
@@ -70,7 +70,7 @@ def one_by_one(net, images, off, fill=0.0):
 @pytest.mark.parametrize("fill", [0.0, 0.5])
 def test_before_after_and_curve_are_those_of_passes_one_by_one(small, sets, units, fill, untouched):
     with untouched(small.network):
-        report = judged(small, units, sets, fill=fill)
+        report = run_evaluation(small, units, sets, fill=fill)
     images = torch.cat([sets["target"][0], sets["others"]])
     before, after = one_by_one(small, images, ()), one_by_one(small, images, units, fill)
     truth = torch.cat([torch.tensor([0, 1, 2, 0, 1, 2]), before[6:].argmax(1)])
@@ -97,7 +97,7 @@ def test_before_after_and_curve_are_those_of_passes_one_by_one(small, sets, unit
 
 
 def test_tallies_count_what_the_answers_say(small, sets):
-    report = judged(small, SMALL, sets)
+    report = run_evaluation(small, SMALL, sets)
     for tally, key in [(one, "set") for one in report.sets] + [(one, "truth") for one in report.classes]:
         own = [one for one in report.predictions if vars(one)[key] == tally.name]
         assert tally.images == len(own)
@@ -110,24 +110,26 @@ def test_tallies_count_what_the_answers_say(small, sets):
 
 
 def test_collateral_is_what_the_target_does_not_show_the_worst_first(small):
-    images = drawn(30, 3, 20, 20)
-    report = judged(small, SMALL, {"cats": (images[:6], "cat"), "all": (images[6:], [n % 5 for n in range(24)])})
+    images = random_tensor(30, 3, 20, 20)
+    report = run_evaluation(
+        small, SMALL, {"cats": (images[:6], "cat"), "all": (images[6:], [n % 5 for n in range(24)])}
+    )
     assert report.target_labels == ("cat",)
     assert {one.name for one in report.collateral} == set(small.labels) - {"cat"}
     assert all(one.drop.value >= two.drop.value for one, two in pairwise(report.collateral))
     assert report.worst == report.collateral[0]
-    assert judged(small, SMALL, {"cats": (images[:6], "cat")}).worst is None
+    assert run_evaluation(small, SMALL, {"cats": (images[:6], "cat")}).worst is None
 
 
 def test_the_states_of_an_answer():
     net = template_classifier()
     own = templates()
     # Template 4k is class k for weight 1; without it, other filters speak.
-    report = judged(net, Channels("relu", [0]), {"own": (own[[0, 4]], [0, 1]), "wrong": (own[[0, 4]], [3, 3])})
+    report = run_evaluation(net, Channels("relu", [0]), {"own": (own[[0, 4]], [0, 1]), "wrong": (own[[0, 4]], [3, 3])})
     states = [one.state for one in report.predictions]
     assert states[1] == "kept"
     assert states[2:] == ["wrong", "wrong"]
-    gained = judged(net, Channels("relu", [0]), {"after": (own[:1], _after(net, own[:1], [0]))})
+    gained = run_evaluation(net, Channels("relu", [0]), {"after": (own[:1], _after(net, own[:1], [0]))})
     assert gained.predictions[0].state == ("gained" if states[0] == "lost" else "kept")
 
 
@@ -140,9 +142,9 @@ def test_the_template_network_falls_as_its_weights_say():
     """logit_drop knows what each filter adds, so every log-odds of every random set can be computed without a hook."""
     net = template_classifier()
     net.network.double()
-    images = templates().double()[::4].lerp(drawn(16, 3, 32, 32), 0.2)
+    images = templates().double()[::4].lerp(random_tensor(16, 3, 32, 32), 0.2)
     truth = torch.arange(CLASSES)
-    report = judged(net, Channels("relu", [0, 4, 8]), {"all": (images, truth)}, random_sets=20)
+    report = run_evaluation(net, Channels("relu", [0, 4, 8]), {"all": (images, truth)}, random_sets=20)
     with torch.no_grad():
         before = net.network(images)
     after = before - logit_drop(images, [0, 4, 8])
@@ -162,7 +164,7 @@ def test_the_template_network_falls_as_its_weights_say():
 
 
 def test_random_sets_are_judged_as_passes_one_by_one(small, sets):
-    report = judged(small, SMALL, sets, random_sets=12, seed=3)
+    report = run_evaluation(small, SMALL, sets, random_sets=12, seed=3)
     images, truth = sets["target"][0], torch.tensor(sets["target"][1])
     every = torch.cat([images, sets["others"]])
     with torch.no_grad():
@@ -223,10 +225,10 @@ def test_where_there_are_hardly_others_all_channels_may_be_drawn():
 
 @pytest.mark.parametrize("strong", [True, False])
 def test_random_subspaces_remove_as_much(strong):
-    a = drawn(400, 30, seed=2) * torch.linspace(0.1, 3, 30, dtype=torch.float64)
+    a = random_tensor(400, 30, seed=2) * torch.linspace(0.1, 3, 30, dtype=torch.float64)
     moment = a.T @ a
     axes = torch.linalg.eigh(moment).eigenvectors
-    vectors = (axes[:, -4:-1] if strong else axes[:, :3]).T + 0.2 * drawn(3, 30, seed=3)
+    vectors = (axes[:, -4:-1] if strong else axes[:, :3]).T + 0.2 * random_tensor(3, 30, seed=3)
     units = Directions("x", vectors)
     random = random_directions(units, moment, 40, seeded_generator(0, "x"))
 
@@ -241,7 +243,7 @@ def test_random_subspaces_remove_as_much(strong):
 
 
 def test_several_layers_get_random_units_of_their_own(small, sets):
-    report = judged(small, (Channels("relu1", [0, 1]), Channels("relu2", [2])), sets, random_sets=30)
+    report = run_evaluation(small, (Channels("relu1", [0, 1]), Channels("relu2", [2])), sets, random_sets=30)
     assert set(report.baseline.strength) == {"relu1", "relu2"}
     assert report.curve.counts == (0, 2, 3)
     assert report.baseline.distinct > 10
@@ -251,7 +253,7 @@ def test_several_layers_get_random_units_of_their_own(small, sets):
 
 
 def test_p_values_against_a_loop():
-    random = drawn(300).sub(0.5)
+    random = random_tensor(300).sub(0.5)
     for found in (-1.0, 0.0, 0.2, float(random[7]), 2.0):
         as_much = sum(1 for one in random.tolist() if one >= found)
         assert p_value(found, random) == (1 + as_much) / 301
@@ -274,7 +276,7 @@ def test_intervals_of_recall_are_the_binomials(images, right):
 
 
 def test_the_bootstrap_is_that_of_scipy_up_to_chance():
-    values = drawn(40, seed=4)
+    values = random_tensor(40, seed=4)
     ((low, high),) = confidence_intervals(values[:, None])
     theirs = stats.bootstrap(
         (values.numpy(),), np.mean, n_resamples=4000, method="percentile", random_state=np.random.default_rng(0)
@@ -285,7 +287,7 @@ def test_the_bootstrap_is_that_of_scipy_up_to_chance():
 
 
 def test_resamples_draw_the_same_images_for_all_numbers():
-    values = drawn(15, 2)
+    values = random_tensor(15, 2)
     both = torch.cat([values, values[:, :1] - values[:, 1:]], dim=1)
     means = resample_means(both, seed=1)
     torch.testing.assert_close(means[:, 2], means[:, 0] - means[:, 1])
@@ -296,7 +298,7 @@ def test_resamples_draw_the_same_images_for_all_numbers():
 
 
 def test_verdicts_against_a_loop():
-    logits, truth = drawn(4, 6, 5) * 8, torch.tensor([0, 1, 2, 3, 4, 0])
+    logits, truth = random_tensor(4, 6, 5) * 8, torch.tensor([0, 1, 2, 3, 4, 0])
     said = predict(logits, truth)
     for k in range(4):
         for b in range(6):
@@ -337,8 +339,8 @@ def test_steps_take_units_in_their_order_and_layers_together():
 
 
 def test_what_is_kept_alone_is_the_complement():
-    a = drawn(3, 12, 4, 4)
-    for units in (SMALL, Directions("relu2", drawn(3, 12, seed=7))):
+    a = random_tensor(3, 12, 4, 4)
+    for units in (SMALL, Directions("relu2", random_tensor(3, 12, seed=7))):
         (rest,) = complement((units,), {"relu2": 12})
         torch.testing.assert_close(rest.replace(a) + units.replace(a), a)
         (nothing,) = complement((rest,), {"relu2": 12})
@@ -354,15 +356,15 @@ def test_what_is_kept_alone_is_the_complement():
 
 def test_images_that_found_the_units_and_judge_them_are_told(small, sets, tmp_path):
     images = sets["target"][0]
-    assert judged(small, SMALL, sets).recipe["overlap"] is None
-    fresh = judged(small, SMALL, sets, found_on=drawn(4, 3, 20, 20, seed=9))
+    assert run_evaluation(small, SMALL, sets).recipe["overlap"] is None
+    fresh = run_evaluation(small, SMALL, sets, found_on=random_tensor(4, 3, 20, 20, seed=9))
     assert fresh.recipe["overlap"] == {"target": 0, "others": 0}
     assert not any("selected on" in warning for warning in fresh.warnings)
     expected = "the units were selected on 2 of 6 images of 'target'"
     # As a tensor, in a mapping, with labels; also after rounding to 8 bits, as a PNG does.
     rounded = (images[1:3] * 255).round() / 255
     for given in (images[1:3], {"a": images[1:2], "b": (images[2:3], [0])}, LabeledImages(rounded, 0), [*images[1:3]]):
-        report = judged(small, SMALL, sets, found_on=given)
+        report = run_evaluation(small, SMALL, sets, found_on=given)
         assert report.recipe["overlap"] == {"target": 2, "others": 0}
         assert expected in report.warnings
         for text in (str(report), report.html(), report.json()):
@@ -370,15 +372,15 @@ def test_images_that_found_the_units_and_judge_them_are_told(small, sets, tmp_pa
 
 
 def test_what_was_found_tells_its_images_by_its_recipe(small, sets):
-    found = Told([SMALL])
+    found = WithRecipe([SMALL])
     found.recipe = {"digests": digest_images(sets["others"][:3])}
-    assert judged(small, found, sets).recipe["overlap"] == {"target": 0, "others": 3}
-    assert judged(small, SMALL, sets, found_on=found).recipe["overlap"] == {"target": 0, "others": 3}
+    assert run_evaluation(small, found, sets).recipe["overlap"] == {"target": 0, "others": 3}
+    assert run_evaluation(small, SMALL, sets, found_on=found).recipe["overlap"] == {"target": 0, "others": 3}
     found.recipe = {}
-    assert judged(small, found, sets).recipe["overlap"] is None
+    assert run_evaluation(small, found, sets).recipe["overlap"] is None
 
 
-class Told(list):
+class WithRecipe(list):
     """Units with a recipe, as a search gives them."""
 
     recipe: dict
@@ -394,7 +396,7 @@ def test_sets_are_folders_lists_and_tensors(small, tmp_path):
         else:
             Image.new("RGB", (20, 20), (60 * place, 90, 200)).save(tmp_path / name)
     files = [tmp_path / "b.png", tmp_path / "a.jpg"]
-    report = judged(
+    report = run_evaluation(
         small,
         SMALL,
         {
@@ -402,7 +404,7 @@ def test_sets_are_folders_lists_and_tensors(small, tmp_path):
             "text": (str(tmp_path), ["cat", "tench"]),
             "list": LabeledImages(files, torch.tensor([1, 0])),
             "file": files[0],
-            "pictures": [Image.open(files[0]), drawn(3, 20, 20)],
+            "pictures": [Image.open(files[0]), random_tensor(3, 20, 20)],
             "none": [],
         },
     )
@@ -439,14 +441,14 @@ def test_sets_that_do_not_fit_are_refused(small, sets, message, untouched):
         untouched(small.network),
         pytest.raises((ValueError, TypeError, KeyError, IndexError), match=re.escape(message)),
     ):
-        judged(small, SMALL, sets)
+        run_evaluation(small, SMALL, sets)
 
 
 def test_a_folder_without_images_is_refused(small, tmp_path):
     with pytest.raises(ValueError, match="no images in the folder"):
-        judged(small, SMALL, {"a": tmp_path})
+        run_evaluation(small, SMALL, {"a": tmp_path})
     with pytest.raises(FileNotFoundError):
-        judged(small, SMALL, {"a": Path("nowhere.jpg")})
+        run_evaluation(small, SMALL, {"a": Path("nowhere.jpg")})
 
 
 OTHERS = [
@@ -470,13 +472,13 @@ def test_other_bad_input_is_refused(small, sets, options, message, untouched):
         untouched(small.network),
         pytest.raises((ValueError, TypeError, KeyError, IndexError), match=re.escape(message)),
     ):
-        judged(small, given.pop("units"), sets, **given)
+        run_evaluation(small, given.pop("units"), sets, **given)
 
 
 def test_networks_without_a_score_per_class_are_refused():
     net = Classifier(nn.Conv2d(3, 4, 3), None, 8)
     with pytest.raises(ValueError, match="expected a score for each class"):
-        judged(net, Channels("", 1), {"a": torch.rand(2, 3, 8, 8)})
+        run_evaluation(net, Channels("", 1), {"a": torch.rand(2, 3, 8, 8)})
 
 
 class Shared(nn.Module):
@@ -500,7 +502,7 @@ def test_answers_are_those_of_the_whole_network_or_none():
     with blinded(net, off):
         shares = classify(net, images, top=1).confidences[:, 0].double()
     with contextlib.suppress(ValueError):
-        report = judged(net, off, {"a": images})
+        report = run_evaluation(net, off, {"a": images})
         assert report.curve.removed["a"][-1] == report.target_metrics.after
         assert [one.confidence_after for one in report.predictions] == pytest.approx(shares.tolist(), abs=1e-6)
 
@@ -518,28 +520,28 @@ class Fickle(nn.Module):
 
 def test_a_network_that_answers_otherwise_each_time_is_refused():
     with pytest.raises(ValueError, match="from cached activations of 'conv' the network gives other scores"):
-        judged(Classifier(Fickle(), None, 8), Channels("conv", 1), {"a": torch.rand(2, 3, 8, 8)})
+        run_evaluation(Classifier(Fickle(), None, 8), Channels("conv", 1), {"a": torch.rand(2, 3, 8, 8)})
 
 
 # Chance, memory, interruption
 
 
 def test_the_same_seed_gives_the_same_report(small, sets):
-    first = judged(small, SMALL, sets, seed=4)
+    first = run_evaluation(small, SMALL, sets, seed=4)
     torch.rand(7)
-    assert judged(small, SMALL, sets, seed=4).json() == first.json()
-    assert judged(small, SMALL, sets, seed=5).baseline.log_odds_drops != first.baseline.log_odds_drops
+    assert run_evaluation(small, SMALL, sets, seed=4).json() == first.json()
+    assert run_evaluation(small, SMALL, sets, seed=5).baseline.log_odds_drops != first.baseline.log_odds_drops
 
 
 def test_a_set_is_judged_the_same_beside_others(small, sets):
     images = sets["target"]
-    alone, beside = judged(small, SMALL, {"target": images}), judged(small, SMALL, sets)
+    alone, beside = run_evaluation(small, SMALL, {"target": images}), run_evaluation(small, SMALL, sets)
     assert alone.sets[0] == beside.sets[0]
 
 
 @pytest.mark.parametrize("fill", [0.3, torch.linspace(0, 1, 12), {"relu2": 0.2}], ids=str)
 def test_fills_stand_for_random_units_as_well(small, sets, fill):
-    report = judged(small, SMALL, sets, fill=fill)
+    report = run_evaluation(small, SMALL, sets, fill=fill)
     with blinded(small, SMALL, fill=fill):
         shares = classify(small, sets["others"], top=1).confidences[:, 0]
     own = [one.confidence_after for one in report.predictions if one.set == "others"]
@@ -549,11 +551,11 @@ def test_fills_stand_for_random_units_as_well(small, sets, fill):
 
 def test_measured_fills_are_measured_once(small, sets):
     mean = Mean(sets["others"])
-    report = judged(small, SMALL, sets, fill=mean)
+    report = run_evaluation(small, SMALL, sets, fill=mean)
     (step,) = [report.curve.removed["target"][-1]]
     assert step == report.target_metrics.after
-    noisy = judged(small, SMALL, sets, fill=Gaussian(0.5, seed=2))
-    assert noisy.json() == judged(small, SMALL, sets, fill=Gaussian(0.5, seed=2)).json()
+    noisy = run_evaluation(small, SMALL, sets, fill=Gaussian(0.5, seed=2))
+    assert noisy.json() == run_evaluation(small, SMALL, sets, fill=Gaussian(0.5, seed=2)).json()
 
 
 @pytest.mark.parametrize("at", [1, 3, 8, 20])
@@ -561,13 +563,13 @@ def test_an_interrupt_or_an_error_goes_through_and_leaves_nothing(small, sets, a
     for error in (KeyboardInterrupt(), RuntimeError("blown")):
         small.network.fuse.arm(error, at=at)
         with untouched(small.network), pytest.raises(type(error)):
-            judged(small, Channels("relu1", [0, 3]), sets, random_sets=30)
+            run_evaluation(small, Channels("relu1", [0, 3]), sets, random_sets=30)
 
 
 def test_few_numbers_go_through_the_tail_at_once(small, sets, monkeypatch):
-    whole = judged(small, SMALL, sets, random_sets=20).json()
+    whole = run_evaluation(small, SMALL, sets, random_sets=20).json()
     monkeypatch.setattr("optvis.ablation.evaluation.variants.ACTIVATIONS_PER_PASS", 12 * 25)
-    told = judged(small, SMALL, sets, random_sets=20).json()
+    told = run_evaluation(small, SMALL, sets, random_sets=20).json()
     assert _near(told, whole)
 
 
@@ -591,7 +593,7 @@ def test_the_head_of_the_embedded_network_is_exact():
     images, labels = dataset(32, seed=9)
     weights = net.network.head.weight.detach()[0]
     units = Channels("mixed5", weights.argsort(descending=True)[:24])
-    report = judged(net, units, {"ships": (ships, "container ship"), "world": (images, labels)}, random_sets=40)
+    report = run_evaluation(net, units, {"ships": (ships, "container ship"), "world": (images, labels)}, random_sets=40)
     assert report.target_labels == (LABELS[0],)
     assert report.target_metrics.before.value == 1
     assert report.target_metrics.after.value == 0

@@ -35,7 +35,7 @@ def metrics(name, images, before, after):
     return SetMetrics(name, images, estimate(before), estimate(after), fall, fall, Estimate(4 * (before - after)))
 
 
-def a_report(ship="container ship", file="1.jpg", others="others", **changes):
+def build_report(ship="container ship", file="1.jpg", others="others", **changes):
     lines_of = {
         ship: tuple(map(estimate, (1.0, 0.5, 0.25))),
         others: (estimate(1.0), Estimate(0.75), Estimate(None)),
@@ -98,17 +98,17 @@ others  before %      after %
 
 
 def test_the_text_is_exactly_this():
-    assert str(a_report()) == TEXT
+    assert str(build_report()) == TEXT
 
 
 def test_texts_stay_on_their_lines():
-    text = str(a_report("two\nlines\x1b[31m\u202e", "a\tb\r\n"))
+    text = str(build_report("two\nlines\x1b[31m\u202e", "a\tb\r\n"))
     assert len(text.splitlines()) == len(TEXT.splitlines())
     assert all(letter.isprintable() for letter in text.replace("\n", ""))
 
 
 def test_json_comes_back_as_it_was():
-    report = a_report(HOSTILE)
+    report = build_report(HOSTILE)
     again = Report.from_json(report.json())
     for name, value in vars(report).items():
         assert getattr(again, name) == (None if name == "thumbnails" else value), name
@@ -122,13 +122,13 @@ def test_json_is_plain():
     def strict(constant):
         raise AssertionError(constant)
 
-    told = json.loads(a_report().json(), parse_constant=strict)
+    told = json.loads(build_report().json(), parse_constant=strict)
     assert told["sets"][0]["after"] == {"value": 0.25, "low": 0.15, "high": 0.35}
     assert told["baseline"]["drops"] == [0.0, 0.125, 0.75]
     assert told["curve"]["removed"]["others"][2] == {"value": None, "low": None, "high": None}
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"target": 3}', a_report().json()[:-2]])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"target": 3}', build_report().json()[:-2]])
 def test_what_is_no_report_is_refused(text):
     with pytest.raises(ValueError, match="no report of optvis"):
         Report.from_json(text)
@@ -149,7 +149,7 @@ def test_a_report_of_a_network_comes_back_too():
 
 
 def test_five_files_are_written_and_no_other(tmp_path):
-    report = a_report("../../" + HOSTILE)
+    report = build_report("../../" + HOSTILE)
     assert report.save(tmp_path / "in" / "it") == tmp_path / "in" / "it"
     assert sorted(path.name for path in (tmp_path / "in" / "it").iterdir()) == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
@@ -167,14 +167,14 @@ def test_nothing_is_written_where_a_part_cannot_be_made(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Report, "html", broken)
     with pytest.raises(KeyboardInterrupt):
-        a_report().save(tmp_path / "new")
+        build_report().save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "taken").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match="cannot make the folder"):
-        a_report().save(tmp_path / "taken")
+        build_report().save(tmp_path / "taken")
 
 
 # The picture
@@ -220,7 +220,7 @@ def tags(text):
 
 
 def test_no_text_becomes_markup():
-    plain, hostile = a_report(), a_report(HOSTILE, HOSTILE, HOSTILE + "2", warnings=(HOSTILE,))
+    plain, hostile = build_report(), build_report(HOSTILE, HOSTILE, HOSTILE + "2", warnings=(HOSTILE,))
     assert tags(hostile.html()) == tags(plain.html())
     assert hostile.html().count("<script") == 0
     frame = hostile._repr_html_()
@@ -229,7 +229,7 @@ def test_no_text_becomes_markup():
 
 
 def test_the_page_says_what_the_numbers_say():
-    text = a_report().html()
+    text = build_report().html()
     assert "<s>100.0 % →</s> 25.0 %" in text
     assert "−12.5 %" in text
     assert "p = 0.5" in text
@@ -240,7 +240,7 @@ def test_the_page_says_what_the_numbers_say():
 
 
 def test_what_was_not_asked_is_not_shown():
-    alone = a_report(classes=(metrics("container ship", 8, 1.0, 0.25),), warnings=())
+    alone = build_report(classes=(metrics("container ship", 8, 1.0, 0.25),), warnings=())
     alone = replace(alone, baseline=replace(alone.baseline, other_log_odds_drops=()))
     text = alone.html()
     assert "Class by class" not in text
@@ -251,9 +251,9 @@ def test_what_was_not_asked_is_not_shown():
 
 def test_long_lists_fold():
     many = tuple(metrics(f"class {n}", 9, 1.0, n / 40) for n in range(40))
-    text = a_report(classes=many).html()
+    text = build_report(classes=many).html()
     assert "<summary>28 more</summary>" in text
-    assert "… and 30 classes that drop less" in str(a_report(classes=many))
+    assert "… and 30 classes that drop less" in str(build_report(classes=many))
 
 
 needs_chromium = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
@@ -266,7 +266,7 @@ def browser(tmp_path_factory):
     browser.close()
 
 
-def opened(browser, tmp_path, report):
+def open_report(browser, tmp_path, report):
     path = tmp_path / "report.html"
     path.write_text(report.html(), encoding="utf-8")
     browser.open(path)
@@ -277,7 +277,7 @@ def opened(browser, tmp_path, report):
 @pytest.mark.parametrize("name", ["container ship", "W" * 90, HOSTILE])
 def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
     browser.window(width, 900, finger=width < 720)
-    opened(browser, tmp_path, a_report(name, name, name + "2"))
+    open_report(browser, tmp_path, build_report(name, name, name + "2"))
     browser.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert browser.js("document.documentElement.scrollWidth") <= width
     inside = browser.js(
@@ -290,7 +290,7 @@ def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
 @needs_chromium
 def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
     browser.window(1400)
-    opened(browser, tmp_path, a_report(HOSTILE, HOSTILE, "others"))
+    open_report(browser, tmp_path, build_report(HOSTILE, HOSTILE, "others"))
     assert browser.js("document.title") == "demo without 3 channels of mixed5 · optvis"
     assert browser.js("document.querySelector('.bar.own .name').textContent") == HOSTILE
     assert browser.js("document.scripts.length") == 0
@@ -304,7 +304,7 @@ def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
 def test_dots_stand_at_their_shares(browser, tmp_path):
     for width in (390, 1400):
         browser.window(width)
-        opened(browser, tmp_path, a_report())
+        open_report(browser, tmp_path, build_report())
         place = browser.js(
             "(() => { const track = document.querySelector('.bar.own .track');"
             "const box = track.getBoundingClientRect();"
@@ -319,6 +319,34 @@ def test_dark_windows_get_a_dark_page(browser, tmp_path):
     shades = []
     for scheme in ("light", "dark"):
         browser.window(1400, prefers_color_scheme=scheme)
-        opened(browser, tmp_path, a_report())
+        open_report(browser, tmp_path, build_report())
         shades.append(browser.js("getComputedStyle(document.body).backgroundColor"))
     assert shades == ["rgb(252, 251, 248)", "rgb(23, 22, 20)"]
+
+
+# Loading
+
+
+def test_a_saved_report_is_loaded_as_it_was(tmp_path):
+    saved = build_report(HOSTILE)
+    again = Report.load(saved.save(tmp_path / "in"))
+    for name, value in vars(saved).items():
+        assert again.thumbnails.equal(value) if name == "thumbnails" else getattr(again, name) == value, name
+    assert again.html() == saved.html()
+    assert again.json() == saved.json()
+    assert again.to_dict()["baseline"]["drops"] == [0.0, 0.125, 0.75]
+
+
+def test_a_report_without_thumbnails_is_loaded_too(tmp_path):
+    saved = Report.from_json(build_report().json())
+    assert Report.load(saved.save(tmp_path)).json() == saved.json()
+
+
+def test_a_folder_without_a_report_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="the tensors of a saved evaluation report"):
+        Report.load(tmp_path)
+    folder = build_report().save(tmp_path / "in")
+    path = folder / "report.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ValueError, match="is damaged or holds no evaluation report"):
+        Report.load(folder)

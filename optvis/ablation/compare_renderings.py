@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optvis.ablation.blinded import blinded
 from optvis.ablation.fills import FillLike
+from optvis.ablation.units_json import units_to_json
 from optvis.attribution.attribute import attribute
 from optvis.attribution.result import Attribution
 from optvis.data.images import ImageLike
@@ -18,29 +19,38 @@ from optvis.features.units import Units
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
 from optvis.objectives import Objective, as_objective
 from optvis.rendering.render import DEFAULT_STEPS, render
 from optvis.rendering.result import Rendering
-from optvis.viz.sheet import draw_sheet, encode_png, stack_rows
+from optvis.viz.result import Result, read_mapping
+from optvis.viz.sheet import draw_sheet, stack_rows
 
 if TYPE_CHECKING:
     from PIL import Image
 
 BEFORE, AFTER = "with all units", "without"
+# Names in a file.
+RENDERINGS, ATTRIBUTIONS = ("before", "after"), ("attribution before", "attribution after")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BeforeAfter:
+class BeforeAfter(Result):
     """An objective rendered, and attributed, in a network with all units and without some.
 
     Args:
         before: images that the network with all units scores highest.
         after: the same objective, rendered without the units.
+        recipe: everything that computed them, in JSON types.
         attributions: of the objective in the given images, with all units and without; None without images.
     """
 
+    KIND = "comparison of renderings"
+    JSON_FIELDS: ClassVar = {"headers": read_mapping}  # of the results inside, by name
+
     before: Rendering
     after: Rendering
+    recipe: Mapping[str, Any]
     attributions: tuple[Attribution, Attribution] | None = None
 
     def image(self) -> Image.Image:
@@ -57,8 +67,31 @@ class BeforeAfter:
         overlays = draw_sheet(torch.stack([tile for row in tiles for tile in row]), labels, columns=3)
         return stack_rows([[renderings], [overlays]])
 
-    def _repr_png_(self) -> bytes:
-        return encode_png(self.image())
+    @property
+    def _parts(self) -> dict[str, Result]:
+        """The results inside, by name."""
+        renderings = dict(zip(RENDERINGS, (self.before, self.after), strict=True))
+        return renderings | dict(zip(ATTRIBUTIONS, self.attributions or (), strict=False))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        parts = self._parts.items()
+        return {f"{part}: {name}": tensor for part, result in parts for name, tensor in result._tensors().items()}
+
+    def _json_values(self) -> dict[str, Any]:
+        return {"headers": {part: result._header() for part, result in self._parts.items()}}
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        own: dict[str, dict[str, Tensor]] = {part: {} for part in values["headers"]}
+        for name, tensor in tensors.items():
+            part, _, field = name.partition(": ")
+            own[part][field] = tensor
+        headers = values["headers"]
+        before, after = (Rendering._from_file(own[part], headers[part]) for part in RENDERINGS)
+        if ATTRIBUTIONS[0] not in headers:
+            return cls(before, after, values["recipe"])
+        first, second = (Attribution._from_file(own[part], headers[part]) for part in ATTRIBUTIONS)
+        return cls(before, after, values["recipe"], (first, second))
 
     def __repr__(self) -> str:
         before, after = (float(one.scores[-1].mean()) for one in (self.before, self.after))
@@ -121,9 +154,20 @@ def compare_renderings(
     before, attribution = run()
     with blinded(classifier, *chosen, fill=fill):
         after, attribution_after = run()
+    recipe = provenance(
+        classifier,
+        "compare_renderings",
+        objective=before.recipe["objective"],
+        units=[units_to_json(one) for one in chosen],
+        fill=" ".join(repr(fill).split()),
+        layer=place,
+        steps=steps,
+        size=list(before.images.shape[2:]),
+        seed=seed,
+    )
     if attribution is None or attribution_after is None:
-        return BeforeAfter(before, after)
-    return BeforeAfter(before, after, (attribution, attribution_after))
+        return BeforeAfter(before, after, recipe)
+    return BeforeAfter(before, after, recipe, (attribution, attribution_after))
 
 
 __all__ = ["BeforeAfter", "compare_renderings"]

@@ -191,11 +191,14 @@ class Result(ABC):
         """The safetensors file."""
         from safetensors.torch import save
 
+        # A view is copied, so that not its whole storage is written.
+        return save({name: tensor.contiguous().clone() for name, tensor in self._tensors().items()}, self._header())
+
+    def _header(self) -> dict[str, str]:
+        """The header of the safetensors file: all that is no tensor, as texts."""
         header = {name: getattr(self, name) for name in self.TEXT_FIELDS}
         header |= {name: to_json(value) for name, value in self._json_values().items()}
-        header |= {RECIPE: to_json(dict(self.recipe)), KIND: self.KIND}
-        # A view is copied, so that not its whole storage is written.
-        return save({name: tensor.contiguous().clone() for name, tensor in self._tensors().items()}, header)
+        return header | {RECIPE: to_json(dict(self.recipe)), KIND: self.KIND}
 
     def _repr_png_(self) -> bytes:
         return encode_png(self.image())

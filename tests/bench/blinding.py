@@ -1,4 +1,4 @@
-"""Each of the sixteen classes blinded in turn: found on some scenes, judged on others, against chance and old recipes.
+"""Each of the sixteen classes removed in turn: selected on some scenes, evaluated on others, against random units.
 
 python tests/bench/blinding.py                         all tables
 python tests/bench/blinding.py channels                one of: channels, directions, noodles
@@ -34,7 +34,7 @@ NOODLES = "mixed3"
 
 
 @dataclass(frozen=True)
-class Fresh:
+class CachedScenes:
     """Fresh scenes of each class, cached at the layer.
 
     Args:
@@ -60,12 +60,12 @@ def without(units: Sequence[Units], a: Tensor) -> Tensor:
     return a
 
 
-def fresh(net, images: Tensor, labels: Tensor, scenes: int) -> Fresh:
+def cache_scenes(net, images: Tensor, labels: Tensor, scenes: int) -> CachedScenes:
     shown = [images[labels == index][:scenes] for index in range(len(LABELS))]
-    return Fresh([CachedNetwork(net, some, [LAYER]) for some in shown])
+    return CachedScenes([CachedNetwork(net, some, [LAYER]) for some in shown])
 
 
-def told(target: int, before: Tensor, after: Tensor) -> str:
+def format_row(target: int, before: Tensor, after: Tensor) -> str:
     """Recall of the target, and how many points the others lose on average and at worst."""
     lost = 100 * torch.cat([before[:target] - after[:target], before[target + 1 :] - after[target + 1 :]])
     return f"{100 * float(after[target]):6.1f}{float(lost.mean()):6.2f}{float(lost.max()):6.1f}"
@@ -76,14 +76,14 @@ def holds(target: int, before: Tensor, after: Tensor) -> bool:
     return bool(after[target] <= 0.05 and lost.mean() <= 0.01 and lost.max() <= 0.05)
 
 
-def chance(cached: CachedNetwork, target: int, units: Units, draw: Callable[[torch.Generator], Units]) -> float:
+def p_value(cached: CachedNetwork, target: int, units: Units, draw: Callable[[torch.Generator], Units]) -> float:
     """p: the share of random sets, matched in activation norm, without which the target is seen as rarely."""
     found, draws = recall(cached, target, [units]), torch.Generator().manual_seed(target)
     as_much = sum(recall(cached, target, [draw(draws)]) <= found for _ in range(SETS))
     return (1 + as_much) / (1 + SETS)
 
 
-def alike(norms: Tensor, units: Channels, draws: torch.Generator) -> Units:
+def draw_channels(norms: Tensor, units: Channels, draws: torch.Generator) -> Units:
     """As many other channels, each from those whose norm is nearest to one of these."""
     chosen: list[int] = []
     for index in units.indices:
@@ -93,7 +93,7 @@ def alike(norms: Tensor, units: Channels, draws: torch.Generator) -> Units:
     return Channels(LAYER, chosen)
 
 
-def as_strong(moments: Tensor, units: Directions, draws: torch.Generator) -> Units:
+def draw_directions(moments: Tensor, units: Directions, draws: torch.Generator) -> Units:
     """As many random directions, along which the activations have as much second moment."""
     values, axes = torch.linalg.eigh(moments)
     wanted = energy(moments, units.basis(len(moments)))
@@ -117,30 +117,32 @@ def tables(which: Sequence[str], scenes: int) -> None:
     judged, truth = dataset(scenes * len(LABELS), JUDGING)
     print(f"drawn: {time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads", flush=True)
     with borrow(net.network):
-        every, quick = fresh(net, judged, truth, scenes), fresh(net, judged, truth, QUICK)
+        every, quick = cache_scenes(net, judged, truth, scenes), cache_scenes(net, judged, truth, QUICK)
         before = every.recalls([]), quick.recalls([])
     for kind in which:
         print(f"\n{kind} of {LAYER}: recall of the target %, points that the others lose on average, and at worst")
-        table = {"channels": Channelwise, "directions": Directionwise}[kind](net, images, labels)
+        table = {"channels": ChannelTable, "directions": DirectionTable}[kind](net, images, labels)
         good = 0
         print(f"{'':<16}{'found':>18}{'p':>8}   " + "".join(f"{name:>20}" for name in table.columns))
         for target, label in enumerate(LABELS):
-            units = table.found(target)
+            units = table.select(target)
             with borrow(net.network):
                 after = every.recalls(units)
-                cells = "".join(f"  {told(target, before[1], quick.recalls(o))}" for o in table.others(target, units))
+                cells = "".join(
+                    f"  {format_row(target, before[1], quick.recalls(o))}" for o in table.others(target, units)
+                )
                 few = CachedNetwork(net, judged[truth == target][:CHANCE_SCENES], [LAYER])
-                p = chance(few, target, units[0], partial(table.draw, units[0]))
+                p = p_value(few, target, units[0], partial(table.draw, units[0]))
             good += holds(target, before[0], after) and p < 0.005
-            print(f"{label:<16}{told(target, before[0], after)}{p:8.4f}   {cells}", flush=True)
+            print(f"{label:<16}{format_row(target, before[0], after)}{p:8.4f}   {cells}", flush=True)
         print(f"{good} of {len(LABELS)} hold; {time.perf_counter() - start:.0f} s")
 
 
-class Channelwise:
+class ChannelTable:
     """Channels switched off."""
 
     counts = (3, 6, 9)
-    columns = (*(f"first {count}" for count in counts), "contrast", "recipe A", "recipe B")
+    columns = (*(f"first {count}" for count in counts), "contrast", "top_norm", "most_frequent")
 
     def __init__(self, net, images: Tensor, labels: Tensor) -> None:
         right = net.logits(images).argmax(1) == labels  # a miscalled scene cannot keep its label
@@ -150,57 +152,57 @@ class Channelwise:
         self.norms = torch.cat([each.norm(dim=2) for each in norms]).mean(0)
         self.moments = sum(torch.einsum("bcp,bdp->cd", each.double(), each.double()) for each in norms)
 
-    def asked(self, target: int, method) -> Sequence[Units]:
+    def find(self, target: int, method) -> Sequence[Units]:
         rows = [(self.labels == index).nonzero().flatten()[:OTHERS] for index in range(len(LABELS)) if index != target]
         keep, own = self.images[torch.cat(rows)], self.images[self.labels == target]
         return list(find_units(self.net, own, target, keep=keep, layers=[LAYER], method=method, progress=False))
 
-    def found(self, target: int) -> Sequence[Units]:
-        return self.asked(target, GreedySearch(max_units=CHANNELS))
+    def select(self, target: int) -> Sequence[Units]:
+        return self.find(target, GreedySearch(max_units=CHANNELS))
 
     def others(self, target: int, units: Sequence[Units]) -> list[Sequence[Units]]:
         """The curve, and the other ways to choose."""
         ways = (Contrast(max_units=CHANNELS), TopNorm(), MostFrequent())
-        return [[units[0][:count]] for count in self.counts] + [self.asked(target, way) for way in ways]
+        return [[units[0][:count]] for count in self.counts] + [self.find(target, way) for way in ways]
 
     def draw(self, units: Channels, draws: torch.Generator) -> Units:
-        return alike(self.norms, units, draws)
+        return draw_channels(self.norms, units, draws)
 
 
-class Directionwise(Channelwise):
+class DirectionTable(ChannelTable):
     """Directions projected out."""
 
     columns = tuple(f"{count} dimension{'s' if count > 1 else ''}" for count in range(1, DIMENSIONS))
 
-    def found(self, target: int) -> Sequence[Units]:
-        return self.asked(target, Subspace(dimensions=DIMENSIONS))
+    def select(self, target: int) -> Sequence[Units]:
+        return self.find(target, Subspace(dimensions=DIMENSIONS))
 
     def others(self, target: int, units: Sequence[Units]) -> list[Sequence[Units]]:
         """Subspaces of fewer dimensions, each found on its own."""
-        return [self.asked(target, Subspace(dimensions=count)) for count in range(1, DIMENSIONS)]
+        return [self.find(target, Subspace(dimensions=count)) for count in range(1, DIMENSIONS)]
 
     def draw(self, units: Directions, draws: torch.Generator) -> Units:
-        return as_strong(self.moments, units, draws)
+        return draw_directions(self.moments, units, draws)
 
 
 def noodles(scenes: int) -> None:
     """The direction of noodles, from 100 pairs of pans and of woks, projected out."""
     net = load("demo")
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
-    having, lacking = (torch.cat([pictures(k, 100, 2 * 10**6, has) for k in (pan, wok)]) for has in (True, False))
+    having, lacking = (torch.cat([draw_scenes(k, 100, 2 * 10**6, has) for k in (pan, wok)]) for has in (True, False))
     found = find_directions(net, having, lacking, NOODLES)
     print(f"\nnoodles: {found} projected out; called what they are, % of {scenes}, before and after")
     with borrow(net.network):
         for kind in (pan, wok):
             for has in (False, True):
-                cached = CachedNetwork(net, pictures(kind, scenes, 3 * 10**6, has), [NOODLES])
+                cached = CachedNetwork(net, draw_scenes(kind, scenes, 3 * 10**6, has), [NOODLES])
                 with torch.inference_mode():
                     answers = [cached.logits(change).argmax(1) for change in ({}, {NOODLES: found.replace})]
                 shares = "".join(f"{100 * float((answer == kind).float().mean()):8.1f}" for answer in answers)
                 print(f"{LABELS[kind]:<12}{'with' if has else 'without':<8}{shares}", flush=True)
 
 
-def pictures(kind: int, count: int, seed: int, has: bool) -> Tensor:
+def draw_scenes(kind: int, count: int, seed: int, has: bool) -> Tensor:
     parts = {"adding": ("noodles",)} if has else {"without": ("noodles",)}
     return torch.stack([scene(LABELS[kind], seed + place, **parts).image for place in range(count)])
 

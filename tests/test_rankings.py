@@ -30,7 +30,7 @@ def woks():
     return images[labels == 9]
 
 
-def counted(net, images, layer, top):
+def count_top(net, images, layer, top):
     """How many images have each channel among their `top` loudest, and each channel's mean loudness; by hand."""
     maps = activations(net, images, [layer])[layer].numpy().astype(np.float64)
     norms = np.sqrt((maps**2).sum((2, 3)))
@@ -39,7 +39,7 @@ def counted(net, images, layer, top):
 
 
 def by_hand(net, images, layer, top, most, least):
-    counts, loudness = counted(net, images, layer, top)
+    counts, loudness = count_top(net, images, layer, top)
     order = sorted(counts, key=lambda channel: (-counts[channel], -loudness[channel]))
     return tuple(channel for channel in order if counts[channel] >= least)[:most]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from optvis import Classifier, load
+from optvis import Classifier, activations, load
 from optvis.ablation import blinded
 from optvis.ablation.evaluation.predictions import compare_predictions
 from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates
@@ -20,7 +22,7 @@ from optvis.ablation.selection.layers import last_stage, order_layers
 from optvis.ablation.selection.rankings import Contrast, class_log_odds
 from optvis.ablation.selection.selection import Evidence, UnitSelection
 from optvis.ablation.selection.task import SelectionTask, add_views, margins
-from optvis.features.units import Channels
+from optvis.features.units import Channels, Directions
 from optvis.models.borrow import borrow
 from optvis.world import LABELS, dataset, scene
 
@@ -42,8 +44,8 @@ def scenes():
 
 
 @pytest.fixture(scope="module")
-def found(demo, scenes):
-    """Kelpies blinded with directions."""
+def selection(demo, scenes):
+    """Directions that carry the class kelpie."""
     (images, labels), _ = scenes
     options = {"layers": ["mixed4"], "method": Subspace(steps=24), "progress": False}
     return find_units(demo, images[labels == 4], "kelpie", keep=images[labels != 4], **options)
@@ -85,10 +87,10 @@ def test_evidence_is_the_exact_change_of_the_margin():
     assert row.worst_change == pytest.approx(0, abs=1e-6)
 
 
-def test_what_is_found_goes_into_blinded_and_is_gone_on_fresh_scenes(demo, scenes, found):
+def test_what_is_found_goes_into_blinded_and_is_gone_on_fresh_scenes(demo, scenes, selection):
     _, (images, labels) = scenes
     before = demo.logits(images).argmax(1)
-    with blinded(demo, *found):
+    with blinded(demo, *selection):
         after = demo.logits(images).argmax(1)
     assert bool((before[labels == 4] == 4).all())
     assert not bool((after == 4).any())
@@ -107,7 +109,7 @@ def test_channels_are_gone_on_the_scenes_they_were_found_on(demo, scenes):
     assert bool((after[labels != 14] == labels[labels != 14]).all())
 
 
-def test_the_same_seed_gives_the_same_units_and_another_does_not(demo, scenes, found):
+def test_the_same_seed_gives_the_same_units_and_another_does_not(demo, scenes, selection):
     (images, labels), _ = scenes
     options = {"keep": images[labels != 4], "layers": ["mixed4"], "progress": False}
     short = Subspace(steps=3)
@@ -116,7 +118,7 @@ def test_the_same_seed_gives_the_same_units_and_another_does_not(demo, scenes, f
     ]
     assert ways[0].equal(ways[1])
     assert not ways[0].equal(ways[2])
-    basis = found[0].vectors.double()
+    basis = selection[0].vectors.double()
     assert torch.allclose(basis @ basis.T, torch.eye(3).double(), atol=1e-5)
 
 
@@ -138,6 +140,96 @@ def test_a_table_in_html_is_escaped():
     made = UnitSelection((Channels("<b>", 1),), 0, "<u>", (row,))._repr_html_()
     assert not any(tag in made for tag in ("<b>", "<i>", "<u>"))
     assert "&lt;b&gt;" in made
+
+
+@pytest.mark.parametrize("units", [
+    (Channels("mixed4", [3, 17]), Channels("mixed5", [5], within=(0.1, 2.0))),
+    (Directions("mixed5", torch.randn(2, 192, generator=torch.Generator().manual_seed(0)), channel_axis=1),),
+    (Directions("mixed5", torch.linspace(0, 1, 192).double(), within=(-1.0, 1.0)), Channels("mixed4", [])),
+], ids=str)  # fmt: skip
+def test_a_saved_selection_is_loaded_as_it_was(units, tmp_path):
+    evidence = (
+        Evidence("mixed5", "channel 5", -2.5, None, ""),
+        Evidence("mixed4", "direction 1", 0.5, -0.1, "a/1.jpg"),
+    )
+    saved = UnitSelection(units, 3, "<cat>", evidence, {"seed": 4, "layers": ["mixed5"]})
+    path = saved.save(tmp_path / "in" / "cats.png")
+    assert sorted(file.name for file in path.parent.iterdir()) == ["cats.png", "cats.safetensors"]
+    again = UnitSelection.load(path)
+    assert (str(again), again.target, again.label, again.evidence) == (str(saved), 3, "<cat>", evidence)
+    assert again.recipe == saved.recipe
+    for one, other in zip(again, units, strict=True):
+        assert repr(one) == repr(other)
+        if isinstance(one, Directions):
+            assert one.vectors.dtype == other.vectors.dtype
+            assert one.vectors.equal(other.vectors)
+
+
+def test_a_loaded_selection_ablates_the_same(demo, scenes, selection, tmp_path):
+    _, (images, _) = scenes
+    again = UnitSelection.load(selection.save(tmp_path / "kelpie.png"))
+    with blinded(demo, *selection):
+        before = demo.logits(images)
+    with blinded(demo, *again):
+        assert demo.logits(images).equal(before)
+
+
+def test_a_file_of_something_else_is_no_selection(selection, tmp_path):
+    path = selection.save(tmp_path / "kelpie.png")
+    tensors = path.with_suffix(".safetensors")
+    tensors.write_bytes(tensors.read_bytes().replace(b"evidence", b"evidenze"))
+    with pytest.raises(ValueError, match="damaged or holds no unit selection: 'evidence' is missing"):
+        UnitSelection.load(path)
+    with pytest.raises(FileNotFoundError):
+        UnitSelection.load(tmp_path / "nothing.png")
+
+
+# Methods of one's own
+
+
+WEIGHTS = torch.ones(2)
+
+
+def last_channels(task, *, max_units=3, offset=0, weights=WEIGHTS):
+    """The last channels of the first layer."""
+    channels = activations(task.classifier, task.images[:1], [task.layers[0]])[task.layers[0]].shape[1]
+    return [Channels(task.layers[0], range(channels - offset - max_units, channels - offset))]
+
+
+@dataclass(frozen=True)
+class LastChannels:
+    """The same with its settings as fields."""
+
+    max_units: int = 3
+    offset: int = 0
+
+    def __call__(self, task):
+        return last_channels(task, max_units=self.max_units, offset=self.offset)
+
+
+@pytest.mark.parametrize(
+    "method", [last_channels, LastChannels(), partial(last_channels, offset=2), LastChannels(3, 2)]
+)
+@pytest.mark.parametrize("max_units", [None, 2])
+def test_a_method_of_ones_own_takes_max_units_and_keeps_its_settings_in_the_recipe(method, max_units):
+    chosen = find_in_template_network(method=method, max_units=max_units)
+    settings = chosen.recipe["selection_method"]
+    assert settings["name"] == ("LastChannels" if isinstance(method, LastChannels) else "last_channels")
+    assert settings["max_units"] == (max_units or 3)
+    assert len(chosen[0]) == settings["max_units"] == len(chosen.evidence)
+    channels = chosen[0].indices
+    assert settings["offset"] == 63 - channels[-1]
+    assert json.loads(json.dumps(dict(chosen.recipe))) == chosen.recipe
+
+
+def test_a_method_without_max_units_says_so():
+    def whole_layer(task):
+        return (Channels(task.layers[0], range(64)),)
+
+    assert len(find_in_template_network(method=whole_layer)[0]) == 64
+    assert find_in_template_network(method=whole_layer).recipe["selection_method"] == {"name": "whole_layer"}
+    with pytest.raises(TypeError, match=r"max_units=3 for .*whole_layer.*no setting of that name"):
+        find_in_template_network(method=whole_layer, max_units=3)
 
 
 # What everything rests on: gates, margins, the price
@@ -335,13 +427,13 @@ def test_a_thing_of_which_pairs_are_known_is_projected_out(demo):
     """Noodles turn a frying pan into a wok; without their direction it is a pan again, and woks stay woks."""
     parts = {True: {"adding": ("noodles",)}, False: {"without": ("noodles",)}}
 
-    def drawn(label, seeds, has):
+    def draw(label, seeds, has):
         return torch.stack([scene(label, seed, **parts[has]).image for seed in seeds])
 
     first, fresh = range(7000, 7012), range(8000, 8012)
-    pairs = [torch.cat([drawn(label, first, has) for label in ("frying pan", "wok")]) for has in (True, False)]
+    pairs = [torch.cat([draw(label, first, has) for label in ("frying pan", "wok")]) for has in (True, False)]
     direction = find_directions(demo, *pairs, "mixed3")
-    pans, woks = drawn("frying pan", fresh, True), drawn("wok", fresh, False)
+    pans, woks = draw("frying pan", fresh, True), draw("wok", fresh, False)
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
     assert (demo.logits(pans).argmax(1) == pan).float().mean() < 0.5
     with blinded(demo, direction):
