@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill
 from optvis.features.units import Channels, Directions, Units
+from optvis.models.borrow import lock
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, intercept, is_intercepted
 from optvis.models.layers import describe_output, find_module
@@ -93,10 +94,13 @@ def replace_units(network: nn.Module, units: Sequence[Units], replacements: Sequ
         KeyError: a layer that does not exist.
     """
     groups: dict[Call, list[tuple[Units, Replacement]]] = {}
+    layers: dict[Call, str] = {}
     for one, replacement in zip(units, replacements, strict=True):
-        groups.setdefault(find_module(network, one.layer), []).append((one, replacement))
+        call = find_module(network, one.layer)
+        groups.setdefault(call, []).append((one, replacement))
+        layers[call] = one.layer
     functions = {call: partial(_replace_output, group) for call, group in groups.items()}
-    with intercept(network, functions, purpose=PURPOSE):
+    with lock(network), intercept(network, functions, purpose=PURPOSE, required=layers):
         yield
 
 

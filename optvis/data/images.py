@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -101,7 +102,8 @@ def _open(source: Any) -> Any:
     if isinstance(source, str | os.PathLike):
         return _read_file(Path(source))
     if isinstance(source, Image.Image):
-        return _to_rgb(source)
+        with _clear_errors(f"the {source.format or 'Pillow'} image"):
+            return _to_rgb(source)
     if isinstance(source, np.ndarray):
         is_image = source.dtype == np.uint8 and (
             source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4))
@@ -118,27 +120,39 @@ def _open(source: Any) -> Any:
 
 
 def _read_file(path: Path) -> Any:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     if path.is_dir():
         raise ValueError(f"{str(path)!r} is a folder; give the path of an image file in it")
+    with _clear_errors(repr(str(path))), Image.open(path, formats=image_formats()) as image:
+        image.load()
+        return _to_rgb(image)
+
+
+@contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    """Turn the many errors of Pillow's decoders into one sentence each."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=image_formats()) as image:
-                image.load()
-                return _to_rgb(image)
+            yield
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"no file {str(path)!r}") from error
+        raise FileNotFoundError(f"no file {name}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS:,} pixels"
-        raise ValueError(f"{str(path)!r} would unpack to more than {limit}; shrink it first") from error
+        raise ValueError(f"{name} would unpack to more than {limit}; shrink it first") from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{str(path)!r} is no image of a known format ({', '.join(FORMATS)})") from error
-    except PermissionError:
+        raise ValueError(f"{name} is no image of a known format ({', '.join(FORMATS)})") from error
+    except (PermissionError, _UnusableImageError):
         raise
-    except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"{str(path)!r} is damaged or truncated: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{name} is damaged or truncated: {error}") from error
+
+
+class _UnusableImageError(ValueError):
+    """An image that was decoded, and cannot be used."""
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -147,6 +161,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
     image = ImageOps.exif_transpose(image)
     _check_aspect(image.size[1], image.size[0])
+    if image.mode == "F":
+        image = Image.fromarray((_float_levels(np.asarray(image)) * 255).round().astype(np.uint8))
     if image.mode.startswith("I"):  # 16 bits a pixel
         image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
@@ -156,9 +172,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _float_levels(levels: Any) -> Any:
+    """Grey levels of a float image, which must lie in [0, 1]."""
+    lowest, highest = float(levels.min()), float(levels.max())
+    if not (lowest >= -TOLERANCE and highest <= 1 + TOLERANCE):
+        raise _UnusableImageError(f"a float image runs from {lowest:g} to {highest:g}; expected [0, 1]: rescale it")
+    return levels.clip(0, 1)
+
+
 def _check_aspect(height: int, width: int) -> None:
     if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
-        raise ValueError(f"an image of {height} × {width} pixels is too long and narrow; crop it first")
+        raise _UnusableImageError(f"an image of {height} × {width} pixels is too long and narrow; crop it first")
 
 
 def _to_tensor(image: Any) -> Tensor:

@@ -91,8 +91,18 @@ def read_activations(network: nn.Module, inputs: Tensor, layers: Iterable[str]) 
                 f"layer {name!r} gives {describe_output(found[name])}, not a tensor; "
                 f"{suggest_layer(network, inputs, name)}"
             )
+        _check_batch(name, found[name], inputs)
         _keep_layout(found[name])
     return found
+
+
+def _check_batch(layer: str, a: Tensor, inputs: Tensor) -> None:
+    if a.dim() == 0 or len(a) != len(inputs):
+        rows = "no axis" if a.dim() == 0 else f"{len(a)} rows"
+        raise ValueError(
+            f"layer {layer!r} gives {rows} for {len(inputs)} images, {tuple(a.shape)}: "
+            "its first axis is not the batch; use a layer whose first axis is, such as the block around it"
+        )
 
 
 def _channels_last(gradient: Tensor) -> Tensor:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+
+class _Loan:
+    """A network's lock, and how often the thread that holds it has borrowed the network."""
+
+    def __init__(self) -> None:
+        self.lock, self.depth = threading.RLock(), 0
+
+
+_LOANS: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
+_LOANS_LOCK = threading.Lock()
 
 
 @contextmanager
 def borrow(network: nn.Module) -> Iterator[nn.Module]:
-    """Inside, a network is in eval mode with frozen weights; every flag is restored on any exit.
+    """Inside, a network is in eval mode with frozen weights; flags and buffers are restored on any exit.
+
+    Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
+    Autocast and inference mode of the surroundings are off inside, so that results do not depend on them.
+
+    Raises:
+        RuntimeError: weights that were made in inference mode, which cannot be frozen and released.
 
     Example:
         >>> net = nn.Linear(2, 1)
@@ -20,15 +40,62 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
         >>> net.training, net.weight.requires_grad
         (True, True)
     """
+    loan = _loan_of(network)
+    with loan.lock:
+        if loan.depth:
+            yield network  # flags are set already
+            return
+        with torch.inference_mode(False), torch.autocast(_device_type(network), enabled=False), _frozen(network):
+            loan.depth += 1
+            try:
+                yield network
+            finally:
+                loan.depth = 0
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
     training = [(module, module.training) for module in network.modules()]
     learning = [(weight, weight.requires_grad) for weight in network.parameters()]
+    _refuse_inference(weight for weight, _ in learning)
+    buffers = [(buffer, buffer._version, buffer.clone()) for buffer in network.buffers() if not buffer.is_inference()]
+
+    def restore() -> None:
+        _set_flags(training, "training")
+        _set_flags(learning, "requires_grad")
+        _restore_buffers(buffers)
+
     try:
         _set_flags(((module, False) for module, _ in training), "training")
         _set_flags(((weight, False) for weight, _ in learning), "requires_grad")
-        yield network
+        yield
     finally:
-        _set_flags(training, "training")
-        _set_flags(learning, "requires_grad")
+        finish(restore)
+
+
+@contextmanager
+def lock(network: nn.Module) -> Iterator[None]:
+    """Inside, no other thread can borrow a network."""
+    with _loan_of(network).lock:
+        yield
+
+
+def _loan_of(network: nn.Module) -> _Loan:
+    with _LOANS_LOCK:
+        return _LOANS.setdefault(network, _Loan())
+
+
+def finish(restore: Callable[[], None]) -> None:
+    """Run something to its end: after Ctrl-C it is run again, and the interrupt is raised afterwards."""
+    interrupt: KeyboardInterrupt | None = None
+    while True:
+        try:
+            restore()
+            break
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def _set_flags(flags: Iterable[tuple[object, bool]], name: str) -> None:
@@ -36,3 +103,25 @@ def _set_flags(flags: Iterable[tuple[object, bool]], name: str) -> None:
     for thing, flag in flags:
         if getattr(thing, name) != flag:
             setattr(thing, name, flag)
+
+
+@torch.no_grad()
+def _restore_buffers(buffers: Iterable[tuple[Tensor, int, Tensor]]) -> None:
+    for buffer, version, value in buffers:
+        if buffer._version != version:
+            buffer.copy_(value)
+
+
+def _refuse_inference(weights: Iterable[Tensor]) -> None:
+    if any(weight.is_inference() for weight in weights):
+        raise RuntimeError(
+            "the network's weights were made inside torch.inference_mode(), which autograd cannot use; "
+            "build or load the network outside of it"
+        )
+
+
+def _device_type(network: nn.Module) -> str:
+    return next((weight.device.type for weight in network.parameters()), "cpu")
+
+
+__all__ = ["borrow", "finish", "lock"]

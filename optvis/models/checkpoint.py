@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+# Where training scripts put the weights: Lightning, timm, DINO, PyTorch's tutorials and others.
+KEYS = (
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "state_dict_ema",
+    "model_ema",
+    "net",
+    "network",
+    "weights",
+    "teacher",
+)
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read the weights of a file as data: no code in it runs.
 
     Args:
-        path: of a .safetensors file, or of one that torch saved, whose dict of tensors is found under "state_dict" or
-            "model" as well.
+        path: of a .safetensors file, or of one that torch saved, whose dict of tensors may lie one level down,
+            under "state_dict", "model" or the like.
 
     Raises:
         ValueError: the file is damaged, holds more than data, or no weights by name.
@@ -25,11 +39,45 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ValueError(
             f"{path.name} is damaged, or holds code beside weights, which is not run; save its state_dict() alone"
         ) from error
-    nested = [state[key] for key in ("state_dict", "model") if isinstance(state, dict) and key in state]
-    found: dict[str, Tensor] = nested[0] if nested else state
-    is_state = isinstance(found, dict) and all(isinstance(key, str) for key in found)
-    if not is_state or not any(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path.name} holds a {type(found).__name__}, not weights by name; save its state_dict()")
+    weights = _find_weights(state)
+    if weights is None:
+        raise ValueError(f"{path.name} holds a {type(state).__name__}, not weights by name; save its state_dict()")
+    return weights
+
+
+def _find_weights(state: Any) -> dict[str, Tensor] | None:
+    """Find the dict of tensors in what a file holds: the usual keys first, then any dict one level down."""
+    if not isinstance(state, dict):
+        return None
+    inner = [state[key] for key in KEYS if key in state] + [value for key, value in state.items() if key not in KEYS]
+    for candidate in (*inner, state) if any(key in state for key in KEYS) else (state, *inner):
+        if _is_weights(candidate):
+            return candidate  # type: ignore[no-any-return]
+    return None
+
+
+def _is_weights(candidate: Any) -> bool:
+    is_state = isinstance(candidate, dict) and all(isinstance(key, str) for key in candidate)
+    return is_state and any(isinstance(value, Tensor) for value in candidate.values())
+
+
+def match_names(weights: Mapping[str, Tensor], expected: Collection[str]) -> dict[str, Tensor]:
+    """Strip the prefix that a wrapper has put before all names ("module.", "model.", "_orig_mod."), where that helps.
+
+    Args:
+        weights: tensors by name.
+        expected: the names that the network has.
+
+    Example:
+        >>> match_names({"module.fc.weight": torch.zeros(1)}, ["fc.weight"])
+        {'fc.weight': tensor([0.])}
+    """
+    found = dict(weights)
+    while not set(found) & set(expected):
+        heads = {name.partition(".")[0] for name in found}
+        if len(heads) != 1 or not all("." in name for name in found):
+            return dict(weights)
+        found = {name.partition(".")[2]: value for name, value in found.items()}
     return found
 
 
@@ -41,4 +89,4 @@ def _read_file(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-__all__ = ["read_state_dict"]
+__all__ = ["match_names", "read_state_dict"]

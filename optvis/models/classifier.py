@@ -56,6 +56,7 @@ class Classifier:
         name: str = "",
         fixed_size: bool = False,
     ) -> None:
+        network = unwrap(network)
         if not isinstance(network, nn.Module):
             raise TypeError(f"network is a {type(network).__name__}; expected an nn.Module")
         if normalize is not None and not callable(normalize):
@@ -119,7 +120,11 @@ class Classifier:
         """Turn images (B, 3, H, W) in [0, 1] into the network's input: normalised, channels last, of its dtype."""
         images = images.to(self.image_dtype)
         inputs = images if self.normalize is None else self.normalize(images)
-        ready = inputs.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        if not isinstance(inputs, Tensor):
+            raise TypeError(f"normalize returns a {type(inputs).__name__}; expected a tensor, the network's input")
+        ready = inputs.to(self.dtype)
+        if ready.dim() == 4:
+            ready = ready.contiguous(memory_format=torch.channels_last)
         # A network may begin in place, and must not reach the images themselves.
         return ready.clone() if ready.data_ptr() == images.data_ptr() else ready
 
@@ -151,6 +156,11 @@ class Classifier:
         )
 
 
+def unwrap(network: Any) -> Any:
+    """Return the original of a network that torch.compile has wrapped: compiled networks skip hooks."""
+    return getattr(network, "_orig_mod", network)
+
+
 def check_logits(output: Any) -> Tensor:
     """Return a network's output if it is a score for each class, (B, classes).
 
@@ -163,4 +173,4 @@ def check_logits(output: Any) -> Tensor:
     return output
 
 
-__all__ = ["Classifier", "check_logits"]
+__all__ = ["Classifier", "check_logits", "unwrap"]

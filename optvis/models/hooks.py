@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import torch
 from torch import nn
+
+from optvis.models.borrow import finish
 
 Call: TypeAlias = tuple[nn.Module, int]  # a module, and which of its calls in one forward pass, from 0
 Before: TypeAlias = Callable[[nn.Module, Any], None]  # (module, inputs)
@@ -15,7 +18,11 @@ After: TypeAlias = Callable[[nn.Module, Any, Any], Any]  # (module, inputs, outp
 
 @contextmanager
 def intercept(
-    network: nn.Module, functions: Mapping[Call, Callable[[Any], Any]], *, purpose: str = ""
+    network: nn.Module,
+    functions: Mapping[Call, Callable[[Any], Any]],
+    *,
+    purpose: str = "",
+    required: Mapping[Call, str] | None = None,
 ) -> Iterator[None]:
     """Inside, apply functions to what modules return; all hooks are removed on any exit.
 
@@ -24,6 +31,11 @@ def intercept(
         functions: for a module and the number of its call, a function of its output. What it returns replaces the
             output; None leaves the output as it is.
         purpose: what `is_intercepted` looks for.
+        required: for calls that must come in each whole forward pass, the layer's name.
+
+    Raises:
+        TypeError: a TorchScript network, which runs no hooks.
+        RuntimeError: inside, at the end of a forward pass in which a required call did not come.
 
     Example:
         >>> import torch
@@ -32,9 +44,13 @@ def intercept(
         ...     net(torch.zeros(2))
         tensor([1., 1.])
     """
-    counter = _CallCounter(functions, purpose)
+    counter = _CallCounter(functions, purpose, {} if required is None else required)
     modules = dict.fromkeys(module for module, _ in functions)
-    with hook_modules([network], before=counter.begin), hook_modules(modules, after=counter.end):
+    with (
+        hook_modules([network], before=counter.begin),
+        hook_modules(modules, after=counter.end),
+        hook_modules([network] if required else [], after=counter.check),
+    ):
         yield
 
 
@@ -56,22 +72,47 @@ def hook_modules(
         before: called with the module and its inputs.
         after: called with the module, its inputs and its output; what it returns replaces the output, unless None.
     """
-    handles = []
+    modules = list(modules)
+    for module in modules:
+        refuse_torchscript(module)
+
+    def remove() -> None:
+        for module in modules:
+            _remove_hook(module._forward_pre_hooks, before)
+            _remove_hook(module._forward_hooks, after)
+
     try:
         for module in modules:
             if before is not None:
-                handles.append(module.register_forward_pre_hook(before))
+                module.register_forward_pre_hook(before)
             if after is not None:
-                handles.append(module.register_forward_hook(after))
+                module.register_forward_hook(after)
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        finish(remove)
+
+
+def refuse_torchscript(module: nn.Module) -> None:
+    """Raise for modules that run no hooks.
+
+    Raises:
+        TypeError: a TorchScript module.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError("TorchScript networks run no hooks, so their layers cannot be read; load the original network")
+
+
+def _remove_hook(hooks: MutableMapping[int, Any], function: Any) -> None:
+    """Remove a function from a module's hooks. Handles would be lost if Ctrl-C came before they are kept."""
+    for key in [key for key, hook in hooks.items() if function is not None and hook == function]:
+        hooks.pop(key, None)
 
 
 class _CallCounter:
-    def __init__(self, functions: Mapping[Call, Callable[[Any], Any]], purpose: str) -> None:
-        self.functions, self.purpose = functions, purpose
+    def __init__(
+        self, functions: Mapping[Call, Callable[[Any], Any]], purpose: str, required: Mapping[Call, str]
+    ) -> None:
+        self.functions, self.purpose, self.required = functions, purpose, required
         self.calls: dict[nn.Module, int] = {}
 
     def begin(self, _network: nn.Module, _inputs: Any) -> None:
@@ -84,5 +125,17 @@ class _CallCounter:
         function = self.functions.get((module, call))
         return None if function is None else function(output)
 
+    def check(self, _network: nn.Module, _inputs: Any, _output: Any) -> None:
+        """Raise for required calls that did not come."""
+        for (module, call), layer in self.required.items():
+            count = self.calls.get(module, 0)
+            if count <= call:
+                reason = f"its module ran {count} times" if count else "its hook was never called"
+                raise RuntimeError(
+                    f"layer {layer!r} did not run in this forward pass ({reason}), so nothing in it was replaced; "
+                    "layers(network) lists the layers that run; compiled networks skip hooks, and so do modules "
+                    "whose forward or weights are used directly"
+                )
 
-__all__ = ["Call", "hook_modules", "intercept", "is_intercepted"]
+
+__all__ = ["Call", "hook_modules", "intercept", "is_intercepted", "refuse_torchscript"]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from optvis.data.crop import ResizeCrop
-from optvis.models.classifier import Classifier
+from optvis.models.classifier import Classifier, unwrap
 from optvis.models.normalize import IMAGENET, INFER, Normalize, Normalizer
 
 DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
@@ -21,6 +21,7 @@ def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = I
         TypeError: the model is neither.
         ValueError: a bare network whose normalisation is neither given nor known.
     """
+    model = unwrap(model)
     if isinstance(model, Classifier):
         return model if isinstance(normalize, str) else replace_normalization(model, normalize)
     if not isinstance(model, nn.Module):

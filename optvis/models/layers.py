@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from optvis.errors import suggest
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import Call, hook_modules
+from optvis.models.hooks import Call, hook_modules, refuse_torchscript
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+
+COMPILED = "_orig_mod."  # torch.compile puts it before the names of a network's layers
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,10 @@ def find_module(network: nn.Module, name: str) -> Call:
 
     Raises:
         KeyError: no such layer; the nearest names are given.
+        TypeError: a TorchScript network.
     """
-    path, numbered, call = name.partition("#")
+    refuse_torchscript(network)
+    path, numbered, call = name.removeprefix(COMPILED).partition("#")
     try:
         if numbered and not call.isdecimal():
             raise AttributeError(name)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optvis.data.crop import ResizeCrop
 from optvis.errors import suggest
-from optvis.models.checkpoint import read_state_dict
+from optvis.models.checkpoint import match_names, read_state_dict
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm, infer_classifier
 from optvis.models.normalize import Normalize
@@ -22,7 +22,8 @@ from optvis.models.normalize import Normalize
 DEMO = "demo"
 DEFAULT = "DEFAULT"
 TIMM = "timm/"
-WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors")
+MAX_NAMES = 3  # of weights in an error message
+WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".pth.tar", ".tar", ".pkl")
 
 
 def load(
@@ -37,7 +38,7 @@ def load(
     Args:
         name: "demo", the small classifier that lies in the package (`optvis.models.embedded`), also without a name;
             a torchvision name ("squeezenet1_0", "vgg19"), a timm name after "timm/" ("timm/resnet18"), or the path
-            of a file of weights (.pth, .pt, .bin, .safetensors). Weights are read as data: no code in them runs.
+            of a file of weights (.pth, .pt, .bin, .safetensors, .ckpt, …). They are read as data: no code in them runs.
         weights: which published weights ("DEFAULT", "IMAGENET1K_V1"); None gives random ones, the same each time.
         architecture: for a file: the network it belongs to, by name or as a module.
         labels: a text per class, in place of the published ones; for a file also the number of classes.
@@ -174,17 +175,28 @@ def _load_weight_file(path: Path, architecture: str | nn.Module | None, labels: 
             f"{path.name} holds weights alone; name their architecture: load({str(path)!r}, architecture='resnet50')"
         )
     classifier = _build_architecture(architecture, labels)
-    state = read_state_dict(path)
+    own = classifier.network.state_dict()
+    state = match_names(read_state_dict(path), own)
     try:
         classifier.network.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"the weights in {path.name} do not fit {classifier.name}: {reason}; "
-            "for another number of classes give labels=[...], one text a class"
-        ) from error
+        raise ValueError(f"the weights in {path.name} do not fit {classifier.name}: {_explain(own, state)}") from error
     classifier.network.eval()
     return classifier
+
+
+def _explain(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Say in what weights differ from those of a network, and the nearest cure."""
+    missing, extra = [name for name in own if name not in state], [name for name in state if name not in own]
+    other = [name for name in own if name in state and own[name].shape != getattr(state[name], "shape", None)]
+    parts = [
+        f"{len(names)} {what} ({', '.join(names[:MAX_NAMES])}{', …' if len(names) > MAX_NAMES else ''})"
+        for what, names in (("missing", missing), ("left over", extra), ("of another shape", other))
+        if names
+    ]
+    shapes = "".join(f"; {name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}" for name in other[:1])
+    cure = "for another number of classes give labels=[...], one text a class" if other else "name their architecture"
+    return f"{', '.join(parts)}{shapes}; {cure}"
 
 
 def _build_architecture(architecture: str | nn.Module, labels: Sequence[str] | None) -> Classifier:
