@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from optvis import IMAGENET, Classifier, activations, classify, layers, load, render
+from optvis import IMAGENET, Classifier, activations, attribute, classify, layers, load, render
 from optvis.ablation import blinded
 from optvis.data import load_image
 from optvis.features.units import Channels
@@ -266,3 +266,21 @@ def test_a_damaged_image_that_is_read_late_is_one_clear_error(tmp_path):
 
 def test_torchvision_weights_keep_their_own_mean():
     assert IMAGENET.mean != (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda a: {"out": a}, lambda a: [a, a], lambda a: (a, None)], ids=["dict", "list", "tuple"]
+)
+@pytest.mark.parametrize("method", ["midpoint", "grad_x_activation", "ablation"])
+def test_attribution_does_not_need_the_networks_own_output(network, images, wrap, method):
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network
+
+        def forward(self, x):
+            return wrap(self.inner(x))
+
+    plain = attribute(Classifier(network, None, 32), images, "1", channel("6", 2), method=method)
+    found = attribute(Classifier(Wrapped(), None, 32), images, "inner.1", channel("inner.6", 2), method=method)
+    assert torch.equal(found.values, plain.values)

@@ -63,14 +63,23 @@ def activations(
     return found | ({IMAGE: batch} if IMAGE in layers else {})
 
 
-def read_activations(network: nn.Module, inputs: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-    """Read activations of a borrowed network, like `activations`, from inputs that are preprocessed already."""
+def read_activations(
+    network: nn.Module, inputs: Tensor, layers: Iterable[str], *, whole: bool = False
+) -> dict[str, Tensor]:
+    """Read activations of a borrowed network, like `activations`, from inputs that are preprocessed already.
+
+    Args:
+        network: a borrowed network.
+        inputs: preprocessed images.
+        layers: names as in `activations`.
+        whole: run the forward pass to its end, whatever the network returns.
+    """
     calls = {name: find_module(network, name) for name in layers if name != IMAGE}
     found: dict[str, Any] = {}
 
     def store(names: Sequence[str], output: Any) -> None:
         for name in names:
-            is_last = len(found) == len(calls) - 1
+            is_last = not whole and len(found) == len(calls) - 1
             # A layer that works in place may follow, and overwrite this output.
             found[name] = output if is_last or not isinstance(output, Tensor) else output.clone()
             if is_last:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from optvis.models.activations import read_activations
 from optvis.models.hooks import Call, hook_modules
 from optvis.models.layers import find_module
-from optvis.objectives import IMAGE, OUTPUT
+from optvis.objectives import IMAGE
 
 
 class Tail:
@@ -48,7 +48,7 @@ class Tail:
                 torch.no_grad(),
                 hook_modules(network.modules(), before=recorder.before_module, after=recorder.after_module),
             ):
-                self.activations = read_activations(network, inputs, [layer, *([OUTPUT] if layer else [])])[layer]
+                self.activations = read_activations(network, inputs, [layer], whole=True)[layer]
             if not recorder.misleading:
                 break
             recorder = _Recorder(self.call, recorder.misleading | recorder.entered)
