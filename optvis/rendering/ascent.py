@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -188,11 +189,11 @@ class Ascent:
 
     def _batch_slices(self, inputs: Tensor) -> list[slice]:
         """Split a batch into those that pass through the network together: on a CPU, what fits its caches."""
-        batch, _, height, width = inputs.shape
+        batch, pixels = len(inputs), math.prod(inputs.shape[2:])
         group = self.objective.group_size
         if inputs.device.type != "cpu" or group is None or self.objective.has_custom_terms:
             return [slice(0, batch)]
-        size = max(group, PIXELS_PER_BATCH // (height * width) // group * group)
+        size = max(group, PIXELS_PER_BATCH // pixels // group * group)
         return [slice(start, start + size) for start in range(0, batch, size)]
 
     def _queue_check(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
