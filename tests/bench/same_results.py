@@ -1547,7 +1547,19 @@ def _() -> Any:
 
 
 COMMANDS: dict[str, Sequence[str]] = {
-    "render": ("render", "demo", "mixed4", "--channels", "17", "--size", "48", "--steps", "3", "--variation", "0.001"),
+    "render": (
+        "render",
+        "demo",
+        "mixed4",
+        "--channels",
+        "17",
+        "--size",
+        "48",
+        "--steps",
+        "3",
+        "--total-variation",
+        "0.001",
+    ),
     "render a class": ("render", "demo", "--label", "owl", "--size", "40x48", "--steps", "2", "--param", "pixel"),
     "dream": ("dream", "demo", "--start", "noise", "--layer", "mixed4", "--size", "64", "--steps", "1"),
 }
