@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,17 +11,36 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, load
-from optvis.atlas import Samples, activation_atlas, class_atlas, compare, lay_out, sample, serving
+from optvis.atlas import (
+    ActivationAtlas,
+    AtlasBuilder,
+    AtlasOptions,
+    Comparison,
+    Level,
+    Samples,
+    activation_atlas,
+    class_atlas,
+    class_mask,
+    compare_classes,
+    lay_out,
+    sample_activations,
+)
 from optvis.atlas.exemplars import Exemplars
-from optvis.atlas.layout import cells_of, signed_root
-from optvis.atlas.levels import level_of
+from optvis.atlas.layout import cell_index, scale_differences
+from optvis.atlas.levels import build_level
 from optvis.features.receptive_field import crop, receptive_fields
 from optvis.objectives import direction, whitening
 from optvis.patches import load_patch
 from optvis.world import LABELS, Scenes
 
 SCENES = Scenes(160, seed=4)
-QUICK = {"layout": "tsne", "size": 16, "steps": 2, "progress": False}
+OPTIONS = AtlasOptions(layout="tsne", size=16, steps=2)
+QUICK = {"options": OPTIONS, "progress": False}
+
+
+def quick(**options):
+    """The same with other options."""
+    return {"options": replace(OPTIONS, **options), "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +50,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def samples(net):
-    return sample(net, SCENES, "mixed5", progress=False)
+    return sample_activations(net, SCENES, "mixed5", progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +75,15 @@ def made_up(count=300, channels=5, classes=3, seed=0):
 def test_every_point_is_in_one_cell_which_is_half_open(size):
     edges = torch.arange(size + 1, dtype=torch.float64) / size
     across = torch.stack([edges, torch.zeros_like(edges)], dim=1)
-    assert cells_of(across, size).tolist() == [*range(size), size - 1]
+    assert cell_index(across, size).tolist() == [*range(size), size - 1]
     below = torch.stack([torch.nextafter(edges[1:], torch.zeros(())), edges[1:] * 0], dim=1)
-    assert cells_of(below, size).tolist() == list(range(size))
+    assert cell_index(below, size).tolist() == list(range(size))
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 10, 20, 40])
 def test_counts_add_up_and_means_are_those_of_a_loop(size):
     samples, points = made_up()
-    level = level_of(samples, points, size, nearest=3)
+    level = build_level(samples, points, size, nearest=3)
     assert level.counts.sum() == len(samples)
     for place, (row, column) in enumerate(level.cells.tolist()):
         inside = [
@@ -84,17 +103,17 @@ def test_counts_add_up_and_means_are_those_of_a_loop(size):
 
 def test_a_fine_cell_lies_in_one_coarse_cell():
     _, points = made_up(5000)
-    coarse, fine = cells_of(points, 10), cells_of(points, 40)
+    coarse, fine = cell_index(points, 10), cell_index(points, 40)
     assert torch.equal(fine // 40 // 4 * 10 + fine % 40 // 4, coarse)
 
 
 def test_the_root_of_differences_keeps_their_order_and_nought_in_the_middle():
     differences = torch.randn(50)
-    found = signed_root(differences)
+    found = scale_differences(differences)
     assert torch.equal(found.argsort(), differences.argsort())
     assert ((found - 0.5).sign() == differences.sign()).all()
     assert (found - 0.5).abs().max() == 0.5
-    assert signed_root(torch.zeros(3)).tolist() == [0.5] * 3
+    assert scale_differences(torch.zeros(3)).tolist() == [0.5] * 3
 
 
 # Layouts
@@ -208,8 +227,8 @@ def test_exemplars_are_cut_from_the_photographs_of_the_cell(net, atlas):
     assert len(cell.rows) == len(cell.patches) == len(cell.names) == 4
     fields = receptive_fields(net, "mixed5")
     for row, patch, name in zip(cell.rows.tolist(), cell.patches, cell.names, strict=True):
-        image = net.load_batch(SCENES[int(atlas.samples.places[row])][0])[0]
-        assert name == atlas.samples.names[int(atlas.samples.places[row])]
+        image = net.load_batch(SCENES[int(atlas.samples.indices[row])][0])[0]
+        assert name == atlas.samples.names[int(atlas.samples.indices[row])]
         assert torch.allclose(patch, crop(image, fields.window(*atlas.samples.positions[row].tolist()), 40))
 
 
@@ -240,12 +259,87 @@ def test_the_same_seed_gives_the_same_atlas(net, atlas):
 def test_it_is_saved_with_its_recipe(atlas, tmp_path):
     page = atlas.save(tmp_path / "map")
     names = sorted(path.name for path in page.parent.iterdir())
-    assert names == ["atlas-2.png", "atlas-4.png", "atlas-8.png", "index.html", "samples.safetensors"]
+    assert names == [
+        "atlas-2.png",
+        "atlas-4.png",
+        "atlas-8.png",
+        "atlas.safetensors",
+        "index.html",
+        "samples.safetensors",
+    ]
     with Image.open(page.parent / "atlas-8.png") as picture:
         assert '"layer": "mixed5"' in picture.text["optvis"]
         assert picture.size == (128, 128)
     assert len(Samples.load(page.parent / "samples.safetensors")) == 160
     assert atlas.html().startswith("<!doctype html>")
+
+
+def check_same_atlas(one, other):
+    for name in ("vectors", "attribution", "positions", "indices"):
+        assert torch.equal(getattr(one.samples, name), getattr(other.samples, name))
+    assert torch.equal(one.points, other.points)
+    assert [level.size for level in one.levels] == [level.size for level in other.levels]
+    for level, same in zip(one.levels, other.levels, strict=True):
+        for field in fields(Level)[1:]:
+            a, b = getattr(level, field.name), getattr(same, field.name)
+            assert a.dtype == b.dtype
+            assert torch.equal(a.nan_to_num(7), b.nan_to_num(7))
+    assert torch.equal(one.exemplars.rows, other.exemplars.rows)
+    assert torch.equal(one.exemplars.patches, other.exemplars.patches)
+    assert (one.min_points, one.ends, one.title) == (other.min_points, other.ends, other.title)
+    assert one.recipe == other.recipe
+
+
+def test_a_saved_atlas_is_loaded_again(atlas, tmp_path):
+    page = atlas.save(tmp_path)
+    for path in (tmp_path, page):
+        again = ActivationAtlas.load(path)
+        check_same_atlas(again, atlas)
+        assert repr(again) == repr(atlas)
+        assert again.html() == atlas.html()
+        assert again.complete
+    assert again.to_dict()["kind"] == "activation atlas"
+    assert again.to_dict()["tensors"]["points"] == {"shape": [160, 2], "dtype": "float64"}
+
+
+def test_an_atlas_without_icons_is_loaded_again(net, samples, tmp_path):
+    made = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161, nearest=0))
+    made.save(tmp_path)
+    check_same_atlas(ActivationAtlas.load(tmp_path), made)
+
+
+@pytest.mark.parametrize("name", ["atlas.safetensors", "samples.safetensors"])
+def test_damaged_and_missing_files_are_refused(atlas, tmp_path, name):
+    atlas.save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:100])
+    with pytest.raises(ValueError, match="is damaged"):
+        ActivationAtlas.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        ActivationAtlas.load(tmp_path)
+
+
+def test_files_of_different_atlases_are_refused(atlas, samples, tmp_path):
+    atlas.save(tmp_path)
+    for others in (samples[:20], replace(samples, recipe={**samples.recipe, "seed": 9})):
+        others.save(tmp_path / "samples.safetensors")
+        with pytest.raises(ValueError, match="are of different atlases"):
+            ActivationAtlas.load(tmp_path)
+
+
+def test_an_atlas_is_no_comparison(atlas, tmp_path):
+    atlas.save(tmp_path)
+    with pytest.raises(ValueError, match="holds an atlas, not a comparison"):
+        Comparison.load(tmp_path)
+
+
+def test_a_builder_samples_once(net, samples, monkeypatch):
+    calls = []
+    monkeypatch.setattr("optvis.atlas.builder.sample_activations", lambda *_, **__: calls.append(1) or samples)
+    builder = AtlasBuilder(net, SCENES, "mixed5", options=replace(OPTIONS, steps=0), progress=False)
+    for atlas in (builder.all([2]), builder.of_class("wok", [2]), builder.compare("wok", "frying pan", [2]).atlas):
+        assert atlas.levels[0].size == 2
+    assert len(calls) == 1
 
 
 def test_the_sheet_shows_each_icon_in_its_place(atlas):
@@ -268,8 +362,7 @@ def test_ctrl_c_while_icons_are_drawn_keeps_those_that_had_a_step(samples):
         "network.mixed5",
         samples=replace(samples, layer="network.mixed5"),
         levels=[2, 4, 8, 40],
-        fewest=1,
-        **QUICK,
+        **quick(min_points=1),
     )
     assert stopped.recipe["interrupted"] is True
     assert [level.counts.sum().item() for level in stopped.levels] == [160] * 4
@@ -294,74 +387,81 @@ class Interrupted(nn.Module):
 
 
 def test_too_few_points_anywhere_make_no_icon(net, samples):
-    made = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], fewest=161, **QUICK)
+    made = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161))
     assert not made.levels[0].present.any()
     assert made.html()
     assert made.sheet().size == (32, 32)
 
 
 def test_one_photograph_has_an_atlas(net):
-    made = activation_atlas(net, Scenes(1), "mixed5", levels=[1, 3], fewest=1, **QUICK)
+    made = activation_atlas(net, Scenes(1), "mixed5", levels=[1, 3], **quick(min_points=1))
     assert [level.cells.tolist() for level in made.levels] == [[[0, 0]], [[1, 1]]]
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "words"),
+    ("name", "value", "words"),
     [
-        ({"levels": []}, ValueError, "levels are"),
-        ({"levels": [0, 3]}, ValueError, "levels are"),
-        ({"fewest": 0}, ValueError, "fewest is 0"),
-        ({"size": 0}, ValueError, "size is 0"),
-        ({"steps": -1}, ValueError, "steps is -1"),
-        ({"power": -1}, ValueError, "power is -1"),
-        ({"damping": -1}, ValueError, "damping is -1"),
-        ({"nearest": -1}, ValueError, "nearest is -1"),
+        ("min_points", 0, "min_points is 0"),
+        ("size", 0, "size is 0"),
+        ("steps", -1, "steps is -1"),
+        ("power", -1, "power is -1"),
+        ("damping", -1, "damping is -1"),
+        ("nearest", -1, "nearest is -1"),
+        ("rank", 0, "rank is 0"),
     ],
 )
-def test_numbers_out_of_range_are_refused_before_the_work(net, samples, options, error, words):
-    with pytest.raises(error, match=words):
-        activation_atlas(net, SCENES, "mixed5", samples=samples, **{**QUICK, **options})
+def test_options_out_of_range_are_refused(name, value, words):
+    with pytest.raises(ValueError, match=words):
+        AtlasOptions(**{name: value})
+
+
+@pytest.mark.parametrize("levels", [[], [0, 3]])
+def test_levels_out_of_range_are_refused_before_the_work(net, levels):
+    with pytest.raises(ValueError, match="levels are"):
+        activation_atlas(net, None, "mixed5", levels=levels)
 
 
 def test_samples_of_something_else_are_refused(net, samples):
     some = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK).samples
-    with pytest.raises(ValueError, match="these samples are only what serves 'wok'"):
+    with pytest.raises(ValueError, match="these samples are only those that contribute to 'wok'"):
         activation_atlas(net, SCENES, "mixed5", samples=some, **QUICK)
     other = Classifier(net.network, net.normalize, 96, LABELS, name="another")
     with pytest.raises(ValueError, match="samples of the network 'demo' for an atlas of 'another'"):
         activation_atlas(other, SCENES, "mixed5", samples=samples, **QUICK)
     with pytest.raises(ValueError, match="samples of 'mixed5' for an atlas of 'mixed4'"):
         activation_atlas(net, SCENES, "mixed4", samples=samples, **QUICK)
-    with pytest.raises(ValueError, match="are of 160 photographs, and these 32 are not the same"):
+    with pytest.raises(ValueError, match="are of 160 images, and these 32 are not the same"):
         activation_atlas(net, Scenes(32), "mixed5", samples=samples, **QUICK)
 
 
 def test_exemplars_are_found_by_their_rows():
     known = Exemplars(torch.tensor([2, 5, 9]), torch.zeros(3, 3, 4, 4))
-    assert known.places(torch.tensor([[9, -1], [2, 5]])).tolist() == [[2, -1], [0, 1]]
-    assert known.places(torch.tensor([3, 10])).tolist() == [-1, -1]
+    assert known.index(torch.tensor([[9, -1], [2, 5]])).tolist() == [[2, -1], [0, 1]]
+    assert known.index(torch.tensor([3, 10])).tolist() == [-1, -1]
 
 
 # Classes
 
 
-def test_what_serves_a_class_is_as_a_loop_says():
+def test_the_mask_of_a_class_is_that_of_a_loop():
     samples, _ = made_up(200, classes=3)
     for rank in (1, 2, 3):
-        found = serving(samples, "b", rank)
+        found = class_mask(samples, "b", rank)
         for row, added in enumerate(samples.attribution.tolist()):
             assert found[row] == (added[1] > 0 and sorted(added, reverse=True).index(added[1]) < rank)
 
 
-def test_a_class_atlas_holds_what_serves_the_class(net, samples):
+def test_a_class_atlas_holds_what_contributes_to_the_class(net, samples):
     made = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK)
-    rows = serving(samples, "wok")
-    assert torch.equal(made.samples.places, samples.places[rows])
+    rows = class_mask(samples, "wok")
+    assert torch.equal(made.samples.indices, samples.indices[rows])
     assert made.recipe["class"] == "wok"
 
 
 def test_a_comparison_goes_from_one_class_to_the_other(net, samples):
-    made = compare(net, SCENES, "mixed5", "frying pan", "wok", samples=samples, levels=[4], fewest=1, **QUICK)
+    made = compare_classes(
+        net, SCENES, "mixed5", "frying pan", "wok", samples=samples, levels=[4], **quick(min_points=1)
+    )
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
     added = made.atlas.samples.attribution
     differences = added[:, wok] - added[:, pan]
@@ -369,23 +469,38 @@ def test_a_comparison_goes_from_one_class_to_the_other(net, samples):
     assert made.atlas.ends == made.labels == ("frying pan", "wok")
     level = made.atlas.level()
     by_cell = made.differences(level)
-    assert [cell.place for cell in made.top(3)] == [tuple(level.cells[n].tolist()) for n in by_cell.abs().topk(3)[1]]
-    assert made.toward("wok", 1)[0].place == tuple(level.cells[by_cell.argmax()].tolist())
-    assert made.toward(pan, 1)[0].place == tuple(level.cells[by_cell.argmin()].tolist())
-    assert {cell.place for cell in made.toward("wok", 99)}.isdisjoint(cell.place for cell in made.toward(pan, 99))
+    assert [cell.position for cell in made.top(3)] == [tuple(level.cells[n].tolist()) for n in by_cell.abs().topk(3)[1]]
+    assert made.toward("wok", 1)[0].position == tuple(level.cells[by_cell.argmax()].tolist())
+    assert made.toward(pan, 1)[0].position == tuple(level.cells[by_cell.argmin()].tolist())
+    assert {cell.position for cell in made.toward("wok", 99)}.isdisjoint(cell.position for cell in made.toward(pan, 99))
     with pytest.raises(ValueError, match="class 'owl' is neither of 'frying pan' and 'wok'"):
         made.toward("owl")
 
 
 def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp_path):
-    made = compare(net, SCENES, "mixed5", "grey whale", "white shark", samples=samples, levels=[2], fewest=1, **QUICK)
+    made = compare_classes(
+        net, SCENES, "mixed5", "grey whale", "white shark", samples=samples, levels=[2], **quick(min_points=1)
+    )
     page = made.save(tmp_path)
     assert (page.parent / "differences.png").is_file()
     first, *_ = made.toward("white shark")
     assert torch.allclose(load_patch(page.parent / "patch-1.png"), first.cutouts()[0], atol=1 / 255)
     assert len(list(page.parent.glob("patch-*.png"))) == len(made.toward("white shark"))
     assert "white shark" in page.read_text(encoding="utf-8")
-    nothing = compare(net, SCENES, "mixed5", 0, 1, samples=samples, levels=[2], fewest=999, **QUICK)
+    again = Comparison.load(tmp_path)
+    check_same_atlas(again.atlas, made.atlas)
+    assert (again.first, again.second, repr(again)) == (made.first, made.second, repr(made))
+    assert again.to_dict()["first"] == LABELS.index("grey whale")
+    nothing = compare_classes(
+        net,
+        SCENES,
+        "mixed5",
+        0,
+        1,
+        samples=samples,
+        levels=[2],
+        **quick(min_points=999),
+    )
     assert nothing.top() == []
     with pytest.raises(ValueError, match="no cell holds 999 points"):
         nothing.sheet()
@@ -393,7 +508,7 @@ def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp
 
 def test_classes_that_cannot_be_compared_are_refused(net, samples):
     with pytest.raises(ValueError, match="'wok' is compared with itself"):
-        compare(net, SCENES, "mixed5", "wok", 9, samples=samples, **QUICK)
+        compare_classes(net, SCENES, "mixed5", "wok", 9, samples=samples, **QUICK)
     with pytest.raises(KeyError, match="no label 'wak'; nearest: 'wok'"):
         class_atlas(net, SCENES, "mixed5", "wak", samples=samples, **QUICK)
     with pytest.raises(IndexError, match="class 16 of 16"):
@@ -407,7 +522,7 @@ def test_classes_that_cannot_be_compared_are_refused(net, samples):
 def many(net):
     """More scenes, and their samples."""
     scenes = Scenes(1600, seed=11)
-    return scenes, sample(net, scenes, "mixed5", progress=False)
+    return scenes, sample_activations(net, scenes, "mixed5", progress=False)
 
 
 @pytest.mark.parametrize(
@@ -417,11 +532,11 @@ def many(net):
 def test_the_planted_thing_is_seen_where_two_classes_differ_most(net, many, first, second, part):
     """Nothing is named: one of the five cells that differ most is mostly of positions that show it."""
     scenes, drawn = many
-    made = compare(net, scenes, "mixed5", first, second, samples=drawn, **{**QUICK, "steps": 0})
+    made = compare_classes(net, scenes, "mixed5", first, second, samples=drawn, **quick(steps=0))
     shares = []
     for cell in made.top(5):
         masks = [
-            scenes.scene(int(made.atlas.samples.places[row])).masks.get(part, torch.zeros(96, 96)) for row in cell.rows
+            scenes.scene(int(made.atlas.samples.indices[row])).masks.get(part, torch.zeros(96, 96)) for row in cell.rows
         ]
         middles = [(made.atlas.samples.positions[row] * 8 + 4).tolist() for row in cell.rows]
         seen = [mask[y - 4 : y + 4, x - 4 : x + 4].mean() > 0.25 for mask, (y, x) in zip(masks, middles, strict=True)]

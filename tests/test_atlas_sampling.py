@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from optvis import Classifier, activations, attribute, load
-from optvis.atlas import Samples, sample
+from optvis.atlas import Samples, sample_activations
 from optvis.models.borrow import borrow
 from optvis.models.jvp import layer_jvp
 from optvis.objectives import logit
@@ -22,7 +22,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def drawn(net):
-    return sample(net, Scenes(40, seed=3), "mixed4", progress=False)
+    return sample_activations(net, Scenes(40, seed=3), "mixed4", progress=False)
 
 
 def test_vectors_are_those_of_the_layer(net, drawn):
@@ -30,7 +30,7 @@ def test_vectors_are_those_of_the_layer(net, drawn):
     with torch.no_grad():
         a = activations(net, images, ["mixed4"])["mixed4"]
     y, x = drawn.positions.T
-    assert torch.allclose(drawn.vectors, a[drawn.places, :, y, x], atol=1e-5)
+    assert torch.allclose(drawn.vectors, a[drawn.indices, :, y, x], atol=1e-5)
 
 
 @pytest.mark.parametrize("label", [0, 9, 15])
@@ -38,20 +38,22 @@ def test_attributions_are_gradient_times_activation(net, drawn, label):
     images = torch.stack([image for image, _ in Scenes(40, seed=3)])
     found = attribute(net, images, "mixed4", logit(label), method="grad_x_activation").positions
     y, x = drawn.positions.T
-    assert torch.allclose(drawn.attribution[:, label], found[drawn.places, y, x], atol=1e-6)
+    assert torch.allclose(drawn.attribution[:, label], found[drawn.indices, y, x], atol=1e-6)
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 64])
-def test_batches_change_nothing(small, at_once):
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_batches_change_nothing(small, batch_size):
     images = torch.rand(20, 3, 20, 20, generator=torch.Generator().manual_seed(0))
-    one, other = (sample(small, images, "relu1", at_once=count, progress=False) for count in (20, at_once))
+    one, other = (
+        sample_activations(small, images, "relu1", batch_size=count, progress=False) for count in (20, batch_size)
+    )
     assert torch.equal(one.positions, other.positions)
     assert torch.allclose(one.vectors, other.vectors, atol=1e-12)
     assert torch.allclose(one.attribution, other.attribution, atol=1e-12)
 
 
 def test_positions_are_spread_and_leave_out_the_edges(net):
-    found = sample(net, torch.rand(400, 3, 96, 96), "mixed5", progress=False).positions
+    found = sample_activations(net, torch.rand(400, 3, 96, 96), "mixed5", progress=False).positions
     assert (found.min().item(), found.max().item()) == (1, 10)
     counts = np.bincount(found[:, 0] * 10 + found[:, 1] - 11, minlength=100)
     assert (counts > 0).sum() > 80  # 400 draws of 100 leave two empty, on average
@@ -59,12 +61,12 @@ def test_positions_are_spread_and_leave_out_the_edges(net):
 
 def test_another_seed_draws_other_positions(net):
     images = torch.rand(20, 3, 96, 96)
-    one, other = (sample(net, images, "mixed5", seed=seed, progress=False).positions for seed in (0, 1))
+    one, other = (sample_activations(net, images, "mixed5", seed=seed, progress=False).positions for seed in (0, 1))
     assert not torch.equal(one, other)
 
 
 def test_a_layer_without_positions_has_one(net):
-    found = sample(net, Scenes(6), "flat", progress=False)
+    found = sample_activations(net, Scenes(6), "flat", progress=False)
     assert found.grid == (1, 1)
     assert found.positions.tolist() == [[0, 0]] * 6
 
@@ -89,7 +91,7 @@ def test_attention_is_followed_too():
     """Against the gradient of each logit, taken one by one."""
     images = torch.rand(3, 3, 16, 16, dtype=torch.float64)
     net = tokens()
-    found = sample(net, images, "embed", progress=False)
+    found = sample_activations(net, images, "embed", progress=False)
     with borrow(net.network):
         a = net.network.embed(net.preprocess(images)).detach().requires_grad_()
         answers = net.network.head(net.network.block(a.flatten(2).mT).mean(1))
@@ -101,7 +103,7 @@ def test_attention_is_followed_too():
 
 
 def test_tokens_lie_in_one_row():
-    found = sample(tokens(), torch.rand(9, 3, 16, 16), "block", progress=False)
+    found = sample_activations(tokens(), torch.rand(9, 3, 16, 16), "block", progress=False)
     assert found.grid == (1, 16)
     assert found.positions[:, 0].unique().tolist() == [0]
     assert 0 <= found.positions[:, 1].min() < found.positions[:, 1].max() <= 15
@@ -126,7 +128,7 @@ def test_the_network_is_untouched(small, untouched, error):
     images = torch.rand(10, 3, 20, 20)
     stops = pytest.raises(ValueError, match="a fuse") if isinstance(error, ValueError) else nullcontext()
     with untouched(small.network), stops:
-        found = sample(small, images, "relu1", at_once=2, progress=False)
+        found = sample_activations(small, images, "relu1", batch_size=2, progress=False)
         assert len(found) == (10 if error is None else 4)
         assert found.recipe["interrupted"] is (error is not None)
     assert torch.backends.mha.get_fastpath_enabled() is fastpath
@@ -135,23 +137,23 @@ def test_the_network_is_untouched(small, untouched, error):
 def test_ctrl_c_before_anything_is_ctrl_c(small):
     small.network.fuse.arm(KeyboardInterrupt(), at=1)
     with pytest.raises(KeyboardInterrupt):
-        sample(small, torch.rand(4, 3, 20, 20), "relu1", progress=False)
+        sample_activations(small, torch.rand(4, 3, 20, 20), "relu1", progress=False)
 
 
 def test_silent_vectors_are_left_out_and_counted():
     net = Classifier(nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(48, 2)), None, 4)
     images = torch.rand(5, 3, 4, 4)
     images[[1, 3]] = 0
-    found = sample(net, images, "0", progress=False)
-    assert found.places.tolist() == [0, 2, 4]
-    assert found.recipe["silent"] == 2
-    with pytest.raises(ValueError, match="every vector of '0' is zero in all 2 photographs"):
-        sample(net, torch.zeros(2, 3, 4, 4), "0", progress=False)
+    found = sample_activations(net, images, "0", progress=False)
+    assert found.indices.tolist() == [0, 2, 4]
+    assert found.recipe["zero_vectors"] == 2
+    with pytest.raises(ValueError, match="every vector of '0' is zero in all 2 images"):
+        sample_activations(net, torch.zeros(2, 3, 4, 4), "0", progress=False)
 
 
 def test_a_network_that_scores_no_classes_has_no_attributions():
     net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), None, 8)
-    found = sample(net, torch.rand(4, 3, 8, 8), "0", progress=False)
+    found = sample_activations(net, torch.rand(4, 3, 8, 8), "0", progress=False)
     assert found.attribution.shape == (4, 0)
     assert found.labels == ()
 
@@ -159,7 +161,7 @@ def test_a_network_that_scores_no_classes_has_no_attributions():
 def test_samples_are_saved_whole_and_read_again(drawn, tmp_path):
     path = drawn.save(tmp_path / "new" / "a.safetensors")
     again = Samples.load(path)
-    for name in ("vectors", "attribution", "positions", "places"):
+    for name in ("vectors", "attribution", "positions", "indices"):
         assert torch.equal(getattr(again, name), getattr(drawn, name))
     assert (again.layer, again.grid, again.names, again.labels) == (drawn.layer, (12, 12), drawn.names, drawn.labels)
     assert again.recipe == drawn.recipe
@@ -169,7 +171,7 @@ def test_samples_are_saved_whole_and_read_again(drawn, tmp_path):
 def test_damaged_samples_are_refused(drawn, tmp_path):
     path = drawn.save(tmp_path / "a.safetensors")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="damaged, or no samples of optvis"):
+    with pytest.raises(ValueError, match="damaged, or holds no samples"):
         Samples.load(path)
     with pytest.raises(FileNotFoundError, match=r"no file .*b.safetensors"):
         Samples.load(tmp_path / "b.safetensors")
@@ -179,6 +181,6 @@ def test_damaged_samples_are_refused(drawn, tmp_path):
 
 def test_an_unknown_layer_is_named(net):
     with pytest.raises(KeyError, match="nearest: 'mixed5'"):
-        sample(net, Scenes(2), "mixed6", progress=False)
-    with pytest.raises(ValueError, match="at_once is 0"):
-        sample(net, Scenes(2), "mixed5", at_once=0)
+        sample_activations(net, Scenes(2), "mixed6", progress=False)
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        sample_activations(net, Scenes(2), "mixed5", batch_size=0)

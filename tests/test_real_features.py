@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from optvis import activations, classify, dream, render
-from optvis.atlas import activation_atlas
+from optvis.atlas import AtlasOptions, activation_atlas
 from optvis.data.images import load_image
 from optvis.objectives import channel, layer_norm
 
@@ -93,10 +93,10 @@ def test_an_atlas_lays_pieces_of_a_photograph_together(squeezenet, photographs):
     """A neighbour by chance is from the same photograph in one of fourteen cases."""
     images, sources = pieces(photographs, 16)
     made = activation_atlas(
-        squeezenet, images, "features.12", levels=[5], layout="tsne", size=48, steps=8, progress=False
+        squeezenet, images, "features.12", levels=[5], options=AtlasOptions("tsne", size=48, steps=8), progress=False
     )
     distances = torch.cdist(made.points, made.points).fill_diagonal_(torch.inf)
-    own = sources[made.samples.places]
+    own = sources[made.samples.indices]
     assert (own[distances.argmin(1)] == own).float().mean() > 0.4
     level = made.levels[0]
     assert level.icons[level.present].std(dim=(1, 2, 3)).min() > 0.05  # none is grey

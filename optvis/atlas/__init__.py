@@ -1,33 +1,37 @@
-"""Maps of all that a layer knows: activation atlases, of all classes, of one, and of what separates two.
+"""Activation atlases: maps of a layer's activations, of all classes, of one class, and of two classes compared.
 
 from optvis import load
-from optvis.atlas import activation_atlas, compare
+from optvis.atlas import AtlasBuilder
 
-net = load("squeezenet1_0")
-activation_atlas(net, "photos", "features.12").save("atlas")
-compare(net, "photos", "features.12", "wok", "frying pan").top(5)
+builder = AtlasBuilder(load("squeezenet1_0"), "photos", "features.12")
+builder.all().save("atlas")
+builder.compare("wok", "frying pan").top(5)
 """
 
-from optvis.atlas.builder import activation_atlas
+from optvis.atlas.activation_atlas import activation_atlas, class_atlas, compare_classes
+from optvis.atlas.builder import AtlasBuilder
 from optvis.atlas.cell import Cell
-from optvis.atlas.class_atlas import Comparison, class_atlas, compare
-from optvis.atlas.class_mask import serving
+from optvis.atlas.class_mask import class_mask
+from optvis.atlas.comparison import Comparison
 from optvis.atlas.layout import lay_out
 from optvis.atlas.levels import Level
+from optvis.atlas.options import AtlasOptions
 from optvis.atlas.result import ActivationAtlas
+from optvis.atlas.sample_activations import sample_activations
 from optvis.atlas.samples import Samples
-from optvis.atlas.sampling import sample
 
 __all__ = [
     "ActivationAtlas",
+    "AtlasBuilder",
+    "AtlasOptions",
     "Cell",
     "Comparison",
     "Level",
     "Samples",
     "activation_atlas",
     "class_atlas",
-    "compare",
+    "class_mask",
+    "compare_classes",
     "lay_out",
-    "sample",
-    "serving",
+    "sample_activations",
 ]

@@ -1,207 +1,202 @@
-"""activation_atlas(): from photographs to the map of a layer."""
+"""AtlasBuilder: atlases of all classes, of one class and of two compared, from one sample of activations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from optvis.atlas.class_mask import CHOSEN
-from optvis.atlas.exemplars import check_album, exemplars_of
-from optvis.atlas.icons import Drawing
-from optvis.atlas.layout import Layout, lay_out
-from optvis.atlas.levels import checked_sizes, level_of
+from optvis.atlas.class_mask import SELECTION, class_index, class_mask, select_samples
+from optvis.atlas.comparison import CLASS_INDICES, Comparison
+from optvis.atlas.exemplars import check_same_images, crop_exemplars
+from optvis.atlas.icons import render_icons
+from optvis.atlas.layout import lay_out, scale_differences
+from optvis.atlas.levels import build_level, resolve_levels
+from optvis.atlas.options import DEFAULT_OPTIONS, AtlasOptions
 from optvis.atlas.result import ActivationAtlas
+from optvis.atlas.sample_activations import sample_activations
 from optvis.atlas.samples import Samples
-from optvis.atlas.sampling import sample
 from optvis.data.dataset import ImageDataset, as_dataset
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.transforms import STANDARD
+from optvis.models.provenance import provenance
 
 LEVELS = (10, 20, 40)
-FEWEST = 5  # points of a cell with an icon
-ICON, STEPS, POWER = 64, 48, 2.0
-DAMPING = 2.0  # with less, what is rare is drawn as noise; with more, what is everywhere is drawn into everything
-PATCH, NEAREST = 40, 4
+CLASS_LEVELS = (5, 10, 20)
 
 
-def activation_atlas(
-    model: nn.Module | Classifier,
-    pictures: Any,
-    layer: str,
-    *,
-    samples: Samples | None = None,
-    levels: Sequence[int] = LEVELS,
-    layout: Layout = "auto",
-    fewest: int = FEWEST,
-    size: int = ICON,
-    steps: int = STEPS,
-    power: float = POWER,
-    damping: float | None = DAMPING,
-    transform: nn.Module | None = STANDARD,
-    nearest: int = NEAREST,
-    seed: int = 0,
-    normalize: Normalizer | str = INFER,
-    channel_axis: int | None = None,
-    progress: bool = True,
-) -> ActivationAtlas:
-    """A map of all that a layer says about many photographs: vectors that are alike lie beside each other.
-
-    One vector of each photograph is laid out on a square, which is divided into cells; the mean vector of each cell is
-    drawn as an icon, and its mean attribution says which classes it serves. Ctrl-C while photographs are read goes on
-    with those that were; while icons are drawn, or photographs are cut,
-    it leaves the others out. The network is left exactly as it was.
-
-    Carter et al., "Activation Atlas", Distill 2019, doi:10.23915/distill.00015.
+@dataclass(frozen=True, eq=False)
+class AtlasBuilder:
+    """Builds atlases of a layer; all of them share one sample of activations.
 
     Args:
         model: a network, or a Classifier.
-        pictures: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.data.dataset.album`.
+        images: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.data.as_dataset`.
         layer: name as in `layers(net)`.
-        samples: what `sample` gave of the same pictures, which is done otherwise.
-        levels: cells a side of each zoom level.
-        layout: "auto", "umap", "tsne" or an object with `fit_transform`, see `optvis.atlas.lay_out`.
-        fewest: points under which a cell gets no icon.
-        size: side of an icon in pixels.
-        steps: updates of each icon.
-        power: p of `direction`: how much an icon must have of this vector and of no other.
-        damping: of the whitening, see `optvis.objectives.whitening`; None asks for the vectors as they are.
-        transform: between icon and network.
-        nearest: how many photographs are kept of each cell, those whose vectors are nearest to its mean.
+        samples: what `sample_activations` returned for the same images; computed by the first atlas if None.
+        options: of the layout and the icons.
         seed: of positions, layout, noise and transforms.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
-        progress: show progress bars.
-
-    Returns:
-        An ActivationAtlas: a notebook shows it; `.save(folder)` writes a page to zoom into, pictures and samples.
-
-    Raises:
-        KeyError: no such layer; the nearest are named.
-        ValueError: numbers out of range; no photographs, or others than the samples'; a silent layer.
-        ImportError: UMAP was asked for and is not installed.
+        progress: whether to show progress bars.
 
     Example:
         >>> from optvis import load
         >>> from optvis.world import Scenes
-        >>> activation_atlas(load("demo"), Scenes(48), "mixed5", levels=[3], layout="tsne", size=16, steps=1,
-        ...                  progress=False)
-        ActivationAtlas('mixed5', 48 points, 3 × 3 cells, ... icons)
+        >>> options = AtlasOptions(layout="tsne", size=16, steps=1)
+        >>> builder = AtlasBuilder(load("demo"), Scenes(64), "mixed5", options=options, progress=False)
+        >>> builder.all([3])
+        ActivationAtlas('mixed5', 64 points, 3 × 3 cells, ... icons)
+        >>> builder.of_class("wok", [2])
+        ActivationAtlas('mixed5', ... points, 2 × 2 cells, ... icons)
     """
-    sizes, source = checked_sizes(levels), as_dataset(pictures)
-    drawing = Drawing(size, steps, power, damping, fewest, transform, seed, channel_axis, progress)
-    classifier = as_classifier(model, normalize)
-    drawn = samples_of(classifier, source, layer, samples, seed, channel_axis, progress)
-    points, how = lay_out(drawn.vectors, layout, seed=seed)
-    return Mapped(classifier, source, drawn, drawing, sizes, nearest).atlas(points, {"layout": how})
 
+    model: nn.Module | Classifier
+    images: Any
+    layer: str
+    samples: Samples | None = None
+    options: AtlasOptions = DEFAULT_OPTIONS
+    seed: int = 0
+    _: KW_ONLY
+    normalize: Normalizer | str = INFER
+    channel_axis: int | None = None
+    progress: bool = True
 
-def samples_of(
-    classifier: Classifier,
-    source: ImageDataset,
-    layer: str,
-    samples: Samples | None,
-    seed: int,
-    channel_axis: int | None,
-    progress: bool,
-) -> Samples:
-    """The samples that were given, or new ones.
+    def all(self, levels: Sequence[int] = LEVELS) -> ActivationAtlas:
+        """Build the atlas of all classes; see `activation_atlas`."""
+        sizes, samples = resolve_levels(levels), self._samples
+        points, layout = lay_out(samples.vectors, self.options.layout, seed=self.seed)
+        return self._build("activation_atlas", samples, points, sizes, layout=layout)
 
-    Raises:
-        ValueError: samples of another layer or network, of other photographs, or of some classes only.
-    """
-    if samples is None:
-        return sample(classifier, source, layer, seed=seed, channel_axis=channel_axis, progress=progress)
-    if samples.layer != layer:
-        raise ValueError(f"samples of {samples.layer!r} for an atlas of {layer!r}; take both of one layer")
-    network = samples.recipe.get("network", classifier.name)
-    if network != classifier.name:
-        raise ValueError(f"samples of the network {network!r} for an atlas of {classifier.name!r}")
-    if CHOSEN in samples.recipe:
-        raise ValueError(
-            f"these samples are only what {samples.recipe[CHOSEN]}; give those of an atlas of all classes, or none"
+    def of_class(self, label: int | str, levels: Sequence[int] = CLASS_LEVELS) -> ActivationAtlas:
+        """Build the atlas of one class; see `class_atlas`."""
+        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
+        name = samples.labels[class_index(samples, label)]
+        chosen = select_samples(samples, class_mask(samples, label, rank), f"contribute to {name!r}")
+        points, layout = lay_out(chosen.vectors, self.options.layout, seed=self.seed)
+        details: dict[str, Any] = {"layout": layout, "class": name, "rank": rank}
+        return self._build("class_atlas", chosen, points, sizes, title=f"Contributions to {name}", **details)
+
+    def compare(self, first: int | str, second: int | str, levels: Sequence[int] = CLASS_LEVELS) -> Comparison:
+        """Compare two classes; see `compare_classes`."""
+        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
+        left, right = class_index(samples, first), class_index(samples, second)
+        names = samples.labels[left], samples.labels[right]
+        if left == right:
+            raise ValueError(f"class {names[0]!r} is compared with itself; name two classes")
+        either = class_mask(samples, left, rank) | class_mask(samples, right, rank)
+        chosen = select_samples(samples, either, f"contribute to {names[0]!r} or {names[1]!r}")
+        down, layout = lay_out(chosen.vectors, self.options.layout, axes=1, seed=self.seed)
+        across = scale_differences(chosen.attribution[:, right] - chosen.attribution[:, left])
+        atlas = self._build(
+            "compare_classes",
+            chosen,
+            torch.stack([across, down.squeeze(1)], dim=1),
+            sizes,
+            ends=names,
+            title=f"Differences between {names[0]} and {names[1]}",
+            layout=f"the difference of attributions across; {layout} down",
+            classes=list(names),
+            rank=rank,
+            **{CLASS_INDICES: [left, right]},
         )
-    check_album(source, samples.names)
-    return samples
+        return Comparison(atlas, left, right)
 
+    @cached_property
+    def _classifier(self) -> Classifier:
+        return as_classifier(self.model, self.normalize)
 
-@dataclass(frozen=True, eq=False)
-class Mapped:
-    """Points on a map on their way to an atlas.
+    @cached_property
+    def _dataset(self) -> ImageDataset:
+        return as_dataset(self.images)
 
-    Args:
-        classifier: whose network was sampled.
-        source: the photographs.
-        samples: of them, N.
-        drawing: how icons are drawn.
-        sizes: of the levels.
-        nearest: photographs a cell.
-    """
+    @cached_property
+    def _samples(self) -> Samples:
+        """The given samples, or new ones.
 
-    classifier: Classifier
-    source: ImageDataset
-    samples: Samples
-    drawing: Drawing
-    sizes: tuple[int, ...]
-    nearest: int
+        Raises:
+            ValueError: samples of another layer, of another network, of other images, or of some classes only.
+        """
+        classifier, samples = self._classifier, self.samples
+        if samples is None:
+            return sample_activations(
+                classifier,
+                self._dataset,
+                self.layer,
+                seed=self.seed,
+                channel_axis=self.channel_axis,
+                progress=self.progress,
+            )
+        if samples.layer != self.layer:
+            raise ValueError(f"samples of {samples.layer!r} for an atlas of {self.layer!r}; expected the same layer")
+        network = samples.recipe.get("network", classifier.name)
+        if network != classifier.name:
+            raise ValueError(
+                f"samples of the network {network!r} for an atlas of {classifier.name!r}; expected the same network"
+            )
+        if SELECTION in samples.recipe:
+            raise ValueError(
+                f"these samples are only those that {samples.recipe[SELECTION]}; give all samples, or samples=None"
+            )
+        check_same_images(self._dataset, samples.names)
+        return samples
 
-    def __post_init__(self) -> None:
-        if self.nearest < 0:
-            raise ValueError(f"nearest is {self.nearest}; expected 0 or more photographs a cell")
-
-    def atlas(
+    def _build(
         self,
+        method: str,
+        samples: Samples,
         points: Tensor,
-        told: dict[str, Any],
+        sizes: Sequence[int],
         *,
         ends: tuple[str, str] | None = None,
         title: str = "Activation atlas",
+        **details: Any,
     ) -> ActivationAtlas:
-        """The whole atlas of points (N, 2) in [0, 1].
+        """Build the atlas of points (N, 2) in [0, 1], across and down.
 
         Args:
-            points: across and down.
-            told: what the recipe says of them.
-            ends: what left and right stand for.
-            title: of its page.
+            method: the function that the atlas comes from.
+            samples: N vectors.
+            points: their places on the map.
+            sizes: of the levels.
+            ends: texts at the left and the right end of the map.
+            title: of the page.
+            details: entries of the recipe.
         """
-        drawing, samples = self.drawing, self.samples
-        plain = [level_of(samples, points, size, self.nearest) for size in self.sizes]
-        levels, made = drawing.drawn(self.classifier, samples.layer, plain, samples.vectors)
-        kept = torch.cat([level.nearest.flatten() for level in levels])
-        exemplars = exemplars_of(
-            self.classifier,
-            self.source,
-            samples,
-            kept,
-            PATCH,
-            channel_axis=drawing.channel_axis,
-            progress=drawing.progress,
+        classifier, options = self._classifier, self.options
+        empty = [build_level(samples, points, size, options.nearest) for size in sizes]
+        levels, icons = render_icons(
+            classifier, empty, samples, options, seed=self.seed, channel_axis=self.channel_axis, progress=self.progress
         )
-        recipe = {
-            "network": self.classifier.name,
-            "layer": samples.layer,
-            "points": len(samples),
-            "levels": list(self.sizes),
-            **told,
-            "fewest": drawing.fewest,
-            "power": drawing.power,
-            "damping": drawing.damping,
-            "seed": drawing.seed,
-            "interrupted": bool(
-                made["interrupted"]
-                or samples.recipe.get("interrupted", False)
-                or bool((exemplars.places(kept) < 0)[kept >= 0].any())
-            ),
-            "samples": dict(samples.recipe),
-            "icons": made,
-        }
-        return ActivationAtlas(samples, points, levels, exemplars, drawing.fewest, recipe, ends, title)
+        rows = torch.cat([level.nearest.flatten() for level in levels])
+        exemplars = crop_exemplars(
+            classifier, self._dataset, samples, rows, channel_axis=self.channel_axis, progress=self.progress
+        )
+        is_cut_short = bool((exemplars.index(rows) < 0)[rows >= 0].any())
+        recipe = provenance(
+            classifier,
+            method,
+            layer=samples.layer,
+            points=len(samples),
+            levels=list(sizes),
+            **details,
+            nearest=options.nearest,
+            min_points=options.min_points,
+            size=options.size,
+            steps=options.steps,
+            power=options.power,
+            damping=options.damping,
+            seed=self.seed,
+            interrupted=not samples.complete or bool(icons["interrupted"]) or is_cut_short,
+            samples=dict(samples.recipe),
+            icons=icons,
+        )
+        return ActivationAtlas(samples, points, levels, exemplars, options.min_points, recipe, ends, title)
 
 
-__all__ = ["activation_atlas"]
+__all__ = ["CLASS_LEVELS", "LEVELS", "AtlasBuilder"]

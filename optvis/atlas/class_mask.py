@@ -1,4 +1,4 @@
-"""Which vectors serve a class."""
+"""The vectors that contribute to a class."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from torch import Tensor
 from optvis.atlas.samples import Samples
 from optvis.objectives.labels import index_of
 
-CHOSEN = "chosen"  # the key of a recipe that says that these are not all
-RANK = 2  # a vector serves the classes to which it adds most: so many of them
+RANK = 2
+SELECTION = "selection"  # the key of a recipe that says which samples were selected
 
 
-def serving(samples: Samples, label: int | str, rank: int = RANK) -> Tensor:
-    """Which vectors serve a class: they add to its score, and to few others' as much, (N,) of bool.
+def class_mask(samples: Samples, label: int | str, rank: int = RANK) -> Tensor:
+    """Which vectors contribute to a class: they add to its score, and to few other scores as much, (N,) of bool.
 
     Args:
         samples: N of them, with attributions to K classes.
-        label: index of the class or its label text.
-        rank: among how many of the classes that a vector adds most to the class has to be.
+        label: label or index of the class.
+        rank: the class has to be among so many classes to which the vector adds most.
 
     Raises:
         KeyError, IndexError: there is no such class.
-        ValueError: rank under 1.
+        ValueError: rank below 1.
 
     Example:
         >>> import torch
-        >>> one = Samples("mixed5", torch.ones(3, 2), torch.tensor([[3.0, 2, 1], [1, 2, 3], [-1, -2, -3]]),
-        ...               torch.zeros(3, 2).long(), (1, 1), torch.arange(3), ("a", "b", "c"), ("x", "y", "z"), {})
-        >>> serving(one, "x", rank=2)
+        >>> samples = Samples("mixed5", torch.ones(3, 2), torch.tensor([[3.0, 2, 1], [1, 2, 3], [-1, -2, -3]]),
+        ...                   torch.zeros(3, 2).long(), (1, 1), torch.arange(3), ("a", "b", "c"), ("x", "y", "z"), {})
+        >>> class_mask(samples, "x", rank=2)
         tensor([ True, False, False])
     """
     if rank < 1:
         raise ValueError(f"rank is {rank}; expected 1 or more")
-    added = samples.attribution
-    own = added[:, class_of(samples, label)]
-    return (own > 0) & ((added > own.unsqueeze(1)).sum(1) < rank)
+    attribution = samples.attribution
+    own = attribution[:, class_index(samples, label)]
+    return (own > 0) & ((attribution > own.unsqueeze(1)).sum(1) < rank)
 
 
-def class_of(samples: Samples, label: int | str) -> int:
-    """The index of a class by its text or number.
+def class_index(samples: Samples, label: int | str) -> int:
+    """The index of a class by its label or index.
 
     Raises:
         KeyError, IndexError: there is no such class.
@@ -48,22 +48,27 @@ def class_of(samples: Samples, label: int | str) -> int:
     """
     count = samples.attribution.shape[1]
     if not count:
-        raise ValueError("these samples have no classes: the network's output is not a score a class, (B, K)")
+        raise ValueError("these samples have no classes: the network's output is not a score for each class, (B, K)")
     index = index_of(label, samples.labels) if isinstance(label, str) else int(label)
     if not 0 <= index < count:
         raise IndexError(f"class {label} of {count}; expected 0..{count - 1}")
     return index
 
 
-def chosen_of(samples: Samples, rows: Tensor, what: str) -> Samples:
-    """Some of the samples.
+def select_samples(samples: Samples, mask: Tensor, what: str) -> Samples:
+    """Select some of the samples.
+
+    Args:
+        samples: N of them.
+        mask: which, (N,) of bool.
+        what: what they do, for the recipe and the error message, e.g. "contribute to 'wok'".
 
     Raises:
-        ValueError: none.
+        ValueError: none is selected.
     """
-    if not bool(rows.any()):
-        raise ValueError(f"none of {len(samples)} vectors {what}; give more photographs, or a larger rank")
-    return replace(samples[rows], recipe={**samples.recipe, CHOSEN: what})
+    if not bool(mask.any()):
+        raise ValueError(f"none of {len(samples)} vectors {what}; give more images, or a larger rank")
+    return replace(samples[mask], recipe={**samples.recipe, SELECTION: what})
 
 
-__all__ = ["serving"]
+__all__ = ["class_index", "class_mask", "select_samples"]

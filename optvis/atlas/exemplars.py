@@ -1,4 +1,4 @@
-"""Exemplars: what photographs show at the positions that vectors were drawn from."""
+"""Exemplars: patches of images at the positions that vectors were sampled from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset
@@ -15,14 +16,17 @@ from optvis.features.receptive_field import ReceptiveFields, crop, receptive_fie
 from optvis.models.classifier import Classifier
 from optvis.progress import progress_bar
 
+PATCH_SIZE = 40  # side in pixels
+FIELD_SHARE = 0.5  # side of a patch as a share of the receptive field's
+
 
 @dataclass(frozen=True, eq=False)
 class Exemplars:
-    """Parts of photographs.
+    """Patches of E images.
 
     Args:
         rows: of the samples that they belong to, ascending, (E,).
-        patches: the middle of what each position can see, (E, 3, p, p) in [0, 1].
+        patches: the middle of each position's receptive field, (E, 3, p, p) in [0, 1].
     """
 
     rows: Tensor
@@ -31,83 +35,72 @@ class Exemplars:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def places(self, rows: Tensor) -> Tensor:
-        """Where samples lie among the exemplars, of the same shape; -1 for rows of -1 and those without an exemplar."""
+    def index(self, rows: Tensor) -> Tensor:
+        """The indices of samples among the exemplars, of the shape of `rows`; -1 for rows without an exemplar."""
         if not len(self):
             return torch.full_like(rows, -1)
-        found = torch.searchsorted(self.rows, rows.clamp(min=0)).clamp(max=len(self) - 1)
-        return torch.where(self.rows[found] == rows, found, -1)
+        indices = torch.searchsorted(self.rows, rows.clamp(min=0)).clamp(max=len(self) - 1)
+        return torch.where(self.rows[indices] == rows, indices, -1)
 
 
-def exemplars_of(
+def crop_exemplars(
     classifier: Classifier,
-    album: ImageDataset,
+    dataset: ImageDataset,
     samples: Samples,
     rows: Tensor,
-    size: int,
+    size: int = PATCH_SIZE,
     *,
-    share: float = 0.5,
     channel_axis: int | None = None,
     progress: bool = True,
 ) -> Exemplars:
-    """The parts of photographs that some samples were drawn from; after Ctrl-C those that were cut until then.
+    """Crop the patches that some samples come from; after Ctrl-C return those that are ready.
 
     Args:
-        classifier: whose network was sampled.
-        album: the photographs, as they were sampled.
+        classifier: the network that was sampled.
+        dataset: the images that were sampled.
         samples: of them.
-        rows: which of them, in any shape and order; -1 stands for none.
+        rows: which of the samples, in any shape and order; -1 stands for none.
         size: side of a patch in pixels.
-        share: side of what is cut out, as a share of the receptive field's.
-        channel_axis: as it was sampled.
-        progress: show a progress bar.
+        channel_axis: as in `sample_activations`.
+        progress: whether to show a progress bar.
     """
     wanted = rows[rows >= 0].unique()  # type: ignore[no-untyped-call]
     if not len(wanted):
         return Exemplars(wanted, torch.empty(0, 3, size, size))
     fields = receptive_fields(classifier, samples.layer, channel_axis=channel_axis)
-    shown = progress_bar(wanted.tolist(), show=progress, unit="img", description="photographs")
     patches = list[Tensor]()
     with suppress(KeyboardInterrupt):
-        for row in shown:
-            patches.append(_patch(classifier, album, samples, row, fields, size, share))
-    empty = torch.empty(0, 3, size, size)
-    return Exemplars(wanted[: len(patches)], torch.stack(patches) if patches else empty)
+        for row in progress_bar(wanted.tolist(), show=progress, unit="img", description="patches"):
+            image = dataset.load([int(samples.indices[row])], classifier.load_batch)[0].float().cpu()
+            patches.append(_crop_patch(image, samples, row, fields, size))
+    return Exemplars(wanted[: len(patches)], torch.stack(patches) if patches else torch.empty(0, 3, size, size))
 
 
-def _patch(
-    classifier: Classifier,
-    album: ImageDataset,
-    samples: Samples,
-    row: int,
-    fields: ReceptiveFields,
-    size: int,
-    share: float,
-) -> Tensor:
-    image = album.load([int(samples.places[row])], classifier.load_batch)[0].float().cpu()
-    if (len(fields.rows), len(fields.columns)) != samples.grid:
-        return _square(crop(image, (0, image.shape[1], 0, image.shape[2]), size), size)
-    y, x = samples.positions[row].tolist()
-    return _square(crop(image, fields.window(y, x, share), size), size)
-
-
-def _square(patch: Tensor, size: int) -> Tensor:
-    """On white where it is not square, (3, h, w) -> (3, size, size)."""
-    down, across = size - patch.shape[1], size - patch.shape[2]
-    return torch.nn.functional.pad(patch, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
-
-
-def check_album(album: ImageDataset, names: Sequence[str]) -> None:
-    """Refuse photographs that are not those that were sampled.
+def check_same_images(dataset: ImageDataset, names: Sequence[str]) -> None:
+    """Check that a dataset holds the images that were sampled.
 
     Raises:
-        ValueError: others, or in another order.
+        ValueError: it holds others, or in another order.
     """
-    if tuple(album.names) != tuple(names):
+    if tuple(dataset.names) != tuple(names):
         raise ValueError(
-            f"the samples are of {len(names)} photographs, and these {len(album)} are not the same; "
+            f"the samples are of {len(names)} images, and these {len(dataset)} are not the same; "
             "give those that were sampled, or samples=None"
         )
 
 
-__all__ = ["Exemplars", "exemplars_of"]
+def _crop_patch(image: Tensor, samples: Samples, row: int, fields: ReceptiveFields, size: int) -> Tensor:
+    """The middle of the receptive field; the whole image where positions have no place in it, such as tokens."""
+    if (len(fields.rows), len(fields.columns)) != samples.grid:
+        return _pad_to_square(crop(image, (0, image.shape[1], 0, image.shape[2]), size), size)
+    y, x = samples.positions[row].tolist()
+    return _pad_to_square(crop(image, fields.window(y, x, FIELD_SHARE), size), size)
+
+
+def _pad_to_square(patch: Tensor, size: int) -> Tensor:
+    """Pad with white, (3, h, w) -> (3, size, size)."""
+    down, across = size - patch.shape[1], size - patch.shape[2]
+    return F.pad(patch, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
+
+
+__all__ = ["Exemplars", "check_same_images", "crop_exemplars"]

@@ -1,117 +1,88 @@
-"""The icons of an atlas: what the mean activation of each cell looks like."""
+"""The icons of an atlas: feature visualizations of the mean activation of each cell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from optvis.atlas.levels import Level
+from optvis.atlas.options import AtlasOptions
+from optvis.atlas.samples import Samples
 from optvis.models.classifier import Classifier
-from optvis.objectives import Objective, direction, whitening
-from optvis.objectives.directions import power_option
+from optvis.objectives import direction, whitening
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
-from optvis.transforms import STANDARD
 
-CHUNK = 64  # icons that are drawn together, so that memory does not grow with the map
+BATCH_SIZE = 64  # icons rendered together, so that memory does not grow with the atlas
 
 
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """How icons are drawn.
-
-    An icon maximises the mean over positions of (a·v S) · max(0.1, cos)^p for the mean activation v of its cell, see
-    `direction`. All begin with the same noise and see the same transforms, so that neighbours look alike.
+def render_icons(
+    classifier: Classifier,
+    levels: Sequence[Level],
+    samples: Samples,
+    options: AtlasOptions,
+    *,
+    seed: int = 0,
+    channel_axis: int | None = None,
+    progress: bool = True,
+) -> tuple[tuple[Level, ...], dict[str, Any]]:
+    """Render the icons of all levels, coarse levels first.
 
     Args:
-        size: side of an icon in pixels.
-        steps: updates of each.
-        power: p.
-        damping: of the whitening S, see `whitening`; None asks for v itself.
-        fewest: points under which a cell gets no icon.
-        transform: between icon and network.
+        classifier: the network.
+        levels: without icons.
+        samples: their second moment whitens the directions.
+        options: of the icons.
         seed: of noise and transforms.
         channel_axis: axis of the channels in the layer's output.
-        progress: show a progress bar.
+        progress: whether to show a progress bar.
 
-    Raises:
-        ValueError: numbers out of range.
+    Returns:
+        The levels with icons, and the recipe of the rendering, in which "interrupted" is True after Ctrl-C.
     """
-
-    size: int
-    steps: int
-    power: float
-    damping: float | None
-    fewest: int
-    transform: nn.Module | None = STANDARD
-    seed: int = 0
-    channel_axis: int | None = None
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        for name, value, least in (("size", self.size, 1), ("steps", self.steps, 0), ("fewest", self.fewest, 1)):
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name} is {value!r}; expected a whole number, {least} or more")
-        power_option(self.power)
-        if self.damping is not None and not self.damping >= 0:
-            raise ValueError(f"damping is {self.damping}; expected 0 or more, or None for no whitening")
-
-    def drawn(
-        self, classifier: Classifier, layer: str, levels: Sequence[Level], vectors: Tensor
-    ) -> tuple[tuple[Level, ...], dict[str, Any]]:
-        """Levels with their icons, coarse ones first; and what made these, with "interrupted" after Ctrl-C.
-
-        Args:
-            classifier: whose network is asked.
-            layer: of which.
-            levels: without icons.
-            vectors: of all samples, whose second moment whitens, (N, C).
-        """
-        wanted = [(level.counts >= self.fewest).nonzero().flatten() for level in levels]
-        asked = torch.cat([level.vectors[rows] for level, rows in zip(levels, wanted, strict=True)])
-        if not len(asked):
-            return tuple(_with_icons(level, rows, torch.empty(0, 3, self.size, self.size), torch.empty(0))
-                         for level, rows in zip(levels, wanted, strict=True)), {"interrupted": False}  # fmt: skip
-        made = render(
-            classifier,
-            self._question(layer, asked, vectors),
-            size=self.size,
-            steps=self.steps,
-            transform=self.transform,
-            seed=self.seed,
-            batch_size=CHUNK,
-            progress=self.progress,
-        )
-        count, scores = _begun(made)
-        ends = torch.tensor([len(rows) for rows in wanted]).cumsum(0).clamp(max=count).tolist()
-        starts = [0, *ends[:-1]]
-        drawn = tuple(
-            _with_icons(level, rows[: end - start], made.images[start:end], scores[start:end])
-            for level, rows, start, end in zip(levels, wanted, starts, ends, strict=True)
-        )
-        left_out = ("objective", "seeds")  # as long as there are icons
-        return drawn, {name: value for name, value in made.recipe.items() if name not in left_out}
-
-    def _question(self, layer: str, asked: Tensor, vectors: Tensor) -> Objective:
-        matrix = None if self.damping is None else whitening(vectors, damping=self.damping)
-        return direction(layer, asked, power=self.power, whitening=matrix, channel_axis=self.channel_axis)
+    rows = [(level.counts >= options.min_points).nonzero().flatten() for level in levels]
+    vectors = torch.cat([level.vectors[chosen] for level, chosen in zip(levels, rows, strict=True)])
+    if not len(vectors):
+        nothing = torch.empty(0, 3, options.size, options.size)
+        return tuple(
+            _add_icons(level, chosen, nothing, torch.empty(0)) for level, chosen in zip(levels, rows, strict=True)
+        ), {"interrupted": False}
+    matrix = None if options.damping is None else whitening(samples.vectors, damping=options.damping)
+    rendering = render(
+        classifier,
+        direction(samples.layer, vectors, power=options.power, whitening=matrix, channel_axis=channel_axis),
+        size=options.size,
+        steps=options.steps,
+        transform=options.transform,
+        seed=seed,
+        batch_size=BATCH_SIZE,
+        progress=progress,
+    )
+    count, scores = _last_scores(rendering)
+    ends = torch.tensor([len(chosen) for chosen in rows]).cumsum(0).clamp(max=count).tolist()
+    complete = tuple(
+        _add_icons(level, chosen[: end - start], rendering.images[start:end], scores[start:end])
+        for level, chosen, start, end in zip(levels, rows, [0, *ends[:-1]], ends, strict=True)
+    )
+    left_out = ("objective", "seeds")  # as long as the number of icons
+    return complete, {name: value for name, value in rendering.recipe.items() if name not in left_out}
 
 
-def _begun(made: Rendering) -> tuple[int, Tensor]:
+def _last_scores(rendering: Rendering) -> tuple[int, Tensor]:
     """How many of the images had a step, if they were to have any; and the last score of each, NaN where none."""
-    if not len(made.scores):
-        return len(made), made.scores.new_full((len(made),), torch.nan)
-    steps = (~made.scores.isnan()).sum(0)
-    last = made.scores.gather(0, (steps - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
+    if not len(rendering.scores):
+        return len(rendering), rendering.scores.new_full((len(rendering),), torch.nan)
+    steps = (~rendering.scores.isnan()).sum(0)
+    last = rendering.scores.gather(0, (steps - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
     return int((steps > 0).sum()), last
 
 
-def _with_icons(level: Level, rows: Tensor, icons: Tensor, scores: Tensor) -> Level:
-    """A level with icons for some of its cells."""
+def _add_icons(level: Level, rows: Tensor, icons: Tensor, scores: Tensor) -> Level:
+    """A level with icons for some of its cells; the others are grey."""
     side = icons.shape[-1]
     all_icons, all_scores = torch.full((len(level), 3, side, side), 0.5), torch.full((len(level),), torch.nan)
     present = torch.zeros(len(level), dtype=torch.bool)
@@ -119,4 +90,4 @@ def _with_icons(level: Level, rows: Tensor, icons: Tensor, scores: Tensor) -> Le
     return replace(level, icons=all_icons, scores=all_scores, present=present)
 
 
-__all__ = ["Drawing"]
+__all__ = ["render_icons"]

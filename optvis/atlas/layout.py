@@ -1,4 +1,4 @@
-"""Layouts: vectors of many numbers as points on a square, neighbours beside each other."""
+"""Layouts: vectors as points on a square, similar ones beside each other."""
 
 from __future__ import annotations
 
@@ -14,94 +14,95 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Layout: TypeAlias = "str | Any"
-NEIGHBOURS, LEAST_DISTANCE = 50, 0.05  # Lucid's notebook of the activation atlas (2019) gives UMAP these
-PERPLEXITY = 30.0  # scikit-learn's own for t-SNE
-FEWEST = 12  # of fewer points the two longest axes are a map
-EXACT = 200_000  # vectors up to which all pairs are compared
 NAMES = ("auto", "umap", "tsne")
+N_NEIGHBORS, MIN_DIST = 50, 0.05  # of UMAP, from Lucid's notebook of the activation atlas (2019)
+PERPLEXITY = 30.0  # scikit-learn's default for t-SNE
+MIN_VECTORS = 12  # fewer vectors have no neighbourhoods, and are laid out by principal components
+MAX_EXACT = 200_000  # up to so many vectors, all pairs are compared
 
 
 def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: int = 0) -> tuple[Tensor, str]:
-    """Points whose neighbours are the vectors' neighbours in cosine.
+    """Lay vectors out so that neighbours are neighbours in cosine similarity.
 
     Args:
         vectors: (N, C), none of them all zero.
-        layout: "umap" (McInnes et al. 2018, arXiv:1802.03426), which the extra `optvis[atlas]` brings; "tsne",
+        layout: "umap" (McInnes et al. 2018, arXiv:1802.03426), which the extra `optvis[atlas]` installs; "tsne",
             scikit-learn's (van der Maaten & Hinton 2008); "auto" for the first of these that is installed; or any
             object with `fit_transform`, of which a copy is fitted on vectors of length 1.
         axes: 2 for a map, 1 for a line.
-        seed: of whatever is drawn.
+        seed: of the layout.
 
     Returns:
-        points (N, axes), float64, each axis stretched over [0, 1]; and what made them, as a text.
+        Points (N, axes), float64, each axis scaled to [0, 1]; and the method as a text.
 
     Raises:
         ValueError: no such layout; vectors that are not finite, or all zero.
-        ImportError: UMAP was asked for and is not installed.
+        ImportError: UMAP is not installed and was requested.
         TypeError: an object without `fit_transform`.
 
     Example:
-        >>> points, how = lay_out(torch.rand(20, 6), "tsne")
-        >>> points.shape, points.min().item(), points.max().item(), how
+        >>> points, method = lay_out(torch.rand(20, 6), "tsne")
+        >>> points.shape, points.min().item(), points.max().item(), method
         (torch.Size([20, 2]), 0.0, 1.0, 'TSNE(perplexity=6.33, cosine)')
     """
-    samples = vectors.detach().cpu().double().numpy()
-    lengths = np.linalg.norm(samples, axis=1, keepdims=True)
+    array = vectors.detach().cpu().double().numpy()
+    lengths = np.linalg.norm(array, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not (lengths > 0).all():
-        raise ValueError("vectors are all zero or not finite somewhere; a map needs directions")
-    unit = (samples / lengths).astype(np.float32)
+        raise ValueError("some vectors are all zero or not finite; a layout needs their directions")
+    unit = (array / lengths).astype(np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # UMAP and scikit-learn tell of threads, neighbours and what is not installed
-        estimator, told = _estimator(layout, unit, axes, seed)
-        found = estimator.fit_transform(unit)
-    return _stretched(np.asarray(found, dtype=np.float64).reshape(len(unit), axes)), told
+        warnings.simplefilter("ignore")  # UMAP and scikit-learn warn about threads, neighbours and missing packages
+        estimator, method = _build_estimator(layout, unit, axes, seed)
+        points = estimator.fit_transform(unit)
+    return _scale_axes(np.asarray(points, dtype=np.float64).reshape(len(unit), axes)), method
 
 
-def _estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
+def _build_estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
     if not isinstance(layout, str):
         if not hasattr(layout, "fit_transform"):
-            raise TypeError(f"layout is {type(layout).__name__}; expected one of {NAMES}, or an object that has "
-                            "fit_transform")  # fmt: skip
+            raise TypeError(
+                f"layout is {type(layout).__name__}; expected one of {NAMES}, or an object that has fit_transform"
+            )
         return copy.deepcopy(layout), " ".join(repr(layout).split())
     if layout not in NAMES:
         raise ValueError(f"no layout {layout!r}; there are {', '.join(map(repr, NAMES))}")
     has_umap = importlib.util.find_spec("umap") is not None
     if layout == "umap" and not has_umap:
         raise ImportError("layout 'umap' needs umap-learn: pip install 'optvis[atlas]'; 'tsne' needs nothing more")
-    if len(unit) < FEWEST:
-        return _LongestAxes(axes), f"the {axes} longest axes of fewer than {FEWEST} vectors"
-    return _umap(unit, axes, seed) if has_umap and layout != "tsne" else _tsne(len(unit), axes, seed)
+    if len(unit) < MIN_VECTORS:
+        return _PrincipalComponents(axes), f"{axes} principal components, of fewer than {MIN_VECTORS} vectors"
+    return _build_umap(unit, axes, seed) if has_umap and layout != "tsne" else _build_tsne(len(unit), axes, seed)
 
 
-def _umap(unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
+def _build_umap(unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
     from umap import UMAP
 
-    near = min(NEIGHBOURS, len(unit) - 1)
-    made = UMAP(
+    n_neighbors = min(N_NEIGHBORS, len(unit) - 1)
+    estimator = UMAP(
         n_components=axes,
-        n_neighbors=near,
-        min_dist=LEAST_DISTANCE,
+        n_neighbors=n_neighbors,
+        min_dist=MIN_DIST,
         metric="cosine",
-        init="spectral" if len(unit) > 4 * FEWEST else "random",  # of small data some eigenvectors cannot be had
-        precomputed_knn=_neighbours(unit, near) if len(unit) <= EXACT else (None, None, None),
+        init="spectral" if len(unit) > 4 * MIN_VECTORS else "random",  # small graphs lack some eigenvectors
+        precomputed_knn=_find_neighbours(unit, n_neighbors) if len(unit) <= MAX_EXACT else (None, None, None),
         random_state=seed,
-        n_jobs=1,  # a seed and several threads exclude each other in UMAP
+        n_jobs=1,  # UMAP cannot use several threads with a seed
     )
-    return made, f"UMAP(n_neighbors={near}, min_dist={LEAST_DISTANCE}, cosine)"
+    return estimator, f"UMAP(n_neighbors={n_neighbors}, min_dist={MIN_DIST}, cosine)"
 
 
-def _neighbours(unit: NDArray[np.float32], near: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The nearest vectors of each, itself among them, and how far they are in cosine.
+def _find_neighbours(unit: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Find the nearest vectors of each, itself included, and their cosine distances.
 
-    All pairs are compared, which is sooner done than UMAP's own approximation, and in less memory.
+    Comparing all pairs is faster than UMAP's own approximation, and needs less memory.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    distances, places = NearestNeighbors(n_neighbors=near, algorithm="brute").fit(unit).kneighbors(unit)
-    return places, distances**2 / 2  # of unit vectors that is 1 − cosine
+    distances, indices = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(unit).kneighbors(unit)
+    return indices, distances**2 / 2  # of unit vectors that is 1 − cosine
 
 
-def _tsne(count: int, axes: int, seed: int) -> tuple[Any, str]:
+def _build_tsne(count: int, axes: int, seed: int) -> tuple[Any, str]:
     from sklearn.manifold import TSNE
 
     perplexity = min(PERPLEXITY, (count - 1) / 3)
@@ -112,34 +113,35 @@ def _tsne(count: int, axes: int, seed: int) -> tuple[Any, str]:
 
 
 @dataclass(frozen=True)
-class _LongestAxes:
-    """A map of so few vectors that they have no neighbourhoods: their longest axes."""
+class _PrincipalComponents:
+    """The layout of few vectors: their first principal components."""
 
     axes: int
 
-    def fit_transform(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        left, strengths, _ = np.linalg.svd(samples - samples.mean(axis=0), full_matrices=False)
-        found = np.zeros((len(samples), self.axes), np.float32)
-        known = min(self.axes, len(strengths))
-        found[:, :known] = left[:, :known] * strengths[:known]
-        return found
+    def fit_transform(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        left, strengths, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+        points = np.zeros((len(vectors), self.axes), np.float32)
+        count = min(self.axes, len(strengths))
+        points[:, :count] = left[:, :count] * strengths[:count]
+        return points
 
 
-def _stretched(points: NDArray[np.float64]) -> Tensor:
+def _scale_axes(points: NDArray[np.float64]) -> Tensor:
+    """Scale each axis to [0, 1]; an axis without extent is 0.5."""
     low, high = points.min(axis=0), points.max(axis=0)
     spans = np.where(high > low, high - low, 1.0)
     shares = np.where(high > low, (points - low) / spans, 0.5)
     return torch.from_numpy(np.clip(shares, 0.0, 1.0))
 
 
-def cells_of(points: Tensor, size: int) -> Tensor:
-    """Which of size × size cells each point lies in, row · size + column, (N, 2) -> (N,).
+def cell_index(points: Tensor, size: int) -> Tensor:
+    """The cell of each point among size × size, row · size + column, (N, 2) -> (N,).
 
-    Cells are half open, [i/size, (i + 1)/size), and the last of each axis holds its end too, so that every point of the
-    unit square is in just one. Points are (across, down).
+    Cells are half open, [i/size, (i + 1)/size). The last cell of each axis includes its end, so that every point of the
+    unit square is in exactly one cell. Points are (across, down).
 
     Example:
-        >>> cells_of(torch.tensor([[0.0, 0.0], [0.5, 0.49], [1.0, 1.0]], dtype=torch.float64), 2)
+        >>> cell_index(torch.tensor([[0.0, 0.0], [0.5, 0.49], [1.0, 1.0]], dtype=torch.float64), 2)
         tensor([0, 1, 3])
     """
     edges = torch.arange(1, size, dtype=torch.float64) / size
@@ -147,16 +149,16 @@ def cells_of(points: Tensor, size: int) -> Tensor:
     return rows * size + columns
 
 
-def signed_root(differences: Tensor) -> Tensor:
-    """Signed numbers on [0, 1], nought in the middle, the largest at an end, in proportion to their root.
+def scale_differences(differences: Tensor) -> Tensor:
+    """Scale signed numbers to [0, 1] by their signed root: zero is 0.5, the largest magnitude is 0 or 1.
 
     Example:
-        >>> signed_root(torch.tensor([-4.0, 0.0, 1.0]))
+        >>> scale_differences(torch.tensor([-4.0, 0.0, 1.0]))
         tensor([0.0000, 0.5000, 0.7500], dtype=torch.float64)
     """
-    most = float(differences.abs().max()) if len(differences) else 0.0
-    shares = differences.double() / (most if most > 0 else 1.0)
+    largest = float(differences.abs().max()) if len(differences) else 0.0
+    shares = differences.double() / (largest if largest > 0 else 1.0)
     return 0.5 + 0.5 * shares.sign() * shares.abs().sqrt()
 
 
-__all__ = ["cells_of", "lay_out", "signed_root"]
+__all__ = ["Layout", "cell_index", "lay_out", "scale_differences"]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from optvis.atlas.layout import cells_of
+from optvis.atlas.layout import cell_index
 from optvis.atlas.samples import Samples
 
 
@@ -19,13 +20,13 @@ class Level:
     Args:
         size: n.
         cells: row, from the top, and column of each, (M, 2).
-        counts: how many points it holds, (M,).
+        counts: how many points each holds, (M,).
         vectors: their mean activation, (M, C).
         attribution: their mean attribution to each class, (M, K).
         nearest: rows of the samples nearest to the mean by cosine, nearest first, (M, J); -1 where there is none.
-        icons: what the mean activation looks like, (M, 3, S, S) in [0, 1].
+        icons: feature visualizations of the mean activation, (M, 3, S, S) in [0, 1].
         present: which cells have an icon, (M,).
-        scores: of each icon, as seen last through its transforms, (M,); NaN where there is none.
+        scores: of each icon, at the last step under its transforms, (M,); NaN where there is no icon.
     """
 
     size: int
@@ -45,59 +46,58 @@ class Level:
         return f"Level({self.size} × {self.size}, {len(self)} cells, {int(self.present.sum())} with an icon)"
 
 
-def level_of(samples: Samples, points: Tensor, size: int, nearest: int) -> Level:
-    """The cells of one level, without icons.
+def build_level(samples: Samples, points: Tensor, size: int, nearest: int) -> Level:
+    """Build the cells of a level, without icons.
 
     Args:
         samples: N of them.
         points: across and down, (N, 2) in [0, 1].
         size: n.
-        nearest: J, how many of the nearest samples are named.
+        nearest: J, how many of the nearest samples are listed.
     """
-    numbers, member = cells_of(points, size).unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    numbers, member = cell_index(points, size).unique(return_inverse=True)  # type: ignore[no-untyped-call]
     counts = member.bincount(minlength=len(numbers))
-    vectors = means(samples.vectors, member, counts)
-    nothing = torch.empty(len(numbers), 3, 0, 0)
+    vectors = group_means(samples.vectors, member, counts)
     return Level(
         size,
         torch.stack([numbers // size, numbers % size], dim=1),
         counts,
         vectors,
-        means(samples.attribution, member, counts),
-        _nearest(samples.vectors, vectors, member, counts, nearest),
-        nothing,
+        group_means(samples.attribution, member, counts),
+        _nearest_rows(samples.vectors, vectors, member, counts, nearest),
+        torch.empty(len(numbers), 3, 0, 0),
         torch.zeros(len(numbers), dtype=torch.bool),
         torch.full((len(numbers),), torch.nan),
     )
 
 
-def means(values: Tensor, member: Tensor, counts: Tensor) -> Tensor:
+def group_means(values: Tensor, member: Tensor, counts: Tensor) -> Tensor:
     """The mean of each group's rows.  values (N, D), member (N,) in 0 … M − 1, counts (M,) -> (M, D)"""
     sums = torch.zeros(len(counts), values.shape[1], dtype=torch.float64).index_add_(0, member, values.double())
     return (sums / counts.unsqueeze(1)).to(values.dtype)
 
 
-def _nearest(vectors: Tensor, centres: Tensor, member: Tensor, counts: Tensor, nearest: int) -> Tensor:
-    """Rows of each group nearest to its centre by cosine, (M, J)."""
-    cosines = torch.nn.functional.cosine_similarity(vectors.double(), centres.double()[member], dim=1)
+def resolve_levels(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Sort sizes of levels from coarse to fine, each once.
+
+    Raises:
+        ValueError: there are none, or one is below 1.
+    """
+    levels = tuple(sorted(set(sizes)))
+    if not levels or any(type(size) is not int or size < 1 for size in levels):
+        raise ValueError(f"levels are {list(sizes)}; expected numbers of cells per side, such as (10, 20, 40)")
+    return levels
+
+
+def _nearest_rows(vectors: Tensor, means: Tensor, member: Tensor, counts: Tensor, nearest: int) -> Tensor:
+    """Rows of each group nearest to its mean by cosine, (M, J)."""
+    cosines = F.cosine_similarity(vectors.double(), means.double()[member], dim=1)
     order = cosines.argsort(descending=True, stable=True)
     order = order[member[order].argsort(stable=True)]  # group by group, nearest first
     starts = counts.cumsum(0) - counts
     ranks = torch.arange(nearest)
-    places = (starts.unsqueeze(1) + ranks).clamp(max=max(0, len(order) - 1))
-    return torch.where(ranks < counts.unsqueeze(1), order[places], -1)
+    indices = (starts.unsqueeze(1) + ranks).clamp(max=max(0, len(order) - 1))
+    return torch.where(ranks < counts.unsqueeze(1), order[indices], -1)
 
 
-def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """From coarse to fine.
-
-    Raises:
-        ValueError: none, or one under 1.
-    """
-    found = tuple(sorted(set(sizes)))
-    if not found or any(type(size) is not int or size < 1 for size in found):
-        raise ValueError(f"levels are {list(sizes)}; expected numbers of cells a side, such as (10, 20, 40)")
-    return found
-
-
-__all__ = ["Level", "level_of"]
+__all__ = ["Level", "build_level", "resolve_levels"]

@@ -1,12 +1,12 @@
-"""What an activation atlas is: points on a map, cells at several levels with an icon each, and the recipe."""
+"""The result of an atlas: points on a map, cells at several levels with an icon each, and the recipe."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -18,19 +18,31 @@ from optvis.atlas.samples import Samples
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz.pages.atlas.markup import to_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
+from optvis.viz.result import Result, read_texts, to_json
 from optvis.viz.sheet import draw_cells, encode_png
 
 if TYPE_CHECKING:
     from PIL import Image
 
-LEAST_SHARE = 0.45  # of a cell's side that the icon of the emptiest one takes
-SHOWN_CLASSES = 100  # on the page
-PAGE, TENSORS = "index.html", "samples.safetensors"
+MIN_ICON_SHARE = 0.45  # of a cell's side; the icon of the emptiest cell
+MAX_CLASSES = 100  # on the page
+PAGE, SAMPLES, TENSORS = "index.html", "samples.safetensors", "atlas.safetensors"
+LEVEL_TENSORS = tuple(field.name for field in fields(Level) if field.name != "size")
+EMPTY = torch.empty(0, 0)
+NO_SAMPLES = Samples("", EMPTY, EMPTY, EMPTY, (0, 0), EMPTY, (), (), {})  # until `load` adds them
+
+
+def _read_ends(value: Any) -> tuple[str, str] | None:
+    """Two texts from JSON, or none."""
+    if value is None:
+        return None
+    left, right = read_texts(value)
+    return left, right
 
 
 @dataclass(frozen=True, eq=False)
-class ActivationAtlas:
-    """A map of all that a layer says about many photographs; shows itself in a notebook.
+class ActivationAtlas(Result):
+    """A map of a layer's activations on many images; shows itself in a notebook.
 
     Carter et al., "Activation Atlas", Distill 2019, doi:10.23915/distill.00015.
 
@@ -38,25 +50,30 @@ class ActivationAtlas:
         samples: N activation vectors.
         points: across and down, (N, 2) in [0, 1].
         levels: the map in cells, from coarse to fine.
-        exemplars: parts of the photographs nearest to each cell.
-        fewest: points under which a cell has no icon.
-        recipe: everything that made it, in JSON's types.
-        ends: what the left and the right of the map stand for, in a comparison of two classes.
+        exemplars: patches of the images nearest to each cell.
+        min_points: a cell with fewer points has no icon.
+        recipe: everything that computed it, in JSON types.
+        ends: texts at the left and the right end of the map, in a comparison of two classes.
         title: of the page.
     """
+
+    KIND = "activation atlas"
+    TENSOR_FIELDS: ClassVar = {"points": 2}
+    TEXT_FIELDS = ("title",)
+    JSON_FIELDS: ClassVar = {"min_points": int, "ends": _read_ends}
 
     samples: Samples
     points: Tensor
     levels: tuple[Level, ...]
     exemplars: Exemplars
-    fewest: int
+    min_points: int
     recipe: Mapping[str, Any]
     ends: tuple[str, str] | None = None
     title: str = "Activation atlas"
 
     @property
     def layer(self) -> str:
-        """Whose activations they are."""
+        """The layer of the activations."""
         return self.samples.layer
 
     @property
@@ -68,65 +85,69 @@ class ActivationAtlas:
         return len(self.samples)
 
     def level(self, size: int | None = None) -> Level:
-        """A level by its size; the one in the middle by default.
+        """A level by its size; the middle one by default.
 
         Raises:
             KeyError: there is none of this size.
         """
         if size is None:
             return self.levels[len(self.levels) // 2]
-        found = [level for level in self.levels if level.size == size]
-        if not found:
-            raise KeyError(f"no level of size {size}; there are {', '.join(str(level.size) for level in self.levels)}")
-        return found[0]
+        for level in self.levels:
+            if level.size == size:
+                return level
+        raise KeyError(f"no level of size {size}; there are {', '.join(str(level.size) for level in self.levels)}")
 
     def cell(self, row: int, column: int, size: int | None = None) -> Cell:
-        """A cell of a level: its icon, how many points it holds, its classes, the photographs nearest to it.
+        """A cell of a level: its icon, how many points it holds, its classes, and the nearest images.
 
         Raises:
             KeyError: the cell is empty, or there is no such level.
         """
         level = self.level(size)
-        places = (level.cells == torch.tensor([row, column])).all(1).nonzero().flatten().tolist()
-        if not places:
+        matches = (level.cells == torch.tensor([row, column])).all(1).nonzero().flatten().tolist()
+        if not matches:
             raise KeyError(f"cell ({row}, {column}) of {level.size} × {level.size} is empty")
-        return self.cell_at(level, places[0])
+        return self.cell_at(level, matches[0])
 
-    def cell_at(self, level: Level, place: int) -> Cell:
-        """The cell at a place among a level's occupied ones."""
-        rows = level.nearest[place][self.exemplars.places(level.nearest[place]) >= 0]
-        row, column = level.cells[place].tolist()
+    def cell_at(self, level: Level, index: int) -> Cell:
+        """A cell by its index among a level's occupied ones."""
+        rows = level.nearest[index][self.exemplars.index(level.nearest[index]) >= 0]
+        row, column = level.cells[index].tolist()
         return Cell(
             level.size,
             (row, column),
-            int(level.counts[place]),
-            level.vectors[place],
-            level.attribution[place],
+            int(level.counts[index]),
+            level.vectors[index],
+            level.attribution[index],
             self.labels,
-            level.icons[place] if bool(level.present[place]) else None,
+            level.icons[index] if bool(level.present[index]) else None,
             rows,
-            self.exemplars.patches[self.exemplars.places(rows)],
-            tuple(self.samples.names[at] for at in self.samples.places[rows].tolist()),
+            self.exemplars.patches[self.exemplars.index(rows)],
+            self._image_names(rows),
         )
+
+    def image(self) -> Image.Image:
+        """The icons of the middle level."""
+        return self.sheet()
 
     def sheet(self, size: int | None = None, *, by_count: bool = False) -> Image.Image:
         """The icons of a level, each at its place on the map.
 
         Args:
-            size: of the level, in cells a side; the one in the middle by default.
-            by_count: draw icons as large as their cells are full.
+            size: of the level, in cells per side; the middle level by default.
+            by_count: whether the size of an icon shows how many points its cell holds.
 
         Raises:
             KeyError: there is no such level.
         """
         level = self.level(size)
-        drawn = level.present
-        shares = _shares(level)[drawn].tolist() if by_count else None
-        return draw_cells(level.icons[drawn], level.cells[drawn], level.size, shares)
+        present = level.present
+        shares = _icon_shares(level)[present].tolist() if by_count else None
+        return draw_cells(level.icons[present], level.cells[present], level.size, shares)
 
     def page(self) -> AtlasPage:
-        """What the page of this atlas shows."""
-        shown = self._classes_shown()
+        """The content of the interactive page."""
+        classes = self._page_classes()
         levels = tuple(
             AtlasLevel(
                 level.size,
@@ -134,66 +155,102 @@ class ActivationAtlas:
                 level.counts,
                 level.icons,
                 level.present,
-                level.attribution[:, shown],
-                self.exemplars.places(level.nearest),
+                level.attribution[:, classes],
+                self.exemplars.index(level.nearest),
             )
             for level in self.levels
         )
-        names = tuple(self.samples.names[at] for at in self.samples.places[self.exemplars.rows].tolist())
         network = self.recipe.get("network", "a network")
         lead = (
-            f"{len(self)} activation vectors of {self.layer} of {network}, one from each photograph, neighbours beside "
-            "each other. Each icon is what the vectors of its cell have in common."
+            f"{len(self)} activation vectors of {self.layer} of {network}, one of each image; similar vectors lie "
+            "beside each other. Each icon is a feature visualization of the mean vector of its cell."
         )
         return AtlasPage(
             self.title,
             self.layer,
             levels,
-            tuple(self.labels[k] for k in shown),
+            tuple(self.labels[k] for k in classes),
             self.exemplars.patches,
-            names,
-            self.fewest,
+            self._image_names(self.exemplars.rows),
+            self.min_points,
             self.recipe,
             lead,
             self.ends,
         )
 
-    def _classes_shown(self) -> list[int]:
-        """All classes; where they are many, those to which some cell adds more than to any other."""
-        count = self.samples.attribution.shape[1]
-        if count <= SHOWN_CLASSES:
-            return list(range(count))
-        added = torch.cat([level.attribution for level in self.levels])
-        first = added.argmax(1).unique()  # type: ignore[no-untyped-call]
-        most = added[:, first].amax(0).argsort(descending=True)[:SHOWN_CLASSES]
-        return sorted(first[most].tolist())
-
     def html(self) -> str:
-        """The map as one page that loads nothing: zoom, hover, tap, or walk with the arrow keys.
+        """The interactive page as one HTML text that loads nothing: zoom, hover, tap, or use the arrow keys.
 
         Returns:
-            The text of the page: `Path("atlas.html").write_text(atlas.html(), encoding="utf-8")`.
+            The text: `Path("atlas.html").write_text(atlas.html(), encoding="utf-8")` writes it.
         """
         return to_html(self.page())
 
     def save(self, path: str | Path) -> Path:
-        """Write the page, a PNG of each level with the recipe in it, and the samples; returns the page's path.
+        """Write the page, a PNG of each level with the recipe in it, the samples, and the other tensors.
 
         Args:
-            path: of a folder; made if need be.
+            path: of a folder; created if needed.
+
+        Returns:
+            The path of the page.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        folder, recipe = ensure_dir(path), json.dumps(dict(self.recipe))
-        self.samples.save(folder / TENSORS)
+        folder, recipe = ensure_dir(path), to_json(dict(self.recipe))
+        self.samples.save(folder / SAMPLES)
+        atomic_write(folder / TENSORS, self._serialize())
         for level in self.levels:
-            name = f"atlas-{level.size}.png"
-            atomic_write(folder / name, encode_png(self.sheet(level.size), recipe))
+            atomic_write(folder / f"atlas-{level.size}.png", encode_png(self.sheet(level.size), recipe))
         return atomic_write(folder / PAGE, self.html().encode())
 
-    def _repr_png_(self) -> bytes:
-        return encode_png(self.sheet())
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: of the folder, or of the page in it.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            ValueError: a file is damaged, or the files are of different atlases.
+        """
+        target = Path(path)
+        folder = target.parent if target.name == PAGE else target
+        samples = Samples.load(folder / SAMPLES)
+        atlas = super().load(folder / TENSORS)
+        if len(samples) != len(atlas.points) or dict(samples.recipe) != atlas.recipe.get("samples"):
+            raise ValueError(f"{SAMPLES} and {TENSORS} in {str(folder)!r} are of different atlases")
+        return replace(atlas, samples=samples)
+
+    def _image_names(self, rows: Tensor) -> tuple[str, ...]:
+        """The names of the images that some samples are from."""
+        return tuple(self.samples.names[index] for index in self.samples.indices[rows].tolist())
+
+    def _page_classes(self) -> list[int]:
+        """The indices of all classes; if they are many, of those that are the first class of some cell."""
+        count = self.samples.attribution.shape[1]
+        if count <= MAX_CLASSES:
+            return list(range(count))
+        attribution = torch.cat([level.attribution for level in self.levels])
+        first = attribution.argmax(1).unique()  # type: ignore[no-untyped-call]
+        largest = attribution[:, first].amax(0).argsort(descending=True)[:MAX_CLASSES]
+        return sorted(first[largest].tolist())
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All tensors but those of the samples, which have a file of their own."""
+        exemplars = {"exemplars.rows": self.exemplars.rows, "exemplars.patches": self.exemplars.patches}
+        levels = {f"level.{level.size}.{name}": getattr(level, name) for level in self.levels for name in LEVEL_TENSORS}
+        return super()._tensors() | exemplars | levels
+
+    @classmethod
+    def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        """Build the atlas, except for the samples, which `load` adds."""
+        exemplars = Exemplars(tensors.pop("exemplars.rows"), tensors.pop("exemplars.patches"))
+        sizes = sorted({int(name.split(".")[1]) for name in tensors if re.fullmatch(r"level\.\d+\.\w+", name)})
+        levels = tuple(Level(n, *(tensors.pop(f"level.{n}.{name}") for name in LEVEL_TENSORS)) for n in sizes)
+        return super()._from_parts(tensors, values | {"samples": NO_SAMPLES, "levels": levels, "exemplars": exemplars})
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{level.size} × {level.size}" for level in self.levels)
@@ -201,10 +258,10 @@ class ActivationAtlas:
         return f"ActivationAtlas({self.layer!r}, {len(self)} points, {sizes} cells, {icons} icons)"
 
 
-def _shares(level: Level) -> Tensor:
-    """The side of each icon as a share of its cell's: areas in proportion to counts, up to a least size, (M,)."""
+def _icon_shares(level: Level) -> Tensor:
+    """The side of each icon as a share of its cell's: areas in proportion to counts, with a minimum, (M,)."""
     shares = (level.counts / level.counts.max()).sqrt()
-    return LEAST_SHARE + (1 - LEAST_SHARE) * shares
+    return MIN_ICON_SHARE + (1 - MIN_ICON_SHARE) * shares
 
 
 __all__ = ["ActivationAtlas"]

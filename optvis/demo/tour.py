@@ -24,7 +24,7 @@ SETUP = """\
 import torch
 from optvis import activation_grid, attribute, classify, dream, load, render
 from optvis.ablation import compare_renderings, find_units
-from optvis.atlas import activation_atlas, compare
+from optvis.atlas import AtlasBuilder, AtlasOptions
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.microscope import build_microscope
 from optvis.objectives import channel, layer_norm, log_odds, logit

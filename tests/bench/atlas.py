@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from optvis.atlas import Samples, lay_out
-from optvis.atlas.layout import cells_of
+from optvis.atlas.layout import cell_index
 from optvis.world import LABELS, Scenes
 
-LAYER, SEED, LEVELS, STEPS, FEWEST = "mixed5", 31, (10, 20, 40), 48, 5
+LAYER, SEED, LEVELS, STEPS, MIN_POINTS = "mixed5", 31, (10, 20, 40), 48, 5
 NEAR, JUDGED = 15, 4000  # neighbours and points of trustworthiness
 MOST_SECONDS, MOST_MEMORY, LEAST_TRUST = 600, 1536, 0.95
 SEEN = 0.2  # the share of a position's pixels that show a part, from which on the position does
@@ -34,15 +34,15 @@ from pathlib import Path
 scenes, seed, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if scenes:
     from optvis import load
-    from optvis.atlas import activation_atlas
+    from optvis.atlas import AtlasOptions, activation_atlas
     from optvis.world import Scenes
-    atlas = activation_atlas(load(), Scenes(scenes, seed=seed), {layer!r}, levels={levels}, steps={steps},
-                             fewest={fewest}, progress=False)
+    atlas = activation_atlas(load(), Scenes(scenes, seed=seed), {layer!r}, levels={levels},
+                             options=AtlasOptions(steps={steps}, min_points={min_points}), progress=False)
     page = atlas.save(folder)
     for level in atlas.levels:
-        drawn, full = int(level.present.sum()), int((level.counts >= {fewest}).sum())
-        print(f"{{level.size:>3}} × {{level.size:<3}} {{len(level):>5}} cells, {{drawn:>4}} of {{full}} with {fewest} "
-              f"points or more have an icon, {{int(level.counts.sum())}} points")
+        drawn, full = int(level.present.sum()), int((level.counts >= {min_points}).sum())
+        print(f"{{level.size:>3}} × {{level.size:<3}} {{len(level):>5}} cells, {{drawn:>4}} of {{full}} with "
+              f"{min_points} points or more have an icon, {{int(level.counts.sum())}} points")
         assert drawn == full and int(level.counts.sum()) == len(atlas)
     print(f"{{len(atlas)}} points, {{atlas.recipe['layout']}}, page of {{page.stat().st_size / 1e6:.1f}} MB")
 status = Path("/proc/self/status").read_text()
@@ -52,7 +52,7 @@ print(time.perf_counter() - start, int(status.split("VmHWM:")[1].split()[0]) / 1
 
 def made(scenes: int, folder: Path) -> tuple[str, float, float]:
     """A process of its own that makes an atlas: what it says, seconds, and peak memory in MB; 0 scenes import alone."""
-    code = MADE.format(layer=LAYER, levels=LEVELS, steps=STEPS, fewest=FEWEST)
+    code = MADE.format(layer=LAYER, levels=LEVELS, steps=STEPS, min_points=MIN_POINTS)
     command = [sys.executable, "-W", "ignore", "-c", code, str(scenes), str(SEED), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     *said, numbers = done.stdout.strip().splitlines()
@@ -71,7 +71,7 @@ def trusted(samples: Samples, points: Tensor, rows: Tensor) -> float:
 
 def part_at(scenes: Scenes, samples: Samples, row: int) -> str:
     """The class and the part of it that most of a position's pixels show; nothing where it shows none."""
-    truth = scenes.scene(int(samples.places[row]))
+    truth = scenes.scene(int(samples.indices[row]))
     side = 96 // samples.grid[0]
     top, left = (samples.positions[row] * side).tolist()
     shares = {name: float(mask[top : top + side, left : left + side].mean()) for name, mask in truth.masks.items()}
@@ -81,7 +81,7 @@ def part_at(scenes: Scenes, samples: Samples, row: int) -> str:
 
 def agreement(points: Tensor, kinds: Tensor, size: int) -> tuple[float, int]:
     """The share of pairs of neighbouring cells with the same commonest kind, and how many pairs there are."""
-    cells = cells_of(points, size)
+    cells = cell_index(points, size)
     counts = torch.zeros(size * size, int(kinds.max()) + 1).index_put_((cells, kinds), torch.ones(len(kinds)), True)
     commonest = torch.where(counts.sum(1) > 0, counts.argmax(1), -1).view(size, size)
     pairs = torch.cat([
@@ -122,7 +122,7 @@ def measured(scenes: int, folder: Path) -> bool:
     parts = {row: part_at(known, samples, row) for row in rows.tolist()}
     showing = torch.tensor([row for row, part in parts.items() if part])
     numbers = {part: place for place, part in enumerate(sorted(set(parts.values())))}
-    kinds, classes = torch.tensor([numbers[parts[row]] for row in showing.tolist()]), samples.places % len(LABELS)
+    kinds, classes = torch.tensor([numbers[parts[row]] for row in showing.tolist()]), samples.indices % len(LABELS)
     trust = []
     for layout in ("umap", "tsne"):
         start = time.perf_counter()

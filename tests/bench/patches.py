@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from optvis import load
-from optvis.atlas import Cell, Comparison, compare, sample
+from optvis.atlas import Cell, Comparison, compare_classes, sample_activations
 from optvis.models.classifier import Classifier
 from optvis.patches import PatchTrial, try_patch
 from optvis.world import Scenes, object_patch, scene
@@ -33,7 +33,7 @@ def showing(scenes: Scenes, made: Comparison, cell: Cell, part: str) -> float:
     """The share of the cell's nearest points whose position shows a part."""
     seen = []
     for row in cell.rows.tolist():
-        mask = scenes.scene(int(made.atlas.samples.places[row])).masks.get(part)
+        mask = scenes.scene(int(made.atlas.samples.indices[row])).masks.get(part)
         y, x = (made.atlas.samples.positions[row] * STRIDE).tolist()
         seen.append(mask is not None and float(mask[y : y + STRIDE, x : x + STRIDE].mean()) > SEEN)
     return sum(seen) / len(seen)
@@ -58,10 +58,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for maps and trials")
     options = parser.parse_args()
     net, scenes = load(), Scenes(SCENES, seed=SEED)
-    drawn = sample(net, scenes, LAYER, progress=False)
+    drawn = sample_activations(net, scenes, LAYER, progress=False)
     held = []
     for source, target, part, name in STORIES:
-        made = compare(net, scenes, LAYER, source, target, samples=drawn, progress=False)
+        made = compare_classes(net, scenes, LAYER, source, target, samples=drawn, progress=False)
         print(f"\n{source} → {target}: the five cells that differ most, of {len(made.atlas)} points")
         shares = [showing(scenes, made, cell, part) for cell in made.top(5)]
         for cell, share in zip(made.top(5), shares, strict=True):

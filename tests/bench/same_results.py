@@ -26,7 +26,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
 from itertools import islice
@@ -84,15 +84,16 @@ from optvis.ablation import (
 )
 from optvis.atlas import (
     ActivationAtlas,
+    AtlasOptions,
     Cell,
     Comparison,
     Samples,
     activation_atlas,
     class_atlas,
-    compare,
+    class_mask,
+    compare_classes,
     lay_out,
-    sample,
-    serving,
+    sample_activations,
 )
 from optvis.attribution.captum import FromCaptum
 from optvis.attribution.methods import (
@@ -1370,11 +1371,11 @@ def scenes() -> Scenes:
 
 @cache
 def samples() -> Samples:
-    return sample(net(), scenes(), "mixed5", **quiet)
+    return sample_activations(net(), scenes(), "mixed5", **quiet)
 
 
 def drawn_from(found: Samples) -> list[Any]:
-    return [found.vectors, found.attribution, found.positions, found.grid, found.places]
+    return [found.vectors, found.attribution, found.positions, found.grid, found.indices]
 
 
 def mapped(atlas: ActivationAtlas) -> list[Any]:
@@ -1385,28 +1386,29 @@ def mapped(atlas: ActivationAtlas) -> list[Any]:
 
 def cell(one: Cell) -> list[Any]:
     told = [value for _, value in one.classes(4)]
-    return [one.place, one.count, one.vector, one.attribution, one.icon, one.rows, one.patches, told, one.cutouts()]
+    return [one.position, one.count, one.vector, one.attribution, one.icon, one.rows, one.patches, told, one.cutouts()]
 
 
-ICONS: dict[str, Any] = {"layout": "tsne", "size": 20, "steps": 2, "fewest": 3, **quiet}
+ICONS = AtlasOptions(layout="tsne", size=20, steps=2, min_points=3)
+QUICK: dict[str, Any] = {"options": ICONS, **quiet}
 
 
 @result("atlas, samples")
 def _() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         read = Samples.load(samples().save(Path(folder) / "samples.safetensors"))
-    other = sample(net(), scenes().scene(3).image, "mixed3", seed=4, at_once=5, **quiet)
-    return [drawn_from(read), drawn_from(samples()[3:5]), drawn_from(other), serving(samples(), "wok", rank=3)]
+    other = sample_activations(net(), scenes().scene(3).image, "mixed3", seed=4, batch_size=5, **quiet)
+    return [drawn_from(read), drawn_from(samples()[3:5]), drawn_from(other), class_mask(samples(), "wok", rank=3)]
 
 
 @result("atlas, samples of a transformer")
 def _() -> Any:
-    return drawn_from(sample(elsewhere("timm/test_vit"), Scenes(4), "blocks.2", **quiet))
+    return drawn_from(sample_activations(elsewhere("timm/test_vit"), Scenes(4), "blocks.2", **quiet))
 
 
 @result("atlas, samples, float64")
 def _() -> Any:
-    return drawn_from(sample(exact(), Scenes(6), "mixed4", **quiet))
+    return drawn_from(sample_activations(exact(), Scenes(6), "mixed4", **quiet))
 
 
 @partial(several, "atlas, layout", made={"tsne": "tsne", "umap": "umap", "an estimator": PCA(2)})
@@ -1421,7 +1423,7 @@ def _() -> Any:
 
 @result("atlas, all classes, saved")
 def _() -> Any:
-    atlas = activation_atlas(net(), scenes(), "mixed5", samples=samples(), levels=[3, 5], **ICONS)
+    atlas = activation_atlas(net(), scenes(), "mixed5", samples=samples(), levels=[3, 5], **QUICK)
     level = atlas.level(5)
     with tempfile.TemporaryDirectory() as folder:
         atlas.save(folder)
@@ -1431,19 +1433,20 @@ def _() -> Any:
 
 @result("atlas, sampled anew, vectors as they are")
 def _() -> Any:
-    options = ICONS | {"levels": [2], "damping": None, "power": 1.0, "transform": ATLAS, "nearest": 2, "seed": 6}
+    own = replace(ICONS, damping=None, power=1.0, transform=ATLAS, nearest=2)
+    options = {"options": own, "levels": [2], "seed": 6, **quiet}
     return mapped(activation_atlas(net(), Scenes(48, seed=6), "mixed4", **options))
 
 
 @result("atlas, one class")
 def _() -> Any:
-    return mapped(class_atlas(net(), scenes(), "mixed5", "wok", samples=samples(), levels=[2, 3], **ICONS))
+    return mapped(class_atlas(net(), scenes(), "mixed5", "wok", samples=samples(), levels=[2, 3], **QUICK))
 
 
 @cache
 def separated() -> Comparison:
-    options = ICONS | {"samples": samples(), "levels": [2, 4]}
-    return compare(net(), scenes(), "mixed5", "grey whale", TARGET, **options)
+    options = QUICK | {"samples": samples(), "levels": [2, 4]}
+    return compare_classes(net(), scenes(), "mixed5", "grey whale", TARGET, **options)
 
 
 @result("atlas, two classes compared, saved")

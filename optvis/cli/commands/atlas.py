@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from optvis.cli.options import class_index, create_command, load_model, parse_numbers, select_images
 
@@ -41,40 +42,20 @@ def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis import atlas
-    from optvis.atlas.builder import LEVELS
-    from optvis.atlas.class_atlas import FEW_LEVELS
+    from optvis.atlas import AtlasBuilder, AtlasOptions, Samples
     from optvis.data.files import ensure_dir
 
     if options.against is not None and options.label is None:
         raise ValueError("--against needs --class: the class to compare with")
     classifier = load_model(options)
     images, folder = select_images(options), ensure_dir(options.out)
-    default_levels = LEVELS if options.label is None else FEW_LEVELS
     labels = [class_index(text, classifier.labels) for text in (options.label, options.against) if text is not None]
-    samples = None if options.samples is None else atlas.Samples.load(options.samples)
-    settings = {
-        "samples": samples,
-        "levels": default_levels if options.levels is None else options.levels,
-        "layout": options.layout,
-        "fewest": options.min_points,
-        "size": options.size,
-        "steps": options.steps,
-        "seed": options.seed,
-    }
-    result = _build(classifier, images, options.layer, labels, settings)
+    samples = None if options.samples is None else Samples.load(options.samples)
+    atlas_options = AtlasOptions(options.layout, min_points=options.min_points, size=options.size, steps=options.steps)
+    builder = AtlasBuilder(classifier, images, options.layer, samples, atlas_options, options.seed)
+    build: Any = (builder.all, builder.of_class, builder.compare)[len(labels)]
+    result = build(*labels) if options.levels is None else build(*labels, options.levels)
     print(result)
     print(result.save(folder))
-    if result.recipe["interrupted"]:
+    if not result.complete:
         raise KeyboardInterrupt
-
-
-def _build(classifier, images, layer: str, labels: list[int], settings):  # type: ignore[no-untyped-def]
-    """Build an atlas of all classes, of one, or of two."""
-    from optvis import atlas
-
-    if not labels:
-        return atlas.activation_atlas(classifier, images, layer, **settings)
-    if len(labels) == 1:
-        return atlas.class_atlas(classifier, images, layer, labels[0], **settings)
-    return atlas.compare(classifier, images, layer, labels[0], labels[1], **settings)

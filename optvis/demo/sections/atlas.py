@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.atlas import ActivationAtlas, Cell, Comparison, activation_atlas, compare, sample
-from optvis.demo.config import TourConfig, format_keywords
+from optvis.atlas import ActivationAtlas, AtlasBuilder, AtlasOptions, Cell, Comparison, sample_activations
+from optvis.demo.config import TourConfig
 from optvis.demo.figures import build_figure, require_complete
 from optvis.demo.page import Content
 from optvis.models.classifier import Classifier
@@ -27,16 +27,11 @@ SCENES_SEED_OFFSET, PATCH_SEED_OFFSET = 5, 1000  # added to the tour's seed
 def build_section(model: Classifier, config: TourConfig) -> Content:
     """An atlas of a layer, the cells in which two classes differ most, and the effect of one cell's patches."""
     scenes = Scenes(config.atlas_scenes, config.seed + SCENES_SEED_OFFSET)
-    options: dict[str, Any] = {
-        "size": config.icon_size,
-        "steps": config.atlas_steps,
-        "seed": config.seed,
-        "layout": "tsne",
-    }
-    samples = sample(model, scenes, LAYER, seed=config.seed, progress=config.progress)
-    shared: dict[str, Any] = {"samples": samples, "progress": config.progress, **options}
-    atlas = activation_atlas(model, scenes, LAYER, levels=[LEVEL], nearest=0, **shared)
-    comparison = compare(model, scenes, LAYER, LABEL, RIVAL, levels=[COMPARISON_LEVEL], **shared)
+    options = AtlasOptions("tsne", size=config.icon_size, steps=config.atlas_steps)
+    samples = sample_activations(model, scenes, LAYER, seed=config.seed, progress=config.progress)
+    builder = AtlasBuilder(model, scenes, LAYER, samples, options, config.seed, progress=config.progress)
+    atlas = replace(builder, options=replace(options, nearest=0)).all([LEVEL])
+    comparison = builder.compare(LABEL, RIVAL, [COMPARISON_LEVEL])
     require_complete(atlas.recipe, comparison.atlas.recipe)
     cells = comparison.top(TOP_CELLS)
     classes = ", ".join(cell.classes(1)[0][0] for cell in cells)
@@ -52,10 +47,10 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
         caption=f"Left: an atlas of {len(samples)} activation vectors. Right: the {len(cells)} cells in which {LABEL} "
         f"and {RIVAL} differ most, each with its icon and the nearest patches of scenes. The classes with the highest "
         f"attribution there, from top to bottom: {classes}. {_describe_trial(model, config, comparison)}",
-        code=f"scenes = Scenes({len(scenes)}, seed={scenes.seed})\n"
-        f'atlas = activation_atlas(net, scenes, "{LAYER}", levels=[{LEVEL}]{format_keywords(options)})\n'
-        f'compare(net, scenes, "{LAYER}", "{LABEL}", "{RIVAL}", levels=[{COMPARISON_LEVEL}]'
-        f"{format_keywords(options)})".replace("'", '"'),
+        code=f'builder = AtlasBuilder(net, Scenes({len(scenes)}, {scenes.seed}), "{LAYER}", seed={config.seed}, '
+        f'options=AtlasOptions("tsne", size={options.size}, steps={options.steps}))\n'
+        f"atlas = builder.all([{LEVEL}])\n"
+        f'builder.compare("{LABEL}", "{RIVAL}", [{COMPARISON_LEVEL}])',
         recipe={"atlas": dict(atlas.recipe), "comparison": dict(comparison.recipe)},
     )
     text = (

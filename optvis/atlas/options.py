@@ -1,0 +1,61 @@
+"""Options of an atlas: its layout, its cells and their icons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from optvis.atlas.class_mask import RANK
+from optvis.atlas.layout import Layout
+from optvis.objectives.directions import power_option
+from optvis.transforms import STANDARD
+
+
+@dataclass(frozen=True, eq=False)
+class AtlasOptions:
+    """How vectors are laid out, and how icons are rendered.
+
+    An icon maximises the mean over positions of (a·v S) · max(0.1, cos)^p for the mean activation v of its cell, see
+    `direction`. All icons start from the same noise and see the same transforms, so that neighbours look alike.
+
+    Args:
+        layout: "auto", "umap", "tsne" or an object with `fit_transform`, see `optvis.atlas.lay_out`.
+        rank: of atlases of classes: a vector belongs to the classes to which it adds most, this many of them.
+        nearest: how many images of each cell are kept: those whose vectors are nearest to the cell's mean.
+        min_points: a cell with fewer points has no icon.
+        size: side of an icon in pixels.
+        steps: updates of each icon.
+        power: p; a larger one favours images whose activation has the direction of v alone.
+        damping: of the whitening matrix S, see `optvis.objectives.whitening`. With less damping, icons of rare
+            activations are noise; with more, frequent features appear in every icon. None for no whitening.
+        transform: between icon and network.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    layout: Layout = "auto"
+    rank: int = RANK
+    nearest: int = 4
+    min_points: int = 5
+    size: int = 64
+    steps: int = 48
+    power: float = 2.0
+    damping: float | None = 2.0
+    transform: nn.Module | None = STANDARD
+
+    def __post_init__(self) -> None:
+        for name, least in (("rank", 1), ("nearest", 0), ("min_points", 1), ("size", 1), ("steps", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} is {value!r}; expected a whole number, {least} or more")
+        power_option(self.power)
+        if self.damping is not None and not self.damping >= 0:
+            raise ValueError(f"damping is {self.damping}; expected 0 or more, or None for no whitening")
+
+
+DEFAULT_OPTIONS = AtlasOptions()
+
+
+__all__ = ["DEFAULT_OPTIONS", "AtlasOptions"]

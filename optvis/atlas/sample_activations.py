@@ -1,0 +1,183 @@
+"""sample_activations(): one activation vector of each image at a random position, with its attribution to classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from optvis.atlas.samples import Samples
+from optvis.data.dataset import ImageDataset, as_dataset
+from optvis.models.activations import read_activations
+from optvis.models.borrow import borrow
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.jvp import layer_jvp
+from optvis.models.normalize import INFER, Normalizer
+from optvis.models.provenance import provenance
+from optvis.objectives.layout import channels_first, restore_layout
+from optvis.progress import progress_bar
+
+BATCH_SIZE = 32
+EDGE = 1  # positions left out at each side, where the receptive field is mostly padding
+
+
+def sample_activations(
+    model: nn.Module | Classifier,
+    images: Any,
+    layer: str,
+    *,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    normalize: Normalizer | str = INFER,
+    channel_axis: int | None = None,
+    progress: bool = True,
+) -> Samples:
+    """Sample an activation vector of each image, at one random position, with its attribution to each class.
+
+    Images are loaded a batch at a time, so that a folder may be of any size. One forward pass gives both the vector and
+    its attribution: forward-mode differentiation computes the derivative of all scores along the vector,
+    Σ_c a_c ∂score/∂a_c. Positions at the edges of the layer are left out if there are others. Images whose vector is
+    all zero are left out; the recipe counts them. Ctrl-C stops early and returns the samples so far.
+
+    Carter et al., "Activation Atlas", Distill 2019, doi:10.23915/distill.00015.
+
+    Args:
+        model: a network, or a Classifier.
+        images: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.data.as_dataset`.
+        layer: name as in `layers(net)`.
+        seed: of the positions; they do not depend on the batch size.
+        batch_size: images in a batch.
+        normalize: see `render`; by default the model's own.
+        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        progress: whether to show a progress bar.
+
+    Raises:
+        KeyError: no such layer; the message names the nearest.
+        ValueError: no image can be read, or all vectors are zero; batch_size below 1.
+
+    Example:
+        >>> from optvis import load
+        >>> from optvis.world import Scenes
+        >>> sample_activations(load("demo"), Scenes(20), "mixed5", progress=False)
+        Samples('mixed5', 20 vectors of 192 channels, 16 classes)
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected 1 or more images")
+    classifier, dataset = as_classifier(model, normalize), as_dataset(images)
+    sampler = _VectorSampler(classifier, layer, channel_axis, np.random.default_rng(seed))
+    parts, interrupted = _sample_batches(sampler, dataset, batch_size, progress)
+    if not parts:
+        raise KeyboardInterrupt
+    tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    nonzero = tensors["vectors"].ne(0).any(1)
+    if not bool(nonzero.any()):
+        raise ValueError(f"every vector of {layer!r} is zero in all {len(nonzero)} images; choose another layer")
+    recipe = provenance(
+        classifier,
+        "sample_activations",
+        layer=layer,
+        images=len(dataset),
+        zero_vectors=int((~nonzero).sum()),
+        seed=seed,
+        interrupted=interrupted,
+    )
+    return Samples(
+        layer,
+        **{name: values[nonzero] for name, values in tensors.items()},
+        grid=sampler.grid,
+        names=tuple(dataset.names),
+        labels=_class_labels(classifier.labels, tensors["attribution"].shape[1]),
+        recipe=recipe,
+    )
+
+
+def _sample_batches(
+    sampler: _VectorSampler, dataset: ImageDataset, batch_size: int, progress: bool
+) -> tuple[list[dict[str, Tensor]], bool]:
+    """The samples of each batch, and whether Ctrl-C was pressed."""
+    parts: list[dict[str, Tensor]] = []
+    with progress_bar(total=len(dataset), show=progress, unit="img", description="sample") as bar:
+        try:
+            for indices, images in dataset.batches(sampler.classifier.load_batch, batch_size):
+                parts.append(sampler.sample(images) | {"indices": torch.tensor(indices)})
+                bar.update(len(indices))
+        except KeyboardInterrupt:
+            return parts, True
+    return parts, False
+
+
+@dataclass(eq=False)
+class _VectorSampler:
+    """Samples a vector of each image of a batch.
+
+    Args:
+        classifier: the network.
+        layer: name of the layer.
+        channel_axis: of its output.
+        rng: draws two numbers for each image.
+        grid: rows and columns of positions, known after the first batch.
+    """
+
+    classifier: Classifier
+    layer: str
+    channel_axis: int | None
+    rng: np.random.Generator
+    grid: tuple[int, int] = (0, 0)
+
+    def sample(self, images: Tensor) -> dict[str, Tensor]:
+        """vectors (B, C), attribution (B, K), positions (B, 2)"""
+        inputs, numbers = self.classifier.preprocess(images), torch.from_numpy(self.rng.random((len(images), 2)))
+        if not self.grid[0]:
+            self.grid = self._read_grid(inputs[:1])
+        positions, vectors = self._positions(numbers), list[Tensor]()
+
+        def select(a: Tensor) -> Tensor:
+            chosen, others_zero = _select_positions(channels_first(a, self.channel_axis), positions)
+            vectors[:] = [chosen]
+            return restore_layout(others_zero, a, self.channel_axis).contiguous()
+
+        with borrow(self.classifier.network):
+            _, derivative = layer_jvp(self.classifier.network, inputs, self.layer, select)
+        scores = derivative if derivative.dim() == 2 else derivative.new_zeros(len(images), 0)
+        return {"vectors": vectors[0].float().cpu(), "attribution": scores.float().cpu(), "positions": positions}
+
+    def _read_grid(self, inputs: Tensor) -> tuple[int, int]:
+        """Rows and columns of positions that the layer has.
+
+        Raises:
+            KeyError, ValueError, TypeError: as in `activations`.
+        """
+        with borrow(self.classifier.network), torch.no_grad():
+            output = read_activations(self.classifier.network, inputs, [self.layer])[self.layer]
+        a = channels_first(output, self.channel_axis)
+        rows, columns = (1, *(a.shape[2:] if a.dim() > 2 else [1]))[-2:]
+        return rows, columns
+
+    def _positions(self, numbers: Tensor) -> Tensor:
+        """Rows and columns from numbers in [0, 1), (B, 2); the edges are left out if there is an inside."""
+        is_map = min(self.grid) > 1  # tokens in a row have no edge
+        edges = [EDGE if is_map and side > 2 * EDGE else 0 for side in self.grid]
+        inner = torch.tensor([side - 2 * edge for side, edge in zip(self.grid, edges, strict=True)])
+        return (numbers * inner).long() + torch.tensor(edges)
+
+
+def _select_positions(a: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """The vectors at some positions, (B, C), and the activations (B, C, ...) with zero everywhere else."""
+    flat = a.flatten(2) if a.dim() > 2 else a.unsqueeze(2)
+    width = a.shape[-1] if a.dim() > 2 else 1
+    index = (positions[:, 0] * width + positions[:, 1]).to(a.device).view(-1, 1, 1).expand(-1, flat.shape[1], 1)
+    vectors = flat.gather(2, index)
+    return vectors.squeeze(2), torch.zeros_like(flat).scatter_(2, index, vectors).view_as(a)
+
+
+def _class_labels(labels: Sequence[str], count: int) -> tuple[str, ...]:
+    """The classifier's labels; "class 0", "class 1", … where these are not as many as the scores."""
+    return tuple(labels) if len(labels) == count else tuple(f"class {k}" for k in range(count))
+
+
+__all__ = ["sample_activations"]
