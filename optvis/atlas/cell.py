@@ -49,19 +49,19 @@ class Cell:
         best = self.attribution.topk(min(count, len(self.labels)))
         return [(self.labels[k], value) for k, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
-    def cutouts(self, *, soft: float = 0.2) -> list[Tensor]:
+    def cutouts(self, *, softness: float = 0.2) -> list[Tensor]:
         """The patches in an oval outline that fades, to paste onto other images: (4, p, p) in [0, 1] each.
 
         `optvis.patches.try_patch` takes the list, and tests whether the patches change predictions.
 
         Args:
-            soft: the share of the way from rim to centre over which they fade, as in `optvis.patches.cut_patch`.
+            softness: the share of the way from rim to centre over which they fade, as in `optvis.patches.cut_patch`.
 
         Raises:
-            ValueError: soft outside [0, 1].
+            ValueError: softness outside [0, 1].
         """
         side = self.patches.shape[-1]
-        return [cut_patch(patch, (0, side, 0, side), softness=soft) for patch in self.patches]
+        return [cut_patch(patch, (0, side, 0, side), softness=softness) for patch in self.patches]
 
     def sheet(self) -> Image.Image:
         """The icon, and beside it the patches."""
