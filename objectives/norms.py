@@ -50,10 +50,10 @@ def position_norm(
     Building Blocks of Interpretability", Distill 2018, doi:10.23915/distill.00010).
 
     Args:
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(model)`.
         y: row of the position, or one per image; of tokens, the index of the token.
         x: column of the position, or one per image.
-        channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
 
     Raises:
         ValueError, IndexError: as in `neuron`.
@@ -72,7 +72,7 @@ def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channe
     The objective of DeepDream, with p = 2 (Mordvintsev et al., "Inceptionism", Google Research blog, 2015).
 
     Args:
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(model)`.
         index: one channel, or one per image; None takes the whole layer.
         p: the power, at least 1; `float("inf")` is the largest absolute value.
         channel_axis: axis of the channels in the layer's output; only used with `index`.
@@ -106,7 +106,7 @@ def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
     """Measure Σ|A − k| over the image or a layer. Subtract it to pull values towards the constant k.
 
     Args:
-        layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
+        layer: name as in `layers(model)`; by default the image before transforms, in [0, 1].
         constant: k.
 
     Example:
@@ -121,7 +121,7 @@ def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSI
     """Measure √(ε + Σ(A − k)²) over the image or a layer. Subtract it to pull values towards the constant k.
 
     Args:
-        layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
+        layer: name as in `layers(model)`; by default the image before transforms, in [0, 1].
         constant: k.
         epsilon: ε; keeps the gradient finite where A = k.
 

@@ -105,8 +105,8 @@ def total_variation(layer: str = IMAGE, *, channel_axis: int | None = None) -> O
     the inversion of networks.
 
     Args:
-        layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
-        channel_axis: axis of the channels in the layer's output; by default the second.
+        layer: name as in `layers(model)`; by default the image before transforms, in [0, 1].
+        channel_axis: axis of the channels in the layer's output; by default axis 1.
 
     Raises:
         ValueError: at the first step, a layer without rows and columns.
@@ -127,8 +127,8 @@ def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None)
     within the image.
 
     Args:
-        layer: name as in `layers(net)`; the untransformed image in [0, 1] by default.
-        channel_axis: axis of the channels in the layer's output; by default the second.
+        layer: name as in `layers(model)`; by default the image before transforms, in [0, 1].
+        channel_axis: axis of the channels in the layer's output; by default axis 1.
 
     Raises:
         ValueError: at the first step, a layer without rows and columns.
