@@ -12,7 +12,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from optvis import Classifier, activations, classify, load, render
-from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, blinded
+from optvis.ablation import Fill, Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded
 from optvis.features.units import Channels, Directions
 from optvis.models.borrow import borrow
 from optvis.models.tail import Tail
@@ -456,3 +456,48 @@ def test_the_template_network_loses_what_its_filters_added():
         before = net.network(mixtures)
         with blinded(net, Channels("filters", off)):
             assert_close(before - net.network(mixtures), logit_drop(mixtures, off))
+
+
+# A fill of one's own, and networks that do not say how they are fed
+
+
+class Shifted(Fill):
+    """The channel's own activations, one column further; measured once."""
+
+    def __init__(self):
+        self.models = []
+
+    def measure(self, model, units):
+        self.models.append(model)
+        return [lambda activations: activations.roll(1, dims=3) for _ in units]
+
+
+def test_a_fill_of_ones_own_replaces_the_units_alone(small, images):
+    fill = Shifted()
+    with blinded(small, OFF, fill=fill):
+        found = activations(small, images, ["relu1"])["relu1"]
+        activations(small, images, ["relu1"])
+    plain = activations(small, images, ["relu1"])["relu1"]
+    others = [place for place in range(8) if place not in OFF.indices]
+    assert torch.equal(found[:, OFF.indices], plain[:, OFF.indices].roll(1, dims=3))
+    assert torch.equal(found[:, others], plain[:, others])
+    assert fill.models == [small]
+
+
+def test_normalize_is_for_fills_that_are_measured_on_images(small, images):
+    larger = torch.nn.functional.interpolate(images, 224)  # the side of a bare network's images
+    known = Classifier(small.network.eval(), small.normalize, 224)
+    bare, fill, inputs = small.network, Mean(larger), known.preprocess(larger)
+    with blinded(bare, OFF), blinded(bare, OFF, fill=Gaussian(1.0)):
+        pass  # these need no images
+    with pytest.raises(ValueError, match="does not say how its input is normalised"), blinded(bare, OFF, fill=fill):
+        pass
+    with torch.no_grad():
+        with blinded(known, OFF, fill=fill):
+            expected = bare(inputs)
+        with blinded(bare, OFF, fill=fill, normalize=small.normalize):
+            assert torch.equal(bare(inputs), expected)
+        baked = bake(bare, OFF, fill=fill, normalize=small.normalize)
+        assert_close(baked(inputs), expected)
+    assert baked.baked["normalize"] == repr(small.normalize)
+    assert bake(bare, OFF).baked["normalize"] == "None"

@@ -19,9 +19,16 @@ from torch import nn
 from optvis import Classifier, classify, load
 from optvis.ablation import Gaussian, Mean, blinded
 from optvis.ablation.evaluation.evaluate import evaluate
-from optvis.ablation.evaluation.metrics import mean_drop, predict, recall
+from optvis.ablation.evaluation.metrics import (
+    confidence_intervals,
+    mean_drop,
+    p_value,
+    predict,
+    recall,
+    resample_means,
+    seeded_generator,
+)
 from optvis.ablation.evaluation.random_units import activation_mass, random_channels, random_directions
-from optvis.ablation.evaluation.statistics import confidence_intervals, p_value, resample_means, seeded_generator
 from optvis.ablation.evaluation.variants import complement, growing_variants
 from optvis.ablation.image_sets import LabeledImages, digest_images
 from optvis.features.units import Channels, Directions
@@ -182,6 +189,20 @@ def test_random_sets_are_judged_as_passes_one_by_one(small, sets):
 
 def _place(small, layer):
     return [name for name, _ in small.network.named_children()].index(layer) + 1
+
+
+def test_a_bare_network_takes_a_normalisation():
+    net = load("demo")
+    images, labels = dataset(16, seed=3)
+    sets = {"world": (torch.nn.functional.interpolate(images, 224), labels)}
+    with pytest.raises(ValueError, match="does not say how its input is normalised"):
+        run_evaluation(net.network, Channels("mixed5", [1]), sets)
+    report = run_evaluation(net.network, Channels("mixed5", [1]), sets, normalize=net.normalize, random_sets=2)
+    known = Classifier(net.network, net.normalize, 224)
+    again = run_evaluation(known, Channels("mixed5", [1]), sets, random_sets=2)
+    assert report.recipe["normalize"] == repr(net.normalize)
+    assert report.baseline == again.baseline
+    assert report.sets == again.sets
 
 
 # Random units

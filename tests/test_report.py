@@ -12,10 +12,10 @@ from PIL import Image
 
 from optvis import Classifier
 from optvis.ablation.evaluation.evaluate import evaluate
+from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
-from optvis.ablation.evaluation.statistics import Estimate
 from optvis.features.units import Channels
 from optvis.viz.plots import COLORS, plot_histogram, plot_lines
 

@@ -1,6 +1,9 @@
-"""Numbers as text for people: percentages and intervals with a real minus sign."""
+"""Numbers and tables as text for people: percentages and intervals with a real minus sign, aligned columns, HTML."""
 
 from __future__ import annotations
+
+import html
+from collections.abc import Collection, Sequence
 
 
 def format_percent(value: float | None) -> str:
@@ -24,4 +27,41 @@ def format_interval(value: float | None, low: float | None, high: float | None) 
     return f"{format_percent(value)} ({'–'.join(ends) if low >= 0 else ' to '.join(ends)})"
 
 
-__all__ = ["format_interval", "format_percent"]
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """A table as text; each column is as wide as its widest cell.
+
+    Args:
+        head: the first row.
+        rows: the other rows, of the same length.
+        right: indices of the columns that are aligned to the right.
+
+    Example:
+        >>> print(format_table(("unit", "change"), [("channel 3", "-0.5"), ("channel 17", "-12.0")], right=(1,)))
+        unit        change
+        channel 3     -0.5
+        channel 17   -12.0
+    """
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (head, *rows)
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def format_html_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table as HTML; all texts are escaped.
+
+    >>> format_html_table(("a", "b"), [("1", "<2>")])
+    '<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>&lt;2&gt;</td></tr></table>'
+    """
+    tagged = [("th", head), *(("td", row) for row in rows)]
+    lines = ("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) for tag, row in tagged)
+    above = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{above}{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+__all__ = ["format_html_table", "format_interval", "format_percent", "format_table"]

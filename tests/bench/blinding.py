@@ -16,7 +16,7 @@ from torch import Tensor
 
 from optvis import load
 from optvis.ablation import Contrast, GreedySearch, MostFrequent, Subspace, TopNorm, find_directions, find_units
-from optvis.ablation.selection.cached_network import CachedNetwork
+from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.features.units import Channels, Directions, Units
 from optvis.models.borrow import borrow
 from optvis.objectives.layout import positions
@@ -49,15 +49,9 @@ class CachedScenes:
 
 
 def recall(cached: CachedNetwork, index: int, units: Sequence[Units]) -> float:
-    changes = {LAYER: partial(without, units)} if units else {}
+    changes = {LAYER: partial(ablate, units)} if units else {}
     with torch.inference_mode():
         return float((cached.logits(changes).argmax(1) == index).float().mean())
-
-
-def without(units: Sequence[Units], a: Tensor) -> Tensor:
-    for one in units:
-        a = one.replace(a)
-    return a
 
 
 def cache_scenes(net, images: Tensor, labels: Tensor, scenes: int) -> CachedScenes:

@@ -1,12 +1,19 @@
-"""Predictions of many images as tensors, and what they sum up to."""
+"""Metrics of an evaluation: recall and drops of many predictions, bootstrap intervals, p-values."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from optvis.objectives.logits import odds
+
+RESAMPLES = 2000
+LEVEL = 0.95
+MIN_IMAGES = 5  # with fewer images there is no interval
+BLOCK_SIZE = 2**22  # weights of resamples in memory at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +46,6 @@ def predict(logits: Tensor, truth: Tensor) -> BatchPredictions:
         ValueError: other shapes, a single class, or scores that are not finite.
 
     Example:
-        >>> import torch
         >>> found = predict(torch.tensor([[2.0, 0.0], [1.0, 3.0]]), torch.tensor([0, 0]))
         >>> found.is_right, recall(found.is_right)
         (tensor([ True, False]), tensor(0.5000, dtype=torch.float64))
@@ -72,11 +78,107 @@ def mean_drop(before: Tensor, after: Tensor) -> Tensor:
         after: the same after, of one network or of K variants.
 
     Example:
-        >>> import torch
         >>> mean_drop(torch.tensor([True, True]), torch.tensor([[True, False], [False, False]]))
         tensor([0.5000, 1.0000], dtype=torch.float64)
     """
     return before.double().mean(-1) - after.double().mean(-1)
 
 
-__all__ = ["BatchPredictions", "mean_drop", "predict", "recall"]
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images.
+
+    Args:
+        value: the mean; None without images.
+        low: lower end of its 95 % interval; None with too few images.
+        high: upper end.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def estimate_means(values: Tensor, seed: int) -> list[Estimate]:
+    """Estimate the means of B images' V numbers, (B, V), with intervals."""
+    if len(values) == 0:
+        return [Estimate(None)] * values.shape[1]
+    means = values.double().mean(0).tolist()
+    if len(values) < MIN_IMAGES:
+        return [Estimate(mean) for mean in means]
+    return [Estimate(mean, *ends) for mean, ends in zip(means, confidence_intervals(values, seed), strict=True)]
+
+
+def confidence_intervals(values: Tensor, seed: int = 0) -> list[tuple[float, float]]:
+    """Percentile bootstrap intervals of means over images, 95 %, from 2,000 resamples: one for each of V numbers.
+
+    Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
+
+    Args:
+        values: (B, V).
+        seed: of the resamples.
+
+    Example:
+        >>> confidence_intervals(torch.tensor([[0.0], [0.0], [1.0], [1.0], [1.0], [1.0]]))
+        [(0.33..., 1.0)]
+    """
+    tails = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
+    low, high = resample_means(values, seed).quantile(tails, dim=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def resample_means(values: Tensor, seed: int = 0, resamples: int = RESAMPLES) -> Tensor:
+    """Compute means over images drawn with replacement, as many as there are.
+
+    Args:
+        values: V numbers of each of B images, (B, V).
+        seed: the same seed draws the same images for all numbers, so that differences stay paired.
+        resamples: number of resamples, R.
+
+    Returns:
+        (R, V), float64.
+    """
+    images, generator = len(values), seeded_generator(seed, "bootstrap")
+    exact, parts = values.double().cpu(), []
+    for block in torch.split(torch.arange(resamples), max(1, BLOCK_SIZE // images)):
+        indices = torch.randint(images, (len(block), images), generator=generator)
+        weights = torch.zeros(len(block), images, dtype=torch.float64)
+        weights.scatter_add_(1, indices, torch.ones_like(weights))
+        parts.append(weights @ exact / images)
+    return torch.cat(parts)
+
+
+def p_value(drop: float, random_drops: Tensor) -> float:
+    """How often random units do as much: (1 + random sets with at least this drop) / (1 + random sets).
+
+    Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 4.2; never 0.
+
+    Args:
+        drop: without the units.
+        random_drops: without each random set, (R,).
+
+    Example:
+        >>> p_value(0.5, torch.tensor([0.0, 0.1, 0.5]))
+        0.5
+    """
+    return (1 + int((random_drops >= drop).sum())) / (1 + len(random_drops))
+
+
+def seeded_generator(seed: int, purpose: str) -> torch.Generator:
+    """A generator of random numbers for one purpose: the same seed gives the same numbers."""
+    digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+__all__ = [
+    "BatchPredictions",
+    "Estimate",
+    "confidence_intervals",
+    "estimate_means",
+    "mean_drop",
+    "p_value",
+    "predict",
+    "recall",
+    "resample_means",
+    "seeded_generator",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
-from optvis.ablation.selection.cached_network import CachedNetwork
+from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.find_units import Method, resolve_method
 from optvis.ablation.selection.task import SelectionTask, build_task, margins
 from optvis.features.units import Units
@@ -20,6 +19,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
+from optvis.viz.formatting import format_html_table, format_table
 
 HEAD = ("image", "before %", "label", "after %", "label", "margin", "")
 TARGET, KEEP = "target", "keep"  # the sets of a PredictionTable
@@ -88,22 +88,12 @@ class PredictionTable(Sequence[Prediction]):
         return tuple(row for row in self if _is_failure(row))
 
     def __str__(self) -> str:
-        cells = [HEAD, *map(_cells, self)]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
-        lines = (
-            "  ".join(
-                c.rjust(w) if n in (1, 3, 5) else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in cells
-        )
-        return "\n".join(line.rstrip() for line in lines)
+        return format_table(HEAD, list(map(_cells, self)), right=(1, 3, 5))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = [("th", HEAD), *(("td", _cells(row)) for row in self)]
-        lines = ("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) for tag, cells in rows)
-        return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+        return format_html_table(HEAD, list(map(_cells, self)))
 
 
 def compare_predictions(
@@ -190,7 +180,7 @@ def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, .
     cached = CachedNetwork(task.classifier, task.images, task.layers)
     groups = {layer: [one for one in units if one.layer == layer] for layer in task.layers}
     with torch.no_grad():
-        after = cached.logits({layer: partial(_ablate, group) for layer, group in groups.items()})
+        after = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})
     return tuple(
         Prediction(
             TARGET if is_target else KEEP,
@@ -211,12 +201,6 @@ def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, .
             strict=True,
         )
     )
-
-
-def _ablate(units: Sequence[Units], a: Tensor) -> Tensor:
-    for one in units:
-        a = one.replace(a)
-    return a
 
 
 def _top_labels(task: SelectionTask, logits: Tensor) -> list[tuple[str, float]]:

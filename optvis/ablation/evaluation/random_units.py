@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from optvis.ablation.evaluation.statistics import seeded_generator
+from optvis.ablation.evaluation.metrics import seeded_generator
 from optvis.features.units import Channels, Directions, Units
 
 MIN_NEIGHBORS = 8  # a unit is replaced by one of at least 8 channels

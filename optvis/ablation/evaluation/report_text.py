@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.results import EvaluationResults, SetMetrics
-from optvis.ablation.evaluation.statistics import Estimate
-from optvis.viz.formatting import format_interval, format_percent
+from optvis.viz.formatting import format_interval, format_percent, format_table
 
 MAX_CLASSES = 10  # in the table of classes
 
@@ -108,7 +108,7 @@ def _metrics_table(kind: str, metrics: Sequence[SetMetrics]) -> str:
         )
         for one in metrics
     ]
-    return _format_table((kind, "images", "recall before", "after", "drop"), rows)
+    return format_table((kind, "images", "recall before", "after", "drop"), rows)
 
 
 def _class_tables(results: EvaluationResults) -> list[str]:
@@ -126,7 +126,7 @@ def _curve_table(results: EvaluationResults) -> str:
         ends = [row[step].value for row in (removed, curve.kept[name]) for step in (0, -1)]
         rows.append((to_one_line(name), *map(format_percent, ends)))
     total = curve.counts[-1]
-    return _format_table(("recall of", "none off", f"{total} off", "all off", f"{total} alone kept"), rows)
+    return format_table(("recall of", "none off", f"{total} off", "all off", f"{total} alone kept"), rows)
 
 
 def _prediction_tables(results: EvaluationResults, name: str) -> list[str]:
@@ -140,15 +140,7 @@ def _prediction_tables(results: EvaluationResults, name: str) -> list[str]:
         )
         for one in own
     ]
-    return [_format_table((to_one_line(name), "before %", "after %", ""), rows), ""] if own else []
-
-
-def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
-    )
+    return [format_table((to_one_line(name), "before %", "after %", ""), rows), ""] if own else []
 
 
 __all__ = ["baseline_sentences", "format_report", "report_title"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
-from optvis.ablation.evaluation.statistics import Estimate
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.ablation.evaluation.metrics import BatchPredictions, mean_drop
+from optvis.ablation.evaluation.metrics import MIN_IMAGES, BatchPredictions, estimate_means, mean_drop, p_value
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.random_units import activation_mass
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
-from optvis.ablation.evaluation.statistics import MIN_IMAGES, estimate_means, p_value
 from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.image_sets import NamedSet
 from optvis.features.units import Channels, Units

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from optvis.features.units import Channels
+from optvis.features.units import Channels, Units
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import intercept
 from optvis.models.layers import find_module
@@ -58,6 +58,13 @@ class CachedNetwork:
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             pass
         self.tail.before = cached
+
+
+def ablate(units: Sequence[Units], a: Tensor) -> Tensor:
+    """A layer's activations without some units: a change of the layer."""
+    for one in units:
+        a = one.replace(a)
+    return a
 
 
 class ChannelGates:
@@ -124,4 +131,4 @@ def _count_channels(cached: CachedNetwork) -> dict[str, int]:
     return {layer: counts[layer] for layer in cached.layers}
 
 
-__all__ = ["CachedNetwork", "Change", "ChannelGates"]
+__all__ = ["CachedNetwork", "Change", "ChannelGates", "ablate"]

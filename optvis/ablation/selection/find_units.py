@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.image_sets import digest_images
-from optvis.ablation.selection.cached_network import CachedNetwork
+from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import GreedySearch
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
@@ -146,13 +146,9 @@ def _measure_evidence(task: SelectionTask, units: Sequence[Units]) -> tuple[Evid
         before = margins(cached.before, task.classes)
         for name, unit in split_units([one]):
             with torch.no_grad():
-                changes = margins(cached.logits({unit.layer: partial(_ablate, unit)}), task.classes) - before
+                changes = margins(cached.logits({unit.layer: partial(ablate, [unit])}), task.classes) - before
             rows.append(_evidence(task, unit, name, changes))
     return tuple(rows)
-
-
-def _ablate(unit: Units, a: Tensor) -> Tensor:
-    return unit.replace(a)
 
 
 def _evidence(task: SelectionTask, unit: Units, name: str, changes: Tensor) -> Evidence:

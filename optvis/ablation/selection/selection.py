@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.features.units import Channels, Directions, Units
+from optvis.viz.formatting import format_html_table, format_table
 from optvis.viz.plots import plot_bars
 from optvis.viz.result import Result
 
@@ -96,9 +96,7 @@ class UnitSelection(Result, Sequence[Units]):
 
     def table(self) -> str:
         """The evidence as text: the effect of each unit when it alone is switched off."""
-        cells = [HEAD, *self._cells()]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
-        return "\n".join("  ".join(_pad(row, widths)).rstrip() for row in cells)
+        return format_table(HEAD, self._cells(), right=(3, 4))
 
     def __str__(self) -> str:
         return f"{self.label}: {_summarize(self.units)}\n{self.table()}"
@@ -106,9 +104,7 @@ class UnitSelection(Result, Sequence[Units]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        caption = f"<caption>{html.escape(self.label)}: {html.escape(_summarize(self.units))}</caption>"
-        rows = [_html_row("th", HEAD), *(_html_row("td", row) for row in self._cells())]
-        return f"<table>{caption}{''.join(rows)}</table>"
+        return format_html_table(HEAD, self._cells(), f"{self.label}: {_summarize(self.units)}")
 
     def _cells(self) -> list[tuple[str, ...]]:
         return [
@@ -154,18 +150,6 @@ def _summarize(units: Sequence[Units]) -> str:
         f"{len(one)} {kind}{'' if len(one) == 1 else 's'} of {one.layer}"
         for kind, one in zip(kinds, units, strict=True)
     )
-
-
-def _pad(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    numbers = HEAD.index("target's margin"), HEAD.index("worst kept margin")
-    return [
-        cell.rjust(width) if column in numbers else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-
-
-def _html_row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 __all__ = ["Evidence", "UnitSelection"]
