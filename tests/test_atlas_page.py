@@ -13,14 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis.viz.pages.atlas.markup import to_html
+from optvis.viz.pages.atlas.markup import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 
 from . import chromium
 
 HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x onerror=\"document.title = 'obeyed'\">"
 SCRIPT_CLASS = "<script>alert(1)</script>"
-SIZES, FEWEST, TILE, LABELS = (5, 10, 20), 4, 16, ("beaver", "otter", "muskrat", "lodge")
+SIZES, MIN_POINTS, TILE, LABELS = (5, 10, 20), 4, 16, ("beaver", "otter", "muskrat", "lodge")
 MAP = ".map canvas"
 GIVEN = torch.Generator().manual_seed(11)
 
@@ -46,7 +46,7 @@ def a_level(size, points, labels=4, exemplars=30):
     count = len(cells)
     nearest = torch.randint(-1, max(exemplars, 1), (count, 3 if exemplars else 0), generator=GIVEN)
     attribution = torch.randn(count, labels, generator=GIVEN)
-    return AtlasLevel(size, cells, counts, shades(count), counts >= FEWEST, attribution, nearest)
+    return AtlasLevel(size, cells, counts, shades(count), counts >= MIN_POINTS, attribution, nearest)
 
 
 def a_page(text="A lodge", labels=LABELS, sizes=SIZES, exemplars=30, **others):
@@ -55,7 +55,7 @@ def a_page(text="A lodge", labels=LABELS, sizes=SIZES, exemplars=30, **others):
     names = tuple(f"{text} {n // 2}" for n in range(exemplars))
     patches = shades(exemplars) if exemplars else torch.zeros(0, 3, 16, 16)
     recipe = {"network": text, "steps": 3}
-    return AtlasPage(text, text, levels, labels, patches, names, FEWEST, recipe, text, **others)
+    return AtlasPage(text, text, levels, labels, patches, names, MIN_POINTS, recipe, text, **others)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,8 @@ def rounded(a):
 
 
 def test_the_numbers_of_the_page_are_those_given(page):
-    data = told(to_html(page))
-    assert (data["labels"], data["fewest"], data["points"]) == (list(LABELS), FEWEST, 4000)
+    data = told(atlas_html(page))
+    assert (data["labels"], data["min_points"], data["points"]) == (list(LABELS), MIN_POINTS, 4000)
     assert [data["names"][place] for place in data["from"]] == list(page.names)
     assert len(data["names"]) == 15
     for level, shown in zip(page.levels, data["levels"], strict=True):
@@ -92,7 +92,7 @@ def opened(text, name):
 
 
 def test_icons_lie_where_their_cells_are_and_nothing_lies_elsewhere(page):
-    text = to_html(page)
+    text = atlas_html(page)
     for place, level in enumerate(page.levels):
         picture = opened(text, f"level-{place}").convert("RGBA")
         assert picture.size == (TILE * level.size, TILE * level.size)
@@ -113,7 +113,7 @@ def test_cells_without_an_icon_may_hold_anything(page):
     assert not level.present.all()
     kept = level.present[:, None, None, None]
     hollow = replace(page, levels=(*page.levels[:2], replace(level, icons=level.icons.where(kept, torch.nan))))
-    assert to_html(hollow) == to_html(page)
+    assert atlas_html(hollow) == atlas_html(page)
 
 
 def test_a_large_page_stays_small():
@@ -125,14 +125,14 @@ def test_a_large_page_stays_small():
     patches = drawn(4000, 3, 10, 10).repeat_interleave(4, -1).repeat_interleave(4, -2)
     names = tuple(f"{n}.jpg" for n in range(4000))
     labels = tuple(f"class {n}" for n in range(16))
-    assert len(to_html(AtlasPage("large", "mixed5", (level,), labels, patches, names, 5, {}))) < 6e6
+    assert len(atlas_html(AtlasPage("large", "mixed5", (level,), labels, patches, names, 5, {}))) < 6e6
 
 
 def test_icons_that_do_not_fit_into_a_picture_are_refused(page):
     level = page.levels[2]
     wide = replace(level, size=1100)
     with pytest.raises(ValueError, match="make them smaller"):
-        to_html(replace(page, levels=(wide,)))
+        atlas_html(replace(page, levels=(wide,)))
 
 
 COUNT = 2
@@ -166,13 +166,13 @@ def test_what_does_not_fit_into_a_level_is_refused_with_its_name(name, value, me
 
 
 BAD_PAGES = [
-    (lambda page: {"levels": ()}, "a level at least"),
+    (lambda page: {"levels": ()}, "no levels; a page of an atlas needs one or more"),
     (lambda page: {"levels": page.levels[::-1]}, "from coarse to fine; got sizes [20, 10, 5]"),
     (lambda page: {"levels": page.levels[:1] * 2}, "from coarse to fine; got sizes [5, 5]"),
     (lambda page: {"levels": (page.levels[0], a_level(10, islands(7)))}, "the same points; got [7, 4000] of them"),
     (lambda page: {"labels": LABELS[:3]}, "attribution at the level of size 5: expected (23, 3); got (23, 4)"),
     (lambda page: {"names": page.names[:9]}, "exemplars: expected (9, 3, 16, 16); got (30, 3, 16, 16)"),
-    (lambda page: {"names": ("a",), "exemplars": shades(1)}, "nearest at the level of size 5: places from -1 to 0"),
+    (lambda page: {"names": ("a",), "exemplars": shades(1)}, "nearest at the level of size 5: indices from -1 to 0"),
 ]
 
 
@@ -184,8 +184,8 @@ def test_what_does_not_fit_into_a_page_is_refused_with_its_name(page, change, me
 
 
 def test_no_text_becomes_markup():
-    plain = to_html(a_page(ends=("left", "right")))
-    hostile = to_html(a_page(HOSTILE, (HOSTILE, "__proto__", SCRIPT_CLASS, "d"), ends=(HOSTILE, SCRIPT_CLASS)))
+    plain = atlas_html(a_page(ends=("left", "right")))
+    hostile = atlas_html(a_page(HOSTILE, (HOSTILE, "__proto__", SCRIPT_CLASS, "d"), ends=(HOSTILE, SCRIPT_CLASS)))
     assert re.findall(r"</?[a-zA-Z]\w*", hostile) == re.findall(r"</?[a-zA-Z]\w*", plain)
     assert told(hostile)["labels"] == [HOSTILE, "__proto__", SCRIPT_CLASS, "d"]
 
@@ -205,14 +205,14 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def file(page, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "atlas.html"
-    path.write_text(to_html(page), encoding="utf-8")
+    path.write_text(atlas_html(page), encoding="utf-8")
     return path
 
 
 def ready(browser, path):
     """Opened, with its first picture drawn."""
     browser.open(path)
-    browser.js("new Promise((done) => { const look = () => (document.body.classList.contains('asked') "
+    browser.js("new Promise((done) => { const look = () => (document.body.classList.contains('ready') "
                "? done() : setTimeout(look, 5)); look(); })")  # fmt: skip
     frames(browser)
 
@@ -317,7 +317,7 @@ def test_nothing_is_loaded_logged_or_left_lying_about(wide, tmp_path):
 def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
     labels = (SCRIPT_CLASS, HOSTILE, "__proto__")
     path = tmp_path / "hostile.html"
-    path.write_text(to_html(a_page(HOSTILE, labels, ends=(HOSTILE, SCRIPT_CLASS))), encoding="utf-8")
+    path.write_text(atlas_html(a_page(HOSTILE, labels, ends=(HOSTILE, SCRIPT_CLASS))), encoding="utf-8")
     browser.window(1400, prefers_reduced_motion="reduce")
     ready(browser, path)
     assert browser.js("document.title") == f"{HOSTILE} · optvis"
@@ -396,7 +396,7 @@ def test_hovering_tells_of_the_cell(wide, page):
         values, count = level.attribution[cell], int(level.counts[cell])
         best = LABELS[int(values.argmax())] if values.max() > 0 else f"Row {row}, column {column}"
         assert text(wide, "h3") == best
-        few = f"{count} point{'s' * (count != 1)}, too few for an icon (at least {FEWEST})"
+        few = f"{count} point{'s' * (count != 1)}, too few for an icon (at least {MIN_POINTS})"
         if level.present[cell]:
             assert text(wide, ".count") == f"{count} points, {count / 40:.3g} % of all"
             assert text(wide, ".tag") == (best if values.max() > 0 else f"{count} points")
@@ -550,7 +550,7 @@ def test_arrow_keys_walk_from_cell_to_cell(wide, page):
         visited.add(cell)
     assert len(visited) > 15
     row, column = level.cells[cell].tolist()
-    heard = text(wide, ".heard")
+    heard = text(wide, ".announcement")
     assert heard.startswith(f"row {row}, column {column}: {int(level.counts[cell])} point")
     wide.press("Enter")
     assert text(wide, ".pin") == "Pinned"
@@ -657,7 +657,7 @@ def test_the_class_chosen_tints_the_cells(wide, page, tmp_path):
                 assert (red > blue) == (value > 0), (row, column)
         assert [figure(each) for each in texts(wide, ".legend .ends span")] == [-rounded(most)[0], 0, rounded(most)[0]]
         assert text(wide, ".legend p") == f"Mean attribution to {LABELS[label]}"
-        assert texts(wide, ".lists .shown b") == [LABELS[label]]
+        assert texts(wide, ".lists .selected b") == [LABELS[label]]
     choose_class(wide, "")
     assert np.abs(picture_of(wide, tmp_path) - plain).max() == 0
 
@@ -669,7 +669,7 @@ def test_the_page_says_how_many_points_have_no_icon(wide, page):
         few = level.counts[~level.present]
         assert text(wide, ".level") == (
             f"4,000 points in {len(level.cells)} of {size} × {size} cells. {len(few)} cells with too few for an icon "
-            f"(at least {FEWEST}) hold {int(few.sum())} of them."
+            f"(at least {MIN_POINTS}) hold {int(few.sum())} of them."
         )
         wide.click("[data-zoom='2']")
         frames(wide)
@@ -678,7 +678,7 @@ def test_the_page_says_how_many_points_have_no_icon(wide, page):
 @needs_chromium
 def test_the_ends_of_a_comparison_stand_at_the_edges(browser, tmp_path):
     path = tmp_path / "versus.html"
-    path.write_text(to_html(a_page(ends=("frying pan", "wok"))), encoding="utf-8")
+    path.write_text(atlas_html(a_page(ends=("frying pan", "wok"))), encoding="utf-8")
     browser.window(1400)
     ready(browser, path)
     assert texts(browser, ".axis span") == ["← frying pan", "wok →"]
@@ -747,7 +747,7 @@ def test_two_fingers_enlarge_and_one_moves(phone, page):
 def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
     path = tmp_path / "named.html"
     page = a_page(name, (name, "otter"), (5, 10), ends=(name, name))
-    path.write_text(to_html(page), encoding="utf-8")
+    path.write_text(atlas_html(page), encoding="utf-8")
     browser.window(width, 640, finger=width < 760)
     ready(browser, path)
     (browser.tap if width < 760 else browser.click)(MAP, spot(5, *page.levels[0].cells[0].tolist()))
@@ -764,7 +764,7 @@ def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
 @pytest.mark.parametrize("known", [(), LABELS])
 def test_small_atlases_are_whole_pages(browser, tmp_path, sizes, known):
     path = tmp_path / "small.html"
-    path.write_text(to_html(a_page("small", known, sizes, exemplars=0)), encoding="utf-8")
+    path.write_text(atlas_html(a_page("small", known, sizes, exemplars=0)), encoding="utf-8")
     browser.window(1400)
     ready(browser, path)
     size, row, column = chosen(browser)

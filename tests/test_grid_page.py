@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis.viz.pages import GridGroups, GridLayer, GridPage, to_html
-from optvis.viz.pages.grid.sprites import packed, sprite
+from optvis.viz.pages import GridGroups, GridLayer, GridPage, grid_html
+from optvis.viz.pages.sprites import icon_sheet_uri, sprite_uri
 
 from . import chromium
 
@@ -67,9 +67,9 @@ def rounded(a):
 
 
 def test_the_numbers_of_the_page_are_those_given(page):
-    data = told(to_html(page))
+    data = told(grid_html(page))
     assert data["labels"] == ["beaver", "otter"]
-    assert data["photo"] == [32, 40]
+    assert data["image"] == [32, 40]
     for layer, shown in zip(page.layers, data["layers"], strict=True):
         assert (shown["name"], shown["rows"], shown["columns"]) == (layer.layer, *layer.size)
         assert shown["strength"] == rounded(layer.strength)
@@ -91,7 +91,7 @@ def opened(address):
 
 def test_icons_lie_in_rows_and_columns_and_missing_ones_are_transparent():
     icons, present = shades(2, 3), torch.tensor([[True, True, False], [True, True, True]])
-    picture = opened(sprite(icons.where(present[..., None, None, None], torch.nan), present)).convert("RGBA")
+    picture = opened(sprite_uri(icons.where(present[..., None, None, None], torch.nan), present)).convert("RGBA")
     assert picture.size == (24, 16)
     for row, column in torch.cartesian_prod(torch.arange(2), torch.arange(3)).tolist():
         *colour, alpha = picture.getpixel((8 * column + 4, 8 * row + 4))
@@ -102,7 +102,7 @@ def test_icons_lie_in_rows_and_columns_and_missing_ones_are_transparent():
 
 def test_few_icons_fill_what_is_nearly_a_square():
     icons = shades(5)
-    picture = opened(packed(icons)).convert("RGB")
+    picture = opened(icon_sheet_uri(icons)).convert("RGB")
     assert picture.size == (24, 16)
     for place, icon in enumerate(icons):
         colour = torch.tensor(picture.getpixel((8 * (place % 3) + 4, 8 * (place // 3) + 4)))
@@ -116,12 +116,12 @@ def test_a_large_page_stays_small():
     channels = torch.randint(0, 512, (28, 28, 5), generator=GIVEN)
     attribution = {f"class {n}": drawn(28, 28) for n in range(5)}
     layer = GridLayer("features", noise, present, a, channels, drawn(28, 28, 5), {}, attribution)
-    assert len(to_html(GridPage("large", (layer,), drawn(3, 224, 224), {}))) < 3e6
+    assert len(grid_html(GridPage("large", (layer,), drawn(3, 224, 224), {}))) < 3e6
 
 
 def test_icons_that_do_not_fit_into_a_picture_are_refused():
     with pytest.raises(ValueError, match="make them smaller"):
-        sprite(torch.zeros(1, 1, 3, 1, 1).expand(1, 20, 3, 1, 1000), torch.ones(1, 20).bool())
+        sprite_uri(torch.zeros(1, 1, 3, 1, 1).expand(1, 20, 3, 1, 1000), torch.ones(1, 20).bool())
 
 
 BAD = [
@@ -151,14 +151,14 @@ def test_groups_and_photographs_are_checked_as_well(page):
         GridGroups(drawn(2, 3, 3) / 0, shades(2))
     with pytest.raises(ValueError, match="attribution of groups to 'beaver'"):
         GridGroups(drawn(2, 3, 3), shades(2), {"beaver": drawn(3)})
-    with pytest.raises(ValueError, match="photo"):
-        replace(page, photo=drawn(1, 32, 40))
-    with pytest.raises(ValueError, match="a layer at least"):
+    with pytest.raises(ValueError, match="image"):
+        replace(page, image=drawn(1, 32, 40))
+    with pytest.raises(ValueError, match="no layers; a page of a grid needs one or more"):
         replace(page, layers=())
 
 
 def test_no_text_becomes_markup():
-    plain, hostile = to_html(a_page()), to_html(a_page(HOSTILE, (HOSTILE, "__proto__")))
+    plain, hostile = grid_html(a_page()), grid_html(a_page(HOSTILE, (HOSTILE, "__proto__")))
     assert re.findall(r"</?[a-zA-Z]\w*", hostile) == re.findall(r"</?[a-zA-Z]\w*", plain)
     assert told(hostile)["labels"] == [HOSTILE, "__proto__"]
 
@@ -178,7 +178,7 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def file(page, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "grid.html"
-    path.write_text(to_html(page), encoding="utf-8")
+    path.write_text(grid_html(page), encoding="utf-8")
     return path
 
 
@@ -245,7 +245,7 @@ def test_nothing_is_loaded_logged_or_left_lying_about(wide, tmp_path):
 @needs_chromium
 def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
     path = tmp_path / "hostile.html"
-    path.write_text(to_html(a_page(HOSTILE, (HOSTILE, "__proto__"))), encoding="utf-8")
+    path.write_text(grid_html(a_page(HOSTILE, (HOSTILE, "__proto__"))), encoding="utf-8")
     browser.window(1400)
     browser.open(path)
     browser.js("{ const box = document.querySelector('select'); box.value = 0; "
@@ -499,7 +499,7 @@ def test_a_tap_tells_of_the_cell_and_leaves_it_in_sight(phone):
 @pytest.mark.parametrize("name", ["short", "very-long-name-" * 12, "W" * 90])
 def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
     path = tmp_path / "named.html"
-    path.write_text(to_html(a_page(name, (name, "otter"))), encoding="utf-8")
+    path.write_text(grid_html(a_page(name, (name, "otter"))), encoding="utf-8")
     browser.window(width, 640, finger=width < 760)
     browser.open(path)
     (browser.tap if width < 760 else browser.click)(cell(12))

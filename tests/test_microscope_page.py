@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from optvis.microscope.groups import concatenate, encode_webp
 from optvis.viz.pages.microscope.page import ChannelPage, channel_html
 from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.viz.pages.microscope.style import SHEET_SCRIPT, STYLE, TURN_SCRIPT, places_of
+from optvis.viz.pages.microscope.style import NAVIGATION_SCRIPT, SHEET_SCRIPT, STYLE, sprite_rules
 
 from . import chromium
 
@@ -20,7 +21,7 @@ HOSTILE = "<script>alert(1)</script>"
 LABELS = ("owl", HOSTILE, "beaver", "")
 SIDE, GROUP, COUNT = 16, 8, 2048
 SAMPLE = {"images": 64, "prediction_changes": 1, "classes": [{"label": "beaver", "probability_drop": 0.021}]}
-TOLD = {
+RECORD = {
     "channel": 9,
     "images": [
         {
@@ -40,7 +41,7 @@ TOLD = {
     "ablation": SAMPLE,
 }
 PAGE = ChannelPage(
-    "demo", "mixed4", TOLD, "9.webp", SIDE, "../images/", (24, 24), 8, 10, {"network": "demo", "note": HOSTILE}
+    "demo", "mixed4", RECORD, "9.webp", SIDE, "../images/", (24, 24), 8, 10, {"network": "demo", "note": HOSTILE}
 )
 
 pytestmark = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
@@ -62,9 +63,9 @@ def site(tmp_path_factory):
     folder = root / "layer-mixed4"
     for path in (folder, root / "images"):
         path.mkdir()
-    (root / "microscope.css").write_text(STYLE + places_of(GROUP))
+    (root / "microscope.css").write_text(STYLE + sprite_rules(GROUP))
     (root / "sheet.js").write_text(SHEET_SCRIPT)
-    (root / "turn.js").write_text(TURN_SCRIPT)
+    (root / "turn.js").write_text(NAVIGATION_SCRIPT)
     photo = torch.zeros(3, 24, 24)
     photo[0, 4:12, 8:16] = 1
     (root / "images" / "000003.webp").write_bytes(encode_webp(photo))
@@ -78,7 +79,7 @@ def site(tmp_path_factory):
     )
     (folder / "index.html").write_text(sheet_html(SheetPage("demo", "mixed4", tiles, COUNT)), encoding="utf-8")
     for number in (8, 9, 10):
-        page = replace(PAGE, told=TOLD | {"channel": number}, before=number - 1, after=number + 1)
+        page = replace(PAGE, record=RECORD | {"channel": number}, previous=number - 1, next=number + 1)
         (folder / f"{number}.html").write_text(channel_html(page), encoding="utf-8")
     links = [(LayerLink("mixed4", "layer-mixed4", COUNT, COUNT), "layer-mixed4/group-0-7.webp", GROUP)]
     links.append((LayerLink(HOSTILE, "layer-x", 8, 0), "", 0))
@@ -122,8 +123,16 @@ def colour(browser, selector, path):
 
 
 def arrived(browser, page):
-    browser.js("new Promise((done) => setTimeout(done, 400))")
-    return browser.js("location.pathname").endswith(page)
+    """Whether the browser loads a page within 5 seconds."""
+    for _ in range(100):
+        time.sleep(0.05)
+        try:
+            path, state = browser.js("[location.pathname, document.readyState]")
+        except AssertionError:  # the page left while it was asked
+            continue
+        if path.endswith(page) and state == "complete":
+            return True
+    return False
 
 
 @pytest.mark.parametrize("page", ["index.html", "layer-mixed4/index.html", "layer-mixed4/9.html"])
@@ -200,7 +209,7 @@ def test_numbers_and_bars_say_the_same(wide, site):
     bars = wide.js("[...document.querySelectorAll('.classes .bar rect')]"
                    ".map((each) => [each.className.baseVal, each.width.baseVal.value])")  # fmt: skip
     assert bars == [["more", 50], ["more", 37.5], ["less", 12.5], ["more", 6.25]]
-    assert "1 of 64 photographs" in texts(wide, ".off p")[0]
+    assert "1 of 64 images" in texts(wide, ".ablation p")[0]
 
 
 def test_arrow_keys_turn_to_the_neighbours_and_escape_goes_up(wide, site):
@@ -233,21 +242,21 @@ def test_each_tile_shows_its_own_place_of_the_sprite(wide, site, tmp_path):
     assert (found - shade(9 + 5).flatten()).abs().max() < 0.15
 
 
-def sought(browser, text):
-    browser.js(f"{{ const box = document.querySelector('[name=sought]'); box.value = {json.dumps(text)}; box.focus(); "
+def count_matches(browser, text):
+    browser.js(f"{{ const box = document.querySelector('[name=query]'); box.value = {json.dumps(text)}; box.focus(); "
                "box.dispatchEvent(new Event('input', { bubbles: true })); }")  # fmt: skip
     return browser.js("[...document.querySelectorAll('.tile')].filter((each) => !each.hidden).length")
 
 
 def test_channels_are_found_by_number_and_by_class(wide, site):
     wide.open(site / "layer-mixed4" / "index.html")
-    assert sought(wide, "OWL") == COUNT // 4
+    assert count_matches(wide, "OWL") == COUNT // 4
     assert texts(wide, "output") == [f"{COUNT // 4} of {COUNT}"]
-    assert sought(wide, "<script>") == COUNT // 4
-    assert sought(wide, "99") == sum(str(n).startswith("99") for n in range(COUNT))
-    assert sought(wide, "no such class") == 0
-    assert sought(wide, "") == COUNT
-    assert sought(wide, "9") > 1
+    assert count_matches(wide, "<script>") == COUNT // 4
+    assert count_matches(wide, "99") == sum(str(n).startswith("99") for n in range(COUNT))
+    assert count_matches(wide, "no such class") == 0
+    assert count_matches(wide, "") == COUNT
+    assert count_matches(wide, "9") > 1
     wide.press("Enter")
     assert arrived(wide, "/9.html")
 

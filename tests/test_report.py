@@ -234,7 +234,7 @@ def test_the_page_says_what_the_numbers_say():
     assert "−12.5 %" in text
     assert "p = 0.5" in text
     assert text.count('class="thumb"><img') == 5
-    assert '<i class="was" style="left: 100.00%"></i><i class="is" style="left: 25.00%"></i>' in text
+    assert '<i class="before" style="left: 100.00%"></i><i class="after" style="left: 25.00%"></i>' in text
     assert "3 images of &#x27;others&#x27; are too few" in text
     assert re.search(r"https?:|url\(", text) is None
 
@@ -308,7 +308,8 @@ def test_dots_stand_at_their_shares(browser, tmp_path):
         place = browser.js(
             "(() => { const track = document.querySelector('.bar.own .track');"
             "const box = track.getBoundingClientRect();"
-            "return ['.was', '.is'].map((kind) => { const dot = track.querySelector(kind).getBoundingClientRect();"
+            "return ['.before', '.after'].map((kind) => {"
+            "const dot = track.querySelector(kind).getBoundingClientRect();"
             "return (dot.x + dot.width / 2 - box.x) / box.width; }); })()"
         )
         assert place == pytest.approx([1.0, 0.25], abs=0.01)

@@ -16,7 +16,7 @@ from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.levels import Level
 from optvis.atlas.samples import Samples
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.viz.pages.atlas.markup import to_html
+from optvis.viz.pages.atlas.markup import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.result import Result, read_texts, to_json
 from optvis.viz.sheet import draw_cells, encode_png
@@ -184,7 +184,7 @@ class ActivationAtlas(Result):
         Returns:
             The text: `Path("atlas.html").write_text(atlas.html(), encoding="utf-8")` writes it.
         """
-        return to_html(self.page())
+        return atlas_html(self.page())
 
     def save(self, path: str | Path) -> Path:
         """Write the page, a PNG of each level with the recipe in it, the samples, and the other tensors.

@@ -11,7 +11,7 @@ from torch import Tensor
 from optvis.attribution.result import Attribution
 from optvis.grids.result import ActivationGrid
 from optvis.grids.semantic_dictionary import SemanticDictionary
-from optvis.viz.pages import GridGroups, GridLayer, GridPage, to_html
+from optvis.viz.pages import GridGroups, GridLayer, GridPage, grid_html
 
 TOP_CHANNELS = 6  # of each cell
 
@@ -69,7 +69,7 @@ def build_grid_page(
     network = first.recipe.get("network", "the network")
     lead = f"Each icon shows what {names} of {network} represents at this position of the image."
     recipes = {one.grid.layer: dict(one.grid.recipe) for one in annotated}
-    return to_html(GridPage(title, layers, first.images[index], recipes, lead))
+    return grid_html(GridPage(title, layers, first.images[index], recipes, lead))
 
 
 def _build_layer(annotated: AnnotatedGrid, index: int) -> GridLayer:

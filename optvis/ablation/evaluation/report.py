@@ -14,7 +14,7 @@ from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report_text import baseline_sentences, format_report, report_title
 from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
 from optvis.data.files import atomic_write
-from optvis.viz.pages.report.markup import to_html
+from optvis.viz.pages.report.markup import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.plots import plot_histogram, plot_lines
 from optvis.viz.result import Result, read_mapping, read_texts
@@ -74,7 +74,7 @@ class Report(EvaluationResults, Result):
 
     def html(self) -> str:
         """A page in one file, which loads nothing and runs nothing."""
-        return to_html(self.page())
+        return report_html(self.page())
 
     def page(self) -> ReportPage:
         """The numbers and texts of the report's page."""

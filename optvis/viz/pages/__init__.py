@@ -1,6 +1,6 @@
-"""Pages to look at and to point at: one HTML file each, which loads nothing."""
+"""HTML pages: each one file that loads nothing, except the site of a microscope."""
 
-from optvis.viz.pages.grid.markup import to_html
+from optvis.viz.pages.grid.markup import grid_html
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
 
-__all__ = ["GridGroups", "GridLayer", "GridPage", "to_html"]
+__all__ = ["GridGroups", "GridLayer", "GridPage", "grid_html"]

@@ -1,4 +1,4 @@
-"""What every page that can be pointed at has around it: a head with its policy, a header, a recipe, a script."""
+"""The frame of every interactive page: a head with its content security policy, a header, a recipe, a script."""
 
 from __future__ import annotations
 
@@ -11,24 +11,31 @@ from typing import Any
 
 from optvis.version import __version__
 
+# Buttons of a panel that move from cell to cell, for touch screens.
+STEP_BUTTONS = """<div class="steps"><button type="button" data-step="-1 0" aria-label="one row up">↑</button
+><button type="button" data-step="1 0" aria-label="one row down">↓</button
+><button type="button" data-step="0 -1" aria-label="one column left">←</button
+><button type="button" data-step="0 1" aria-label="one column right">→</button
+><button type="button" class="close" aria-label="close">×</button></div>"""
 
-def document(
-    generator: str, title: str, lead: str, main: Iterable[str], footer: str, style: str, told: str, script: str
+
+def html_document(
+    generator: str, title: str, lead: str, main: Iterable[str], footer: str, style: str, data: str, script: str
 ) -> str:
-    """One HTML text that loads nothing and runs its own script alone.
+    """One HTML text that loads nothing and runs only its own script.
 
     Args:
-        generator: the command that makes such pages.
+        generator: the command that writes such pages.
         title: any text.
         lead: any text, or none.
         main: HTML.
         footer: HTML.
         style: CSS.
-        told: what the script reads, as JSON that can stand inside HTML.
+        data: what the script reads, as JSON that can stand inside HTML.
         script: JavaScript.
 
     Example:
-        >>> text = document("optvis", "<b>", "", [], "", "p { color: red }", "{}", "'use strict'")
+        >>> text = html_document("optvis", "<b>", "", [], "", "p { color: red }", "{}", "'use strict'")
         >>> "<h1>&lt;b&gt;</h1>" in text
         True
     """
@@ -51,7 +58,7 @@ def document(
             *main,
             "</main>",
             footer,
-            f'<script type="application/json" id="told">{told}</script>',
+            f'<script type="application/json" id="data">{data}</script>',
             f"<script>{script}</script>",
             "</body>",
             "</html>",
@@ -60,12 +67,12 @@ def document(
     )
 
 
-def footer_of(help_text: str, recipe: Mapping[str, Any]) -> str:
-    """How the page is used, and how it was made; tensors in the recipe become lists."""
+def page_footer(help_text: str, recipe: Mapping[str, Any]) -> str:
+    """How to use the page, and its recipe; tensors in the recipe become lists."""
     text = json.dumps(dict(recipe), indent=2, ensure_ascii=False, default=lambda value: value.tolist())
     return (
         f'<footer><p class="help">{escape(help_text)}</p>'
-        f"<details><summary>How this was made</summary><pre><code>{escape(text)}</code></pre></details>"
+        f"<details><summary>Recipe</summary><pre><code>{escape(text)}</code></pre></details>"
         f"<p>Made with optvis {escape(__version__)}.</p></footer>"
     )
 

@@ -1,4 +1,4 @@
-"""How pages that can be pointed at look, each part by itself: light and dark, tools, legends, panels, footers."""
+"""CSS that several pages share: light and dark colors, tools, legends, panels, footers."""
 
 BASE = """
 :root {
@@ -86,7 +86,7 @@ PANEL = """
 .signed::before { content: ""; position: absolute; inset: -3px auto -3px 50%; width: 1px; background: var(--bar); }
 .track .more { left: 50%; background: var(--more); }
 .track .less { left: auto; right: 50%; background: var(--less); }
-.lists .shown { font-weight: 600; }
+.lists .selected { font-weight: 600; }
 .steps { display: none; gap: .35rem; margin-top: .9rem; }
 .steps button {
   min-width: 2.5rem; height: 2.25rem; padding: 0; border: 1px solid var(--line); border-radius: 4px;

@@ -1,9 +1,9 @@
-"""What the page of an atlas does when it is moved, enlarged and pointed at."""
+"""The script of an atlas's page."""
 
-from optvis.viz.pages.atlas.gestures import HANDS_SCRIPT
+from optvis.viz.pages.atlas.interaction import INTERACTION_SCRIPT
 from optvis.viz.pages.atlas.panel import PANEL_SCRIPT
 from optvis.viz.pages.atlas.view import VIEW_SCRIPT
-from optvis.viz.pages.helpers import HELPERS
+from optvis.viz.pages.script_parts import HELPER_SCRIPT
 
 _OPENING = """
 (() => {
@@ -12,50 +12,50 @@ _OPENING = """
 
 _STATE = """
   const tools = find(".tools"), map = find(".map"), canvas = find("canvas", map), tag = find(".tag");
-  const panel = find(".panel"), pen = canvas.getContext("2d");
-  const levels = told.levels.map(prepared);
-  const now = {
-    level: -1, chosen: null, pointed: null, pinned: false, touch: false, filled: false, label: -1,
-    side: 0, dense: 1, ground: "", dots: "",
+  const panel = find(".panel"), context = canvas.getContext("2d");
+  const levels = data.levels.map(prepareLevel);
+  const state = {
+    level: -1, selected: null, hovered: null, pinned: false, touch: false, filled: false, label: -1,
+    side: 0, pixelRatio: 1, background: "", dots: "",
   };
 
-  function prepared(level, n) {
-    const mostTo = told.labels.map((_, label) => largest(level.attribution.map((values) => values[label])));
+  function prepareLevel(level, n) {
+    const mostTo = data.labels.map((_, label) => largest(level.attribution.map((values) => values[label])));
     const at = new Map(level.cells.map((place, cell) => [place, cell]));
-    return { ...level, mostTo, most: largest(mostTo), at, picture: find(`#level-${n}`) };
+    return { ...level, mostTo, most: largest(mostTo), at, image: find(`#level-${n}`) };
   }
 """
 
-_WHOLE = """
+_MAIN = """
   // ---- the words around the map
 
-  function tagOf(chosen) {
-    const { counts, present } = levels[chosen.level];
-    return present[chosen.cell] ? strongest(chosen) || counted(counts[chosen.cell]) : countOf(chosen);
+  function tagText(cellId) {
+    const { counts, present } = levels[cellId.level];
+    return present[cellId.cell] ? strongest(cellId) || pluralize(counts[cellId.cell]) : countText(cellId);
   }
 
   function drawCaption() {
-    const { size, counts, present } = levels[now.level];
+    const { size, counts, present } = levels[state.level];
     const few = counts.filter((_, cell) => !present[cell]), held = few.reduce((sum, count) => sum + count, 0);
-    const where = `${counted(told.points)} in ${grouped(counts.length)} of ${size} × ${size} cells.`;
-    const missing = `${counted(few.length, "cell")} with too few for an icon (at least ${told.fewest}) `
-      + `${few.length === 1 ? "holds" : "hold"} ${grouped(held)} of them.`;
+    const where = `${pluralize(data.points)} in ${formatCount(counts.length)} of ${size} × ${size} cells.`;
+    const missing = `${pluralize(few.length, "cell")} with too few for an icon (at least ${data.min_points}) `
+      + `${few.length === 1 ? "holds" : "hold"} ${formatCount(held)} of them.`;
     find(".level").textContent = `${where} ${few.length ? missing : "Each has an icon."}`;
     drawLegend();
   }
 
   function drawLegend() {
-    find(".legend").hidden = now.label < 0;
-    if (now.label < 0) return;
-    const most = levels[now.level].mostTo[now.label], [less, , more] = all(".ends span");
-    find(".legend p").textContent = `Mean attribution to ${told.labels[now.label]}`;
-    [less.textContent, more.textContent] = [signed(-most), signed(most)];
+    find(".legend").hidden = state.label < 0;
+    if (state.label < 0) return;
+    const most = levels[state.level].mostTo[state.label], [less, , more] = all(".ends span");
+    find(".legend p").textContent = `Mean attribution to ${data.labels[state.label]}`;
+    [less.textContent, more.textContent] = [formatSigned(-most), formatSigned(most)];
   }
 
-  function changed() {
+  function onChange() {
     const label = tools.elements.class?.value ?? "";
-    now.label = label === "" ? -1 : Number(label);
-    now.filled = tools.elements.filled.checked;
+    state.label = label === "" ? -1 : Number(label);
+    state.filled = tools.elements.filled.checked;
     drawLegend();
     drawPanel();
     redraw();
@@ -63,62 +63,68 @@ _WHOLE = """
 
   // ---- the whole
 
-  function fullest() {
-    const { counts, present } = levels[now.level];
+  function fullestCell() {
+    const { counts, present } = levels[state.level];
     const best = counts.reduce((most, count, cell) => (present[cell] && !(count <= counts[most]) ? cell : most), -1);
-    return { level: now.level, cell: Math.max(0, best) };
+    return { level: state.level, cell: Math.max(0, best) };
   }
 
-  function fit() {
-    now.side = Math.max(1, map.clientWidth);
-    now.dense = Math.min(3, devicePixelRatio || 1);
-    canvas.width = canvas.height = Math.round(now.side * now.dense);
-    settle(view.zoom, view.left, view.top);
+  function resizeCanvas() {
+    state.side = Math.max(1, map.clientWidth);
+    state.pixelRatio = Math.min(3, devicePixelRatio || 1);
+    canvas.width = canvas.height = Math.round(state.side * state.pixelRatio);
+    setView(view.zoom, view.left, view.top);
   }
 
-  function dye() {
+  function readColors() {
     const style = getComputedStyle(document.documentElement);
-    now.ground = style.getPropertyValue("--inset");
-    now.dots = style.getPropertyValue("--bar");
+    state.background = style.getPropertyValue("--inset");
+    state.dots = style.getPropertyValue("--bar");
     redraw();
   }
 
   function listen() {
-    canvas.addEventListener("pointerdown", lowered);
-    canvas.addEventListener("pointermove", moved);
-    canvas.addEventListener("pointerup", raised);
-    canvas.addEventListener("pointercancel", raised);
-    canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") point(null); });
-    canvas.addEventListener("wheel", wheeled, { passive: false });
-    canvas.addEventListener("keydown", keyed);
-    canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) now.pointed = here(); redraw(); });
-    canvas.addEventListener("blur", () => point(null));
-    document.addEventListener("pointerdown", (event) => { now.touch = event.pointerType === "touch"; }, true);
-    document.addEventListener("keydown", (event) => { now.touch = false; if (event.key === "Escape") letGo(); }, true);
+    canvas.addEventListener("pointerdown", onPointerDown);
+    canvas.addEventListener("pointermove", onPointerMove);
+    canvas.addEventListener("pointerup", onPointerUp);
+    canvas.addEventListener("pointercancel", onPointerUp);
+    canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hover(null); });
+    canvas.addEventListener("wheel", onWheel, { passive: false });
+    canvas.addEventListener("keydown", onKeyDown);
+    canvas.addEventListener("focus", () => {
+      if (canvas.matches(":focus-visible")) state.hovered = startCell();
+      redraw();
+    });
+    canvas.addEventListener("blur", () => hover(null));
+    document.addEventListener("pointerdown", (event) => { state.touch = event.pointerType === "touch"; }, true);
+    document.addEventListener("keydown", (event) => {
+      state.touch = false;
+      if (event.key === "Escape") unpin();
+    }, true);
     for (const button of all("[data-zoom]")) {
-      button.addEventListener("click", () => glideBy(Number(button.dataset.zoom), now.side / 2, now.side / 2));
+      button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom), state.side / 2, state.side / 2));
     }
     for (const button of all("[data-step]")) {
-      button.addEventListener("click", () => walk(button.dataset.step.split(" ").map(Number)));
+      button.addEventListener("click", () => moveSelection(button.dataset.step.split(" ").map(Number)));
     }
     find(".close").addEventListener("click", () => document.body.classList.remove("touched"));
-    tools.addEventListener("change", changed);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dye);
+    tools.addEventListener("change", onChange);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColors);
   }
 
   function start() {
     tools.hidden = panel.hidden = canvas.hidden = false;
-    document.body.classList.add("asked");
-    all("img", map).forEach((picture) => { picture.hidden = true; });
+    document.body.classList.add("ready");
+    all("img", map).forEach((image) => { image.hidden = true; });
     listen();
-    dye();
-    fit();
-    choose(fullest());
-    new ResizeObserver(fit).observe(map);
+    readColors();
+    resizeCanvas();
+    select(fullestCell());
+    new ResizeObserver(resizeCanvas).observe(map);
   }
 
-  Promise.all(all("img", map).map((picture) => picture.decode())).then(start);
+  Promise.all(all("img", map).map((image) => image.decode())).then(start);
 })();
 """
 
-SCRIPT = _OPENING + HELPERS + _STATE + PANEL_SCRIPT + VIEW_SCRIPT + HANDS_SCRIPT + _WHOLE
+SCRIPT = _OPENING + HELPER_SCRIPT + _STATE + PANEL_SCRIPT + VIEW_SCRIPT + INTERACTION_SCRIPT + _MAIN

@@ -1,4 +1,4 @@
-"""How the page of an atlas looks: in light and in dark, in wide windows and in narrow ones."""
+"""The style of an atlas's page: light and dark, for wide and narrow windows."""
 
 from optvis.viz.pages.style_parts import BASE, FOOTER, LEGEND, PANEL, TOOLS
 
@@ -23,7 +23,7 @@ _MAP = """
 }
 .map canvas:focus-visible { outline-offset: -2px; }
 .map.zoomed canvas { touch-action: none; cursor: grab; }
-.map.held canvas { cursor: grabbing; }
+.map.dragging canvas { cursor: grabbing; }
 .tag {
   position: absolute; top: 0; left: 0; width: max-content; max-width: min(17rem, calc(100% - 8px)); margin: 0;
   padding: .1rem .5rem; overflow: hidden; border-radius: 3px; background: var(--ink); color: var(--paper);
@@ -41,7 +41,7 @@ _MAP = """
 .axis span { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .axis i { flex: 1 0 1rem; height: 1px; background: var(--line); }
 .level { margin: .6rem 0 0; color: var(--quiet); font: .75rem/1.4 var(--small); }
-.heard { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
+.announcement { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 """
 
 _CELL = """

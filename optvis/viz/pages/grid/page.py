@@ -1,4 +1,4 @@
-"""What is on the page of an activation grid: plain tensors and texts, and no network."""
+"""The content of an activation grid's page: plain tensors and texts, and no network."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.viz.pages.checks import check_axes, check_shape, square
+from optvis.viz.pages.checks import check_axes, check_shape, icon_size
 
 
 @dataclass(frozen=True, eq=False)
 class GridGroups:
-    """Groups of neurons of a layer: where each is active, what it looks like, how it counts.
+    """Neuron groups of a layer: where each is active, its icon and its attribution.
 
     Args:
-        maps: (K, h, w): how strong each group is in each cell, 0 or less where it is not; only ratios within a group
-            matter.
+        maps: (K, h, w), the strength of each group in each cell, 0 or less where it is inactive; only ratios within a
+            group matter.
         icons: (K, 3, s, s) in [0, 1].
-        attribution: (K,) for each class, by its label.
+        attribution: (K,) by the label of each class.
 
     Raises:
         ValueError: another shape, a number that is not finite.
@@ -37,7 +37,7 @@ class GridGroups:
     def __post_init__(self) -> None:
         check_axes("maps of groups", self.maps, "(K, h, w)")
         check_shape("maps of groups", self.maps, tuple(self.maps.shape))
-        check_shape("icons of groups", self.icons, (len(self.maps), 3, *square(self.icons)))
+        check_shape("icons of groups", self.icons, (len(self.maps), 3, *icon_size(self.icons)))
         for label, values in self.attribution.items():
             check_shape(f"attribution of groups to {label!r}", values, (len(self.maps),))
 
@@ -47,18 +47,18 @@ class GridGroups:
 
 @dataclass(frozen=True, eq=False)
 class GridLayer:
-    """A layer's grid: h × w cells, row by row, each over its own part of the photograph.
+    """A layer's grid: h × w cells, row by row, each over its own part of the image.
 
     Args:
         layer: its name.
-        icons: (h, w, 3, s, s) in [0, 1]; what cells without an icon hold does not matter.
+        icons: (h, w, 3, s, s) in [0, 1]; cells without an icon may hold anything.
         present: (h, w), bool: which cells have an icon.
-        strength: (h, w), at least 0: the norm of the activation in each cell.
-        channels: (h, w, K), integers: the strongest channels of each cell, the first first.
+        strength: (h, w), the norm of the activation in each cell, at least 0.
+        channels: (h, w, K), integers: the strongest channels of each cell, strongest first.
         values: (h, w, K): their activations.
-        channel_icons: (3, t, t) in [0, 1] by channel, all of one size; others than those in `channels` are left out.
-        attribution: (h, w), signed, for each class, by its label.
-        groups: of neurons, or None.
+        channel_icons: (3, t, t) in [0, 1] by channel, all of one size; those not in `channels` are left out.
+        attribution: (h, w), signed, by the label of each class.
+        groups: the neuron groups, or None.
 
     Raises:
         ValueError: another shape, a number that is not finite, a strength below 0.
@@ -84,7 +84,7 @@ class GridLayer:
     def __post_init__(self) -> None:
         check_axes("icons", self.icons, "(h, w, 3, s, s)")
         size = self.size
-        check_shape("icons", self.icons, (*size, 3, *square(self.icons)), finite=False)
+        check_shape("icons", self.icons, (*size, 3, *icon_size(self.icons)), finite=False)
         check_shape("present", self.present, size)
         check_shape("strength", self.strength, size)
         check_shape("channels", self.channels, (*size, *self.channels.shape[2:3]))
@@ -108,54 +108,54 @@ class GridLayer:
 
 @dataclass(frozen=True, eq=False)
 class GridPage:
-    """All that the page shows: a photograph, and what one layer or several see in each part of it.
+    """All that the page shows: an image, and the grids of one layer or several.
 
     Args:
         title: of the page.
-        layers: one or more, in the order in which they can be chosen.
-        photo: (3, H, W) in [0, 1], as the network saw it. A cell in row r and column c of h × w lies over its pixels
+        layers: one or more, in the order of the choice.
+        image: (3, H, W) in [0, 1], the network's input. A cell in row r and column c of h × w lies over its pixels
             r·H/h to (r+1)·H/h from the top and c·W/w to (c+1)·W/w from the left.
-        recipe: what made it, in JSON's types.
+        recipe: everything that computed it, in JSON types.
         lead: a sentence below the title, or none.
 
     Raises:
-        ValueError: no layers, or a photograph of another shape.
+        ValueError: no layers, or an image of another shape.
 
     Example:
-        >>> from optvis.viz.pages import to_html
+        >>> from optvis.viz.pages import grid_html
         >>> cells = torch.ones(2, 2)
         >>> top = torch.tensor([[[3], [1]], [[4], [1]]])
         >>> layer = GridLayer(
         ...     "mixed4", torch.rand(2, 2, 3, 8, 8), cells.bool(), cells, top, top / 2, attribution={"beaver": -cells}
         ... )
         >>> page = GridPage("A beaver at its lodge", (layer,), torch.rand(3, 16, 16), {"network": "demo"})
-        >>> to_html(page).count("<script")
+        >>> grid_html(page).count("<script")
         2
     """
 
     title: str
     layers: tuple[GridLayer, ...]
-    photo: Tensor
+    image: Tensor
     recipe: Mapping[str, Any]
     lead: str = ""
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise ValueError("a page of a grid needs a layer at least")
-        check_axes("photo", self.photo, "(3, H, W)")
-        check_shape("photo", self.photo, (3, *self.photo.shape[1:]))
+            raise ValueError("no layers; a page of a grid needs one or more")
+        check_axes("image", self.image, "(3, H, W)")
+        check_shape("image", self.image, (3, *self.image.shape[1:]))
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes that something is attributed to, in any of the layers."""
-        told = [label for layer in self.layers for label in layer.attribution]
-        told += [label for layer in self.layers if layer.groups is not None for label in layer.groups.attribution]
-        return tuple(dict.fromkeys(told))
+        """The classes with an attribution in any layer."""
+        labels = [label for layer in self.layers for label in layer.attribution]
+        labels += [label for layer in self.layers if layer.groups is not None for label in layer.groups.attribution]
+        return tuple(dict.fromkeys(labels))
 
 
 def _check_icons(icons: Mapping[int, Tensor]) -> None:
-    sides = {square(icon) for icon in icons.values()}
+    sides = {icon_size(icon) for icon in icons.values()}
     if len(sides) > 1:
-        raise ValueError(f"icons of channels have to be of one size; got sides {sorted(side for side, _ in sides)}")
+        raise ValueError(f"icons of channels are of one size; got sides {sorted(side for side, _ in sides)}")
     for channel, icon in icons.items():
-        check_shape(f"icon of channel {channel}", icon, (3, *square(icon)))
+        check_shape(f"icon of channel {channel}", icon, (3, *icon_size(icon)))

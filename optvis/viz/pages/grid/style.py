@@ -1,4 +1,4 @@
-"""How the page of a grid looks: in light and in dark, in wide windows and in narrow ones."""
+"""The style of a grid's page: light and dark, for wide and narrow windows."""
 
 from optvis.viz.pages.style_parts import BASE, FOOTER, LEGEND, PANEL, TOOLS
 
@@ -11,21 +11,21 @@ _EXHIBIT = """
     display: grid; grid-template-columns: minmax(14rem, 20rem) minmax(0, 1fr); align-items: start;
     gap: 1.25rem clamp(1.5rem, 3.5vw, 3rem);
   }
-  .asked .exhibit {
+  .ready .exhibit {
     grid-template-areas: "photo cells" "panel cells" "panel groups"; grid-template-rows: auto auto 1fr;
   }
-  .asked .layers, .asked .layer { display: contents; }
-  .asked .photo { grid-area: photo; }
-  .asked .sheet { grid-area: cells; }
-  .asked .grouped { grid-area: groups; }
-  .asked .panel { grid-area: panel; }
+  .ready .layers, .ready .layer { display: contents; }
+  .ready .photo { grid-area: photo; }
+  .ready .sheet { grid-area: cells; }
+  .ready .grouped { grid-area: groups; }
+  .ready .panel { grid-area: panel; }
 }
 @media (min-width: 1180px) {
   .exhibit { grid-template-columns: 18rem minmax(0, 1fr); }
-  .asked .exhibit {
+  .ready .exhibit {
     grid-template: "photo cells panel" auto "groups cells panel" 1fr / 18rem minmax(0, 1fr) 17.5rem;
   }
-  .asked .panel { padding-top: 0; border-top: 0; }
+  .ready .panel { padding-top: 0; border-top: 0; }
 }
 .photo { margin: 0; }
 .frame { position: relative; background: var(--inset); }
@@ -66,7 +66,7 @@ _CELLS = """
   padding: 0 0 .3rem; border: 0; border-radius: 3px; background: none; cursor: pointer; text-align: left;
   font: .75rem/1.4 var(--small);
 }
-h3 .whose { display: block; margin: 0; font-weight: 400; }
+h3 .class-name { display: block; margin: 0; font-weight: 400; }
 .groups img { margin-bottom: .3rem; border-radius: 3px; }
 .groups span { display: block; }
 .share { color: var(--quiet); font-variant-numeric: tabular-nums; }

@@ -1,4 +1,4 @@
-"""The sheet of all channels of a layer, and the page that leads to the layers."""
+"""The sheet of all channels of a layer, and the first page with links to the layers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from optvis.viz.pages.microscope.document import recipe_footer, site_document
 from optvis.viz.pages.microscope.page import GENERATOR
-from optvis.viz.pages.microscope.site import made_how, site_page
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,16 @@ class Tile:
     Args:
         channel: its number.
         sprite: file of its group's thumbnails: positives in a row, negatives below.
-        place: of its own among them.
-        of: how many there are.
-        label: the class that it serves most, or none.
+        index: of its own thumbnail among them.
+        count: how many there are.
+        label: the class with the largest attribution, or "".
         strength: its largest activation.
     """
 
     channel: int
     sprite: str
-    place: int
-    of: int
+    index: int
+    count: int
     label: str
     strength: float
 
@@ -39,8 +39,8 @@ class SheetPage:
     Args:
         network: its name.
         layer: name of the layer.
-        tiles: of the channels that are finished.
-        channels: how many there are to be.
+        tiles: of the finished channels.
+        channels: how many the finished layer has.
     """
 
     network: str
@@ -51,12 +51,12 @@ class SheetPage:
 
 @dataclass(frozen=True)
 class LayerLink:
-    """A layer as the first page names it.
+    """A layer on the first page.
 
     Args:
         layer: its name.
         folder: of its pages.
-        channels: how many there are to be.
+        channels: how many the finished layer has.
         finished: how many are finished.
     """
 
@@ -68,43 +68,43 @@ class LayerLink:
 
 TOOLS = """\
 <form class="tools" autocomplete="off" hidden>
-<label>Number or class <input type="search" name="sought" enterkeyhint="go"></label>
+<label>Number or class <input type="search" name="query" enterkeyhint="go"></label>
 <label>Order <select name="order"><option value="channel">number</option><option value="label">strongest class</option>
 <option value="strength">activation</option></select></label>
 <label><input type="checkbox" name="negative"> Negatives</label>
 <output></output>
 </form>
-<noscript><p>Without JavaScript the channels stand in their order.</p></noscript>"""
+<noscript><p>Without JavaScript the channels are in the order of their numbers.</p></noscript>"""
 
 
 def sheet_html(page: SheetPage) -> str:
-    """The sheet of a layer: pictures of its channels, by number, strongest class or activation.
+    """The sheet of a layer: icons of its channels, by number, strongest class or activation.
 
     Example:
         >>> page = SheetPage("demo", "<b>", (Tile(3, "group-0-7.webp", 3, 8, "owl", 1.5),), 16)
         >>> "1 of 16 channels" in sheet_html(page)
         True
     """
-    way = f'<nav class="way"><a href="../index.html">{escape(page.network)}</a></nav>'
+    breadcrumbs = f'<nav class="breadcrumbs"><a href="../index.html">{escape(page.network)}</a></nav>'
     count = len(page.tiles) if len(page.tiles) == page.channels else f"{len(page.tiles)} of {page.channels}"
     tiles = "\n".join(map(_tile, page.tiles))
     parts = [f'<p class="lead">{count} channels</p>', TOOLS, f'<div class="tiles">\n{tiles}\n</div>']
     title = page.layer if page.layer else "(output)"
-    return site_page(GENERATOR, title, way, parts, "../microscope.css", "../sheet.js")
+    return site_document(GENERATOR, title, breadcrumbs, parts, "../microscope.css", "../sheet.js")
 
 
 def index_html(network: str, links: Sequence[tuple[LayerLink, str, int]], recipe: Mapping[str, Any]) -> str:
-    """The page to begin with.
+    """The first page.
 
     Args:
         network: its name.
         links: the layers, each with the address of the thumbnails of its first group, if any, and how many these are.
-        recipe: what made it, in JSON's types.
+        recipe: everything that computed it, in JSON types.
     """
     items = "\n".join(_layer(*link) for link in links)
-    told = {key: value for key, value in recipe.items() if key != "channels"}
-    return site_page(
-        GENERATOR, network, "", [f'<ul class="layers">\n{items}\n</ul>', made_how(told)], "microscope.css", ""
+    general = {key: value for key, value in recipe.items() if key != "channels"}
+    return site_document(
+        GENERATOR, network, "", [f'<ul class="layers">\n{items}\n</ul>', recipe_footer(general)], "microscope.css", ""
     )
 
 
@@ -113,19 +113,19 @@ def _tile(tile: Tile) -> str:
     return (
         f'<a class="tile" href="{tile.channel}.html" data-channel="{tile.channel}" data-strength="{tile.strength:g}" '
         f'title="{tile.channel}: {label if label else "no class"}">'
-        f'<i class="p{tile.place} of{tile.of}"><img loading="lazy" src="{escape(tile.sprite)}" alt=""></i>'
+        f'<i class="p{tile.index} of{tile.count}"><img loading="lazy" src="{escape(tile.sprite)}" alt=""></i>'
         f"<b>{tile.channel}</b> <span>{label}</span></a>"
     )
 
 
 def _layer(link: LayerLink, sprite: str, count: int) -> str:
-    some = min(count, 8)
-    shown = "".join(
-        f'<i class="p{place} of{count}"><img loading="lazy" src="{escape(sprite)}" alt=""></i>' for place in range(some)
+    thumbnails = "".join(
+        f'<i class="p{index} of{count}"><img loading="lazy" src="{escape(sprite)}" alt=""></i>'
+        for index in range(min(count, 8))
     )
     name = escape(link.layer if link.layer else "(output)")
     count_text = f"{link.channels} channels" + ("" if link.finished == link.channels else f", {link.finished} finished")
-    inside = f'<span class="strip">{shown}</span><b>{name}</b> <span>{count_text}</span>'
+    inside = f'<span class="strip">{thumbnails}</span><b>{name}</b> <span>{count_text}</span>'
     return (
         f'<li><a href="{escape(link.folder)}/index.html">{inside}</a></li>' if link.finished else f"<li>{inside}</li>"
     )

@@ -1,4 +1,4 @@
-"""How a microscope's pages look, and the little that their scripts do."""
+"""The style and the scripts of a microscope's pages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ STYLE = (
 a { color: inherit; text-decoration-color: var(--line); text-underline-offset: .2em; }
 a:hover { text-decoration-color: currentColor; }
 svg { display: block; width: 100%; height: auto; }
-.way, .turns { font: .8125rem/1.4 var(--small); color: var(--quiet); }
-.turns { display: flex; gap: 1.5rem; margin: .8rem 0 1.25rem; font-variant-numeric: tabular-nums; }
+.breadcrumbs, .neighbors { font: .8125rem/1.4 var(--small); color: var(--quiet); }
+.neighbors { display: flex; gap: 1.5rem; margin: .8rem 0 1.25rem; font-variant-numeric: tabular-nums; }
 .tools input[type="search"] {
   min-width: 0; width: 12rem; padding: .3rem .4rem; border: 1px solid var(--line); border-radius: 4px;
   background: var(--inset);
@@ -42,7 +42,7 @@ output { color: var(--quiet); }
 figure { margin: 0; min-width: 0; }
 figcaption { margin-top: .3rem; font: .75rem/1.4 var(--small); color: var(--quiet); }
 .views svg, .photographs svg { border-radius: 3px; background: var(--inset); }
-.seen, .classes, .off { margin-top: 2rem; }
+.activations, .classes, .ablation { margin-top: 2rem; }
 .whole { display: inline-flex; gap: .45rem; align-items: center; margin-bottom: .7rem; }
 .whole { font: .8125rem/1.4 var(--small); }
 .photographs {
@@ -52,12 +52,12 @@ figcaption { margin-top: .3rem; font: .75rem/1.4 var(--small); color: var(--quie
 .photographs b { color: var(--ink); font-variant-numeric: tabular-nums; }
 .photographs rect { fill: none; stroke: #fff; stroke-width: 2px; vector-effect: non-scaling-stroke; }
 .photographs .dark { stroke: #000; stroke-width: 4px; }
-.photo, .seen:has(:checked) .patch, .photographs figure:is(:hover, :focus) .patch { display: none; }
-.seen:has(:checked) .photo, .photographs figure:is(:hover, :focus) .photo { display: block; }
+.photo, .activations:has(:checked) .patch, .photographs figure:is(:hover, :focus) .patch { display: none; }
+.activations:has(:checked) .photo, .photographs figure:is(:hover, :focus) .photo { display: block; }
 .photographs svg { aspect-ratio: 1; }
-.seen p { margin-top: .8rem; font: .875rem/1.5 var(--small); }
-.twice { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 3rem; }
-.twice p { font: .8125rem/1.5 var(--small); color: var(--quiet); }
+.activations p { margin-top: .8rem; font: .875rem/1.5 var(--small); }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 3rem; }
+.columns p { font: .8125rem/1.5 var(--small); color: var(--quiet); }
 table { width: 100%; border-collapse: collapse; font: .8125rem/1.4 var(--small); }
 thead th { color: var(--quiet); font-weight: 500; }
 th { text-align: left; font-weight: 400; padding: .2rem .6rem .2rem 0; max-width: 12rem; }
@@ -71,7 +71,7 @@ td { padding: .2rem .5rem .2rem 0; white-space: nowrap; font-variant-numeric: ta
   .tiles { grid-template-columns: repeat(auto-fill, minmax(4.75rem, 1fr)); }
   .strip { grid-template-columns: repeat(4, minmax(0, 1fr)); }
   .photographs { grid-template-columns: repeat(3, minmax(0, 1fr)); }
-  .turns a { padding: .4rem 0; }
+  .neighbors a { padding: .4rem 0; }
   .classes .bar { display: none; }
   th { min-width: 4.5rem; }
 }
@@ -80,13 +80,13 @@ td { padding: .2rem .5rem .2rem 0; white-space: nowrap; font-variant-numeric: ta
 )
 
 
-def places_of(group: int) -> str:
-    """The rules that show one of a group's thumbnails.
+def sprite_rules(group: int) -> str:
+    """The CSS that shows one thumbnail of a group's sprite.
 
-    >>> places_of(1)
+    >>> sprite_rules(1)
     '.p0 img { left: 0%; }\\n'
     """
-    return "".join(f".p{place} img {{ left: -{100 * place}%; }}\n".replace("-0%", "0%") for place in range(group))
+    return "".join(f".p{index} img {{ left: -{100 * index}%; }}\n".replace("-0%", "0%") for index in range(group))
 
 
 SHEET_SCRIPT = """\
@@ -94,41 +94,41 @@ SHEET_SCRIPT = """\
 {
   const form = document.querySelector(".tools"), grid = document.querySelector(".tiles");
   const tiles = [...grid.querySelectorAll(".tile")];
-  const known = tiles.map((tile) => ({
+  const entries = tiles.map((tile) => ({
     tile, channel: Number(tile.dataset.channel), strength: Number(tile.dataset.strength),
     label: tile.querySelector("span").textContent,
   }));
-  const { sought, order, negative } = form.elements;
+  const { query, order, negative } = form.elements;
   const orders = {
     channel: (a, b) => a.channel - b.channel,
     strength: (a, b) => b.strength - a.strength || a.channel - b.channel,
     label: (a, b) => (a.label === "") - (b.label === "") || a.label.localeCompare(b.label) || a.channel - b.channel,
   };
-  const arranged = () => grid.append(...known.sort(orders[order.value]).map((each) => each.tile));
-  function filtered() {
-    const text = sought.value.trim().toLowerCase();
+  const sort = () => grid.append(...entries.sort(orders[order.value]).map((each) => each.tile));
+  function filter() {
+    const text = query.value.trim().toLowerCase();
     let count = 0;
-    for (const { tile, channel, label } of known) {
-      const fits = /^\\d+$/.test(text) ? String(channel).startsWith(text) : label.toLowerCase().includes(text);
-      tile.hidden = !fits;
-      count += fits;
+    for (const { tile, channel, label } of entries) {
+      const matches = /^\\d+$/.test(text) ? String(channel).startsWith(text) : label.toLowerCase().includes(text);
+      tile.hidden = !matches;
+      count += matches;
     }
-    form.querySelector("output").textContent = text ? `${count} of ${known.length}` : "";
+    form.querySelector("output").textContent = text ? `${count} of ${entries.length}` : "";
   }
   form.addEventListener("input", (event) => {
-    if (event.target === sought) filtered();
-    if (event.target === order) arranged();
+    if (event.target === query) filter();
+    if (event.target === order) sort();
     grid.classList.toggle("negatives", negative.checked);
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const text = sought.value.trim();
-    const one = known.find((each) => String(each.channel) === text) ?? known.find((each) => !each.tile.hidden);
+    const text = query.value.trim();
+    const one = entries.find((each) => String(each.channel) === text) ?? entries.find((each) => !each.tile.hidden);
     if (one && text) location.href = one.tile.href;
   });
-  sought.addEventListener("keydown", (event) => {
+  query.addEventListener("keydown", (event) => {
     if (event.key === "Enter") form.requestSubmit();
-    if (event.key === "Escape") { sought.value = ""; filtered(); }
+    if (event.key === "Escape") { query.value = ""; filter(); }
   });
   grid.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -140,17 +140,17 @@ SHEET_SCRIPT = """\
     if (next) { event.preventDefault(); next.focus(); }
   });
   form.hidden = false;
-  filtered();
-  arranged();
+  filter();
+  sort();
 }
 """
 
-TURN_SCRIPT = """\
+NAVIGATION_SCRIPT = """\
 "use strict";
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  const way = { ArrowLeft: "prev", ArrowRight: "next", Escape: "up" }[event.key];
-  const link = way && document.querySelector(`a[rel="${way}"]`);
+  const direction = { ArrowLeft: "prev", ArrowRight: "next", Escape: "up" }[event.key];
+  const link = direction && document.querySelector(`a[rel="${direction}"]`);
   if (link) location.href = link.href;
 });
 """

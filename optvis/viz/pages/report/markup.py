@@ -8,10 +8,10 @@ from html import escape
 
 from optvis.version import __version__
 from optvis.viz.formatting import format_interval, format_percent
-from optvis.viz.pages.grid.sprites import data_uri
 from optvis.viz.pages.report.charts import TINTS, curves, histogram, scatter
 from optvis.viz.pages.report.page import PredictionRow, RecallRow, ReportPage
 from optvis.viz.pages.report.style import STYLE
+from optvis.viz.pages.sprites import data_uri
 from optvis.viz.sheet import to_pil_image
 
 GENERATOR = "optvis report"
@@ -20,7 +20,7 @@ STATE_ORDER = ("kept", "gained", "wrong", "lost")  # of the target's images: the
 OPEN_ROWS = 12  # of a list; the other rows are folded
 
 
-def to_html(page: ReportPage) -> str:
+def report_html(page: ReportPage) -> str:
     """The page as one HTML text, with its images and style in it: it loads nothing and runs no script."""
     heading = escape(page.title)
     return "\n".join(
@@ -94,7 +94,7 @@ def _bars(rows: Sequence[str]) -> str:
     head = (
         '<div class="bar head"><span class="name"></span><span class="count">images</span>'
         '<span class="scale"><span>0</span><span>50</span><span>100 %</span></span>'
-        '<span class="told">after</span></div>'
+        '<span class="value">after</span></div>'
     )
     more = rows[OPEN_ROWS:]
     rest = f"<details><summary>{len(more)} more</summary>{''.join(more)}</details>" if more else ""
@@ -106,16 +106,16 @@ def _bar(row: RecallRow, is_target: bool) -> str:
     track, after = "", row.after
     if row.before is not None and after.value is not None:
         ends = sorted((row.before, after.value))
-        track = _between("way", *ends) + _dot("was", row.before) + _dot("is", after.value)
+        track = _between("change", *ends) + _dot("before", row.before) + _dot("after", after.value)
         if after.low is not None and after.high is not None:
-            track = _between("sure", after.low, after.high) + track
+            track = _between("interval", after.low, after.high) + track
     number, _, ends_text = format_interval(*after).partition(" (")
     text = f"<b>{number}</b>" + (f" ({ends_text}" if ends_text else "")
     name = escape(row.name)
     return (
         f'<div class="bar{" own" * is_target}"><span class="name" title="{name}">{name}</span>'
         f'<span class="count">{row.images}</span><span class="track">{track}</span>'
-        f'<span class="told">{text}</span></div>'
+        f'<span class="value">{text}</span></div>'
     )
 
 
@@ -220,4 +220,4 @@ def _footer(page: ReportPage) -> str:
     )
 
 
-__all__ = ["to_html"]
+__all__ = ["report_html"]

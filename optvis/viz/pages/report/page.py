@@ -1,4 +1,4 @@
-"""What is on the page of an evaluation report: plain numbers and texts, and no network."""
+"""The content of an evaluation report's page: plain numbers and texts, and no network."""
 
 from __future__ import annotations
 

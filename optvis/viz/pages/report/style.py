@@ -1,4 +1,4 @@
-"""How the page of a report looks: in light and in dark, in wide windows and in narrow ones."""
+"""The style of a report's page: light and dark, for wide and narrow windows."""
 
 STYLE = """
 :root {
@@ -47,19 +47,21 @@ dd s { color: var(--quiet); text-decoration: none; }
 }
 .bar .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .bar.own .name { font-weight: 600; }
-.bar .count, .bar .told { color: var(--quiet); font-variant-numeric: tabular-nums; }
+.bar .count, .bar .value { color: var(--quiet); font-variant-numeric: tabular-nums; }
 .bar .count { text-align: right; }
-.bar .told b { color: var(--ink); font-weight: 600; }
+.bar .value b { color: var(--ink); font-weight: 600; }
 .bar.head { color: var(--quiet); padding-bottom: .2rem; }
 .bar.head .scale { display: flex; justify-content: space-between; margin: 0 5px; font-size: .75rem; }
 .track { position: relative; height: 1.1rem; margin: 0 5px; }
 .track::before { content: ""; position: absolute; inset: 50% 0 auto; border-top: 1px solid var(--line); }
 .track i { position: absolute; top: 50%; }
-.track .sure { height: .5rem; margin-top: -.25rem; border-radius: .25rem; background: var(--tint); opacity: .22; }
-.track .way { border-top: 2px solid var(--tint); margin-top: -1px; }
-.track .was, .track .is { width: 10px; height: 10px; margin: -5px; border-radius: 50%; border: 2px solid var(--tint); }
-.track .was { background: var(--paper); }
-.track .is { background: var(--tint); }
+.track .interval { height: .5rem; margin-top: -.25rem; border-radius: .25rem; background: var(--tint); opacity: .22; }
+.track .change { border-top: 2px solid var(--tint); margin-top: -1px; }
+.track .before, .track .after {
+  width: 10px; height: 10px; margin: -5px; border-radius: 50%; border: 2px solid var(--tint);
+}
+.track .before { background: var(--paper); }
+.track .after { background: var(--tint); }
 .bar { --tint: var(--s1); }
 .bar.own { --tint: var(--s0); }
 
@@ -112,7 +114,7 @@ code { font: inherit; }
   .bar { grid-template-columns: minmax(0, 1fr) auto; gap: 0 .75rem; padding: .35rem 0; }
   .bar .count { display: none; }
   .bar .track, .bar .scale { grid-column: 1 / 3; grid-row: 2; }
-  .bar.head .told, .bar.head .name { display: none; }
+  .bar.head .value, .bar.head .name { display: none; }
   .file, .state { display: none; }
   .thumb { width: 3.4rem; }
   .thumb img { width: 2.6rem; }
