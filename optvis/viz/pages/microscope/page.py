@@ -160,7 +160,8 @@ def _ablation(record: Mapping[str, Any]) -> str:
         f"<table><thead><tr><th>Class</th><th colspan=2>Probability lost</th></tr></thead><tbody>{bars}</tbody></table>"
     )
     return (
-        f'<section class="ablation"><h2>Effect of ablation</h2><p>Without the channel, {record["prediction_changes"]} of '
+        '<section class="ablation"><h2>Effect of ablation</h2><p>Without the channel, '
+        f"{record['prediction_changes']} of "
         f"{_count_images(record['images'])}, the same for all channels, get another prediction.</p>"
         f"{table if bars else ''}</section>"
     )
