@@ -14,7 +14,7 @@ from optvis import activations, load
 from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits.weights import expanded_weights
 from optvis.cli import main as cli
-from optvis.viz.hinton import BACKGROUND_GRAY, Hinton, draw_squares, hinton
+from optvis.viz.hinton_diagram import BACKGROUND_GRAY, Hinton, draw_squares, hinton
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, to_pil_image
 from optvis.world import LABELS, scene
 

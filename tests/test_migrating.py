@@ -18,7 +18,7 @@ import optvis.objectives
 import optvis.params
 import optvis.rendering
 import optvis.transforms
-import optvis.viz.hinton
+import optvis.viz.hinton_diagram
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "migrating.md"
 PLACES = (
@@ -32,7 +32,7 @@ PLACES = (
     optvis.params,
     optvis.rendering,
     optvis.transforms,
-    optvis.viz.hinton,
+    optvis.viz.hinton_diagram,
 )
 PYTHON = {"sum", "objective"}
 

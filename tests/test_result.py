@@ -19,7 +19,7 @@ from torch import Tensor
 
 from optvis import ActivationGrid, Rendering
 from optvis.features.groups import Groups
-from optvis.viz.hinton import Hinton, hinton
+from optvis.viz.hinton_diagram import Hinton, hinton
 from optvis.viz.result import Result, png_path, read_texts
 from optvis.viz.sheet import to_pil_image
 

@@ -19,7 +19,7 @@ from optvis.models.provenance import provenance
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
 from optvis.rendering.render import DEFAULT_STEPS, render
-from optvis.viz.hinton import Hinton, hinton
+from optvis.viz.hinton_diagram import Hinton, hinton
 
 MAPS_PER_ROW = 8
 WEIGHT_NORM = "norm of weights"

@@ -224,7 +224,7 @@ from optvis.transforms import (
     Zoom,
     maco_crops,
 )
-from optvis.viz.hinton import Hinton, draw_squares, hinton
+from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
 from optvis.viz.sheet import draw_cells, draw_sheet
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.world.object_patches import object_patch

@@ -142,7 +142,7 @@ def _classes(page: ChannelPage) -> str:
     )
     text = "Gradient × activation, and the drop of the logit when the channel is off: means over the images above."
     table = (
-        f"<p>{text}</p><table><thead><tr><th>Class</th><th colspan=2>Attribution</th><th colspan=2>Cost</th></tr>"
+        f"<p>{text}</p><table><thead><tr><th>Class</th><th colspan=2>Attribution</th><th colspan=2>Logit drop</th></tr>"
         f"</thead><tbody>{bars}</tbody></table>"
     )
     return f'<section class="classes"><h2>Attribution to classes</h2>{table if rows else "<p>None.</p>"}</section>'
@@ -157,13 +157,12 @@ def _ablation(record: Mapping[str, Any]) -> str:
         for one in record["classes"]
     )
     table = (
-        f"<table><thead><tr><th>Class</th><th colspan=2>Probability lost</th></tr></thead><tbody>{bars}</tbody></table>"
+        f"<table><thead><tr><th>Class</th><th colspan=2>Probability drop</th></tr></thead><tbody>{bars}</tbody></table>"
     )
     return (
-        '<section class="ablation"><h2>Effect of ablation</h2><p>Without the channel, '
-        f"{record['prediction_changes']} of "
-        f"{_count_images(record['images'])}, the same for all channels, get another prediction.</p>"
-        f"{table if bars else ''}</section>"
+        '<section class="ablation"><h2>Effect of ablation</h2>'
+        f"<p>Without the channel, {record['prediction_changes']} of {_count_images(record['images'])}, the same for "
+        f"all channels, get another prediction.</p>{table if bars else ''}</section>"
     )
 
 
