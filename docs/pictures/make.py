@@ -13,7 +13,7 @@ from optvis.demo.config import TourConfig
 from optvis.demo.sections.atlas import build_section
 from optvis.objectives import channel, layer_norm, log_odds, logit
 from optvis.params import fft_image
-from optvis.viz.sheet import stack_rows, to_pil_image
+from optvis.viz import stack_rows, to_pil_image
 from optvis.world import LABELS, scene
 
 HERE = Path(__file__).parent
