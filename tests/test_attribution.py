@@ -49,7 +49,7 @@ def ships():
 
 @pytest.fixture
 def small():
-    """A network with a curved tail, float64."""
+    """A network with a nonlinear tail, float64."""
     torch.manual_seed(2)
     net = nn.Sequential(
         nn.Conv2d(3, 6, 3), nn.ReLU(inplace=True), nn.Conv2d(6, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 16, 3)
@@ -57,7 +57,7 @@ def small():
     return Classifier(net.double(), None, 8, labels=("a", "b", "c"))
 
 
-def photos(batch=2):
+def random_images(batch=2):
     return torch.rand(batch, 3, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 
 
@@ -65,7 +65,7 @@ def photos(batch=2):
 
 
 @pytest.mark.parametrize("method", [*SHORT, "ablation"])
-def test_on_a_linear_tail_every_method_finds_the_truth(method):
+def test_on_a_linear_tail_every_method_is_exact(method):
     images = template_network.templates()[:6]
     truth = template_network.attribution(images)[torch.arange(6), 0]
     how = SHORT.get(method, method)
@@ -75,7 +75,7 @@ def test_on_a_linear_tail_every_method_finds_the_truth(method):
     torch.testing.assert_close(found.channels, truth, rtol=1e-4, atol=1e-5)
 
 
-def test_ablation_is_the_drop_that_the_template_network_is_built_to_have():
+def test_ablation_is_the_known_drop_of_the_template_network():
     images = template_network.templates()[:3]
     found = attribute(template_network.template_classifier(), images, "relu", logit(2), method="ablation").channels
     for index in (8, 9, 11, 40):
@@ -95,7 +95,7 @@ def test_at_the_last_stage_of_the_embedded_network_gradients_are_exact(demo, shi
 
 @pytest.mark.parametrize("layer", ["0", "1", "2", "3"])
 def test_ablation_of_channels_is_the_naive_loop(small, layer):
-    images = photos()
+    images = random_images()
     found = attribute(small, images, layer, logit("b") - 2 * logit("c"), method="ablation").channels
     score = lambda out: out[:, 1] - 2 * out[:, 2]  # noqa: E731
     place = small.network[int(layer)]
@@ -114,7 +114,7 @@ def test_ablation_of_channels_is_the_naive_loop(small, layer):
 
 
 def test_ablation_of_positions_is_the_naive_loop(small):
-    images = photos()
+    images = random_images()
     found = attribute(small, images, "1", logit(0), method=Ablation("positions")).positions
     assert found.shape == (2, 6, 6)
     with torch.no_grad():
@@ -125,8 +125,8 @@ def test_ablation_of_positions_is_the_naive_loop(small):
             torch.testing.assert_close(found[:, y, x], (small.network[2:](a) - small.network[2:](without))[:, 0])
 
 
-def test_ablation_of_groups_takes_them_out(small):
-    images = photos()
+def test_ablation_of_groups_subtracts_them(small):
+    images = random_images()
     with torch.no_grad():
         a = small.network[:2](images.clone())
         groups = group(a, 3, layer="1")
@@ -137,7 +137,7 @@ def test_ablation_of_groups_takes_them_out(small):
 
 
 def test_by_group_is_map_times_direction_times_gradient(small):
-    images = photos()
+    images = random_images()
     found = attribute(small, images, "1", logit(0), method="grad_x_activation")
     groups = group(found.activations, 3, layer="1")
     maps, directions = groups.maps.numpy(), groups.directions.numpy()
@@ -145,18 +145,18 @@ def test_by_group_is_map_times_direction_times_gradient(small):
     np.testing.assert_allclose(found.by_group(groups).numpy(), expected, rtol=1e-6)
 
 
-# What gradients add up to
+# Completeness, midpoints and noise
 
 
 def test_integrated_gradients_add_up_and_more_steps_add_up_better(small):
     methods = [IntegratedGradients(steps) for steps in (5, 50, 500)]
-    gaps = [attribute(small, photos(8), "1", logit(0), method=how).completeness_gap.mean() for how in methods]
+    gaps = [attribute(small, random_images(8), "1", logit(0), method=how).completeness_gap.mean() for how in methods]
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 1e-3
 
 
 def test_integrated_gradients_are_the_mean_over_midpoints(small):
-    images = photos()
+    images = random_images()
     found = attribute(small, images, "1", logit(1), method=IntegratedGradients(4))
     with torch.no_grad():
         a = small.network[:2](images.clone())
@@ -168,7 +168,7 @@ def test_integrated_gradients_are_the_mean_over_midpoints(small):
 
 
 def test_midpoint_ablation_takes_each_channel_s_gradient_where_its_fold_is_halved(small):
-    images = photos(1)
+    images = random_images(1)
     found = attribute(small, images, "1", logit(1), method=MidpointAblation(2)).channels[0]
     with torch.no_grad():
         a = small.network[:2](images.clone())
@@ -188,23 +188,23 @@ def test_midpoint_ablation_takes_each_channel_s_gradient_where_its_fold_is_halve
 def test_midpoint_ablation_with_a_fold_for_each_channel_is_the_midpoint_rule(small):
     """For a score that is quadratic in each channel the midpoint rule is exact."""
     square = on("0", lambda a: a.square().flatten(1).sum(1))
-    found = attribute(small, photos(), "0", square, method=MidpointAblation(6)).channels
-    exact = attribute(small, photos(), "0", square, method="ablation").channels
+    found = attribute(small, random_images(), "0", square, method=MidpointAblation(6)).channels
+    exact = attribute(small, random_images(), "0", square, method="ablation").channels
     torch.testing.assert_close(found, exact)
 
 
-def test_noise_of_no_deviation_changes_nothing(small):
+def test_noise_without_deviation_changes_nothing(small):
     quiet, plain = (
-        attribute(small, photos(), "1", logit(0), method=how).values
+        attribute(small, random_images(), "1", logit(0), method=how).values
         for how in (SmoothGrad(3, deviation=0), GradientTimesActivation())
     )
     torch.testing.assert_close(quiet, plain)
 
 
 @pytest.mark.parametrize("method", [SmoothGrad(4), StochasticIntegratedGradients(4)])
-def test_chance_is_seeded(small, method):
-    one, again = (attribute(small, photos(), "1", logit(0), method=method).values for _ in range(2))
-    other = attribute(small, photos(), "1", logit(0), method=type(method)(4, seed=1)).values
+def test_random_methods_are_seeded(small, method):
+    one, again = (attribute(small, random_images(), "1", logit(0), method=method).values for _ in range(2))
+    other = attribute(small, random_images(), "1", logit(0), method=type(method)(4, seed=1)).values
     assert one.equal(again)
     assert not one.equal(other)
 
@@ -215,21 +215,21 @@ def test_chance_is_seeded(small, method):
 def test_captum_s_integrated_gradients_are_ours(small):
     captum = pytest.importorskip("captum.attr", reason="captum is not installed")
     theirs = FromCaptum(captum.IntegratedGradients, {"n_steps": 16, "method": "riemann_middle"})
-    found = attribute(small, photos(), "1", logit(["a", "b"]), method=theirs)
-    ours = attribute(small, photos(), "1", logit(["a", "b"]), method=IntegratedGradients(16))
+    found = attribute(small, random_images(), "1", logit(["a", "b"]), method=theirs)
+    ours = attribute(small, random_images(), "1", logit(["a", "b"]), method=IntegratedGradients(16))
     torch.testing.assert_close(found.values, ours.values)
 
 
 def test_captum_s_feature_ablation_is_our_exact_ablation(small):
     captum = pytest.importorskip("captum.attr", reason="captum is not installed")
-    found = attribute(small, photos(), "1", logit(1), method=FromCaptum(captum.FeatureAblation))
-    ours = attribute(small, photos(), "1", logit(1), method="ablation")
+    found = attribute(small, random_images(), "1", logit(1), method=FromCaptum(captum.FeatureAblation))
+    ours = attribute(small, random_images(), "1", logit(1), method="ablation")
     torch.testing.assert_close(found.channels, ours.channels)
 
 
 def test_captum_s_layer_method_with_a_hook_is_our_gradient_times_activation(small):
     captum = pytest.importorskip("captum.attr", reason="captum is not installed")
-    images = photos()
+    images = random_images()
     layer = small.network[2]  # no ReLU that works in place follows
     theirs = captum.LayerGradientXActivation(small.network, layer).attribute(images.clone(), target=1)
     ours = attribute(small, images, "2", logit(1), method="grad_x_activation")
@@ -241,7 +241,7 @@ def test_captum_s_layer_method_with_a_hook_is_our_gradient_times_activation(smal
 
 @pytest.mark.parametrize("method", [*SHORT.values(), Ablation()])
 def test_an_image_alone_is_the_image_in_a_batch(small, method):
-    images = photos(20)
+    images = random_images(20)
     together = attribute(small, images, "1", logit(["a", "b"] * 10), method=method).values
     for place in (0, 1, 17):
         alone = attribute(small, images[place], "1", logit("ab"[place % 2]), method=method).values
@@ -249,14 +249,16 @@ def test_an_image_alone_is_the_image_in_a_batch(small, method):
 
 
 def test_one_image_may_have_several_objectives(small):
-    both = attribute(small, photos(1), "1", logit(["a", "c"]), method="grad_x_activation")
-    apart = [attribute(small, photos(1), "1", logit(label), method="grad_x_activation").values[0] for label in "ac"]
+    both = attribute(small, random_images(1), "1", logit(["a", "c"]), method="grad_x_activation")
+    apart = [
+        attribute(small, random_images(1), "1", logit(label), method="grad_x_activation").values[0] for label in "ac"
+    ]
     torch.testing.assert_close(both.values, torch.stack(apart))
 
 
 def test_layer_to_layer(small):
     above = position_norm("3", [0, 3], [0, 3])
-    found = attribute(small, photos(1), "1", above, method="grad_x_activation").positions
+    found = attribute(small, random_images(1), "1", above, method="grad_x_activation").positions
     assert found[0, 3:, :].abs().sum() == 0  # outside the receptive field of (0, 0)
     assert found[1, :3, :].abs().sum() == 0  # outside that of (3, 3)
     assert found[0, :3, :3].abs().sum() > 0
@@ -280,7 +282,7 @@ def test_tokens_and_channels_last():
 
 
 def test_top_and_bottom_are_units_in_order(small):
-    found = attribute(small, photos(), "1", logit(0), method="grad_x_activation")
+    found = attribute(small, random_images(), "1", logit(0), method="grad_x_activation")
     mean = found.channels.mean(0)
     top, bottom = found.top(3), found.bottom(6)
     assert isinstance(top, Channels)
@@ -291,16 +293,16 @@ def test_top_and_bottom_are_units_in_order(small):
 def test_the_image_is_saved_with_its_recipe(demo, ships, tmp_path):
     found = attribute(demo, ships, "mixed5", logit("container ship") - logit("ocean liner"))
     path = found.save(tmp_path / "new" / "why.png")
-    with Image.open(path) as picture:
-        recipe = json.loads(picture.text["optvis"])
-        assert picture.size[0] > 3 * 192
+    with Image.open(path) as image:
+        recipe = json.loads(image.text["optvis"])
+        assert image.size[0] > 3 * 192
     assert recipe["objective"] == "logit('container ship') - logit('ocean liner')"
     assert recipe["attribution_method"] == "MidpointAblation(folds=31)"
 
 
 @pytest.mark.parametrize("method", ["midpoint", "ablation", Ablation("positions")])
 def test_a_saved_attribution_is_loaded_as_it_was(small, tmp_path, method):
-    found = attribute(small, photos(), "1", logit("a"), method=method, channel_axis=1)
+    found = attribute(small, random_images(), "1", logit("a"), method=method, channel_axis=1)
     again = Attribution.load(found.save(tmp_path / "why.png"))
     for name in ("images", "values", "activations", "scores", "baseline_scores"):
         assert getattr(again, name).equal(getattr(found, name))
@@ -311,7 +313,7 @@ def test_a_saved_attribution_is_loaded_as_it_was(small, tmp_path, method):
     assert again.image().tobytes() == found.image().tobytes()
 
 
-# Methods of one's own
+# Methods of the user
 
 
 class Doubled:
@@ -343,22 +345,24 @@ class ChannelDrops:
         return torch.stack(drops, dim=1)
 
 
-def test_a_method_of_one_s_own_with_gradients(small):
-    found = attribute(small, photos(20), "1", logit("a"), method=Doubled())
-    ours = attribute(small, photos(20), "1", logit("a"), method="grad_x_activation")
+def test_a_method_of_the_user_with_gradients(small):
+    found = attribute(small, random_images(20), "1", logit("a"), method=Doubled())
+    ours = attribute(small, random_images(20), "1", logit("a"), method="grad_x_activation")
     torch.testing.assert_close(found.values, 2 * ours.values)
     assert found.recipe["attribution_method"] == "Doubled(None)"
 
 
-def test_a_method_of_one_s_own_with_values(small):
-    found = attribute(small, photos(), "1", logit("a"), method=ChannelDrops())
-    torch.testing.assert_close(found.channels, attribute(small, photos(), "1", logit("a"), method="ablation").channels)
+def test_a_method_of_the_user_with_values(small):
+    found = attribute(small, random_images(), "1", logit("a"), method=ChannelDrops())
+    torch.testing.assert_close(
+        found.channels, attribute(small, random_images(), "1", logit("a"), method="ablation").channels
+    )
     assert found.units == "channels"
 
 
-def test_a_method_of_one_s_own_that_returns_another_shape_is_refused(small):
+def test_a_method_of_the_user_that_returns_another_shape_is_refused(small):
     with pytest.raises(ValueError, match=r"Doubled\(.*returns \(2, 216\) for activations; expected \(2, 6, 6, 6\)"):
-        attribute(small, photos(), "1", logit("a"), method=Doubled((2, 216)))
+        attribute(small, random_images(), "1", logit("a"), method=Doubled((2, 216)))
 
 
 def test_the_overlay_is_orange_where_the_attribution_is_positive(demo, ships):
@@ -369,7 +373,7 @@ def test_the_overlay_is_orange_where_the_attribution_is_positive(demo, ships):
     assert red > blue + 0.2
 
 
-# Borrowed, and refused
+# The network afterwards, and bad input
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -389,32 +393,36 @@ def test_the_network_is_untouched_by_errors(network, untouched, error):
 
 
 @pytest.mark.parametrize(
-    ("ask", "error", "words"),
+    ("call", "error", "message"),
     [
         (
-            lambda net: attribute(net, photos(), "1", logit(0), method="grad"),
+            lambda net: attribute(net, random_images(), "1", logit(0), method="grad"),
             ValueError,
             "'midpoint', 'grad_x_activation'",
         ),
-        (lambda net: attribute(net, photos(), "1", logit(0), method=3), TypeError, "expected a name"),
-        (lambda net: attribute(net, photos(), "1", logit(0), method=Ablation), TypeError, "expected a name"),
-        (lambda net: attribute(net, photos(), "9", logit(0)), KeyError, "no layer '9'"),
-        (lambda net: attribute(net, photos(), "1", logit("z")), KeyError, "no label 'z'"),
-        (lambda net: attribute(net, photos(), "3", channel("1", 0)), ValueError, "does not depend on layer '3'"),
-        (lambda net: attribute(net, photos(), "1", diversity("1")), ValueError, "compares images"),
-        (lambda net: attribute(net, photos(3), "1", logit([0, 1])), ValueError, "3 images and 2 objectives"),
+        (lambda net: attribute(net, random_images(), "1", logit(0), method=3), TypeError, "expected a name"),
+        (lambda net: attribute(net, random_images(), "1", logit(0), method=Ablation), TypeError, "expected a name"),
+        (lambda net: attribute(net, random_images(), "9", logit(0)), KeyError, "no layer '9'"),
+        (lambda net: attribute(net, random_images(), "1", logit("z")), KeyError, "no label 'z'"),
+        (lambda net: attribute(net, random_images(), "3", channel("1", 0)), ValueError, "does not depend on layer '3'"),
+        (lambda net: attribute(net, random_images(), "1", diversity("1")), ValueError, "compares images"),
+        (lambda net: attribute(net, random_images(3), "1", logit([0, 1])), ValueError, "3 images and 2 objectives"),
         (lambda net: Ablation("heads"), ValueError, "'channels', 'positions' or Groups"),
         (lambda net: IntegratedGradients(0), ValueError, "expected 1 or more"),
         (lambda net: SmoothGrad(deviation=-1), ValueError, "expected 0 or more"),
-        (lambda net: attribute(net, photos(), "1", logit(0)).top(0), ValueError, "expected 1 or more"),
-        (lambda net: attribute(net, photos(), "1", logit(0), method="ablation").positions, ValueError, "Ablation"),
-        (lambda net: attribute(net, photos(), "5", logit(0)).overlay(), ValueError, "no map"),
-        (lambda net: attribute(net, photos() * 200, "1", logit(0)), ValueError, "divide by 255"),
+        (lambda net: attribute(net, random_images(), "1", logit(0)).top(0), ValueError, "expected 1 or more"),
+        (
+            lambda net: attribute(net, random_images(), "1", logit(0), method="ablation").positions,
+            ValueError,
+            "Ablation",
+        ),
+        (lambda net: attribute(net, random_images(), "5", logit(0)).overlay(), ValueError, "no map"),
+        (lambda net: attribute(net, random_images() * 200, "1", logit(0)), ValueError, "divide by 255"),
     ],
 )
-def test_bad_input_is_refused(small, ask, error, words):
-    with pytest.raises(error, match=words):
-        ask(small)
+def test_bad_input_is_refused(small, call, error, message):
+    with pytest.raises(error, match=message):
+        call(small)
 
 
 def test_labels_of_the_world_work_as_objectives(demo, ships):

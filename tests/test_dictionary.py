@@ -1,4 +1,4 @@
-"""Semantic dictionaries: the strongest channels of each position, each drawn as `render` draws it."""
+"""Semantic dictionaries: the strongest channels of each position, each with an icon as `render` makes it."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ def ship():
 
 
 @pytest.fixture(scope="module")
-def words(ship):
+def dictionary(ship):
     return semantic_dictionary(load("demo"), ship, "mixed5", top=3, size=24, steps=2, progress=False)
 
 
-def test_the_strongest_channels_of_each_position(words, ship):
+def test_the_strongest_channels_of_each_position(dictionary, ship):
     a = activations(load("demo"), ship, ["mixed5"])["mixed5"][0].detach().numpy()
     for y, x in ((0, 0), (5, 7), (11, 11)):
         strongest = np.sort(a[:, y, x])[::-1][:3]
-        np.testing.assert_allclose(words.values[y, x].numpy(), strongest)
-        np.testing.assert_allclose(a[words.indices[y, x].numpy(), y, x], strongest)
+        np.testing.assert_allclose(dictionary.values[y, x].numpy(), strongest)
+        np.testing.assert_allclose(a[dictionary.indices[y, x].numpy(), y, x], strongest)
 
 
-def test_each_is_drawn_once_as_render_draws_it(words):
-    used = sorted(words.icons)
-    assert set(used) == set(words.indices[words.values > 0].tolist())
+def test_icons_are_those_of_render(dictionary):
+    used = sorted(dictionary.icons)
+    assert set(used) == set(dictionary.indices[dictionary.values > 0].tolist())
     again = render(load("demo"), channel("mixed5", used), size=24, steps=2, progress=False)
     for place, index in enumerate(used):
-        torch.testing.assert_close(words.icons[index], again.images[place])
+        torch.testing.assert_close(dictionary.icons[index], again.images[place])
 
 
-def test_it_is_looked_at(words):
-    assert words.sheet().height == 12 * 25 + 1 + 12
-    assert words.sheet(rank=2).size == words.sheet().size
-    assert words.at(5, 5).width > 3 * 24
-    assert words._repr_png_().startswith(b"\x89PNG")
+def test_sheets_show_all_positions_or_one(dictionary):
+    assert dictionary.sheet().height == 12 * 25 + 1 + 12
+    assert dictionary.sheet(rank=2).size == dictionary.sheet().size
+    assert dictionary.at(5, 5).width > 3 * 24
+    assert dictionary._repr_png_().startswith(b"\x89PNG")
 
 
-def test_it_is_saved_and_read_again(words, tmp_path):
-    again = SemanticDictionary.load(words.save(tmp_path / "words.png"))
-    assert repr(again) == repr(words)
-    assert (again.layer, again.recipe) == (words.layer, words.recipe)
+def test_it_is_saved_and_read_again(dictionary, tmp_path):
+    again = SemanticDictionary.load(dictionary.save(tmp_path / "dictionary.png"))
+    assert repr(again) == repr(dictionary)
+    assert (again.layer, again.recipe) == (dictionary.layer, dictionary.recipe)
     for name in ("input_image", "indices", "values"):
-        assert torch.equal(getattr(again, name), getattr(words, name))
-    assert list(again.icons) == list(words.icons)
-    assert all(torch.equal(again.icons[index], icon) for index, icon in words.icons.items())
-    assert again.image().tobytes() == words.image().tobytes()
+        assert torch.equal(getattr(again, name), getattr(dictionary, name))
+    assert list(again.icons) == list(dictionary.icons)
+    assert all(torch.equal(again.icons[index], icon) for index, icon in dictionary.icons.items())
+    assert again.image().tobytes() == dictionary.image().tobytes()
 
 
 def test_positions_where_nothing_is_active_stay_blank(tmp_path):
@@ -67,7 +67,7 @@ def test_positions_where_nothing_is_active_stay_blank(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ask", "error", "words"),
+    ("call", "error", "message"),
     [
         (lambda net, x: semantic_dictionary(net, x, "mixed5", top=0), ValueError, "expected 1 or more"),
         (lambda net, x: semantic_dictionary(net, [x, x], "mixed5"), ValueError, "2 images; a dictionary is of one"),
@@ -75,11 +75,11 @@ def test_positions_where_nothing_is_active_stay_blank(tmp_path):
         (lambda net, x: semantic_dictionary(net, x, "mixed6"), KeyError, "nearest: 'mixed5'"),
     ],
 )
-def test_bad_input_is_refused(ship, ask, error, words):
-    with pytest.raises(error, match=words):
-        ask(load("demo"), ship)
+def test_bad_input_is_refused(ship, call, error, message):
+    with pytest.raises(error, match=message):
+        call(load("demo"), ship)
 
 
-def test_a_position_the_layer_does_not_have(words):
+def test_a_position_that_does_not_exist_is_refused(dictionary):
     with pytest.raises(IndexError, match="has 12 × 12"):
-        words.at(12, 0)
+        dictionary.at(12, 0)

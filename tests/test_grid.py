@@ -1,4 +1,4 @@
-"""Activation grids: their pictures, their steps, what they give back, and what they refuse."""
+"""Activation grids: the pool of icons, the optimizer, results and bad input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def draw(model, images, batch_size=7, power=2.0, optimizer=None, **options):
 
 @pytest.fixture
 def few(small):
-    """The small network on a photograph of 6 × 6 pixels, so that a grid has 36 icons."""
+    """The small network on an image of 6 × 6 pixels, so that a grid has 36 icons."""
     return Classifier(small.network, small.normalize, 6, name="few")
 
 
@@ -47,15 +47,15 @@ def exact():
     torch.set_default_dtype(usual)
 
 
-def few_photo(count: int = 1) -> torch.Tensor:
+def random_image(count: int = 1) -> torch.Tensor:
     return torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(5))
 
 
-# The pool of pictures
+# The pool of images
 
 
 @torch.no_grad()
-def stirred(canvas: ImagePool) -> ImagePool:
+def add_noise(canvas: ImagePool) -> ImagePool:
     generator = torch.Generator().manual_seed(1)
     canvas.pool += torch.randn(canvas.pool.shape, generator=generator)
     canvas.select(canvas.rows)
@@ -65,14 +65,14 @@ def stirred(canvas: ImagePool) -> ImagePool:
     return canvas
 
 
-def weights(pictures: int, groups: int) -> torch.Tensor:
-    return torch.rand(pictures, groups, generator=torch.Generator().manual_seed(2))
+def weights(images: int, groups: int) -> torch.Tensor:
+    return torch.rand(images, groups, generator=torch.Generator().manual_seed(2))
 
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_picture_is_the_mixture_that_it_is_said_to_be(size):
-    canvas = stirred(ImagePool(size, range(5), weights(5, 3), active=2))
+def test_an_image_is_the_sum_of_its_parts(size):
+    canvas = add_noise(ImagePool(size, range(5), weights(5, 3), active=2))
     found = canvas.images(torch.arange(5)).numpy()
     groups, g = canvas.groups.detach().numpy(), canvas.weights.numpy()
     for place, unique in enumerate(canvas.pool.numpy()):
@@ -81,20 +81,20 @@ def test_a_picture_is_the_mixture_that_it_is_said_to_be(size):
 
 
 @pytest.mark.usefixtures("exact")
-def test_what_is_shown_is_some_of_all():
-    canvas = stirred(ImagePool((6, 9), range(8), weights(8, 3), active=3))
+def test_active_images_are_rows_of_the_pool():
+    canvas = add_noise(ImagePool((6, 9), range(8), weights(8, 3), active=3))
     everything = canvas.images(torch.arange(8))
     for rows in (torch.tensor([7, 0, 4]), torch.tensor([1, 2, 4])):
         assert_close(canvas.select(rows)().detach(), everything[rows], rtol=0, atol=1e-12)
 
 
-def test_without_groups_pictures_are_those_of_the_fourier_canvas():
+def test_without_groups_images_are_those_of_the_fourier_canvas():
     canvas = ImagePool((6, 9), (3, 4, 5), torch.zeros(3, 0), active=2)
     assert torch.equal(canvas.images(torch.arange(3)), FFT((6, 9), Streams((3, 4, 5), "canvas"))().detach())
     assert [name for name, _ in canvas.named_parameters()] == ["unique"]
 
 
-def test_rows_that_are_not_shown_stay_and_those_that_were_are_kept():
+def test_inactive_images_do_not_change_and_active_ones_are_written_back():
     canvas = ImagePool(8, range(6), weights(6, 2), active=2)
     before = canvas.pool.clone()
     canvas.select(torch.tensor([4, 1]))
@@ -108,15 +108,15 @@ def test_rows_that_are_not_shown_stay_and_those_that_were_are_kept():
 
 
 def test_free_parameters_do_not_grow_with_the_pool():
-    def free(pictures):
-        canvas = ImagePool(8, range(pictures), weights(pictures, 2), active=4)
+    def count_free(images):
+        canvas = ImagePool(8, range(images), weights(images, 2), active=4)
         return [values.numel() for values in canvas.parameters()]
 
-    assert free(5) == free(500)
+    assert count_free(5) == count_free(500)
 
 
 @pytest.mark.parametrize("groups", [0, 2])
-def test_a_pool_starts_from_pictures(groups):
+def test_a_pool_starts_from_images(groups):
     canvas = ImagePool((7, 8), range(6), weights(6, groups), active=2).select(torch.tensor([5, 3]))
     images = torch.rand(2, 3, 7, 8)
     assert_close(canvas.fill_(images)(), images)
@@ -132,11 +132,11 @@ def test_a_pool_that_does_not_fit_is_refused(shape, active, message):
     assert "5 images of 2 groups, 3 active" in repr(ImagePool(8, range(5), torch.zeros(5, 2), 3))
 
 
-# Steps
+# Batches and the optimizer
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 3), (7, 7), (9, 5), (64, 63), (5, 1)])
-def test_every_icon_has_its_turn_as_often_as_any_other(count, batch_size):
+def test_batches_contain_every_icon_equally_often(count, batch_size):
     draws = shuffle_batches(count, batch_size, seed=3)
     seen = torch.zeros(count, dtype=torch.long)
     for _ in range(40):
@@ -146,7 +146,7 @@ def test_every_icon_has_its_turn_as_often_as_any_other(count, batch_size):
         assert seen.max() - seen.min() <= 1
 
 
-def test_draws_are_shuffled_and_repeat_by_seed():
+def test_batches_are_shuffled_and_repeat_by_seed():
     first, again, other = (
         torch.stack([rows for rows, _ in zip(shuffle_batches(50, 20, seed), range(5), strict=False)])
         for seed in (1, 1, 2)
@@ -155,7 +155,7 @@ def test_draws_are_shuffled_and_repeat_by_seed():
     assert not torch.equal(first, other)
 
 
-def test_a_step_is_the_formula():
+def test_a_step_follows_the_formula():
     values, gradient = torch.randn(3, 2, 4, 5, dtype=torch.float64), torch.randn(3, 2, 4, 5, dtype=torch.float64)
     gradient[1] *= 1e7
     gradient[2] = 0
@@ -175,9 +175,9 @@ def test_a_step_is_the_formula():
 def test_optimizers_with_state_are_refused(few):
     for optimizer in (ADAM, FAST_ADAM, partial(torch.optim.SGD, lr=0.1, momentum=0.9), torch.optim.LBFGS):
         with pytest.raises(ValueError, match=r"keeps state of gradients.*SoftSignSGD"):
-            draw(few, few_photo(), optimizer=optimizer)
+            draw(few, random_image(), optimizer=optimizer)
     require_stateless(SoftSignSGD)
-    made = draw(few, few_photo(), optimizer=partial(torch.optim.SGD, lr=0.1))
+    made = draw(few, random_image(), optimizer=partial(torch.optim.SGD, lr=0.1))
     assert made.recipe["optimizer"] == "SGD(lr=0.1)"
 
 
@@ -196,7 +196,7 @@ def test_each_icon_maximises_the_vector_of_its_position(few, monkeypatch):
     monkeypatch.setattr(
         IconAscent, "steps", lambda self: iter(seen.update(pool=self.pool_objective, canvas=self.canvas) or ())
     )
-    made = draw(few, few_photo(2), power=1.0)
+    made = draw(few, random_image(2), power=1.0)
     term = seen["pool"].terms[0]
     here = made.present
     expected = torch.cat([made.activations.movedim(1, -1)[here], made.groups.directions])
@@ -206,8 +206,8 @@ def test_each_icon_maximises_the_vector_of_its_position(few, monkeypatch):
     assert_close(seen["canvas"].weights.float(), torch.cat([g, torch.eye(2)]))
 
 
-def test_the_groups_are_those_of_all_photographs(few):
-    made = draw(few, list(few_photo(2)))
+def test_the_groups_are_those_of_all_images(few):
+    made = draw(few, list(random_image(2)))
     alone = group(made.activations, 2, layer="relu1")
     assert torch.equal(made.groups.maps, alone.maps)
     assert torch.equal(made.groups.directions, alone.directions)
@@ -215,13 +215,20 @@ def test_the_groups_are_those_of_all_photographs(few):
 
 
 def test_shapes_ranges_and_recipe(few):
-    made = draw(few, few_photo(2))
+    made = draw(few, random_image(2))
     assert made.icons.shape == (2, 6, 6, 3, 14, 14)
     assert made.group_icons.shape == (2, 3, 14, 14)
     assert made.icons.dtype == torch.float32
     assert 0 <= made.icons.min() < made.icons.max() <= 1
-    told = {"method": "activation_grid", "network": "few", "layer": "relu1", "groups": 2, "steps": 3, "batch_size": 7}
-    assert {key: made.recipe[key] for key in told} == told
+    expected = {
+        "method": "activation_grid",
+        "network": "few",
+        "layer": "relu1",
+        "groups": 2,
+        "steps": 3,
+        "batch_size": 7,
+    }
+    assert {key: made.recipe[key] for key in expected} == expected
     assert made.recipe["optimizer"].startswith("SoftSignSGD(share=")
     assert "Crop((14, 14))" in made.recipe["transform"]
     assert not made.recipe["interrupted"]
@@ -234,14 +241,14 @@ def test_shapes_ranges_and_recipe(few):
 
 
 def test_the_same_seed_is_the_same_grid_and_another_is_another(few):
-    first, again, other = (draw(few, few_photo(), seed=seed) for seed in (3, 3, 4))
+    first, again, other = (draw(few, random_image(), seed=seed) for seed in (3, 3, 4))
     assert torch.equal(first.icons, again.icons)
     assert torch.equal(first.scores.nan_to_num(-1), again.scores.nan_to_num(-1))
     assert not torch.equal(first.icons, other.icons)
 
 
-def test_a_naive_grid_has_noise_of_its_own_for_each_icon(few):
-    made = draw(few, few_photo(), groups=0, steps=0)
+def test_a_naive_grid_starts_each_icon_from_its_own_noise(few):
+    made = draw(few, random_image(), groups=0, steps=0)
     assert made.groups is None
     assert made.group_icons is None
     count = int(made.present.sum())
@@ -255,12 +262,12 @@ def test_a_naive_grid_has_noise_of_its_own_for_each_icon(few):
 
 
 def test_icons_that_share_everything_start_alike(few):
-    made = draw(few, few_photo(), steps=0, groups=1)
+    made = draw(few, random_image(), steps=0, groups=1)
     assert float(made.icons[made.present].std(0).max()) < 0.01
 
 
-def test_each_step_moves_its_own_icons_alone(few):
-    before, after = (draw(few, few_photo(), groups=0, steps=steps) for steps in (0, 1))
+def test_each_step_updates_its_batch_alone(few):
+    before, after = (draw(few, random_image(), groups=0, steps=steps) for steps in (0, 1))
     moved = (before.icons != after.icons).flatten(3).any(-1)
     assert int(moved.sum()) == 7
     assert torch.equal(moved, after.scores.isfinite())
@@ -270,7 +277,7 @@ def test_positions_where_nothing_is_active_have_no_icon():
     net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.ReLU()), None, 6)
     with torch.no_grad():
         net.network[0].weight.abs_()
-    made = draw(net, few_photo() * (torch.arange(6) > 1), layer="1")
+    made = draw(net, random_image() * (torch.arange(6) > 1), layer="1")
     absent = ~made.present
     assert torch.equal(absent, (torch.arange(6) < 2).expand(1, 6, 6))
     assert (made.icons[absent] == 0.5).all()
@@ -283,25 +290,25 @@ def test_positions_where_nothing_is_active_have_no_icon():
 
 def test_the_network_is_as_it_was(network, untouched):
     with untouched(network):
-        draw(Classifier(network, None, 6), few_photo())
+        draw(Classifier(network, None, 6), random_image())
     network.fuse.arm(ZeroDivisionError("mine"), at=2)
     with untouched(network), pytest.raises(ZeroDivisionError):
-        draw(Classifier(network, None, 6), few_photo(), layer="relu2")
+        draw(Classifier(network, None, 6), random_image(), layer="relu2")
 
 
-def test_ctrl_c_returns_what_is_there(few):
+def test_ctrl_c_returns_the_icons_so_far(few):
     few.network.fuse.arm(KeyboardInterrupt(), at=4)
-    made = draw(few, few_photo(), layer="relu2", steps=50)
+    made = draw(few, random_image(), layer="relu2", steps=50)
     assert made.recipe["interrupted"]
     assert 0 < int(made.scores.isfinite().sum()) < made.scores.numel()
 
 
-def test_what_is_not_finite_is_named_and_what_was_there_kept(few):
+def test_not_finite_scores_are_named_and_the_grid_so_far_is_kept(few):
     def mostly(images):
         return images if len(images) == 1 else images * float("nan")
 
     with pytest.raises(NotFiniteError, match="step 0") as error:
-        draw(few, few_photo(), normalize=mostly)
+        draw(few, random_image(), normalize=mostly)
     assert isinstance(error.value.rendering, ActivationGrid)
 
 
@@ -311,38 +318,38 @@ def test_channels_may_lie_last(few):
             return x.permute(0, 2, 3, 1)
 
     net = Classifier(nn.Sequential(few.network.conv1, few.network.relu1, Last()), None, 6)
-    last = draw(net, few_photo(), layer="2", channel_axis=-1)
-    second = draw(net, few_photo(), layer="1")
+    last = draw(net, random_image(), layer="2", channel_axis=-1)
+    second = draw(net, random_image(), layer="1")
     assert_close(last.icons, second.icons, rtol=0, atol=1e-6)
     assert last.groups.units().channel_axis == -1
 
 
 def test_layers_without_positions_are_refused(few):
     with pytest.raises(ValueError, match=r"layer 'fc' gives \(1, 5\), without rows and columns.*'pool' is the last"):
-        draw(few, few_photo(), layer="fc")
+        draw(few, random_image(), layer="fc")
     with pytest.raises(KeyError, match="no layer 'relu9'; nearest"):
-        draw(few, few_photo(), layer="relu9")
+        draw(few, random_image(), layer="relu9")
     with pytest.raises(ValueError, match=r"activations of 'conv1' are negative.*decomposition='PCA'"):
-        draw(few, few_photo(), layer="conv1")
-    assert len(draw(few, few_photo(), layer="conv1", decomposition="PCA").groups) == 2
+        draw(few, random_image(), layer="conv1")
+    assert len(draw(few, random_image(), layer="conv1", decomposition="PCA").groups) == 2
 
 
-def test_nothing_active_is_refused(few):
+def test_activations_of_zero_are_refused(few):
     with pytest.raises(ValueError, match="are all zero"):
-        draw(Classifier(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Threshold(9, 0)), None, 6), few_photo(), layer="1")
+        draw(Classifier(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Threshold(9, 0)), None, 6), random_image(), layer="1")
 
 
 @pytest.mark.parametrize(
     "options", [{"groups": -1}, {"size": 0}, {"steps": -1}, {"batch_size": 0}, {"batch_size": 2.5}]
 )
-def test_what_is_out_of_range_is_refused(few, options):
+def test_numbers_out_of_range_are_refused(few, options):
     with pytest.raises(ValueError, match="expected a whole number"):
-        draw(few, few_photo(), **options)
+        draw(few, random_image(), **options)
 
 
 @pytest.mark.parametrize("groups", [0, 2])
 def test_a_grid_is_saved_and_read_again(few, tmp_path, groups):
-    made = draw(few, few_photo(2), groups=groups)
+    made = draw(few, random_image(2), groups=groups)
     path = made.save(tmp_path / "new" / "grid.png")
     again = ActivationGrid.load(path)
     assert repr(again) == repr(made)
@@ -357,18 +364,18 @@ def test_a_grid_is_saved_and_read_again(few, tmp_path, groups):
     assert made._repr_png_()[:4] == b"\x89PNG"
 
 
-def test_what_is_no_grid_is_refused(few, tmp_path):
+def test_files_without_a_grid_are_refused(few, tmp_path):
     with pytest.raises(FileNotFoundError, match="beside its PNG"):
         ActivationGrid.load(tmp_path / "none.png")
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no activation grid"):
         ActivationGrid.load(tmp_path / "bad.png")
     with pytest.raises(ValueError, match=r"ending in \.png"):
-        draw(few, few_photo(), steps=0).save(tmp_path / "grid.jpg")
+        draw(few, random_image(), steps=0).save(tmp_path / "grid.jpg")
 
 
 def test_sheets_show_icons_at_their_positions(few):
-    made = draw(few, few_photo(), steps=1)
+    made = draw(few, random_image(), steps=1)
     paper = np.asarray(made.sheet(gap=3))
     assert paper.shape == (6 * 17 + 3, 6 * 17 + 3, 3)
     for row, column in made.present[0].nonzero().tolist():
@@ -378,8 +385,8 @@ def test_sheets_show_icons_at_their_positions(few):
     assert made.groups_sheet().size[0] > 4 * 14
 
 
-def test_icons_may_be_as_large_as_positions_are_active(few):
-    made = draw(few, few_photo(), steps=0, groups=0)
+def test_icons_are_drawn_in_proportion_to_the_activation(few):
+    made = draw(few, random_image(), steps=0, groups=0)
     dark = ActivationGrid(made.images, "a", made.activations, 0 * made.icons, made.present, made.scores, {})
     paper = np.asarray(dark.sheet_by_strength(gap=0))
     norms = torch.linalg.vector_norm(made.activations[0], dim=0)

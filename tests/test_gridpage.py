@@ -1,4 +1,4 @@
-"""What of a grid, its attributions and its dictionary reaches the page."""
+"""The page of a grid has the numbers of the grid, its attributions and its dictionary."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_several_layers_share_a_page(net, ships, grid):
     assert "mixed4, mixed5" in page or "mixed5, mixed4" in page
 
 
-def test_what_is_of_another_layer_is_refused(net, ships, grid):
+def test_results_of_another_layer_are_refused(net, ships, grid):
     found = attribute(net, ships, "mixed4", logit("owl"), method="grad_x_activation")
     with pytest.raises(ValueError, match="take both from one layer"):
         AnnotatedGrid(grid, {"owl": found})

@@ -1,4 +1,4 @@
-"""Neuron groups: what scikit-learn finds, in order, at every position, and what it refuses."""
+"""Groups of neurons: the factors of scikit-learn, in order, at every position, and bad input."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def rows(a: torch.Tensor) -> np.ndarray:
     return a.movedim(1, -1).reshape(-1, a.shape[1]).numpy()
 
 
-def rebuilt(found: Groups) -> np.ndarray:
+def reconstruct(found: Groups) -> np.ndarray:
     return rows(found.maps) @ found.directions.numpy()
 
 
-def test_non_negative_groups_are_scikit_learns():
+def test_groups_by_nmf_are_those_of_scikit_learn():
     a = positive(2, 7, 4, 5)
     found = group(a, 3, layer="mixed", seed=4)
     theirs = methods.NMF(3, random_state=4)
     maps = theirs.fit_transform(rows(a))
-    np.testing.assert_allclose(rebuilt(found), maps @ theirs.components_, atol=1e-12)
+    np.testing.assert_allclose(reconstruct(found), maps @ theirs.components_, atol=1e-12)
     assert found.maps.shape == (2, 3, 4, 5)
     assert found.directions.min() >= 0
     assert "NMF" in found.decomposition
@@ -52,7 +52,7 @@ def test_signed_activations_have_groups_by_other_methods(name):
     found = group(a, 3, layer="mixed", decomposition=name, seed=2)
     theirs = getattr(methods, name)(3, random_state=2)
     expected = theirs.inverse_transform(theirs.fit_transform(rows(a))) - getattr(theirs, "mean_", 0)
-    np.testing.assert_allclose(rebuilt(found), expected, atol=1e-8)
+    np.testing.assert_allclose(reconstruct(found), expected, atol=1e-8)
     assert_close(torch.linalg.vector_norm(found.directions, dim=1), torch.ones(3, dtype=torch.float64))
     strengths = found.maps.abs().sum((0, 2, 3))
     assert (strengths.diff() <= 0).all()
@@ -60,7 +60,7 @@ def test_signed_activations_have_groups_by_other_methods(name):
     assert (flat.amax(1) == flat.abs().amax(1)).all()
 
 
-def test_an_estimator_of_ones_own_is_fitted_as_a_copy():
+def test_an_estimator_is_copied_before_it_is_fitted():
     own = methods.NMF(2, init="random", random_state=0)
     assert len(group(positive(1, 5, 4, 4), layer="mixed", decomposition=own)) == 2
     assert not hasattr(own, "components_")
@@ -83,7 +83,7 @@ def test_every_layout_keeps_its_positions():
     assert last.units(0).channel_axis == -1
 
 
-def test_weights_are_maps_by_their_largest():
+def test_normalized_maps_are_divided_by_their_largest_value():
     found = group(positive(2, 6, 3, 4), 3, layer="a")
     by_hand = found.maps.numpy() / found.maps.numpy().max(axis=(0, 2, 3))[None, :, None, None]
     np.testing.assert_allclose(found.normalized_maps().numpy(), by_hand)
@@ -105,12 +105,12 @@ def test_groups_are_units_of_the_layer():
         found.units(3)
 
 
-def test_factors_of_nothing_are_left_out():
+def test_factors_that_are_zero_are_left_out():
     a = torch.outer(torch.arange(1.0, 9), torch.tensor([1.0, 2, 0, 1])).T.reshape(1, 4, 2, 4).double()
     assert len(group(a, 3, layer="a", decomposition="PCA")) == 1
 
 
-def test_signed_activations_are_refused_by_nmf_and_rounding_is_not():
+def test_nmf_refuses_negative_activations_but_not_rounding_errors():
     with pytest.raises(ValueError, match=r"activations of 'conv1' are negative, down to -.*decomposition='PCA'.*ReLU"):
         group(signed(1, 5, 4, 4), 2, layer="conv1")
     with pytest.raises(ValueError, match="activations of 'conv1' are negative"):
@@ -131,12 +131,12 @@ def test_signed_activations_are_refused_by_nmf_and_rounding_is_not():
         (torch.rand(5), 1, r"activations are \(5,\)"),
     ],
 )
-def test_what_cannot_be_split_is_refused(a, groups, message):
+def test_activations_that_cannot_be_decomposed_are_refused(a, groups, message):
     with pytest.raises(ValueError, match=message):
         group(a, groups, layer="a")
 
 
-def test_what_is_no_decomposition_is_refused():
+def test_unknown_decompositions_are_refused():
     with pytest.raises(KeyError, match=r"no decomposition 'NFM' in scikit-learn; nearest: .*NMF"):
         group(positive(1, 5, 4, 4), 2, layer="a", decomposition="NFM")
     with pytest.raises(TypeError, match="decomposition is int"):
@@ -147,6 +147,6 @@ def test_what_is_no_decomposition_is_refused():
         group(torch.ones(1, 5, 4, 4), 2, layer="a", decomposition="PCA")
 
 
-def test_too_few_iterations_are_no_error():
+def test_too_few_iterations_raise_no_warning():
     hasty = methods.NMF(2, max_iter=1, init="random", random_state=0)
     assert len(group(positive(1, 5, 4, 4), layer="a", decomposition=hasty)) == 2

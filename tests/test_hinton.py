@@ -1,4 +1,4 @@
-"""Hinton diagrams: areas are in proportion, colours are signs, and the network's are those of its weights."""
+"""Hinton diagrams: areas in proportion to numbers, colours by sign; diagrams of weights and activations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def net():
 
 
 def areas(pixels, cell, colour):
-    """How many pixels of a colour each cell holds, (R, C), measured on the picture."""
+    """How many pixels of a colour each cell holds, (R, C), measured on the image."""
     ink = np.array(colour) / 255
     channel = int(np.argmax(np.abs(BACKGROUND_GRAY - ink)))
     cover = (BACKGROUND_GRAY - pixels[channel]) / (BACKGROUND_GRAY - ink[channel])
@@ -34,7 +34,7 @@ def areas(pixels, cell, colour):
 
 
 @pytest.mark.parametrize("cell", [2, 5, 16, 24])
-@pytest.mark.parametrize(("sign", "colour"), [(1, POSITIVE_COLOR), (-1, NEGATIVE_COLOR)], ids=["for", "against"])
+@pytest.mark.parametrize(("sign", "colour"), [(1, POSITIVE_COLOR), (-1, NEGATIVE_COLOR)], ids=["positive", "negative"])
 def test_areas_are_in_proportion_and_colours_are_signs(cell, sign, colour):
     sizes = torch.rand(1, 6, 7)
     pixels = draw_squares(sign * sizes, float(sizes.max()), cell)[0].double().numpy()
@@ -42,7 +42,7 @@ def test_areas_are_in_proportion_and_colours_are_signs(cell, sign, colour):
     np.testing.assert_allclose(areas(pixels, cell, colour), expected, atol=1e-3 * cell**2)
 
 
-def test_the_picture_holds_the_squares():
+def test_the_image_shows_the_squares():
     made = hinton([[1.0, -0.25], [0.0, 0.5]])
     drawn = np.asarray(made.image(cell=21))
     for colour, expected in ((POSITIVE_COLOR, [[400, 0], [0, 200]]), (NEGATIVE_COLOR, [[0, 100], [0, 0]])):
@@ -83,9 +83,9 @@ def test_four_axes_are_rows_of_panels():
 def test_it_is_saved_with_its_recipe(tmp_path):
     made = hinton(torch.rand(3, 4), row_labels="abc", column_labels="wxyz", recipe={"what": "a try"})
     path = made.save(tmp_path / "new" / "a.png")
-    with Image.open(path) as picture:
-        assert json.loads(picture.text["optvis"]) == {"what": "a try"}
-        assert np.array_equal(np.asarray(picture), np.asarray(made.image()))
+    with Image.open(path) as image:
+        assert json.loads(image.text["optvis"]) == {"what": "a try"}
+        assert np.array_equal(np.asarray(image), np.asarray(made.image()))
     assert made._repr_png_().startswith(b"\x89PNG")
     again = Hinton.load(path)
     for name in ("extent", "labels", "row_labels", "column_labels", "panels_per_row", "recipe"):
@@ -112,7 +112,7 @@ def test_it_is_saved_with_its_recipe(tmp_path):
     ],
     ids=["nan", "inf", "axes", "empty", "number", "extent", "labels", "rows", "columns", "several", "icons"],
 )
-def test_what_cannot_be_drawn_is_refused(values, options, says):
+def test_values_and_options_that_do_not_fit_are_refused(values, options, says):
     with pytest.raises(ValueError, match=says):
         hinton(values, **options)
 
@@ -153,7 +153,7 @@ def test_expanded_weights_come_with_icons(net):
     assert made.image().width > hinton(made.values, panels_per_row=3).image().width
 
 
-def test_photographs_change_the_order_by_what_is_active(net):
+def test_images_rank_channels_by_their_activations(net):
     owl = scene("owl", seed=2).image
     made = hinton_of_expanded_weights(net, "mixed3", "mixed4", 17, top=5, images=owl)
     a = activations(net, owl, ["mixed3"])["mixed3"][0].double().numpy()
@@ -196,9 +196,9 @@ def test_the_network_is_untouched(net, untouched):
             "hinton_of_expanded_weights",
         ),
     ],
-    ids=["expanded", "weights", "activations", "expanded by a photo"],
+    ids=["expanded", "weights", "activations", "expanded, ranked by an image"],
 )
-def test_the_command_writes_one_picture(tmp_path, monkeypatch, capsys, arguments, name, method):
+def test_the_command_writes_one_image(tmp_path, monkeypatch, capsys, arguments, name, method):
     monkeypatch.chdir(tmp_path)
     to_pil_image(scene("owl", seed=2).image).save("owl.png")
     assert cli.main(["hinton", "demo", *arguments.split(), "--out", "some/where"]) == 0
@@ -206,8 +206,8 @@ def test_the_command_writes_one_picture(tmp_path, monkeypatch, capsys, arguments
     tensors = name.replace(".png", ".safetensors")
     assert {path.name for path in (tmp_path / "some" / "where").iterdir()} == {name, tensors}
     assert Hinton.load(tmp_path / "some" / "where" / tensors).recipe["method"] == method
-    with Image.open(tmp_path / "some" / "where" / name) as picture:
-        assert json.loads(picture.text["optvis"])["method"] == method
+    with Image.open(tmp_path / "some" / "where" / name) as image:
+        assert json.loads(image.text["optvis"])["method"] == method
 
 
 def test_the_command_says_what_is_missing(tmp_path, monkeypatch, capsys):

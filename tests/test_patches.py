@@ -1,4 +1,4 @@
-"""Patches lie where they are put, cover what they cover, and leave the rest."""
+"""Pasting patches: position, transparency, edges and gradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_patch_covers_its_square_alone():
     assert torch.equal(pasted[..., outside], images[..., outside])
 
 
-def test_what_it_does_not_cover_shows_through():
+def test_the_image_shows_through_transparent_pixels():
     clear = torch.cat([torch.rand(3, 8, 8), torch.zeros(1, 8, 8)])
     images = torch.rand(3, 16, 16)
     assert_close(paste(clear, images, 8), images)
@@ -31,13 +31,13 @@ def test_what_it_does_not_cover_shows_through():
 
 
 @pytest.mark.parametrize("position", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (-3.0, 0.5), (0.5, 9.0)])
-def test_what_reaches_over_the_edge_is_cut_off(position):
+def test_patches_are_cut_off_at_the_edge(position):
     pasted = paste(RED, torch.zeros(3, 10, 10), 4, position)
     assert pasted.shape == (3, 10, 10)
     assert int(pasted[0].sum()) == (4 if max(map(abs, position)) <= 1 else 0)
 
 
-def test_an_oblong_patch_keeps_its_form():
+def test_a_patch_keeps_its_aspect_ratio():
     pasted = paste(RED.expand(3, 10, 20), torch.zeros(3, 40, 40), 16)
     assert pasted[0].any(1).sum() == 8
     assert pasted[0].any(0).sum() == 16
@@ -64,7 +64,7 @@ def test_a_control_has_the_same_outline_and_mean_colour(name):
     assert 0.2 < patch[3].mean() < 0.9
 
 
-def test_things_have_seeds_and_names():
+def test_objects_have_seeds_and_names():
     assert torch.equal(object_patch("baseball", 1), object_patch("baseball", 1))
     assert not torch.equal(object_patch("locomotive", 1), object_patch("locomotive", 2))
     with pytest.raises(KeyError, match="locomotive, baseball, noodles"):

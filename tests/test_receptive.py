@@ -1,4 +1,4 @@
-"""Receptive fields are those that arithmetic gives, and a linearised network is linear."""
+"""Receptive fields: compared with kernel arithmetic; a linearised network is linear."""
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ from optvis.features.receptive_field import crop, receptive_fields
 from optvis.models.overrides.linear import linearize
 
 
-def by_arithmetic(steps, position, size):
-    """Ends of a receptive field from (kernel, stride, padding) of each layer, as in any textbook."""
+def compute_field(steps, position, size):
+    """Compute the ends of a receptive field from (kernel, stride, padding) of each layer."""
     first = last = position
     for kernel, stride, padding in reversed(steps):
         first, last = first * stride - padding, last * stride - padding + kernel - 1
@@ -30,20 +30,20 @@ STEPS = [((3, 1, 1),), ((5, 2, 2), (2, 2, 0), (3, 1, 1)), ((3, 2, 0), (3, 1, 0))
 
 @pytest.mark.parametrize("maximum", [False, True])
 @pytest.mark.parametrize("steps", STEPS)
-def test_they_are_those_of_arithmetic(steps, maximum):
+def test_fields_are_those_of_kernel_arithmetic(steps, maximum):
     found = receptive_fields(network(steps, maximum), str(2 * len(steps) - 1))
-    assert found.rows == tuple(by_arithmetic(steps, y, 40) for y in range(len(found.rows)))
-    assert found.columns == tuple(by_arithmetic(steps, x, 33) for x in range(len(found.columns)))
+    assert found.rows == tuple(compute_field(steps, y, 40) for y in range(len(found.rows)))
+    assert found.columns == tuple(compute_field(steps, x, 33) for x in range(len(found.columns)))
 
 
-def test_the_embedded_network_sees_what_its_kernels_say():
+def test_fields_of_the_embedded_network_are_those_of_its_kernels():
     found = receptive_fields(load(), "mixed5")
     steps = [(5, 2, 2), (2, 2, 0), (3, 1, 1), (3, 1, 1), (2, 2, 0), (3, 1, 1), (3, 1, 1), (3, 1, 1)]
-    assert found.box(5, 6) == (*by_arithmetic(steps, 5, 96), *by_arithmetic(steps, 6, 96))
+    assert found.box(5, 6) == (*compute_field(steps, 5, 96), *compute_field(steps, 6, 96))
     assert found.max_side == 75
 
 
-def test_a_layer_without_positions_sees_everything():
+def test_the_field_of_a_layer_without_positions_is_the_image():
     found = receptive_fields(load(), "head")
     assert found.box(0, 0) == (0, 96, 0, 96)
     with pytest.raises(IndexError, match=r"position \(1, 0\) of a layer with 1 × 1"):
@@ -86,7 +86,7 @@ def test_a_linearised_network_is_linear(activation):
         assert torch.allclose(net(x + 2 * y), net(x) + 2 * net(y), atol=1e-12)
 
 
-def test_functions_are_caught_as_modules_are():
+def test_functions_are_linearised_like_modules():
     x = torch.tensor([[-1.0, 2.0]])
     with linearize():
         assert torch.equal(x.relu(), x)
@@ -94,7 +94,7 @@ def test_functions_are_caught_as_modules_are():
         assert torch.equal(x.clone().relu_(), x)
 
 
-def test_what_cannot_be_averaged_is_refused():
+def test_pooling_that_cannot_be_averaged_is_refused():
     with linearize(), pytest.raises(ValueError, match="with dilation"):
         nn.MaxPool2d(2, dilation=2)(torch.rand(1, 1, 8, 8))
     with linearize(), pytest.raises(ValueError, match="with indices"):

@@ -1,4 +1,4 @@
-"""Trials of patches: as loops would have it, with controls that do nothing, and the planted shortcuts found."""
+"""Trials of patches: compared with loops; controls change nothing, the shortcuts of the demo network do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def whales():
 
 @pytest.fixture
 def reds():
-    """A network that says red or blue, by which is more; and blueish images, two of them red."""
+    """A network that predicts red or blue, whichever is more; and bluish images, two of them red."""
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2, bias=False))
     net[2].weight.data = 20 * torch.tensor([[1.0, 0, 0], [0, 0, 1.0]])
     images = torch.rand(70, 3, 12, 12, generator=torch.Generator().manual_seed(1)) * 0.5
@@ -49,7 +49,7 @@ def reds():
     return Classifier(net, None, 12, labels=("red", "blue")), images
 
 
-def test_it_is_what_loops_give(reds):
+def test_predictions_are_those_of_loops(reds):
     net, images = reds
     patches = [torch.rand(4, 5, 6), torch.rand(3, 4, 4)]
     found = try_patch(net, patches, images, "blue", "red", sizes=[1, 5, 40], positions=POSITIONS)
@@ -61,9 +61,9 @@ def test_it_is_what_loops_give(reds):
                 for row, image in enumerate(kept):
                     scores = net.network(paste(patches[row % 2], image, size, position)[None])[0].double()
                     both = scores.softmax(0)[[1, 0]]
-                    told = found.predictions[0, size_row, row_of_position, row].double()
-                    assert_close(told[:2], both, rtol=1e-5, atol=1e-6)
-                    assert told[2:].tolist() == [float(scores.argmax() == 1), float(scores.argmax() == 0)]
+                    prediction = found.predictions[0, size_row, row_of_position, row].double()
+                    assert_close(prediction[:2], both, rtol=1e-5, atol=1e-6)
+                    assert prediction[2:].tolist() == [float(scores.argmax() == 1), float(scores.argmax() == 0)]
     assert found.recipe["images_left_out"] == 2
     assert_close(found.confidence("flat")[1, 0], found.predictions[found.names.index("flat"), 1, 0, :, :2].mean(0))
 
@@ -88,7 +88,7 @@ def test_size_and_position_are_selected_on_other_images_than_the_test_images(red
         ("frying pan", "wok", "noodles", 58),
     ],
 )
-def test_the_planted_things_fool_and_flat_ones_and_pieces_do_not(net, source, target, name, size):
+def test_objects_flip_predictions_and_flat_patches_and_pieces_do_not(net, source, target, name, size):
     images = torch.stack([scene(source, 2_000_000 + place).image for place in range(24)])
     positions = {"centre": (0.5, 0.5), "bottom left": (0.75, 0.25)}
     found = try_patch(net, object_patch(name), images, source, target, sizes=[size], positions=positions)
@@ -96,7 +96,7 @@ def test_the_planted_things_fool_and_flat_ones_and_pieces_do_not(net, source, ta
     assert found.flip_rate("flat").share == found.flip_rate("piece").share == 0
 
 
-def test_controls_have_the_outline_and_nothing_else():
+def test_controls_have_the_outline_and_other_content():
     patch = object_patch("baseball", 1)
     mixed = shuffle_patch(patch)
     assert torch.equal(mixed[3], patch[3])
@@ -119,7 +119,7 @@ def test_a_file_keeps_its_alpha(tmp_path):
         load_patch(tmp_path / "none.png")
 
 
-def test_a_piece_is_cut_without_a_rectangle():
+def test_a_cut_patch_has_a_soft_oval_outline():
     image = torch.rand(3, 30, 40)
     patch = cut_patch(image, (5, 25, 10, 40), softness=0.5)
     assert torch.equal(patch[:3], image[:, 5:25, 10:40])
@@ -161,21 +161,21 @@ def test_rates_have_wilsons_interval():
     ids=["nan", "shape", "clear", "none", "bytes", "unknown", "same", "other", "index", "negative", "falling", "zero",
          "nowhere", "choosing", "name"],
 )  # fmt: skip
-def test_what_cannot_be_tried_is_refused(net, whales, options, error, says):
-    asked = {"patch": object_patch("baseball"), "source": "grey whale", "target": "white shark"} | options
+def test_bad_input_is_refused(net, whales, options, error, says):
+    arguments = {"patch": object_patch("baseball"), "source": "grey whale", "target": "white shark"} | options
     with pytest.raises(error, match=says):
-        try_patch(net, images=whales, **asked)
+        try_patch(net, images=whales, **arguments)
 
 
-def test_own_controls_are_tried_by_name(net, whales, tmp_path):
+def test_controls_of_the_user_are_pasted_by_name(net, whales, tmp_path):
     found = try_patch(
         net, object_patch("baseball"), whales, "grey whale", "white shark", sizes=[24, 32],
         positions={"low": (0.75, 0.25)}, controls={"noodles": object_patch("noodles")},
     )  # fmt: skip
     assert found.names == ("patch", "noodles", "flat", "shuffled", "piece")
     assert "noodles   " in found.table()
-    with Image.open(found.save(tmp_path / "a.png")) as picture:
-        recipe = json.loads(picture.text["optvis"])
+    with Image.open(found.save(tmp_path / "a.png")) as image:
+        recipe = json.loads(image.text["optvis"])
     assert found.to_dict()["best"]["flip_rates"]["patch"]["share"] == found.flip_rate().share
     assert recipe["selection_images"] == found.test_start == 2
     again = PatchTrial.load(tmp_path / "a.png")
@@ -206,13 +206,13 @@ def test_the_network_is_untouched(network, untouched):
         try_patch(net, torch.rand(3, 4, 4), images, called, (called + 1) % 5, sizes=[4], positions=POSITIONS)
 
 
-def test_the_command_takes_a_thing_or_a_file(tmp_path, monkeypatch, capsys):
+def test_the_command_takes_an_object_or_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    asked = ["--source", "grey whale", "--target", "white shark", "--images", "4", "--out", "new"]
-    assert cli.main(["patch", "demo", "baseball", *asked]) == 0
+    arguments = ["--source", "grey whale", "--target", "white shark", "--images", "4", "--out", "new"]
+    assert cli.main(["patch", "demo", "baseball", *arguments]) == 0
     levels = (object_patch("baseball").permute(1, 2, 0) * 255).round().byte().numpy()
     Image.fromarray(levels, "RGBA").save("ball.png")
-    assert cli.main(["patch", "demo", "ball.png", *asked]) == 0
+    assert cli.main(["patch", "demo", "ball.png", *arguments]) == 0
     tables = capsys.readouterr().out.split("new/")
     assert [path.name for path in sorted((tmp_path / "new").iterdir())] == [
         "ball.png",

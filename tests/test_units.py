@@ -1,4 +1,4 @@
-"""Units: what a layer gives without them, against explicit numpy."""
+"""Channels and directions: replacing them in activations, compared with explicit numpy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def numbers(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(len(shape)), dtype=torch.float64)
 
 
-def last(a, layout):
-    """Channels last, as numpy."""
+def to_numpy_channels_last(a, layout):
+    """As numpy, with the channels on the last axis."""
     return a.movedim(1, -1).numpy() if layout == "BCHW" else a.numpy()
 
 
@@ -27,9 +27,9 @@ def test_channels_are_replaced(layout, fill):
     a = numbers(*shape)
     values = np.linspace(-1, 1, 5) if fill == "per channel" else np.full(5, fill)
     found = Channels("x", [3, 1], channel_axis=axis).replace(a, torch.from_numpy(values) if fill != 0.7 else 0.7)
-    expected = last(a, layout).copy()
+    expected = to_numpy_channels_last(a, layout).copy()
     expected[..., [1, 3]] = values[[1, 3]]
-    np.testing.assert_array_equal(last(found, layout), expected)
+    np.testing.assert_array_equal(to_numpy_channels_last(found, layout), expected)
     assert found.shape == a.shape
 
 
@@ -40,8 +40,8 @@ def test_a_subspace_is_projected_out(layout):
     found = Directions("x", vectors, channel_axis=axis).replace(a, torch.from_numpy(fill))
     v = vectors.numpy()
     projector = v.T @ np.linalg.inv(v @ v.T) @ v
-    expected = last(a, layout) - (last(a, layout) - fill) @ projector
-    np.testing.assert_allclose(last(found, layout), expected, atol=1e-12)
+    expected = to_numpy_channels_last(a, layout) - (to_numpy_channels_last(a, layout) - fill) @ projector
+    np.testing.assert_allclose(to_numpy_channels_last(found, layout), expected, atol=1e-12)
 
 
 def test_a_zeroed_channel_is_a_projected_one_hot_direction():
@@ -49,12 +49,12 @@ def test_a_zeroed_channel_is_a_projected_one_hot_direction():
     torch.testing.assert_close(Channels("x", 2).replace(a), Directions("x", torch.eye(5)[2]).replace(a))
 
 
-def test_twice_is_once():
+def test_replacing_twice_changes_nothing_more():
     a, units = numbers(2, 5, 3, 4), Directions("x", numbers(2, 5))
     torch.testing.assert_close(units.replace(units.replace(a)), units.replace(a))
 
 
-def test_dependent_vectors_span_what_one_does():
+def test_dependent_vectors_span_the_same_as_one():
     a, vector = numbers(2, 5), numbers(1, 5)
     both = Directions("x", torch.cat([vector, -2 * vector]))
     torch.testing.assert_close(both.replace(a), Directions("x", vector).replace(a))
@@ -94,7 +94,7 @@ def test_slices_keep_their_options():
 
 
 @pytest.mark.parametrize("index", [5, 17])
-def test_a_channel_the_layer_does_not_have(index):
+def test_a_channel_that_does_not_exist_is_refused(index):
     with pytest.raises(IndexError, match=rf"channel {index} of 'x', which has 0..4"):
         Channels("x", index).replace(numbers(2, 5))
 

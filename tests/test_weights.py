@@ -1,4 +1,4 @@
-"""Expanded weights are what composing the kernels gives, and what a layer owes to a change of an earlier one."""
+"""Expanded weights: compared with composed kernels, and with the effect of a change in the earlier layer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Residual(nn.Module):
         return torch.cat([self.left(x), torch.relu(self.right(x))], dim=1)
 
 
-class Attended(nn.Module):
+class TokenNetwork(nn.Module):
     """Tokens, (B, T, C)."""
 
     def __init__(self):
@@ -41,8 +41,8 @@ class Attended(nn.Module):
         return torch.nn.functional.gelu(self.mixed(self.tokens(self.patches(x).flatten(2).transpose(1, 2))))
 
 
-def composed(first, second):
-    """Two kernels after each other, as loops in float64: (O, M, h, w) after (M, I, h', w')."""
+def compose(first, second):
+    """Compose two kernels, as loops in float64: (O, M, h, w) after (M, I, h', w')."""
     outputs, between, height, width = second.shape
     _, inputs, above, across = first.shape
     found = np.zeros((outputs, inputs, height + above - 1, width + across - 1))
@@ -72,7 +72,7 @@ def test_one_convolution_gives_its_own_kernel():
 def test_two_convolutions_give_their_composition(activation):
     first, second = nn.Conv2d(2, 5, (3, 2), padding=1), nn.Conv2d(5, 3, 3, padding=1)
     net = classifier(nn.Conv2d(3, 2, 1), first, activation, second)
-    assert_close(expanded_weights(net, "0", "3"), torch.from_numpy(composed(array(first), array(second))))
+    assert_close(expanded_weights(net, "0", "3"), torch.from_numpy(compose(array(first), array(second))))
 
 
 def test_linear_layers_give_the_product_of_their_matrices():
@@ -105,18 +105,18 @@ def test_residuals_and_branches_add_up():
     inner, left, right = (weights(net, name).numpy() for name in ("block", "left", "right"))
     inner[range(4), range(4), 1, 1] += 1
     found = expanded_weights(net, "start", "").numpy()
-    np.testing.assert_allclose(found[2:], composed(inner, right), atol=1e-12)
-    np.testing.assert_allclose(found[:2, :, 1:-1, 1:-1], composed(inner, left), atol=1e-12)
+    np.testing.assert_allclose(found[2:], compose(inner, right), atol=1e-12)
+    np.testing.assert_allclose(found[:2, :, 1:-1, 1:-1], compose(inner, left), atol=1e-12)
     assert np.all(found[:2, :, 0] == 0)
 
 
 def test_tokens_are_one_axis():
-    net = Classifier(Attended().double(), None, 16)
+    net = Classifier(TokenNetwork().double(), None, 16)
     found = expanded_weights(net, "tokens", "mixed")
     assert_close(found, net.network.mixed.weight.detach().unsqueeze(2))
 
 
-def test_a_change_before_moves_what_comes_after_by_as_much():
+def test_a_change_before_changes_the_later_layer_by_the_expanded_weights():
     net = Classifier(load("demo").network, None, 48)
     made = expanded_weights(net, "conv2", "mixed4", [9])[0].double()
     parts = dict(net.network.double().named_children())
@@ -131,7 +131,7 @@ def test_a_change_before_moves_what_comes_after_by_as_much():
         net.network.float()
 
 
-def test_another_position_sees_other_neighbours():
+def test_another_position_has_other_neighbours():
     net = classifier(nn.Conv2d(3, 2, 1), nn.Conv2d(2, 4, 3, padding=1), size=8)
     kernel = net.network[1].weight.detach()
     assert_close(expanded_weights(net, "0", "1", position=(0, 0)), kernel[:, :, 1:, 1:])
@@ -170,13 +170,13 @@ def test_the_wrong_order_is_named(before, after, says):
         expanded_weights(load("demo"), before, after, 0)
 
 
-def test_a_branch_that_does_not_matter_is_named():
+def test_a_layer_of_another_branch_is_named():
     net = Classifier(Residual(), None, 12)
     with pytest.raises(ValueError, match="'right' does not depend on 'left'"):
         expanded_weights(net, "left", "right")
 
 
-def test_what_is_not_there_is_named():
+def test_unknown_layers_channels_and_positions_are_named():
     net = load("demo")
     with pytest.raises(KeyError, match="nearest: 'mixed4'"):
         expanded_weights(net, "mixed3", "mixd4")
@@ -190,7 +190,7 @@ def test_what_is_not_there_is_named():
         weights(net, "pool1")
 
 
-def test_the_strongest_are_those_of_the_largest_norm():
+def test_the_strongest_inputs_have_the_largest_norm():
     made = torch.randn(3, 7, 4, 4)
     norms = np.sqrt((made.double().numpy() ** 2).sum((2, 3)))
     assert np.array_equal(strongest_inputs(made, 7).numpy(), np.argsort(-norms, 1))

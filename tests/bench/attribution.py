@@ -1,4 +1,4 @@
-"""How true attribution is on the embedded network, beside switching every channel off.
+"""Compare attribution on the embedded network with exact ablation of every channel.
 
 python tests/bench/attribution.py             all tables: some ten minutes on two cores
 python tests/bench/attribution.py --scenes 2  quicker
@@ -30,9 +30,9 @@ from optvis.objectives import log_odds, logit
 from optvis.world import LABELS, scene
 from optvis.world.scene_classes import SCENE_CLASSES
 
-FRESH = 70_000  # seeds of scenes that nothing else uses
+FIRST_SEED = 70_000  # of scenes that nothing else uses
 LAYERS = ("mixed5", "mixed4", "mixed3", "conv2")
-TRUE_LAYERS = ("mixed5", "mixed3")  # the last stage, and one in the middle
+TEST_LAYERS = ("mixed5", "mixed3")  # the last stage, and one in the middle
 GRADIENT_METHODS = (
     MidpointAblation(),
     GradientTimesActivation(),
@@ -43,7 +43,7 @@ GRADIENT_METHODS = (
 
 
 def scenes(label: str, count: int, without: Sequence[str] = ()) -> Tensor:
-    return torch.stack([scene(label, FRESH + i, without=without).image for i in range(count)])
+    return torch.stack([scene(label, FIRST_SEED + i, without=without).image for i in range(count)])
 
 
 def spearman(one: Tensor, other: Tensor) -> float:
@@ -71,7 +71,7 @@ def correlations(net: Classifier, count: int) -> None:
 def completeness(net: Classifier, count: int) -> None:
     print("\nCompleteness of IntegratedGradients(N): |Σ − (f(a) − f(0))| / |f(a) − f(0)|")
     print(f"{'layer':<9}{'N':>6}{'mean':>12}{'95 %':>12}{'largest':>12}")
-    for layer in TRUE_LAYERS:
+    for layer in TEST_LAYERS:
         for steps in (10, 100, 400):
             method = IntegratedGradients(steps)
             gaps = torch.cat(
@@ -80,11 +80,11 @@ def completeness(net: Classifier, count: int) -> None:
             print(f"{layer:<9}{steps:>6}{gaps.mean():12.2e}{gaps.quantile(0.95):12.2e}{gaps.amax():12.2e}", flush=True)
 
 
-def control(net: Classifier, count: int) -> None:
-    print("\nControl: Spearman of the default in the trained network with the same in one of random weights")
+def random_weights(net: Classifier, count: int) -> None:
+    print("\nControl: Spearman correlation of the default in the trained network and in one with random weights")
     random = demo_classifier(trained=False)
     random = Classifier(random.network, random.normalize, random.size, LABELS)
-    for layer in TRUE_LAYERS:
+    for layer in TEST_LAYERS:
         pairs = [
             [attribute(each, scenes(x, count), layer, logit(x)).channels for each in (net, random)] for x in LABELS
         ]
@@ -92,8 +92,8 @@ def control(net: Classifier, count: int) -> None:
         print(f"{layer:<9}{statistics.mean(spearman(*row) for row in rows):8.3f}")
 
 
-def cells(label: str, seed: int, parts: Sequence[str], size: tuple[int, int]) -> Tensor:
-    """Cells that show parts, enlarged by one cell: (h, w), 0 or 1."""
+def part_mask(label: str, seed: int, parts: Sequence[str], size: tuple[int, int]) -> Tensor:
+    """Mask of the cells that show parts, enlarged by one cell: (h, w), 0 or 1."""
     masks = scene(label, seed).masks
     shown = torch.stack([masks[part] for part in parts if part in masks]).amax(0)
     touched = (F.adaptive_max_pool2d(shown[None, None], size) > 0.5).float()
@@ -101,15 +101,19 @@ def cells(label: str, seed: int, parts: Sequence[str], size: tuple[int, int]) ->
 
 
 def spatial(net: Classifier, count: int) -> None:
-    print("\nPositive spatial attribution of the class's log-odds inside its own parts' masks, enlarged by one cell")
+    print(
+        "\nShare of the positive spatial attribution of the class's log-odds inside the masks of its parts, enlarged by one cell"
+    )
     print(f"{'layer':<9}{'method':<42}{'mass inside':>12}{'lowest class':>14}{'masks of area':>15}")
     for layer in ("mixed5", "mixed4"):
         for method in (MidpointAblation(), GradientTimesActivation(), IntegratedGradients(32), Ablation("positions")):
             shares, areas = [], []
             for kind in SCENE_CLASSES:
-                question = log_odds(kind.label)
-                found = attribute(net, scenes(kind.label, count), layer, question, method=method).positions
-                masks = torch.stack([cells(kind.label, FRESH + i, kind.parts, found.shape[1:]) for i in range(count)])
+                objective = log_odds(kind.label)
+                found = attribute(net, scenes(kind.label, count), layer, objective, method=method).positions
+                masks = torch.stack(
+                    [part_mask(kind.label, FIRST_SEED + i, kind.parts, found.shape[1:]) for i in range(count)]
+                )
                 mass = found.clamp(min=0)
                 shares.append(float(((mass * masks).sum((1, 2)) / mass.sum((1, 2))).mean()))
                 areas.append(float(masks.mean()))
@@ -117,23 +121,25 @@ def spatial(net: Classifier, count: int) -> None:
             print(f"{layer:<9}{method!r:<42}{numbers}", flush=True)
 
 
-def left_out(net: Classifier, count: int) -> None:
-    print("\nPositive attribution (gradient, log-odds, mixed4) on a part's mask, and there when the part is left out")
-    print(f"{'class':<17}{'part':<12}{'with':>8}{'without':>9}{'fall':>7}")
-    falls, sums = [], torch.zeros(2)
+def parts_left_out(net: Classifier, count: int) -> None:
+    print(
+        "\nPositive attribution (grad_x_activation, log-odds, mixed4) on a part's mask, and there when the part is left out"
+    )
+    print(f"{'class':<17}{'part':<12}{'with':>8}{'without':>9}{'drop':>7}")
+    drops, sums = [], torch.zeros(2)
     for kind in SCENE_CLASSES:
         for part in kind.parts:
             masses = torch.stack([mass_on(net, kind.label, part, count, left) for left in ((), (part,))])
             sums += masses.sum(1)
-            falls.append(1 - float(masses[1].sum() / masses[0].sum()))
-            print(f"{kind.label:<17}{part:<12}{masses[0].mean():8.3f}{masses[1].mean():9.3f}{falls[-1]:7.0%}")
+            drops.append(1 - float(masses[1].sum() / masses[0].sum()))
+            print(f"{kind.label:<17}{part:<12}{masses[0].mean():8.3f}{masses[1].mean():9.3f}{drops[-1]:7.0%}")
     print(f"{'all parts together':<29}{sums[0]:8.1f}{sums[1]:9.1f}{1 - float(sums[1] / sums[0]):7.0%}")
-    print(f"{'mean of the parts':<46}{statistics.mean(falls):7.0%}")
+    print(f"{'mean of the parts':<46}{statistics.mean(drops):7.0%}")
 
 
 def mass_on(net: Classifier, label: str, part: str, count: int, without: tuple[str, ...]) -> Tensor:
     """Positive attribution on the part's own mask, one number a scene that has the part."""
-    masks = [scene(label, FRESH + i).masks.get(part) for i in range(count)]
+    masks = [scene(label, FIRST_SEED + i).masks.get(part) for i in range(count)]
     found = attribute(
         net, scenes(label, count, without), "mixed4", log_odds(label), method="grad_x_activation"
     ).positions.clamp(min=0)
@@ -162,7 +168,7 @@ def exact(net: Classifier, image: Tensor, layer: str) -> Tensor:
 
 
 def naive_loop(net: Classifier, image: Tensor, layer: str) -> Tensor:
-    """As anyone would write it first."""
+    """Ablate each channel with a hook and a whole forward pass."""
     inputs, network, place = net.preprocess(image), net.network, LABELS.index("container ship")
     channels = exact_width(net, layer)
     with torch.no_grad():
@@ -217,9 +223,9 @@ def main() -> None:
     exactness(net)
     correlations(net, count)
     completeness(net, count)
-    control(net, count)
+    random_weights(net, count)
     spatial(net, count)
-    left_out(net, count)
+    parts_left_out(net, count)
 
 
 if __name__ == "__main__":
