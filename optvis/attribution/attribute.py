@@ -52,7 +52,7 @@ def attribute(
             `gradients(layer_function)` or `values(layer_function)`, see `optvis.attribution.methods`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         normalize: see `render`; by default what the model carries.
-        progress: show a progress bar.
+        progress: show a progress bar, where the images need more than one batch.
 
     Returns:
         An Attribution: `.channels`, `.positions`, `.top(5)`, `.image()`, `.save("why.png")`.
@@ -79,7 +79,7 @@ def attribute(
     with borrow(classifier.network):
         parts = [
             _attribute_batch(classifier, batch, moved, layer, resolved, channel_axis, some)
-            for some in progress_bar(rows, show=progress, description="attribute")
+            for some in progress_bar(rows, show=progress and len(rows) > 1, description="attribute")
         ]
     tensors = {key: torch.cat([part[key] for part in parts]).cpu() for key in parts[0]}
     recipe = provenance(classifier, "attribute", layer=layer, objective=text, attribution_method=repr(resolved))

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis import Classifier, attribute, load
+import optvis
+from optvis import Classifier, load
 from optvis.attribution.methods import (
     Ablation,
     GradientTimesActivation,
@@ -29,6 +30,8 @@ from optvis.models.embedded.network import demo_classifier
 from optvis.objectives import log_odds, logit
 from optvis.world import LABELS, scene
 from optvis.world.scene_classes import SCENE_CLASSES
+
+attribute = partial(optvis.attribute, progress=False)
 
 FIRST_SEED = 70_000  # of scenes that nothing else uses
 LAYERS = ("mixed5", "mixed4", "mixed3", "conv2")
@@ -101,9 +104,7 @@ def part_mask(label: str, seed: int, parts: Sequence[str], size: tuple[int, int]
 
 
 def spatial(net: Classifier, count: int) -> None:
-    print(
-        "\nShare of the positive spatial attribution of the class's log-odds inside the masks of its parts, enlarged by one cell"
-    )
+    print("\nShare of the positive attribution of the class's log-odds inside its parts' masks, enlarged by one cell")
     print(f"{'layer':<9}{'method':<42}{'mass inside':>12}{'lowest class':>14}{'masks of area':>15}")
     for layer in ("mixed5", "mixed4"):
         for method in (MidpointAblation(), GradientTimesActivation(), IntegratedGradients(32), Ablation("positions")):
@@ -122,9 +123,7 @@ def spatial(net: Classifier, count: int) -> None:
 
 
 def parts_left_out(net: Classifier, count: int) -> None:
-    print(
-        "\nPositive attribution (grad_x_activation, log-odds, mixed4) on a part's mask, and there when the part is left out"
-    )
+    print("\nPositive attribution (grad_x_activation, log-odds, mixed4) on a part's mask, with the part and without it")
     print(f"{'class':<17}{'part':<12}{'with':>8}{'without':>9}{'drop':>7}")
     drops, sums = [], torch.zeros(2)
     for kind in SCENE_CLASSES:

@@ -50,7 +50,7 @@ def format_rates(trial: PatchTrial) -> str:
 def run_trial(
     net: Classifier, patches: Sequence[Tensor], images: Sequence[Tensor], source: str, target: str
 ) -> PatchTrial:
-    return try_patch(net, list(patches), list(images), source, target, selection_share=SELECTION_SHARE)
+    return try_patch(net, list(patches), list(images), source, target, selection_share=SELECTION_SHARE, progress=False)
 
 
 def main() -> None:

@@ -1529,7 +1529,7 @@ def _() -> Any:
     kinds = {"one": object_patch("baseball"), "several": separated().toward(TARGET)[0].cutouts()}
     found = []
     for patch in kinds.values():
-        tried = try_patch(net(), patch, whales, "grey whale", TARGET, sizes=[24, 40], seed=1,
+        tried = try_patch(net(), patch, whales, "grey whale", TARGET, sizes=[24, 40], seed=1, **quiet,
                           controls={"mine": object_patch("noodles")})  # fmt: skip
         size, place = tried.best
         rates = [numbers_in(tried.flip_rate(name)) for name in tried.names]
