@@ -83,7 +83,7 @@ class LayerFunction:
         return torch.stack([restore_layout(one, self.activations, self.channel_axis) for one in expanded])
 
     def raw_scores(self, activations: Tensor) -> Tensor:
-        """Evaluate K variations that are laid one after the other, (K · B, ...) -> (K · B,); differentiable."""
+        """Evaluate K concatenated variations, (K · B, ...) -> (K · B,); differentiable."""
         objective = self.objective.repeat(len(activations) // len(self.activations))
         return objective(self.tail.run(activations, self.objective.layers))
 
