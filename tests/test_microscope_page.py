@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from optvis.microscope.groups import concatenate, encode_webp
+from optvis.viz.pages.assets import read_assets
 from optvis.viz.pages.microscope.page import ChannelPage, channel_html
 from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.viz.pages.microscope.style import NAVIGATION_SCRIPT, SHEET_SCRIPT, STYLE, sprite_rules
+from optvis.viz.pages.microscope.style import site_style
 
 from . import chromium
 
@@ -63,9 +64,9 @@ def site(tmp_path_factory):
     folder = root / "layer-mixed4"
     for path in (folder, root / "images"):
         path.mkdir()
-    (root / "microscope.css").write_text(STYLE + sprite_rules(GROUP))
-    (root / "sheet.js").write_text(SHEET_SCRIPT)
-    (root / "turn.js").write_text(NAVIGATION_SCRIPT)
+    (root / "microscope.css").write_text(site_style(GROUP))
+    (root / "sheet.js").write_text(read_assets("microscope/sheet.js"))
+    (root / "turn.js").write_text(read_assets("microscope/turn.js"))
     photo = torch.zeros(3, 24, 24)
     photo[0, 4:12, 8:16] = 1
     (root / "images" / "000003.webp").write_bytes(encode_webp(photo))

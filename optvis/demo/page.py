@@ -6,8 +6,8 @@ from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
 
-from optvis.demo.style import STYLE
 from optvis.version import __version__
+from optvis.viz.pages.assets import read_assets
 
 GENERATOR = "optvis demo"
 
@@ -98,7 +98,7 @@ def to_html(page: Page) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{escape(page.title)} · optvis</title>",
-            f"<style>{STYLE}</style>",
+            f"<style>{read_assets('demo/demo.css')}</style>",
             "</head>",
             "<body>",
             f'<header><h1>{escape(page.title)}</h1><p class="lead">{escape(page.lead)}</p></header>',

@@ -10,9 +10,10 @@ from typing import Any
 from optvis.data.files import atomic_write
 from optvis.microscope.groups import read_group, rendering_file, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
+from optvis.viz.pages.assets import read_assets
 from optvis.viz.pages.microscope.page import ChannelPage, channel_html
 from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.viz.pages.microscope.style import NAVIGATION_SCRIPT, SHEET_SCRIPT, STYLE, sprite_rules
+from optvis.viz.pages.microscope.style import site_style
 
 INDEX, CSS, SHEET_JS, TURN_JS = "index.html", "microscope.css", "sheet.js", "turn.js"
 IMAGES = "images"  # the folder of the images that activate channels most
@@ -21,9 +22,9 @@ SITE = (INDEX, CSS, SHEET_JS, TURN_JS, IMAGES)
 
 def write_site(plan: MicroscopePlan, folder: Path, recipe: Mapping[str, Any]) -> None:
     """Write a page for each channel of the complete groups, a sheet for each layer, and the start page."""
-    atomic_write(folder / CSS, (STYLE + sprite_rules(plan.options.group_size)).encode())
-    atomic_write(folder / SHEET_JS, SHEET_SCRIPT.encode())
-    atomic_write(folder / TURN_JS, NAVIGATION_SCRIPT.encode())
+    atomic_write(folder / CSS, site_style(plan.options.group_size).encode())
+    atomic_write(folder / SHEET_JS, read_assets("microscope/sheet.js").encode())
+    atomic_write(folder / TURN_JS, read_assets("microscope/turn.js").encode())
     links = []
     for layer, name in plan.folders.items():
         groups = [(group, read_group(folder / name, group)) for group in plan.groups(layer)]

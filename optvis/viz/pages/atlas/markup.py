@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from html import escape
 
+from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.atlas.data import atlas_data
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.pages.atlas.panel import PANEL
-from optvis.viz.pages.atlas.script import SCRIPT
-from optvis.viz.pages.atlas.style import STYLE
 from optvis.viz.pages.document import html_document, page_footer
 from optvis.viz.pages.sprites import check_sprite_size, data_uri, icon_sheet_uri
 from optvis.viz.sheet import draw_cells
 
 GENERATOR = "optvis atlas"
+STYLE_FILES = (
+    "base.css",
+    "tools.css",
+    "atlas/map.css",
+    "legend.css",
+    "panel.css",
+    "atlas/cell.css",
+    "footer.css",
+    "atlas/narrow.css",
+)
+SCRIPT_FILES = (
+    "helpers.js",
+    "atlas/state.js",
+    "atlas/panel.js",
+    "atlas/view.js",
+    "atlas/interaction.js",
+    "atlas/main.js",
+)
 HELP = (
     "Drag the map to move it; zoom with the wheel, two fingers, a double click or the keys + − 0. Point at a cell, or "
     "tap it. A click or Enter pins it, Escape unpins it, arrow keys move to the next cell, and with Shift they move "
@@ -41,7 +58,16 @@ def atlas_html(page: AtlasPage) -> str:
     """
     main = [_tools(page), '<div class="exhibit">', _map(page), PANEL, "</div>"]
     footer = page_footer(HELP, page.recipe)
-    return html_document(GENERATOR, page.title, page.lead, main, footer, STYLE, atlas_data(page), SCRIPT)
+    return html_document(
+        GENERATOR,
+        page.title,
+        page.lead,
+        main,
+        footer,
+        read_assets(*STYLE_FILES),
+        atlas_data(page),
+        build_script(*SCRIPT_FILES),
+    )
 
 
 def _tools(page: AtlasPage) -> str:

@@ -6,15 +6,25 @@ from html import escape
 
 import torch
 
+from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.document import html_document, page_footer
 from optvis.viz.pages.grid.data import channels_with_icons, grid_data
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
 from optvis.viz.pages.grid.panel import PANEL
-from optvis.viz.pages.grid.script import SCRIPT
-from optvis.viz.pages.grid.style import STYLE
 from optvis.viz.pages.sprites import data_uri, icon_sheet_uri, sheet_shape, sprite_uri
 from optvis.viz.sheet import to_pil_image
 
+STYLE_FILES = (
+    "base.css",
+    "tools.css",
+    "grid/exhibit.css",
+    "legend.css",
+    "grid/cells.css",
+    "panel.css",
+    "footer.css",
+    "grid/narrow.css",
+)
+SCRIPT_FILES = ("helpers.js", "grid/state.js", "grid/panel.js", "grid/main.js")
 GENERATOR = "optvis grid"
 HELP = (
     "Point at an icon or at the image, or tap it. A click or Enter pins it, Escape unpins it, arrow keys move on. "
@@ -40,7 +50,7 @@ def grid_html(page: GridPage) -> str:
         >>> "<h1>Ships &amp; boats</h1>" in text, "http:" in text
         (True, False)
     """
-    style = STYLE + "".join(_icon_rules(index, layer) for index, layer in enumerate(page.layers))
+    style = read_assets(*STYLE_FILES) + "".join(_icon_rules(index, layer) for index, layer in enumerate(page.layers))
     main = [
         _tools(page),
         '<div class="exhibit">',
@@ -52,7 +62,9 @@ def grid_html(page: GridPage) -> str:
         "</div>",
     ]
     footer = page_footer(HELP, page.recipe)
-    return html_document(GENERATOR, page.title, page.lead, main, footer, style, grid_data(page), SCRIPT)
+    return html_document(
+        GENERATOR, page.title, page.lead, main, footer, style, grid_data(page), build_script(*SCRIPT_FILES)
+    )
 
 
 def _icon_rules(index: int, layer: GridLayer) -> str:

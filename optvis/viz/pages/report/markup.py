@@ -8,9 +8,9 @@ from html import escape
 
 from optvis.version import __version__
 from optvis.viz.formatting import format_interval, format_percent
+from optvis.viz.pages.assets import read_assets
 from optvis.viz.pages.report.charts import TINTS, curves, histogram, scatter
 from optvis.viz.pages.report.page import PredictionRow, RecallRow, ReportPage
-from optvis.viz.pages.report.style import STYLE
 from optvis.viz.pages.sprites import data_uri
 from optvis.viz.sheet import to_pil_image
 
@@ -34,7 +34,7 @@ def report_html(page: ReportPage) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{heading} · optvis</title>",
-            f"<style>{STYLE}</style>",
+            f"<style>{read_assets('report/report.css')}</style>",
             "</head>",
             "<body>",
             f"<header><h1>{heading}</h1>{_figures(page)}{_warnings(page)}</header>",

@@ -1,0 +1,29 @@
+"""The style sheets and scripts of the pages: real files, read when a page is written."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def read_assets(*names: str) -> str:
+    """Read style sheets or scripts, one after the other.
+
+    Args:
+        names: paths below `assets`, e.g. "base.css", "atlas/view.js".
+
+    Example:
+        >>> read_assets("base.css").startswith(":root")
+        True
+    """
+    folder = files("optvis.viz.pages") / "assets"
+    return "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
+def build_script(*names: str) -> str:
+    """Join scripts into one, whose names are not visible outside it."""
+    return f'(() => {{\n"use strict";\n{read_assets(*names)}}})();\n'
+
+
+__all__ = ["build_script", "read_assets"]
