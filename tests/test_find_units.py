@@ -228,6 +228,9 @@ def test_a_method_without_max_units_says_so():
 
     assert len(find_in_template_network(method=whole_layer)[0]) == 64
     assert find_in_template_network(method=whole_layer).recipe["selection_method"] == {"name": "whole_layer"}
+    assert find_in_template_network(method=lambda task: Channels("relu", [5])).units[0].indices == (5,)
+    with pytest.raises(TypeError, match="expected Channels"):
+        find_in_template_network(method=lambda task: [5])
     with pytest.raises(TypeError, match=r"max_units=3 for .*whole_layer.*no setting of that name"):
         find_in_template_network(method=whole_layer, max_units=3)
 

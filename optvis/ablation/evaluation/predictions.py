@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
-from optvis.ablation.selection.find_units import Method, resolve_method
+from optvis.ablation.selection.find_units import Method, resolve_method, run_method
 from optvis.ablation.selection.task import SelectionTask, build_task, margins
 from optvis.features.units import Units
 from optvis.models.borrow import borrow
@@ -171,7 +171,7 @@ def leave_one_out(
     rows: list[Prediction] = []
     with borrow(task.classifier.network):
         for index in progress_bar(evaluated, show=progress, description="leave one out"):
-            units = select(task.subset(indices != index))
+            units = run_method(select, task.subset(indices != index))
             rows += _predict(task.subset(indices == index), units)
     return PredictionTable(tuple(rows))
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
+from optvis.ablation.blinded import check_units
 from optvis.ablation.image_sets import digest_images
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
@@ -21,14 +22,14 @@ from optvis.ablation.selection.selection import Evidence, UnitSelection, split_u
 from optvis.ablation.selection.task import SelectionTask, build_task, margins
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
-from optvis.features.units import Units
+from optvis.features.units import Channels, Directions, Units
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 
-Method: TypeAlias = Callable[[SelectionTask], Sequence[Units]]
+Method: TypeAlias = Callable[[SelectionTask], Units | Sequence[Units]]
 
 METHODS: Mapping[str, Method] = {
     "greedy": GreedySearch(),
@@ -98,7 +99,7 @@ def find_units(
     select = resolve_method(method, max_units)
     task = build_task(classifier, target_images, target, keep, layers, seed, progress)
     with borrow(classifier.network):
-        units = tuple(select(task))
+        units = run_method(select, task)
         evidence = _measure_evidence(task, units)
     return UnitSelection(units, task.target, task.label, evidence, _recipe(task, select, units))
 
@@ -123,6 +124,19 @@ def resolve_method(method: str | Method, max_units: int | None) -> Method:
         raise TypeError(f"max_units={max_units} for {method!r}, which has no setting of that name")
     copy: Callable[..., Any] = replace if is_dataclass(method) else partial
     return cast(Method, copy(method, max_units=max_units))
+
+
+def run_method(method: Method, task: SelectionTask) -> tuple[Units, ...]:
+    """Run a method, and check what it returns.
+
+    Raises:
+        TypeError: it returns no units.
+        KeyError: units of a layer that does not exist.
+    """
+    units = method(task)
+    selected = (units,) if isinstance(units, Channels | Directions) else tuple(units)
+    check_units(task.classifier.network, selected)
+    return selected
 
 
 def _settings(method: Any) -> dict[str, Any]:
@@ -177,4 +191,4 @@ def _recipe(task: SelectionTask, method: Method, units: Sequence[Units]) -> dict
     )
 
 
-__all__ = ["METHODS", "Method", "find_units", "resolve_method"]
+__all__ = ["METHODS", "Method", "find_units", "resolve_method", "run_method"]
