@@ -1,4 +1,4 @@
-"""The frame of every interactive page: a head with its content security policy, a header, a recipe, a script."""
+"""What all pages have around their content: a head with a content security policy, a header, a recipe."""
 
 from __future__ import annotations
 
@@ -19,10 +19,56 @@ STEP_BUTTONS = """<div class="steps"><button type="button" data-step="-1 0" aria
 ><button type="button" class="close" aria-label="close">×</button></div>"""
 
 
-def html_document(
+def html_frame(
+    generator: str,
+    title: str,
+    policy: str,
+    resources: Iterable[str],
+    header: str,
+    main: Iterable[str],
+    end: Iterable[str],
+) -> str:
+    """An HTML text: what all pages have around their content.
+
+    Args:
+        generator: the command that writes such pages.
+        title: any text.
+        policy: the content security policy.
+        resources: HTML of the head: style, scripts.
+        header: HTML.
+        main: HTML.
+        end: HTML below it: footer, scripts.
+    """
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            f'<meta name="generator" content="{generator} {escape(__version__)}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(title)} · optvis</title>",
+            *resources,
+            "</head>",
+            "<body>",
+            f"<header>{header}</header>",
+            "<main>",
+            *main,
+            "</main>",
+            *end,
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def interactive_page(
     generator: str, title: str, lead: str, main: Iterable[str], footer: str, style: str, data: str, script: str
 ) -> str:
-    """One HTML text that loads nothing and runs only its own script.
+    """An HTML text that loads nothing and runs only its own script.
 
     Args:
         generator: the command that writes such pages.
@@ -35,44 +81,22 @@ def html_document(
         script: JavaScript.
 
     Example:
-        >>> text = html_document("optvis", "<b>", "", [], "", "p { color: red }", "{}", "'use strict'")
+        >>> text = interactive_page("optvis", "<b>", "", [], "", "p { color: red }", "{}", "'use strict'")
         >>> "<h1>&lt;b&gt;</h1>" in text
         True
     """
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">',
-            f'<meta name="generator" content="{generator} {escape(__version__)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)} · optvis</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            "<body>",
-            f"<header><h1>{escape(title)}</h1>{_lead(lead)}</header>",
-            "<main>",
-            *main,
-            "</main>",
-            footer,
-            f'<script type="application/json" id="data">{data}</script>',
-            f"<script>{script}</script>",
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
+    header = f"<h1>{escape(title)}</h1>" + (f'<p class="lead">{escape(lead)}</p>' if lead else "")
+    scripts = f'<script type="application/json" id="data">{data}</script>', f"<script>{script}</script>"
+    resources = [f"<style>{style}</style>"]
+    return html_frame(generator, title, _policy(style, script), resources, header, main, [footer, *scripts])
 
 
-def page_footer(help_text: str, recipe: Mapping[str, Any]) -> str:
+def page_footer(recipe: Mapping[str, Any], help_text: str = "") -> str:
     """How to use the page, and its recipe; tensors in the recipe become lists."""
     text = json.dumps(dict(recipe), indent=2, ensure_ascii=False, default=lambda value: value.tolist())
+    help_html = f'<p class="help">{escape(help_text)}</p>' if help_text else ""
     return (
-        f'<footer><p class="help">{escape(help_text)}</p>'
-        f"<details><summary>Recipe</summary><pre><code>{escape(text)}</code></pre></details>"
+        f"<footer>{help_html}<details><summary>Recipe</summary><pre><code>{escape(text)}</code></pre></details>"
         f"<p>Made with optvis {escape(__version__)}.</p></footer>"
     )
 
@@ -86,7 +110,3 @@ def _policy(style: str, script: str) -> str:
 
 def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
-def _lead(lead: str) -> str:
-    return f'<p class="lead">{escape(lead)}</p>' if lead else ""

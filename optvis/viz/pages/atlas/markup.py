@@ -8,7 +8,7 @@ from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.atlas.data import atlas_data
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.pages.atlas.panel import PANEL
-from optvis.viz.pages.document import html_document, page_footer
+from optvis.viz.pages.document import interactive_page, page_footer
 from optvis.viz.pages.sprites import check_sprite_size, data_uri, icon_sheet_uri
 from optvis.viz.sheet import draw_cells
 
@@ -57,8 +57,8 @@ def atlas_html(page: AtlasPage) -> str:
         (True, False)
     """
     main = [_tools(page), '<div class="exhibit">', _map(page), PANEL, "</div>"]
-    footer = page_footer(HELP, page.recipe)
-    return html_document(
+    footer = page_footer(page.recipe, HELP)
+    return interactive_page(
         GENERATOR,
         page.title,
         page.lead,

@@ -7,7 +7,7 @@ from html import escape
 import torch
 
 from optvis.viz.pages.assets import build_script, read_assets
-from optvis.viz.pages.document import html_document, page_footer
+from optvis.viz.pages.document import interactive_page, page_footer
 from optvis.viz.pages.grid.data import channels_with_icons, grid_data
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
 from optvis.viz.pages.grid.panel import PANEL
@@ -61,8 +61,8 @@ def grid_html(page: GridPage) -> str:
         PANEL,
         "</div>",
     ]
-    footer = page_footer(HELP, page.recipe)
-    return html_document(
+    footer = page_footer(page.recipe, HELP)
+    return interactive_page(
         GENERATOR, page.title, page.lead, main, footer, style, grid_data(page), build_script(*SCRIPT_FILES)
     )
 

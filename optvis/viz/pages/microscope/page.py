@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from optvis.viz.pages.microscope.document import recipe_footer, site_document
+from optvis.viz.pages.document import page_footer
+from optvis.viz.pages.microscope.site import site_page
 
 GENERATOR = "optvis microscope"
 VIEWS = ("Positive", "Negative", "Diverse 1", "Diverse 2", "Diverse 3", "Diverse 4")
@@ -60,11 +61,11 @@ def channel_html(page: ChannelPage) -> str:
         _classes(page),
         _ablation(page.record["ablation"]),
         "</div>",
-        recipe_footer(
+        page_footer(
             page.recipe, "Arrow keys lead to the previous and to the next channel; Escape leads to all channels."
         ),
     ]
-    return site_document(
+    return site_page(
         GENERATOR, f"Channel {page.record['channel']} of {page.layer or 'the output'}", _breadcrumbs(page), parts,
         "../microscope.css", "../turn.js",
     )  # fmt: skip

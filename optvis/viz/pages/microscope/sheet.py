@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from optvis.viz.pages.microscope.document import recipe_footer, site_document
+from optvis.viz.pages.document import page_footer
 from optvis.viz.pages.microscope.page import GENERATOR
+from optvis.viz.pages.microscope.site import site_page
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def sheet_html(page: SheetPage) -> str:
     tiles = "\n".join(map(_tile, page.tiles))
     parts = [f'<p class="lead">{count} channels</p>', TOOLS, f'<div class="tiles">\n{tiles}\n</div>']
     title = page.layer if page.layer else "(output)"
-    return site_document(GENERATOR, title, breadcrumbs, parts, "../microscope.css", "../sheet.js")
+    return site_page(GENERATOR, title, breadcrumbs, parts, "../microscope.css", "../sheet.js")
 
 
 def index_html(network: str, links: Sequence[tuple[LayerLink, str, int]], recipe: Mapping[str, Any]) -> str:
@@ -103,8 +104,8 @@ def index_html(network: str, links: Sequence[tuple[LayerLink, str, int]], recipe
     """
     items = "\n".join(_layer(*link) for link in links)
     general = {key: value for key, value in recipe.items() if key != "channels"}
-    return site_document(
-        GENERATOR, network, "", [f'<ul class="layers">\n{items}\n</ul>', recipe_footer(general)], "microscope.css", ""
+    return site_page(
+        GENERATOR, network, "", [f'<ul class="layers">\n{items}\n</ul>', page_footer(general)], "microscope.css", ""
     )
 
 

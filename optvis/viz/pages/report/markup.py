@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
 
-from optvis.version import __version__
 from optvis.viz.formatting import format_interval, format_percent
 from optvis.viz.pages.assets import read_assets
+from optvis.viz.pages.document import html_frame, page_footer
 from optvis.viz.pages.report.charts import TINTS, curves, histogram, scatter
 from optvis.viz.pages.report.page import PredictionRow, RecallRow, ReportPage
 from optvis.viz.pages.sprites import data_uri
@@ -22,35 +21,11 @@ OPEN_ROWS = 12  # of a list; the other rows are folded
 
 def report_html(page: ReportPage) -> str:
     """The page as one HTML text, with its images and style in it: it loads nothing and runs no script."""
-    heading = escape(page.title)
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-            f'<meta name="generator" content="{GENERATOR} {escape(__version__)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{heading} · optvis</title>",
-            f"<style>{read_assets('report/report.css')}</style>",
-            "</head>",
-            "<body>",
-            f"<header><h1>{heading}</h1>{_figures(page)}{_warnings(page)}</header>",
-            "<main>",
-            _sets(page),
-            _curves(page),
-            _random_sets(page),
-            _classes(page),
-            _images(page),
-            "</main>",
-            _footer(page),
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
+    header = f"<h1>{escape(page.title)}</h1>{_figures(page)}{_warnings(page)}"
+    main = [_sets(page), _curves(page), _random_sets(page), _classes(page), _images(page)]
+    footer = page_footer(page.recipe)
+    style = f"<style>{read_assets('report/report.css')}</style>"
+    return html_frame(GENERATOR, page.title, POLICY, [style], header, main, [footer])
 
 
 def _figures(page: ReportPage) -> str:
@@ -209,14 +184,6 @@ def _prediction(row: PredictionRow, thumbnail: str) -> str:
     return (
         f'<tr class="{row.state}"><td class="thumb">{thumbnail}</td><td class="file">{escape(row.image)}{truth}</td>'
         f'{cells}<td class="state">{row.state}</td></tr>'
-    )
-
-
-def _footer(page: ReportPage) -> str:
-    recipe = json.dumps(dict(page.recipe), indent=2, ensure_ascii=False)
-    return (
-        f"<footer><details><summary>Recipe</summary><pre><code>{escape(recipe)}</code></pre></details>"
-        f"<p>Made with optvis {escape(__version__)}.</p></footer>"
     )
 
 
