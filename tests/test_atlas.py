@@ -1,4 +1,4 @@
-"""Atlases: cells that lose no point, means as a loop gives them, layouts that keep neighbours, and nothing lost."""
+"""Atlases: every point in one cell, means equal to a loop's, layouts that keep neighbours, saving and loading."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ QUICK = {"options": OPTIONS, "progress": False}
 
 
 def quick(**options):
-    """The same with other options."""
+    """QUICK with other options."""
     return {"options": replace(OPTIONS, **options), "progress": False}
 
 
@@ -58,8 +58,8 @@ def atlas(net, samples):
     return activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[8, 2, 4], **QUICK)
 
 
-def made_up(count=300, channels=5, classes=3, seed=0):
-    """Samples of nothing, and points."""
+def random_samples(count=300, channels=5, classes=3, seed=0):
+    """Random samples and points."""
     draws = torch.Generator().manual_seed(seed)
     vectors, added = torch.rand(count, channels, generator=draws), torch.randn(count, classes, generator=draws)
     nowhere, places = torch.zeros(count, 2).long(), torch.arange(count)
@@ -81,8 +81,8 @@ def test_every_point_is_in_one_cell_which_is_half_open(size):
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 10, 20, 40])
-def test_counts_add_up_and_means_are_those_of_a_loop(size):
-    samples, points = made_up()
+def test_counts_add_up_and_means_equal_a_loop(size):
+    samples, points = random_samples()
     level = build_level(samples, points, size, nearest=3)
     assert level.counts.sum() == len(samples)
     for place, (row, column) in enumerate(level.cells.tolist()):
@@ -102,12 +102,12 @@ def test_counts_add_up_and_means_are_those_of_a_loop(size):
 
 
 def test_a_fine_cell_lies_in_one_coarse_cell():
-    _, points = made_up(5000)
+    _, points = random_samples(5000)
     coarse, fine = cell_index(points, 10), cell_index(points, 40)
     assert torch.equal(fine // 40 // 4 * 10 + fine % 40 // 4, coarse)
 
 
-def test_the_root_of_differences_keeps_their_order_and_nought_in_the_middle():
+def test_scaled_differences_keep_their_order_and_zero_in_the_middle():
     differences = torch.randn(50)
     found = scale_differences(differences)
     assert torch.equal(found.argsort(), differences.argsort())
@@ -128,7 +128,7 @@ def clusters(count=90):
 
 
 @pytest.mark.parametrize("layout", ["tsne", "umap"])
-def test_what_is_alike_lies_together(layout):
+def test_similar_vectors_lie_together(layout):
     if layout == "umap":
         pytest.importorskip("umap", reason="umap-learn is not installed", exc_type=ImportError)
     vectors, kinds = clusters()
@@ -143,13 +143,13 @@ def test_what_is_alike_lies_together(layout):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 11, 12, 13, 20])
-def test_few_points_have_a_map_too(count):
+def test_few_points_have_a_layout(count):
     points, _ = lay_out(torch.rand(count, 6), "tsne")
     assert points.shape == (count, 2)
     assert bool(((points >= 0) & (points <= 1)).all())
 
 
-def test_a_layout_of_your_own():
+def test_a_custom_layout():
     class FirstTwo:
         def fit_transform(self, samples):
             return samples[:, :2]
@@ -175,7 +175,7 @@ def test_a_layout_of_your_own():
     ],
     ids=["zeros", "nan", "unknown", "number"],
 )
-def test_what_cannot_be_laid_out_is_refused(vectors, layout, error, words):
+def test_invalid_layouts_are_refused(vectors, layout, error, words):
     with pytest.raises(error, match=words):
         lay_out(vectors, layout)
 
@@ -209,7 +209,7 @@ def test_all_points_are_on_every_level(atlas):
         assert torch.equal(level.scores.isnan(), ~level.present)
 
 
-def test_an_icon_is_what_its_own_direction_gives_alone(net, samples, atlas):
+def test_an_icon_equals_the_rendering_of_its_direction_alone(net, samples, atlas):
     from optvis import render
 
     level = atlas.level(4)
@@ -220,7 +220,7 @@ def test_an_icon_is_what_its_own_direction_gives_alone(net, samples, atlas):
     assert torch.allclose(alone.images[0], level.icons[place], atol=2e-3)
 
 
-def test_exemplars_are_cut_from_the_photographs_of_the_cell(net, atlas):
+def test_exemplars_are_cropped_from_the_images_of_the_cell(net, atlas):
     cell = next(
         atlas.cell_at(atlas.level(2), place) for place in range(len(atlas.level(2))) if atlas.level(2).present[place]
     )
@@ -232,7 +232,7 @@ def test_exemplars_are_cut_from_the_photographs_of_the_cell(net, atlas):
         assert torch.allclose(patch, crop(image, fields.window(*atlas.samples.positions[row].tolist()), 40))
 
 
-def test_cells_say_what_they_hold(atlas):
+def test_cells_describe_their_content(atlas):
     level = atlas.level(2)
     row, column = level.cells[0].tolist()
     cell = atlas.cell(row, column, size=2)
@@ -256,7 +256,7 @@ def test_the_same_seed_gives_the_same_atlas(net, atlas):
     assert again.recipe == atlas.recipe
 
 
-def test_it_is_saved_with_its_recipe(atlas, tmp_path):
+def test_an_atlas_is_saved_with_its_recipe(atlas, tmp_path):
     page = atlas.save(tmp_path / "map")
     names = sorted(path.name for path in page.parent.iterdir())
     assert names == [
@@ -267,9 +267,9 @@ def test_it_is_saved_with_its_recipe(atlas, tmp_path):
         "index.html",
         "samples.safetensors",
     ]
-    with Image.open(page.parent / "atlas-8.png") as picture:
-        assert '"layer": "mixed5"' in picture.text["optvis"]
-        assert picture.size == (128, 128)
+    with Image.open(page.parent / "atlas-8.png") as image:
+        assert '"layer": "mixed5"' in image.text["optvis"]
+        assert image.size == (128, 128)
     assert len(Samples.load(page.parent / "samples.safetensors")) == 160
     assert atlas.html().startswith("<!doctype html>")
 
@@ -303,9 +303,9 @@ def test_a_saved_atlas_is_loaded_again(atlas, tmp_path):
 
 
 def test_an_atlas_without_icons_is_loaded_again(net, samples, tmp_path):
-    made = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161, nearest=0))
-    made.save(tmp_path)
-    check_same_atlas(ActivationAtlas.load(tmp_path), made)
+    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161, nearest=0))
+    result.save(tmp_path)
+    check_same_atlas(ActivationAtlas.load(tmp_path), result)
 
 
 @pytest.mark.parametrize("name", ["atlas.safetensors", "samples.safetensors"])
@@ -343,17 +343,17 @@ def test_a_builder_samples_once(net, samples, monkeypatch):
 
 
 def test_the_sheet_shows_each_icon_in_its_place(atlas):
-    level, picture = atlas.level(4), np.asarray(atlas.sheet(4))
+    level, image = atlas.level(4), np.asarray(atlas.sheet(4))
     for place, (row, column) in enumerate(level.cells.tolist()):
-        tile = picture[row * 16 : (row + 1) * 16, column * 16 : (column + 1) * 16]
+        tile = image[row * 16 : (row + 1) * 16, column * 16 : (column + 1) * 16]
         shown = (level.icons[place] * 255).round().byte().permute(1, 2, 0).numpy() if level.present[place] else 255
         assert (tile == shown).all()
     smaller = np.asarray(atlas.sheet(4, by_count=True))
-    assert (smaller == 255).mean() > (picture == 255).mean()
+    assert (smaller == 255).mean() > (image == 255).mean()
 
 
-def test_ctrl_c_while_icons_are_drawn_keeps_those_that_had_a_step(samples):
-    """64 icons are drawn together; Ctrl-C comes before the second 64 have moved."""
+def test_ctrl_c_while_icons_are_rendered_keeps_those_that_had_a_step(samples):
+    """64 icons are rendered together; Ctrl-C comes before the first step of the second 64."""
     demo = load()
     net = Classifier(Interrupted(demo.network, after=2), demo.normalize, 96, LABELS, name="demo")
     stopped = activation_atlas(
@@ -366,14 +366,14 @@ def test_ctrl_c_while_icons_are_drawn_keeps_those_that_had_a_step(samples):
     )
     assert stopped.recipe["interrupted"] is True
     assert [level.counts.sum().item() for level in stopped.levels] == [160] * 4
-    drawn = torch.cat([level.present for level in stopped.levels])
-    assert drawn[:64].all()
-    assert not drawn[64:].any()
-    assert len(drawn) > 64
+    present = torch.cat([level.present for level in stopped.levels])
+    assert present[:64].all()
+    assert not present[64:].any()
+    assert len(present) > 64
 
 
 class Interrupted(nn.Module):
-    """A network whose user presses Ctrl-C once, after some passes that are differentiated."""
+    """A network that raises KeyboardInterrupt once, after some passes with gradients."""
 
     def __init__(self, network, after):
         super().__init__()
@@ -386,16 +386,16 @@ class Interrupted(nn.Module):
         return self.network(x)
 
 
-def test_too_few_points_anywhere_make_no_icon(net, samples):
-    made = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161))
-    assert not made.levels[0].present.any()
-    assert made.html()
-    assert made.sheet().size == (32, 32)
+def test_cells_with_too_few_points_have_no_icon(net, samples):
+    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161))
+    assert not result.levels[0].present.any()
+    assert result.html()
+    assert result.sheet().size == (32, 32)
 
 
-def test_one_photograph_has_an_atlas(net):
-    made = activation_atlas(net, Scenes(1), "mixed5", levels=[1, 3], **quick(min_points=1))
-    assert [level.cells.tolist() for level in made.levels] == [[[0, 0]], [[1, 1]]]
+def test_one_image_has_an_atlas(net):
+    result = activation_atlas(net, Scenes(1), "mixed5", levels=[1, 3], **quick(min_points=1))
+    assert [level.cells.tolist() for level in result.levels] == [[[0, 0]], [[1, 1]]]
 
 
 @pytest.mark.parametrize(
@@ -416,12 +416,12 @@ def test_options_out_of_range_are_refused(name, value, words):
 
 
 @pytest.mark.parametrize("levels", [[], [0, 3]])
-def test_levels_out_of_range_are_refused_before_the_work(net, levels):
+def test_levels_out_of_range_are_refused_before_sampling(net, levels):
     with pytest.raises(ValueError, match="levels are"):
         activation_atlas(net, None, "mixed5", levels=levels)
 
 
-def test_samples_of_something_else_are_refused(net, samples):
+def test_other_samples_are_refused(net, samples):
     some = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK).samples
     with pytest.raises(ValueError, match="these samples are only those that contribute to 'wok'"):
         activation_atlas(net, SCENES, "mixed5", samples=some, **QUICK)
@@ -443,8 +443,8 @@ def test_exemplars_are_found_by_their_rows():
 # Classes
 
 
-def test_the_mask_of_a_class_is_that_of_a_loop():
-    samples, _ = made_up(200, classes=3)
+def test_the_mask_of_a_class_equals_a_loop():
+    samples, _ = random_samples(200, classes=3)
     for rank in (1, 2, 3):
         found = class_mask(samples, "b", rank)
         for row, added in enumerate(samples.attribution.tolist()):
@@ -452,44 +452,48 @@ def test_the_mask_of_a_class_is_that_of_a_loop():
 
 
 def test_a_class_atlas_holds_what_contributes_to_the_class(net, samples):
-    made = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK)
+    result = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK)
     rows = class_mask(samples, "wok")
-    assert torch.equal(made.samples.indices, samples.indices[rows])
-    assert made.recipe["class"] == "wok"
+    assert torch.equal(result.samples.indices, samples.indices[rows])
+    assert result.recipe["class"] == "wok"
 
 
-def test_a_comparison_goes_from_one_class_to_the_other(net, samples):
-    made = compare_classes(
+def test_a_comparison_runs_from_one_class_to_the_other(net, samples):
+    result = compare_classes(
         net, SCENES, "mixed5", "frying pan", "wok", samples=samples, levels=[4], **quick(min_points=1)
     )
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
-    added = made.atlas.samples.attribution
+    added = result.atlas.samples.attribution
     differences = added[:, wok] - added[:, pan]
-    assert torch.equal(made.atlas.points[:, 0].argsort(), differences.argsort())
-    assert made.atlas.ends == made.labels == ("frying pan", "wok")
-    level = made.atlas.level()
-    by_cell = made.differences(level)
-    assert [cell.position for cell in made.top(3)] == [tuple(level.cells[n].tolist()) for n in by_cell.abs().topk(3)[1]]
-    assert made.toward("wok", 1)[0].position == tuple(level.cells[by_cell.argmax()].tolist())
-    assert made.toward(pan, 1)[0].position == tuple(level.cells[by_cell.argmin()].tolist())
-    assert {cell.position for cell in made.toward("wok", 99)}.isdisjoint(cell.position for cell in made.toward(pan, 99))
+    assert torch.equal(result.atlas.points[:, 0].argsort(), differences.argsort())
+    assert result.atlas.ends == result.labels == ("frying pan", "wok")
+    level = result.atlas.level()
+    by_cell = result.differences(level)
+    assert [cell.position for cell in result.top(3)] == [
+        tuple(level.cells[n].tolist()) for n in by_cell.abs().topk(3)[1]
+    ]
+    assert result.toward("wok", 1)[0].position == tuple(level.cells[by_cell.argmax()].tolist())
+    assert result.toward(pan, 1)[0].position == tuple(level.cells[by_cell.argmin()].tolist())
+    assert {cell.position for cell in result.toward("wok", 99)}.isdisjoint(
+        cell.position for cell in result.toward(pan, 99)
+    )
     with pytest.raises(ValueError, match="class 'owl' is neither of 'frying pan' and 'wok'"):
-        made.toward("owl")
+        result.toward("owl")
 
 
 def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp_path):
-    made = compare_classes(
+    result = compare_classes(
         net, SCENES, "mixed5", "grey whale", "white shark", samples=samples, levels=[2], **quick(min_points=1)
     )
-    page = made.save(tmp_path)
+    page = result.save(tmp_path)
     assert (page.parent / "differences.png").is_file()
-    first, *_ = made.toward("white shark")
+    first, *_ = result.toward("white shark")
     assert torch.allclose(load_patch(page.parent / "patch-1.png"), first.cutouts()[0], atol=1 / 255)
-    assert len(list(page.parent.glob("patch-*.png"))) == len(made.toward("white shark"))
+    assert len(list(page.parent.glob("patch-*.png"))) == len(result.toward("white shark"))
     assert "white shark" in page.read_text(encoding="utf-8")
     again = Comparison.load(tmp_path)
-    check_same_atlas(again.atlas, made.atlas)
-    assert (again.first, again.second, repr(again)) == (made.first, made.second, repr(made))
+    check_same_atlas(again.atlas, result.atlas)
+    assert (again.first, again.second, repr(again)) == (result.first, result.second, repr(result))
     assert again.to_dict()["first"] == LABELS.index("grey whale")
     nothing = compare_classes(
         net,
@@ -529,16 +533,17 @@ def many(net):
     ("first", "second", "part"),
     [("frying pan", "wok", "noodles"), ("snorkeler", "scuba diver", "tank"), ("grey whale", "white shark", "mouth")],
 )
-def test_the_planted_thing_is_seen_where_two_classes_differ_most(net, many, first, second, part):
-    """Nothing is named: one of the five cells that differ most is mostly of positions that show it."""
-    scenes, drawn = many
-    made = compare_classes(net, scenes, "mixed5", first, second, samples=drawn, **quick(steps=0))
+def test_the_planted_object_appears_where_two_classes_differ_most(net, many, first, second, part):
+    """One of the five cells that differ most holds mostly positions that show the object."""
+    scenes, found = many
+    result = compare_classes(net, scenes, "mixed5", first, second, samples=found, **quick(steps=0))
     shares = []
-    for cell in made.top(5):
+    for cell in result.top(5):
         masks = [
-            scenes.scene(int(made.atlas.samples.indices[row])).masks.get(part, torch.zeros(96, 96)) for row in cell.rows
+            scenes.scene(int(result.atlas.samples.indices[row])).masks.get(part, torch.zeros(96, 96))
+            for row in cell.rows
         ]
-        middles = [(made.atlas.samples.positions[row] * 8 + 4).tolist() for row in cell.rows]
+        middles = [(result.atlas.samples.positions[row] * 8 + 4).tolist() for row in cell.rows]
         seen = [mask[y - 4 : y + 4, x - 4 : x + 4].mean() > 0.25 for mask, (y, x) in zip(masks, middles, strict=True)]
         shares.append(sum(map(float, seen)) / len(seen))
     assert max(shares) >= 0.75

@@ -1,4 +1,4 @@
-"""Samples of an atlas: the right vectors, their attributions, the same in any batches, and the network untouched."""
+"""Samples of an atlas: vectors, attributions, independence of batches, and the network unchanged."""
 
 from contextlib import nullcontext
 
@@ -21,24 +21,24 @@ def net():
 
 
 @pytest.fixture(scope="module")
-def drawn(net):
+def samples(net):
     return sample_activations(net, Scenes(40, seed=3), "mixed4", progress=False)
 
 
-def test_vectors_are_those_of_the_layer(net, drawn):
+def test_vectors_are_those_of_the_layer(net, samples):
     images = torch.stack([image for image, _ in Scenes(40, seed=3)])
     with torch.no_grad():
         a = activations(net, images, ["mixed4"])["mixed4"]
-    y, x = drawn.positions.T
-    assert torch.allclose(drawn.vectors, a[drawn.indices, :, y, x], atol=1e-5)
+    y, x = samples.positions.T
+    assert torch.allclose(samples.vectors, a[samples.indices, :, y, x], atol=1e-5)
 
 
 @pytest.mark.parametrize("label", [0, 9, 15])
-def test_attributions_are_gradient_times_activation(net, drawn, label):
+def test_attributions_are_gradient_times_activation(net, samples, label):
     images = torch.stack([image for image, _ in Scenes(40, seed=3)])
     found = attribute(net, images, "mixed4", logit(label), method="grad_x_activation").positions
-    y, x = drawn.positions.T
-    assert torch.allclose(drawn.attribution[:, label], found[drawn.indices, y, x], atol=1e-6)
+    y, x = samples.positions.T
+    assert torch.allclose(samples.attribution[:, label], found[samples.indices, y, x], atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
@@ -52,7 +52,7 @@ def test_batches_change_nothing(small, batch_size):
     assert torch.allclose(one.attribution, other.attribution, atol=1e-12)
 
 
-def test_positions_are_spread_and_leave_out_the_edges(net):
+def test_positions_cover_the_inside_and_leave_out_the_edges(net):
     found = sample_activations(net, torch.rand(400, 3, 96, 96), "mixed5", progress=False).positions
     assert (found.min().item(), found.max().item()) == (1, 10)
     counts = np.bincount(found[:, 0] * 10 + found[:, 1] - 11, minlength=100)
@@ -87,8 +87,8 @@ def tokens():
         return Classifier(Tokens().double(), None, 16, labels=("a", "b", "c", "d", "e"))
 
 
-def test_attention_is_followed_too():
-    """Against the gradient of each logit, taken one by one."""
+def test_attributions_pass_through_attention():
+    """Compared with the gradient of each logit."""
     images = torch.rand(3, 3, 16, 16, dtype=torch.float64)
     net = tokens()
     found = sample_activations(net, images, "embed", progress=False)
@@ -109,7 +109,7 @@ def test_tokens_lie_in_one_row():
     assert 0 <= found.positions[:, 1].min() < found.positions[:, 1].max() <= 15
 
 
-def test_along_is_the_product_with_the_jacobian(small):
+def test_layer_jvp_is_the_product_with_the_jacobian(small):
     inputs = small.preprocess(torch.rand(2, 3, 20, 20))
     direction = torch.rand(2, 8, 20, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with borrow(small.network):
@@ -134,13 +134,13 @@ def test_the_network_is_untouched(small, untouched, error):
     assert torch.backends.mha.get_fastpath_enabled() is fastpath
 
 
-def test_ctrl_c_before_anything_is_ctrl_c(small):
+def test_ctrl_c_before_the_first_batch_raises(small):
     small.network.fuse.arm(KeyboardInterrupt(), at=1)
     with pytest.raises(KeyboardInterrupt):
         sample_activations(small, torch.rand(4, 3, 20, 20), "relu1", progress=False)
 
 
-def test_silent_vectors_are_left_out_and_counted():
+def test_zero_vectors_are_left_out_and_counted():
     net = Classifier(nn.Sequential(nn.Identity(), nn.Flatten(), nn.Linear(48, 2)), None, 4)
     images = torch.rand(5, 3, 4, 4)
     images[[1, 3]] = 0
@@ -151,32 +151,37 @@ def test_silent_vectors_are_left_out_and_counted():
         sample_activations(net, torch.zeros(2, 3, 4, 4), "0", progress=False)
 
 
-def test_a_network_that_scores_no_classes_has_no_attributions():
+def test_a_network_without_classes_has_no_attributions():
     net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), None, 8)
     found = sample_activations(net, torch.rand(4, 3, 8, 8), "0", progress=False)
     assert found.attribution.shape == (4, 0)
     assert found.labels == ()
 
 
-def test_samples_are_saved_whole_and_read_again(drawn, tmp_path):
-    path = drawn.save(tmp_path / "new" / "a.safetensors")
+def test_samples_are_saved_and_loaded_again(samples, tmp_path):
+    path = samples.save(tmp_path / "new" / "a.safetensors")
     again = Samples.load(path)
     for name in ("vectors", "attribution", "positions", "indices"):
-        assert torch.equal(getattr(again, name), getattr(drawn, name))
-    assert (again.layer, again.grid, again.names, again.labels) == (drawn.layer, (12, 12), drawn.names, drawn.labels)
-    assert again.recipe == drawn.recipe
+        assert torch.equal(getattr(again, name), getattr(samples, name))
+    assert (again.layer, again.grid, again.names, again.labels) == (
+        samples.layer,
+        (12, 12),
+        samples.names,
+        samples.labels,
+    )
+    assert again.recipe == samples.recipe
     assert [file.name for file in path.parent.iterdir()] == ["a.safetensors"]
 
 
-def test_damaged_samples_are_refused(drawn, tmp_path):
-    path = drawn.save(tmp_path / "a.safetensors")
+def test_damaged_samples_are_refused(samples, tmp_path):
+    path = samples.save(tmp_path / "a.safetensors")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="damaged, or holds no samples"):
         Samples.load(path)
     with pytest.raises(FileNotFoundError, match=r"no file .*b.safetensors"):
         Samples.load(tmp_path / "b.safetensors")
     with pytest.raises(ValueError, match=r"ending in .safetensors"):
-        drawn.save(tmp_path / "a.pt")
+        samples.save(tmp_path / "a.pt")
 
 
 def test_an_unknown_layer_is_named(net):

@@ -31,25 +31,25 @@ OPTIONS = MicroscopeOptions(group_size=2, top_images=3, sample_size=4)
 SMALL = {"size": 16, "steps": 2, "options": OPTIONS, "progress": False}
 
 
-def test_top_activations_are_those_of_a_loop(small, monkeypatch):
+def test_top_activations_equal_a_loop(small, monkeypatch):
     monkeypatch.setattr("optvis.microscope.top_activations.BATCH_SIZE", 3)
-    photos = torch.cat([IMAGES, IMAGES[2:3]])  # the last is as strong as the third, and comes after it
+    images = torch.cat([IMAGES, IMAGES[2:3]])  # the last is as strong as the third, and comes after it
     layers = ["relu1", "conv2", "fc"]
-    found = find_top_activations(small, as_dataset(photos), layers, 4)
+    found = find_top_activations(small, as_dataset(images), layers, 4)
     for layer in layers:
-        a = activations(small, photos, [layer])[layer].numpy()
+        a = activations(small, images, [layer])[layer].numpy()
         a = a.reshape(*a.shape[:2], -1)
-        for index in range(a.shape[1]):
-            most = a[:, index].max(1)
-            order = sorted(range(len(photos)), key=lambda photo: (-np.float32(most[photo]), photo))[:4]
-            expected = [(photo, a[photo, index].argmax()) for photo in order if most[photo] > 0]
+        for channel_index in range(a.shape[1]):
+            most = a[:, channel_index].max(1)
+            order = sorted(range(len(images)), key=lambda image: (-np.float32(most[image]), image))[:4]
+            expected = [(image, a[image, channel_index].argmax()) for image in order if most[image] > 0]
             across = {"relu1": 20, "conv2": 18, "fc": 1}[layer]
-            told = found[layer].of_channel(index)
-            assert [(photo, y * across + x) for photo, _, y, x in told] == expected
-            assert [value for _, value, *_ in told] == [np.float32(most[photo]) for photo, _ in expected]
+            top = found[layer].of_channel(channel_index)
+            assert [(image, y * across + x) for image, _, y, x in top] == expected
+            assert [value for _, value, *_ in top] == [np.float32(most[image]) for image, _ in expected]
 
 
-def test_attribution_and_cost_are_those_of_loops(small, untouched):
+def test_attribution_and_drop_equal_loops(small, untouched):
     with untouched(small.network):
         found = measure_effects(small, IMAGES.double(), "relu1", 3)
     network = copy.deepcopy(small.network).eval()
@@ -65,7 +65,7 @@ def test_attribution_and_cost_are_those_of_loops(small, untouched):
         assert_close(found.attribution[:, k], (gradient * a)[:, 3].sum((1, 2)).float())
 
 
-def test_behind_the_last_nonlinearity_attribution_is_cost():
+def test_behind_the_last_nonlinearity_attribution_is_the_drop():
     net = load()
     images = torch.stack([image for image, _ in Scenes(4)])
     found = measure_effects(net, images, "mixed5", 17)
@@ -73,7 +73,7 @@ def test_behind_the_last_nonlinearity_attribution_is_cost():
 
 
 @pytest.mark.parametrize(("name", "layer"), [("vit_b_16", "encoder.layers.encoder_layer_10"), ("swin_t", "features.7")])
-def test_transformers_tell_their_effects_too(name, layer):
+def test_transformers_have_effects(name, layer):
     net = load(name, weights=None)
     axis = -1 if name == "swin_t" else None
     nn.init.normal_(list(net.network.modules())[-1].weight)  # torchvision's ViT begins with a head of zeros
@@ -82,7 +82,7 @@ def test_transformers_tell_their_effects_too(name, layer):
     assert found.drop.abs().max() > 0
 
 
-def test_the_sample_is_asked_in_parts_as_well(small, monkeypatch):
+def test_a_large_sample_is_split_into_batches(small, monkeypatch):
     monkeypatch.setattr("optvis.microscope.effects.ACTIVATIONS_PER_PASS", 2 * 8 * 20 * 20)
     from optvis.models.borrow import borrow
 
@@ -92,7 +92,7 @@ def test_the_sample_is_asked_in_parts_as_well(small, monkeypatch):
         assert_close(sample.logits_without(3), measure_effects(small, IMAGES.double(), "relu1", 3).after)
 
 
-def test_a_channels_pictures_are_the_same_in_any_group(small):
+def test_renderings_of_a_channel_do_not_depend_on_the_group(small):
     renderer = ChannelRenderer(16, 9, 4)
     together = renderer.render(small, "relu2", [3, 5, 7])
     alone = renderer.render(small, "relu2", [5])
@@ -101,14 +101,14 @@ def test_a_channels_pictures_are_the_same_in_any_group(small):
     assert not torch.equal(together.diverse[1, 0], together.diverse[1, 1])
 
 
-def test_a_negative_goes_on_below_zero():
+def test_a_negative_falls_below_zero():
     net = load()
-    drawn = ChannelRenderer(64, 24).render(net, "mixed5", [5, 50])
+    renderings = ChannelRenderer(64, 24).render(net, "mixed5", [5, 50])
     plain = render(net, -1 * channel("mixed5", [5, 50]), size=64, steps=24, progress=False)
     inner = "mixed5.0"  # what goes into the ReLU
-    means = [activations(net, images, [inner])[inner].mean((2, 3)) for images in (drawn.negative, plain.images)]
+    means = [activations(net, images, [inner])[inner].mean((2, 3)) for images in (renderings.negative, plain.images)]
     assert (means[0][[0, 1], [5, 50]] < 2 * means[1][[0, 1], [5, 50]]).all()
-    assert (means[1][[0, 1], [5, 50]] < 0).all()  # where the plain one stops
+    assert (means[1][[0, 1], [5, 50]] < 0).all()  # the plain one only stops at zero
 
 
 def files(folder):
@@ -116,17 +116,17 @@ def files(folder):
 
 
 @pytest.fixture
-def made(small, tmp_path):
+def site(small, tmp_path):
     """A microscope of five channels in groups of two."""
     build_microscope(small, IMAGES, "relu2", tmp_path / "site", channels=range(5), **SMALL)
     return tmp_path / "site"
 
 
-def again(small, folder, **options):
+def rebuild(small, folder, **options):
     return build_microscope(small, IMAGES, "relu2", folder, **{"channels": range(5), **SMALL, **options})
 
 
-def test_all_is_there_and_the_network_untouched(small, tmp_path, untouched):
+def test_all_files_exist_and_the_network_is_unchanged(small, tmp_path, untouched):
     with untouched(small.network):
         page = build_microscope(small, IMAGES, ["relu2", "fc"], tmp_path, channels=range(5), **SMALL)
     assert page == tmp_path / "index.html"
@@ -137,63 +137,63 @@ def test_all_is_there_and_the_network_untouched(small, tmp_path, untouched):
     assert not any(name.endswith(".part") for name in names)
 
 
-def test_a_finished_one_is_not_made_again(small, made, monkeypatch):
-    before = files(made)
-    monkeypatch.setattr(GroupBuilder, "build", lambda *_: pytest.fail("made again"))
-    again(small, made)
-    assert files(made) == before
+def test_a_complete_microscope_is_not_built_again(small, site, monkeypatch):
+    before = files(site)
+    monkeypatch.setattr(GroupBuilder, "build", lambda *_: pytest.fail("built again"))
+    rebuild(small, site)
+    assert files(site) == before
 
 
-def test_a_group_that_misses_a_file_is_made_again_alone(small, made, monkeypatch):
-    before, done = files(made), []
-    make = GroupBuilder.build
-    monkeypatch.setattr(GroupBuilder, "build", lambda bench, group: done.append(group) or make(bench, group))
-    (made / "layer-relu2" / "2.webp").unlink()
-    (made / "layer-relu2" / "group-4-4.json").write_text('{"channels": [')
-    again(small, made)
+def test_a_group_with_a_missing_file_is_built_again_alone(small, site, monkeypatch):
+    before, done = files(site), []
+    build = GroupBuilder.build
+    monkeypatch.setattr(GroupBuilder, "build", lambda builder, group: done.append(group) or build(builder, group))
+    (site / "layer-relu2" / "2.webp").unlink()
+    (site / "layer-relu2" / "group-4-4.json").write_text('{"channels": [')
+    rebuild(small, site)
     assert done == [[2, 3], [4]]
-    assert files(made) == before
+    assert files(site) == before
 
 
-def test_a_stop_leaves_pages_of_what_is_finished(small, tmp_path, monkeypatch, untouched):
-    make = GroupBuilder.build
+def test_a_stop_leaves_pages_of_complete_groups(small, tmp_path, monkeypatch, untouched):
+    build = GroupBuilder.build
 
-    def interrupted(bench, group):
+    def interrupted(builder, group):
         if group == [2, 3]:
             small.network.fuse.arm(KeyboardInterrupt(), 4)
-        make(bench, group)
+        build(builder, group)
 
     monkeypatch.setattr(GroupBuilder, "build", interrupted)
     with untouched(small.network), pytest.raises(KeyboardInterrupt):
-        again(small, tmp_path / "a")
+        rebuild(small, tmp_path / "a")
     monkeypatch.undo()
     small.network.fuse.error = None
     stopped = files(tmp_path / "a")
     finished = [name for name in stopped if name.startswith("layer-relu2/group-") and name.endswith(".json")]
     assert finished == ["layer-relu2/group-0-1.json"]
     assert "2 of 5 channels" in stopped["layer-relu2/index.html"].decode()
-    again(small, tmp_path / "a")
-    again(small, tmp_path / "b")
+    rebuild(small, tmp_path / "a")
+    rebuild(small, tmp_path / "b")
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "words"),
     [({"steps": 3}, "steps is 2 there and 3 here"), ({"size": 20}, "size is 16"), ({"seed": 1}, "seed is 0")],
 )
-def test_another_recipe_does_not_mix_with_it(small, made, options, told):
-    before = files(made)
-    with pytest.raises(FileExistsError, match=rf"another recipe: {told}.*choose another folder"):
-        again(small, made, **options)
-    assert files(made) == before
+def test_another_recipe_is_refused(small, site, options, words):
+    before = files(site)
+    with pytest.raises(FileExistsError, match=rf"another recipe: {words}.*choose another folder"):
+        rebuild(small, site, **options)
+    assert files(site) == before
 
 
-def test_other_photographs_and_other_weights_are_another_recipe(small, made):
+def test_other_images_and_other_weights_are_another_recipe(small, site):
     with pytest.raises(FileExistsError, match="another recipe: dataset is"):
-        build_microscope(small, 1 - IMAGES, "relu2", made, channels=range(5), **SMALL)
+        build_microscope(small, 1 - IMAGES, "relu2", site, channels=range(5), **SMALL)
     small.network.fc.bias.data += 1
     with pytest.raises(FileExistsError, match="another recipe: weights is"):
-        again(small, made)
+        rebuild(small, site)
 
 
 @pytest.mark.parametrize("name", ["index.html", "recipe.json", "layer-relu2/notes.txt"])
@@ -201,18 +201,18 @@ def test_files_of_others_stay(small, tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
     with pytest.raises(FileExistsError, match="was not written by a microscope"):
-        again(small, tmp_path)
+        rebuild(small, tmp_path)
     assert files(tmp_path) == {name: b"mine"}
 
 
-def test_what_a_killed_run_left_half_written_goes_and_other_files_stay(small, made):
-    before = files(made)
+def test_temporary_files_of_a_killed_run_are_removed_and_other_files_stay(small, site):
+    before = files(site)
     for name in (".a1b2c3d4.part", "layer-relu2/.zz_z0000.part"):
-        (made / name).write_text("half")
+        (site / name).write_text("half")
     for name in (".part", "layer-relu2/.mine.part", "notes.txt"):
-        (made / name).write_text("mine")
-    again(small, made)
-    assert files(made) == before | dict.fromkeys((".part", "layer-relu2/.mine.part", "notes.txt"), b"mine")
+        (site / name).write_text("mine")
+    rebuild(small, site)
+    assert files(site) == before | dict.fromkeys((".part", "layer-relu2/.mine.part", "notes.txt"), b"mine")
 
 
 KILLED = """
@@ -222,28 +222,30 @@ from optvis import load
 from optvis.world import Scenes
 from optvis.microscope import MicroscopeOptions, build_microscope
 
-def made(folder, writes):
+def build_in_child(folder, writes):
     child = os.fork()
     if child == 0:
         replace, left = Path.replace, [writes]
-        def counted(path, target):
+        def replace_and_count(path, target):
             left[0] -= 1
             if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)  # the file is there, under its other name
+                os.kill(os.getpid(), signal.SIGKILL)  # the temporary file is complete
             return replace(path, target)
-        Path.replace = counted
+        Path.replace = replace_and_count
         build_microscope(load(), Scenes(16), "mixed5", folder, channels=range(6), size=24, steps=2,
                          options=MicroscopeOptions(2, 3, 8), progress=False)
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
 folder, *moments = sys.argv[1:]
-print(made(folder + "/whole", 0), *(made(folder + "/killed", int(n)) for n in moments), made(folder + "/killed", 0))
+status = [build_in_child(folder + "/whole", 0)]
+status += [build_in_child(folder + "/killed", int(n)) for n in moments]
+print(*status, build_in_child(folder + "/killed", 0))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that torch is loaded once")
-def test_killed_at_random_and_restarted_it_ends_with_the_same_bytes(tmp_path):
+def test_killed_and_restarted_it_ends_with_the_same_bytes(tmp_path):
     moments = random.Random(7).choices(range(1, 20), k=5)  # of its writes
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), *map(str, moments)],
@@ -258,8 +260,8 @@ def test_hundreds_of_classes_and_labels_of_any_kind(tmp_path):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 300))
     page = build_microscope(Classifier(net, None, 12, labels), IMAGES, "1", tmp_path, **SMALL)
-    told = json.loads((page.parent / "layer-1" / "group-0-1.json").read_text())
-    assert all(len(one["classes"]) <= 12 for one in told["channels"])
+    numbers = json.loads((page.parent / "layer-1" / "group-0-1.json").read_text())
+    assert all(len(one["classes"]) <= 12 for one in numbers["channels"])
     text = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
     assert "<script>alert" not in text
     assert '" onclick="' not in text
@@ -284,16 +286,16 @@ class Mean(nn.Module):
         return tokens.mean(1)
 
 
-def test_tokens_have_pages_too(tmp_path):
+def test_tokens_have_pages(tmp_path):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 4, 4), Tokens(), nn.GELU(), Mean(), nn.Linear(6, 3))
     build_microscope(Classifier(net, None, 12), IMAGES, "2", tmp_path, **SMALL)
-    told = json.loads((tmp_path / "layer-2" / "group-0-1.json").read_text())["channels"]
-    assert {tuple(photo["box"]) for one in told for photo in one["images"]} == {(0, 12, 0, 12)}
+    numbers = json.loads((tmp_path / "layer-2" / "group-0-1.json").read_text())["channels"]
+    assert {tuple(image["box"]) for one in numbers for image in one["images"]} == {(0, 12, 0, 12)}
 
 
 @pytest.mark.parametrize(
-    ("layers", "options", "error", "told"),
+    ("layers", "options", "error", "words"),
     [
         ("relu22", {}, KeyError, "nearest: 'relu2'"),
         ([], {}, ValueError, "no layers"),
@@ -303,8 +305,8 @@ def test_tokens_have_pages_too(tmp_path):
         ("relu2", {"size": 0}, ValueError, "size is 0"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_a_file_is_written(small, tmp_path, layers, options, error, told):
-    with pytest.raises(error, match=told):
+def test_invalid_arguments_are_refused_before_a_file_is_written(small, tmp_path, layers, options, error, words):
+    with pytest.raises(error, match=words):
         build_microscope(small, IMAGES, layers, tmp_path / "new", **{**SMALL, **options})
     assert not (tmp_path / "new").exists()
 
@@ -321,7 +323,7 @@ def test_a_network_without_classes_is_refused(tmp_path):
         build_microscope(net, IMAGES, "1", tmp_path, **SMALL)
 
 
-def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, capsys):
+def test_the_command_builds_a_microscope_of_the_embedded_network(tmp_path, monkeypatch, capsys):
     from optvis.cli import main as cli
 
     monkeypatch.chdir(tmp_path)
@@ -334,7 +336,7 @@ def test_the_command_makes_one_of_the_embedded_network(tmp_path, monkeypatch, ca
     assert "--images is missing: a folder of images" in capsys.readouterr().err
 
 
-def test_the_command_says_how_to_go_on_after_a_stop(tmp_path, monkeypatch, capsys):
+def test_the_command_says_how_to_resume(tmp_path, monkeypatch, capsys):
     from optvis.cli import main as cli
 
     def interrupted(*_):
@@ -346,12 +348,12 @@ def test_the_command_says_how_to_go_on_after_a_stop(tmp_path, monkeypatch, capsy
     assert "the same command continues with the first incomplete group" in capsys.readouterr().out
 
 
-def test_a_damaged_photograph_is_left_out(small, tmp_path):
+def test_a_damaged_image_is_left_out(small, tmp_path):
     from PIL import Image
 
     (tmp_path / "in").mkdir()
-    for name, colour in (("a.png", "red"), ("c.png", "blue"), ("d.png", "white")):
-        Image.new("RGB", (20, 20), colour).save(tmp_path / "in" / name)
+    for name, color in (("a.png", "red"), ("c.png", "blue"), ("d.png", "white")):
+        Image.new("RGB", (20, 20), color).save(tmp_path / "in" / name)
     (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes()[:40])
     with pytest.warns(UserWarning, match="images are left out: image 'b.png'"):
         page = build_microscope(small, tmp_path / "in", "relu2", tmp_path / "out", channels=[0, 4], **SMALL)

@@ -1,4 +1,4 @@
-"""An atlas measured: time and memory of 20,000 scenes, how far its layouts can be trusted, what its neighbours share.
+"""Measure an atlas: time and memory of 20,000 scenes, trustworthiness of the layouts, agreement of neighbouring cells.
 
 python tests/bench/atlas.py                  all parts; about ten minutes
 python tests/bench/atlas.py --scenes 2000    sooner
@@ -22,11 +22,11 @@ from optvis.atlas.layout import cell_index
 from optvis.world import LABELS, Scenes
 
 LAYER, SEED, LEVELS, STEPS, MIN_POINTS = "mixed5", 31, (10, 20, 40), 48, 5
-NEAR, JUDGED = 15, 4000  # neighbours and points of trustworthiness
-MOST_SECONDS, MOST_MEMORY, LEAST_TRUST = 600, 1536, 0.95
-SEEN = 0.2  # the share of a position's pixels that show a part, from which on the position does
+NEAR, SAMPLE_SIZE = 15, 4000  # neighbours and points of trustworthiness
+MAX_SECONDS, MAX_MEMORY, MIN_TRUST = 600, 1536, 0.95
+MIN_SHARE = 0.2  # of a position's pixels; a position that shows a part shows it on at least this share
 
-MADE = """
+SCRIPT = """
 import sys, time
 start = time.perf_counter()
 import optvis
@@ -40,28 +40,28 @@ if scenes:
                              options=AtlasOptions(steps={steps}, min_points={min_points}), progress=False)
     page = atlas.save(folder)
     for level in atlas.levels:
-        drawn, full = int(level.present.sum()), int((level.counts >= {min_points}).sum())
-        print(f"{{level.size:>3}} × {{level.size:<3}} {{len(level):>5}} cells, {{drawn:>4}} of {{full}} with "
+        present, full = int(level.present.sum()), int((level.counts >= {min_points}).sum())
+        print(f"{{level.size:>3}} × {{level.size:<3}} {{len(level):>5}} cells, {{present:>4}} of {{full}} with "
               f"{min_points} points or more have an icon, {{int(level.counts.sum())}} points")
-        assert drawn == full and int(level.counts.sum()) == len(atlas)
+        assert present == full and int(level.counts.sum()) == len(atlas)
     print(f"{{len(atlas)}} points, {{atlas.recipe['layout']}}, page of {{page.stat().st_size / 1e6:.1f}} MB")
 status = Path("/proc/self/status").read_text()
 print(time.perf_counter() - start, int(status.split("VmHWM:")[1].split()[0]) / 1024)
 """
 
 
-def made(scenes: int, folder: Path) -> tuple[str, float, float]:
-    """A process of its own that makes an atlas: what it says, seconds, and peak memory in MB; 0 scenes import alone."""
-    code = MADE.format(layer=LAYER, levels=LEVELS, steps=STEPS, min_points=MIN_POINTS)
+def run_in_child(scenes: int, folder: Path) -> tuple[str, float, float]:
+    """Build an atlas in a child process; return its output, seconds and peak memory in MB; 0 scenes import alone."""
+    code = SCRIPT.format(layer=LAYER, levels=LEVELS, steps=STEPS, min_points=MIN_POINTS)
     command = [sys.executable, "-W", "ignore", "-c", code, str(scenes), str(SEED), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    *said, numbers = done.stdout.strip().splitlines()
+    *output, numbers = done.stdout.strip().splitlines()
     seconds, memory = map(float, numbers.split())
-    return "\n".join(said), seconds, memory
+    return "\n".join(output), seconds, memory
 
 
-def trusted(samples: Samples, points: Tensor, rows: Tensor) -> float:
-    """Trustworthiness (Venna & Kaski 2001) among some points, of neighbours by cosine."""
+def measure_trust(samples: Samples, points: Tensor, rows: Tensor) -> float:
+    """Compute the trustworthiness (Venna & Kaski 2001) of neighbours by cosine, among some points."""
     from sklearn.manifold import trustworthiness
 
     return float(
@@ -69,33 +69,33 @@ def trusted(samples: Samples, points: Tensor, rows: Tensor) -> float:
     )
 
 
-def part_at(scenes: Scenes, samples: Samples, row: int) -> str:
-    """The class and the part of it that most of a position's pixels show; nothing where it shows none."""
+def find_part(scenes: Scenes, samples: Samples, row: int) -> str:
+    """Find the class and the part of it that most of a position's pixels show; empty where it shows none."""
     truth = scenes.scene(int(samples.indices[row]))
     side = 96 // samples.grid[0]
     top, left = (samples.positions[row] * side).tolist()
     shares = {name: float(mask[top : top + side, left : left + side].mean()) for name, mask in truth.masks.items()}
     best = max(shares, key=lambda name: shares[name], default="")
-    return f"{truth.label}: {best}" if best and shares[best] > SEEN else ""
+    return f"{truth.label}: {best}" if best and shares[best] > MIN_SHARE else ""
 
 
-def agreement(points: Tensor, kinds: Tensor, size: int) -> tuple[float, int]:
-    """The share of pairs of neighbouring cells with the same commonest kind, and how many pairs there are."""
+def measure_agreement(points: Tensor, kinds: Tensor, size: int) -> tuple[float, int]:
+    """Compute the share of pairs of neighbouring cells with the same most frequent kind, and the number of pairs."""
     cells = cell_index(points, size)
     counts = torch.zeros(size * size, int(kinds.max()) + 1).index_put_((cells, kinds), torch.ones(len(kinds)), True)
-    commonest = torch.where(counts.sum(1) > 0, counts.argmax(1), -1).view(size, size)
+    most_frequent = torch.where(counts.sum(1) > 0, counts.argmax(1), -1).view(size, size)
     pairs = torch.cat([
-        torch.stack([commonest[:-1].flatten(), commonest[1:].flatten()], 1),
-        torch.stack([commonest[:, :-1].flatten(), commonest[:, 1:].flatten()], 1),
+        torch.stack([most_frequent[:-1].flatten(), most_frequent[1:].flatten()], 1),
+        torch.stack([most_frequent[:, :-1].flatten(), most_frequent[:, 1:].flatten()], 1),
     ])  # fmt: skip
     known = pairs[(pairs >= 0).all(1)]
     return float((known[:, 0] == known[:, 1]).float().mean()), len(known)
 
 
-def neighbours(name: str, points: Tensor, kinds: Tensor, size: int) -> None:
-    """Cells beside each other, against the same points with their kinds shuffled."""
+def print_agreement(name: str, points: Tensor, kinds: Tensor, size: int) -> None:
+    """Print the agreement of neighbouring cells, and that of the same points with their kinds shuffled."""
     shuffled = kinds[torch.randperm(len(kinds), generator=torch.Generator().manual_seed(0))]
-    (share, pairs), (chance, _) = agreement(points, kinds, size), agreement(points, shuffled, size)
+    (share, pairs), (chance, _) = measure_agreement(points, kinds, size), measure_agreement(points, shuffled, size)
     print(f"  {name:<28}{size:>3} × {size:<3}{pairs:>5} pairs{share:>8.3f}{chance:>10.3f}", flush=True)
 
 
@@ -106,20 +106,20 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as passing:
         folder = Path(passing) if options.out is None else options.out
-        held = measured(options.scenes, folder)
+        held = measure(options.scenes, folder)
     sys.exit(0 if held else 1)
 
 
-def measured(scenes: int, folder: Path) -> bool:
-    """All parts; whether each bound holds."""
-    _, _, bare = made(0, folder)
-    said, seconds, peak = made(scenes, folder)
-    print(f"{scenes} scenes, {LAYER}, icons of {STEPS} steps, {torch.get_num_threads()} threads\n{said}")
-    print(f"{seconds:.0f} s, at most {MOST_SECONDS} asked; {peak - bare:.0f} MB above the import ({bare:.0f} MB), "
-          f"at most {MOST_MEMORY} asked", flush=True)  # fmt: skip
+def measure(scenes: int, folder: Path) -> bool:
+    """Measure all parts; return whether all bounds hold."""
+    _, _, bare = run_in_child(0, folder)
+    output, seconds, peak = run_in_child(scenes, folder)
+    print(f"{scenes} scenes, {LAYER}, icons of {STEPS} steps, {torch.get_num_threads()} threads\n{output}")
+    print(f"{seconds:.0f} s, limit {MAX_SECONDS} s; {peak - bare:.0f} MB above the import ({bare:.0f} MB), "
+          f"limit {MAX_MEMORY} MB", flush=True)  # fmt: skip
     samples, known = Samples.load(folder / "samples.safetensors"), Scenes(scenes, seed=SEED)
-    rows = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1))[:JUDGED]
-    parts = {row: part_at(known, samples, row) for row in rows.tolist()}
+    rows = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1))[:SAMPLE_SIZE]
+    parts = {row: find_part(known, samples, row) for row in rows.tolist()}
     showing = torch.tensor([row for row, part in parts.items() if part])
     numbers = {part: place for place, part in enumerate(sorted(set(parts.values())))}
     kinds, classes = torch.tensor([numbers[parts[row]] for row in showing.tolist()]), samples.indices % len(LABELS)
@@ -128,14 +128,14 @@ def measured(scenes: int, folder: Path) -> bool:
         start = time.perf_counter()
         points, how = lay_out(samples.vectors, layout)
         spent = time.perf_counter() - start
-        trust.append(trusted(samples, points, rows))
+        trust.append(measure_trust(samples, points, rows))
         print(f"{how}: {spent:.0f} s; trustworthiness {trust[-1]:.4f} at k = {NEAR} of {len(rows)} points, "
-              f"at least {LEAST_TRUST} asked\n  neighbouring cells with the same{'':<14}share  shuffled")  # fmt: skip
+              f"limit {MIN_TRUST}\n  neighbouring cells with the same{'':<14}share  shuffled")  # fmt: skip
         for size in LEVELS:
-            neighbours("commonest class", points, classes, size)
+            print_agreement("most frequent class", points, classes, size)
         for size in LEVELS:
-            neighbours(f"part, of {len(showing)} that show one", points[showing], kinds, size)
-    return seconds <= MOST_SECONDS and peak - bare <= MOST_MEMORY and min(trust) >= LEAST_TRUST
+            print_agreement(f"part, of {len(showing)} that show one", points[showing], kinds, size)
+    return seconds <= MAX_SECONDS and peak - bare <= MAX_MEMORY and min(trust) >= MIN_TRUST
 
 
 if __name__ == "__main__":

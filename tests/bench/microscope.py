@@ -1,4 +1,4 @@
-"""The microscope measured: the time of all six pictures of a channel beside the bare network's.
+"""Measure the microscope: the time of all six renderings of a channel beside that of the bare network.
 
 python tests/bench/microscope.py             32 channels of SqueezeNet's features.12
 python tests/bench/microscope.py --whole     all 512, measured as well
@@ -28,30 +28,30 @@ from optvis.rendering.optimizers import ImageAdam
 from optvis.transforms.presets import COARSE_TO_FINE
 
 LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512
-MOST_TIME = 1.15
+MAX_RATIO = 1.15
 Parts: TypeAlias = Callable[[int, int], list[int]]
 
 
-def together(images: int, _side: int) -> list[int]:
+def whole_batch(images: int, _side: int) -> list[int]:
     """All images of a batch go through the network at once."""
     return [images]
 
 
-def pieces(images: int, side: int) -> list[int]:
+def batch_sizes(images: int, side: int) -> list[int]:
     """How many images go through the network together, as in an ascent."""
     among = 1 if images == GROUP else DIVERSE_COUNT
     size = max(among, PIXELS_PER_BATCH // side**2 // among * among)
     return [min(size, images - start) for start in range(0, images, size)]
 
 
-def shown(steps: int) -> list[int]:
+def input_sizes(steps: int) -> list[int]:
     """The side of what the network sees at each step: the microscope's own transforms show less at first."""
     image, streams = torch.rand(1, 3, SIDE, SIDE), Streams((0,), "transform")
     return [COARSE_TO_FINE(image, streams.seek(step)).shape[-1] for step in range(steps)]
 
 
 class Floor:
-    """The bare forward and backward pass of as many images, as large as they are shown; its seconds are summed up.
+    """The bare forward and backward pass of as many images, as large as the network gets them; it sums up its seconds.
 
     Args:
         net: the whole network.
@@ -83,16 +83,16 @@ class Floor:
 
 
 @contextmanager
-def beside(floor: Floor) -> Iterator[None]:
+def interleave(floor: Floor) -> Iterator[None]:
     """After each step of the microscope's own, a bare one of as many images."""
     own = ImageAdam.step
 
-    def stepped(optimizer: ImageAdam, closure=None):  # type: ignore[no-untyped-def]
+    def step(optimizer: ImageAdam, closure=None):  # type: ignore[no-untyped-def]
         loss = own(optimizer, closure)
         floor.step(len(optimizer.param_groups[0]["params"][0]), optimizer.taken)
         return loss
 
-    ImageAdam.step = stepped  # type: ignore[method-assign]
+    ImageAdam.step = step  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -102,17 +102,17 @@ def beside(floor: Floor) -> Iterator[None]:
 def measure(
     classifier: Classifier, channels: Sequence[int], renderer: ChannelRenderer, parts: Parts
 ) -> tuple[float, float]:
-    """Seconds of the microscope's pictures, and of the bare network beside them."""
-    floor = Floor(classifier.network, parts, shown(renderer.steps))
+    """Measure the seconds of the microscope's renderings, and of the bare network beside them."""
+    floor = Floor(classifier.network, parts, input_sizes(renderer.steps))
     start = time.perf_counter()
-    with beside(floor):
+    with interleave(floor):
         for first in range(0, len(channels), GROUP):
             renderer.render(classifier, LAYER, channels[first : first + GROUP])
     return time.perf_counter() - start - floor.seconds, floor.seconds
 
 
-def alone(classifier: Classifier, renderer: ChannelRenderer) -> float:
-    """Seconds of all channels' pictures with nothing beside them."""
+def time_alone(classifier: Classifier, renderer: ChannelRenderer) -> float:
+    """Measure the seconds of all channels' renderings alone."""
     start = time.perf_counter()
     for first in range(0, ALL, GROUP):
         renderer.render(classifier, LAYER, range(first, first + GROUP))
@@ -126,19 +126,19 @@ def main() -> None:
     options = parser.parse_args()
     classifier = Classifier(network("squeezenet1_0"), IMAGENET, 224)
     renderer = ChannelRenderer(SIDE, options.steps, 0)
-    measure(classifier, range(GROUP), ChannelRenderer(SIDE, 2, 0), together)
-    print(f"{SOME} channels of {LAYER}, {2 + DIVERSE_COUNT} pictures each, {SIDE} px, {options.steps} steps, "
+    measure(classifier, range(GROUP), ChannelRenderer(SIDE, 2, 0), whole_batch)
+    print(f"{SOME} channels of {LAYER}, {2 + DIVERSE_COUNT} renderings each, {SIDE} px, {options.steps} steps, "
           f"groups of {GROUP}, {torch.get_num_threads()} threads")  # fmt: skip
-    ours, bare = measure(classifier, range(SOME), renderer, together)
+    ours, bare = measure(classifier, range(SOME), renderer, whole_batch)
     print(f"beside the bare network, the same batches: {ours:.1f} s, {bare:.1f} s: {ours / bare:.3f}; "
-          f"at most {MOST_TIME} is asked")  # fmt: skip
-    mine, cut = measure(classifier, range(SOME), renderer, pieces)
-    print(f"the same batches cut into the pieces that an ascent cuts them into: {mine:.1f} s, {cut:.1f} s: "
+          f"limit {MAX_RATIO}")  # fmt: skip
+    mine, cut = measure(classifier, range(SOME), renderer, batch_sizes)
+    print(f"the same batches, split as an ascent splits them: {mine:.1f} s, {cut:.1f} s: "
           f"{mine / cut:.3f}")  # fmt: skip
     print(f"all {ALL}, extrapolated: {ours * ALL / SOME:.0f} s")
     if options.whole:
-        print(f"all {ALL}, measured: {alone(classifier, renderer):.0f} s")
-    sys.exit(0 if ours / bare <= MOST_TIME else 1)
+        print(f"all {ALL}, measured: {time_alone(classifier, renderer):.0f} s")
+    sys.exit(0 if ours / bare <= MAX_RATIO else 1)
 
 
 if __name__ == "__main__":
