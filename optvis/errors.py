@@ -37,6 +37,3 @@ def suggest(name: str, known: Iterable[str], otherwise: str = "", *, count: int 
     folded = {each.casefold(): each for each in known}
     close = difflib.get_close_matches(name.casefold(), folded, n=count, cutoff=cutoff)
     return "nearest: " + ", ".join(repr(folded[each]) for each in close) if close else otherwise
-
-
-__all__ = ["NotFiniteError", "suggest"]

@@ -43,6 +43,3 @@ def progress_bar(
         leave=False,
         smoothing=smoothing,
     )
-
-
-__all__ = ["progress_bar"]

@@ -135,6 +135,3 @@ def fix_images(param: ImageParam, images: Mapping[int, Tensor]) -> ImageParam:
 @torch.no_grad()
 def _shape(param: ImageParam) -> tuple[int, ...]:
     return tuple(param().shape)
-
-
-__all__ = ["FixedRegion", "fix_images", "fix_region"]

@@ -91,6 +91,3 @@ def resample(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
     below, right = (above + 1) % rows, (left + 1).clamp(max=columns - 1)
     tall = torch.lerp(spectrum[:, above], spectrum[:, below], (down - down.floor()).view(-1, 1))
     return torch.lerp(tall[..., left], tall[..., right], across - across.floor())
-
-
-__all__ = ["mean_spectrum", "one_over_f", "resample"]

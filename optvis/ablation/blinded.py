@@ -118,6 +118,3 @@ def _replace_output(group: Sequence[tuple[Units, Replacement]], output: Any) -> 
             )
         output = units.replace(output, replacement(channels_first(output, units.channel_axis)))
     return output  # type: ignore[no-any-return]
-
-
-__all__ = ["blinded"]

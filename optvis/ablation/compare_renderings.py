@@ -168,6 +168,3 @@ def compare_renderings(
     if attribution is None or attribution_after is None:
         return BeforeAfter(before, after, recipe)
     return BeforeAfter(before, after, recipe, (attribution, attribution_after))
-
-
-__all__ = ["BeforeAfter", "compare_renderings"]

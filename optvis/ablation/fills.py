@@ -277,6 +277,3 @@ def _align(values: Tensor | float, activations: Tensor) -> Tensor:
     """Values as a tensor that broadcasts to activations (B, C, ...)."""
     aligned = torch.as_tensor(values, dtype=activations.dtype, device=activations.device)
     return aligned.view(-1, *[1] * (activations.dim() - 2)) if aligned.dim() == 1 else aligned
-
-
-__all__ = ["Fill", "FillLike", "Gaussian", "Mean", "Noise", "Replacement", "Resampled"]

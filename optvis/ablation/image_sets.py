@@ -209,6 +209,3 @@ def count_overlaps(sets: Sequence[NamedSet], selection: Any, classifier: Classif
         sources = [part[0] if isinstance(part, tuple) else _split_labels(part)[0] for part in parts]
         known = {digest for source in sources for digest in digest_images(load_images(source, classifier)[0])}
     return {one.name: sum(digest in known for digest in digest_images(one.images)) for one in sets} if known else None
-
-
-__all__ = ["ImageSet", "LabeledImages", "NamedSet", "digest_images", "load_images", "load_sets", "resolve_classes"]

@@ -140,6 +140,3 @@ class _FreeConstant:
 
     def __call__(self, activations: Tensor) -> Tensor:
         return self.values_at(self.offsets).to(activations)
-
-
-__all__ = ["Optimal"]

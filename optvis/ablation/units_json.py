@@ -37,6 +37,3 @@ def units_from_json(values: Mapping[str, Any]) -> Units:
     if values["kind"] == "channels":
         return Channels(values["layer"], values["indices"], **options)
     return Directions(values["layer"], values["vectors"], **options)
-
-
-__all__ = ["units_from_json", "units_to_json"]

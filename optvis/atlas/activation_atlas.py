@@ -157,6 +157,3 @@ def compare_classes(
     return AtlasBuilder(
         model, images, layer, samples, options, seed, normalize=normalize, channel_axis=channel_axis, progress=progress
     ).compare(first, second, levels)
-
-
-__all__ = ["activation_atlas", "class_atlas", "compare_classes"]

@@ -197,6 +197,3 @@ class AtlasBuilder:
             icons=icons,
         )
         return ActivationAtlas(samples, points, levels, exemplars, options.min_points, recipe, ends, title)
-
-
-__all__ = ["CLASS_LEVELS", "LEVELS", "AtlasBuilder"]

@@ -87,6 +87,3 @@ def _resize(patches: Tensor, side: int) -> Tensor:
     if not len(patches) or patches.shape[-1] == side:
         return patches
     return F.interpolate(patches, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
-
-
-__all__ = ["Cell"]

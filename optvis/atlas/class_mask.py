@@ -69,6 +69,3 @@ def select_samples(samples: Samples, mask: Tensor, what: str) -> Samples:
     if not bool(mask.any()):
         raise ValueError(f"none of {len(samples)} vectors {what}; give more images, or a larger rank")
     return replace(samples[mask], recipe={**samples.recipe, SELECTION: what})
-
-
-__all__ = ["class_index", "class_mask", "select_samples"]

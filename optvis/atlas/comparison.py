@@ -148,6 +148,3 @@ class Comparison(Result):
 
     def __repr__(self) -> str:
         return f"Comparison({self.labels[0]!r}, {self.labels[1]!r}, {self.atlas!r})"
-
-
-__all__ = ["CLASS_INDICES", "Comparison"]

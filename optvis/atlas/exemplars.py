@@ -101,6 +101,3 @@ def _pad_to_square(patch: Tensor, size: int) -> Tensor:
     """Pad with white, (3, h, w) -> (3, size, size)."""
     down, across = size - patch.shape[1], size - patch.shape[2]
     return F.pad(patch, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
-
-
-__all__ = ["Exemplars", "check_same_images", "crop_exemplars"]

@@ -88,6 +88,3 @@ def _add_icons(level: Level, rows: Tensor, icons: Tensor, scores: Tensor) -> Lev
     present = torch.zeros(len(level), dtype=torch.bool)
     all_icons[rows], all_scores[rows], present[rows] = icons, scores.float(), True
     return replace(level, icons=all_icons, scores=all_scores, present=present)
-
-
-__all__ = ["render_icons"]

@@ -159,6 +159,3 @@ def scale_differences(differences: Tensor) -> Tensor:
     largest = float(differences.abs().max()) if len(differences) else 0.0
     shares = differences.double() / (largest if largest > 0 else 1.0)
     return 0.5 + 0.5 * shares.sign() * shares.abs().sqrt()
-
-
-__all__ = ["Layout", "cell_index", "lay_out", "scale_differences"]

@@ -98,6 +98,3 @@ def _nearest_rows(vectors: Tensor, means: Tensor, member: Tensor, counts: Tensor
     ranks = torch.arange(nearest)
     indices = (starts.unsqueeze(1) + ranks).clamp(max=max(0, len(order) - 1))
     return torch.where(ranks < counts.unsqueeze(1), order[indices], -1)
-
-
-__all__ = ["Level", "build_level", "resolve_levels"]

@@ -56,6 +56,3 @@ class AtlasOptions:
 
 
 DEFAULT_OPTIONS = AtlasOptions()
-
-
-__all__ = ["DEFAULT_OPTIONS", "AtlasOptions"]

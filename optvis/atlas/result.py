@@ -262,6 +262,3 @@ def _icon_shares(level: Level) -> Tensor:
     """The side of each icon as a share of its cell's: areas in proportion to counts, with a minimum, (M,)."""
     shares = (level.counts / level.counts.max()).sqrt()
     return MIN_ICON_SHARE + (1 - MIN_ICON_SHARE) * shares
-
-
-__all__ = ["ActivationAtlas"]

@@ -178,6 +178,3 @@ def _select_positions(a: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
 def _class_labels(labels: Sequence[str], count: int) -> tuple[str, ...]:
     """The classifier's labels; "class 0", "class 1", … where these are not as many as the scores."""
     return tuple(labels) if len(labels) == count else tuple(f"class {k}" for k in range(count))
-
-
-__all__ = ["sample_activations"]

@@ -112,6 +112,3 @@ class Samples:
     def __repr__(self) -> str:
         count, channels = self.vectors.shape
         return f"Samples({self.layer!r}, {count} vectors of {channels} channels, {self.attribution.shape[1]} classes)"
-
-
-__all__ = ["Samples"]

@@ -168,6 +168,3 @@ def _check_shape(values: object, layer_function: LayerFunction, method: object, 
     came = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
     if units in expected and came != expected[units]:
         raise ValueError(f"{method!r} returns {came} for {units}; expected {expected[units]}")
-
-
-__all__ = ["attribute", "resolve_method", "unit_kind"]

@@ -56,6 +56,3 @@ class FromCaptum:
 
     def __repr__(self) -> str:
         return f"FromCaptum({getattr(self.method, '__name__', self.method)}, {dict(self.options)!r})"
-
-
-__all__ = ["FromCaptum"]

@@ -86,6 +86,3 @@ class LayerFunction:
         """Evaluate K concatenated variations, (K · B, ...) -> (K · B,); differentiable."""
         objective = self.objective.repeat(len(activations) // len(self.activations))
         return objective(self.tail.run(activations, self.objective.layers))
-
-
-__all__ = ["ACTIVATIONS_PER_PASS", "LayerFunction"]

@@ -281,16 +281,3 @@ METHODS: dict[str, AttributionMethod] = {
     "smoothgrad": SmoothGrad(),
     "ablation": Ablation(),
 }
-
-__all__ = [
-    "METHODS",
-    "Ablation",
-    "AttributionMethod",
-    "GradientMethod",
-    "GradientTimesActivation",
-    "IntegratedGradients",
-    "MidpointAblation",
-    "SmoothGrad",
-    "StochasticIntegratedGradients",
-    "ValueMethod",
-]

@@ -224,6 +224,3 @@ class Attribution(Result):
 
     def __repr__(self) -> str:
         return f"Attribution({len(self)} images, {self.layer!r}, {self.objective}, of {self.units})"
-
-
-__all__ = ["Attribution", "UnitKind"]

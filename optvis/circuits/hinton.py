@@ -230,6 +230,3 @@ def _render_icons(
     objective = channel(layer, unique, channel_axis=channel_axis)
     rendering = render(classifier, objective, size=size, steps=steps, seed=seed, progress=progress)
     return rendering.images[[unique.index(index) for index in channels]]
-
-
-__all__ = ["hinton_of_activations", "hinton_of_expanded_weights", "hinton_of_weights"]

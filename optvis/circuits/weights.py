@@ -198,6 +198,3 @@ def _trim_zeros(expanded: Tensor) -> Tensor:
     for axis, (first, last) in enumerate(zip(places.amin(0).tolist(), places.amax(0).tolist(), strict=True)):
         expanded = expanded.narrow(axis + 2, first, last + 1 - first)
     return expanded.clone()
-
-
-__all__ = ["ChannelIndices", "expanded_weights", "strongest_inputs", "weights"]

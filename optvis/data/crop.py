@@ -28,6 +28,3 @@ class ResizeCrop:
         mode = InterpolationMode(self.interpolation)
         size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
         return F.center_crop(F.resize(image, size, interpolation=mode, antialias=True), list(self.crop))
-
-
-__all__ = ["ResizeCrop"]

@@ -144,6 +144,3 @@ def as_dataset(source: Any) -> ImageDataset:
         for index, item in enumerate(source if is_list else range(len(source)))
     ]
     return ImageDataset(source, tuple(names))
-
-
-__all__ = ["ImageDataset", "as_dataset"]

@@ -71,6 +71,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-__all__ = ["atomic_write", "ensure_dir", "read_json_or_none", "safe_file_name"]

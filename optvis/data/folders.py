@@ -53,6 +53,3 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
 
 def _is_visible(path: Path, root: Path) -> bool:
     return not any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
-__all__ = ["FORMATS", "image_formats", "image_suffixes", "list_images"]

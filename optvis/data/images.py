@@ -207,6 +207,3 @@ def _check_tensor(image: Tensor) -> Tensor:
         cure = "divide by 255" if lowest >= 0 and 2 < highest <= 256 else "undo its normalisation"
         raise ValueError(f"image tensor runs from {lowest:g} to {highest:g}; expected [0, 1]: {cure}")
     return image.clamp(0, 1)
-
-
-__all__ = ["ImageLike", "load_batch", "load_image"]

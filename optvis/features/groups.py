@@ -200,6 +200,3 @@ def _component_directions(estimator: Any) -> Array:
     if directions is None:
         raise TypeError(f"{type(estimator).__name__} has no components_, so it gives no directions; use another")
     return np.asarray(directions)
-
-
-__all__ = ["Groups", "group"]

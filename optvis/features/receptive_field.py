@@ -155,6 +155,3 @@ def _extent(mask: Tensor) -> tuple[int, int]:
     """The first index that is True, and the one after the last; the whole range where none is."""
     indices = mask.nonzero().flatten().tolist()
     return (indices[0], indices[-1] + 1) if indices else (0, len(mask))
-
-
-__all__ = ["Box", "ReceptiveFields", "crop", "receptive_fields"]

@@ -226,6 +226,3 @@ def _expand_fill(fill: Tensor | float, values: Tensor) -> Tensor:
 def _format_options(within: tuple[float, float] | None, channel_axis: int | None) -> str:
     options = (("within", within), ("channel_axis", channel_axis))
     return "".join(f", {name}={value}" for name, value in options if value is not None)
-
-
-__all__ = ["Channels", "Directions", "Units"]

@@ -169,6 +169,3 @@ def _build_ascent(
         "transform": " ".join(repr(ascent.chain).split()),
         "redirect_steps": icons.redirect_steps,
     }
-
-
-__all__ = ["activation_grid"]

@@ -81,6 +81,3 @@ def select_images(objective: Objective, rows: Tensor) -> Objective:
     return Objective(
         tuple(replace(term, targets=tuple(target[rows] for target in term.targets)) for term in objective.terms)  # type: ignore[index]
     )
-
-
-__all__ = ["IconAscent"]

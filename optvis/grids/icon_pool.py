@@ -90,6 +90,3 @@ def _synthesize(ascent: IconAscent, rows: range) -> Iterator[tuple[Tensor, Tenso
     for start in rows[::ICON_BATCH_SIZE]:
         batch = torch.arange(start, min(start + ICON_BATCH_SIZE, rows.stop))
         yield batch, ascent.icons(batch)[:, :, inside, inside].float().cpu()
-
-
-__all__ = ["BORDER", "IconPool"]

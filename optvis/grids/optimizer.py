@@ -83,6 +83,3 @@ def require_stateless(optimizer: OptimizerMaker) -> None:
             f"{type(built).__name__} keeps state of gradients, but each step updates other icons; use a stateless one, "
             "such as partial(SoftSignSGD, lr=0.1) of optvis.grids, or torch.optim.SGD without momentum"
         )
-
-
-__all__ = ["SoftSignSGD", "require_stateless"]

@@ -53,5 +53,3 @@ def validate_integer(name: str, value: object, minimum: int) -> None:
 
 
 DEFAULT_ICONS = IconOptions()
-
-__all__ = ["DEFAULT_ICONS", "ICON_TRANSFORM", "IconOptions"]

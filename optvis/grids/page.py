@@ -100,6 +100,3 @@ def _build_groups(annotated: AnnotatedGrid, index: int) -> GridGroups | None:
         if attribution.gradients is not None
     }
     return GridGroups(groups.maps[index].clamp(min=0), icons, by_class)
-
-
-__all__ = ["AnnotatedGrid", "build_grid_page"]

@@ -183,6 +183,3 @@ def _pad_to(image: Tensor, like: Tensor) -> Tensor:
     """Pad an image with white to the size of another."""
     down, across = like.shape[1] - image.shape[1], like.shape[2] - image.shape[2]
     return F.pad(image, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
-
-
-__all__ = ["ActivationGrid"]

@@ -188,6 +188,3 @@ def _render_icons(
     icons = dict(zip(channels, rendering.images, strict=False))  # fewer images after Ctrl-C
     own = {name: rendering.recipe[name] for name in ("param", "transform", "optimizer", "interrupted")}
     return icons, options | own
-
-
-__all__ = ["SemanticDictionary", "semantic_dictionary"]

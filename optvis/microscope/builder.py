@@ -147,6 +147,3 @@ def _group_builder(plan: MicroscopePlan, layer: str, folder: Path, top: TopActiv
         sample = AblationSample(classifier, images, layer)
     check_logits(sample.logits)
     return GroupBuilder(plan, layer, folder, top, fields, sample)
-
-
-__all__ = ["STEPS", "build_microscope"]

@@ -111,6 +111,3 @@ class AblationSample:
 def count_changes(before: Tensor, after: Tensor) -> int:
     """Count the images whose predicted class differs between two sets of logits (B, classes)."""
     return int((before.argmax(1) != after.argmax(1)).sum())
-
-
-__all__ = ["AblationSample", "Effects", "count_changes", "measure_effects"]

@@ -151,6 +151,3 @@ def _dataset_digest(dataset: ImageDataset, classifier: Classifier) -> str:
         except (ValueError, OSError):  # `batches` leaves this image out with a warning
             digest.update(b"unreadable")
     return digest.hexdigest()[:DIGEST_LENGTH]
-
-
-__all__ = ["DEFAULT_OPTIONS", "MicroscopeOptions", "MicroscopePlan", "resolve_channels"]

@@ -127,6 +127,3 @@ def diverse_objective(layer: str, channels: Sequence[int], scores: Tensor, chann
     each = channel(layer, [c for c in channels for _ in range(DIVERSE_COUNT)], channel_axis=channel_axis)
     similarity = diversity(layer, group_size=DIVERSE_COUNT, channel_axis=channel_axis) * After(DIVERSITY_START)
     return each - weight * similarity
-
-
-__all__ = ["DIVERSE_COUNT", "ChannelRenderer", "ChannelRenderings", "diverse_objective"]

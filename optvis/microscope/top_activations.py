@@ -92,6 +92,3 @@ def _strongest(a: Tensor, indices: Sequence[int], channel_axis: int | None) -> T
         torch.stack([where // width, where % width], 2) if width else torch.zeros(*where.shape, 2, dtype=torch.long)
     )
     return TopActivations(values.T, torch.tensor(indices).expand(values.shape[1], -1), positions.movedim(1, 0))
-
-
-__all__ = ["TopActivations", "find_top_activations"]

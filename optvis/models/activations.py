@@ -17,7 +17,7 @@ from optvis.models.hooks import intercept
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
-from optvis.objectives import IMAGE, OUTPUT
+from optvis.objectives import IMAGE
 
 
 class _AllRead(BaseException):
@@ -142,6 +142,3 @@ def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Te
 
     with intercept(network, {find_module(network, layer): replace}):
         yield
-
-
-__all__ = ["IMAGE", "OUTPUT", "activations", "read_activations", "replace_output"]

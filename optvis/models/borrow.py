@@ -122,6 +122,3 @@ def _refuse_inference(weights: Iterable[Tensor]) -> None:
 
 def _device_type(network: nn.Module) -> str:
     return next((weight.device.type for weight in network.parameters()), "cpu")
-
-
-__all__ = ["borrow", "finish", "lock"]

@@ -87,6 +87,3 @@ def _read_file(path: Path) -> Any:
 
         return load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-__all__ = ["match_names", "read_state_dict"]

@@ -171,6 +171,3 @@ def check_logits(output: Any) -> Tensor:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"the network gives {shape}; expected a score for each class, (B, classes)")
     return output
-
-
-__all__ = ["Classifier", "check_logits", "unwrap"]

@@ -136,6 +136,3 @@ class _CallCounter:
                     "layers(network) lists the layers that run; compiled networks skip hooks, and so do modules "
                     "whose forward or weights are used directly"
                 )
-
-
-__all__ = ["Call", "hook_modules", "intercept", "is_intercepted", "refuse_torchscript"]

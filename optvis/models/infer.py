@@ -75,6 +75,3 @@ def classifier_from_timm(network: nn.Module, name: str = "") -> Classifier:
         name,
         fixed_size=bool(network.pretrained_cfg.get("fixed_input_size", False)),  # type: ignore[union-attr, operator]
     )
-
-
-__all__ = ["as_classifier", "classifier_from_timm", "infer_classifier"]

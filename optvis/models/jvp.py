@@ -64,6 +64,3 @@ def _forward_mode() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
-
-
-__all__ = ["layer_jvp"]

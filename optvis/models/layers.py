@@ -173,6 +173,3 @@ def describe_output(output: Any) -> str:
     if isinstance(output, dict):
         return f"a {type(output).__name__} of {', '.join(map(str, output))}"
     return "None" if output is None else f"a {type(output).__name__}"
-
-
-__all__ = ["Layer", "LayerTable", "describe_output", "find_module", "layers", "suggest_layer"]

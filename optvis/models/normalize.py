@@ -47,5 +47,3 @@ class Normalize:
 
 #: Mean and standard deviation of ImageNet's training pixels, as torchvision publishes them with its weights.
 IMAGENET = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-__all__ = ["IMAGENET", "INFER", "Normalize", "Normalizer"]

@@ -40,6 +40,3 @@ def provenance(classifier: Classifier, method: str, **options: Any) -> dict[str,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-__all__ = ["provenance"]

@@ -185,6 +185,3 @@ def _repeat(tree: Any, times: int) -> Any:
         return a.unsqueeze(0).expand(times, *a.shape).flatten(0, 1)
 
     return _map_tensors(tree, repeat)
-
-
-__all__ = ["Tail"]

@@ -52,6 +52,3 @@ def crop_into_outline(patch: Tensor, image: Tensor, generator: torch.Generator) 
     part = image[None, :, top : top + sides[0], left : left + sides[1]]
     resized = F.interpolate(part, patch.shape[1:], mode="bilinear", antialias=True)[0]
     return torch.cat([resized.clamp(0, 1), patch[3:]])
-
-
-__all__ = ["crop_into_outline", "flat_patch", "shuffle_patch"]

@@ -80,6 +80,3 @@ def _visible(start: int, length: int, whole: int) -> slice:
     """The patch's rows or columns that lie on the image."""
     first = min(max(0, -start), length)
     return slice(first, max(first, min(length, whole - start)))
-
-
-__all__ = ["check_patch", "paste"]

@@ -38,6 +38,3 @@ def estimate_rate(hits: int, images: int) -> Rate:
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
     return Rate(share, max(0.0, middle - half), min(1.0, middle + half), images)
-
-
-__all__ = ["Rate", "estimate_rate"]

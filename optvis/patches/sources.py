@@ -87,6 +87,3 @@ def _load_file(path: Path) -> Tensor:
             return rgb
         levels = np.array(ImageOps.exif_transpose(image).convert("RGBA"))
     return torch.from_numpy(levels).permute(2, 0, 1).float() / 255
-
-
-__all__ = ["cut_patch", "load_patch"]

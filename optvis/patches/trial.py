@@ -194,6 +194,3 @@ class PatchTrial(Result):
             f"PatchTrial({len(self)} of {self.source!r} to {self.target!r}: "
             f"{self.flip_rate()} with {size} px at {position!r})"
         )
-
-
-__all__ = ["PatchTrial"]

@@ -260,6 +260,3 @@ def _paste_in_turn(
         else:
             own = (patches[(start + row) % len(patches)] for row in range(len(batch)))
             yield torch.stack([paste(patch, image, size, position) for patch, image in zip(own, batch, strict=True)])
-
-
-__all__ = ["POSITIONS", "try_patch"]

@@ -176,6 +176,3 @@ def _gradient_size(gradients: Sequence[Tensor | None]) -> Tensor:
     for size in others:
         first = first + size
     return first
-
-
-__all__ = ["accentuate"]

@@ -261,6 +261,3 @@ def _describe_failure(index: int, report: Mapping[str, Tensor]) -> str:
 def _match_layout(values: Tensor, gradient: Tensor) -> Tensor:
     """Give the gradient its parameter's strides: torch's fused optimizers pair the two in memory order."""
     return gradient if gradient.stride() == values.stride() else torch.empty_like(values).copy_(gradient)
-
-
-__all__ = ["Ascent", "Step", "ascend", "build_ascent", "score_terms"]

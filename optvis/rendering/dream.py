@@ -249,6 +249,3 @@ class Dreamer:
             _, scores = score_terms(network, objective, self.classifier.preprocess(tile), tile)
             (gradient,) = torch.autograd.grad(scores.sum(), tile)
         return scores.detach(), gradient
-
-
-__all__ = ["GradientScaling", "black_start", "divide_by_std", "dream", "identity", "noise_start"]

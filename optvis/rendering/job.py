@@ -222,6 +222,3 @@ class RenderJob:
             pool_gradient=gradient_text(self.pool_gradient),
             **self.options,
         )
-
-
-__all__ = ["RenderJob", "RenderOptions"]

@@ -86,6 +86,3 @@ def maco(
         classifier, objective, param, steps, seed=seeds, views=views, transparency=True, method="maco", **settings
     )
     return job.run()
-
-
-__all__ = ["NADAM", "maco"]

@@ -107,6 +107,3 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(images.shape[2:]) == size:
         return images
     return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False)
-
-
-__all__ = ["DreamCanvas", "Octaves", "tiles"]

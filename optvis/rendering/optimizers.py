@@ -100,6 +100,3 @@ def describe_optimizer(optimizer: OptimizerMaker) -> str:
 
 def _name(maker: Any) -> str:
     return str(getattr(maker, "__name__", type(maker).__name__))
-
-
-__all__ = ["ADAM", "FAST_ADAM", "ImageAdam", "OptimizerMaker"]

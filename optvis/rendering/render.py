@@ -101,6 +101,3 @@ def render(
         progress=progress,
     )
     return job.run()
-
-
-__all__ = ["DEFAULT_STEPS", "render"]

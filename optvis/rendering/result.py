@@ -163,6 +163,3 @@ def concatenate(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Render
         tuple(label for part in parts for label in part.labels),
         None if any(part.transparency is None for part in parts) else torch.cat([p.transparency for p in parts]),  # type: ignore[misc]
     )
-
-
-__all__ = ["Rendering", "concatenate"]

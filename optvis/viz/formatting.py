@@ -62,6 +62,3 @@ def format_html_table(head: Sequence[str], rows: Sequence[Sequence[str]], captio
     lines = ("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) for tag, row in tagged)
     above = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{above}{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-__all__ = ["format_html_table", "format_interval", "format_percent", "format_table"]

@@ -232,6 +232,3 @@ def _resize_to_width(images: Tensor, panels: Tensor) -> Tensor:
     width = panels.shape[-1]
     height = max(1, round(images.shape[-2] * width / images.shape[-1]))
     return F.interpolate(images.float(), (height, width), mode="bilinear", antialias=True).clamp(0, 1)
-
-
-__all__ = ["Hinton", "draw_squares", "hinton"]

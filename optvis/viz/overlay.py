@@ -40,6 +40,3 @@ def _blend(gray: Tensor, shares: Tensor, color: tuple[int, int, int]) -> Tensor:
     """Replace a share of the gray by a color, whose channels are bytes."""
     tint = torch.tensor(color).view(3, 1, 1) / 255
     return gray * (1 - shares) + gray * tint * shares
-
-
-__all__ = ["overlay_heatmap", "resize_map"]

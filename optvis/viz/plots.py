@@ -225,6 +225,3 @@ def _find_free_height(y: float, taken: list[float]) -> float:
     free = next(height for height in heights if all(abs(height - other) >= 14 for other in taken))
     taken.append(free)
     return free
-
-
-__all__ = ["label_table", "plot_bars", "plot_curves", "plot_histogram", "plot_lines"]

@@ -250,6 +250,3 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, "pt") as file:
         header = file.metadata() or {}
         return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118, no mapping
-
-
-__all__ = ["Result", "png_path", "read_mapping", "read_texts", "to_json"]

@@ -188,15 +188,3 @@ def _count_fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> int:
 
 def _text_height(lines: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
     return len(lines) * (sum(map(int, font.getmetrics())) + 2) + 4
-
-
-__all__ = [
-    "draw_cells",
-    "draw_sheet",
-    "encode_animation",
-    "encode_png",
-    "load_font",
-    "stack_rows",
-    "to_pil_image",
-    "wrap_text",
-]

@@ -243,6 +243,3 @@ def _describe_model(model: nn.Module | Classifier, normalize: Normalizer | str) 
     """The model as a Classifier; a bare network of unknown normalisation has none, since baking needs no images."""
     is_unknown = isinstance(model, nn.Module) and isinstance(normalize, str) and infer_classifier(model) is None
     return Classifier(model, None, DEFAULT_SIZE) if is_unknown else as_classifier(model, normalize)  # type: ignore[arg-type]
-
-
-__all__ = ["bake", "save_baked"]

@@ -255,6 +255,3 @@ def _shared_parameters(network: nn.Module) -> set[str]:
     for name, parameter in network.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     return {name for equal in names.values() if len(equal) > 1 for name in equal}
-
-
-__all__ = ["CallTracer", "DataFlow"]

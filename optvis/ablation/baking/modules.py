@@ -167,6 +167,3 @@ def _replace_module(network: nn.Module, old: nn.Module, new: nn.Module) -> nn.Mo
                 if child is old:
                     setattr(parent, name, new)
     return network
-
-
-__all__ = ["build_off_module", "insert_module"]

@@ -258,6 +258,3 @@ def _has_border(layer: Any, shift: Tensor) -> bool:
 
 def _is_max(flow: DataFlow, node: fx.Node) -> bool:
     return flow.is_pooling(node) and not flow.is_averaging(node) and not isinstance(flow.module(node), nn.AvgPool2d)
-
-
-__all__ = ["ChannelMap", "WeightFolding", "build_channel_map"]

@@ -243,6 +243,3 @@ def _describe_units(units: Units, channels: int) -> dict[str, Any]:
 
 def _describe_set(image_set: NamedSet) -> dict[str, Any]:
     return {"images": len(image_set), "truth": "predicted" if image_set.classes is None else "given"}
-
-
-__all__ = ["evaluate"]

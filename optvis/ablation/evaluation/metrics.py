@@ -168,17 +168,3 @@ def seeded_generator(seed: int, purpose: str) -> torch.Generator:
     """A generator of random numbers for one purpose: the same seed gives the same numbers."""
     digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-__all__ = [
-    "BatchPredictions",
-    "Estimate",
-    "confidence_intervals",
-    "estimate_means",
-    "mean_drop",
-    "p_value",
-    "predict",
-    "recall",
-    "resample_means",
-    "seeded_generator",
-]

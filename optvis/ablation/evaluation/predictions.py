@@ -219,6 +219,3 @@ def _cells(row: Prediction) -> tuple[str, ...]:
     before, after = f"{100 * row.confidence_before:.2f}", f"{100 * row.confidence_after:.2f}"
     margin = "" if row.margin is None else f"{row.margin:+.1f}"
     return row.image, before, row.before, after, row.after, margin, "✗" if _is_failure(row) else ""
-
-
-__all__ = ["Prediction", "PredictionTable", "compare_predictions", "leave_one_out"]

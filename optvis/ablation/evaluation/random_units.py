@@ -115,6 +115,3 @@ def activation_mass(units: Units, norms: Tensor, moment: Tensor) -> float:
     exact = moment.double().cpu()
     basis = units.basis(len(exact))
     return float(((basis @ exact) * basis).sum() / exact.trace())
-
-
-__all__ = ["activation_mass", "random_channels", "random_directions", "random_units"]

@@ -203,6 +203,3 @@ def _percentages(lines: Mapping[str, Sequence[Estimate]]) -> dict[str, list[floa
 
 def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-__all__ = ["Report"]

@@ -141,6 +141,3 @@ def _prediction_tables(results: EvaluationResults, name: str) -> list[str]:
         for one in own
     ]
     return [format_table((to_one_line(name), "before %", "after %", ""), rows), ""] if own else []
-
-
-__all__ = ["baseline_sentences", "format_report", "report_title"]

@@ -133,6 +133,3 @@ class EvaluationResults:
 
 def _read_estimates(values: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, tuple[Estimate, ...]]:
     return {name: tuple(Estimate(**one) for one in row) for name, row in values.items()}
-
-
-__all__ = ["EvaluationResults", "RandomBaseline", "SetMetrics", "UnitCurve"]

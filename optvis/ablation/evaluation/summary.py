@@ -213,6 +213,3 @@ def _thumbnails(images: Tensor) -> Tensor:
     size = [max(1, round(side * THUMBNAIL / longer)) for side in images.shape[2:]]
     small = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in torch.split(images, 64)]
     return torch.cat(small).clamp(0, 1).cpu()
-
-
-__all__ = ["Evaluation", "VariantPlan", "build_report"]

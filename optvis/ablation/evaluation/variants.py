@@ -141,6 +141,3 @@ def check_cached_scores(classifier: Classifier, image: Tensor, first: str, units
             f"from cached activations of {first!r} the network gives other scores, by {gap:.3g}: it does not compute "
             "the same each time, or uses one module in several blocks; name a layer whose module runs once"
         )
-
-
-__all__ = ["Variant", "check_cached_scores", "complement", "first_units", "growing_variants", "score_variants"]

@@ -129,6 +129,3 @@ def _count_channels(cached: CachedNetwork) -> dict[str, int]:
     with torch.no_grad():
         cached.logits({layer: counter(layer) for layer in cached.layers})
     return {layer: counts[layer] for layer in cached.layers}
-
-
-__all__ = ["CachedNetwork", "Change", "ChannelGates", "ablate"]

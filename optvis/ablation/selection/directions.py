@@ -206,6 +206,3 @@ def _principal_directions(differences: Tensor, dimensions: int) -> Tensor:
     signs = (leading @ rows.mean(0)).sign()
     oriented: Tensor = leading * torch.where(signs == 0, 1.0, signs).unsqueeze(1)
     return oriented.float()
-
-
-__all__ = ["Subspace", "find_directions"]

@@ -189,6 +189,3 @@ def _recipe(task: SelectionTask, method: Method, units: Sequence[Units]) -> dict
         units=[units_to_json(one) for one in units],
         seed=task.seed,
     )
-
-
-__all__ = ["METHODS", "Method", "find_units", "resolve_method", "run_method"]

@@ -203,6 +203,3 @@ class _SwitchedOff:
         classes, is_kept = self.cost.classes, ~self.cost.is_target
         gradients = self.gates.gradients(lambda logits: margins(logits, classes), self.state)[is_kept]
         return (gradients / self.cost.whole_margins[is_kept].unsqueeze(1)).relu().mean(0)
-
-
-__all__ = ["GreedySearch", "SelectionCost"]

@@ -145,6 +145,3 @@ def _count_classes(outputs: Sequence[LayerOutput]) -> int:
 
 def _count_leaves(module: nn.Module) -> int:
     return sum(not list(part.children()) for part in module.modules())
-
-
-__all__ = ["last_stage", "order_layers"]

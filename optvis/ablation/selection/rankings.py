@@ -166,6 +166,3 @@ def _distinct_layers(task: SelectionTask, images: Tensor) -> list[str]:
 
 def _is_relu_of(later: Tensor, a: Tensor) -> bool:
     return a.shape == later.shape and bool(a.relu().equal(later))
-
-
-__all__ = ["Contrast", "MostFrequent", "TopNorm", "class_log_odds"]

@@ -150,6 +150,3 @@ def _summarize(units: Sequence[Units]) -> str:
         f"{len(one)} {kind}{'' if len(one) == 1 else 's'} of {one.layer}"
         for kind, one in zip(kinds, units, strict=True)
     )
-
-
-__all__ = ["Evidence", "UnitSelection"]

@@ -186,6 +186,3 @@ def _check_predictions(classifier: Classifier, target: int, own: Tensor, kept: T
         raise ValueError(
             f"the network predicts {label!r}, the class to remove, for image {wrong[0]} of keep{more}; leave it out"
         )
-
-
-__all__ = ["SelectionTask", "add_views", "build_task", "margins"]

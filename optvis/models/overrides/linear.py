@@ -82,6 +82,3 @@ class linearize(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return LINEAR.get(func, func)(*args, **({} if kwargs is None else kwargs))
-
-
-__all__ = ["linearize"]

@@ -24,6 +24,3 @@ def read_assets(*names: str) -> str:
 def build_script(*names: str) -> str:
     """Join scripts into one, whose names are not visible outside it."""
     return f'(() => {{\n"use strict";\n{read_assets(*names)}}})();\n'
-
-
-__all__ = ["build_script", "read_assets"]

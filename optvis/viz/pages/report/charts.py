@@ -163,6 +163,3 @@ def _x(share: float) -> float:
 
 def _y(share: float) -> float:
     return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
-
-
-__all__ = ["curves", "histogram", "scatter"]

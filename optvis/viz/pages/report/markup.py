@@ -185,6 +185,3 @@ def _prediction(row: PredictionRow, thumbnail: str) -> str:
         f'<tr class="{row.state}"><td class="thumb">{thumbnail}</td><td class="file">{escape(row.image)}{truth}</td>'
         f'{cells}<td class="state">{row.state}</td></tr>'
     )
-
-
-__all__ = ["report_html"]

@@ -132,6 +132,3 @@ class ReportPage:
     def target_row(self) -> RecallRow:
         """The row of the target."""
         return next(row for row in self.sets if row.name == self.target)
-
-
-__all__ = ["Interval", "PredictionRow", "RandomSets", "RecallCurves", "RecallRow", "ReportPage"]
