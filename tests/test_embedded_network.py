@@ -12,7 +12,8 @@ from torch.testing import assert_close
 from optvis import activations, classify, load
 from optvis.models.embedded.network import WEIGHTS, demo_network
 from optvis.world import LABELS, dataset, scene
-from optvis.world.training import measure
+
+from .training import measure
 
 STAGES = {"conv1": (32, 48), "conv2": (48, 24), "mixed3": (80, 24), "mixed4": (128, 12), "mixed5": (192, 12)}
 

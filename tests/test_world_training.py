@@ -14,10 +14,11 @@ import optvis.models.embedded
 from optvis import load
 from optvis.models.embedded.network import demo_network
 from optvis.world import LABELS, dataset
-from optvis.world.training import card, train
-from optvis.world.training.augment import augment
-from optvis.world.training.judge import judge_network
-from optvis.world.training.train import DEMO_CONFIG, fold_batch_norm, train_network
+
+from .training import card, train
+from .training.augment import augment
+from .training.judge import judge_network
+from .training.train import DEMO_CONFIG, fold_batch_norm, train_network
 
 TINY = replace(DEMO_CONFIG, scenes=32, epochs=2, batch_size=16)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -100,8 +100,8 @@ def dataset(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """
     n, seed = _check_size(n, seed)
     images = torch.empty(n, 3, SIZE, SIZE)
-    for index, pixels in enumerate(draw_images(range(n), seed)):
-        images[index] = torch.from_numpy(pixels).permute(2, 0, 1)
+    for index in range(n):
+        images[index] = torch.from_numpy(draw_images([index], seed)[0]).permute(2, 0, 1)
     return images.div_(255), torch.arange(n) % len(SCENE_CLASSES)
 
 
@@ -144,10 +144,11 @@ class Scenes(Sequence[tuple[Tensor, int]]):
         return scene(LABELS[index % len(LABELS)], (self.seed << 32) + index)
 
 
-def draw_images(indices: Iterable[int], seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Draw the images of a dataset at these indices, (96, 96, 3) bytes each."""
+def draw_images(indices: Iterable[int], seed: int) -> NDArray[np.uint8]:
+    """Draw the images of a dataset at these indices, (B, 96, 96, 3) bytes."""
     classes = len(SCENE_CLASSES)
-    return (_to_bytes(draw_scene(SCENE_CLASSES[index % classes], (seed << 32) + index)) for index in indices)
+    canvases = (draw_scene(SCENE_CLASSES[index % classes], (seed << 32) + index) for index in indices)
+    return np.stack([_to_bytes(canvas) for canvas in canvases])
 
 
 def _check_size(n: int, seed: int) -> tuple[int, int]:

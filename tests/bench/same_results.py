@@ -228,7 +228,9 @@ from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
 from optvis.viz.sheet import draw_cells, draw_sheet
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.world.object_patches import object_patch
-from optvis.world.training.measure import confusion_matrix, measure_part_drops, measure_shortcuts
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the folder of `training`
+from training.measure import confusion_matrix, measure_part_drops, measure_shortcuts
 
 Compute: TypeAlias = Callable[[], Any]
 Part: TypeAlias = tuple[str, tuple[int, ...], bytes]

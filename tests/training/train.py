@@ -1,4 +1,4 @@
-"""Train the demo classifier or its judge on scenes drawn by code: python -m optvis.world.training.train."""
+"""Train the demo classifier or its judge on scenes drawn by code: python -m tests.training.train."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -22,8 +21,9 @@ from optvis.models.embedded.network import NORMALIZE, demo_network
 from optvis.progress import progress_bar
 from optvis.world.scene_classes import SCENE_CLASSES
 from optvis.world.scenes import draw_images
-from optvis.world.training.augment import augment
-from optvis.world.training.judge import judge_network
+
+from .augment import augment
+from .judge import judge_network
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
 
 def draw_dataset(n: int, seed: int, batch_size: int = 200) -> tuple[Tensor, Tensor]:
     """The dataset of a seed as bytes (n, 3, 96, 96), and labels (n,), drawn on all cores."""
-    batches = [(range(start, min(n, start + batch_size)), seed) for start in range(0, n, batch_size)]
+    batches = [range(start, min(n, start + batch_size)) for start in range(0, n, batch_size)]
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         bar = progress_bar(
-            pool.map(_draw_batch, batches),
+            pool.map(draw_images, batches, repeat(seed)),
             total=len(batches),
             description="drawing",
             unit_scale=batch_size,
@@ -107,10 +107,6 @@ def draw_dataset(n: int, seed: int, batch_size: int = 200) -> tuple[Tensor, Tens
         )
         pixels = np.concatenate(list(bar))
     return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(n) % len(SCENE_CLASSES)
-
-
-def _draw_batch(batch: tuple[range, int]) -> NDArray[np.uint8]:
-    return np.stack(list(draw_images(*batch)))
 
 
 def _parameter_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
@@ -146,7 +142,7 @@ def _loss(network: nn.Module, images: Tensor, labels: Tensor, config: TrainingCo
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m optvis.world.training.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.training.train", description=__doc__)
     parser.add_argument("--judge", action="store_true", help="train the judge instead of the classifier")
     parser.add_argument(
         "--seed", type=int, help="of scenes, weights and batches; default: 0 for the classifier, 1 for the judge"

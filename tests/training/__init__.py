@@ -1,6 +1,6 @@
 """Training and measuring of the demo classifier and its judge: only needed to produce the weights and the card."""
 
-from optvis.world.training.measure import (
+from .measure import (
     Shortcut,
     confusion_matrix,
     judge_renderings,

@@ -1,4 +1,4 @@
-"""Write the model card of the demo classifier: python -m optvis.world.training.card --judge judge.safetensors."""
+"""Write the model card of the demo classifier: python -m tests.training.card --judge judge.safetensors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from optvis.data.files import atomic_write, ensure_dir
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
 from optvis.models.embedded.network import NORMALIZE, SIZE, WEIGHTS, demo_classifier
-from optvis.world.training import measure
-from optvis.world.training.judge import judge_network
-from optvis.world.training.train import DEMO_CONFIG, JUDGE_CONFIG, TrainingConfig
+
+from . import measure
+from .judge import judge_network
+from .train import DEMO_CONFIG, JUDGE_CONFIG, TrainingConfig
 
 SCENES, PAIRS = 4000, 200
 
@@ -85,7 +86,7 @@ def _training(config: TrainingConfig) -> str:
     return f"""## Data and training
 
 {config.scenes:,} scenes from `optvis.world.dataset`, seed 0, drawn by code: no photographs, no images of third parties.
-`python -m optvis.world.training.train` draws them and trains the network: {config.epochs} epochs of AdamW with one
+`python -m tests.training.train` draws them and trains the network: {config.epochs} epochs of AdamW with one
 learning-rate cycle (peak {config.learning_rate}, weight decay {config.weight_decay}), batches of {config.batch_size}.
 Scenes are rotated, scaled, mirrored and recoloured. Each batch takes one adversarial step of at most
 {config.epsilon * 255:.0f}/255 (Wong et al. 2020, arXiv:2001.03994), which makes features that people can interpret
@@ -185,7 +186,7 @@ def load_judge(path: Path) -> Classifier:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m optvis.world.training.card", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.training.card", description=__doc__)
     parser.add_argument("--judge", type=Path, default=Path("judge.safetensors"), help="weights of the judge")
     parser.add_argument("--out", type=Path, default=Path("card.md"), help="file for the card")
     options = parser.parse_args()
