@@ -6,7 +6,7 @@ from base64 import b64decode
 
 import torch
 
-from optvis.demo.page import Content, Figure, Page, Tile, to_html
+from optvis.demo.page import Content, Figure, FigureTile, Page, to_html
 from optvis.viz.sheet import encode_png, to_pil_image
 
 from .page_reader import PageReader
@@ -20,8 +20,8 @@ def small_png(shade):
 
 def example_page(text="x"):
     tiles = (
-        Tile(small_png(0.1), f"alt {text}", f"title {text}", f"note {text}"),
-        Tile(small_png(0.9), f"alt 2 {text}"),
+        FigureTile(small_png(0.1), f"alt {text}", f"title {text}", f"note {text}"),
+        FigureTile(small_png(0.9), f"alt 2 {text}"),
     )
     figure = Figure("one.png", b"", tiles, (8, 4), f"caption {text}", f"code('{text}')", f"heading {text}")
     content = Content(f"section {text}", f"words {text}", (figure,))

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from optvis.demo.output_dir import sign_recipe
-from optvis.demo.page import Figure, Tile
+from optvis.demo.page import Figure, FigureTile
 from optvis.viz.sheet import draw_sheet, encode_png, to_pil_image
 
 
@@ -25,7 +25,7 @@ def build_figure(
     notes: Sequence[str] = (),
     heading: str = "",
 ) -> Figure:
-    """Turn images into tiles for the page and into one sheet for a PNG; see `Tile` and `Figure`.
+    """Turn images into tiles for the page and into one sheet for a PNG; see `FigureTile` and `Figure`.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
@@ -37,7 +37,7 @@ def build_figure(
         ValueError: the numbers of texts and of images differ.
     """
     pngs = [encode_png(to_pil_image(image)) for image in images]
-    tiles = tuple(Tile(*parts) for parts in zip(pngs, alts, titles, notes or [""] * len(images), strict=True))
+    tiles = tuple(FigureTile(*parts) for parts in zip(pngs, alts, titles, notes or [""] * len(images), strict=True))
     labels = [f"{tile.title} {tile.note}" for tile in tiles]
     png = encode_png(draw_sheet(images, labels, columns[0]), sign_recipe(recipe))
     return Figure(file, png, tiles, columns, caption, code, heading)

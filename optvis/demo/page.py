@@ -13,7 +13,7 @@ GENERATOR = "optvis demo"
 
 
 @dataclass(frozen=True)
-class Tile:
+class FigureTile:
     """A small image of a figure with the texts below it.
 
     Args:
@@ -45,7 +45,7 @@ class Figure:
 
     file: str
     png: bytes
-    tiles: tuple[Tile, ...]
+    tiles: tuple[FigureTile, ...]
     columns: tuple[int, int]
     caption: str
     code: str
@@ -129,7 +129,7 @@ def _figure(figure: Figure) -> str:
     )
 
 
-def _tile(tile: Tile) -> str:
+def _tile(tile: FigureTile) -> str:
     image = f'<img src="data:image/png;base64,{b64encode(tile.png).decode()}" alt="{escape(tile.alt)}">'
     title = f"<b>{escape(tile.title)}</b>" if tile.title else ""
     note = f"<span>{escape(tile.note)}</span>" if tile.note else ""

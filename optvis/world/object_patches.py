@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optvis.world.drawing.canvas import SIZE, Canvas, Fill, Part, Pose
+from optvis.world.drawing.canvas import SIZE, Fill, Part, Pose, SceneCanvas
 from optvis.world.drawing.random_draws import RandomDraws
 from optvis.world.objects import baseball, locomotive, noodles
 
@@ -34,7 +34,7 @@ def object_patch(name: str, seed: int = 0) -> Tensor:
     """
     if name not in OBJECTS:
         raise KeyError(f"no object {name!r}; expected {', '.join(OBJECTS)}")
-    canvas = Canvas(np.zeros((SIZE, SIZE, 3), np.float32))
+    canvas = SceneCanvas(np.zeros((SIZE, SIZE, 3), np.float32))
     canvas.draw(Part("object", OBJECTS[name](RandomDraws(seed)), Pose(np.eye(2) * 0.48, np.array([0.5, 0.5]))))
     alpha = canvas.masks["object"][..., None]
     colors = canvas.pixels / np.maximum(alpha, 1e-6)

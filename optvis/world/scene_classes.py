@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from optvis.world import dogs, kitchen, pasture, sea, street, underwater
-from optvis.world.drawing.canvas import SIZE, Canvas, Part, Pixels
+from optvis.world.drawing.canvas import SIZE, Part, Pixels, SceneCanvas
 from optvis.world.drawing.random_draws import RandomDraws
 
 Background: TypeAlias = Callable[[RandomDraws], tuple[Pixels, list[Part], list[Part]]]
@@ -57,7 +57,7 @@ SCENE_CLASSES = (
 
 def draw_scene(
     scene_class: SceneClass, seed: int, without: frozenset[str] = frozenset(), adding: frozenset[str] = frozenset()
-) -> Canvas:
+) -> SceneCanvas:
     """Draw a scene of a class from a seed.
 
     Every part makes its random draws, also a part that is left out: the rest of the scene stays the same.
@@ -65,7 +65,7 @@ def draw_scene(
     draws = RandomDraws(zlib.crc32(scene_class.label.encode()), seed)
     pixels, behind, front = scene_class.background(draws)
     parts = scene_class.object_parts(draws)
-    canvas = Canvas(pixels)
+    canvas = SceneCanvas(pixels)
     for part in (*behind, *parts, *front):
         if part.name not in without and (part.present or part.name in adding):
             canvas.draw(part)
@@ -73,7 +73,7 @@ def draw_scene(
     return canvas
 
 
-def _apply_lighting(canvas: Canvas, draws: RandomDraws) -> None:
+def _apply_lighting(canvas: SceneCanvas, draws: RandomDraws) -> None:
     """Apply light, a colour cast and sensor noise; each pixel depends on itself alone."""
     gain = np.float32(draws.uniform(0.78, 1.15))
     cast = 1 + 0.05 * draws.noise(1, 3)[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from optvis.models.embedded.labels import LABELS
 from optvis.objectives.labels import index_of
-from optvis.world.drawing.canvas import SIZE, Canvas
+from optvis.world.drawing.canvas import SIZE, SceneCanvas
 from optvis.world.scene_classes import SCENE_CLASSES, draw_scene
 
 
@@ -163,7 +163,7 @@ def _check_size(n: int, seed: int) -> tuple[int, int]:
     return n, seed
 
 
-def _to_bytes(canvas: Canvas) -> NDArray[np.uint8]:
+def _to_bytes(canvas: SceneCanvas) -> NDArray[np.uint8]:
     pixels: NDArray[np.uint8] = np.rint(canvas.pixels.clip(0, 1) * 255).astype(np.uint8)
     return pixels
 

@@ -79,7 +79,7 @@ class Part:
     present: bool = True
 
 
-class Canvas:
+class SceneCanvas:
     """An image (96, 96, 3), and for each named part a mask (96, 96) of how much of it is visible.
 
     Args:
