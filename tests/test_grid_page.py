@@ -1,534 +1,71 @@
-"""The page of an activation grid: it stands alone, it answers mouse, finger and keys, and no text on it is obeyed."""
+"""The page of a grid has the numbers of the grid, its attributions and its dictionary."""
 
 from __future__ import annotations
 
-import io
-import json
-import re
-from base64 import b64decode
-from dataclasses import replace
-
 import pytest
 import torch
-from PIL import Image
 
-from optvis.viz.pages import GridGroups, GridLayer, GridPage, grid_html
-from optvis.viz.pages.sprites import icon_sheet_uri, sprite_uri
-
-from . import chromium
-
-HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x onerror=\"document.title = 'obeyed'\">"
-ROWS, COLUMNS, TOP = 4, 5, 3
-GIVEN = torch.Generator().manual_seed(5)
-
-
-def drawn(*shape):
-    return torch.rand(shape, generator=GIVEN)
-
-
-def shades(*shape):
-    """Icons of one colour each, 8 pixels a side; the colours lie far apart."""
-    return (drawn(*shape, 3, 1, 1) * 4).round().div(4).expand(*shape, 3, 8, 8)
-
-
-def a_layer(name="mixed4", rows=ROWS, columns=COLUMNS, labels=("beaver", "otter")):
-    present = torch.ones(rows, columns, dtype=torch.bool)
-    present[0, 1] = False
-    return GridLayer(
-        name,
-        shades(rows, columns),
-        present,
-        drawn(rows, columns) * 9 + 1,
-        torch.randint(0, 30, (rows, columns, TOP), generator=GIVEN),
-        drawn(rows, columns, TOP) * 4,
-        {channel: icon for channel, icon in enumerate(shades(30)) if channel != 7},
-        {label: drawn(rows, columns) - 0.4 for label in labels},
-        GridGroups(drawn(2, rows, columns) - 0.1, shades(2), {label: drawn(2) - 0.5 for label in labels}),
-    )
-
-
-def a_page(text="A lodge", labels=("beaver", "otter")):
-    layers = (a_layer(labels=labels), a_layer(text, 8, 10, labels[:1]))
-    return GridPage(text, layers, drawn(3, 32, 40), {"network": text, "steps": 3}, text)
+from optvis import activation_grid, attribute, load, semantic_dictionary
+from optvis.grids import AnnotatedGrid, build_grid_page
+from optvis.grids.page import _build_layer
+from optvis.objectives import logit
+from optvis.world import scene
 
 
 @pytest.fixture(scope="module")
-def page():
-    return a_page()
-
-
-def told(text):
-    """What the page's script is told."""
-    return json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)[1])
-
-
-def rounded(a):
-    return [float(f"{value:.3g}") for value in a.flatten().tolist()]
-
-
-def test_the_numbers_of_the_page_are_those_given(page):
-    data = told(grid_html(page))
-    assert data["labels"] == ["beaver", "otter"]
-    assert data["image"] == [32, 40]
-    for layer, shown in zip(page.layers, data["layers"], strict=True):
-        assert (shown["name"], shown["rows"], shown["columns"]) == (layer.layer, *layer.size)
-        assert shown["strength"] == rounded(layer.strength)
-        assert shown["present"] == layer.present.flatten().int().tolist()
-        assert shown["channels"] == layer.channels.flatten(0, 1).tolist()
-        assert shown["values"] == [rounded(cell) for cell in layer.values.flatten(0, 1)]
-        assert shown["attribution"] == [
-            rounded(layer.attribution[label]) if label in layer.attribution else None for label in data["labels"]
-        ]
-        assert shown["groups"]["maps"] == [rounded(each) for each in layer.groups.maps]
-        named = set(layer.channels.flatten().tolist()) - {7}
-        assert {int(channel) for channel in shown["icons"]} == named
-        assert sorted(shown["icons"].values()) == list(range(len(named)))
-
-
-def opened(address):
-    return Image.open(io.BytesIO(b64decode(address.partition(",")[2])))
-
-
-def test_icons_lie_in_rows_and_columns_and_missing_ones_are_transparent():
-    icons, present = shades(2, 3), torch.tensor([[True, True, False], [True, True, True]])
-    picture = opened(sprite_uri(icons.where(present[..., None, None, None], torch.nan), present)).convert("RGBA")
-    assert picture.size == (24, 16)
-    for row, column in torch.cartesian_prod(torch.arange(2), torch.arange(3)).tolist():
-        *colour, alpha = picture.getpixel((8 * column + 4, 8 * row + 4))
-        assert alpha == 255 * bool(present[row, column])
-        expected = icons[row, column, :, 4, 4] * 255
-        assert not alpha or (torch.tensor(colour) - expected).abs().max() < 12
-
-
-def test_few_icons_fill_what_is_nearly_a_square():
-    icons = shades(5)
-    picture = opened(icon_sheet_uri(icons)).convert("RGB")
-    assert picture.size == (24, 16)
-    for place, icon in enumerate(icons):
-        colour = torch.tensor(picture.getpixel((8 * (place % 3) + 4, 8 * (place // 3) + 4)))
-        assert (colour - icon[:, 4, 4] * 255).abs().max() < 12
-
-
-def test_a_large_page_stays_small():
-    present = torch.ones(28, 28, dtype=torch.bool)
-    a = drawn(28, 28)
-    noise = drawn(28, 28, 3, 32, 32).repeat_interleave(2, -1).repeat_interleave(2, -2)
-    channels = torch.randint(0, 512, (28, 28, 5), generator=GIVEN)
-    attribution = {f"class {n}": drawn(28, 28) for n in range(5)}
-    layer = GridLayer("features", noise, present, a, channels, drawn(28, 28, 5), {}, attribution)
-    assert len(grid_html(GridPage("large", (layer,), drawn(3, 224, 224), {}))) < 3e6
-
-
-def test_icons_that_do_not_fit_into_a_picture_are_refused():
-    with pytest.raises(ValueError, match="make them smaller"):
-        sprite_uri(torch.zeros(1, 1, 3, 1, 1).expand(1, 20, 3, 1, 1000), torch.ones(1, 20).bool())
-
-
-BAD = [
-    ("icons", torch.ones(ROWS, COLUMNS, 1, 8, 8), "icons: expected (4, 5, 3, 8, 8)"),
-    ("icons", torch.ones(ROWS, COLUMNS, 3, 8, 9), "icons: expected (4, 5, 3, 9, 9)"),
-    ("present", torch.ones(ROWS, COLUMNS), "present is bool"),
-    ("present", torch.ones(2, 2).bool(), "present: expected (4, 5); got (2, 2)"),
-    ("strength", -torch.ones(ROWS, COLUMNS), "at least 0; its smallest is -1"),
-    ("strength", torch.full((ROWS, COLUMNS), torch.nan), "strength: has numbers that are not finite"),
-    ("channels", torch.ones(ROWS, COLUMNS, TOP), "channels are integers"),
-    ("values", torch.ones(ROWS, COLUMNS, 1), "values: expected (4, 5, 3); got (4, 5, 1)"),
-    ("channel_icons", {1: torch.ones(3, 8, 8), 2: torch.ones(3, 9, 9)}, "one size; got sides [8, 9]"),
-    ("channel_icons", {1: torch.ones(1, 8, 8)}, "icon of channel 1: expected (3, 8, 8)"),
-    ("attribution", {"beaver": torch.ones(COLUMNS, ROWS)}, "attribution to 'beaver': expected (4, 5); got (5, 4)"),
-    ("groups", GridGroups(drawn(2, 3, 3), shades(2)), "maps of groups: expected (2, 4, 5); got (2, 3, 3)"),
-]
-
-
-@pytest.mark.parametrize(("name", "value", "message"), BAD)
-def test_what_does_not_fit_is_refused_with_its_name(page, name, value, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        replace(page.layers[0], **{name: value})
-
-
-def test_groups_and_photographs_are_checked_as_well(page):
-    with pytest.raises(ValueError, match="maps of groups: has numbers that are not finite"):
-        GridGroups(drawn(2, 3, 3) / 0, shades(2))
-    with pytest.raises(ValueError, match="attribution of groups to 'beaver'"):
-        GridGroups(drawn(2, 3, 3), shades(2), {"beaver": drawn(3)})
-    with pytest.raises(ValueError, match="image"):
-        replace(page, image=drawn(1, 32, 40))
-    with pytest.raises(ValueError, match="no layers; a page of a grid needs one or more"):
-        replace(page, layers=())
-
-
-def test_no_text_becomes_markup():
-    plain, hostile = grid_html(a_page()), grid_html(a_page(HOSTILE, (HOSTILE, "__proto__")))
-    assert re.findall(r"</?[a-zA-Z]\w*", hostile) == re.findall(r"</?[a-zA-Z]\w*", plain)
-    assert told(hostile)["labels"] == [HOSTILE, "__proto__"]
-
-
-# What follows asks a browser.
-
-needs_chromium = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
+def net():
+    return load("demo")
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
+def ships():
+    return torch.stack([scene("container ship", seed=seed).image for seed in (7, 9)])
 
 
 @pytest.fixture(scope="module")
-def file(page, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "grid.html"
-    path.write_text(grid_html(page), encoding="utf-8")
-    return path
+def grid(net, ships):
+    return activation_grid(net, ships, "mixed5", groups=3, size=8, steps=2, progress=False)
 
 
-@pytest.fixture
-def wide(browser, file):
-    """The page in a wide window, with a mouse."""
-    browser.window(1400)
-    browser.open(file)
-    yield browser
-    assert browser.happened("Runtime.exceptionThrown") == []
+def test_each_cell_gets_its_own_numbers(net, ships, grid):
+    found = attribute(net, ships, "mixed5", logit("owl"), method="grad_x_activation")
+    words = semantic_dictionary(net, ships[1], "mixed5", top=2, size=8, steps=1, progress=False)
+    layer = _build_layer(AnnotatedGrid(grid, {"owl": found}, words), 1)
+    a = grid.activations[1]
+    y, x = 4, 7
+    assert float(layer.strength[y, x]) == pytest.approx(float(a[:, y, x].norm()), rel=1e-5)
+    best = a[:, y, x].sort(descending=True)
+    assert layer.values[y, x].tolist() == best.values[:6].tolist()
+    assert a[layer.channels[y, x], y, x].equal(best.values[:6])
+    assert layer.attribution["owl"].equal(found.positions[1])
+    assert layer.icons.equal(grid.icons[1])
+    assert layer.channel_icons is words.icons
+    groups = layer.groups
+    assert groups is not None
+    assert groups.maps.equal(grid.groups.maps[1])
+    torch.testing.assert_close(groups.attribution["owl"], found.by_group(grid.groups)[1])
 
 
-@pytest.fixture
-def phone(browser, file):
-    """The page on a phone, with a finger."""
-    browser.window(390, 480, finger=True)
-    browser.open(file)
-    yield browser
-    assert browser.happened("Runtime.exceptionThrown") == []
+def test_a_grid_alone_is_a_page_of_one_layer(net, ships, grid):
+    assert build_grid_page([grid], 1) == build_grid_page([AnnotatedGrid(grid)], 1)
+    assert "mixed5" in build_grid_page([grid])
 
 
-def cell(number):
-    return f".layer:not([hidden]) .cell[data-cell='{number}']"
+def test_several_layers_share_a_page(net, ships, grid):
+    other = activation_grid(net, ships, "mixed4", groups=0, size=8, steps=1, progress=False)
+    page = build_grid_page([grid, AnnotatedGrid(other)])
+    assert "mixed4, mixed5" in page or "mixed5, mixed4" in page
 
 
-def text(browser, selector):
-    return browser.js(f"document.querySelector({json.dumps(selector)}).innerText")
+def test_results_of_another_layer_are_refused(net, ships, grid):
+    found = attribute(net, ships, "mixed4", logit("owl"), method="grad_x_activation")
+    with pytest.raises(ValueError, match="take both from one layer"):
+        AnnotatedGrid(grid, {"owl": found})
+    with pytest.raises(ValueError, match="no grids"):
+        build_grid_page([])
 
 
-def texts(browser, selector):
-    return browser.js(f"[...document.querySelectorAll({json.dumps(selector)})].map((each) => each.textContent)")
-
-
-def chosen(browser):
-    """The cell that grid and panel agree on."""
-    number = browser.js("Number(document.querySelector('.layer:not([hidden]) [aria-selected=true]').dataset.cell)")
-    columns = COLUMNS if browser.js("document.querySelector('.layer').hidden === false") else 10
-    assert browser.js("document.querySelector('.panel h3').textContent") == (
-        f"Row {number // columns}, column {number % columns}"
-    )
-    return number
-
-
-def figure(text):
-    return float(text.replace("−", "-"))
-
-
-def box(browser, selector):
-    return browser.js(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()")
-
-
-@needs_chromium
-def test_nothing_is_loaded_logged_or_left_lying_about(wide, tmp_path):
-    asked = {each["request"]["url"].partition(":")[0] for each in wide.happened("Network.requestWillBeSent")}
-    assert asked == {"file", "data"}
-    assert wide.happened("Log.entryAdded") == []
-    names = wide.js("Object.keys(window)")
-    blank = tmp_path / "blank.html"
-    blank.write_text("<!doctype html>", encoding="utf-8")
-    wide.open(blank)
-    assert set(names) <= set(wide.js("Object.keys(window)"))
-
-
-@needs_chromium
-def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
-    path = tmp_path / "hostile.html"
-    path.write_text(grid_html(a_page(HOSTILE, (HOSTILE, "__proto__"))), encoding="utf-8")
-    browser.window(1400)
-    browser.open(path)
-    browser.js("{ const box = document.querySelector('select'); box.value = 0; "
-               "box.dispatchEvent(new Event('change', { bubbles: true })); }")  # fmt: skip
-    assert browser.js("document.title") == f"{HOSTILE} · optvis"
-    assert texts(browser, "h1, .lead, .layer + .layer h2") == [HOSTILE, HOSTILE, f"{HOSTILE} 8 × 10 cells"]
-    assert texts(browser, ".panel ul b") == [HOSTILE, "__proto__"]
-    assert texts(browser, "option")[1:] == [HOSTILE, "__proto__"]
-    assert text(browser, ".legend p") == f"Attribution to {HOSTILE}"
-    assert browser.js("document.querySelector('.frame.small img').src.startsWith('data:image/webp')")
-    assert browser.js("document.scripts.length") == 2
-
-
-@needs_chromium
-def test_scripts_of_others_would_not_run(wide):
-    wide.js("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = 1\">')")
-    wide.js("new Promise((done) => setTimeout(done, 100))")
-    assert wide.js("document.title") == "A lodge · optvis"
-
-
-@needs_chromium
-@pytest.mark.parametrize(
-    ("attempt", "directive"),
-    [
-        ("document.body.insertAdjacentHTML('beforeend', '<img src=http://x.invalid/>')", "img-src"),
-        ("document.body.insertAdjacentHTML('beforeend', '<iframe src=http://x.invalid/></iframe>')", "frame-src"),
-        ("fetch('http://x.invalid/').catch(() => 0)", "connect-src"),
-    ],
-)
-def test_the_policy_refuses_what_would_be_loaded(wide, attempt, directive):
-    refused = wide.js(
-        "new Promise((done) => { const tell = (event) => done(event.effectiveDirective);"
-        f"addEventListener('securitypolicyviolation', tell); {attempt}; setTimeout(done, 3000); }})"
-    )
-    assert refused == directive
-
-
-@needs_chromium
-def test_each_cell_shows_its_icon(wide, page, tmp_path):
-    wide.hover("h1")
-    wide.js("scrollTo(0, 0)")
-    picture = Image.open(wide.screenshot(tmp_path / "page.png")).convert("RGB")
-    for number in range(ROWS * COLUMNS):
-        place = box(wide, cell(number))
-        colour = picture.getpixel((int(place["x"] + place["width"] / 4), int(place["y"] + place["height"] / 4)))
-        row, column = divmod(number, COLUMNS)
-        expected = page.layers[0].icons[row, column, :, 0, 0] * 255
-        expected = expected if page.layers[0].present[row, column] else torch.tensor([252.0, 251, 248])
-        assert (torch.tensor(colour) - expected).abs().max() < 16, number
-
-
-@needs_chromium
-def test_hovering_tells_of_the_cell(wide, page):
-    layer = page.layers[0]
-    for number in (0, 7, 19):
-        row, column = divmod(number, COLUMNS)
-        wide.hover(cell(number))
-        assert chosen(wide) == number
-        assert text(wide, ".where") == f"y {8 * row}–{8 * row + 8} px\nx {8 * column}–{8 * column + 8} px"
-        assert text(wide, ".norm").startswith(f"norm {rounded(layer.strength[row, column])[0]:g}")
-        assert texts(wide, ".panel ol b") == [str(channel) for channel in layer.channels[row, column].tolist()]
-        assert [figure(each) for each in texts(wide, ".panel ol data")] == rounded(layer.values[row, column])
-        assert texts(wide, ".panel ul b") == ["beaver", "otter"]
-        expected = [rounded(layer.attribution[label][row, column])[0] for label in ("beaver", "otter")]
-        assert [figure(each) for each in texts(wide, ".panel ul data")] == expected
-        sides = wide.js("[...document.querySelectorAll('.panel ul i')].map((each) => each.className)")
-        assert sides == ["less" if value < 0 else "more" for value in expected]
-
-
-@needs_chromium
-def test_channels_with_icons_show_them_and_others_do_not(wide, page, tmp_path):
-    layer = page.layers[0]
-    wide.hover(cell(12))
-    wide.js("scrollTo(0, 0)")
-    picture = Image.open(wide.screenshot(tmp_path / "page.png")).convert("RGB")
-    for rank, channel in enumerate(layer.channels[2, 2].tolist(), 1):
-        item = f".panel ol li:nth-child({rank})"
-        assert wide.js(f"document.querySelectorAll('{item} .icon').length") == (channel in layer.channel_icons)
-        if channel in layer.channel_icons:
-            place = box(wide, f"{item} .icon")
-            colour = picture.getpixel((int(place["x"] + place["width"] / 2), int(place["y"] + place["height"] / 2)))
-            assert (torch.tensor(colour) - layer.channel_icons[channel][:, 0, 0] * 255).abs().max() < 16
-
-
-@needs_chromium
-def test_the_place_of_the_cell_is_outlined_on_the_photograph(wide):
-    wide.hover(cell(13))
-    frame, place = box(wide, ".photo .frame"), box(wide, ".photo .place")
-    assert place["x"] - frame["x"] == pytest.approx(frame["width"] * 3 / COLUMNS, abs=0.5)
-    assert place["y"] - frame["y"] == pytest.approx(frame["height"] * 2 / ROWS, abs=0.5)
-    assert place["width"] == pytest.approx(frame["width"] / COLUMNS, abs=0.5)
-    assert place["height"] == pytest.approx(frame["height"] / ROWS, abs=0.5)
-
-
-@needs_chromium
-def test_pointing_at_the_photograph_chooses_the_cell_there(wide):
-    for at, number in (((0.5, 0.1), 2), ((0.95, 0.95), 19), ((0.05, 0.6), 10)):
-        wide.hover(".photo .frame", at)
-        assert chosen(wide) == number
-    wide.click(".photo .frame", (0.3, 0.3))
-    wide.hover(".photo .frame", (0.9, 0.9))
-    assert chosen(wide) == 6
-
-
-@needs_chromium
-def test_a_click_pins_and_escape_or_another_click_lets_go(wide):
-    wide.click(cell(8))
-    wide.hover(cell(3))
-    assert (chosen(wide), text(wide, ".pin")) == (8, "Pinned")
-    wide.click(cell(4))
-    wide.hover(cell(3))
-    assert (chosen(wide), text(wide, ".pin")) == (4, "Pinned")
-    wide.press("Escape")
-    wide.hover(cell(2))
-    assert (chosen(wide), text(wide, ".pin")) == (2, "")
-    wide.click(cell(2))
-    wide.click(cell(2))
-    wide.hover(cell(3))
-    assert chosen(wide) == 3
-
-
-def focused(browser):
-    return browser.js("document.activeElement.dataset.cell ?? document.activeElement.tagName")
-
-
-@needs_chromium
-def test_keys_go_through_the_grid_in_one_stop(wide):
-    wide.hover("h1")
-    wide.js("document.querySelector('[name=gaps]').focus()")
-    first = str(chosen(wide))
-    wide.press("Tab")
-    assert focused(wide) == first
-    wide.press(*["ArrowUp"] * ROWS, *["ArrowLeft"] * COLUMNS)
-    assert (focused(wide), chosen(wide)) == ("0", 0)
-    wide.press("ArrowRight", "ArrowRight", "ArrowDown")
-    assert (focused(wide), chosen(wide)) == ("7", 7)
-    wide.press("Enter", "ArrowDown")
-    assert (focused(wide), chosen(wide), text(wide, ".pin")) == ("12", 7, "Pinned")
-    wide.press("Escape", "ArrowDown")
-    assert (focused(wide), chosen(wide), text(wide, ".pin")) == ("17", 17, "")
-    wide.press("Tab")
-    assert focused(wide) == "BUTTON"
-    wide.press("Tab", shift=True)
-    assert focused(wide) == "17"
-
-
-@needs_chromium
-def test_the_grid_names_its_parts_for_those_who_hear_it(wide, page):
-    assert wide.js("document.querySelectorAll('.layer:not([hidden]) [role=grid] > [role=row]').length") == ROWS
-    found = wide.js("[...document.querySelectorAll('.layer:not([hidden]) [role=row] > [role=gridcell]')]"
-                    ".map((each) => [each.ariaLabel, each.tabIndex])")  # fmt: skip
-    channels = ", ".join(map(str, page.layers[0].channels[1, 2].tolist()))
-    assert found[7][0] == f"row 1, column 2: channels {channels}"
-    assert sorted(index for _, index in found) == [-1] * (ROWS * COLUMNS - 1) + [0]
-
-
-def choose_class(browser, value):
-    browser.js("{ const box = document.querySelector('select'); box.focus(); "
-               f"box.value = '{value}'; box.dispatchEvent(new Event('change', {{ bubbles: true }})); }}")  # fmt: skip
-
-
-@needs_chromium
-def test_the_class_chosen_is_laid_over_the_photograph(wide, page):
-    assert wide.js("document.querySelector('canvas').hidden && document.querySelector('.legend').hidden")
-    for place, label in enumerate(("beaver", "otter")):
-        choose_class(wide, place)
-        values = page.layers[0].attribution[label].flatten()
-        most = values.abs().max()
-        pixels = wide.js("(() => { const c = document.querySelector('canvas'); return [...c.getContext('2d')"
-                         ".getImageData(0, 0, c.width, c.height).data]; })()")  # fmt: skip
-        pixels = torch.tensor(pixels).view(-1, 4).float()
-        assert (pixels[:, 3] - 230 * values.abs() / most).abs().max() < 2
-        strong = values.abs() > most / 4
-        assert torch.equal((pixels[:, 0] > pixels[:, 2])[strong], (values > 0)[strong])
-        ends = [figure(each) for each in texts(wide, ".ends span")]
-        assert ends == [-rounded(most)[0], 0, rounded(most)[0]]
-        assert text(wide, ".legend p") == f"Attribution to {label}"
-        shares = [figure(each) for each in texts(wide, ".layer:not([hidden]) .share")]
-        assert shares == rounded(page.layers[0].groups.attribution[label])
-    wide.click("input[name=layer][value='1'] + span")
-    assert wide.js("document.querySelector('canvas').hidden")  # the second layer knows the first class alone
-    choose_class(wide, 0)
-    assert wide.js("document.querySelector('canvas').width") == 10
-
-
-@needs_chromium
-def test_another_layer_shows_the_same_place(wide):
-    wide.click(cell(13))  # row 2 of 4, column 3 of 5
-    wide.click("input[name=layer][value='1'] + span")
-    assert wide.js("[...document.querySelectorAll('.layer')].map((each) => each.hidden)") == [True, False]
-    assert chosen(wide) == 57  # row 5 of 8, column 7 of 10
-    wide.click("input[name=layer][value='0'] + span")
-    assert chosen(wide) == 13
-
-
-@needs_chromium
-def test_a_group_lights_its_cells(wide, page):
-    def opacities():
-        return wide.js("[...document.querySelectorAll('.layer:not([hidden]) .cell .icon')]"
-                       ".map((each) => Number(each.style.opacity || 1))")  # fmt: skip
-
-    for group in (0, 1):
-        wide.click(f".layer:not([hidden]) .groups button:nth-child({group + 1})")
-        lit = page.layers[0].groups.maps[group].flatten()
-        assert opacities() == pytest.approx((0.08 + 0.92 * lit.clamp(min=0) / lit.max()).tolist(), abs=0.01)
-        pressed = wide.js("[...document.querySelectorAll('.layer:not([hidden]) .groups button')]"
-                          ".map((each) => each.ariaPressed)")  # fmt: skip
-        assert pressed == [str(n == group).lower() for n in (0, 1)]
-    wide.click(".layer:not([hidden]) .groups button:nth-child(2)")
-    assert opacities() == [1] * (ROWS * COLUMNS)
-
-
-@needs_chromium
-def test_icons_can_be_sized_by_activation_and_set_apart(browser, file, page):
-    browser.window(1400, prefers_reduced_motion="reduce")
-    browser.open(file)
-    side = box(browser, cell(0))["width"]
-    browser.click("[name=sized]")
-    areas = torch.tensor([box(browser, f"{cell(n)} .icon")["width"] for n in range(ROWS * COLUMNS)]) ** 2 / side**2
-    strength = page.layers[0].strength.flatten()
-    assert (areas - strength / strength.max()).abs().max() < 0.01
-    assert browser.js(f'getComputedStyle(document.querySelector("{cell(0)} .icon")).transitionDuration') == "0s"
-    browser.click("[name=sized]")
-    assert box(browser, f"{cell(3)} .icon")["width"] == pytest.approx(side, abs=0.05)
-    browser.click("[name=gaps]")
-    one, next_one = box(browser, cell(0)), box(browser, cell(1))
-    assert next_one["x"] - one["x"] - one["width"] == pytest.approx(2, abs=0.05)
-
-
-@needs_chromium
-def test_a_tap_tells_of_the_cell_and_leaves_it_in_sight(phone):
-    assert not phone.js("document.querySelector('.panel').checkVisibility()")
-    for number, down in ((16, 0.95), (4, 0.2), (12, 0.2)):  # the panel comes up under the first finger
-        phone.tap(cell(number), (0.5, down))
-        assert chosen(phone) == number
-        assert text(phone, ".pin") == ""
-        panel, place = box(phone, ".panel"), box(phone, cell(number))
-        assert panel["bottom"] <= 481
-        assert place["bottom"] <= panel["top"] + 1
-    phone.tap("[data-step='1 0']")
-    phone.tap("[data-step='0 -1']")
-    assert chosen(phone) == 16
-    phone.tap(".photo .frame", (0.5, 0.1))
-    assert chosen(phone) == 2
-    phone.tap(".close")
-    assert not phone.js("document.querySelector('.panel').checkVisibility()")
-
-
-@needs_chromium
-@pytest.mark.parametrize("width", [320, 390, 761, 1180, 2000])
-@pytest.mark.parametrize("name", ["short", "very-long-name-" * 12, "W" * 90])
-def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
-    path = tmp_path / "named.html"
-    path.write_text(grid_html(a_page(name, (name, "otter"))), encoding="utf-8")
-    browser.window(width, 640, finger=width < 760)
-    browser.open(path)
-    (browser.tap if width < 760 else browser.click)(cell(12))
-    choose_class(browser, 0)
-    assert browser.js("document.documentElement.scrollWidth") <= width
-    inside = browser.js("[...document.querySelectorAll('.panel, .panel li, .tools label, .cells, .groups, h1')]"
-                        ".map((each) => each.getBoundingClientRect().right)")  # fmt: skip
-    assert max(inside) <= width
-
-
-@needs_chromium
-def test_dark_windows_get_a_dark_page(browser, file):
-    shades = []
-    for scheme in ("light", "dark"):
-        browser.window(1400, prefers_color_scheme=scheme)
-        browser.open(file)
-        shades.append(browser.js("getComputedStyle(document.body).backgroundColor"))
-    assert shades == ["rgb(252, 251, 248)", "rgb(23, 22, 20)"]
-
-
-@needs_chromium
-def test_without_scripts_the_pictures_are_there(browser, file, page, tmp_path):
-    browser.window(1000, 1600)
-    browser.open(file, script=False)
-    picture = Image.open(browser.screenshot(tmp_path / "still.png")).convert("RGB")
-    colours = torch.tensor([colour for _, colour in picture.getcolors(1 << 24)]).float()
-    layer = page.layers[0]
-    for icon in layer.icons[layer.present]:
-        sought = icon[:, 0, 0] * 255
-        assert (colours - sought).abs().amax(1).min() < 16
-    told = browser.ask("DOM.performSearch", query="//noscript/p[starts-with(., 'Without JavaScript')]")
-    assert told["resultCount"] == 1
+def test_a_hostile_class_stays_text(net, ships, grid):
+    label = "<script>alert(1)</script>"
+    found = attribute(net, ships, "mixed5", logit(0), method="grad_x_activation")
+    assert label not in build_grid_page([AnnotatedGrid(grid, {label: found})])

@@ -22,7 +22,7 @@ def test_a_point_is_as_high_as_its_number(value):
     assert abs(line.mean() - (136 - value)) <= 1
 
 
-def test_every_line_has_its_colour_in_the_key_and_none_leaves_the_paper():
+def test_every_line_has_its_color_in_the_legend_and_stays_inside():
     many = {f"line {n}": [n, n] for n in range(5)}
     picture = plot_curves([1, 2], many, "title", (200, 300))
     for row in range(5):
@@ -31,11 +31,11 @@ def test_every_line_has_its_colour_in_the_key_and_none_leaves_the_paper():
         assert abs((key.min() + key.max()) / 2 - (36 + 16 * row)) <= 5
 
 
-def test_one_size_alone_can_be_drawn():
+def test_one_number_can_be_plotted():
     assert plot_curves([32], {"a": [40.0]}, "title", (120, 240)).size == (240, 120)
 
 
-def test_names_stand_before_rows_and_above_columns():
+def test_labels_are_before_rows_and_above_columns():
     blank = Image.new("RGB", (100, 60), (1, 2, 3))
     framed = label_table(blank, ["one", "two", "three"], ["a", "b"])
     rows, columns = places(framed, (1, 2, 3))

@@ -256,7 +256,7 @@ def test_long_lists_fold():
     assert "… and 30 classes that drop less" in str(build_report(classes=many))
 
 
-needs_chromium = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
+needs_chromium = pytest.mark.skipif(chromium.find_browser() is None, reason="no Chromium on this machine's path")
 
 
 @pytest.fixture(scope="module")
@@ -288,16 +288,16 @@ def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
 
 
 @needs_chromium
-def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
+def test_hostile_texts_are_displayed_and_do_not_run(browser, tmp_path):
     browser.window(1400)
     open_report(browser, tmp_path, build_report(HOSTILE, HOSTILE, "others"))
     assert browser.js("document.title") == "demo without 3 channels of mixed5 · optvis"
     assert browser.js("document.querySelector('.bar.own .name').textContent") == HOSTILE
     assert browser.js("document.scripts.length") == 0
     assert browser.js("[...document.images].every((each) => each.src.startsWith('data:') && each.naturalWidth)")
-    asked = {each["request"]["url"].partition(":")[0] for each in browser.happened("Network.requestWillBeSent")}
+    asked = {each["request"]["url"].partition(":")[0] for each in browser.messages("Network.requestWillBeSent")}
     assert asked == {"file", "data"}
-    assert browser.happened("Log.entryAdded") == []
+    assert browser.messages("Log.entryAdded") == []
 
 
 @needs_chromium

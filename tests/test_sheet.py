@@ -23,7 +23,7 @@ def colour(image):
     return tuple((image[:, 0, 0] * 255).round().int().tolist())
 
 
-def test_a_picture_is_the_image_pixel_for_pixel():
+def test_a_pil_image_equals_the_tensor_pixel_for_pixel():
     image = torch.arange(3 * 5 * 7).view(3, 5, 7) / 255
     picture = to_pil_image(image)
     assert picture.size == (7, 5)
@@ -41,23 +41,23 @@ def test_levels_are_rounded_and_clipped():
 
 @pytest.mark.parametrize("columns", [None, 1, 2, 3, 7, 50])
 @pytest.mark.parametrize("labels", [(), tuple("abcdefg")])
-def test_every_tile_lies_at_its_place(images, columns, labels):
-    paper = draw_sheet(images, labels, columns)
+def test_every_tile_is_at_its_place(images, columns, labels):
+    canvas = draw_sheet(images, labels, columns)
     across = min(7, 3 if columns is None else columns)
     down = math.ceil(7 / across)
-    assert paper.width == across * (40 + GAP) + GAP
-    step, rest = divmod(paper.height - GAP, down)
+    assert canvas.width == across * (40 + GAP) + GAP
+    step, rest = divmod(canvas.height - GAP, down)
     assert rest == 0
     assert (step == 24 + GAP) is (not labels)
     for place, image in enumerate(images):
         x, y = GAP + place % across * (40 + GAP), GAP + place // across * step
-        assert paper.crop((x, y, x + 40, y + 24)).getcolors() == [(40 * 24, colour(image))]
-        assert paper.getpixel((x - 1, y)) == BACKGROUND
-    assert paper.getpixel((0, 0)) == BACKGROUND
-    assert paper.getpixel((paper.width - 1, paper.height - 1)) == BACKGROUND
+        assert canvas.crop((x, y, x + 40, y + 24)).getcolors() == [(40 * 24, colour(image))]
+        assert canvas.getpixel((x - 1, y)) == BACKGROUND
+    assert canvas.getpixel((0, 0)) == BACKGROUND
+    assert canvas.getpixel((canvas.width - 1, canvas.height - 1)) == BACKGROUND
 
 
-def test_one_image_without_label_is_itself_in_a_margin(images):
+def test_one_image_without_label_has_a_margin(images):
     assert draw_sheet(images[:1]).size == (40 + 2 * GAP, 24 + 2 * GAP)
 
 
@@ -79,24 +79,24 @@ TEXTS = [
 @pytest.mark.parametrize("width", [4, 40, 224])
 def test_any_text_fits_below_its_tile(text, width):
     image = torch.zeros(1, 3, 16, width).expand(4, 3, 16, width)
-    paper = draw_sheet(image, [text] * 4, columns=2)
-    assert paper.width == 2 * (width + GAP) + GAP
-    assert paper.height < 2 * (16 + GAP + 3 * 30) + GAP
+    canvas = draw_sheet(image, [text] * 4, columns=2)
+    assert canvas.width == 2 * (width + GAP) + GAP
+    assert canvas.height < 2 * (16 + GAP + 3 * 30) + GAP
     for place in range(4):
-        x, y = GAP + place % 2 * (width + GAP), GAP + place // 2 * ((paper.height - GAP) // 2)
-        assert paper.crop((x, y, x + width, y + 16)).getcolors() == [(16 * width, (0, 0, 0))]
+        x, y = GAP + place % 2 * (width + GAP), GAP + place // 2 * ((canvas.height - GAP) // 2)
+        assert canvas.crop((x, y, x + width, y + 16)).getcolors() == [(16 * width, (0, 0, 0))]
 
 
 def test_a_label_is_written_below_its_own_tile(images):
-    paper = draw_sheet(images[:2], ["", "some text"], columns=2)
+    canvas = draw_sheet(images[:2], ["", "some text"], columns=2)
     below = GAP + 24
-    assert paper.crop((0, below, 40 + GAP, paper.height)).getcolors() == [
-        ((40 + GAP) * (paper.height - below), BACKGROUND)
+    assert canvas.crop((0, below, 40 + GAP, canvas.height)).getcolors() == [
+        ((40 + GAP) * (canvas.height - below), BACKGROUND)
     ]
-    assert len(paper.crop((40 + GAP, below, paper.width, paper.height)).getcolors()) > 1
+    assert len(canvas.crop((40 + GAP, below, canvas.width, canvas.height)).getcolors()) > 1
 
 
-def test_a_long_text_is_cut_with_dots_not_in_silence(images):
+def test_a_long_text_ends_with_an_ellipsis(images):
     short = draw_sheet(images[:1], ["word " * 3])
     long = draw_sheet(images[:1], ["word " * 300])
     longer = draw_sheet(images[:1], ["word " * 400])
@@ -105,7 +105,7 @@ def test_a_long_text_is_cut_with_dots_not_in_silence(images):
     assert short.tobytes() != long.tobytes()
 
 
-def test_numbers_that_do_not_fit_are_refused(images):
+def test_a_wrong_number_of_labels_or_columns_is_refused(images):
     with pytest.raises(ValueError, match="2 labels for 7 images"):
         draw_sheet(images, ["a", "b"])
     with pytest.raises(ValueError, match="columns is 0"):
@@ -115,22 +115,22 @@ def test_numbers_that_do_not_fit_are_refused(images):
 @pytest.mark.parametrize("recipe", ['{"a": 1}', "ünïcödé 写真", "x" * 5000])
 def test_a_png_carries_its_recipe_as_text(images, recipe):
     data = encode_png(to_pil_image(images[0]), recipe)
-    with Image.open(io.BytesIO(data)) as opened:
-        opened.load()
-        assert opened.text["optvis"] == recipe
-        assert opened.convert("RGB").tobytes() == to_pil_image(images[0]).tobytes()
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        assert image.text["optvis"] == recipe
+        assert image.convert("RGB").tobytes() == to_pil_image(images[0]).tobytes()
 
 
 def test_a_png_without_recipe_has_no_text(images):
-    with Image.open(io.BytesIO(encode_png(to_pil_image(images[0])))) as opened:
-        opened.load()
-        assert opened.text == {}
+    with Image.open(io.BytesIO(encode_png(to_pil_image(images[0])))) as image:
+        image.load()
+        assert image.text == {}
 
 
 @pytest.mark.parametrize(
     ("suffix", "form"), [(".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG"), (".apng", "PNG"), (".GIF", "GIF")]
 )
-def test_an_animation_has_every_frame_and_repeats_for_ever(images, suffix, form):
+def test_an_animation_has_every_frame_and_repeats(images, suffix, form):
     frames = [to_pil_image(image) for image in images]
     with Image.open(io.BytesIO(encode_animation(frames, suffix, 70))) as moving:
         assert moving.format == form
@@ -143,20 +143,20 @@ def test_an_animation_has_every_frame_and_repeats_for_ever(images, suffix, form)
             assert middle.diff(dim=0).abs().max() <= (0 if form == "PNG" else 8)
 
 
-def test_equal_frames_keep_their_time(images):
-    """A picture that does not change for a while is a still, not a shorter film."""
+def test_equal_frames_keep_their_duration(images):
+    """An image that does not change for a while is a still, not a shorter film."""
     frames = [to_pil_image(images[0])] * 3 + [to_pil_image(images[1])]
     for suffix in (".gif", ".webp", ".png"):
         with Image.open(io.BytesIO(encode_animation(frames, suffix, 50))) as moving:
-            assert lasting(moving) == 200, suffix
+            assert total_duration(moving) == 200, suffix
 
 
-def lasting(moving):
+def total_duration(moving):
     """Milliseconds of all frames; Pillow knows a frame's once it is loaded."""
     return sum(frame.load() and frame.info["duration"] for frame in ImageSequence.Iterator(moving))
 
 
-def test_an_animation_of_nothing_or_of_another_kind_is_refused(images):
+def test_an_animation_without_frames_or_of_another_format_is_refused(images):
     with pytest.raises(ValueError, match=r"no frames: render with snapshots="):
         encode_animation([], ".gif", 40)
     with pytest.raises(ValueError, match=r"\.gif, \.webp, \.png, \.apng; got '\.mp4'"):

@@ -1,4 +1,4 @@
-"""The page of an activation atlas: its map answers mouse, fingers and keys, and no text on it is obeyed."""
+"""The page of an activation atlas: its map responds to mouse, touch and keys, and no text on it runs."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x one
 SCRIPT_CLASS = "<script>alert(1)</script>"
 SIZES, MIN_POINTS, TILE, LABELS = (5, 10, 20), 4, 16, ("beaver", "otter", "muskrat", "lodge")
 MAP = ".map canvas"
-GIVEN = torch.Generator().manual_seed(11)
+GENERATOR = torch.Generator().manual_seed(11)
 
 
-def drawn(*shape):
-    return torch.rand(shape, generator=GIVEN)
+def random_tensor(*shape):
+    return torch.rand(shape, generator=GENERATOR)
 
 
 def shades(count):
-    """Icons of one colour each; the colours lie far apart, and far from the paper."""
-    return (drawn(count, 3, 1, 1) * 3).round().div(4).expand(count, 3, TILE, TILE)
+    """Icons of one colour each; the colours lie far apart, and far from the background."""
+    return (random_tensor(count, 3, 1, 1) * 3).round().div(4).expand(count, 3, TILE, TILE)
 
 
 def islands(count=4000):
     """Points in [0, 1]²: row and column."""
     middles = torch.tensor([[0.2, 0.25], [0.3, 0.75], [0.7, 0.4], [0.85, 0.9]])
-    which = torch.randint(0, 4, (count,), generator=GIVEN)
-    return (middles[which] + 0.07 * torch.randn(count, 2, generator=GIVEN)).clamp(0, 1 - 1e-6)
+    which = torch.randint(0, 4, (count,), generator=GENERATOR)
+    return (middles[which] + 0.07 * torch.randn(count, 2, generator=GENERATOR)).clamp(0, 1 - 1e-6)
 
 
-def a_level(size, points, labels=4, exemplars=30):
+def build_level(size, points, labels=4, exemplars=30):
     cells, counts = (points * size).long().unique(dim=0, return_counts=True)
     count = len(cells)
-    nearest = torch.randint(-1, max(exemplars, 1), (count, 3 if exemplars else 0), generator=GIVEN)
-    attribution = torch.randn(count, labels, generator=GIVEN)
+    nearest = torch.randint(-1, max(exemplars, 1), (count, 3 if exemplars else 0), generator=GENERATOR)
+    attribution = torch.randn(count, labels, generator=GENERATOR)
     return AtlasLevel(size, cells, counts, shades(count), counts >= MIN_POINTS, attribution, nearest)
 
 
-def a_page(text="A lodge", labels=LABELS, sizes=SIZES, exemplars=30, **others):
+def build_page(text="A lodge", labels=LABELS, sizes=SIZES, exemplars=30, **others):
     points = islands()
-    levels = tuple(a_level(size, points, len(labels), exemplars) for size in sizes)
+    levels = tuple(build_level(size, points, len(labels), exemplars) for size in sizes)
     names = tuple(f"{text} {n // 2}" for n in range(exemplars))
     patches = shades(exemplars) if exemplars else torch.zeros(0, 3, 16, 16)
     recipe = {"network": text, "steps": 3}
@@ -60,41 +60,41 @@ def a_page(text="A lodge", labels=LABELS, sizes=SIZES, exemplars=30, **others):
 
 @pytest.fixture(scope="module")
 def page():
-    return a_page()
+    return build_page()
 
 
-def told(text):
-    """What the page's script is told."""
+def read_data(text):
+    """The data that the page's script reads."""
     return json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)[1])
 
 
-def rounded(a):
+def round_values(a):
     return [float(f"{value:.3g}") for value in a.flatten().tolist()]
 
 
-def test_the_numbers_of_the_page_are_those_given(page):
-    data = told(atlas_html(page))
+def test_the_script_reads_the_numbers_of_the_page(page):
+    data = read_data(atlas_html(page))
     assert (data["labels"], data["min_points"], data["points"]) == (list(LABELS), MIN_POINTS, 4000)
     assert [data["names"][place] for place in data["from"]] == list(page.names)
     assert len(data["names"]) == 15
-    for level, shown in zip(page.levels, data["levels"], strict=True):
-        assert [[cell // level.size, cell % level.size] for cell in shown["cells"]] == level.cells.tolist()
-        assert shown["counts"] == level.counts.tolist()
-        assert shown["present"] == level.present.int().tolist()
-        assert shown["attribution"] == [rounded(cell) for cell in level.attribution]
-        assert shown["nearest"] == [[place for place in cell if place >= 0] for cell in level.nearest.tolist()]
-        assert shown["full"] == pytest.approx(np.percentile(level.counts[level.present].numpy(), 95))
+    for level, written in zip(page.levels, data["levels"], strict=True):
+        assert [[cell // level.size, cell % level.size] for cell in written["cells"]] == level.cells.tolist()
+        assert written["counts"] == level.counts.tolist()
+        assert written["present"] == level.present.int().tolist()
+        assert written["attribution"] == [round_values(cell) for cell in level.attribution]
+        assert written["nearest"] == [[place for place in cell if place >= 0] for cell in level.nearest.tolist()]
+        assert written["full"] == pytest.approx(np.percentile(level.counts[level.present].numpy(), 95))
 
 
-def opened(text, name):
+def decode_image(text, name):
     address = re.search(f'<img id="{name}" src="([^"]*)"', text)[1]
     return Image.open(io.BytesIO(b64decode(address.partition(",")[2])))
 
 
-def test_icons_lie_where_their_cells_are_and_nothing_lies_elsewhere(page):
+def test_icons_are_in_their_cells_and_other_cells_are_transparent(page):
     text = atlas_html(page)
     for place, level in enumerate(page.levels):
-        picture = opened(text, f"level-{place}").convert("RGBA")
+        picture = decode_image(text, f"level-{place}").convert("RGBA")
         assert picture.size == (TILE * level.size, TILE * level.size)
         found = {
             (row, column)
@@ -119,16 +119,16 @@ def test_cells_without_an_icon_may_hold_anything(page):
 def test_a_large_page_stays_small():
     counts = torch.full((1600,), 9)
     cells = torch.cartesian_prod(torch.arange(40), torch.arange(40))
-    icons = drawn(1600, 3, 24, 24).repeat_interleave(2, -1).repeat_interleave(2, -2)
-    nearest = torch.randint(0, 4000, (1600, 8), generator=GIVEN)
-    level = AtlasLevel(40, cells, counts, icons, counts > 0, torch.randn(1600, 16, generator=GIVEN), nearest)
-    patches = drawn(4000, 3, 10, 10).repeat_interleave(4, -1).repeat_interleave(4, -2)
+    icons = random_tensor(1600, 3, 24, 24).repeat_interleave(2, -1).repeat_interleave(2, -2)
+    nearest = torch.randint(0, 4000, (1600, 8), generator=GENERATOR)
+    level = AtlasLevel(40, cells, counts, icons, counts > 0, torch.randn(1600, 16, generator=GENERATOR), nearest)
+    patches = random_tensor(4000, 3, 10, 10).repeat_interleave(4, -1).repeat_interleave(4, -2)
     names = tuple(f"{n}.jpg" for n in range(4000))
     labels = tuple(f"class {n}" for n in range(16))
     assert len(atlas_html(AtlasPage("large", "mixed5", (level,), labels, patches, names, 5, {}))) < 6e6
 
 
-def test_icons_that_do_not_fit_into_a_picture_are_refused(page):
+def test_icons_that_exceed_webp_are_refused(page):
     level = page.levels[2]
     wide = replace(level, size=1100)
     with pytest.raises(ValueError, match="make them smaller"):
@@ -158,9 +158,9 @@ BAD_LEVELS = [
 
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD_LEVELS)
-def test_what_does_not_fit_into_a_level_is_refused_with_its_name(name, value, message):
+def test_wrong_tensors_of_a_level_are_refused_by_name(name, value, message):
     cells, counts = torch.tensor([[0, 1], [4, 4]]), torch.tensor([9, 1])
-    level = AtlasLevel(5, cells, counts, shades(2), counts > 4, drawn(2, 3), torch.zeros(2, 1).long())
+    level = AtlasLevel(5, cells, counts, shades(2), counts > 4, random_tensor(2, 3), torch.zeros(2, 1).long())
     with pytest.raises(ValueError, match=re.escape(message)):
         replace(level, **{name: value})
 
@@ -169,7 +169,7 @@ BAD_PAGES = [
     (lambda page: {"levels": ()}, "no levels; a page of an atlas needs one or more"),
     (lambda page: {"levels": page.levels[::-1]}, "from coarse to fine; got sizes [20, 10, 5]"),
     (lambda page: {"levels": page.levels[:1] * 2}, "from coarse to fine; got sizes [5, 5]"),
-    (lambda page: {"levels": (page.levels[0], a_level(10, islands(7)))}, "the same points; got [7, 4000] of them"),
+    (lambda page: {"levels": (page.levels[0], build_level(10, islands(7)))}, "the same points; got [7, 4000] of them"),
     (lambda page: {"labels": LABELS[:3]}, "attribution at the level of size 5: expected (23, 3); got (23, 4)"),
     (lambda page: {"names": page.names[:9]}, "exemplars: expected (9, 3, 16, 16); got (30, 3, 16, 16)"),
     (lambda page: {"names": ("a",), "exemplars": shades(1)}, "nearest at the level of size 5: indices from -1 to 0"),
@@ -177,22 +177,22 @@ BAD_PAGES = [
 
 
 @pytest.mark.parametrize(("change", "message"), BAD_PAGES, ids=[message for _, message in BAD_PAGES])
-def test_what_does_not_fit_into_a_page_is_refused_with_its_name(page, change, message):
+def test_wrong_parts_of_a_page_are_refused_by_name(page, change, message):
     message = message.replace("(23,", f"({len(page.levels[0].cells)},")
     with pytest.raises(ValueError, match=re.escape(message)):
         replace(page, **change(page))
 
 
 def test_no_text_becomes_markup():
-    plain = atlas_html(a_page(ends=("left", "right")))
-    hostile = atlas_html(a_page(HOSTILE, (HOSTILE, "__proto__", SCRIPT_CLASS, "d"), ends=(HOSTILE, SCRIPT_CLASS)))
+    plain = atlas_html(build_page(ends=("left", "right")))
+    hostile = atlas_html(build_page(HOSTILE, (HOSTILE, "__proto__", SCRIPT_CLASS, "d"), ends=(HOSTILE, SCRIPT_CLASS)))
     assert re.findall(r"</?[a-zA-Z]\w*", hostile) == re.findall(r"</?[a-zA-Z]\w*", plain)
-    assert told(hostile)["labels"] == [HOSTILE, "__proto__", SCRIPT_CLASS, "d"]
+    assert read_data(hostile)["labels"] == [HOSTILE, "__proto__", SCRIPT_CLASS, "d"]
 
 
-# What follows asks a browser.
+# In a browser
 
-needs_chromium = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
+needs_chromium = pytest.mark.skipif(chromium.find_browser() is None, reason="no Chromium on this machine's path")
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +209,8 @@ def file(page, tmp_path_factory):
     return path
 
 
-def ready(browser, path):
-    """Opened, with its first picture drawn."""
+def open_page(browser, path):
+    """Open a page and wait until its map is drawn."""
     browser.open(path)
     browser.js("new Promise((done) => { const look = () => (document.body.classList.contains('ready') "
                "? done() : setTimeout(look, 5)); look(); })")  # fmt: skip
@@ -223,20 +223,20 @@ def frames(browser):
 
 @pytest.fixture
 def wide(browser, file):
-    """The page in a wide window, with a mouse, where nothing glides."""
+    """The page in a wide window, with a mouse, without animations."""
     browser.window(1400, prefers_reduced_motion="reduce", prefers_color_scheme="light")
-    ready(browser, file)
+    open_page(browser, file)
     yield browser
-    assert browser.happened("Runtime.exceptionThrown") == []
+    assert browser.messages("Runtime.exceptionThrown") == []
 
 
 @pytest.fixture
 def phone(browser, file):
     """The page on a phone, with a finger."""
     browser.window(390, 844, finger=True, prefers_reduced_motion="reduce", prefers_color_scheme="light")
-    ready(browser, file)
+    open_page(browser, file)
     yield browser
-    assert browser.happened("Runtime.exceptionThrown") == []
+    assert browser.messages("Runtime.exceptionThrown") == []
 
 
 def text(browser, selector):
@@ -255,24 +255,24 @@ def box(browser, selector):
     return browser.js(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()")
 
 
-def figure(text):
+def format_number(text):
     return float(text.replace("−", "-"))
 
 
-def chosen(browser):
-    """Size of the level, row and column that the panel tells of."""
+def selected_cell(browser):
+    """Size of the level, row and column that the panel describes."""
     row, column, size = map(
         int, re.fullmatch(r"row (\d+), column (\d+) of (\d+) × \3", text(browser, ".where")).groups()
     )
     return size, row, column
 
 
-def shown(browser):
-    """The size of the level that is in sight."""
+def visible_level(browser):
+    """The size of the level that is visible."""
     return int(re.search(r"of (\d+) × \1 cells", text(browser, ".level"))[1])
 
 
-def spot(size, row, column):
+def cell_center(size, row, column):
     """The middle of a cell, by its share of the whole map."""
     return (column + 0.5) / size, (row + 0.5) / size
 
@@ -296,16 +296,16 @@ def picture_of(browser, tmp_path):
     return np.asarray(picture.crop((*corner, corner[0] + side, corner[1] + side))).astype(float)
 
 
-def paper(browser):
+def background(browser):
     return [float(each) for each in re.findall(r"\d+", browser.js("getComputedStyle(document.querySelector('.map'))"
                                                                 ".backgroundColor"))]  # fmt: skip
 
 
 @needs_chromium
-def test_nothing_is_loaded_logged_or_left_lying_about(wide, tmp_path):
-    asked = {each["request"]["url"].partition(":")[0] for each in wide.happened("Network.requestWillBeSent")}
+def test_the_page_loads_logs_and_stores_nothing(wide, tmp_path):
+    asked = {each["request"]["url"].partition(":")[0] for each in wide.messages("Network.requestWillBeSent")}
     assert asked == {"file", "data"}
-    assert wide.happened("Log.entryAdded") == []
+    assert wide.messages("Log.entryAdded") == []
     names = wide.js("Object.keys(window)")
     blank = tmp_path / "blank.html"
     blank.write_text("<!doctype html>", encoding="utf-8")
@@ -314,12 +314,12 @@ def test_nothing_is_loaded_logged_or_left_lying_about(wide, tmp_path):
 
 
 @needs_chromium
-def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
+def test_hostile_texts_are_displayed_and_do_not_run(browser, tmp_path):
     labels = (SCRIPT_CLASS, HOSTILE, "__proto__")
     path = tmp_path / "hostile.html"
-    path.write_text(atlas_html(a_page(HOSTILE, labels, ends=(HOSTILE, SCRIPT_CLASS))), encoding="utf-8")
+    path.write_text(atlas_html(build_page(HOSTILE, labels, ends=(HOSTILE, SCRIPT_CLASS))), encoding="utf-8")
     browser.window(1400, prefers_reduced_motion="reduce")
-    ready(browser, path)
+    open_page(browser, path)
     assert browser.js("document.title") == f"{HOSTILE} · optvis"
     assert texts(browser, "h1, .lead") == [HOSTILE, HOSTILE]
     assert texts(browser, "option")[1:] == list(labels)
@@ -334,12 +334,12 @@ def test_hostile_texts_are_shown_and_not_obeyed(browser, tmp_path):
     choose_class(browser, 0)
     assert text(browser, ".legend p") == f"Mean attribution to {SCRIPT_CLASS}"
     assert browser.js("document.scripts.length") == 2
-    assert browser.happened("Page.javascriptDialogOpening") == browser.happened("Runtime.exceptionThrown") == []
-    assert browser.happened("Log.entryAdded") == []
+    assert browser.messages("Page.javascriptDialogOpening") == browser.messages("Runtime.exceptionThrown") == []
+    assert browser.messages("Log.entryAdded") == []
 
 
 @needs_chromium
-def test_the_policy_lets_no_other_script_run(wide):
+def test_the_policy_blocks_other_scripts(wide):
     wide.js("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = 1\">')")
     refused = wide.js(
         "new Promise((done) => { addEventListener('securitypolicyviolation', (no) => done(no.effectiveDirective));"
@@ -351,29 +351,29 @@ def test_the_policy_lets_no_other_script_run(wide):
 @needs_chromium
 def test_filled_cells_show_their_icons_edge_to_edge(wide, page, tmp_path):
     wide.click("[name=filled]")
-    picture, level = picture_of(wide, tmp_path), level_of(page, shown(wide))
+    picture, level = picture_of(wide, tmp_path), level_of(page, visible_level(wide))
     side = len(picture) / level.size
     for (row, column), icon, present in zip(level.cells.tolist(), level.icons, level.present.tolist(), strict=True):
-        if present and (level.size, row, column) != chosen(wide):
+        if present and (level.size, row, column) != selected_cell(wide):
             for share in (0.15, 0.85):
                 colour = picture[int((row + share) * side), int((column + share) * side)]
                 assert np.abs(colour - icon[:, 0, 0].numpy() * 255).max() < 24, (row, column)
     empty = {(r, c) for r in range(level.size) for c in range(level.size)} - {tuple(x) for x in level.cells.tolist()}
     assert len(empty) > 20
     for row, column in empty:
-        assert picture[int((row + 0.5) * side), int((column + 0.5) * side)].tolist() == paper(wide)
+        assert picture[int((row + 0.5) * side), int((column + 0.5) * side)].tolist() == background(wide)
 
 
 @needs_chromium
-def test_icons_are_sized_by_what_their_cells_hold(wide, page, tmp_path):
-    picture, level = picture_of(wide, tmp_path), level_of(page, shown(wide))
+def test_icons_are_sized_by_the_counts_of_their_cells(wide, page, tmp_path):
+    picture, level = picture_of(wide, tmp_path), level_of(page, visible_level(wide))
     side = len(picture) / level.size
     full = np.percentile(level.counts[level.present].numpy(), 95)
-    ground, checked = np.array(paper(wide)), set()
+    ground, checked = np.array(background(wide)), set()
     for (row, column), count, present in zip(
         level.cells.tolist(), level.counts.tolist(), level.present.tolist(), strict=True
     ):
-        if (level.size, row, column) == chosen(wide):
+        if (level.size, row, column) == selected_cell(wide):
             continue
         edges = [round(edge * side) for edge in (row, row + 1, column, column + 1)]
         cell = picture[edges[0] + 2 : edges[1] - 2, edges[2] + 2 : edges[3] - 2]
@@ -385,14 +385,14 @@ def test_icons_are_sized_by_what_their_cells_hold(wide, page, tmp_path):
 
 
 @needs_chromium
-def test_hovering_tells_of_the_cell(wide, page):
+def test_hovering_fills_the_panel(wide, page):
     level = page.levels[1]
-    assert shown(wide) == level.size == 10
+    assert visible_level(wide) == level.size == 10
     for cell in [0, len(level.cells) // 2, len(level.cells) - 1, int(level.present.logical_not().nonzero()[0])]:
         row, column = level.cells[cell].tolist()
-        wide.hover(MAP, spot(10, row, column))
+        wide.hover(MAP, cell_center(10, row, column))
         frames(wide)
-        assert chosen(wide) == (10, row, column)
+        assert selected_cell(wide) == (10, row, column)
         values, count = level.attribution[cell], int(level.counts[cell])
         best = LABELS[int(values.argmax())] if values.max() > 0 else f"Row {row}, column {column}"
         assert text(wide, "h3") == best
@@ -405,7 +405,7 @@ def test_hovering_tells_of_the_cell(wide, page):
         for selector, sign, limit in ((".for", 1, 5), (".against", -1, 3)):
             order = [n for n in (sign * values).argsort(descending=True).tolist() if sign * values[n] > 0][:limit]
             assert texts(wide, f"{selector} b") == [LABELS[n] for n in order]
-            assert [figure(each) for each in texts(wide, f"{selector} data")] == rounded(values[order])
+            assert [format_number(each) for each in texts(wide, f"{selector} data")] == round_values(values[order])
         near = [place for place in level.nearest[cell].tolist() if place >= 0]
         assert texts(wide, ".near span") == [page.names[place] for place in near]
 
@@ -417,10 +417,10 @@ def colour_within(browser, selector):
 
 
 @needs_chromium
-def test_the_panel_shows_icon_and_photographs(wide, page):
+def test_the_panel_shows_the_icon_and_the_nearest_images(wide, page):
     level = page.levels[1]
     for cell in level.present.nonzero().flatten()[::7].tolist():
-        wide.hover(MAP, spot(10, *level.cells[cell].tolist()))
+        wide.hover(MAP, cell_center(10, *level.cells[cell].tolist()))
         assert np.abs(np.array(colour_within(wide, ".large")) - level.icons[cell, :, 0, 0].numpy() * 255).max() < 24
         near = [place for place in level.nearest[cell].tolist() if place >= 0]
         for rank, place in enumerate(near, 1):
@@ -429,59 +429,59 @@ def test_the_panel_shows_icon_and_photographs(wide, page):
 
 
 @needs_chromium
-def test_empty_places_keep_what_was_chosen(wide, page):
+def test_empty_places_keep_the_selection(wide, page):
     row, column = page.levels[1].cells[0].tolist()
-    wide.hover(MAP, spot(10, row, column))
-    wide.hover(MAP, spot(10, 9, 0))
+    wide.hover(MAP, cell_center(10, row, column))
+    wide.hover(MAP, cell_center(10, 9, 0))
     frames(wide)
     assert [9, 0] not in page.levels[1].cells.tolist()
-    assert (chosen(wide), hidden(wide, ".tag")) == ((10, row, column), True)
+    assert (selected_cell(wide), hidden(wide, ".tag")) == ((10, row, column), True)
 
 
 @needs_chromium
-def test_a_click_pins_and_escape_or_another_click_lets_go(wide, page):
+def test_a_click_pins_and_escape_or_another_click_unpins(wide, page):
     one, other, third = (tuple(page.levels[1].cells[n].tolist()) for n in (0, 9, 20))
-    wide.click(MAP, spot(10, *one))
-    wide.hover(MAP, spot(10, *other))
-    assert (chosen(wide), text(wide, ".pin")) == ((10, *one), "Pinned")
+    wide.click(MAP, cell_center(10, *one))
+    wide.hover(MAP, cell_center(10, *other))
+    assert (selected_cell(wide), text(wide, ".pin")) == ((10, *one), "Pinned")
     frames(wide)
     assert text(wide, ".tag") != ""
-    wide.click(MAP, spot(10, *other))
-    wide.hover(MAP, spot(10, *third))
-    assert chosen(wide) == (10, *other)
+    wide.click(MAP, cell_center(10, *other))
+    wide.hover(MAP, cell_center(10, *third))
+    assert selected_cell(wide) == (10, *other)
     wide.press("Escape")
-    wide.hover(MAP, spot(10, *one))
-    assert (chosen(wide), text(wide, ".pin")) == ((10, *one), "")
-    wide.click(MAP, spot(10, *third))
-    wide.click(MAP, spot(10, 9, 0))
-    wide.hover(MAP, spot(10, *one))
-    assert chosen(wide) == (10, *one)
+    wide.hover(MAP, cell_center(10, *one))
+    assert (selected_cell(wide), text(wide, ".pin")) == ((10, *one), "")
+    wide.click(MAP, cell_center(10, *third))
+    wide.click(MAP, cell_center(10, 9, 0))
+    wide.hover(MAP, cell_center(10, *one))
+    assert selected_cell(wide) == (10, *one)
 
 
 @needs_chromium
-def test_the_wheel_enlarges_what_is_under_the_mouse(wide, page):
+def test_the_wheel_zooms_at_the_mouse(wide, page):
     level = page.levels[2]
     cell = level.cells[int(level.counts.argmax())]
-    at = spot(20, *cell.tolist())
+    at = cell_center(20, *cell.tolist())
     wide.hover(MAP, at)
-    assert chosen(wide) == (10, *(cell // 2).tolist())
-    levels = [shown(wide)]
+    assert selected_cell(wide) == (10, *(cell // 2).tolist())
+    levels = [visible_level(wide)]
     for _ in range(6):
         wide.wheel(MAP, at, -150)
         frames(wide)
-        levels.append(shown(wide))
-        assert chosen(wide) == (levels[-1], *(cell * levels[-1] // 20).tolist())
+        levels.append(visible_level(wide))
+        assert selected_cell(wide) == (levels[-1], *(cell * levels[-1] // 20).tolist())
     assert levels == sorted(levels)
     assert levels[-1] == 20
     for _ in range(8):
         wide.wheel(MAP, at, 300)
     frames(wide)
-    assert shown(wide) == 10
+    assert visible_level(wide) == 10
     assert wide.js("document.querySelector('[data-zoom=\"0\"]').disabled")
 
 
 @needs_chromium
-def test_the_wheel_scrolls_the_page_where_it_can_make_nothing_smaller(wide):
+def test_the_wheel_scrolls_the_page_where_the_map_is_whole(wide):
     wide.window(1400, 500, prefers_reduced_motion="reduce")
     wide.wheel(MAP, (0.5, 0.5), -100)
     frames(wide)
@@ -494,29 +494,29 @@ def test_the_wheel_scrolls_the_page_where_it_can_make_nothing_smaller(wide):
 
 
 @needs_chromium
-def test_dragging_moves_the_map_with_the_mouse_and_pins_nothing(wide, page):
+def test_dragging_moves_the_map_and_pins_nothing(wide, page):
     wide.wheel(MAP, (0.5, 0.5), -500)
     frames(wide)
-    assert shown(wide) == 20
+    assert visible_level(wide) == 20
     level = page.levels[2]
     found = None
     for share in np.linspace(0.2, 0.6, 9):
         wide.hover(MAP, (float(share), 0.4))
-        if chosen(wide) != found and not hidden(wide, ".tag"):
-            found, start = chosen(wide), (float(share), 0.4)
+        if selected_cell(wide) != found and not hidden(wide, ".tag"):
+            found, start = selected_cell(wide), (float(share), 0.4)
     wide.hover(MAP, start)
-    found = chosen(wide)
+    found = selected_cell(wide)
     side = box(wide, MAP)["width"]
     wide.drag(MAP, start, (0.2 * side, 0.1 * side))
     wide.hover(MAP, (start[0] + 0.2, 0.5))
-    assert (chosen(wide), text(wide, ".pin")) == (found, "")
+    assert (selected_cell(wide), text(wide, ".pin")) == (found, "")
     assert list(found[1:]) in level.cells.tolist()
     wide.drag(MAP, (0.1, 0.1), (5 * side, 5 * side))  # no farther than its edge
     wide.js("document.querySelector('[data-zoom=\"0\"]').click()")
-    assert shown(wide) == 10
+    assert visible_level(wide) == 10
 
 
-def walked(level, cell, down, right):
+def expected_neighbor(level, cell, down, right):
     """The nearest cell ahead within 45°, else the nearest ahead, else the same: by a naive loop."""
     row, column = level.cells[cell].tolist()
     for slope in (1, 1e9):
@@ -533,9 +533,9 @@ def walked(level, cell, down, right):
 
 
 @needs_chromium
-def test_arrow_keys_walk_from_cell_to_cell(wide, page):
+def test_arrow_keys_move_from_cell_to_cell(wide, page):
     level = page.levels[1]
-    cell = number(page, *chosen(wide))
+    cell = number(page, *selected_cell(wide))
     wide.js("document.querySelector('[data-zoom=\"2\"]').focus()")
     wide.press("Tab")
     wide.js(f"document.querySelector('{MAP}').focus()")
@@ -545,8 +545,8 @@ def test_arrow_keys_walk_from_cell_to_cell(wide, page):
         ["ArrowUp"] * 6 + ["ArrowRight"] * 8 + ["ArrowDown"] * 9 + ["ArrowLeft"] * 9 + ["ArrowUp", "ArrowRight"] * 3
     ):
         wide.press(key)
-        cell = walked(level, cell, *ways[key])
-        assert chosen(wide) == (10, *level.cells[cell].tolist()), key
+        cell = expected_neighbor(level, cell, *ways[key])
+        assert selected_cell(wide) == (10, *level.cells[cell].tolist()), key
         visited.add(cell)
     assert len(visited) > 15
     row, column = level.cells[cell].tolist()
@@ -559,53 +559,53 @@ def test_arrow_keys_walk_from_cell_to_cell(wide, page):
 
 
 @needs_chromium
-def test_keys_enlarge_and_the_map_follows_who_walks(wide, page):
+def test_keys_zoom_and_the_map_follows_the_selection(wide, page):
     wide.js(f"document.querySelector('{MAP}').focus()")
-    start = chosen(wide)
+    start = selected_cell(wide)
     wide.press("+", "+")
     frames(wide)
-    assert (shown(wide), chosen(wide)) == (20, start)
+    assert (visible_level(wide), selected_cell(wide)) == (20, start)
     level = page.levels[2]
     middle = torch.tensor([start[1] * 2 + 0.5, start[2] * 2 + 0.5])
     for key in ["ArrowLeft"] * 12:
         wide.press(key)
         frames(wide)
-        size, row, column = chosen(wide)
+        size, row, column = selected_cell(wide)
         assert size == 20
         frame, tag = box(wide, MAP), box(wide, ".tag")
         assert frame["left"] <= tag["left"] <= tag["right"] <= frame["right"]
     nearest = int((level.cells - middle).norm(dim=1).argmin())
     for _ in range(12):
-        nearest = walked(level, nearest, 0, -1)
+        nearest = expected_neighbor(level, nearest, 0, -1)
     assert [row, column] == level.cells[nearest].tolist()
     wide.hover(MAP, (0.5, 0.5))
     wide.press("-", "-")
     frames(wide)
-    assert shown(wide) == 10
+    assert visible_level(wide) == 10
     wide.press("+", "0")
     frames(wide)
     assert wide.js("document.querySelector('[data-zoom=\"0\"]').disabled")
 
 
 @needs_chromium
-def test_shift_and_arrows_move_an_enlarged_map(wide, page, tmp_path):
+def test_shift_and_arrow_keys_pan_the_map(wide, page, tmp_path):
     wide.js(f"document.querySelector('{MAP}').focus()")
     wide.wheel(MAP, (0.5, 0.5), -500)
     wide.click("[name=filled]")
     wide.js(f"document.querySelector('{MAP}').focus()")
     before = picture_of(wide, tmp_path)
-    where = chosen(wide)
+    where = selected_cell(wide)
     wide.press("ArrowRight", shift=True)
     after = picture_of(wide, tmp_path)
     step = round(len(before) / 5)
-    assert chosen(wide) == where
+    assert selected_cell(wide) == where
     same = np.abs(before[100:-100, step + 60 : -60] - after[100:-100, 60 : -step - 60]).max(-1) < 40
     assert same.mean() > 0.9
     assert (np.abs(before - after).max(-1) < 40).mean() < 0.9
 
 
 @needs_chromium
-def test_the_map_names_itself_and_its_keys_reach_it_in_one_stop(wide):
+def test_the_map_has_a_label_and_is_one_tab_stop(wide):
     found = wide.js(
         f"(({{ role, ariaLabel, tabIndex }}) => [role, ariaLabel, tabIndex])(document.querySelector('{MAP}'))"
     )
@@ -620,16 +620,16 @@ def test_the_map_names_itself_and_its_keys_reach_it_in_one_stop(wide):
 
 
 @needs_chromium
-def test_buttons_glide_and_levels_fade(browser, file):
+def test_buttons_zoom_smoothly_and_levels_fade(browser, file):
     browser.window(1400, prefers_reduced_motion="no-preference")
-    ready(browser, file)
+    open_page(browser, file)
     browser.click("[data-zoom='2']")
     browser.js("new Promise((done) => setTimeout(done, 700))")
-    assert shown(browser) == 20
+    assert visible_level(browser) == 20
     browser.click("[data-zoom='0']")
     browser.js("new Promise((done) => setTimeout(done, 700))")
-    assert (shown(browser), browser.js("document.querySelector('[data-zoom=\"0\"]').disabled")) == (10, True)
-    assert browser.happened("Runtime.exceptionThrown") == []
+    assert (visible_level(browser), browser.js("document.querySelector('[data-zoom=\"0\"]').disabled")) == (10, True)
+    assert browser.messages("Runtime.exceptionThrown") == []
 
 
 def choose_class(browser, value):
@@ -638,7 +638,7 @@ def choose_class(browser, value):
 
 
 @needs_chromium
-def test_the_class_chosen_tints_the_cells(wide, page, tmp_path):
+def test_the_attribution_of_a_class_colors_the_cells(wide, page, tmp_path):
     assert hidden(wide, ".legend")
     wide.click("[name=filled]")
     plain = picture_of(wide, tmp_path)
@@ -652,10 +652,14 @@ def test_the_class_chosen_tints_the_cells(wide, page, tmp_path):
             level.cells.tolist(), values.tolist(), level.icons, level.present.tolist(), strict=True
         ):
             bright = 0.1 < float(icon[:, 0, 0].mean()) < 0.9
-            if present and bright and abs(value) > most / 3 and (10, row, column) != chosen(wide):
+            if present and bright and abs(value) > most / 3 and (10, row, column) != selected_cell(wide):
                 red, _, blue = picture[int((row + 0.3) * side), int((column + 0.3) * side)]
                 assert (red > blue) == (value > 0), (row, column)
-        assert [figure(each) for each in texts(wide, ".legend .ends span")] == [-rounded(most)[0], 0, rounded(most)[0]]
+        assert [format_number(each) for each in texts(wide, ".legend .ends span")] == [
+            -round_values(most)[0],
+            0,
+            round_values(most)[0],
+        ]
         assert text(wide, ".legend p") == f"Mean attribution to {LABELS[label]}"
         assert texts(wide, ".lists .selected b") == [LABELS[label]]
     choose_class(wide, "")
@@ -676,11 +680,11 @@ def test_the_page_says_how_many_points_have_no_icon(wide, page):
 
 
 @needs_chromium
-def test_the_ends_of_a_comparison_stand_at_the_edges(browser, tmp_path):
+def test_the_ends_of_a_comparison_are_at_the_edges(browser, tmp_path):
     path = tmp_path / "versus.html"
-    path.write_text(atlas_html(a_page(ends=("frying pan", "wok"))), encoding="utf-8")
+    path.write_text(atlas_html(build_page(ends=("frying pan", "wok"))), encoding="utf-8")
     browser.window(1400)
-    ready(browser, path)
+    open_page(browser, path)
     assert texts(browser, ".axis span") == ["← frying pan", "wok →"]
     frame = box(browser, MAP)
     assert box(browser, ".axis span:first-child")["left"] == pytest.approx(frame["left"], abs=1)
@@ -688,51 +692,51 @@ def test_the_ends_of_a_comparison_stand_at_the_edges(browser, tmp_path):
 
 
 @needs_chromium
-def test_a_tap_tells_of_the_cell_and_leaves_it_in_sight(phone, page):
-    assert shown(phone) == 5
+def test_a_tap_fills_the_panel_and_keeps_the_cell_visible(phone, page):
+    assert visible_level(phone) == 5
     assert hidden(phone, ".panel")
     level = page.levels[0]
     for cell in (len(level.cells) - 1, 0, len(level.cells) // 2):
         row, column = level.cells[cell].tolist()
-        phone.tap(MAP, spot(5, row, column))
+        phone.tap(MAP, cell_center(5, row, column))
         frames(phone)
-        assert (chosen(phone), text(phone, ".pin"), hidden(phone, ".tag")) == ((5, row, column), "", False)
+        assert (selected_cell(phone), text(phone, ".pin"), hidden(phone, ".tag")) == ((5, row, column), "", False)
         assert box(phone, MAP)["top"] + (row + 1) / 5 * box(phone, MAP)["height"] <= box(phone, ".panel")["top"] + 1
         phone.js("new Promise((done) => setTimeout(done, 400))")
     for step, way in (("1 0", (1, 0)), ("0 -1", (0, -1))):
         phone.tap(f"[data-step='{step}']")
-        cell = walked(level, cell, *way)
-        assert chosen(phone) == (5, *level.cells[cell].tolist())
+        cell = expected_neighbor(level, cell, *way)
+        assert selected_cell(phone) == (5, *level.cells[cell].tolist())
     phone.tap(".close")
     assert hidden(phone, ".panel")
 
 
 @needs_chromium
-def test_two_taps_enlarge(phone):
+def test_a_double_tap_zooms(phone):
     for _ in range(2):
         phone.tap(MAP, (0.3, 0.3))
     frames(phone)
-    assert shown(phone) == 10
+    assert visible_level(phone) == 10
 
 
 @needs_chromium
-def test_two_fingers_enlarge_and_one_moves(phone, page):
+def test_two_fingers_zoom_and_one_pans(phone, page):
     row, column = page.levels[0].cells[int(page.levels[0].counts.argmax())].tolist()
-    x, y = spot(5, row, column)
+    x, y = cell_center(5, row, column)
 
     def around(x, y):
         """The cells above and left of a place, and below and right of it."""
         found = []
         for aside in (-0.015, 0.015):
-            phone.js("new Promise((done) => setTimeout(done, 400))")  # two taps would enlarge
+            phone.js("new Promise((done) => setTimeout(done, 400))")  # a double tap would zoom
             phone.tap(MAP, (x + aside, y + aside))
-            found.append(chosen(phone))
+            found.append(selected_cell(phone))
             phone.tap(".close")
         return found
 
     phone.fingers(MAP, *([(x + sign * far, y + sign * far) for far in (0.05, 0.06, 0.08, 0.1)] for sign in (-1, 1)))
     corner = [(10, 2 * row, 2 * column), (10, 2 * row + 1, 2 * column + 1)]
-    assert around(x, y) == corner  # what lay between the fingers still does
+    assert around(x, y) == corner  # the point between the fingers stays there
     phone.middle(MAP)
     before = phone.js("scrollY")
     away = (0.06 if x > 0.5 else -0.06), (0.03 if y > 0.5 else -0.03)
@@ -746,11 +750,11 @@ def test_two_fingers_enlarge_and_one_moves(phone, page):
 @pytest.mark.parametrize("name", ["very-long-name-" * 12, "W" * 90])
 def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
     path = tmp_path / "named.html"
-    page = a_page(name, (name, "otter"), (5, 10), ends=(name, name))
+    page = build_page(name, (name, "otter"), (5, 10), ends=(name, name))
     path.write_text(atlas_html(page), encoding="utf-8")
     browser.window(width, 640, finger=width < 760)
-    ready(browser, path)
-    (browser.tap if width < 760 else browser.click)(MAP, spot(5, *page.levels[0].cells[0].tolist()))
+    open_page(browser, path)
+    (browser.tap if width < 760 else browser.click)(MAP, cell_center(5, *page.levels[0].cells[0].tolist()))
     choose_class(browser, 0)
     frames(browser)
     assert browser.js("document.documentElement.scrollWidth") <= width
@@ -764,28 +768,28 @@ def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
 @pytest.mark.parametrize("known", [(), LABELS])
 def test_small_atlases_are_whole_pages(browser, tmp_path, sizes, known):
     path = tmp_path / "small.html"
-    path.write_text(atlas_html(a_page("small", known, sizes, exemplars=0)), encoding="utf-8")
+    path.write_text(atlas_html(build_page("small", known, sizes, exemplars=0)), encoding="utf-8")
     browser.window(1400)
-    ready(browser, path)
-    size, row, column = chosen(browser)
-    assert size == sizes[0] == shown(browser)
+    open_page(browser, path)
+    size, row, column = selected_cell(browser)
+    assert size == sizes[0] == visible_level(browser)
     assert hidden(browser, ".near")
     assert texts(browser, "option")[1:] == list(known)
     assert known or text(browser, "h3") == f"Row {row}, column {column}"
     browser.hover(MAP, (0.5, 0.5))
     browser.wheel(MAP, (0.5, 0.5), -300)
     frames(browser)
-    assert browser.happened("Runtime.exceptionThrown") == browser.happened("Log.entryAdded") == []
+    assert browser.messages("Runtime.exceptionThrown") == browser.messages("Log.entryAdded") == []
 
 
 @needs_chromium
-def test_the_fullest_cell_is_told_of_first(wide, page):
+def test_the_fullest_cell_is_selected_first(wide, page):
     level = page.levels[1]
-    assert int(level.counts[number(page, *chosen(wide))]) == int(level.counts.max())
+    assert int(level.counts[number(page, *selected_cell(wide))]) == int(level.counts.max())
 
 
 @needs_chromium
-def test_a_map_that_was_hidden_comes_back(wide, page, tmp_path):
+def test_a_map_that_was_hidden_is_drawn_again(wide, page, tmp_path):
     before = picture_of(wide, tmp_path)
     for display in ("none", ""):
         wide.js(f"document.querySelector('main').style.display = '{display}'")
@@ -799,13 +803,13 @@ def test_dark_windows_get_a_dark_map(browser, file, tmp_path):
     grounds = []
     for scheme in ("light", "dark"):
         browser.window(1400, prefers_color_scheme=scheme)
-        ready(browser, file)
+        open_page(browser, file)
         grounds.append(picture_of(browser, tmp_path)[-8, 8].tolist())
     assert grounds == [[244, 241, 234], [32, 30, 27]]
 
 
 @needs_chromium
-def test_without_scripts_one_level_is_there(browser, file, page, tmp_path):
+def test_without_scripts_the_page_shows_one_level(browser, file, page, tmp_path):
     browser.window(1000, 1400, prefers_color_scheme="light")
     browser.open(file, script=False)
     picture = Image.open(browser.screenshot(tmp_path / "still.png")).convert("RGB")
@@ -813,5 +817,5 @@ def test_without_scripts_one_level_is_there(browser, file, page, tmp_path):
     level = page.levels[1]
     for icon in level.icons[level.present]:
         assert (colours - icon[:, 0, 0] * 255).abs().amax(1).min() < 24
-    told = browser.ask("DOM.performSearch", query="//noscript/p[starts-with(., 'Without JavaScript')]")
-    assert told["resultCount"] == 1
+    read_data = browser.send("DOM.performSearch", query="//noscript/p[starts-with(., 'Without JavaScript')]")
+    assert read_data["resultCount"] == 1

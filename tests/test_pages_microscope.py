@@ -45,11 +45,11 @@ PAGE = ChannelPage(
     "demo", "mixed4", RECORD, "9.webp", SIDE, "../images/", (24, 24), 8, 10, {"network": "demo", "note": HOSTILE}
 )
 
-pytestmark = pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine's path")
+pytestmark = pytest.mark.skipif(chromium.find_browser() is None, reason="no Chromium on this machine's path")
 
 
 def shade(place):
-    """A colour of its own for each place."""
+    """A different color for each index."""
     return torch.tensor([place % 3 / 2, place // 3 % 3 / 2, place // 9 % 3 / 2]).view(3, 1, 1)
 
 
@@ -99,11 +99,11 @@ def browser(tmp_path_factory):
 def wide(browser):
     browser.window(1300)
     yield browser
-    assert browser.happened("Runtime.exceptionThrown") == []
-    assert browser.happened("Log.entryAdded") == []
+    assert browser.messages("Runtime.exceptionThrown") == []
+    assert browser.messages("Log.entryAdded") == []
 
 
-def settled(browser):
+def wait_for_layout(browser):
     browser.js("new Promise((done) => setTimeout(done, 150))")
 
 
@@ -117,19 +117,19 @@ def box(browser, selector):
 
 def colour(browser, selector, path):
     browser.middle(selector)
-    settled(browser)
+    wait_for_layout(browser)
     x, y = browser.middle(selector)
     picture = Image.open(browser.screenshot(path)).convert("RGB")
     return torch.tensor(picture.getpixel((int(x), int(y)))) / 255
 
 
-def arrived(browser, page):
+def has_loaded(browser, page):
     """Whether the browser loads a page within 5 seconds."""
     for _ in range(100):
         time.sleep(0.05)
         try:
             path, state = browser.js("[location.pathname, document.readyState]")
-        except AssertionError:  # the page left while it was asked
+        except AssertionError:  # the page was replaced meanwhile
             continue
         if path.endswith(page) and state == "complete":
             return True
@@ -137,17 +137,17 @@ def arrived(browser, page):
 
 
 @pytest.mark.parametrize("page", ["index.html", "layer-mixed4/index.html", "layer-mixed4/9.html"])
-def test_only_the_sites_own_files_are_loaded_and_nothing_is_logged(wide, site, page):
+def test_pages_load_only_the_sites_files_and_log_nothing(wide, site, page):
     wide.open(site / page)
-    settled(wide)
-    asked = [each["request"]["url"] for each in wide.happened("Network.requestWillBeSent")]
+    wait_for_layout(wide)
+    asked = [each["request"]["url"] for each in wide.messages("Network.requestWillBeSent")]
     assert all(url.startswith(site.as_uri()) for url in asked)
     assert any(url.endswith("microscope.css") for url in asked)
-    assert wide.happened("Network.loadingFailed") == []
+    assert wide.messages("Network.loadingFailed") == []
     assert wide.js("getComputedStyle(document.body).backgroundColor") == "rgb(252, 251, 248)"
 
 
-def test_hostile_texts_are_shown_and_not_obeyed(wide, site):
+def test_hostile_texts_are_displayed_and_do_not_run(wide, site):
     wide.open(site / "layer-mixed4" / "9.html")
     assert texts(wide, ".classes th[scope=row]") == [HOSTILE, "owl"]
     assert wide.js("document.querySelector('.photographs .photo').ariaLabel") == HOSTILE
@@ -159,7 +159,7 @@ def test_hostile_texts_are_shown_and_not_obeyed(wide, site):
     assert wide.js("document.scripts.length") == 0
 
 
-def test_scripts_of_others_would_not_run(browser, site):
+def test_injected_scripts_do_not_run(browser, site):
     browser.window(1300)
     browser.open(site / "layer-mixed4" / "9.html")
     refused = browser.js(
@@ -170,7 +170,7 @@ def test_scripts_of_others_would_not_run(browser, site):
     assert refused == "img-src"
 
 
-def test_each_of_six_pictures_is_cut_out_of_the_one_file(wide, site, tmp_path):
+def test_each_of_six_renderings_is_cut_out_of_their_file(wide, site, tmp_path):
     wide.open(site / "layer-mixed4" / "9.html")
     for place in range(6):
         found = colour(wide, f".views figure:nth-child({place + 1}) svg", tmp_path / "page.png")
@@ -178,7 +178,7 @@ def test_each_of_six_pictures_is_cut_out_of_the_one_file(wide, site, tmp_path):
     assert texts(wide, ".views figcaption")[:3] == ["Positive", "Negative", "Diverse 1"]
 
 
-def test_the_patch_is_what_was_seen_and_the_whole_comes_on_demand(wide, site, tmp_path):
+def test_the_patch_is_replaced_by_the_whole_image_on_demand(wide, site, tmp_path):
     wide.open(site / "layer-mixed4" / "9.html")
     wide.hover("h1")
     assert colour(wide, ".patch", tmp_path / "page.png")[0] > 0.85
@@ -195,7 +195,7 @@ def test_the_patch_is_what_was_seen_and_the_whole_comes_on_demand(wide, site, tm
     assert box(wide, ".photo")["width"] == 0
 
 
-def test_a_finger_sees_the_whole_photograph_too(browser, site):
+def test_a_tap_shows_the_whole_image_too(browser, site):
     browser.window(390, 800, finger=True)
     browser.open(site / "layer-mixed4" / "9.html")
     browser.tap(".photographs figure")
@@ -203,7 +203,7 @@ def test_a_finger_sees_the_whole_photograph_too(browser, site):
     assert box(browser, ".photo")["width"] > 50
 
 
-def test_numbers_and_bars_say_the_same(wide, site):
+def test_bars_are_in_proportion_to_their_numbers(wide, site):
     wide.open(site / "layer-mixed4" / "9.html")
     assert texts(wide, ".classes tbody td:nth-child(3)") == ["+2", "−0.5"]
     assert texts(wide, ".classes tbody td:nth-child(5)") == ["+1.5", "+0.25"]
@@ -213,27 +213,27 @@ def test_numbers_and_bars_say_the_same(wide, site):
     assert "1 of 64 images" in texts(wide, ".ablation p")[0]
 
 
-def test_arrow_keys_turn_to_the_neighbours_and_escape_goes_up(wide, site):
+def test_arrow_keys_lead_to_the_neighbors_and_escape_to_the_sheet(wide, site):
     wide.open(site / "layer-mixed4" / "9.html")
     wide.press("ArrowRight")
-    assert arrived(wide, "/10.html")
+    assert has_loaded(wide, "/10.html")
     wide.press("ArrowLeft")
-    assert arrived(wide, "/9.html")
+    assert has_loaded(wide, "/9.html")
     wide.press("Escape")
-    assert arrived(wide, "layer-mixed4/index.html")
+    assert has_loaded(wide, "layer-mixed4/index.html")
 
 
-def test_a_sheet_of_thousands_asks_for_the_pictures_in_sight_alone(wide, site):
+def test_a_sheet_of_thousands_loads_only_the_visible_thumbnails(wide, site):
     wide.open(site / "layer-mixed4" / "index.html")
-    settled(wide)
+    wait_for_layout(wide)
     loaded = wide.js("performance.getEntriesByType('navigation')[0].loadEventEnd")
     assert loaded < 5000
-    asked = [each for each in wide.happened("Network.requestWillBeSent") if each["request"]["url"].endswith(".webp")]
+    asked = [each for each in wide.messages("Network.requestWillBeSent") if each["request"]["url"].endswith(".webp")]
     assert 0 < len(asked) < COUNT // GROUP
     assert (site / "layer-mixed4" / "index.html").stat().st_size < 800_000
 
 
-def test_each_tile_shows_its_own_place_of_the_sprite(wide, site, tmp_path):
+def test_each_tile_shows_its_own_part_of_the_sprite(wide, site, tmp_path):
     wide.open(site / "layer-mixed4" / "index.html")
     for number in (0, 7, 13):
         found = colour(wide, f"[data-channel='{number}'] i", tmp_path / "page.png")
@@ -259,7 +259,7 @@ def test_channels_are_found_by_number_and_by_class(wide, site):
     assert count_matches(wide, "") == COUNT
     assert count_matches(wide, "9") > 1
     wide.press("Enter")
-    assert arrived(wide, "/9.html")
+    assert has_loaded(wide, "/9.html")
 
 
 def test_channels_are_ordered_by_number_class_or_activation(wide, site):
@@ -276,7 +276,7 @@ def test_channels_are_ordered_by_number_class_or_activation(wide, site):
     assert first("channel") == ["0", "1"]
 
 
-def test_arrow_keys_walk_on_the_sheet(wide, site):
+def test_arrow_keys_move_on_the_sheet(wide, site):
     wide.open(site / "layer-mixed4" / "index.html")
     wide.js("document.querySelector('.tile').focus()")
     across = wide.js("getComputedStyle(document.querySelector('.tiles')).gridTemplateColumns.split(' ').length")
@@ -298,8 +298,8 @@ def test_dark_windows_get_dark_pages(browser, site):
     assert browser.js("getComputedStyle(document.body).backgroundColor") == "rgb(23, 22, 20)"
 
 
-def test_without_scripts_all_channels_are_there(browser, site):
+def test_without_scripts_the_sheet_has_all_channels(browser, site):
     browser.window(1300)
     browser.open(site / "layer-mixed4" / "index.html", script=False)
-    found = browser.ask("DOM.performSearch", query="//a[@class='tile'][@href='2047.html']")
+    found = browser.send("DOM.performSearch", query="//a[@class='tile'][@href='2047.html']")
     assert found["resultCount"] == 1
