@@ -12,38 +12,71 @@ from pathlib import Path
 if not (Path(__file__).parent / "objectives").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
+from optvis.ablation import Report, UnitSelection, bake, blinded, compare_renderings, evaluate, find_units, save_baked
+from optvis.atlas import ActivationAtlas, activation_atlas, class_atlas, compare_classes, sample_activations
 from optvis.attribution import Attribution, attribute
+from optvis.data import load_image
+from optvis.errors import NotFiniteError
+from optvis.features import Channels, Directions, receptive_fields
 from optvis.grids import ActivationGrid, SemanticDictionary, activation_grid, semantic_dictionary
-from optvis.models.activations import activations
-from optvis.models.classifier import Classifier
-from optvis.models.classify import Classification, classify
-from optvis.models.layers import layers
-from optvis.models.normalize import IMAGENET, Normalize
-from optvis.models.zoo import load
-from optvis.rendering.ascent import ascend
-from optvis.rendering.dream import dream
-from optvis.rendering.render import render
-from optvis.rendering.result import Rendering
+from optvis.microscope import build_microscope
+from optvis.models import (
+    IMAGENET,
+    Classification,
+    Classifier,
+    Normalize,
+    activations,
+    as_classifier,
+    classify,
+    layers,
+    load,
+)
+from optvis.patches import load_patch, try_patch
+from optvis.rendering import Rendering, accentuate, ascend, dream, maco, render
 from optvis.version import __version__
 
 __all__ = [
     "IMAGENET",
+    "ActivationAtlas",
     "ActivationGrid",
     "Attribution",
+    "Channels",
     "Classification",
     "Classifier",
+    "Directions",
     "Normalize",
+    "NotFiniteError",
     "Rendering",
+    "Report",
     "SemanticDictionary",
+    "UnitSelection",
     "__version__",
+    "accentuate",
+    "activation_atlas",
     "activation_grid",
     "activations",
+    "as_classifier",
     "ascend",
     "attribute",
+    "bake",
+    "blinded",
+    "build_microscope",
+    "class_atlas",
     "classify",
+    "compare_classes",
+    "compare_renderings",
     "dream",
+    "evaluate",
+    "find_units",
     "layers",
     "load",
+    "load_image",
+    "load_patch",
+    "maco",
+    "receptive_fields",
     "render",
+    "sample_activations",
+    "save_baked",
     "semantic_dictionary",
+    "try_patch",
 ]
