@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from optvis import IMAGENET, Classifier, activations, attribute, classify, layers, load, render
 from optvis.ablation import blinded
+from optvis.atlas import lay_out, sample_activations
 from optvis.data import load_image
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
@@ -284,3 +285,78 @@ def test_attribution_does_not_need_the_networks_own_output(network, images, wrap
     plain = attribute(Classifier(network, None, 32), images, "1", channel("6", 2), method=method)
     found = attribute(Classifier(Wrapped(), None, 32), images, "inner.1", channel("inner.6", 2), method=method)
     assert torch.equal(found.values, plain.values)
+
+
+class Deformable(nn.Module):
+    """A convolution whose C++ code drops forward-mode derivatives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.fc = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 5)
+        self.weight = nn.Parameter(torch.randn(8, 8, 3, 3, generator=torch.Generator().manual_seed(0)))
+
+    def convolve(self, a):
+        offsets = torch.zeros(len(a), 18, *a.shape[2:])
+        return torchvision.ops.deform_conv2d(a, offsets, self.weight, padding=1)
+
+    def forward(self, x):
+        return self.fc(self.convolve(self.a(x)).mean((2, 3)))
+
+
+class Plain(Deformable):
+    """The same as torch's own convolution."""
+
+    def convolve(self, a):
+        return F.conv2d(a, self.weight, padding=1)
+
+
+class Recurrent(nn.Module):
+    """An LSTM, which has no forward-mode derivative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.lstm = nn.Conv2d(3, 8, 3, 2), nn.LSTM(8, 5, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(self.a(x).flatten(2).transpose(1, 2))[0].mean(1)
+
+
+def test_attribution_of_an_atlas_is_right_where_derivatives_are_dropped(images):
+    deformable, plain = Deformable().eval(), Plain().eval()
+    plain.load_state_dict(deformable.state_dict())
+    expected = sample_activations(Classifier(plain, None, 32), images, "a", progress=False).attribution
+    with pytest.warns(UserWarning, match="one backward pass for each class"):
+        found = sample_activations(Classifier(deformable, None, 32), images, "a", progress=False).attribution
+    assert found.abs().max() > 0
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_attribution_of_an_atlas_works_without_forward_mode_derivatives(images):
+    with pytest.warns(UserWarning, match="one backward pass for each class"):
+        found = sample_activations(Classifier(Recurrent().eval(), None, 32), images, "a", progress=False)
+    assert found.attribution.shape == (2, 5)
+    assert found.attribution.abs().max() > 0
+
+
+def test_an_atlas_samples_networks_whose_output_is_no_tensor(images):
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Conv2d(3, 8, 3)
+
+        def forward(self, x):
+            return {"out": self.a(x)}
+
+    samples = sample_activations(Classifier(Named(), None, 32), images, "a", progress=False)
+    assert samples.vectors.shape == (2, 8)
+    assert samples.attribution.shape == (2, 0)
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+@pytest.mark.parametrize("spread", [0.0, 1e-8, 1.0])
+def test_a_layout_of_parallel_vectors_crashes_nothing(channels, spread):
+    draws = torch.Generator().manual_seed(0)
+    vectors = torch.rand(60, 1, generator=draws) * torch.rand(1, channels, generator=draws)
+    points, _ = lay_out(vectors + spread * torch.rand(60, channels, generator=draws), "tsne")
+    assert points.shape == (60, 2)
+    assert bool(points.isfinite().all())

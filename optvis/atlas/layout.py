@@ -18,6 +18,7 @@ NAMES = ("auto", "umap", "tsne")
 N_NEIGHBORS, MIN_DIST = 50, 0.05  # of UMAP, from Lucid's notebook of the activation atlas (2019)
 PERPLEXITY = 30.0  # scikit-learn's default for t-SNE
 MIN_VECTORS = 12  # fewer vectors have no neighbourhoods, and are laid out by principal components
+MIN_SPREAD = 1e-6  # of vectors of length 1; rounding makes equal ones differ by less
 MAX_EXACT = 200_000  # up to so many vectors, all pairs are compared
 
 
@@ -71,7 +72,11 @@ def _build_estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed:
         raise ImportError("layout 'umap' needs umap-learn: pip install 'optvis[atlas]'; 'tsne' needs nothing more")
     if len(unit) < MIN_VECTORS:
         return _PrincipalComponents(axes), f"{axes} principal components, of fewer than {MIN_VECTORS} vectors"
-    return _build_umap(unit, axes, seed) if has_umap and layout != "tsne" else _build_tsne(len(unit), axes, seed)
+    if has_umap and layout != "tsne":
+        return _build_umap(unit, axes, seed)
+    if float(np.ptp(unit, axis=0).max()) < MIN_SPREAD:  # scikit-learn's t-SNE divides by it, and crashes
+        return _PrincipalComponents(axes), f"{axes} principal components, of vectors that do not differ"
+    return _build_tsne(*unit.shape, axes, seed)
 
 
 def _build_umap(unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
@@ -102,12 +107,13 @@ def _find_neighbours(unit: NDArray[np.float32], count: int) -> tuple[NDArray[np.
     return indices, distances**2 / 2  # of unit vectors that is 1 − cosine
 
 
-def _build_tsne(count: int, axes: int, seed: int) -> tuple[Any, str]:
+def _build_tsne(count: int, channels: int, axes: int, seed: int) -> tuple[Any, str]:
     from sklearn.manifold import TSNE
 
     perplexity = min(PERPLEXITY, (count - 1) / 3)
+    init = "pca" if channels >= axes else "random"  # as many components as axes
     return (
-        TSNE(axes, perplexity=perplexity, init="pca", random_state=seed),
+        TSNE(axes, perplexity=perplexity, init=init, random_state=seed),
         f"TSNE(perplexity={perplexity:.3g}, cosine)",  # squared distances of unit vectors are twice 1 − cosine
     )
 

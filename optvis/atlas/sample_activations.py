@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
-from optvis.models.jvp import layer_jvp
+from optvis.models.jvp import is_jvp_exact, layer_jvp, layer_vjps
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives.layout import channels_first, restore_layout
@@ -121,6 +122,7 @@ class _VectorSampler:
         channel_axis: of its output.
         rng: draws two numbers for each image.
         grid: rows and columns of positions, known after the first batch.
+        is_forward: whether forward-mode differentiation is exact, known after the first batch.
     """
 
     classifier: Classifier
@@ -128,6 +130,7 @@ class _VectorSampler:
     channel_axis: int | None
     rng: np.random.Generator
     grid: tuple[int, int] = (0, 0)
+    is_forward: bool | None = None
 
     def sample(self, images: Tensor) -> dict[str, Tensor]:
         """vectors (B, C), attribution (B, K), positions (B, 2)"""
@@ -142,9 +145,28 @@ class _VectorSampler:
             return restore_layout(others_zero, a, self.channel_axis).contiguous()
 
         with borrow(self.classifier.network):
-            _, derivative = layer_jvp(self.classifier.network, inputs, self.layer, select)
+            derivative = self._differentiate(inputs, select)
         scores = derivative if derivative.dim() == 2 else derivative.new_zeros(len(images), 0)
         return {"vectors": vectors[0].float().cpu(), "attribution": scores.float().cpu(), "positions": positions}
+
+    def _differentiate(self, inputs: Tensor, direction: Callable[[Tensor], Tensor]) -> Tensor:
+        """Differentiate all outputs in one forward pass; by backward passes where an operation does not allow that."""
+        arguments = self.classifier.network, inputs, self.layer, direction
+        if self.is_forward is not False:
+            try:
+                _, derivative = layer_jvp(*arguments)
+                if self.is_forward is None and derivative.dim() == 2 and derivative.shape[1]:
+                    self.is_forward = is_jvp_exact(*arguments, derivative)
+                if self.is_forward is not False:
+                    return derivative
+            except (NotImplementedError, RuntimeError):
+                self.is_forward = False
+            warnings.warn(
+                f"{self.classifier.name} has operations without forward-mode derivative behind {self.layer!r}: "
+                "attribution takes one backward pass for each class",
+                stacklevel=2,
+            )
+        return layer_vjps(*arguments)
 
     def _read_grid(self, inputs: Tensor) -> tuple[int, int]:
         """Rows and columns of positions that the layer has.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,10 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from optvis.models.activations import read_activations, replace_output
+from optvis.models.hooks import intercept
 from optvis.objectives import OUTPUT
+
+TOLERANCE = 1e-2  # of the norm: a dropped derivative differs by far more, rounding by far less
 
 
 def layer_jvp(
@@ -30,7 +34,7 @@ def layer_jvp(
         direction: a function of the layer's activations, (B, ...), that returns a direction of the same shape.
 
     Returns:
-        output (B, K), derivative (B, K), or another shape that the network gives.
+        output (B, K), derivative (B, K), or another shape that the network gives; K is 0 where its output is no tensor.
 
     Raises:
         KeyError, ValueError, TypeError: as in `activations`, for the layer.
@@ -47,10 +51,63 @@ def layer_jvp(
     def add_tangent(a: Tensor) -> Tensor:
         return forward_ad.make_dual(a, direction(a))  # type: ignore[no-untyped-call, no-any-return]
 
-    with _forward_mode(), replace_output(network, layer, add_tangent):
-        found = forward_ad.unpack_dual(read_activations(network, inputs, [OUTPUT])[OUTPUT])  # type: ignore[no-untyped-call]
+    outputs: list[Any] = []
+    with _forward_mode():
+        with replace_output(network, layer, add_tangent), intercept(network, {(network, 0): outputs.append}):
+            network(inputs)
+        if not isinstance(outputs[0], Tensor):
+            return inputs.new_zeros(len(inputs), 0), inputs.new_zeros(len(inputs), 0)
+        found = forward_ad.unpack_dual(outputs[0])  # type: ignore[no-untyped-call]
     tangent = torch.zeros_like(found.primal) if found.tangent is None else found.tangent
     return found.primal, tangent
+
+
+def layer_vjps(
+    network: nn.Module, inputs: Tensor, layer: str, direction: Callable[[Tensor], Tensor], weights: Tensor | None = None
+) -> Tensor:
+    """Compute the same derivatives as `layer_jvp` by backward passes, one for each output.
+
+    Args:
+        network: a borrowed network, which gives a score for each class.
+        inputs: ready for it.
+        layer: name as in `layers(net)`.
+        direction: as in `layer_jvp`.
+        weights: (K, M), for the derivatives of M weighted sums of the outputs instead of the K outputs.
+
+    Returns:
+        (B, K), or (B, M).
+    """
+    starts: list[Tensor] = []
+
+    def begin(a: Tensor) -> Tensor:
+        starts.append(a.detach().requires_grad_())
+        return starts[0].clone()
+
+    with torch.enable_grad(), replace_output(network, layer, begin):
+        output = read_activations(network, inputs, [OUTPUT])[OUTPUT]
+    columns = output if weights is None else output @ weights
+    along = direction(starts[0].detach())
+    gradients = (
+        torch.autograd.grad(column.sum(), starts[0], retain_graph=True, allow_unused=True, materialize_grads=True)[0]
+        for column in columns.unbind(1)
+    )
+    return torch.stack([(gradient * along).flatten(1).sum(1) for gradient in gradients], dim=1)
+
+
+def is_jvp_exact(
+    network: nn.Module, inputs: Tensor, layer: str, direction: Callable[[Tensor], Tensor], derivative: Tensor
+) -> bool:
+    """Whether one backward pass agrees with what `layer_jvp` has found.
+
+    Operations written in C++ may drop the derivative without a word, such as torchvision's deformable convolution.
+
+    Args:
+        network, inputs, layer, direction: as in `layer_jvp`.
+        derivative: what it returned, (B, K).
+    """
+    weights = torch.randn(derivative.shape[1], 1, generator=torch.Generator().manual_seed(0)).to(derivative)
+    expected, found = layer_vjps(network, inputs, layer, direction, weights), derivative @ weights
+    return bool((found - expected).norm() <= TOLERANCE * expected.norm() + torch.finfo(found.dtype).tiny)
 
 
 @contextmanager
