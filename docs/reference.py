@@ -93,7 +93,7 @@ def describe(room: str) -> Room:
             group = groups.setdefault(file, Group(title, summarize(importlib.import_module(file))))
             group.directives.append(directive(name, getattr(package, name), file))
             callables += [name] if has_docstring(getattr(package, name)) else []
-    inside = [other for other in rooms() if room == "optvis" and other != room]
+    inside = sorted(set(homes().values()) - {room}, key=rooms().index) if room == "optvis" else []
     return Room(room, summarize(package), elsewhere, callables, list(groups.values()), inside)
 
 

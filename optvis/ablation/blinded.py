@@ -49,7 +49,7 @@ def blinded(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normal
 
     Example:
         >>> import torch
-        >>> from optvis.features.units import Channels
+        >>> from optvis import Channels
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
         >>> with blinded(net, Channels("1", [0, 2])) as same:
         ...     print(same(torch.rand(1, 3, 8, 8))[:, [0, 2]].abs().max().item(), same is net)

@@ -131,9 +131,8 @@ def compare_renderings(
         KeyError, IndexError, ValueError, TypeError: as in `blinded`, `render` and `attribute`.
 
     Example:
-        >>> from optvis import load
+        >>> from optvis import Channels, load
         >>> from optvis.objectives import logit
-        >>> from optvis.features.units import Channels
         >>> compare_renderings(load("demo"), Channels("mixed5", range(20)), logit("owl"), size=32, steps=2,
         ...                    progress=False)
         BeforeAfter(logit('owl'): ... with all units, ... without)

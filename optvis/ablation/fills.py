@@ -35,7 +35,7 @@ class Fill(ABC):
 
     Example:
         >>> from optvis.ablation import blinded
-        >>> from optvis.features.units import Channels
+        >>> from optvis import Channels
         >>> class Own(Fill):
         ...     def measure(self, model, units):
         ...         return [lambda activations: activations.mean((2, 3), keepdim=True) for _ in units]
@@ -83,7 +83,7 @@ class Mean(Fill):
 
     Example:
         >>> from optvis.ablation import blinded
-        >>> from optvis.features.units import Channels
+        >>> from optvis import Channels
         >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 8)
         >>> images = torch.rand(5, 3, 8, 8)
         >>> with blinded(net, Channels("", 2), fill=Mean(images)):

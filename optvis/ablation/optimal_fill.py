@@ -49,7 +49,7 @@ class Optimal(Fill):
 
     Example:
         >>> from optvis.ablation import blinded
-        >>> from optvis.features.units import Channels
+        >>> from optvis import Channels
         >>> net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)), None, 8)
         >>> fill = Optimal(torch.rand(4, 3, 8, 8), [0, 1, 1, 0], steps=2, progress=False)
         >>> with blinded(net, Channels("0", [1]), fill=fill):

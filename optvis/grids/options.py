@@ -10,7 +10,7 @@ from optvis.objectives.directions import power_option
 from optvis.rendering.optimizers import OptimizerMaker
 from optvis.transforms import Compose, Jitter, Pad, Rotate, Scale
 
-# The transforms of Lucid's standard chain; `activation_grid` adds a crop.
+#: The transforms of Lucid's standard chain; `activation_grid` adds a crop.
 ICON_TRANSFORM = Compose(
     Pad(0.5), Jitter(8), Scale([1 + (i - 5) / 50 for i in range(11)]), Rotate([*range(-10, 11), *[0] * 5])
 )

@@ -51,7 +51,7 @@ def activations(
         TypeError: a layer whose output is no tensor; one that gives a tensor is named.
 
     Example:
-        >>> from optvis.models.classifier import Classifier
+        >>> from optvis import Classifier
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
         >>> activations(Classifier(net, None, 8), torch.rand(2, 3, 8, 8), ["0"])["0"].shape
         torch.Size([2, 4, 6, 6])

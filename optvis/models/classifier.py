@@ -32,7 +32,7 @@ class Classifier:
         fixed_size: whether it takes its own size only, as most transformers do.
 
     Example:
-        >>> from optvis.models.normalize import IMAGENET
+        >>> from optvis import IMAGENET
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
         >>> Classifier(net, IMAGENET, 8, labels=("cat", "dog")).size
         (8, 8)

@@ -96,7 +96,7 @@ def layers(
         A sequence that prints as a table.
 
     Example:
-        >>> from optvis.models.classifier import Classifier
+        >>> from optvis import Classifier
         >>> print(layers(Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), None, 8)))
         layer     type        output
         0         Conv2d      1 × 4 × 6 × 6

@@ -80,7 +80,7 @@ def ascend(
             network; at a step, NotFiniteError.
 
     Example:
-        >>> from optvis.models.classifier import Classifier
+        >>> from optvis import Classifier
         >>> from optvis.objectives import channel
         >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 16)
         >>> for step in ascend(net, channel("", 2), transform=None):

@@ -48,7 +48,7 @@ class Result(ABC):
         >>> import tempfile
         >>> import torch
         >>> from dataclasses import dataclass
-        >>> from optvis.viz.sheet import to_pil_image
+        >>> from optvis.viz import to_pil_image
         >>> @dataclass(frozen=True, eq=False)
         ... class Heatmap(Result):
         ...     KIND = "heatmap"

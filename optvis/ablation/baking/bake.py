@@ -57,7 +57,7 @@ def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalize
             express; a layer that never runs; a network inside a `blinded` block.
 
     Example:
-        >>> from optvis.features.units import Channels
+        >>> from optvis import Channels
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
         >>> baked = bake(net, Channels("1", [0, 2]))
         >>> baked[0].bias[[0, 2]].abs().max().item(), baked.baked["folded"]

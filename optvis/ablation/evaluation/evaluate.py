@@ -90,9 +90,8 @@ def evaluate(
             that gives no score for each class; `random_sets` below 1.
 
     Example:
-        >>> from optvis import load
+        >>> from optvis import Channels, load
         >>> from optvis.world import dataset
-        >>> from optvis.features.units import Channels
         >>> units, image_sets = Channels("mixed5", [3, 14]), {"world": dataset(16)}
         >>> report = evaluate(load("demo"), units, image_sets, random_sets=9, progress=False)
         >>> report.target_metrics.images, len(report.baseline.drops), report.curve.counts

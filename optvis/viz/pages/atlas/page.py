@@ -104,7 +104,7 @@ class AtlasPage:
             labels, names or exemplars than the levels need.
 
     Example:
-        >>> from optvis.viz.pages.atlas.markup import atlas_html
+        >>> from optvis.viz.pages import atlas_html
         >>> one = torch.ones(1, 1)
         >>> level = AtlasLevel(1, one.long() * torch.zeros(2).long(), one[0].long() * 9, torch.rand(1, 3, 8, 8),
         ...     one[0] > 0, one, one.long() - 1)
