@@ -141,7 +141,7 @@ class _VectorSampler:
 
         def select(a: Tensor) -> Tensor:
             chosen, others_zero = _select_positions(channels_first(a, self.channel_axis), positions)
-            vectors[:] = [chosen]
+            vectors.append(chosen)  # of the first pass; another one may compute attention by another kernel
             return restore_layout(others_zero, a, self.channel_axis).contiguous()
 
         with borrow(self.classifier.network):
