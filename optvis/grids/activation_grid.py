@@ -24,13 +24,11 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
-from optvis.objectives import direction
+from optvis.objectives import Objective, direction
 from optvis.objectives.layout import channels_first
-from optvis.params import Streams
 from optvis.progress import progress_bar
 from optvis.rendering.optimizers import describe_optimizer
 from optvis.rendering.runner import conclude, run
-from optvis.rendering.setup import input_transform
 from optvis.transforms import Compose, Crop
 
 
@@ -58,21 +56,16 @@ def activation_grid(
     stops early and returns the icons so far; the network is left exactly as it was.
 
     Args:
-        model: a network, or a Classifier.
         images: an image in any form that `load_image` takes, or a list of them, which share their groups.
         layer: name as in `layers(net)`; its output is (B, C, H, W).
         groups: how many, K; 0 for a naive grid, in which each icon is independent and starts from its own noise.
-        decomposition: how groups are found, see `optvis.features.group`.
+        decomposition: see `optvis.features.group`.
         icons: batch size, objective, transform and optimizer.
         size: side of an icon in pixels. The canvas has 2 more on each side; the network sees a random crop of `size`.
         steps: each updates a batch of icons: every icon gets about steps · batch_size / (positions + K) updates.
         seed: of noise, transforms, the order of icons and the decomposition.
         channel_axis: axis of the channels in the layer's output; -1 for channels last.
-        normalize: see `render`; by default what the model carries.
-        progress: show a progress bar.
-
-    Returns:
-        An ActivationGrid with icons, groups and recipe; `.save("grid.png")` writes it, and a notebook shows it.
+        model, normalize, progress: see `render`.
 
     Raises:
         KeyError: there is no such layer or decomposition; the nearest names are given.
@@ -94,7 +87,8 @@ def activation_grid(
     a = _read_map(classifier, batch, layer, channel_axis)
     found = group(a, groups, layer=layer, decomposition=decomposition, seed=seed) if groups else None
     pool = IconPool(a, None if found is None else replace(found, channel_axis=channel_axis))
-    ascent, options = _build_ascent(classifier, pool, layer, icons, size, seed, channel_axis)
+    objective = direction(layer, pool.vectors, power=icons.power, channel_axis=channel_axis)
+    ascent, options = _build_ascent(classifier, pool, objective, icons, size, seed)
     recipe = provenance(
         classifier,
         "activation_grid",
@@ -112,11 +106,7 @@ def activation_grid(
 
 
 def _read_map(classifier: Classifier, images: Tensor, layer: str, channel_axis: int | None) -> Tensor:
-    """Read the layer's activations, (B, C, h, w), on the CPU.
-
-    Raises:
-        ValueError: the layer has no map of positions, or all its activations are zero.
-    """
+    """Read the layer's activations, (B, C, h, w), on the CPU."""
     with torch.no_grad():
         output = activations(classifier, images, [layer])[layer]
     if output.dim() != 4:
@@ -130,42 +120,21 @@ def _read_map(classifier: Classifier, images: Tensor, layer: str, channel_axis: 
 
 
 def _build_ascent(
-    classifier: Classifier,
-    pool: IconPool,
-    layer: str,
-    icons: IconOptions,
-    size: int,
-    seed: int,
-    channel_axis: int | None,
+    classifier: Classifier, pool: IconPool, objective: Objective, icons: IconOptions, size: int, seed: int
 ) -> tuple[IconAscent, dict[str, Any]]:
     """Build the ascent of all icons; return it and its options for the recipe."""
     param = pool.build_param(size, icons.batch_size, seed)
     default = partial(SoftSignSGD, share=len(param) / len(pool))
     optimizer = default if icons.optimizer is None else icons.optimizer
     steps_per_update = math.ceil(len(pool) / len(param))  # in which every icon is updated once
-    objective = direction(layer, pool.vectors, power=icons.power, channel_axis=channel_axis)
+    transform = Compose(*([] if icons.transform is None else [icons.transform]), Crop(size))
+    redirect_steps, seeds = icons.redirect_steps * steps_per_update, (seed,) * len(param)
     options = {
         "batch_size": icons.batch_size,
         "power": icons.power,
         "param": " ".join(repr(param).split()),
         "optimizer": describe_optimizer(optimizer),
     }
-    param.to(classifier.device, classifier.image_dtype)
-    seeds = (seed,) * len(param)
-    moves = [] if icons.transform is None else [icons.transform]
-    chain = input_transform(classifier, param, Compose(*moves, Crop(size)), seeds)
-    ascent = IconAscent(
-        seed,
-        classifier,
-        objective.to(classifier.device, classifier.image_dtype),
-        param,
-        chain,
-        Streams(seeds, "transform"),
-        optimizer,
-        icons.redirect_steps * steps_per_update,
-        None,
-    )
-    return ascent, options | {
-        "transform": " ".join(repr(ascent.chain).split()),
-        "redirect_steps": icons.redirect_steps,
-    }
+    ascent = IconAscent(classifier, objective, param, transform, optimizer, seeds, redirect_steps)
+    chain = " ".join(repr(ascent.chain).split())
+    return ascent, options | {"transform": chain, "redirect_steps": icons.redirect_steps}

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.models.classifier import Classifier
 from optvis.objectives import Objective
-from optvis.params import ImageParam
 from optvis.params.image_pool import ImagePool
 from optvis.rendering.ascent import Ascent, Step
 
@@ -41,21 +39,15 @@ def shuffle_batches(count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
 class IconAscent(Ascent):
     """An ascent on a pool of icons, of which each step updates a batch.
 
-    Args:
-        seed: of the shuffle.
-        classifier: the network.
-        objective: one row for each icon of the pool.
-        param: with an `ImagePool` as its canvas.
-        args: as in `Ascent`.
-
-    `scores` holds the last score of each icon under its transforms, (N,), NaN before its first step.
+    The objective has one row for each icon of the pool; the parameterization's canvas is an `ImagePool`. `scores` holds
+    the last score of each icon under its transforms, (N,), NaN before its first step.
     """
 
-    def __init__(self, seed: int, classifier: Classifier, objective: Objective, param: ImageParam, *args: Any) -> None:
-        super().__init__(classifier, objective, param, *args)
-        self.canvas: ImagePool = param.canvas  # type: ignore[assignment]
-        self.color_maps, self.pool_objective, self.current_step = param.maps, objective, -1
-        self.batches = shuffle_batches(len(self.canvas.pool), len(self.canvas), seed)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.canvas: ImagePool = self.param.canvas  # type: ignore[assignment]
+        self.pool_objective, self.current_step = self.objective, -1
+        self.batches = shuffle_batches(len(self.canvas.pool), len(self.canvas), self.streams.seeds[0])
         self.scores = self.canvas.weights.new_full((len(self.canvas.pool),), torch.nan)
 
     def evaluate(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
@@ -71,7 +63,7 @@ class IconAscent(Ascent):
     def icons(self, rows: Tensor) -> Tensor:
         """The current images of some icons of the pool, (R,) -> (R, 3, H, W) in [0, 1]."""
         images = self.canvas.images(rows)
-        for color_map in self.color_maps:
+        for color_map in self.param.maps:  # type: ignore[union-attr]
             images = color_map(images)
         return images
 

@@ -23,15 +23,10 @@ GRAY_LEVEL = 0.5  # where there is no icon
 
 @dataclass(frozen=True, eq=False)
 class IconPool:
-    """N icons in one pool: those of positions first, then those of groups.
+    """N icons in one pool: those of positions first, then those of groups."""
 
-    Args:
-        activations: (B, C, h, w), float32, on the CPU.
-        groups: of neurons that icons share; None for a naive grid.
-    """
-
-    activations: Tensor
-    groups: Groups | None
+    activations: Tensor  # (B, C, h, w), float32, on the CPU
+    groups: Groups | None  # of neurons that icons share; None for a naive grid
 
     def __len__(self) -> int:
         return int(self.present.sum()) + (0 if self.groups is None else len(self.groups))

@@ -46,33 +46,22 @@ class SoftSignSGD(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "eps": eps})
         self.half_updates, self.share, self.step_count = half_updates, share, 0
 
+    @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Take one step, after `closure` has set the gradients."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             rate = group["lr"] / (1 + self.step_count * self.share / self.half_updates)
             for values in group["params"]:
                 if values.grad is not None:
-                    _step(values, values.grad, rate, group["eps"])
+                    gradient = values.grad / root_mean_square(values.grad)
+                    values.addcdiv_(gradient, gradient.abs().add_(group["eps"]), value=-rate)
         self.step_count += 1
         return loss
 
 
-@torch.no_grad()
-def _step(values: nn.Parameter, gradient: Tensor, rate: float, eps: float) -> None:
-    gradient = gradient / root_mean_square(gradient)
-    values.addcdiv_(gradient, gradient.abs().add_(eps), value=-rate)
-
-
 def require_stateless(optimizer: OptimizerMaker) -> None:
-    """Check that an optimizer keeps no state of gradients: each step has other icons in the same rows.
-
-    Raises:
-        ValueError: it keeps some.
-    """
+    """Raise ValueError if an optimizer keeps state of gradients: each step has other icons in the same rows."""
     probe = nn.Parameter(torch.ones(2, 1, 1, 1, 2))
     probe.grad = torch.ones_like(probe)
     built = optimizer([probe])

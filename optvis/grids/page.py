@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
 from optvis.attribution.result import Attribution
 from optvis.grids.result import ActivationGrid
@@ -34,10 +33,8 @@ class AnnotatedGrid:
     dictionary: SemanticDictionary | None = None
 
     def __post_init__(self) -> None:
-        dictionaries = [] if self.dictionary is None else [self.dictionary]
-        others: list[Attribution | SemanticDictionary] = [*self.attributions.values(), *dictionaries]
-        for other in others:
-            if other.layer != self.grid.layer:
+        for other in (*self.attributions.values(), self.dictionary):
+            if other is not None and other.layer != self.grid.layer:
                 raise ValueError(f"a grid of {self.grid.layer!r} with {other!r}; take both from one layer")
 
 
@@ -50,15 +47,9 @@ def build_grid_page(
     channels, and its attribution to each class.
 
     Args:
-        grids: one for each layer, of the same images.
+        grids: one for each layer, of the same images; one or more, else a ValueError.
         index: which image.
         title: of the page.
-
-    Returns:
-        The text of the page: `Path("grid.html").write_text(page, encoding="utf-8")`.
-
-    Raises:
-        ValueError: no grids.
     """
     if not grids:
         raise ValueError("no grids; give one or more")
@@ -76,7 +67,6 @@ def _build_layer(annotated: AnnotatedGrid, index: int) -> GridLayer:
     grid = annotated.grid
     a = grid.activations[index].float()
     values, channels = a.topk(min(TOP_CHANNELS, len(a)), dim=0)
-    icons = {} if annotated.dictionary is None else annotated.dictionary.icons
     return GridLayer(
         grid.layer,
         grid.icons[index],
@@ -84,7 +74,7 @@ def _build_layer(annotated: AnnotatedGrid, index: int) -> GridLayer:
         torch.linalg.vector_norm(a, dim=0),
         channels.movedim(0, -1),
         values.movedim(0, -1),
-        icons,
+        {} if annotated.dictionary is None else annotated.dictionary.icons,
         {label: attribution.positions[index].float() for label, attribution in annotated.attributions.items()},
         _build_groups(annotated, index),
     )
@@ -94,7 +84,7 @@ def _build_groups(annotated: AnnotatedGrid, index: int) -> GridGroups | None:
     groups, icons = annotated.grid.groups, annotated.grid.group_icons
     if groups is None or icons is None:
         return None
-    by_class: dict[str, Tensor] = {
+    by_class = {
         label: attribution.by_group(groups)[index].float()
         for label, attribution in annotated.attributions.items()
         if attribution.gradients is not None

@@ -22,14 +22,6 @@ GAP = 2  # pixels between the icons of a sheet
 GROUP_SCALE = 2  # side of a group's icon and map, in sides of an icon
 
 
-def read_grouping(value: Any) -> tuple[str, int | None] | None:
-    """Return decomposition and axis of the channels from JSON; None without groups."""
-    if value is None:
-        return None
-    decomposition, channel_axis = value
-    return decomposition, channel_axis
-
-
 @dataclass(frozen=True, eq=False)
 class ActivationGrid(Result):
     """An icon for each position of a layer, for one or several images; shows itself in a notebook.
@@ -57,7 +49,7 @@ class ActivationGrid(Result):
     KIND = "activation grid"
     TENSOR_FIELDS: ClassVar = {"images": 4, "activations": 4, "icons": 6, "present": 3, "scores": 3, "group_icons": 4}
     TEXT_FIELDS = ("layer",)
-    JSON_FIELDS: ClassVar = {"groups": read_grouping}
+    JSON_FIELDS: ClassVar = {"groups": lambda value: value}  # their decomposition and axis of channels, or None
 
     images: Tensor
     layer: str
@@ -82,12 +74,7 @@ class ActivationGrid(Result):
         return replace(self, **own, groups=groups)
 
     def sheet(self, index: int = 0, *, gap: int = GAP) -> Image.Image:
-        """Draw the icons of an image, each at its position; white where nothing is active.
-
-        Args:
-            index: which image.
-            gap: pixels between icons.
-        """
+        """Draw the icons of an image, each at its position, `gap` pixels apart; white where nothing is active."""
         return self._draw_icons(index, self.present[index].float(), gap)
 
     def sheet_by_strength(self, index: int = 0, *, gap: int = GAP) -> Image.Image:
@@ -96,11 +83,7 @@ class ActivationGrid(Result):
         return self._draw_icons(index, (norms / norms.max().clamp(min=torch.finfo(norms.dtype).tiny)).sqrt(), gap)
 
     def groups_sheet(self, index: int = 0) -> Image.Image:
-        """Draw each group: its icon, its map over an image, and its share of the layer's activation.
-
-        Raises:
-            ValueError: a naive grid, which has no groups.
-        """
+        """Draw each group: its icon, its map over an image, and its share of activation; ValueError without groups."""
         if self.groups is None or self.group_icons is None:
             raise ValueError("this grid has no groups; compute it with groups=6")
         side = GROUP_SCALE * self.icons.shape[-1]
@@ -113,8 +96,7 @@ class ActivationGrid(Result):
         icons = [_pad_to(_resize_longer(icon, min(photo.shape[1:])), photo) for icon in self.group_icons]
         texts = [f"group {number}: {100 * share:.0f} %" for number, share in enumerate(self.groups.shares.tolist())]
         tiles = torch.stack([tile for pair in zip(icons, maps, strict=True) for tile in pair])
-        labels = [text for pair in zip(texts, ("",) * len(texts), strict=True) for text in pair]
-        return draw_sheet(tiles, labels, columns=2 if len(texts) < 4 else 4)
+        return draw_sheet(tiles, [label for text in texts for label in (text, "")], columns=2 if len(texts) < 4 else 4)
 
     def image(self) -> Image.Image:
         """The sheets of all images, one below the other."""
@@ -127,23 +109,19 @@ class ActivationGrid(Result):
         return super()._tensors() | {"maps": self.groups.maps, "directions": self.groups.directions}
 
     def _json_values(self) -> dict[str, Any]:
-        grouping = None if self.groups is None else [self.groups.decomposition, self.groups.channel_axis]
-        return {"groups": grouping}
+        return {"groups": None if self.groups is None else [self.groups.decomposition, self.groups.channel_axis]}
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
         maps, directions = tensors.pop("maps", None), tensors.pop("directions", None)
-        groups = None
-        if maps is not None and directions is not None:
-            groups = Groups(values["layer"], maps, directions, *values["groups"])
+        has_groups = maps is not None and directions is not None
+        groups = Groups(values["layer"], maps, directions, *values["groups"]) if has_groups else None
         return super()._from_parts(tensors, values | {"groups": groups})
 
     def _draw_icons(self, index: int, shares: Tensor, gap: int) -> Image.Image:
         """Draw icons at their positions, each at a share (h, w) of its side."""
-        icons = self.icons[index].flatten(0, 1)
-        tiles = torch.stack(
-            [_shrink(icon, share) for icon, share in zip(icons, shares.flatten().tolist(), strict=True)]
-        )
+        icons = zip(self.icons[index].flatten(0, 1), shares.flatten().tolist(), strict=True)
+        tiles = torch.stack([_shrink(icon, share) for icon, share in icons])
         return draw_sheet(tiles, columns=self.icons.shape[2], gap=gap)
 
     def __repr__(self) -> str:

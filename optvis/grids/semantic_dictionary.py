@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -69,14 +69,10 @@ class SemanticDictionary(Result):
         """Draw the image, and for each position the icon of its strongest channel, or of a weaker one.
 
         Args:
-            rank: 0 for the strongest channel, 1 for the next one.
-
-        Raises:
-            IndexError: a rank of K or more.
+            rank: 0 for the strongest channel, 1 for the next one; an IndexError for K or more.
         """
-        pairs = zip(
-            self.indices[:, :, rank].flatten().tolist(), self.values[:, :, rank].flatten().tolist(), strict=True
-        )
+        indices, values = self.indices[:, :, rank].flatten().tolist(), self.values[:, :, rank].flatten().tolist()
+        pairs = zip(indices, values, strict=True)
         tiles = torch.stack([self.icons[index] if value > 0 else self._blank for index, value in pairs])
         mosaic = draw_sheet(tiles, columns=self.indices.shape[1], gap=1)
         _, height, width = self.input_image.shape
@@ -106,10 +102,8 @@ class SemanticDictionary(Result):
 
     def __repr__(self) -> str:
         height, width, count = self.indices.shape
-        return (
-            f"SemanticDictionary({self.layer!r}, {height} × {width} positions, {count} channels each, "
-            f"{len(self.icons)} icons)"
-        )
+        content = f"{height} × {width} positions, {count} channels each, {len(self.icons)} icons"
+        return f"SemanticDictionary({self.layer!r}, {content})"
 
 
 def semantic_dictionary(
@@ -128,7 +122,6 @@ def semantic_dictionary(
     """Find the strongest channels at each position of an image, and render an icon of each of them.
 
     Args:
-        model: a network, or a Classifier.
         image: an image in any form that `load_image` takes.
         layer: name as in `layers(net)`.
         top: how many channels at each position, K.
@@ -136,11 +129,7 @@ def semantic_dictionary(
         steps: updates of each icon.
         seed: of noise and transforms.
         channel_axis: axis of the channels in the layer's output; by default the second.
-        normalize: see `render`; by default what the model carries.
-        progress: show a progress bar.
-
-    Returns:
-        A SemanticDictionary: `.at(y, x)`, `.sheet()`, `.save("dictionary.png")`.
+        model, normalize, progress: see `render`.
 
     Raises:
         KeyError: there is no such layer; the nearest names are given.
@@ -164,27 +153,14 @@ def semantic_dictionary(
         raise ValueError(f"layer {layer!r} has no map of positions; name one that gives (B, C, H, W)")
     best = a.movedim(0, -1).topk(min(top, len(a)))
     active = sorted(set(best.indices[best.values > 0].tolist()))
-    icons, recipe = _render_icons(classifier, layer, active, size, steps, channel_axis, seed, progress)
-    recipe = provenance(classifier, "semantic_dictionary", layer=layer, top=top, **recipe)
+    icons: dict[int, Tensor] = {}
+    options: dict[str, Any] = {"interrupted": False}
+    if active:
+        objective = channel(layer, active, channel_axis=channel_axis)
+        rendering = render(classifier, objective, size=size, steps=steps, seed=seed, progress=progress)
+        icons = dict(zip(active, rendering.images, strict=False))  # fewer images after Ctrl-C
+        options = {name: rendering.recipe[name] for name in ("param", "transform", "optimizer", "interrupted")}
+    recipe = provenance(
+        classifier, "semantic_dictionary", layer=layer, top=top, size=size, steps=steps, seed=seed, **options
+    )
     return SemanticDictionary(batch[0].cpu(), layer, best.indices, best.values, icons, recipe)
-
-
-def _render_icons(
-    classifier: Classifier,
-    layer: str,
-    channels: Sequence[int],
-    size: int,
-    steps: int,
-    channel_axis: int | None,
-    seed: int,
-    progress: bool,
-) -> tuple[dict[int, Tensor], dict[str, Any]]:
-    """Render an icon of each channel; return icons by channel, and options for the recipe."""
-    options = {"size": size, "steps": steps, "seed": seed}
-    if not channels:
-        return {}, options | {"interrupted": False}
-    objective = channel(layer, list(channels), channel_axis=channel_axis)
-    rendering = render(classifier, objective, size=size, steps=steps, seed=seed, progress=progress)
-    icons = dict(zip(channels, rendering.images, strict=False))  # fewer images after Ctrl-C
-    own = {name: rendering.recipe[name] for name in ("param", "transform", "optimizer", "interrupted")}
-    return icons, options | own

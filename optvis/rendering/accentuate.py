@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Unpack
 
 import torch
@@ -55,9 +56,7 @@ def accentuate(
     result are those of the objective alone.
 
     Args:
-        model: a network, or a Classifier.
         images: where to start: an image in any form, or several.
-        objective: what is maximised, a score per image; "layer:channel" is a channel.
         layer: the layer whose activations stay near those of the image, an early or middle one; "<image>" for the
             pixels.
         strength: weight of the distance. At 0 it has no effect; at 1 both gradients are equally strong at first.
@@ -65,16 +64,14 @@ def accentuate(
             default; `phase_image` keeps the magnitude of the image's spectrum.
         size: the longer side in pixels of the whole image; by default the image is cropped to the network's own size,
             as the network's publisher does.
-        steps, views, normalize, seed, options: see `render`.
+        model, objective, steps, views, normalize, seed, options: see `render`.
 
     Returns:
         A Rendering. Its scores are those of the objective alone. Its `transparency` is Σ over steps of
         `|∂(score − λ distance)/∂image|`, (B, 3, H, W), and `with_transparency()` shows it.
 
     Raises:
-        KeyError, IndexError, ValueError, TypeError: before the first step, if layers, channels, labels, sizes or
-            images do not fit.
-        NotFiniteError: a score or gradient is not finite; its attribute `rendering` holds the images so far.
+        KeyError, IndexError, ValueError, TypeError, NotFiniteError: as in `render`; a negative strength.
 
     Example:
         >>> from optvis.objectives import channel
@@ -105,11 +102,7 @@ def accentuate(
 
 
 class SharedDraws(Transform):
-    """A chain of transforms whose last draws can be applied to other images.
-
-    Args:
-        chain: the transforms.
-    """
+    """A chain of transforms whose last draws can be applied to other images."""
 
     def __init__(self, chain: nn.Module) -> None:
         super().__init__()
@@ -118,8 +111,7 @@ class SharedDraws(Transform):
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         self.streams, self.step = streams, streams.step
-        transformed: Tensor = self.chain(images, streams.seek(streams.step))
-        return transformed
+        return self.repeat_on(images)
 
     def repeat_on(self, images: Tensor) -> Tensor:
         """Transform other images, a row for each of the last ones, with the draws of the last ones."""
@@ -154,10 +146,6 @@ def balance(job: RenderJob, distance: Objective) -> Tensor:
     """Compute |∂score| / |∂distance| of each image after one update without the distance, on a copy, (B,).
 
     Each is the sum of absolute values over the image's parameters; 1 where the distance has no gradient.
-
-    Args:
-        job: the rendering without the distance.
-        distance: to the original images, of all images.
     """
     objective = resolve_labels(job.objective, job.classifier)
     steady = Objective(tuple(replace(term, schedules=()) for term in objective.terms))  # a schedule may begin at 0
@@ -165,14 +153,7 @@ def balance(job: RenderJob, distance: Objective) -> Tensor:
     ascent = job.build_ascent(everything, views, steady, None)
     next(ascent.steps())
     sizes = [
-        _gradient_size(one.evaluate(1)[1]) for one in (ascent, job.build_ascent(everything, views, distance, None))
+        reduce(torch.add, (gradient.abs().flatten(1).sum(1) for gradient in one.evaluate(1)[1] if gradient is not None))
+        for one in (ascent, job.build_ascent(everything, views, distance, None))
     ]
     return torch.where(sizes[1] > 0, sizes[0] / sizes[1], 1)
-
-
-def _gradient_size(gradients: Sequence[Tensor | None]) -> Tensor:
-    """Σ|g| of each image, (B,)."""
-    first, *others = [gradient.abs().flatten(1).sum(1) for gradient in gradients if gradient is not None]
-    for size in others:
-        first = first + size
-    return first

@@ -25,7 +25,7 @@ from optvis.objectives.objective import total_score
 from optvis.params import Streams, fft_image
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.setup import input_transform, resolve_labels, resolve_seeds, validate_objective
-from optvis.transforms import STANDARD, Compose
+from optvis.transforms import STANDARD
 
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
@@ -66,11 +66,7 @@ def ascend(
 
     Between steps the network is in the state in which it was given; no step changes it.
 
-    Args:
-        model: a network, or a Classifier.
-        objective: what is maximised, a score per image; "layer:channel" is a channel.
-        param: a parameterization, which is updated in place; `fft_image(size)` by default.
-        size, transform, normalize, optimizer, seed, redirect_steps, pool_gradient: see `render`.
+    All arguments are those of `render`.
 
     Yields:
         A Step before each update.
@@ -93,44 +89,33 @@ def ascend(
     objective = resolve_labels(objective, classifier)
     seeds, maker = resolve_seeds(seed, objective, param), default_optimizer(param, optimizer)
     param = fft_image(classifier.resolve_size(size), seeds=seeds) if param is None else param
-    return build_ascent(classifier, objective, param, transform, maker, seeds, redirect_steps, pool_gradient).steps()
-
-
-def build_ascent(
-    classifier: Classifier,
-    objective: Objective,
-    param: nn.Module,
-    transform: nn.Module | None,
-    optimizer: OptimizerMaker,
-    seeds: Sequence[int],
-    redirect_steps: int,
-    pool_gradient: PoolGradient | None,
-) -> Ascent:
-    """Move objective and parameterization to the network's device, check that all fits, and build the ascent."""
-    param.to(classifier.device, classifier.image_dtype)
-    chain = input_transform(classifier, param, transform, seeds)
-    validate_objective(classifier, objective, param, chain, seeds)
-    objective = objective.to(classifier.device, classifier.image_dtype)
-    streams = Streams(seeds, "transform")
-    return Ascent(classifier, objective, param, chain, streams, optimizer, redirect_steps, pool_gradient)
+    return Ascent(classifier, objective, param, transform, maker, seeds, redirect_steps, pool_gradient).steps()
 
 
 class Ascent:
-    """Gradient ascent on a batch of images: state and steps."""
+    """Gradient ascent on a batch of images: state and steps.
+
+    Objective and parameterization are moved to the network's device, and all is checked to fit together.
+    """
 
     def __init__(
         self,
         classifier: Classifier,
         objective: Objective,
         param: nn.Module,
-        chain: Compose,
-        streams: Streams,
+        transform: nn.Module | None,
         optimizer: OptimizerMaker,
-        redirect_steps: int,
-        pool_gradient: PoolGradient | None,
+        seeds: Sequence[int],
+        redirect_steps: int = 0,
+        pool_gradient: PoolGradient | None = None,
     ) -> None:
-        self.classifier, self.objective, self.param, self.chain = classifier, objective, param, chain
-        self.streams, self.redirect_steps, self.pool_gradient = streams, redirect_steps, pool_gradient
+        param.to(classifier.device, classifier.image_dtype)
+        self.chain = input_transform(classifier, param, transform, seeds)
+        validate_objective(classifier, objective, param, self.chain, seeds)
+        self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
+        self.objective = objective.to(classifier.device, classifier.image_dtype)
+        self.redirect_steps, self.pool_gradient = redirect_steps, pool_gradient
+        self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
         self.trainable = [values for values in param.parameters() if values.requires_grad]
         self.optimizer = optimizer(self.trainable)
         self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
@@ -169,10 +154,9 @@ class Ascent:
             ):
                 slices = self._batch_slices(inputs)
                 objective = self.objective.at_step(index)
-                objectives = [objective] if len(slices) == 1 else [objective[rows] for rows in slices]
                 results = [
-                    self._backward([root[rows] for root in roots], part)
-                    for rows, part in zip(slices, objectives, strict=True)
+                    self._backward([root[rows] for root in roots], objective if len(slices) == 1 else objective[rows])
+                    for rows in slices
                 ]
             ends = [torch.cat(gradients) for gradients in zip(*(gradients for _, gradients in results), strict=True)]
             gradients = torch.autograd.grad(roots, self.trainable, ends, allow_unused=True)
@@ -198,25 +182,16 @@ class Ascent:
 
     def _queue_check(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
         self.unchecked.append((step.index, step.report, all_finite(step.scores, gradients)))
-        if not self._is_asynchronous or len(self.unchecked) == STEPS_BETWEEN_CHECKS:
+        if not self.is_asynchronous or len(self.unchecked) == STEPS_BETWEEN_CHECKS:
             self.check_finite()
 
-    @property
-    def _is_asynchronous(self) -> bool:
-        """Whether reading a number waits for the device."""
-        return self.classifier.device.type != "cpu"
-
     def check_finite(self) -> None:
-        """Raise for the first step since the last check whose scores or gradients are not finite.
-
-        Raises:
-            NotFiniteError: with step, image and term.
-        """
+        """Raise NotFiniteError for the first step since the last check whose scores or gradients are not finite."""
         steps, self.unchecked = self.unchecked, []
         flags = torch.stack([flag for *_, flag in steps]).tolist() if steps else []
         for (index, report, _), is_finite in zip(steps, flags, strict=True):
             if not is_finite:
-                state = "" if self._is_asynchronous else "; the image is as before that step"
+                state = "" if self.is_asynchronous else "; the image is as before that step"
                 raise NotFiniteError(_describe_failure(index, report) + state)
 
 
@@ -228,11 +203,7 @@ def _copy_images(images: Tensor) -> Tensor:
 def score_terms(
     network: nn.Module, objective: Objective, inputs: Tensor, images: Tensor
 ) -> tuple[Mapping[str, Tensor], Tensor]:
-    """Run a borrowed network on preprocessed inputs; return the score of each term, and their sum, (B,).
-
-    Raises:
-        ValueError: the score does not depend on inputs or images.
-    """
+    """Run a borrowed network on preprocessed inputs; return the score of each term, and their sum, (B,)."""
     report = objective.term_scores(read_activations(network, inputs, objective.layers) | {IMAGE: images})
     scores = total_score(report)
     if not scores.requires_grad:

@@ -92,16 +92,15 @@ def dream(
         objective: what is maximised; `layer_norm(layer)` and `1e-5 * gram(layer)` are the usual ones, and
             "layer:channel" is a channel.
         size: the longer side in pixels to which the image is resized first; its own by default.
-        steps: number of steps at each octave.
+        steps: at each octave.
         step_size: change of pixels in [0, 1] by a step, per standard deviation of the gradient; with
             `gradient_scaling=identity` the factor of the gradient itself.
         octaves: number of sizes, each 1.4 times the one before, the last being the image's own; or `Octaves(count,
             scale, passes, tile_size)`.
         gradient_scaling: `divide_by_std`, `identity`, or any function of the gradient, (B, 3, H, W) -> (B, 3, H, W).
-        normalize: see `render`.
         seed: of the random shifts.
         snapshots: keep the images after each octave of each pass, for an animation.
-        progress: show a progress bar.
+        normalize, progress: see `render`.
 
     Returns:
         A Rendering. Its scores are those of the whole canvas at each step, summed over tiles.
@@ -127,7 +126,7 @@ def dream(
     plan = _fit_tiles(octaves if isinstance(octaves, Octaves) else Octaves(octaves), classifier, start)
     sizes = plan.sizes((start.shape[2], start.shape[3]))
     streams = Streams((seed,) * len(start), "dream")
-    canvas, history = DreamCanvas.from_images(start), History()
+    canvas, history = DreamCanvas(start), History()
     dreamer = Dreamer(canvas, history, classifier, resolved, plan.tile_size, gradient_scaling, step_size, streams)
 
     def result(interrupted: bool) -> Rendering:
@@ -151,11 +150,7 @@ def dream(
 
 
 def _fit_tiles(octaves: Octaves, classifier: Classifier, start: Tensor) -> Octaves:
-    """Set the size of tiles for a network that takes one size only.
-
-    Raises:
-        ValueError: the tiles have another size, or the images are smaller than a tile.
-    """
+    """Set the size of tiles for a network that takes one size only."""
     if not classifier.fixed_size:
         return octaves
     side = classifier.size[0]
@@ -183,16 +178,9 @@ class Dreamer:
     streams: Streams
 
     def passes(self, count: int, sizes: Sequence[tuple[int, int]], steps: int, keep: bool) -> Iterator[None]:
-        """Pass through all sizes so many times, yielding after each step.
+        """Pass through all sizes so many times, yielding after each step; keep the images after each octave if wanted.
 
-        Args:
-            count: number of passes.
-            sizes: (H, W) of each octave in pixels.
-            steps: number of steps at each octave.
-            keep: whether the images after each octave are kept in the history.
-
-        Raises:
-            NotFiniteError: with the canvas as it was before the octave.
+        After a NotFiniteError the canvas is as it was before the octave.
         """
         for _ in range(count):
             for size in sizes:
@@ -219,14 +207,8 @@ class Dreamer:
                 )
 
     def step(self, images: Tensor, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Take a step.
-
-        Returns:
-            The images after it, (B, 3, H, W), their scores before it, (B,), and whether the gradient is finite.
-        """
-        height, width = images.shape[2:]
-        side = self.tile_size
-        limits = torch.tensor([height, width]) if side is None else torch.tensor([side, side])
+        """Return the images after a step, their scores before it, (B,), and whether the gradient is finite."""
+        limits = torch.tensor(images.shape[2:] if self.tile_size is None else (self.tile_size, self.tile_size))
         down, right = (self.streams.seek(index).uniform(2)[0] * limits).long().tolist()
         scores, gradient = self.gradient(images.roll((down, right), (2, 3)), self.objective.at_step(index))
         gradient = gradient.roll((-down, -right), (2, 3))
@@ -235,17 +217,11 @@ class Dreamer:
 
     def gradient(self, images: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
         """Compute scores summed over tiles, (B,), and the gradient of all pixels, (B, 3, H, W)."""
-        gradient = torch.zeros_like(images)
-        scores = images.new_zeros(len(images))
+        gradient, scores, network = torch.zeros_like(images), images.new_zeros(len(images)), self.classifier.network
         for rows, columns in tiles(images.shape[2:], self.tile_size):
             tile = images[:, :, rows, columns].detach().requires_grad_()
-            score, gradient[:, :, rows, columns] = self._tile_gradient(tile, objective)
-            scores = scores + score
+            with borrow(network), torch.enable_grad():
+                _, score = score_terms(network, objective, self.classifier.preprocess(tile), tile)
+                gradient[:, :, rows, columns] = torch.autograd.grad(score.sum(), tile)[0]
+            scores = scores + score.detach()
         return scores, gradient
-
-    def _tile_gradient(self, tile: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
-        network = self.classifier.network
-        with borrow(network), torch.enable_grad():
-            _, scores = score_terms(network, objective, self.classifier.preprocess(tile), tile)
-            (gradient,) = torch.autograd.grad(scores.sum(), tile)
-        return scores.detach(), gradient

@@ -18,7 +18,7 @@ from optvis.models.provenance import provenance
 from optvis.objectives import Objective
 from optvis.params import ImageParam, fft_image
 from optvis.progress import progress_bar
-from optvis.rendering.ascent import REDIRECT_STEPS, Ascent, Step, build_ascent
+from optvis.rendering.ascent import REDIRECT_STEPS, Ascent, Step
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
@@ -48,9 +48,6 @@ class RenderJob:
         penalty: terms that are maximised as well, and left out of scores, labels and recipe; a row per image.
         method: the public function, for the recipe.
         options: its own entries in the recipe.
-
-    Raises:
-        ValueError: a number is out of range.
     """
 
     classifier: Classifier
@@ -73,12 +70,10 @@ class RenderJob:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.steps < 0:
-            raise ValueError(f"steps is {self.steps}; expected 0 or more")
-        if self.views < 1:
-            raise ValueError(f"views is {self.views}; expected 1 or more of each image")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; expected 1 or more images")
+        for name, minimum in (("steps", 0), ("views", 1), ("batch_size", 1)):
+            value = getattr(self, name)
+            if value is not None and value < minimum:
+                raise ValueError(f"{name} is {value}; expected {minimum} or more")
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -86,11 +81,7 @@ class RenderJob:
         return resolve_seeds(self.seed, self.objective, self.param)
 
     def run(self) -> Rendering:
-        """Render all images, a batch at a time; return what there is after Ctrl-C.
-
-        Raises:
-            NotFiniteError: with what there is as its `rendering`.
-        """
+        """Render all images, a batch at a time; after Ctrl-C or a NotFiniteError conclude with what there is."""
         resolve_labels(self.objective, self.classifier)  # raises for an unknown label before the first step
         images = len(self.seeds)
         total, description = self.steps * images, self.method
@@ -122,16 +113,12 @@ class RenderJob:
             return self._run_batch(rows, bar)
         except torch.OutOfMemoryError:
             images = len(self.seeds[rows])
-            if (
-                self.objective.group_size is None
-                or getattr(self.param, "couples_images", False)
-                or self._halve(images) == images
-            ):
+            if getattr(self.param, "couples_images", False) or self._halve(images) == images:
                 raise
             return None
 
     def _halve(self, images: int) -> int:
-        """Half as many images, rounded up to whole groups of images that the objective compares."""
+        """Half as many images, rounded up to whole groups that the objective compares; all where it compares all."""
         group = self.objective.group_size
         return images if group is None else math.ceil(images / (2 * group)) * group
 
@@ -167,7 +154,7 @@ class RenderJob:
         """Build the ascent of some images, on views of them."""
         score = resolve_labels(self._select(objective, rows), self.classifier)
         total = score if penalty is None else score + self._select(penalty, rows)
-        return build_ascent(
+        return Ascent(
             self.classifier,
             repeat_for_views(total, self.views),
             views,
@@ -191,9 +178,7 @@ class RenderJob:
         if self._is_whole(rows):
             return copy.deepcopy(self.param)
         if not isinstance(self.param, ImageParam):
-            raise ValueError(
-                f"batch_size needs a param that can be sliced, an ImageParam; got {type(self.param).__name__}"
-            )
+            raise ValueError(f"batch_size needs an ImageParam, which can be sliced; got {type(self.param).__name__}")
         return self.param[rows]
 
     @torch.no_grad()

@@ -48,25 +48,20 @@ def maco(
     transform=maco_crops(224, 0.04), optimizer=NADAM, transparency=True)` for a network of 224 px.
 
     Args:
-        model: a network, or a Classifier.
-        objective: what is maximised, a score per image; "layer:channel" is a channel.
         spectrum: the magnitudes, (3, h, w // 2 + 1), as `mean_spectrum(images)` measures them; by default
             1 / f^decay. The paper's are ImageNet's.
         decay: power of the frequency in that law.
         size: side, or (height, width), of the canvas in pixels; by default twice the network's own.
         views: number of crops of each image at each step. The paper's code has 32, the authors' later one 6.
-        steps, normalize, seed: see `render`.
+        model, objective, steps, normalize, seed: see `render`.
         options: those of `render`. By default `transform` is `maco_crops(size of the network, 0.04)`: crops with centre
             N(0.5, 0.15) and side N(0.25, 0.1) of the canvas, with noise; `optimizer` is NAdam with a rate of 1.
 
     Returns:
-        A Rendering. Its scores are means over the crops. Its `transparency` is `Σ over steps of |∂score/∂image|`,
-        (B, 3, H, W), and `with_transparency()` shows it.
+        A Rendering. Its scores are means over the crops, and `with_transparency()` shows its `transparency`.
 
     Raises:
-        KeyError, IndexError, ValueError, TypeError: before the first step, if layers, channels, labels, spectrum or
-            sizes do not fit.
-        NotFiniteError: a score or gradient is not finite; its attribute `rendering` holds the images so far.
+        KeyError, IndexError, ValueError, TypeError, NotFiniteError: as in `render`; a spectrum of another size.
 
     Example:
         >>> from optvis.objectives import channel
@@ -82,7 +77,6 @@ def maco(
     param = phase_image((scale * height, scale * width), seeds=seeds, spectrum=spectrum, decay=decay)
     defaults: RenderOptions = {"transform": maco_crops(classifier.size, MACO_NOISE), "optimizer": NADAM}
     settings: RenderOptions = {**defaults, **options}
-    job = RenderJob(
+    return RenderJob(
         classifier, objective, param, steps, seed=seeds, views=views, transparency=True, method="maco", **settings
-    )
-    return job.run()
+    ).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -55,37 +56,20 @@ def tiles(size: Sequence[int], side: int | None) -> Iterator[tuple[slice, slice]
     >>> [(rows.start, columns.start) for rows, columns in tiles((50, 30), 30)]
     [(0, 0), (20, 0)]
     """
-    for top in _starts(size[0], side):
-        for left in _starts(size[1], side):
-            yield (
-                slice(top, size[0] if side is None else top + side),
-                slice(left, size[1] if side is None else left + side),
-            )
+    rows, columns = (_slices(length, length if side is None else side) for length in size)
+    return product(rows, columns)
 
 
-def _starts(length: int, side: int | None) -> list[int]:
-    if side is None or side >= length:
-        return [0]
-    return [*range(0, length - side, side), length - side]
+def _slices(length: int, side: int) -> list[slice]:
+    starts = [*range(0, length - side, side), max(0, length - side)]
+    return [slice(start, start + side) for start in starts]
 
 
-@dataclass(eq=False)
 class DreamCanvas:
-    """The images of a dream: the originals, and at the current size the images before and after its steps.
+    """The images of a dream, (B, 3, H, W): the originals, the same at the current size, and the dream at that size."""
 
-    Args:
-        original: the images at their own size, (B, 3, H, W).
-        base: the originals at the current size.
-        current: the dream at the current size.
-    """
-
-    original: Tensor
-    base: Tensor
-    current: Tensor
-
-    @classmethod
-    def from_images(cls, images: Tensor) -> DreamCanvas:
-        return cls(images, images, images)
+    def __init__(self, images: Tensor) -> None:
+        self.original = self.base = self.current = images
 
     def next_octave(self, size: tuple[int, int]) -> None:
         """Go to another size: resize the change so far, and add it to the resized originals."""

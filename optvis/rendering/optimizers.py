@@ -56,10 +56,7 @@ class ImageAdam(torch.optim.Adam):
 
     def step(self, closure: Any = None) -> Any:
         """Take one step, after `closure` has set the gradients."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             group["lr"] = self.first_rate / (1 + self.step_count / self.halving)
             for values in group["params"]:
@@ -92,11 +89,8 @@ def describe_optimizer(optimizer: OptimizerMaker) -> str:
     >>> describe_optimizer(ADAM)
     'Adam(lr=0.05, fused=True)'
     """
-    if isinstance(optimizer, partial):
-        options = ", ".join(f"{key}={value!r}" for key, value in optimizer.keywords.items())
-        return f"{_name(optimizer.func)}({options})"
-    return _name(optimizer)
-
-
-def _name(maker: Any) -> str:
-    return str(getattr(maker, "__name__", type(maker).__name__))
+    maker: Any = optimizer.func if isinstance(optimizer, partial) else optimizer
+    name = str(getattr(maker, "__name__", type(maker).__name__))
+    if not isinstance(optimizer, partial):
+        return name
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in optimizer.keywords.items())})"

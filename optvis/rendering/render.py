@@ -69,9 +69,6 @@ def render(
         pool_gradient: replaces the gradient of max pooling by a smoother one: `average` or `squares`.
         progress: show a progress bar.
 
-    Returns:
-        A Rendering with images, scores and recipe. It can be saved, and a notebook shows it.
-
     Raises:
         KeyError, IndexError, ValueError, TypeError: before the first step, if layers, channels, labels or sizes do not
             fit the network.
@@ -83,7 +80,7 @@ def render(
         >>> render(net, channel("", [0, 2]), steps=4, progress=False)
         Rendering(2 of 16 × 16 px, 4 steps, scores ...)
     """
-    job = RenderJob(
+    return RenderJob(
         as_classifier(model, normalize),
         as_objective(objective),
         param,
@@ -99,5 +96,4 @@ def render(
         redirect_steps=redirect_steps,
         pool_gradient=pool_gradient,
         progress=progress,
-    )
-    return job.run()
+    ).run()

@@ -72,11 +72,8 @@ class Rendering(Result):
         where the percentile is zero, divided by the maximum. The authors of MACO show their images in this way (Fel
         et al. 2023, arXiv:2306.06805).
 
-        Args:
-            percentile: in (0, 100]; pixels above it are opaque.
-
         Raises:
-            ValueError: the rendering has no transparency map, or the percentile is out of range.
+            ValueError: the rendering has no transparency map, or the percentile is not in (0, 100].
         """
         if self.transparency is None:
             raise ValueError(
@@ -120,11 +117,8 @@ class Rendering(Result):
             ValueError: the rendering has no snapshots, or the path another suffix.
             OSError: the folder cannot be written.
         """
-        target = Path(path)
-        frames = [
-            draw_sheet(images, columns=columns) if len(self) > 1 else to_pil_image(images[0])
-            for images in self.snapshots.values()
-        ]
+        target, snapshots = Path(path), self.snapshots.values()
+        frames = [draw_sheet(one, columns=columns) if len(self) > 1 else to_pil_image(one[0]) for one in snapshots]
         data = encode_animation(frames, target.suffix, milliseconds)
         ensure_dir(target.parent)
         return atomic_write(target, data)

@@ -17,13 +17,7 @@ Stop: TypeAlias = KeyboardInterrupt | NotFiniteError | None  # what ended a run 
 
 
 def run(steps: Iterable[T], bar: Any, record: Callable[[T], int] = lambda _: 1) -> Stop:
-    """Take all steps; return what ended them early, None where nothing did.
-
-    Args:
-        steps: an iterator that takes a step at a time.
-        bar: the progress bar.
-        record: keeps what is needed of a step, and returns by how much the bar moves.
-    """
+    """Take all steps; return what ended them early. `record` keeps a step and returns by how much the bar moves."""
     try:
         for step in steps:
             bar.update(record(step))
@@ -33,11 +27,7 @@ def run(steps: Iterable[T], bar: Any, record: Callable[[T], int] = lambda _: 1) 
 
 
 def conclude(stop: Stop, result: Callable[[bool], R]) -> R:
-    """Return the result of a run, built from whether Ctrl-C ended it.
-
-    Raises:
-        NotFiniteError: if one ended the run, with the result of the steps before it as its `rendering`.
-    """
+    """Return the result of a run, built from whether Ctrl-C ended it; a NotFiniteError brings it as its `rendering`."""
     if isinstance(stop, NotFiniteError):
         stop.rendering = result(False)
         raise stop
@@ -45,11 +35,7 @@ def conclude(stop: Stop, result: Callable[[bool], R]) -> R:
 
 
 class History:
-    """Scores of all steps and images of some, on the network's device until the end.
-
-    Args:
-        snapshots: numbers of updates after which images are kept.
-    """
+    """Scores of all steps, on the network's device until the end, and images after some numbers of updates."""
 
     def __init__(self, snapshots: Collection[int] = ()) -> None:
         self.snapshot_steps = frozenset(snapshots)

@@ -34,11 +34,7 @@ def resolve_labels(objective: Objective | str, classifier: Classifier) -> Object
 
 
 def resolve_seeds(seed: int | Sequence[int], objective: Objective, param: nn.Module | None) -> tuple[int, ...]:
-    """Return one seed per image, (B,). B is the batch size of seeds, objective and parameterization.
-
-    Raises:
-        ValueError: their batch sizes differ.
-    """
+    """Return one seed per image, (B,). B is the batch size of seeds, objective and parameterization."""
     seeds = _integers(seed)
     images = len(param()) if param is not None and not isinstance(param, ImageParam) else len(param or seeds)
     sizes = {"seeds": len(seeds), "the objective": objective.batch, "the image parameterization": images}
@@ -83,11 +79,7 @@ def input_transform(
 def validate_objective(
     classifier: Classifier, objective: Objective, param: nn.Module, chain: Compose, seeds: Sequence[int]
 ) -> None:
-    """Check on one image that all layers exist and that indices fit: on CUDA a bad gather kills the context.
-
-    Raises:
-        KeyError, IndexError, ValueError: a layer, an index or a shape does not fit the network.
-    """
+    """Check on one image that all layers exist and that indices fit: on CUDA a bad gather kills the context."""
     with borrow(classifier.network), torch.no_grad():
         images = param()[:1]
         inputs = classifier.preprocess(chain(images, Streams(seeds[:1], "transform")))

@@ -18,11 +18,6 @@ class Views(nn.Module):
 
     The sum is the transparency map of MACO (Fel et al. 2023, arXiv:2306.06805).
 
-    Args:
-        param: the parameterization of the images, (B, C, H, W).
-        count: number of views of each image.
-        transparency: whether to sum up the absolute gradients of the images.
-
     Example:
         >>> from optvis.params import pixel_image
         >>> views = Views(pixel_image(8, seeds=(0, 1)), 3, transparency=True)
@@ -50,11 +45,7 @@ class Views(nn.Module):
 
 
 def repeat_for_views(objective: Objective, count: int) -> Objective:
-    """Repeat an objective for `count` views of each image, and divide it by their number.
-
-    Raises:
-        ValueError: the objective compares images, which is possible with one view of each only.
-    """
+    """Repeat an objective for `count` views of each image, and divide it by their number."""
     if count == 1:
         return objective
     if objective.couples_images:
