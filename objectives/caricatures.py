@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.objectives.directions import MIN_COSINE, direction_score, power_option
+from optvis.objectives.directions import MIN_COSINE, check_power, direction_score
 from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
@@ -60,7 +60,7 @@ def caricature(
     """
     rows = _weight_by_attribution(target, attribution)
     return make_objective(
-        "caricature", (layer,), sum_direction_score, rows, power=power_option(power), channel_axis=channel_axis
+        "caricature", layer, sum_direction_score, rows, power=check_power(power), channel_axis=channel_axis
     )
 
 
@@ -85,7 +85,7 @@ def dot_compare(layer: str, target: Any, *, attribution: Any = None, power: floa
         tensor([16.0000])
     """
     rows = _weight_by_attribution(target, attribution)
-    return make_objective("dot_compare", (layer,), layer_direction_score, rows, power=power_option(power))
+    return make_objective("dot_compare", layer, layer_direction_score, rows, power=check_power(power))
 
 
 def _weight_by_attribution(target: Any, attribution: Any) -> Tensor:

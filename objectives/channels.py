@@ -36,15 +36,9 @@ def neuron_value(
 
 
 def at_position(a: Tensor, y: Tensor | None, x: Tensor | None) -> Tensor:
-    """Select the values at one position per image, by default the centre.
+    """Select the values at one position, by default the centre.  a (B, C), (B, C, T) or (B, C, H, W) -> (B, C)
 
-    Args:
-        a: (B, C, H, W), (B, C, T) or (B, C).
-        y: index on the first axis of positions, (B,) or (1,).
-        x: index on the second, (B,) or (1,).
-
-    Returns:
-        (B, C).
+    y and x, (B,) or (1,), are the index on the first axis of positions and on the second.
     """
     indices = [index for index in (y, x) if index is not None]
     axes = a.dim() - 2
@@ -75,7 +69,7 @@ def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Obj
         >>> channel("mixed3", range(64)).batch
         64
     """
-    return make_objective("channel", (layer,), channel_mean, as_index(index, "channel"), channel_axis=channel_axis)
+    return make_objective("channel", layer, channel_mean, as_index(index, "channel"), channel_axis=channel_axis)
 
 
 def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None) -> Objective:
@@ -95,7 +89,7 @@ def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None
         tensor([0.5000])
     """
     rows = as_vectors(weights, "weights")
-    return make_objective("channel_weights", (layer,), mean_dot_product, rows, channel_axis=channel_axis)
+    return make_objective("channel_weights", layer, mean_dot_product, rows, channel_axis=channel_axis)
 
 
 def neuron(
@@ -122,7 +116,7 @@ def neuron(
     """
     position = position_targets("neuron", y, x)
     return make_objective(
-        "neuron", (layer,), neuron_value, as_index(index, "channel"), *position, channel_axis=channel_axis
+        "neuron", layer, neuron_value, as_index(index, "channel"), *position, channel_axis=channel_axis
     )
 
 

@@ -96,14 +96,8 @@ def direction(
         >>> direction("mixed3", [1.0, 0.0])({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([1.])
     """
-    return make_objective(
-        "direction",
-        (layer,),
-        mean_direction_score,
-        _vector(vector, whitening),
-        power=power_option(power),
-        channel_axis=channel_axis,
-    )
+    rows, power = _vector(vector, whitening), check_power(power)
+    return make_objective("direction", layer, mean_direction_score, rows, power=power, channel_axis=channel_axis)
 
 
 def direction_neuron(
@@ -136,16 +130,9 @@ def direction_neuron(
         >>> direction_neuron("mixed3", [0.0, 1.0])({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([1.])
     """
-    position = position_targets("direction_neuron", y, x)
-    return make_objective(
-        "direction_neuron",
-        (layer,),
-        direction_score_at,
-        _vector(vector, whitening),
-        *position,
-        power=power_option(power),
-        channel_axis=channel_axis,
-    )
+    targets = _vector(vector, whitening), *position_targets("direction_neuron", y, x)
+    options = {"power": check_power(power), "channel_axis": channel_axis}
+    return make_objective("direction_neuron", layer, direction_score_at, *targets, **options)
 
 
 def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int | None = None) -> Objective:
@@ -165,7 +152,7 @@ def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int 
         >>> cosine("mixed3", [3.0, 4.0])({"mixed3": torch.tensor([[30.0, 40.0]])}).round(decimals=3)
         tensor([1.])
     """
-    return make_objective("cosine", (layer,), mean_cosine, _vector(vector, whitening), channel_axis=channel_axis)
+    return make_objective("cosine", layer, mean_cosine, _vector(vector, whitening), channel_axis=channel_axis)
 
 
 def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axis: int | None = None) -> Objective:
@@ -189,28 +176,21 @@ def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axi
         >>> tensor_direction("mixed3", torch.ones(2, 3, 3))({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([2.])
     """
-    rows = as_rows(tensor, axes=4)
-    if rows.dim() != 4 or rows.numel() == 0:
-        raise ValueError(f"tensor is {tuple(rows.shape)}; expected (C, h, w), or one per image, (B, C, h, w)")
+    rows = as_rows(tensor, 4, "tensor", "(C, h, w), or one per image, (B, C, h, w)")
     return make_objective(
-        "tensor_direction",
-        (layer,),
-        center_direction_score,
-        rows,
-        power=power_option(power),
-        channel_axis=channel_axis,
+        "tensor_direction", layer, center_direction_score, rows, power=check_power(power), channel_axis=channel_axis
     )
 
 
-def power_option(power: float) -> float | None:
-    """Check the exponent of a cosine, and return None for 0, the default.
+def check_power(power: float) -> float:
+    """Return the exponent of a cosine if it is 0 or more.
 
     Raises:
         ValueError: a negative exponent.
     """
     if not power >= 0:
         raise ValueError(f"power is {power}; expected 0 or more")
-    return power if power else None
+    return power
 
 
 def _vector(vector: Any, whitening: Any) -> Tensor:

@@ -60,7 +60,7 @@ def gram(layer: str, *, channel_axis: int | None = None) -> Objective:
         >>> gram("mixed3")({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([64.])
     """
-    return make_objective("gram", (layer,), gram_sum, channel_axis=channel_axis)
+    return make_objective("gram", layer, gram_sum, channel_axis=channel_axis)
 
 
 def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: int | None = None) -> Objective:
@@ -88,5 +88,4 @@ def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: 
         raise ValueError(f"target Gram matrix is {tuple(rows.shape)}; expected (C, C), or one per image, (B, C, C)")
     if not power > 0:
         raise ValueError(f"power is {power}; expected more than 0")
-    option = None if power == 1 else power
-    return make_objective("gram_distance", (layer,), gram_difference, rows, power=option, channel_axis=channel_axis)
+    return make_objective("gram_distance", layer, gram_difference, rows, power=power, channel_axis=channel_axis)

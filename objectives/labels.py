@@ -64,16 +64,10 @@ def index_of(text: str, labels: Sequence[str]) -> int:
         return matches[0]
     if matches:
         raise KeyError(f"label {text!r} matches classes {' and '.join(map(str, matches))}; give the index of one")
-    raise KeyError(f"no label {text!r}; {_nearest(text, labels)}")
-
-
-def _nearest(text: str, labels: Sequence[str]) -> str:
-    """List labels that contain the text, or else labels and synonyms that are spelled alike."""
-    parts = [label for label in labels if text.strip().casefold() in label.casefold()][:MAX_SUGGESTIONS]
-    if parts:
-        return "nearest: " + ", ".join(map(repr, parts))
+    containing = [repr(label) for label in labels if wanted in label.casefold()][:MAX_SUGGESTIONS]
     names = [name for label in labels for name in (label, *_synonyms(label))]
-    return suggest(text, names, f"there are {len(labels)} labels", count=MAX_SUGGESTIONS)
+    alike = suggest(text, names, f"there are {len(labels)} labels", count=MAX_SUGGESTIONS)
+    raise KeyError(f"no label {text!r}; {'nearest: ' + ', '.join(containing) if containing else alike}")
 
 
 def _synonyms(label: str) -> list[str]:

@@ -79,17 +79,9 @@ def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
         tensor([2., 3.])
     """
     axis = axis % a.dim()
-    if index.device.type == "cpu":
-        _check_range(index, a.shape, axis)
-    index_shape = [1] * a.dim()
-    index_shape[0] = len(index)
-    result_shape = list(a.shape)
-    result_shape[axis] = 1
-    return a.gather(axis, index.view(index_shape).expand(result_shape)).squeeze(axis)
-
-
-def _check_range(index: Tensor, shape: tuple[int, ...], axis: int) -> None:
-    size = shape[axis]
-    wrong = [int(i) for i in index if not 0 <= i < size]
+    shape, size = list(a.shape), a.shape[axis]
+    wrong = [i for i in index.tolist() if not 0 <= i < size] if index.device.type == "cpu" else []
     if wrong:
         raise IndexError(f"index {wrong[0]} is outside 0..{size - 1}")
+    shape[axis] = 1
+    return a.gather(axis, index.view(-1, *[1] * (a.dim() - 1)).expand(shape)).squeeze(axis)

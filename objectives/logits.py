@@ -42,7 +42,7 @@ def logit(target: Classes) -> Objective:
         >>> logit("container ship") - logit("liner")
         logit('container ship') - logit('liner')
     """
-    return make_objective("logit", (OUTPUT,), channel_mean, _classes(target, "logit"))
+    return make_objective("logit", OUTPUT, channel_mean, _classes(target, "logit"))
 
 
 def log_odds(target: Classes) -> Objective:
@@ -61,7 +61,7 @@ def log_odds(target: Classes) -> Objective:
         >>> log_odds(0)({"": torch.tensor([[1.0, 0.0, 0.0]])})
         tensor([0.3069])
     """
-    return make_objective("log_odds", (OUTPUT,), odds, _classes(target, "log_odds"))
+    return make_objective("log_odds", OUTPUT, odds, _classes(target, "log_odds"))
 
 
 def _classes(target: Classes, factory: str) -> Labels | Tensor:

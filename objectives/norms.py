@@ -63,7 +63,7 @@ def position_norm(
         tensor([2.])
     """
     position = position_targets("position_norm", y, x)
-    return make_objective("position_norm", (layer,), norm_at, *position, channel_axis=channel_axis)
+    return make_objective("position_norm", layer, norm_at, *position, channel_axis=channel_axis)
 
 
 def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None) -> Objective:
@@ -88,7 +88,7 @@ def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channe
     if not p >= 1:
         raise ValueError(f"p is {p}; a norm needs p >= 1")
     targets = () if index is None else (as_index(index, "channel"),)
-    return make_objective("layer_norm", (layer,), norm, *targets, p=None if p == 2.0 else p, channel_axis=channel_axis)
+    return make_objective("layer_norm", layer, norm, *targets, p=p, channel_axis=channel_axis)
 
 
 def mean_square(layer: str) -> Objective:
@@ -99,7 +99,7 @@ def mean_square(layer: str) -> Objective:
         >>> mean_square("mixed4")({"mixed4": torch.tensor([[3.0, 4.0]])})
         tensor([12.5000])
     """
-    return make_objective("mean_square", (layer,), mean_of_squares)
+    return make_objective("mean_square", layer, mean_of_squares)
 
 
 def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
@@ -114,7 +114,7 @@ def l1(layer: str = IMAGE, *, constant: float = 0.0) -> Objective:
         >>> l1(constant=0.5)({IMAGE: torch.tensor([[0.0, 1.0]])})
         tensor([1.])
     """
-    return make_objective("l1", (layer,), sum_of_distances, constant=constant if constant else None)
+    return make_objective("l1", layer, sum_of_distances, constant=constant)
 
 
 def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSILON) -> Objective:
@@ -130,10 +130,4 @@ def l2(layer: str = IMAGE, *, constant: float = 0.0, epsilon: float = LUCID_EPSI
         >>> l2(constant=0.5)({IMAGE: torch.tensor([[0.5, 1.0]])})
         tensor([0.5000])
     """
-    return make_objective(
-        "l2",
-        (layer,),
-        root_of_squares,
-        constant=constant if constant else None,
-        epsilon=None if epsilon == LUCID_EPSILON else epsilon,
-    )
+    return make_objective("l2", layer, root_of_squares, constant=constant, epsilon=epsilon)

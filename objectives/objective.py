@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from inspect import signature
+from operator import add
 from typing import Any
 
 import torch
@@ -78,18 +82,15 @@ class Objective:
 
     def term_scores(self, activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Compute the weighted score of each term, (B,), by the name of the term."""
-        scores: dict[str, Tensor] = {}
-        for name, term in zip(self.names, self.terms, strict=True):
-            scores[name] = term(activations)
-        return scores
+        return {name: term(activations) for name, term in zip(self.names, self.terms, strict=True)}
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the terms; the second "channel mixed3" is "channel mixed3 #2"."""
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         names = []
         for term in self.terms:
-            counts[term.name] = counts.get(term.name, 0) + 1
+            counts[term.name] += 1
             names.append(term.name if counts[term.name] == 1 else f"{term.name} #{counts[term.name]}")
         return tuple(names)
 
@@ -140,7 +141,8 @@ class Objective:
     def __add__(self, other: Objective | Weight) -> Objective:
         if isinstance(other, Objective):
             return Objective(self.terms + other.terms)
-        return self if _is_zero(other) else self + other * constant(self.layers[0])
+        is_zero = isinstance(other, int | float) and other == 0  # as where `sum` begins
+        return self if is_zero else self + other * constant(self.layers[0])
 
     __radd__ = __add__
 
@@ -172,10 +174,7 @@ class Objective:
 
 def total_score(term_scores: Mapping[str, Tensor]) -> Tensor:
     """Add the scores of all terms, (B,)."""
-    first, *others = term_scores.values()
-    for scores in others:
-        first = first + scores
-    return first
+    return reduce(add, term_scores.values())
 
 
 def on(
@@ -226,26 +225,27 @@ def constant(layer: str) -> Objective:
         >>> constant("mixed3")({"mixed3": torch.zeros(2, 4)})
         tensor([1., 1.])
     """
-    return make_objective("constant", (layer,), ones)
+    return make_objective("constant", layer, ones)
 
 
 def make_objective(
     factory: str,
-    layers: Sequence[str],
+    layer: str,
     fn: Callable[..., Tensor],
     *targets: Target,
     couples_images: bool = False,
     group_size: int | None = None,
     **options: Any,
 ) -> Objective:
-    """Build one of the library's objectives, with one term. Options that are None take the default of `fn`."""
-    options |= {"group_size": group_size}
+    """Build one of the library's objectives, with one term. Options that are None or `fn`'s default are left out."""
+    options |= {} if group_size is None else {"group_size": group_size}
+    defaults = signature(fn).parameters
     term = Term(
-        name=" ".join((factory, *(layer for layer in layers if layer))),
-        layers=tuple(layers),
+        name=f"{factory} {layer}" if layer else factory,
+        layers=(layer,),
         fn=fn,
         targets=targets,
-        options=tuple((key, value) for key, value in options.items() if value is not None),
+        options=tuple((k, v) for k, v in options.items() if v is not None and v != defaults[k].default),
         couples_images=couples_images,
         group_size=group_size,
         factory=factory,
@@ -261,7 +261,3 @@ def _as_weight(weight: Weight) -> Tensor:
     if rows.dim() > 1 or rows.numel() == 0:
         raise ValueError(f"weight is {tuple(rows.shape)}; expected a number, or one per image, (B,)")
     return rows.reshape(-1)
-
-
-def _is_zero(other: object) -> bool:
-    return isinstance(other, int | float) and other == 0

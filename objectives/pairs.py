@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ def positive_negative(objective: Objective | str) -> Objective:
     """
     positive = as_objective(objective)
     terms = tuple(
-        replace(term, targets=tuple(map(_repeat_target, term.targets)), weight=_repeat_each(term.weight))
+        replace(term, targets=tuple(map(_repeat_each, term.targets)), weight=_repeat_each(term.weight))
         for term in positive.terms
     )
     return Objective(terms) * torch.tensor([1.0, -1.0]).repeat(positive.batch)
@@ -86,11 +87,9 @@ def channel_interpolate(layer1: str, channel1: int, layer2: str, channel2: int, 
     return interpolate(channel(layer1, channel1), channel(layer2, channel2), images)
 
 
-def _repeat_each(rows: torch.Tensor) -> torch.Tensor:
-    return rows.repeat_interleave(2, 0) if len(rows) > 1 else rows
-
-
-def _repeat_target(rows: Target) -> Target:
+def _repeat_each(rows: Target) -> Any:
+    if len(rows) == 1:
+        return rows
     if isinstance(rows, Labels):
-        return Labels(tuple(text for text in rows.texts for _ in range(2))) if len(rows) > 1 else rows
-    return _repeat_each(rows)
+        return Labels(tuple(text for text in rows.texts for _ in range(2)))
+    return rows.repeat_interleave(2, 0)

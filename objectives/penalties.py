@@ -116,7 +116,7 @@ def total_variation(layer: str = IMAGE, *, channel_axis: int | None = None) -> O
         >>> total_variation()({IMAGE: torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])})
         tensor([2.])
     """
-    return make_objective("total_variation", (layer,), neighbor_differences, channel_axis=channel_axis)
+    return make_objective("total_variation", layer, neighbor_differences, channel_axis=channel_axis)
 
 
 def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None) -> Objective:
@@ -137,7 +137,7 @@ def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None)
         >>> blur_input_each_step()({IMAGE: torch.tensor([[[[0.0, 3.0, 0.0]]]])})
         tensor([2.1250])
     """
-    return make_objective("blur_input_each_step", (layer,), distance_to_blur, channel_axis=channel_axis)
+    return make_objective("blur_input_each_step", layer, distance_to_blur, channel_axis=channel_axis)
 
 
 def blur_alpha_each_step() -> Objective:
@@ -152,7 +152,7 @@ def blur_alpha_each_step() -> Objective:
         >>> blur_alpha_each_step()({IMAGE: x})
         tensor([2.1250])
     """
-    return make_objective("blur_alpha_each_step", (IMAGE,), alpha_distance_to_blur)
+    return make_objective("blur_alpha_each_step", IMAGE, alpha_distance_to_blur)
 
 
 def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, constant: float = 0.5) -> Objective:
@@ -175,17 +175,14 @@ def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, const
     """
     if width < 1:
         raise ValueError(f"width is {width}; expected 1 pixel or more")
-    rows = () if mask is None else (as_rows(mask, axes=3),)
-    for weights in rows:
-        if weights.dim() != 3:
-            raise ValueError(f"mask is {tuple(weights.shape)}; expected (H, W), or one per image, (B, H, W)")
+    rows = () if mask is None else (as_rows(mask, 3, "mask", "(H, W), or one per image, (B, H, W)"),)
     return make_objective(
         "penalize_boundary_complexity",
-        (IMAGE,),
+        IMAGE,
         boundary_complexity,
         *rows,
-        width=None if width == BORDER else width,
-        constant=None if constant == 0.5 else constant,
+        width=width,
+        constant=constant,
     )
 
 
@@ -204,7 +201,5 @@ def input_diff(image: Any) -> Objective:
         >>> input_diff(torch.zeros(3, 2, 2))({IMAGE: torch.full((1, 3, 2, 2), 0.5)})
         tensor([0.5000])
     """
-    rows = as_rows(image, axes=4)
-    if rows.dim() != 4:
-        raise ValueError(f"image is {tuple(rows.shape)}; expected (3, H, W), or one per image, (B, 3, H, W)")
-    return make_objective("input_diff", (IMAGE,), root_mean_square_difference, rows)
+    rows = as_rows(image, 4, "image", "(3, H, W), or one per image, (B, 3, H, W)")
+    return make_objective("input_diff", IMAGE, root_mean_square_difference, rows)

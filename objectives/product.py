@@ -68,7 +68,6 @@ def factors(term: Term) -> tuple[Term, ...]:
 
 
 def _as_product(term: Term) -> Product:
-    """The function of a term as a product, with one factor where it is none."""
     if isinstance(term.fn, Product):
         return term.fn
     return Product((replace(term, targets=(), weight=ONE, schedules=()),), (len(term.targets),))

@@ -18,16 +18,12 @@ from optvis.objectives.term import Schedule, Term
 
 MAX_NUMBERS = 64  # larger tensors are shown by shape and digest
 
-# Factories without an argument for the layer, by the layer that they read.
-LAYERLESS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("",): ("logit", "log_odds"),
-    ("<image>",): (
-        "total_variation",
-        "blur_input_each_step",
-        "blur_alpha_each_step",
-        "penalize_boundary_complexity",
-        "input_diff",
-    ),
+# Names of factories without an argument for the layer, by the layer that they read.
+LAYERLESS: dict[tuple[str, ...], str] = {
+    ("",): "logit log_odds",
+    (
+        "<image>",
+    ): "total_variation blur_input_each_step blur_alpha_each_step penalize_boundary_complexity input_diff",
 }
 # Factories whose targets keep the axis of images also where one target is for all images.
 KEEP_BATCH_AXIS = ("on", "caricature", "dot_compare")
@@ -60,7 +56,7 @@ def _format_product(term: Term, weight: Tensor) -> str:
 def _format_call(term: Term) -> str:
     custom = term.factory == "on"
     layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
-    if not custom and term.factory in LAYERLESS.get(term.layers, ()):
+    if not custom and term.factory in LAYERLESS.get(term.layers, "").split():
         layers = []
     keep_batch_axis = term.factory in KEEP_BATCH_AXIS
     targets = [_format_target(target, keep_batch_axis) for target in term.targets]

@@ -72,8 +72,7 @@ def alignment(layer: str, *, decay_ratio: float = 2.0) -> Objective:
     """
     if not decay_ratio > 0:
         raise ValueError(f"decay_ratio is {decay_ratio}; expected more than 0")
-    ratio = None if decay_ratio == 2 else decay_ratio
-    return make_objective("alignment", (layer,), neighbor_similarity, couples_images=True, decay_ratio=ratio)
+    return make_objective("alignment", layer, neighbor_similarity, couples_images=True, decay_ratio=decay_ratio)
 
 
 def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | None = None) -> Objective:
@@ -99,5 +98,5 @@ def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | 
     if group_size is not None and group_size < 1:
         raise ValueError(f"group_size is {group_size}; expected 1 or more images")
     return make_objective(
-        "diversity", (layer,), gram_similarity, couples_images=True, group_size=group_size, channel_axis=channel_axis
+        "diversity", layer, gram_similarity, couples_images=True, group_size=group_size, channel_axis=channel_axis
     )

@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 
 
-def as_rows(target: Any, axes: int = 1) -> Tensor:
+def as_rows(target: Any, axes: int = 1, name: str = "target", expected: str = "") -> Tensor:
     """Turn a target into a tensor with a row per image, (B, ...), or with one for all, (1, ...).
 
     Args:
         target: numbers in any form.
         axes: number of axes of the result; a target with fewer gets the axis of images.
+        name: what error messages call it.
+        expected: its shapes, in words; the result must then have exactly `axes` axes and hold a number.
 
     Raises:
         TypeError: a target that does not hold numbers.
-        ValueError: a target without rows.
+        ValueError: a target without rows, or of another shape than is expected.
     """
     try:
         rows = _copy_tensor(target)
@@ -26,7 +28,9 @@ def as_rows(target: Any, axes: int = 1) -> Tensor:
         raise TypeError(f"target is {target!r}; expected numbers: a tensor with a row per image, (B, ...)") from error
     rows = rows.unsqueeze(0) if rows.dim() < axes else rows
     if len(rows) == 0:
-        raise ValueError(f"target is {tuple(rows.shape)}; expected a row per image, or one for all")
+        raise ValueError(f"{name} is {tuple(rows.shape)}; expected a row per image, or one for all")
+    if expected and (rows.dim() != axes or rows.numel() == 0):
+        raise ValueError(f"{name} is {tuple(rows.shape)}; expected {expected}")
     return rows
 
 
@@ -37,9 +41,7 @@ def as_vectors(vector: Any, name: str) -> Tensor:
         >>> as_vectors([1, 2], "direction")
         tensor([[1., 2.]])
     """
-    rows = as_rows(vector, axes=2)
-    if rows.dim() != 2 or rows.numel() == 0:
-        raise ValueError(f"{name} of shape {tuple(rows.shape)}; expected (C,), or one per image, (B, C)")
+    rows = as_rows(vector, 2, name, "(C,), or one per image, (B, C)")
     return rows if rows.is_floating_point() else rows.to(torch.get_default_dtype())
 
 

@@ -90,13 +90,12 @@ class Term:
 
     def __getitem__(self, images: slice) -> Term:
         if self.couples_images and not self._keeps_groups(images):
-            if self.group_size is None:
-                raise ValueError(
-                    f"{self.name} couples images, so a batch of them cannot be split; render without batch_size"
-                )
+            size = self.group_size
             raise ValueError(
-                f"{self.name} couples each {self.group_size} successive images, and [{images.start}:{images.stop}] "
-                f"splits a group; take a multiple of {self.group_size} at a time"
+                f"{self.name} couples images, so a batch of them cannot be split; render without batch_size"
+                if size is None
+                else f"{self.name} couples each {size} successive images, and [{images.start}:{images.stop}] "
+                f"splits a group; take a multiple of {size} at a time"
             )
         return replace(
             self,

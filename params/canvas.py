@@ -147,12 +147,7 @@ class FFT(Canvas):
     scale: Tensor
 
     def __init__(
-        self,
-        size: int | tuple[int, int],
-        streams: Streams,
-        decay: float = 1.0,
-        channels: int = 3,
-        sd: float = LUCID_SD,
+        self, size: int | tuple[int, int], streams: Streams, decay: float = 1.0, channels: int = 3, sd: float = LUCID_SD
     ) -> None:
         super().__init__()
         self._size = height_and_width(size)

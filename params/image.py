@@ -185,12 +185,7 @@ def alpha_image(
 
 
 def channels_image(
-    size: int | tuple[int, int],
-    channels: int,
-    *,
-    seeds: Sequence[int] = (0,),
-    decay: float = 1.0,
-    sd: float = LUCID_SD,
+    size: int | tuple[int, int], channels: int, *, seeds: Sequence[int] = (0,), decay: float = 1.0, sd: float = LUCID_SD
 ) -> ImageParam:
     """Build images of any number of channels in the Fourier basis, for networks that take as many.
 

@@ -38,12 +38,7 @@ class Pyramid(Canvas):
     """
 
     def __init__(
-        self,
-        size: int | tuple[int, int],
-        streams: Streams,
-        levels: int = 4,
-        channels: int = 3,
-        sd: float = LUCID_SD,
+        self, size: int | tuple[int, int], streams: Streams, levels: int = 4, channels: int = 3, sd: float = LUCID_SD
     ) -> None:
         super().__init__()
         if levels < 1:

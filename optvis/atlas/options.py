@@ -8,7 +8,7 @@ from torch import nn
 
 from optvis.atlas.class_mask import RANK
 from optvis.atlas.layout import Layout
-from optvis.objectives.directions import power_option
+from optvis.objectives.directions import check_power
 from optvis.transforms import STANDARD
 
 
@@ -50,7 +50,7 @@ class AtlasOptions:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} is {value!r}; expected a whole number, {least} or more")
-        power_option(self.power)
+        check_power(self.power)
         if self.damping is not None and not self.damping >= 0:
             raise ValueError(f"damping is {self.damping}; expected 0 or more, or None for no whitening")
 

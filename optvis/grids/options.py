@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from optvis.objectives.directions import power_option
+from optvis.objectives.directions import check_power
 from optvis.rendering.optimizers import OptimizerMaker
 from optvis.transforms import Compose, Jitter, Pad, Rotate, Scale
 
@@ -43,7 +43,7 @@ class IconOptions:
     def __post_init__(self) -> None:
         for name, minimum in (("batch_size", 1), ("redirect_steps", 0)):
             validate_integer(name, getattr(self, name), minimum)
-        power_option(self.power)
+        check_power(self.power)
 
 
 def validate_integer(name: str, value: object, minimum: int) -> None:

@@ -77,10 +77,7 @@ class Zoom(Affine):
     """
 
     def __init__(
-        self,
-        center: tuple[float, float] = (0.5, 0.15),
-        side: tuple[float, float] = (0.25, 0.1),
-        min_side: float = 0.05,
+        self, center: tuple[float, float] = (0.5, 0.15), side: tuple[float, float] = (0.25, 0.1), min_side: float = 0.05
     ) -> None:
         super().__init__()
         for name, pair in (("center", center), ("side", side)):
