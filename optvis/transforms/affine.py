@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optvis.params.streams import Streams
-from optvis.transforms.transform import Affine
+from optvis.transforms.transform import Affine, require_pixels
 from optvis.transforms.warp import Size
 
 
@@ -27,16 +27,11 @@ class Jitter(Affine):
     """
 
     def __init__(self, pixels: int) -> None:
-        super().__init__()
-        if type(pixels) is not int or pixels < 0:
-            raise ValueError(f"Jitter got {pixels!r}; expected whole pixels, 0 or more")
-        self.pixels = pixels
+        super().__init__(pixels)
+        self.pixels = require_pixels(pixels, "Jitter")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         return shift((streams.uniform(2) * (self.pixels + 1)).floor() - self.pixels // 2)
-
-    def __repr__(self) -> str:
-        return f"Jitter({self.pixels})"
 
 
 class Scale(Affine):
@@ -51,17 +46,14 @@ class Scale(Affine):
     """
 
     def __init__(self, factors: Sequence[float]) -> None:
-        super().__init__()
         self.factors = tuple(float(factor) for factor in factors)
+        super().__init__([_shorten(factor) for factor in self.factors])
         if not self.factors or not all(0 < factor < math.inf for factor in self.factors):
             raise ValueError(f"Scale got {factors!r}; expected positive factors")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         factor = _choose(self.factors, streams)
         return _rotation_and_scale(size, angle=torch.zeros_like(factor), scale=factor)
-
-    def __repr__(self) -> str:
-        return f"Scale({_format_numbers(self.factors)})"
 
 
 class Rotate(Affine):
@@ -76,17 +68,14 @@ class Rotate(Affine):
     """
 
     def __init__(self, degrees: Sequence[float]) -> None:
-        super().__init__()
         self.degrees = tuple(float(angle) for angle in degrees)
+        super().__init__([_shorten(angle) for angle in self.degrees])
         if not self.degrees or not all(map(math.isfinite, self.degrees)):
             raise ValueError(f"Rotate got {degrees!r}; expected angles in degrees")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         angle = _choose(self.degrees, streams)
         return _rotation_and_scale(size, angle=angle, scale=torch.ones_like(angle))
-
-    def __repr__(self) -> str:
-        return f"Rotate({_format_numbers(self.degrees)})"
 
 
 class Flip(Affine):
@@ -101,7 +90,7 @@ class Flip(Affine):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
+        super().__init__(_shorten(p))
         if not 0 <= p <= 1:
             raise ValueError(f"Flip got p={p!r}; expected a probability in [0, 1]")
         self.p = float(p)
@@ -112,9 +101,6 @@ class Flip(Affine):
         matrix[flipped, 0, 0] = -1
         matrix[flipped, 0, 2] = size[1] - 1
         return matrix
-
-    def __repr__(self) -> str:
-        return f"Flip({_format_numbers((self.p,))[1:-1]})"
 
 
 def shift(pixels: Tensor) -> Tensor:
@@ -140,5 +126,6 @@ def _choose(choices: tuple[float, ...], streams: Streams) -> Tensor:
     return torch.tensor(choices, dtype=torch.float64)[index]
 
 
-def _format_numbers(numbers: tuple[float, ...]) -> str:
-    return f"[{', '.join(f'{number:g}' if float(f'{number:g}') == number else repr(number) for number in numbers)}]"
+def _shorten(number: float) -> float:
+    """Return an integer where a number is one, for the `repr`."""
+    return int(number) if float(number).is_integer() else number

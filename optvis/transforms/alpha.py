@@ -51,7 +51,7 @@ class OnColor(Blend):
     """
 
     def __init__(self, color: float | Sequence[float]) -> None:
-        super().__init__()
+        super().__init__(color)
         levels = tuple(color) if isinstance(color, Sequence) else (color,)
         if len(levels) not in (1, 3) or not all(0 <= level <= 1 for level in levels):
             raise ValueError(f"OnColor got {color!r}; expected a level in [0, 1], or one each for red, green and blue")
@@ -59,9 +59,6 @@ class OnColor(Blend):
 
     def background(self, images: Tensor, streams: Streams) -> Tensor:
         return images.new_tensor(self.levels).view(1, -1, 1, 1)
-
-    def __repr__(self) -> str:
-        return f"OnColor({self.color!r})"
 
 
 class OnRandomColor(Blend):
@@ -74,9 +71,6 @@ class OnRandomColor(Blend):
 
     def background(self, images: Tensor, streams: Streams) -> Tensor:
         return streams.uniform(3).to(images).view(-1, 3, 1, 1)
-
-    def __repr__(self) -> str:
-        return "OnRandomColor()"
 
 
 class OnRandomNoise(Blend):
@@ -96,7 +90,7 @@ class OnRandomNoise(Blend):
     """
 
     def __init__(self, sd: float = 0.5, decay: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(sd, decay)
         if not (0 <= sd < math.inf and math.isfinite(decay)):
             raise ValueError(f"OnRandomNoise got sd={sd!r}, decay={decay!r}; expected finite numbers, sd 0 or more")
         self.sd, self.decay = sd, decay
@@ -108,9 +102,6 @@ class OnRandomNoise(Blend):
         coarse = torch.fft.irfft2(spectrum, s=size, norm="ortho")
         colored: Tensor = _colors()(coarse)
         return colored.to(images)
-
-    def __repr__(self) -> str:
-        return f"OnRandomNoise({self.sd}, {self.decay})"
 
 
 @cache

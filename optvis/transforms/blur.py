@@ -28,7 +28,7 @@ class Blur(Transform):
     """
 
     def __init__(self, sigma: float | tuple[float, float]) -> None:
-        super().__init__()
+        super().__init__(sigma)
         low, high = sigma if isinstance(sigma, tuple) else (sigma, sigma)
         if not 0 < low <= high < math.inf:
             raise ValueError(f"Blur got {sigma!r}; expected a positive number of pixels, or a range (low, high)")
@@ -38,13 +38,9 @@ class Blur(Transform):
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         from kornia.filters import gaussian_blur2d
 
+        sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64)
         if isinstance(self.sigma, tuple):
-            sigma = self.low + (self.high - self.low) * streams.uniform(1)
-        else:
-            sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64)
+            sigma += (self.high - self.low) * streams.uniform(1)
         side = 2 * math.ceil(RADIUS * self.high) + 1
         blurred: Tensor = gaussian_blur2d(images, (side, side), sigma.expand(-1, 2).to(images), "replicate")
         return blurred
-
-    def __repr__(self) -> str:
-        return f"Blur({self.sigma})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -92,15 +92,13 @@ class Stages(Transform):
         return f"Stages({{{stages}}})"
 
 
-def _flatten(parts: Iterable[nn.Module]) -> list[nn.Module]:
+def _flatten(parts: Iterable[nn.Module]) -> Iterator[nn.Module]:
     """List the parts, with chains among them replaced by their parts, so that these fuse with their neighbours."""
-    return [single for part in parts for single in _unpack(part)]
-
-
-def _unpack(part: nn.Module) -> list[nn.Module]:
-    if isinstance(part, Compose):
-        return list(part.parts)
-    return _flatten(part) if type(part) is nn.Sequential else [part]
+    for part in parts:
+        if isinstance(part, Compose):
+            yield from part.parts
+        else:
+            yield from _flatten(part) if type(part) is nn.Sequential else [part]
 
 
 def _run_seeded(module: nn.Module, images: Tensor, streams: Streams) -> Tensor:

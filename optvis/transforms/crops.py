@@ -32,10 +32,11 @@ class Crop(Affine):
     """
 
     def __init__(self, size: int | Size | float) -> None:
-        super().__init__()
         if isinstance(size, float) and not 0 < size <= 1:
             raise ValueError(f"Crop got {size}; expected pixels, or a share of the image's sides in (0, 1]")
-        self.size = size if isinstance(size, float) else height_and_width(size)
+        size = size if isinstance(size, float) else height_and_width(size)
+        super().__init__(size)
+        self.size = size
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         height, width = self.result_size(size)
@@ -51,9 +52,6 @@ class Crop(Affine):
                 "make the canvas larger, or put a Margin before it"
             )
         return self.size
-
-    def __repr__(self) -> str:
-        return f"Crop({self.size})"
 
 
 class Zoom(Affine):
@@ -79,7 +77,7 @@ class Zoom(Affine):
     def __init__(
         self, center: tuple[float, float] = (0.5, 0.15), side: tuple[float, float] = (0.25, 0.1), min_side: float = 0.05
     ) -> None:
-        super().__init__()
+        super().__init__(tuple(center), tuple(side), min_side)
         for name, pair in (("center", center), ("side", side)):
             if len(pair) != 2 or not all(map(math.isfinite, pair)) or pair[1] < 0:
                 raise ValueError(f"Zoom got {name}={pair!r}; expected mean and standard deviation, as shares")
@@ -95,6 +93,3 @@ class Zoom(Affine):
         matrix = shift((0.5 - start) / side - 0.5)  # pixel centres lie at halves
         matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]
         return matrix
-
-    def __repr__(self) -> str:
-        return f"Zoom({self.center}, {self.side}, {self.min_side})"

@@ -48,14 +48,11 @@ class NormalizeGradient(Transform):
     """
 
     def __init__(self, norm: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(norm)
         self.norm = _require_positive(norm, "NormalizeGradient")
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         return RescaleGradient.apply(images, self.norm)  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        return f"NormalizeGradient({self.norm})"
 
 
 class NormalizeGradientRMS(Transform):
@@ -76,14 +73,11 @@ class NormalizeGradientRMS(Transform):
     """
 
     def __init__(self, rms: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(rms)
         self.rms = _require_positive(rms, "NormalizeGradientRMS")
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         return RescaleGradient.apply(images, self.rms * math.sqrt(images[0].numel()))  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        return f"NormalizeGradientRMS({self.rms})"
 
 
 def _require_positive(size: float, name: str) -> float:

@@ -23,16 +23,13 @@ class GaussianNoise(Transform):
     """
 
     def __init__(self, sd: float) -> None:
-        super().__init__()
+        super().__init__(sd)
         if not 0 <= sd < math.inf:
             raise ValueError(f"GaussianNoise got {sd!r}; expected a standard deviation, 0 or more")
         self.sd = sd
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         return images + (self.sd * streams.normal(*images.shape[1:])).to(images)
-
-    def __repr__(self) -> str:
-        return f"GaussianNoise({self.sd})"
 
 
 class UniformNoise(Transform):
@@ -48,7 +45,7 @@ class UniformNoise(Transform):
     """
 
     def __init__(self, amplitude: float) -> None:
-        super().__init__()
+        super().__init__(amplitude)
         if not 0 <= amplitude < math.inf:
             raise ValueError(f"UniformNoise got {amplitude!r}; expected the largest change, 0 or more")
         self.amplitude = amplitude
@@ -56,6 +53,3 @@ class UniformNoise(Transform):
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         quantile: Tensor = torch.special.ndtr(streams.normal(*images.shape[1:]))  # uniform in (0, 1)
         return images + (self.amplitude * (2 * quantile - 1)).to(images)
-
-    def __repr__(self) -> str:
-        return f"UniformNoise({self.amplitude})"

@@ -34,7 +34,7 @@ class Pad(Transform):
     MODES: Final = {"reflect": "reflection", "edge": "border", "random": "zeros"}
 
     def __init__(self, fill: float | Sequence[float] | str = 0.5) -> None:
-        super().__init__()
+        super().__init__(fill)
         levels = fill if isinstance(fill, Sequence) else [fill]
         is_level = len(levels) > 0 and all(not isinstance(one, str) and 0 <= one <= 1 for one in levels)
         if fill not in self.MODES if isinstance(fill, str) else not is_level:
@@ -60,6 +60,3 @@ class Pad(Transform):
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         return images
-
-    def __repr__(self) -> str:
-        return f"Pad({self.fill!r})"

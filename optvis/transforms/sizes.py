@@ -8,7 +8,7 @@ from torch import Tensor
 from optvis.params.canvas import height_and_width
 from optvis.params.streams import Streams
 from optvis.transforms.affine import shift
-from optvis.transforms.transform import Affine
+from optvis.transforms.transform import Affine, require_pixels
 from optvis.transforms.warp import Size
 
 
@@ -24,10 +24,11 @@ class Resize(Affine):
     """
 
     def __init__(self, size: int | Size | float) -> None:
-        super().__init__()
         if isinstance(size, float) and not size > 0:
             raise ValueError(f"Resize got {size}; expected pixels, or a positive share of the image's sides")
-        self.size = size if isinstance(size, float) else height_and_width(size)
+        size = size if isinstance(size, float) else height_and_width(size)
+        super().__init__(size)
+        self.size = size
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         matrix = torch.eye(3, dtype=torch.float64)
@@ -39,9 +40,6 @@ class Resize(Affine):
 
     def result_size(self, size: Size) -> Size:
         return scale_size(size, self.size) if isinstance(self.size, float) else self.size
-
-    def __repr__(self) -> str:
-        return f"Resize({self.size})"
 
 
 class Margin(Affine):
@@ -58,19 +56,14 @@ class Margin(Affine):
     """
 
     def __init__(self, pixels: int) -> None:
-        super().__init__()
-        if type(pixels) is not int or pixels < 0:
-            raise ValueError(f"Margin got {pixels!r}; expected whole pixels, 0 or more")
-        self.pixels = pixels
+        super().__init__(pixels)
+        self.pixels = require_pixels(pixels, "Margin")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         return shift(torch.full((len(streams), 2), self.pixels, dtype=torch.float64))
 
     def result_size(self, size: Size) -> Size:
         return size[0] + 2 * self.pixels, size[1] + 2 * self.pixels
-
-    def __repr__(self) -> str:
-        return f"Margin({self.pixels})"
 
 
 class CropOrPad(Affine):
@@ -88,7 +81,7 @@ class CropOrPad(Affine):
     """
 
     def __init__(self, size: int | Size) -> None:
-        super().__init__()
+        super().__init__(height_and_width(size))
         self.size = height_and_width(size)
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
@@ -97,9 +90,6 @@ class CropOrPad(Affine):
 
     def result_size(self, size: Size) -> Size:
         return self.size
-
-    def __repr__(self) -> str:
-        return f"CropOrPad({self.size})"
 
 
 def scale_size(size: Size, share: float) -> Size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,11 +22,34 @@ class Transform(nn.Module, ABC):
         >>> alone, both = Dim()(torch.ones(1, 3, 1, 1), Streams((7,), "demo")), Streams((0, 7), "demo")
         >>> bool((Dim()(torch.ones(2, 3, 1, 1), both)[1:] == alone).all())
         True
+
+    Args:
+        arguments: what the `repr` shows.
     """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__()
+        self.arguments = arguments
 
     @abstractmethod
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         """Transform images, (B, C, H, W) in [0, 1] -> (B, C', H', W'); C is 3, or 4 with alpha in the last channel."""
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({', '.join(map(repr, self.arguments))})" if self.arguments else super().__repr__()
+        )
+
+
+def require_pixels(pixels: object, name: str) -> int:
+    """Return a number of pixels for a transform of this name, if it is a whole one of 0 or more.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if type(pixels) is not int or pixels < 0:
+        raise ValueError(f"{name} got {pixels!r}; expected whole pixels, 0 or more")
+    return pixels
 
 
 class Affine(Transform, ABC):
