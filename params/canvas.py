@@ -39,6 +39,7 @@ class Canvas(nn.Module, ABC):
     """
 
     BUFFERS_PER_IMAGE: ClassVar[tuple[str, ...]] = ()  # names of buffers whose first axis is the image's too
+    _size: tuple[int, int]  # (H, W) in pixels
     couples_images: ClassVar[bool] = False  # whether images share parameters, so that a batch cannot be split
     # Builds an optimizer that fits the canvas; None for the default.
     optimizer: ClassVar[Callable[..., torch.optim.Optimizer] | None] = None
@@ -52,9 +53,9 @@ class Canvas(nn.Module, ABC):
         """Set the parameters so that the output is `images`, (B, C, H, W) or (1, C, H, W)."""
 
     @property
-    @abstractmethod
     def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
+        """(H, W) in pixels: what a subclass stores as `_size`."""
+        return self._size
 
     def __len__(self) -> int:
         return len(next(self.parameters()))
@@ -104,13 +105,10 @@ class Pixels(Canvas):
 
     def __init__(self, size: int | tuple[int, int], streams: Streams, channels: int = 3, sd: float = LUCID_SD) -> None:
         super().__init__()
-        noise = streams.normal(channels, *height_and_width(size))
+        self._size = height_and_width(size)
+        noise = streams.normal(channels, *self._size)
         self.streams, self.sd = streams, sd
         self.values = nn.Parameter((sd * noise).to(torch.get_default_dtype()))
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.values.shape[2], self.values.shape[3]
 
     def forward(self) -> Tensor:
         return self.values
@@ -158,10 +156,6 @@ class FFT(Canvas):
         self.spectrum = nn.Parameter((sd * noise).to(dtype))
         self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._size
-
     def forward(self) -> Tensor:
         spectrum = torch.view_as_complex(self.spectrum) * self.scale
         images: Tensor = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
@@ -178,13 +172,13 @@ class FFT(Canvas):
         return self.format_repr(self.streams, decay=self.decay, channels=self.spectrum.shape[1], sd=self.sd)
 
 
-def frequency_scale(size: tuple[int, int], decay: float) -> Tensor:
-    """Compute max(f, 1 / max(H, W))^-decay / 4 for each frequency f of a real FFT, (H, W // 2 + 1), float64."""
+def frequency_scale(size: tuple[int, int], decay: float, gain: float = LUCID_GAIN) -> Tensor:
+    """Compute max(f, 1 / max(H, W))^-decay / gain for each frequency f of a real FFT, (H, W // 2 + 1), float64."""
     height, width = size
     down = torch.fft.fftfreq(height, dtype=torch.float64)
     across = torch.fft.rfftfreq(width, dtype=torch.float64)
     frequency = torch.hypot(down.unsqueeze(1), across.unsqueeze(0))
-    return frequency.clamp(min=1 / max(size)).pow(-decay) / LUCID_GAIN
+    return frequency.clamp(min=1 / max(size)).pow(-decay) / gain
 
 
 def require_shape(images: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -55,10 +55,6 @@ class CPPN(Canvas):
         self.weights = nn.ParameterList(nn.Parameter(layer.to(dtype)) for layer in weights)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(images, len(layer[0]), 1)) for layer in weights)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._size
-
     def forward(self) -> Tensor:
         *hidden, (weight, bias) = zip(self.weights, self.biases, strict=True)
         a = coordinates(self._size).to(weight).expand(len(weight), -1, -1)

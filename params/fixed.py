@@ -67,6 +67,7 @@ class FixedRegion(ColorMap):
         return f"FixedRegion({format_tensor(self.fixed)}, {format_tensor(self.mask)})"
 
 
+@torch.no_grad()
 def fix_region(param: ImageParam, images: Tensor, mask: Tensor) -> ImageParam:
     """Fix a part of each image; only the rest stays free.
 
@@ -92,13 +93,14 @@ def fix_region(param: ImageParam, images: Tensor, mask: Tensor) -> ImageParam:
     """
     mask = mask.expand(1, 1, *mask.shape) if mask.dim() == 2 else mask
     region = FixedRegion(images, mask)
-    shape = _shape(param)
+    shape = tuple(param().shape)
     for what, part in (("the fixed images are", images), ("the mask is", mask)):
         if any(side not in (1, whole) for side, whole in zip(part.shape, shape, strict=True)):
             raise ValueError(f"{what} {tuple(part.shape)}; expected the shape of the parameterization, {shape}")
     return ImageParam(param.canvas, *param.maps, region)
 
 
+@torch.no_grad()
 def fix_images(param: ImageParam, images: Mapping[int, Tensor]) -> ImageParam:
     """Fix some images of a batch, as references for an objective that compares images.
 
@@ -119,7 +121,7 @@ def fix_images(param: ImageParam, images: Mapping[int, Tensor]) -> ImageParam:
         >>> pair().amax(dim=(1, 2, 3)) > 0.4
         tensor([False,  True])
     """
-    batch, *one = _shape(param)
+    batch, *one = param().shape
     fixed = torch.zeros(batch, *one)
     mask = torch.ones(batch, 1, 1, 1)
     for index, image in images.items():
@@ -130,8 +132,3 @@ def fix_images(param: ImageParam, images: Mapping[int, Tensor]) -> ImageParam:
         fixed[index] = image.detach().cpu()
         mask[index] = 0
     return ImageParam(param.canvas, *param.maps, FixedRegion(fixed, mask))
-
-
-@torch.no_grad()
-def _shape(param: ImageParam) -> tuple[int, ...]:
-    return tuple(param().shape)

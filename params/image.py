@@ -144,10 +144,7 @@ def grayscale_image(
     """Build grey images in the Fourier basis for networks that take RGB: the three channels are equal.
 
     Args:
-        size: side, or (height, width), in pixels.
-        seeds: one per image (B of them).
-        decay: power of the frequency that divides the spectrum.
-        sd: standard deviation of the first spectrum.
+        size, seeds, decay, sd: as in `fft_image`.
 
     Returns:
         A module whose output is (B, 3, H, W) in (0, 1).
@@ -169,10 +166,7 @@ def alpha_image(
     Parameterizations", Distill 2018, doi:10.23915/distill.00012).
 
     Args:
-        size: side, or (height, width), in pixels.
-        seeds: one per image (B of them).
-        decay: power of the frequency that divides the spectrum.
-        sd: standard deviation of the first spectrum.
+        size, seeds, decay, sd: as in `fft_image`.
 
     Returns:
         A module whose output is (B, 4, H, W) in (0, 1): red, green, blue, and alpha, where 1 is opaque.
@@ -190,11 +184,8 @@ def channels_image(
     """Build images of any number of channels in the Fourier basis, for networks that take as many.
 
     Args:
-        size: side, or (height, width), in pixels.
+        size, seeds, decay, sd: as in `fft_image`.
         channels: number of channels C.
-        seeds: one per image (B of them).
-        decay: power of the frequency that divides the spectrum.
-        sd: standard deviation of the first spectrum.
 
     Returns:
         A module whose output is (B, C, H, W) in (0, 1).

@@ -64,21 +64,13 @@ class ImagePool(Canvas):
         self._size, self.decay, self.sd, self.seeds = height_and_width(size), decay, sd, tuple(seeds)
         dtype = torch.get_default_dtype()
         shape = (3, self._size[0], self._size[1] // 2 + 1, 2)
-        buffers = {
-            "pool": _noise(self.seeds, shape, sd, dtype),
-            "weights": weights.detach().to(dtype).clone(),
-            "scale": frequency_scale(self._size, decay).to(dtype),
-            "rows": torch.arange(active),
-        }
-        for name, values in buffers.items():
-            self.register_buffer(name, values, persistent=False)
+        self.register_buffer("pool", _noise(self.seeds, shape, sd, dtype), persistent=False)
+        self.register_buffer("weights", weights.detach().to(dtype).clone(), persistent=False)
+        self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
+        self.register_buffer("rows", torch.arange(active), persistent=False)
         self.unique = nn.Parameter(self.pool[:active].clone())
         groups = range(weights.shape[1])
         self.groups = nn.Parameter(_noise(groups, shape, sd, dtype, "groups")) if groups else None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._size
 
     @torch.no_grad()
     def select(self, rows: Tensor) -> Self:

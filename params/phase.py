@@ -79,10 +79,6 @@ class Phase(Canvas):
         for name, value in zip(self.BUFFERS_PER_IMAGE[1:], (0.0, UNIFORM_DEVIATION, 0.0, 1.0), strict=True):
             self.register_buffer(name, torch.full((images, 1, 1, 1), value))
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._size
-
     def forward(self) -> Tensor:
         angle = self.phase_mean + self.phase_deviation * standardize(self.phase)
         waves = torch.polar(self.magnitude, angle)

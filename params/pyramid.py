@@ -44,12 +44,8 @@ class Pyramid(Canvas):
         if levels < 1:
             raise ValueError(f"levels is {levels}; expected 1 or more")
         self.streams, self.sd = streams, sd
-        whole = height_and_width(size)
-        self.levels = coarse_noise(whole, streams, [2**level for level in range(levels)], channels, sd)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.levels[0].shape[2], self.levels[0].shape[3]
+        self._size = height_and_width(size)
+        self.levels = coarse_noise(self._size, streams, [2**level for level in range(levels)], channels, sd)
 
     def forward(self) -> Tensor:
         finest, *coarse = self.levels

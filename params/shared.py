@@ -51,15 +51,11 @@ class SharedLowRes(Canvas):
             )
         if not divisors or min(divisors) < 1:
             raise ValueError(f"divisors are {divisors!r}; expected one or more, each 1 or more")
-        self.unique, self.streams = unique, streams
+        self.unique, self.streams, self._size = unique, streams, unique.size
         self.divisors, self.sd = tuple(divisors), sd
         with torch.no_grad():
             channels = unique().shape[1]
         self.parts = coarse_noise(unique.size, streams, self.divisors, channels, sd)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.unique.size
 
     def __len__(self) -> int:
         return len(self.unique)

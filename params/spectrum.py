@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from optvis.params.canvas import height_and_width
+from optvis.params.canvas import frequency_scale, height_and_width
 from optvis.params.color import ColorMap, DecorrelatedColor, Sigmoid, check_range
 
 
@@ -27,11 +27,7 @@ def one_over_f(size: int | tuple[int, int], decay: float = 1.0) -> Tensor:
         >>> one_over_f(4)[0]
         tensor([4., 4., 2.], dtype=torch.float64)
     """
-    height, width = height_and_width(size)
-    down = torch.fft.fftfreq(height, dtype=torch.float64)
-    across = torch.fft.rfftfreq(width, dtype=torch.float64)
-    frequency = torch.hypot(down.unsqueeze(1), across.unsqueeze(0))
-    return frequency.clamp(min=1 / max(height, width)).pow(-decay)
+    return frequency_scale(height_and_width(size), decay, gain=1.0)
 
 
 @torch.no_grad()

@@ -39,8 +39,7 @@ class Streams:
         row_of = {seed: row for row, seed in enumerate(self._distinct)}
         self._rows = torch.tensor([row_of[seed] for seed in self.seeds])
         self._pages: dict[tuple[int, int], Tensor] = {}
-        self._step = 0
-        self._position = 0
+        self._step = self._position = 0
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -76,9 +75,8 @@ class Streams:
         """Draw standard normal numbers for each image: `(B, *shape)`, float64, on the CPU."""
         word = f"normal {self._step} {self._position}"
         self._position += 1
-        return torch.stack([torch.randn(shape, generator=g, dtype=torch.float64) for g in self._generators(word)])[
-            self._rows
-        ]
+        noise = [torch.randn(shape, generator=g, dtype=torch.float64) for g in self._generators(word)]
+        return torch.stack(noise)[self._rows]
 
     def _page(self, page: int) -> Tensor:
         """Numbers of 64 successive steps, (steps, distinct seeds, numbers), cached until the next block of steps."""
