@@ -21,9 +21,7 @@ MAX_NUMBERS = 64  # larger tensors are shown by shape and digest
 # Names of factories without an argument for the layer, by the layer that they read.
 LAYERLESS: dict[tuple[str, ...], str] = {
     ("",): "logit log_odds",
-    (
-        "<image>",
-    ): "total_variation blur_input_each_step blur_alpha_each_step penalize_boundary_complexity input_diff",
+    ("<image>",): "total_variation blur_input_each_step blur_alpha_each_step penalize_boundary_complexity input_diff",
 }
 # Factories whose targets keep the axis of images also where one target is for all images.
 KEEP_BATCH_AXIS = ("on", "caricature", "dot_compare")
