@@ -12,7 +12,7 @@ from optvis.rendering.optimizers import OptimizerMaker, root_mean_square
 
 
 class SoftSignSGD(torch.optim.Optimizer):
-    """Stateless steps along the soft sign of the gradient, lr · g / (|g| + eps), for images that change with each step.
+    """Stateless steps along the soft sign of the gradient, `lr · g / (|g| + eps)`, for images that change each step.
 
     g is the gradient divided by each image's root mean square, as in `ImageAdam`; frequencies with less than `eps` of
     that move less. Where each step updates a share `share` of all images, n steps are n · share updates of each, and
