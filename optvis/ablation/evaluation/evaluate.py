@@ -23,14 +23,7 @@ from optvis.ablation.evaluation.variants import (
     score_variants,
 )
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill, split_batch
-from optvis.ablation.image_sets import (
-    ImageSet,
-    NamedSet,
-    check_classes,
-    count_overlaps,
-    find_target_set,
-    load_sets,
-)
+from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_overlaps, find_target_set, load_sets
 from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations

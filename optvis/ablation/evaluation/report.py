@@ -135,11 +135,7 @@ class Report(EvaluationResults, Result):
         Raises:
             OSError: it cannot be created or written.
         """
-        files = {
-            ".json": self.json().encode(),
-            ".txt": f"{self}\n".encode(),
-            ".html": self.html().encode(),
-        }
+        files = {".json": self.json().encode(), ".txt": f"{self}\n".encode(), ".html": self.html().encode()}
         target = super().save(Path(folder) / FILE)
         for suffix, data in files.items():
             atomic_write(target.with_suffix(suffix), data)

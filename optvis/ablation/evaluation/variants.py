@@ -95,11 +95,7 @@ class _BatchUnits:
 
 
 def score_variants(
-    classifier: Classifier,
-    image: Tensor,
-    first: str,
-    variants: Sequence[Variant],
-    replacements: Sequence[Replacement],
+    classifier: Classifier, image: Tensor, first: str, variants: Sequence[Variant], replacements: Sequence[Replacement]
 ) -> Iterator[Tensor]:
     """Compute the scores of one image, (1, 3, H, W), for each variant: (K, classes) at a time, until all are done.
 
