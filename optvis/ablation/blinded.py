@@ -62,11 +62,7 @@ def blinded(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normal
 
 
 def bare_network(model: nn.Module | Classifier) -> nn.Module:
-    """The network of a Classifier, or the network itself.
-
-    Raises:
-        TypeError: the model is neither.
-    """
+    """The network of a Classifier, or the network itself; anything else is a TypeError."""
     network = model.network if isinstance(model, Classifier) else model
     if not isinstance(network, nn.Module):
         raise TypeError(f"model is a {type(network).__name__}; expected an nn.Module or a Classifier, e.g. load(name)")
@@ -74,12 +70,7 @@ def bare_network(model: nn.Module | Classifier) -> nn.Module:
 
 
 def check_units(network: nn.Module, units: Sequence[Units]) -> None:
-    """Check the types of units, and that their layers exist.
-
-    Raises:
-        TypeError: neither Channels nor Directions.
-        KeyError: a layer that does not exist.
-    """
+    """Check that units are Channels or Directions (else TypeError), of layers that exist (else KeyError)."""
     for one in units:
         if not isinstance(one, Channels | Directions):
             raise TypeError(f"units are {one!r}; expected Channels(layer, indices) or Directions(layer, vectors)")
@@ -88,11 +79,7 @@ def check_units(network: nn.Module, units: Sequence[Units]) -> None:
 
 @contextmanager
 def replace_units(network: nn.Module, units: Sequence[Units], replacements: Sequence[Replacement]) -> Iterator[None]:
-    """Inside, run the network with its units replaced; all hooks are removed on any exit.
-
-    Raises:
-        KeyError: a layer that does not exist.
-    """
+    """Inside, run the network with its units replaced; all hooks are removed on any exit."""
     groups: dict[Call, list[tuple[Units, Replacement]]] = {}
     layers: dict[Call, str] = {}
     for one, replacement in zip(units, replacements, strict=True):

@@ -69,7 +69,6 @@ class BeforeAfter(Result):
 
     @property
     def _parts(self) -> dict[str, Result]:
-        """The results inside, by name."""
         renderings = dict(zip(RENDERINGS, (self.before, self.after), strict=True))
         return renderings | dict(zip(ATTRIBUTIONS, self.attributions or (), strict=False))
 
@@ -82,16 +81,15 @@ class BeforeAfter(Result):
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
-        own: dict[str, dict[str, Tensor]] = {part: {} for part in values["headers"]}
+        headers = values["headers"]
+        own: dict[str, dict[str, Tensor]] = {part: {} for part in headers}
         for name, tensor in tensors.items():
             part, _, field = name.partition(": ")
             own[part][field] = tensor
-        headers = values["headers"]
         before, after = (Rendering._from_file(own[part], headers[part]) for part in RENDERINGS)
-        if ATTRIBUTIONS[0] not in headers:
-            return cls(before, after, values["recipe"])
-        first, second = (Attribution._from_file(own[part], headers[part]) for part in ATTRIBUTIONS)
-        return cls(before, after, values["recipe"], (first, second))
+        parts = ATTRIBUTIONS if ATTRIBUTIONS[0] in headers else ()
+        attributions: Any = tuple(Attribution._from_file(own[part], headers[part]) for part in parts)
+        return cls(before, after, values["recipe"], attributions or None)
 
     def __repr__(self) -> str:
         before, after = (float(one.scores[-1].mean()) for one in (self.before, self.after))
@@ -164,6 +162,5 @@ def compare_renderings(
         size=list(before.images.shape[2:]),
         seed=seed,
     )
-    if attribution is None or attribution_after is None:
-        return BeforeAfter(before, after, recipe)
-    return BeforeAfter(before, after, recipe, (attribution, attribution_after))
+    pair = None if attribution is None or attribution_after is None else (attribution, attribution_after)
+    return BeforeAfter(before, after, recipe, pair)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import ImageLike
+from optvis.ablation.image_sets import Images
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
@@ -22,7 +22,6 @@ from optvis.objectives.layout import channels_first, positions
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_PER_BATCH
 
-Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 # The layer's activations, (B, C, ...), -> what replaces units in them: a number, or a tensor that broadcasts to them.
 Replacement: TypeAlias = Callable[[Tensor], Tensor | float]
 GPU_BATCH_FACTOR = 16  # a GPU gets larger batches than a CPU, whose batches fit into its cache
@@ -138,9 +137,8 @@ class Noise(Fill):
     seed: int = 0
 
     def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
-        moments = channel_moments(model, self.images, units)
-        fills = [Gaussian(deviation, mean, self.seed) for mean, deviation in moments]
-        return tuple(_GaussianReplacement(fill, index) for index, fill in enumerate(fills))
+        moments = enumerate(channel_moments(model, self.images, units))
+        return tuple(_GaussianReplacement(Gaussian(std, mean, self.seed), index) for index, (mean, std) in moments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +157,7 @@ class Resampled(Fill):
 
     def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
         batches = zip(*_activations(model, self.images, units), strict=True)
-        samples = [
-            channels_first(torch.cat(parts), one.channel_axis) for parts, one in zip(batches, units, strict=True)
-        ]
-        return tuple(_ResampledReplacement(a, one.layer, self.seed) for a, one in zip(samples, units, strict=True))
+        return tuple(_ResampledReplacement(parts, one, self.seed) for parts, one in zip(batches, units, strict=True))
 
 
 class _PassCounter:
@@ -188,9 +183,9 @@ class _GaussianReplacement:
 
 
 class _ResampledReplacement:
-    def __init__(self, samples: Tensor, layer: str, seed: int) -> None:
-        self.samples, self.layer = samples, layer
-        self.counter = _PassCounter(seed, f"resampled {layer}")
+    def __init__(self, batches: Sequence[Tensor], units: Units, seed: int) -> None:
+        self.samples, self.layer = channels_first(torch.cat(batches), units.channel_axis), units.layer
+        self.counter = _PassCounter(seed, f"resampled {units.layer}")
 
     def __call__(self, activations: Tensor) -> Tensor:
         if self.samples.shape[1:] != activations.shape[1:]:
@@ -205,13 +200,7 @@ class _ResampledReplacement:
 def resolve_fill(
     fill: FillLike, model: nn.Module | Classifier, units: Sequence[Units], normalize: Normalizer | str = INFER
 ) -> tuple[Replacement, ...]:
-    """Turn a fill in any form into one replacement for each of the units.
-
-    Raises:
-        TypeError: no fill.
-        KeyError: a mapping without one of the layers.
-        ValueError: numbers that are not finite; images for a network whose normalisation is unknown.
-    """
+    """Turn a fill in any form into one replacement for each of the units; errors as in `blinded`."""
     if isinstance(fill, Fill):
         is_inferred = isinstance(normalize, str) and normalize == INFER
         return tuple(fill.measure(model if is_inferred else as_classifier(model, normalize), units)) if units else ()
@@ -238,18 +227,16 @@ def channel_moments(
     model: nn.Module | Classifier, images: Images, units: Sequence[Units]
 ) -> list[tuple[Tensor, Tensor]]:
     """Mean and standard deviation of each unit's layer over images and positions, (C,) each, float64."""
-    parts = [
-        [_sums(positions(a, one.channel_axis)) for a, one in zip(batch, units, strict=True)]
-        for batch in _activations(model, images, units)
-    ]
+    batches = _activations(model, images, units)
+    parts = [list(map(_sums, batch, (one.channel_axis for one in units))) for batch in batches]
     totals = [torch.stack(rows).sum(0) for rows in zip(*parts, strict=True)]
     means = [(sums / count, squares / count) for count, sums, squares in totals]
     return [(mean, (square - mean.square()).clamp_min(0).sqrt()) for mean, square in means]
 
 
-def _sums(values: Tensor) -> Tensor:
-    """Count, sum and sum of squares of each channel, (3, C).  values (B, C, P)"""
-    exact = values.double()
+def _sums(a: Tensor, channel_axis: int | None) -> Tensor:
+    """Count, sum and sum of squares of each channel, (3, C)."""
+    exact = positions(a, channel_axis).double()
     sums = exact.sum((0, 2))
     return torch.stack([torch.full_like(sums, exact[:, 0].numel()), sums, exact.square().sum((0, 2))])
 

@@ -24,7 +24,7 @@ Classes: TypeAlias = "int | str | Sequence[int] | Sequence[str] | Tensor"
 
 
 def load_images(source: Any, classifier: Classifier) -> tuple[Tensor, tuple[str, ...]]:
-    """Load images from any source, each with a name.
+    """Load images from any source, each with a name; errors as in `load_image`.
 
     Args:
         source: the path of a folder, whose image files are loaded in the order of their names; an image in any form
@@ -34,10 +34,6 @@ def load_images(source: Any, classifier: Classifier) -> tuple[Tensor, tuple[str,
     Returns:
         The images, (B, 3, H, W) in [0, 1], and B names: "folder/file.png" of a file, "image 3" of anything else. B is
         0 for an empty list or tensor.
-
-    Raises:
-        ValueError: a folder without images; as in `load_image`.
-        FileNotFoundError, TypeError: as in `load_image`.
     """
     items = source if isinstance(source, list | tuple) else [source]
     batches = [torch.empty(0, 3, *classifier.size, dtype=classifier.image_dtype, device=classifier.device)]
@@ -63,13 +59,9 @@ def _name(source: Any, index: int) -> str:
 def digest_images(images: Tensor) -> list[str]:
     """Digest each image's pixels at 8 bits, so that rounding and saving as PNG do not hide an equal image.
 
-    Args:
-        images: (B, 3, H, W) in [0, 1].
-
-    Example:
-        >>> one = torch.full((1, 3, 8, 8), 0.2)
-        >>> digest_images(one) == digest_images(one + 1e-6)
-        True
+    >>> one = torch.full((1, 3, 8, 8), 0.2)
+    >>> digest_images(one) == digest_images(one + 1e-6)
+    True
     """
     levels = (images.detach().float().clamp(0, 1) * 255).round().byte().cpu().contiguous()
     return [hashlib.sha256(one.numpy().tobytes()).hexdigest() for one in levels]
@@ -128,13 +120,7 @@ class NamedSet:
 
 
 def load_sets(image_sets: Mapping[str, ImageSet], classifier: Classifier) -> tuple[NamedSet, ...]:
-    """Load all sets.
-
-    Raises:
-        TypeError: no mapping, a name that is no text, images or labels of another type.
-        ValueError: no set, a folder without images, as many labels as neither one nor the images.
-        KeyError: no such label; the nearest are given.
-    """
+    """Load all sets; errors as in `load_images` and `resolve_classes`."""
     if not isinstance(image_sets, Mapping):
         raise TypeError(
             f"image_sets is a {type(image_sets).__name__}; expected sets by name: "
@@ -151,7 +137,7 @@ def load_sets(image_sets: Mapping[str, ImageSet], classifier: Classifier) -> tup
 def _load_set(name: str, given: ImageSet, classifier: Classifier) -> NamedSet:
     if isinstance(given, tuple) and len(given) != 2:
         raise TypeError(f"set {name!r} is a tuple of {len(given)}; expected (images, labels), or a list of images")
-    source, labels = given if isinstance(given, tuple) else _split_labels(given)
+    source, labels = _split_labels(given)
     images, names = load_images(source, classifier)
     try:
         classes = None if labels is None else resolve_classes(labels, classifier, len(images))
@@ -161,15 +147,13 @@ def _load_set(name: str, given: ImageSet, classifier: Classifier) -> NamedSet:
 
 
 def _split_labels(given: Any) -> tuple[Any, Any]:
+    if isinstance(given, tuple):
+        return given  # type: ignore[return-value]
     return (given.images, given.labels) if isinstance(given, LabeledImages) else (given, None)
 
 
 def check_classes(sets: Sequence[NamedSet], classes: int) -> None:
-    """Check that the network has an output for each label.
-
-    Raises:
-        IndexError: a class outside 0 … classes − 1.
-    """
+    """Check that the network has an output for each label; an IndexError names one that is too large."""
     for one in sets:
         wrong = [] if one.classes is None else [c for c in one.classes.tolist() if not 0 <= c < classes]
         if wrong:
@@ -177,17 +161,11 @@ def check_classes(sets: Sequence[NamedSet], classes: int) -> None:
 
 
 def find_target_set(sets: Sequence[NamedSet], target: str | None) -> NamedSet:
-    """The set of the target: the one of this name, or the first.
-
-    Raises:
-        KeyError: no set of this name.
-        ValueError: it is empty.
-    """
+    """The set of the target: the one of this name (else KeyError), or the first; it may not be empty (ValueError)."""
     matches = [one for one in sets if target is None or one.name == target][:1]
     if not matches:
         names = [one.name for one in sets]
-        listing = f"there are {', '.join(map(repr, names))}"
-        raise KeyError(f"no set {target!r}; {suggest(str(target), names, listing)}")
+        raise KeyError(f"no set {target!r}; {suggest(str(target), names, f'there are {str(names)[1:-1]}')}")
     if not len(matches[0]):
         raise ValueError(f"the target set {matches[0].name!r} is empty; give images of the class to remove")
     return matches[0]
@@ -206,6 +184,6 @@ def count_overlaps(sets: Sequence[NamedSet], selection: Any, classifier: Classif
         known = set(recipe.get("digests", ()))
     else:
         parts = selection.values() if isinstance(selection, Mapping) else [selection]
-        sources = [part[0] if isinstance(part, tuple) else _split_labels(part)[0] for part in parts]
-        known = {digest for source in sources for digest in digest_images(load_images(source, classifier)[0])}
+        sources = (load_images(_split_labels(part)[0], classifier)[0] for part in parts)
+        known = {digest for images in sources for digest in digest_images(images)}
     return {one.name: sum(digest in known for digest in digest_images(one.images)) for one in sets} if known else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -205,8 +205,8 @@ class Result(ABC):
 
 
 def to_json(value: Any) -> str:
-    """JSON text; numbers and arrays of NumPy and torch become plain ones."""
-    return json.dumps(value, default=lambda value: value.tolist())
+    """JSON text; numbers and arrays of NumPy and torch become plain ones, dataclasses objects."""
+    return json.dumps(value, default=lambda value: value.tolist() if hasattr(value, "tolist") else asdict(value))
 
 
 def read_mapping(value: Any) -> dict[str, Any]:

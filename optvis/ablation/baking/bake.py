@@ -8,14 +8,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import DataFlow
 from optvis.ablation.baking.modules import build_off_module, insert_module
-from optvis.ablation.baking.weight_folding import Edits, WeightFolding, build_channel_map
+from optvis.ablation.baking.weight_folding import Edits, Job, WeightFolding, build_channel_map
 from optvis.ablation.blinded import bare_network, check_units, is_ablated
 from optvis.ablation.fills import Constant, FillLike, Gaussian, Noise, Replacement, Resampled, resolve_fill
 from optvis.ablation.units_json import units_to_json
@@ -29,7 +29,6 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
-Job: TypeAlias = tuple[Units, float | Tensor]  # units, and the constant that replaces them
 SUFFIX = ".safetensors"
 
 
@@ -71,9 +70,17 @@ def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalize
     with borrow(baked), torch.no_grad():
         baked, folded, inserted = _remove_units(baked, model, list(zip(units, fills, strict=True)))
     _copy_training_modes(network, baked)
-    baked.baked = _recipe(model, normalize, units, fills, folded, inserted)  # type: ignore[assignment]
+    baked.baked = provenance(  # type: ignore[assignment]
+        _describe_model(model, normalize),
+        "bake",
+        units=[units_to_json(one) for one in units],
+        fills=[value.tolist() if isinstance(value, Tensor) else value for value in fills],
+        folded=folded,
+        inserted=inserted,
+    )
     if isinstance(model, Classifier):
-        return replace(model, network=baked, name=_name_without(model, units))
+        name = f"{model.name} without {', '.join(map(repr, units))}" if units else model.name
+        return replace(model, network=baked, name=name)
     return baked  # type: ignore[return-value]
 
 
@@ -139,8 +146,9 @@ def _remove_units(
 ) -> tuple[nn.Module, list[str], list[str]]:
     """Return the network without the units, the layers folded into weights, and those with inserted modules."""
     like = next((weight for weight in baked.parameters() if weight.is_floating_point()), torch.empty(0))
-    flow = _trace(baked)
-    if flow is None:
+    try:
+        flow = DataFlow(baked)
+    except Exception:  # a forward pass may raise anything for something that is no tensor
         return _insert_modules(baked, model, jobs, like)
     groups = _group_by_node(baked, flow, jobs)
     folding = WeightFolding(flow, set(groups))
@@ -148,7 +156,7 @@ def _remove_units(
     inserted: list[str] = []
     for node, group in groups.items():
         edits = _fold(folding, node, group)
-        for weight, values in [] if edits is None else edits:
+        for weight, values in edits or ():
             weight.copy_(values)
         names = list(dict.fromkeys(one.layer for one, _ in group))
         if edits is None:
@@ -157,13 +165,6 @@ def _remove_units(
             baked = insert_module(baked, place, flow.calls.get(place[0], 1), off)
         (inserted if edits is None else folded).extend(names)
     return baked, folded, inserted
-
-
-def _trace(network: nn.Module) -> DataFlow | None:
-    try:
-        return DataFlow(network)
-    except Exception:  # a forward pass may raise anything for something that is no tensor
-        return None
 
 
 def _group_by_node(baked: nn.Module, flow: DataFlow, jobs: Sequence[Job]) -> dict[fx.Node, list[Job]]:
@@ -185,7 +186,7 @@ def _fold(folding: WeightFolding, node: fx.Node, group: Sequence[Job]) -> Edits 
     channels, axes = folding.flow.channels(node), folding.flow.axes(node)
     if channels is None or axes is None:
         return None
-    change = build_channel_map([one for one, _ in group], [fill for _, fill in group], channels, axes)
+    change = build_channel_map(group, channels, axes)
     return None if change is None else folding.fold(node, change)
 
 
@@ -215,28 +216,6 @@ def _copy_training_modes(network: nn.Module, baked: nn.Module) -> None:
     modes = {name: module.training for name, module in network.named_modules()}
     for name, module in baked.named_modules():
         module.training = modes.get(name, module.training)
-
-
-def _name_without(classifier: Classifier, units: Sequence[Units]) -> str:
-    return f"{classifier.name} without {', '.join(map(repr, units))}" if units else classifier.name
-
-
-def _recipe(
-    model: nn.Module | Classifier,
-    normalize: Normalizer | str,
-    units: Sequence[Units],
-    fills: Sequence[float | Tensor],
-    folded: list[str],
-    inserted: list[str],
-) -> dict[str, Any]:
-    return provenance(
-        _describe_model(model, normalize),
-        "bake",
-        units=[units_to_json(one) for one in units],
-        fills=[value.tolist() if isinstance(value, Tensor) else value for value in fills],
-        folded=folded,
-        inserted=inserted,
-    )
 
 
 def _describe_model(model: nn.Module | Classifier, normalize: Normalizer | str) -> Classifier:

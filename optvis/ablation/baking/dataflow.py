@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,7 +29,7 @@ class DataFlow:
         outputs: the node of each call of a module that returns a tensor.
         calls: how often each module runs.
         modules: by name.
-        shared: names of parameters that several nodes use.
+        shared: names of parameters that several modules hold, or that a node reads by itself.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -40,9 +41,10 @@ class DataFlow:
         end = next(node for node in self.graph.nodes if node.op == "output").args[0]
         if isinstance(end, fx.Node):
             self.outputs[network, 0] = end
-        self.shared = _shared_parameters(network) | {
-            str(node.target) for node in self.graph.nodes if node.op == "get_attr"
-        }
+        parameters = list(network.named_parameters(remove_duplicate=False))
+        holders = Counter(id(parameter) for _, parameter in parameters)
+        self.shared = {name for name, parameter in parameters if holders[id(parameter)] > 1}
+        self.shared |= {str(node.target) for node in self.graph.nodes if node.op == "get_attr"}
 
     def module(self, node: fx.Node) -> nn.Module | None:
         """The module that a node calls; None for other nodes, and for modules with hooks, which may change outputs."""
@@ -72,7 +74,7 @@ class DataFlow:
             return module.out_channels
         if is_cat(node):
             counts = [self.channels(part) for part in node.all_input_nodes]
-            return None if None in counts else sum(count for count in counts if count is not None)
+            return None if None in counts else sum(filter(None, counts))
         if target_function(node) in MATCHING:
             return _common_value([self.channels(part) for part in node.all_input_nodes])
         keeps = self.is_pointwise(node) or self.is_pooling(node) or type(module) in BATCH_NORMS
@@ -90,12 +92,8 @@ class DataFlow:
             return 2
         if target_function(node) in MATCHING:
             return _common_value([self.axes(part) for part in node.all_input_nodes])
-        keeps = (
-            isinstance(module, nn.Linear | nn.BatchNorm1d)
-            or is_cat(node)
-            or self.is_pointwise(node)
-            or self.is_pooling(node)
-        )
+        keeps = isinstance(module, nn.Linear | nn.BatchNorm1d) or is_cat(node)
+        keeps = keeps or self.is_pointwise(node) or self.is_pooling(node)
         return self.axes(node.all_input_nodes[0]) if keeps else None
 
     def is_single(self, node: fx.Node) -> bool:
@@ -125,9 +123,8 @@ class DataFlow:
         module = self.module(node)
         if isinstance(module, nn.AvgPool2d):
             return module.padding in (0, (0, 0)) and module.divisor_override is None
-        return (
-            isinstance(module, nn.AdaptiveAvgPool2d) or target_function(node) is F.adaptive_avg_pool2d or is_mean(node)
-        )
+        is_adaptive = isinstance(module, nn.AdaptiveAvgPool2d) or target_function(node) is F.adaptive_avg_pool2d
+        return is_adaptive or is_mean(node)
 
     def apply_pointwise(self, node: fx.Node, numbers: Tensor) -> Tensor:
         """Apply a pointwise node to numbers."""
@@ -146,23 +143,14 @@ def target_function(node: fx.Node) -> Any:
 
 def is_cat(node: fx.Node) -> bool:
     """Whether a node is a concatenation."""
-    return (
-        target_function(node) in (torch.cat, torch.concat) and bool(node.args) and not isinstance(node.args[0], fx.Node)
-    )
-
-
-def cat_axis(node: fx.Node) -> Any:
-    """The axis of a concatenation."""
-    return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+    is_call = target_function(node) in (torch.cat, torch.concat)
+    return is_call and bool(node.args) and not isinstance(node.args[0], fx.Node)
 
 
 def is_mean(node: fx.Node) -> bool:
     """Whether a node computes the mean of each channel over the positions of a map."""
-    if (
-        target_function(node) not in ("mean", torch.mean)
-        or dict(node.kwargs).get("keepdim", False)
-        or len(node.args) > 2
-    ):
+    is_call = target_function(node) in ("mean", torch.mean)
+    if not is_call or node.kwargs.get("keepdim", False) or len(node.args) > 2:
         return False
     dims = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
     return isinstance(dims, Iterable) and sorted(dims) in ([2, 3], [-2, -1])
@@ -210,21 +198,15 @@ class _OutputTracer(fx.Tracer):
         super().__init__()
         self.outputs: dict[Call, fx.Node] = {}
         self.calls: dict[nn.Module, int] = {}
-        self.order: dict[fx.Node, int] = {}  # in which nodes were created
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """A module without children is one node, whatever its forward pass does."""
         return super().is_leaf_module(m, module_qualified_name) or next(m.children(), None) is None
 
-    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        node = super().create_node(*args, **kwargs)
-        self.order[node] = len(self.order)
-        return node
-
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        before = len(self.order)
+        before = set(self.graph.nodes)
         output = super().call_module(m, forward, args, kwargs)
-        if isinstance(output, fx.Proxy) and self.order[output.node] < before:
+        if isinstance(output, fx.Proxy) and output.node in before:
             output = self.create_proxy("call_function", identity, (output,), {})
         call = self.calls.get(m, 0)
         self.calls[m] = call + 1
@@ -245,13 +227,4 @@ class CallTracer(fx.Tracer):
 
 
 def _common_value(counts: list[int | None]) -> int | None:
-    """The value that all have; None if they differ."""
     return counts[0] if len(set(counts)) == 1 else None
-
-
-def _shared_parameters(network: nn.Module) -> set[str]:
-    """Names of parameters that several modules hold."""
-    names: dict[int, list[str]] = {}
-    for name, parameter in network.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-    return {name for equal in names.values() if len(equal) > 1 for name in equal}

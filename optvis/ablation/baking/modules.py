@@ -30,11 +30,7 @@ class ChannelsOff(nn.Module):
         self.register_buffer("values", values.to(like))
 
     def forward(self, a: Tensor) -> Tensor:
-        """(B, ...) -> (B, ...)
-
-        Raises:
-            IndexError: a channel that the layer does not have.
-        """
+        """(B, ...) -> (B, ...)"""
         laid = channels_first(a, self.channel_axis)
         if self.highest >= laid.shape[1]:
             raise IndexError(f"channel {self.highest} of {self.layer!r}, which has 0..{laid.shape[1] - 1}")
@@ -58,14 +54,10 @@ class DirectionsOff(nn.Module):
         self.register_buffer("along", along.to(like))
 
     def forward(self, a: Tensor) -> Tensor:
-        """(B, ...) -> (B, ...)
-
-        Raises:
-            ValueError: directions of another length than the layer has channels.
-        """
+        """(B, ...) -> (B, ...)"""
         laid = channels_first(a, self.channel_axis)
-        if self.basis.shape[1] != laid.shape[1]:
-            count = self.basis.shape[1]
+        count = self.basis.shape[1]
+        if count != laid.shape[1]:
             raise ValueError(f"directions of {count} numbers in {self.layer!r}, which has {laid.shape[1]} channels")
         basis = self.basis.to(laid)
         excess = laid.movedim(1, -1) @ basis.T - self.along.to(laid)
@@ -90,16 +82,7 @@ class LayerWithout(nn.Module):
 
 
 def build_off_module(units: Units, fill: float | Tensor, like: Tensor) -> nn.Module:
-    """Build a module that switches units of its input off.
-
-    Args:
-        units: to switch off.
-        fill: what replaces them: a number, or one per channel, (C,).
-        like: a tensor of the device and dtype of the module's buffers.
-
-    Raises:
-        IndexError: a fill without a number for one of the channels.
-    """
+    """Build a module that switches units of its input off, with buffers of the device and dtype of `like`."""
     return ChannelsOff(units, fill, like) if isinstance(units, Channels) else DirectionsOff(units, fill, like)
 
 
@@ -114,14 +97,10 @@ def insert_module(network: nn.Module, place: Call, calls: int, off: nn.Module) -
 
     Returns:
         The network, or the module that takes its place.
-
-    Raises:
-        ValueError: the module runs several times, and no module that makes all calls can be traced.
     """
-    module, call = place
     if calls > 1:
-        return _insert_into_graph(network, module, call, calls, off)
-    return _replace_module(network, module, LayerWithout(module, off))
+        return _insert_into_graph(network, *place, calls, off)
+    return _replace_module(network, place[0], LayerWithout(place[0], off))
 
 
 def _insert_into_graph(network: nn.Module, module: nn.Module, call: int, calls: int, off: nn.Module) -> nn.Module:

@@ -1,25 +1,20 @@
-"""ChannelMap maps of channels, folded into the weights before a node of a network's graph, or behind it."""
+"""Affine maps of channels, folded into the weights before a node of a network's graph, or behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
-from optvis.ablation.baking.dataflow import (
-    BATCH_NORMS,
-    CONVOLUTIONS,
-    DataFlow,
-    cat_axis,
-    is_cat,
-    is_flattening,
-    is_in_place,
-)
+from optvis.ablation.baking.dataflow import BATCH_NORMS, CONVOLUTIONS, DataFlow, is_cat, is_flattening, is_in_place
 from optvis.features.units import Channels, Units
 
+Job: TypeAlias = tuple[Units, float | Tensor]  # units, and the constant that replaces them
 Edits: TypeAlias = list[tuple[Tensor, Tensor]]  # weights, and their new values
 
 
@@ -39,10 +34,6 @@ class ChannelMap:
     axis: int
     off: Tensor | None
 
-    def with_shift(self, shift: Tensor) -> ChannelMap:
-        """The same map with another shift."""
-        return ChannelMap(self.matrix, shift, self.axis, self.off)
-
     def restrict(self, rows: slice) -> ChannelMap:
         """The map of some of the channels; only for maps that switch channels off one by one."""
         if self.off is None:
@@ -51,30 +42,26 @@ class ChannelMap:
 
     def embed(self, before: int, behind: int) -> ChannelMap:
         """The map of more channels: those before and behind stay as they are."""
-        matrix = torch.eye(before + len(self.matrix) + behind).to(self.matrix)
-        matrix[before : before + len(self.matrix), before : before + len(self.matrix)] = self.matrix
-        pad = torch.nn.functional.pad
-        off = None if self.off is None else pad(self.off, (before, behind))
-        return ChannelMap(matrix, pad(self.shift, (before, behind)), self.axis, off)
+        matrix = torch.block_diag(torch.eye(before), self.matrix, torch.eye(behind)).to(self.matrix)
+        off = None if self.off is None else F.pad(self.off, (before, behind))
+        return ChannelMap(matrix, F.pad(self.shift, (before, behind)), self.axis, off)
 
 
-def build_channel_map(
-    units: Sequence[Units], fills: Sequence[float | Tensor], channels: int, axes: int
-) -> ChannelMap | None:
+def build_channel_map(jobs: Sequence[Job], channels: int, axes: int) -> ChannelMap | None:
     """Build the map that replaces units of a layer one after the other; None if their channel axes differ."""
-    axis = {(2 if axes == 3 else 1) if one.channel_axis is None else one.channel_axis % axes for one in units}
+    axis = {(2 if axes == 3 else 1) if one.channel_axis is None else one.channel_axis % axes for one, _ in jobs}
     if len(axis) > 1:
         return None
     matrix, shift = torch.eye(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     off = torch.zeros(channels, dtype=torch.bool)
-    for one, fill in zip(units, fills, strict=True):
+    for one, fill in jobs:
         basis = one.basis(channels).cpu()
         projection = basis.T @ basis
         keep = torch.eye(channels, dtype=torch.float64) - projection
         constant = torch.as_tensor(fill, dtype=torch.float64, device="cpu").expand(channels)
         matrix, shift = keep @ matrix, keep @ shift + projection @ constant
         off |= projection.diagonal() == 1
-    is_channelwise = all(isinstance(one, Channels) for one in units)
+    is_channelwise = all(isinstance(one, Channels) for one, _ in jobs)
     return ChannelMap(matrix, shift, axis.pop(), off if is_channelwise else None)
 
 
@@ -105,20 +92,13 @@ class WeightFolding:
         if is_cat(node):
             return self.fold_parts(node, change)
         source = flow.source(node)
-        if source is None or source in self.mapped:
+        if source is None or source in self.mapped or (is_flattening(flow, node) and not flow.is_single(source)):
             return None
-        if flow.is_identity(node) or (flow.is_averaging(node) and self.is_on_map(source, change)):
-            return self.fold_before(source, change)
-        if is_flattening(flow, node) and flow.is_single(source) and change.axis == 1:
-            return self.fold_before(source, change)
-        if change.off is None:
-            return None
-        if flow.is_pointwise(node):
+        passes = self.passes(node, source, change)
+        if change.off is not None and flow.is_pointwise(node):
             fixed = torch.where(change.off, flow.apply_pointwise(node, change.shift) == change.shift, True)
-            return self.fold_before(source, change) if bool(fixed.all()) else None
-        if flow.is_pooling(node) and (_is_max(flow, node) or not bool(change.shift.any())):
-            return self.fold_before(source, change) if self.is_on_map(source, change) else None
-        return None
+            passes = passes or bool(fixed.all())
+        return self.fold_before(source, change) if passes else None
 
     def fold_behind(self, node: fx.Node, change: ChannelMap) -> Edits | None:
         """New weights with which all nodes that use a node map its channels."""
@@ -147,19 +127,21 @@ class WeightFolding:
             return None
         if is_cat(user):
             return self.fold_whole(user, node, change)
-        if flow.is_identity(user) or (flow.is_averaging(user) and self.is_on_map(node, change)):
+        if self.passes(user, node, change):
             return self.fold_behind(user, change)
-        if is_flattening(flow, user) and change.axis == 1:
-            return self.fold_behind(user, change)
-        if change.off is None:
+        if change.off is None or not flow.is_pointwise(user):
             return None
-        if flow.is_pointwise(user):
-            return self.fold_behind(
-                user, change.with_shift(torch.where(change.off, flow.apply_pointwise(user, change.shift), 0.0))
-            )
-        if flow.is_pooling(user) and (_is_max(flow, user) or not bool(change.shift.any())):
-            return self.fold_behind(user, change) if self.is_on_map(node, change) else None
-        return None
+        shift = torch.where(change.off, flow.apply_pointwise(user, change.shift), 0.0)
+        return self.fold_behind(user, replace(change, shift=shift))
+
+    def passes(self, node: fx.Node, source: fx.Node, change: ChannelMap) -> bool:
+        """Whether a map of a node's input has the same effect as the map of its output, whatever the weights."""
+        flow = self.flow
+        if flow.is_identity(node) or (is_flattening(flow, node) and change.axis == 1):
+            return True
+        keeps_shift = change.off is not None and (_is_max(flow, node) or not bool(change.shift.any()))
+        is_exact = flow.is_averaging(node) or (flow.is_pooling(node) and keeps_shift)
+        return is_exact and change.axis == 1 and flow.axes(source) == 4
 
     def edit_rows(self, node: fx.Node, layer: Any, change: ChannelMap) -> Edits | None:
         """New weights of a convolution or linear layer that returns the channels mapped."""
@@ -212,25 +194,20 @@ class WeightFolding:
         spans = self.spans(user, change)
         if spans is None:
             return None
-        total = spans[-1][1].stop
-        rows = next(rows for part, rows in spans if part is node)
-        return self.fold_behind(user, change.embed(rows.start, total - rows.stop))
+        rows = dict(spans)[node]
+        return self.fold_behind(user, change.embed(rows.start, spans[-1][1].stop - rows.stop))
 
     def spans(self, node: fx.Node, change: ChannelMap) -> list[tuple[fx.Node, slice]] | None:
         """The channels of each part of a concatenation; None if unknown, or not concatenated along channels."""
-        parts, axes, axis = list(node.args[0]), self.flow.axes(node), cat_axis(node)  # type: ignore[arg-type]
+        parts, axes = list(node.args[0]), self.flow.axes(node)  # type: ignore[arg-type]
+        axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
         counts = [self.flow.channels(part) if isinstance(part, fx.Node) else None for part in parts]
         known = [count for count in counts if count is not None]
         fits = len(known) == len(counts) == len(set(parts)) and axes is not None and isinstance(axis, int)
         if not fits or axes is None or axis % axes != change.axis:
             return None
-        ends = [sum(known[: place + 1]) for place in range(len(known))]
-        spans = [slice(end - count, end) for end, count in zip(ends, known, strict=True)]
+        spans = [slice(end - count, end) for end, count in zip(accumulate(known), known, strict=True)]
         return list(zip(parts, spans, strict=True))
-
-    def is_on_map(self, node: fx.Node, change: ChannelMap) -> bool:
-        """Whether the channels are those of maps (B, C, H, W)."""
-        return change.axis == 1 and self.flow.axes(node) == 4
 
 
 def _edit_norm_outputs(norm: Any, change: ChannelMap) -> Edits | None:
@@ -247,7 +224,7 @@ def _edit_norm_inputs(norm: Any, change: ChannelMap) -> Edits | None:
         return None
     shift = change.shift.to(norm.weight.device)
     centered = (shift - norm.running_mean.double()) / (norm.running_var.double() + norm.eps).sqrt()
-    return _edit_norm_outputs(norm, change.with_shift(norm.weight.double() * centered + norm.bias.double()))
+    return _edit_norm_outputs(norm, replace(change, shift=norm.weight.double() * centered + norm.bias.double()))
 
 
 def _has_border(layer: Any, shift: Tensor) -> bool:

@@ -110,9 +110,9 @@ def evaluate(
     recipe = provenance(
         classifier,
         "evaluate",
-        units=[_describe_units(one, len(survey.norms[one.layer])) for one in chosen],
+        units=[{**units_to_json(one), "count": len(one), "of": len(survey.norms[one.layer])} for one in chosen],
         fill=" ".join(repr(fill).split()),
-        sets={one.name: _describe_set(one) for one in sets},
+        sets={one.name: {"images": len(one), "truth": "predicted" if one.classes is None else "given"} for one in sets},
         target=target_set.name,
         overlap=overlap,
         random_sets=int(random_sets),
@@ -133,12 +133,7 @@ class _Survey:
 
 
 def _as_variant(classifier: Classifier, units: Units | Sequence[Units]) -> Variant:
-    """Units as a tuple, one a layer.
-
-    Raises:
-        TypeError, KeyError: as in `blinded`.
-        ValueError: no units, or two for one layer.
-    """
+    """Units as a tuple, at least one, and one a layer; errors as in `evaluate`."""
     variant = (units,) if not isinstance(units, Sequence) else tuple(units)
     check_units(classifier.network, variant)
     if not any(len(one) for one in variant):
@@ -151,7 +146,6 @@ def _as_variant(classifier: Classifier, units: Units | Sequence[Units]) -> Varia
 
 
 def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Survey:
-    """Run the network with all units on all images."""
     logits: list[Tensor] = []
     norms: dict[str, Tensor] = {}
     moments: dict[str, Tensor] = {}
@@ -187,19 +181,17 @@ def _resolve_truth(sets: Sequence[NamedSet], logits: Tensor) -> Tensor:
 def _scores_without(
     classifier: Classifier, images: Tensor, units: Variant, replacements: Sequence[Replacement]
 ) -> Tensor:
-    """The scores of the whole network without the units, (B, classes)."""
     with replace_units(classifier.network, units, replacements):
         return torch.cat([classifier.network(classifier.preprocess(images[rows])) for rows in split_batch(images)])
 
 
 def _plan_variants(units: Variant, survey: _Survey, random_sets: int, seed: int) -> VariantPlan:
-    channels = {layer: len(norms) for layer, norms in survey.norms.items()}
+    norms, moments = survey.norms, survey.moments
+    channels = {layer: len(own) for layer, own in norms.items()}
     removed = growing_variants(units)
-    random = [
-        draw_random_units(one, survey.norms[one.layer], survey.moments[one.layer], random_sets, seed) for one in units
-    ]
+    random = [draw_random_units(one, norms[one.layer], moments[one.layer], random_sets, seed) for one in units]
     kept = tuple(complement(variant, channels) for variant in removed)
-    return VariantPlan(units, removed, kept, tuple(zip(*random, strict=True)), survey.norms, survey.moments, seed)
+    return VariantPlan(units, removed, kept, tuple(zip(*random, strict=True)), norms, moments, seed)
 
 
 def _predict_variants(
@@ -214,11 +206,10 @@ def _predict_variants(
     """Predictions of each variant for each image: (V, B)."""
     columns: list[BatchPredictions] = []
     with progress_bar(total=len(images) * len(variants), show=progress, description="evaluate") as bar:
-        for row in range(len(images)):
-            own = slice(row, row + 1)
+        for image, label in zip(images.split(1), truth.split(1), strict=True):
             parts: list[BatchPredictions] = []
-            for logits in score_variants(classifier, images[own], first, variants, replacements):
-                parts.append(predict(logits.unsqueeze(1), truth[own]))
+            for logits in score_variants(classifier, image, first, variants, replacements):
+                parts.append(predict(logits.unsqueeze(1), label))
                 bar.update(len(logits))
             columns.append(_concatenate(parts, 0))
     return _concatenate(columns, 1)
@@ -227,11 +218,3 @@ def _predict_variants(
 def _concatenate(parts: Sequence[BatchPredictions], axis: int) -> BatchPredictions:
     columns = zip(*(vars(part).values() for part in parts), strict=True)
     return BatchPredictions(*(torch.cat(column, dim=axis) for column in columns))
-
-
-def _describe_units(units: Units, channels: int) -> dict[str, Any]:
-    return {**units_to_json(units), "count": len(units), "of": channels}
-
-
-def _describe_set(image_set: NamedSet) -> dict[str, Any]:
-    return {"images": len(image_set), "truth": "predicted" if image_set.classes is None else "given"}

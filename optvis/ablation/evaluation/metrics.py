@@ -39,11 +39,8 @@ def predict(logits: Tensor, truth: Tensor) -> BatchPredictions:
     """Turn scores of images into predictions.
 
     Args:
-        logits: a score for each class, (B, classes), or (K, B, classes) for K variants.
+        logits: a score for each class, (B, classes), or (K, B, classes) for K variants; finite.
         truth: the class of each image, (B,).
-
-    Raises:
-        ValueError: other shapes, a single class, or scores that are not finite.
 
     Example:
         >>> found = predict(torch.tensor([[2.0, 0.0], [1.0, 3.0]]), torch.tensor([0, 0]))
@@ -71,15 +68,10 @@ def recall(is_right: Tensor) -> Tensor:
 
 
 def mean_drop(before: Tensor, after: Tensor) -> Tensor:
-    """By how much the mean over images drops: (B,) and (..., B) -> (...), float64.
+    """By how much the mean over images drops: (B,) before and (..., B) after -> (...), float64.
 
-    Args:
-        before: `is_right`, `confidence` or `log_odds` of each image before.
-        after: the same after, of one network or of K variants.
-
-    Example:
-        >>> mean_drop(torch.tensor([True, True]), torch.tensor([[True, False], [False, False]]))
-        tensor([0.5000, 1.0000], dtype=torch.float64)
+    >>> mean_drop(torch.tensor([True, True]), torch.tensor([[True, False], [False, False]]))
+    tensor([0.5000, 1.0000], dtype=torch.float64)
     """
     return before.double().mean(-1) - after.double().mean(-1)
 
@@ -114,13 +106,8 @@ def confidence_intervals(values: Tensor, seed: int = 0) -> list[tuple[float, flo
 
     Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
 
-    Args:
-        values: (B, V).
-        seed: of the resamples.
-
-    Example:
-        >>> confidence_intervals(torch.tensor([[0.0], [0.0], [1.0], [1.0], [1.0], [1.0]]))
-        [(0.33..., 1.0)]
+    >>> confidence_intervals(torch.tensor([[0.0], [0.0], [1.0], [1.0], [1.0], [1.0]]))  # (B, V)
+    [(0.33..., 1.0)]
     """
     tails = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
     low, high = resample_means(values, seed).quantile(tails, dim=0)
@@ -128,15 +115,9 @@ def confidence_intervals(values: Tensor, seed: int = 0) -> list[tuple[float, flo
 
 
 def resample_means(values: Tensor, seed: int = 0, resamples: int = RESAMPLES) -> Tensor:
-    """Compute means over images drawn with replacement, as many as there are.
+    """Compute means over images drawn with replacement, as many as there are: (B, V) -> (R, V), float64.
 
-    Args:
-        values: V numbers of each of B images, (B, V).
-        seed: the same seed draws the same images for all numbers, so that differences stay paired.
-        resamples: number of resamples, R.
-
-    Returns:
-        (R, V), float64.
+    The same seed draws the same images for all V numbers, so that differences stay paired.
     """
     images, generator = len(values), seeded_generator(seed, "bootstrap")
     exact, parts = values.double().cpu(), []
@@ -153,13 +134,8 @@ def p_value(drop: float, random_drops: Tensor) -> float:
 
     Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 4.2; never 0.
 
-    Args:
-        drop: without the units.
-        random_drops: without each random set, (R,).
-
-    Example:
-        >>> p_value(0.5, torch.tensor([0.0, 0.1, 0.5]))
-        0.5
+    >>> p_value(0.5, torch.tensor([0.0, 0.1, 0.5]))
+    0.5
     """
     return (1 + int((random_drops >= drop).sum())) / (1 + len(random_drops))
 

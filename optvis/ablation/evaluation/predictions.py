@@ -110,9 +110,7 @@ def compare_predictions(
     Args:
         model: a network, or a Classifier.
         units: to switch off, such as a UnitSelection.
-        target_images: as in `find_units`.
-        target: as in `find_units`.
-        keep: as in `find_units`.
+        target_images, target, keep: as in `find_units`.
         normalize: see `render`; by default what the model carries.
 
     Raises:
@@ -144,13 +142,7 @@ def leave_one_out(
 
     Args:
         model: a network, or a Classifier.
-        target_images: as in `find_units`.
-        target: as in `find_units`.
-        keep: as in `find_units`.
-        layers: as in `find_units`.
-        method: as in `find_units`.
-        max_units: as in `find_units`.
-        seed: as in `find_units`.
+        target_images, target, keep, layers, method, max_units, seed: as in `find_units`.
         normalize: see `render`; by default what the model carries.
         progress: show a progress bar.
 
@@ -181,25 +173,12 @@ def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, .
     groups = {layer: [one for one in units if one.layer == layer] for layer in task.layers}
     with torch.no_grad():
         after = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})
+    sets = [TARGET if is_target else KEEP for is_target in task.is_target.tolist()]
+    top_before, top_after = (_top_labels(task, logits) for logits in (cached.before, after))
+    rows = zip(sets, task.names, top_before, top_after, margins(after, task.classes).tolist(), strict=True)
     return tuple(
-        Prediction(
-            TARGET if is_target else KEEP,
-            name,
-            task.label if is_target else label_before,
-            label_before,
-            confidence_before,
-            label_after,
-            confidence_after,
-            margin,
-        )
-        for name, is_target, (label_before, confidence_before), (label_after, confidence_after), margin in zip(
-            task.names,
-            task.is_target.tolist(),
-            _top_labels(task, cached.before),
-            _top_labels(task, after),
-            margins(after, task.classes).tolist(),
-            strict=True,
-        )
+        Prediction(own_set, name, task.label if own_set == TARGET else old[0], *old, *new, margin)
+        for own_set, name, old, new, margin in rows
     )
 
 

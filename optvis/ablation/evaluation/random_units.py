@@ -18,7 +18,7 @@ BISECTIONS = 40  # of the interval in which that power lies
 
 
 def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: int) -> list[Units]:
-    """Draw random units of the same layer, as many and as strong.
+    """Draw random units of the same layer, as many and as strong; see the functions below.
 
     Args:
         units: to compare with.
@@ -39,12 +39,6 @@ def random_channels(units: Channels, norms: Tensor, count: int, generator: torch
     In each set the units are replaced in random order. Each gets one of the channels that are still free, drawn
     uniformly from the 8 nearest in log norm; or from more, up to a quarter of the layer, if the sets would otherwise
     be equal. If there are fewer other channels than units, all channels may be drawn.
-
-    Args:
-        units: to compare with.
-        norms: mean activation norm of each channel over images, (C,).
-        count: number of sets.
-        generator: of the draws.
     """
     logs = norms.double().clamp_min(1e-12 * max(float(norms.max()), 1e-300)).log()
     inside = set(units.indices)
@@ -53,7 +47,8 @@ def random_channels(units: Channels, norms: Tensor, count: int, generator: torch
     enough = min(math.ceil(count ** (1 / max(1, len(units)))), len(norms) // MAX_LAYER_SHARE)
     neighbors = max(MIN_NEIGHBORS, enough)
     nearest = [sorted(pool, key=lambda c, u=u: abs(float(logs[c] - logs[u]))) for u in units.indices]  # type: ignore[misc]
-    return [_replace_indices(units, _draw_channels(nearest, neighbors, generator)) for _ in range(count)]
+    draws = [_draw_channels(nearest, neighbors, generator) for _ in range(count)]
+    return [Channels(units.layer, draw, within=units.within, channel_axis=units.channel_axis) for draw in draws]
 
 
 def _draw_channels(nearest: Sequence[Sequence[int]], neighbors: int, generator: torch.Generator) -> list[int]:
@@ -66,21 +61,11 @@ def _draw_channels(nearest: Sequence[Sequence[int]], neighbors: int, generator: 
     return sorted(taken, key=taken.__getitem__)
 
 
-def _replace_indices(units: Channels, indices: Sequence[int]) -> Channels:
-    return Channels(units.layer, list(indices), within=units.within, channel_axis=units.channel_axis)
-
-
 def random_directions(units: Directions, moment: Tensor, count: int, generator: torch.Generator) -> list[Directions]:
     """Draw random subspaces of the same dimension that remove the same share of the activations' square norm.
 
     Each is spanned by normal vectors that are multiplied by a power of the layer's second moment M. The power, from
     −16 to 16, is chosen so that the subspace removes the same share tr(P M) / tr(M) as the units, as nearly as it can.
-
-    Args:
-        units: to compare with.
-        moment: uncentred second moment M of the layer, (C, C).
-        count: number of subspaces.
-        generator: of the draws.
     """
     eigenvalues, axes = torch.linalg.eigh(moment.double().cpu())
     weights = eigenvalues.clamp_min(1e-9 * float(eigenvalues[-1])) / eigenvalues.sum()
@@ -90,7 +75,8 @@ def random_directions(units: Directions, moment: Tensor, count: int, generator: 
     lowest, highest = torch.full((count,), -MAX_POWER), torch.full((count,), MAX_POWER)
     for _ in range(BISECTIONS):
         middle = (lowest + highest) / 2
-        is_above = _captured_shares(_stretch(normal, weights, middle), weights) > goal
+        captured = (_stretch(normal, weights, middle).square() * weights.view(1, -1, 1)).sum((1, 2))
+        is_above = captured > goal
         lowest, highest = torch.where(is_above, lowest, middle), torch.where(is_above, middle, highest)
     columns = axes @ _stretch(normal, weights, (lowest + highest) / 2)
     return [Directions(units.layer, one.T, within=units.within, channel_axis=units.channel_axis) for one in columns]
@@ -100,12 +86,7 @@ def _stretch(normal: Tensor, weights: Tensor, power: Tensor) -> Tensor:
     """Orthonormal columns (R, C, K) that span normal ones multiplied by weights to the power / 2."""
     logs = weights.log().unsqueeze(0) * power.double().unsqueeze(1) / 2
     scales = (logs - logs.amax(1, keepdim=True)).clamp_min(-300).exp()
-    columns, _ = torch.linalg.qr(normal * scales.unsqueeze(2))
-    return columns  # type: ignore[no-any-return]
-
-
-def _captured_shares(columns: Tensor, weights: Tensor) -> Tensor:
-    return (columns.square() * weights.view(1, -1, 1)).sum((1, 2))
+    return torch.linalg.qr(normal * scales.unsqueeze(2))[0]  # type: ignore[no-any-return]
 
 
 def activation_mass(units: Units, norms: Tensor, moment: Tensor) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FILE = "report.png"  # and .json, .txt, .html, .safetensors beside it
-FRAME = (640, 1100)  # height and width in pixels of the page in a notebook's cell
 PANEL = (300, 440)  # height and width in pixels of each panel of the plot
 
 
@@ -60,17 +59,11 @@ class Report(EvaluationResults, Result):
 
     def image(self) -> Image.Image:
         """Recall over the number of units, removed and alone kept, and how far random sets bring the target down."""
-        panels = [
-            plot_lines(self.curve.counts, _percentages(lines), title, PANEL)
-            for lines, title in (
-                (self.curve.removed, "recall with units off, %"),
-                (self.curve.kept, "recall with those alone kept, %"),
-            )
-        ]
-        drop, drops = self.target_metrics.drop.value, self.baseline.drops
+        curve, drop, drops = self.curve, self.target_metrics.drop, self.baseline.drops
+        removed = plot_lines(curve.counts, _percentages(curve.removed), "recall with units off, %", PANEL)
+        kept = plot_lines(curve.counts, _percentages(curve.kept), "recall with those alone kept, %", PANEL)
         title = f"{len(drops)} random sets: drop of {self.target}, points"
-        percent = [100 * one for one in drops]
-        return stack_rows([[*panels, plot_histogram(percent, 100 * _or_nan(drop), title, PANEL)]])
+        return stack_rows([[removed, kept, plot_histogram([100 * one for one in drops], _percent(drop), title, PANEL)]])
 
     def html(self) -> str:
         """A page in one file, which loads nothing and runs nothing."""
@@ -107,7 +100,7 @@ class Report(EvaluationResults, Result):
     def json(self) -> str:
         """All numbers and texts, without images."""
         values = {"target": self.target, **self._json_values(), "recipe": dict(self.recipe)}
-        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+        return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False, default=asdict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -126,11 +119,7 @@ class Report(EvaluationResults, Result):
     def save(self, folder: str | Path) -> Path:
         """Write report.png, report.safetensors, report.json, report.txt and report.html, each atomically.
 
-        Args:
-            folder: for the files; missing folders are created.
-
-        Returns:
-            The folder.
+        The folder is created if it is missing, and returned.
 
         Raises:
             OSError: it cannot be created or written.
@@ -143,10 +132,7 @@ class Report(EvaluationResults, Result):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote.
-
-        Args:
-            folder: that `save` wrote to.
+        """Read what `save` wrote to a folder.
 
         Raises:
             FileNotFoundError: there is no file report.safetensors in it.
@@ -161,22 +147,8 @@ class Report(EvaluationResults, Result):
         return f"Report({self.target!r}, {len(self.predictions)} images, {len(self.baseline.drops)} random sets)"
 
     def _repr_html_(self) -> str:
-        height, width = FRAME
-        return (
-            f'<iframe srcdoc="{escape(self.html())}" sandbox title="report" '
-            f'style="width: 100%; max-width: {width}px; height: {height}px; border: 0"></iframe>'
-        )
-
-    def _json_values(self) -> dict[str, Any]:
-        return {
-            "target_labels": self.target_labels,
-            "predictions": [asdict(one) for one in self.predictions],
-            "sets": [asdict(one) for one in self.sets],
-            "classes": [asdict(one) for one in self.classes],
-            "curve": asdict(self.curve),
-            "baseline": asdict(self.baseline),
-            "warnings": self.warnings,
-        }
+        style = "width: 100%; max-width: 1100px; height: 640px; border: 0"
+        return f'<iframe srcdoc="{escape(self.html())}" sandbox title="report" style="{style}"></iframe>'
 
 
 def _prediction_row(prediction: Prediction) -> PredictionRow:
@@ -194,8 +166,8 @@ def _intervals(row: Sequence[Estimate]) -> list[Interval]:
 
 
 def _percentages(lines: Mapping[str, Sequence[Estimate]]) -> dict[str, list[float]]:
-    return {name: [100 * _or_nan(one.value) for one in row] for name, row in lines.items()}
+    return {name: list(map(_percent, row)) for name, row in lines.items()}
 
 
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value
+def _percent(estimate: Estimate) -> float:
+    return float("nan") if estimate.value is None else 100 * estimate.value

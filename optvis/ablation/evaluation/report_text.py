@@ -31,26 +31,21 @@ def format_report(results: EvaluationResults) -> str:
 def report_title(results: EvaluationResults) -> str:
     """What is switched off, such as "squeezenet1_0 without 10 channels of features.12"."""
     rows = results.recipe["units"]
-    units = [f"{one['count']} {_kind(one)} of {one['layer'] or 'the output'}" for one in rows]
+    kinds = [one["kind"].removesuffix("s") if one["count"] == 1 else one["kind"] for one in rows]
+    names = zip(rows, kinds, strict=True)
+    units = [f"{one['count']} {kind} of {one['layer'] or 'the output'}" for one, kind in names]
     return to_one_line(f"{results.recipe['network']} without {join_words(units)}")
-
-
-def _kind(units: dict[str, object]) -> str:
-    kind = str(units["kind"])
-    return kind.removesuffix("s") if units["count"] == 1 else kind
 
 
 def _lead(results: EvaluationResults) -> list[str]:
     """The main results in sentences."""
     target, worst = results.target_metrics, results.worst
     before, after = format_percent(target.before.value), _format_estimate(target.after)
-    others = "There are no images of other classes."
-    if worst is not None:
-        count = len(results.collateral)
-        classes = "1 other class" if count == 1 else f"{count} other classes"
-        others = f"Of {classes}, none drops."
-        if worst.drop.value:
-            others = f"Of {classes}, {worst.name} drops most: by {_format_estimate(worst.drop)}."
+    count = len(results.collateral)
+    classes = "1 other class" if count == 1 else f"{count} other classes"
+    others = f"Of {classes}, none drops." if count else "There are no images of other classes."
+    if worst is not None and worst.drop.value:
+        others = f"Of {classes}, {worst.name} drops most: by {_format_estimate(worst.drop)}."
     sentences = [f"Recall of {results.target} goes from {before} to {after}.", others]
     return [*map(to_one_line, sentences), *baseline_sentences(results)]
 

@@ -93,14 +93,7 @@ class VariantPlan:
 def build_report(
     evaluation: Evaluation, plan: VariantPlan, variants: BatchPredictions, recipe: Mapping[str, Any]
 ) -> Report:
-    """Build the report.
-
-    Args:
-        evaluation: predictions with all units, and without the units.
-        plan: the variants.
-        variants: predictions of each variant for each image, (V, B).
-        recipe: everything that computed it.
-    """
+    """Build the report; `variants` are the predictions of each of the plan's variants for each image, (V, B)."""
     rows, truth = evaluation.rows, evaluation.truth.cpu()
     label = evaluation.classifier.label
     target_classes = dict.fromkeys(truth[rows[evaluation.target.name]].tolist())
@@ -118,7 +111,7 @@ def build_report(
         classes,
         _unit_curve(plan, variants, rows),
         baseline,
-        _warnings(sets, baseline, recipe["overlap"]),
+        _warnings(sets, baseline.strength, recipe["overlap"] or {}),
         recipe,
         _thumbnails(torch.cat([one.images for one in evaluation.sets])),
     )
@@ -177,36 +170,30 @@ def _random_baseline(evaluation: Evaluation, plan: VariantPlan, variants: BatchP
 
 def _identity(units: Units) -> object:
     """A key that is equal for units that switch off the same."""
-    return (
-        frozenset(units.indices) if isinstance(units, Channels) else tuple(units.orthonormal_basis.flatten().tolist())
-    )
+    if isinstance(units, Channels):
+        return frozenset(units.indices)
+    return tuple(units.orthonormal_basis.flatten().tolist())
 
 
-def _warnings(
-    sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Mapping[str, int] | None
-) -> tuple[str, ...]:
+def _warnings(sets: Sequence[SetMetrics], strength: Mapping[str, float], overlap: Mapping[str, int]) -> tuple[str, ...]:
     """What limits the numbers."""
     texts = []
     for one in sets:
-        shared = 0 if overlap is None else overlap[one.name]
+        shared = overlap.get(one.name)
         if shared:
             texts.append(f"the units were selected on {shared} of {one.images} images of {one.name!r}")
         if one.images == 0:
             texts.append(f"the set {one.name!r} is empty")
         elif one.images < MIN_IMAGES:
             texts.append(f"{one.images} images of {one.name!r} are too few for an interval; give {MIN_IMAGES} or more")
-    for layer, strength in baseline.strength.items():
-        if not 1 / MAX_STRENGTH_RATIO <= strength <= MAX_STRENGTH_RATIO:
-            rare = "weak" if strength > 1 else "strong"
-            texts.append(
-                f"random units of {layer!r} have {strength:.2f} times the activation mass of these: few others are as "
-                f"{rare}"
-            )
+    for layer, ratio in strength.items():
+        if not 1 / MAX_STRENGTH_RATIO <= ratio <= MAX_STRENGTH_RATIO:
+            mass = f"random units of {layer!r} have {ratio:.2f} times the activation mass of these"
+            texts.append(f"{mass}: few others are as {'weak' if ratio > 1 else 'strong'}")
     return tuple(texts)
 
 
 def _thumbnails(images: Tensor) -> Tensor:
-    """(B, 3, h, w) on the CPU."""
     longer = max(images.shape[2:])
     if longer <= THUMBNAIL:
         return images.float().cpu()

@@ -29,9 +29,8 @@ def growing_variants(units: Sequence[Units]) -> tuple[Variant, ...]:
 
     Units of several layers grow together: each step takes about the same share of each.
 
-    Example:
-        >>> growing_variants([Channels("mixed4", [7]), Channels("mixed5", [3, 14])])[1]
-        (Channels('mixed4', [7]), Channels('mixed5', [3]))
+    >>> growing_variants([Channels("mixed4", [7]), Channels("mixed5", [3, 14])])[1]
+    (Channels('mixed4', [7]), Channels('mixed5', [3]))
     """
     longest = max((len(one) for one in units), default=0)
     counts = torch.linspace(0, longest, min(longest, MAX_STEPS) + 1, dtype=torch.float64)
@@ -49,13 +48,8 @@ def complement(units: Variant, channels: Mapping[str, int]) -> Variant:
 
     A channel is kept whole, whatever the range `within` which its unit is switched off.
 
-    Args:
-        units: to keep.
-        channels: number of channels of each layer.
-
-    Example:
-        >>> complement((Channels("mixed5", [0, 2]),), {"mixed5": 4})
-        (Channels('mixed5', [1, 3]),)
+    >>> complement((Channels("mixed5", [0, 2]),), {"mixed5": 4})  # of a layer with 4 channels
+    (Channels('mixed5', [1, 3]),)
     """
     return tuple(_complement(one, channels[one.layer]) for one in units)
 
@@ -99,14 +93,7 @@ def score_variants(
 ) -> Iterator[Tensor]:
     """Compute the scores of one image, (1, 3, H, W), for each variant: (K, classes) at a time, until all are done.
 
-    The network has to be borrowed.
-
-    Args:
-        classifier: with the network.
-        image: in [0, 1].
-        first: of the layers, the one that finishes first.
-        variants: units to switch off.
-        replacements: of the units, one for each layer of the variants.
+    The network has to be borrowed. `first` is the layer that finishes first; `replacements` are one for each layer.
     """
     network = classifier.network
     with torch.no_grad():
@@ -122,11 +109,7 @@ def score_variants(
 
 
 def check_cached_scores(classifier: Classifier, image: Tensor, first: str, units: Variant) -> None:
-    """Check that cached activations give the same scores as the whole network.
-
-    Raises:
-        ValueError: they do not.
-    """
+    """Raise a ValueError where cached activations give other scores than the whole network."""
     zeros: list[Replacement] = [lambda _: 0.0] * len(units)
     with torch.no_grad(), replace_units(classifier.network, units, zeros):
         whole = read_activations(classifier.network, classifier.preprocess(image), [OUTPUT])[OUTPUT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -86,7 +87,8 @@ class ChannelGates:
     def logits(self, gates: Tensor) -> Tensor:
         """Compute the logits, (B, classes), with gates (N,), or (B, N) for separate gates of each image."""
         parts = torch.split(gates.view(-1, len(self.names)), self.sizes, dim=1)
-        return self.cached.logits({layer: _gate(part) for layer, part in zip(self.cached.layers, parts, strict=True)})
+        changes = [partial(_multiply, part) for part in parts]
+        return self.cached.logits(dict(zip(self.cached.layers, changes, strict=True)))
 
     def all_open(self) -> Tensor:
         """Open gates, (N,)."""
@@ -107,25 +109,18 @@ class ChannelGates:
         return tuple(Channels(layer, channels) for layer, channels in chosen.items())
 
 
-def _gate(gates: Tensor) -> Change:
-    def multiply(a: Tensor) -> Tensor:
-        laid = channels_first(a)
-        return restore_layout(laid * gates.view(*gates.shape, *[1] * (laid.dim() - 2)), a, None)
-
-    return multiply
+def _multiply(gates: Tensor, a: Tensor) -> Tensor:
+    laid = channels_first(a)
+    return restore_layout(laid * gates.view(*gates.shape, *[1] * (laid.dim() - 2)), a, None)
 
 
 def _count_channels(cached: CachedNetwork) -> dict[str, int]:
-    """The number of channels of each layer."""
     counts: dict[str, int] = {}
 
-    def counter(layer: str) -> Change:
-        def count(a: Tensor) -> Tensor:
-            counts[layer] = channels_first(a).shape[1]
-            return a
-
-        return count
+    def count(layer: str, a: Tensor) -> Tensor:
+        counts[layer] = channels_first(a).shape[1]
+        return a
 
     with torch.no_grad():
-        cached.logits({layer: counter(layer) for layer in cached.layers})
+        cached.logits({layer: partial(count, layer) for layer in cached.layers})
     return {layer: counts[layer] for layer in cached.layers}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -87,11 +88,10 @@ class _Batch:
     def loss(self, basis: Tensor, harm_weight: float) -> Tensor:
         """The loss for an orthonormal basis, (K, C), of the directions to project out."""
         is_kept, predicted = ~self.task.is_target, self.task.predicted
-        logits = self.cached.logits({self.layer: lambda a: _project_out(a, basis)})
+        logits = self.cached.logits({self.layer: partial(_project_out, basis)})
         lead = self.target_margins(logits) / self.unit
-        divergence = F.kl_div(
-            logits[is_kept].log_softmax(1), self.before[is_kept].log_softmax(1), log_target=True, reduction="batchmean"
-        )
+        after, before = (scores[is_kept].log_softmax(1) for scores in (logits, self.before))
+        divergence = F.kl_div(after, before, log_target=True, reduction="batchmean")
         lost = (self.margins - margins(logits, predicted))[is_kept].relu() / self.margins[is_kept].clamp(min=self.unit)
         return F.softplus(lead + TARGET_MARGIN).mean() + harm_weight * (divergence + lost.mean())
 
@@ -118,8 +118,7 @@ def _steepest_directions(batches: Sequence[_Batch], dimensions: int) -> Tensor:
     channels = gradients.shape[1]
     if dimensions > channels:
         raise ValueError(f"{dimensions} dimensions of a layer with {channels} channels")
-    _, directions = torch.linalg.eigh(gradients.double().T @ gradients.double())
-    steepest: Tensor = directions.flip(1)[:, :dimensions].T
+    steepest: Tensor = torch.linalg.eigh(gradients.double().T @ gradients.double())[1].flip(1)[:, :dimensions].T
     return steepest.to(gradients.dtype).contiguous()
 
 
@@ -139,7 +138,7 @@ def _orthonormalize(basis: Tensor) -> Tensor:
     return columns.T
 
 
-def _project_out(a: Tensor, basis: Tensor) -> Tensor:
+def _project_out(basis: Tensor, a: Tensor) -> Tensor:
     laid = channels_first(a)
     along = torch.tensordot(laid.movedim(1, -1), basis.T, dims=1)
     return restore_layout(laid - torch.tensordot(along, basis, dims=1).movedim(-1, 1), a, None)
@@ -188,11 +187,9 @@ def find_directions(
     if len(pairs[0]) != len(pairs[1]) or not len(pairs[0]):
         raise ValueError(f"{len(pairs[0])} images with the thing, {len(pairs[1])} without; expected pairs")
     with borrow(classifier.network), torch.no_grad():
-        activations = [
-            positions(read_activations(classifier.network, classifier.preprocess(images), [layer])[layer])
-            for images in pairs
-        ]
-    return Directions(layer, _principal_directions((activations[0] - activations[1]).double(), dimensions))
+        found = [read_activations(classifier.network, classifier.preprocess(images), [layer]) for images in pairs]
+    differences = positions(found[0][layer]) - positions(found[1][layer])
+    return Directions(layer, _principal_directions(differences.double(), dimensions))
 
 
 def _principal_directions(differences: Tensor, dimensions: int) -> Tensor:

@@ -38,7 +38,6 @@ METHODS: Mapping[str, Method] = {
     "top_norm": TopNorm(),
     "most_frequent": MostFrequent(),
 }
-MAX_UNITS = "max_units"
 
 
 def find_units(
@@ -105,34 +104,23 @@ def find_units(
 
 
 def resolve_method(method: str | Method, max_units: int | None) -> Method:
-    """Find a method by its name, and set its `max_units`.
-
-    Raises:
-        KeyError: no method of this name; the nearest are given.
-        TypeError: no function; one without `max_units`.
-    """
+    """Find a method by its name, and set its `max_units`; errors as in `find_units`."""
     if isinstance(method, str):
         if method not in METHODS:
-            listing = f"there are {', '.join(METHODS)}"
-            raise KeyError(f"no method {method!r}; {suggest(method, METHODS, listing)}")
+            raise KeyError(f"no method {method!r}; {suggest(method, METHODS, 'there are ' + ', '.join(METHODS))}")
         method = METHODS[method]
     if not callable(method):
         raise TypeError(f"method is {method!r}; expected one of {', '.join(METHODS)}, or a function of a SelectionTask")
     if max_units is None:
         return method
-    if MAX_UNITS not in _settings(method):
+    if "max_units" not in _settings(method):
         raise TypeError(f"max_units={max_units} for {method!r}, which has no setting of that name")
     copy: Callable[..., Any] = replace if is_dataclass(method) else partial
     return cast(Method, copy(method, max_units=max_units))
 
 
 def run_method(method: Method, task: SelectionTask) -> tuple[Units, ...]:
-    """Run a method, and check what it returns.
-
-    Raises:
-        TypeError: it returns no units.
-        KeyError: units of a layer that does not exist.
-    """
+    """Run a method, and check that it returns units (else TypeError) of layers that exist (else KeyError)."""
     units = method(task)
     selected = (units,) if isinstance(units, Channels | Directions) else tuple(units)
     check_units(task.classifier.network, selected)
@@ -145,11 +133,6 @@ def _settings(method: Any) -> dict[str, Any]:
         return asdict(method)  # type: ignore[arg-type]
     parameters = inspect.signature(method).parameters.values()
     return {one.name: one.default for one in parameters if one.default is not one.empty}
-
-
-def _method_name(method: Method) -> str:
-    function = method.func if isinstance(method, partial) else method
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _measure_evidence(task: SelectionTask, units: Sequence[Units]) -> tuple[Evidence, ...]:
@@ -177,12 +160,13 @@ def _evidence(task: SelectionTask, unit: Units, name: str, changes: Tensor) -> E
 
 def _recipe(task: SelectionTask, method: Method, units: Sequence[Units]) -> dict[str, Any]:
     settings = json.loads(json.dumps(_settings(method), default=repr))
+    function: Any = method.func if isinstance(method, partial) else method
     return provenance(
         task.classifier,
         "find_units",
         target=task.target,
         label=task.label,
-        selection_method={"name": _method_name(method), **settings},
+        selection_method={"name": getattr(function, "__name__", type(function).__name__), **settings},
         layers=list(task.layers),
         images={"target": int(task.is_target.sum()), "keep": int((~task.is_target).sum())},
         digests=digest_images(task.images),

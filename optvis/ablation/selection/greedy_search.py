@@ -175,7 +175,6 @@ class _SwitchedOff:
         return False
 
     def error_rate(self) -> float:
-        """See `SelectionCost.error_rate`."""
         with torch.no_grad():
             return self.cost.error_rate(self.gates.logits(self.state))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,19 +37,12 @@ class LayerOutput:
     @property
     def channels(self) -> int | None:
         """Number of channels; None without a channel axis."""
-        laid = self._channels_first
-        return None if laid is None else laid.shape[1]
+        return None if self._channels_first is None else self._channels_first.shape[1]
 
     @property
     def positions(self) -> int:
         """Number of positions; 0 without a channel axis."""
-        laid = self._channels_first
-        return 0 if laid is None else laid[0, 0].numel()
-
-    def equals(self, other: LayerOutput) -> bool:
-        """Whether both outputs are the same tensor, bit for bit."""
-        a, b = self.output, other.output
-        return a is not None and b is not None and a.shape == b.shape and a.equal(b)
+        return 0 if self._channels_first is None else self._channels_first[0, 0].numel()
 
     @property
     def _channels_first(self) -> Tensor | None:
@@ -56,32 +50,28 @@ class LayerOutput:
 
 
 def last_stage(classifier: Classifier) -> str:
-    """Find the last layer that has positions and whose channels are not the classes.
+    """Find the last layer that has positions and whose channels are not the classes; a ValueError says there is none.
 
     Where a layer and the modules around it return the same tensor, the outermost of these is chosen that is a stage
     of the network and not most of it.
 
-    Raises:
-        ValueError: no layer has positions.
-
-    Example:
-        >>> from optvis import load
-        >>> last_stage(load("demo"))
-        'mixed5'
+    >>> from optvis import load
+    >>> last_stage(load("demo"))
+    'mixed5'
     """
     outputs = _run_layers(classifier)
     classes = _count_classes(outputs)
     maps = [one for one in outputs[:-1] if one.positions > 1 and one.channels != classes]
     if not maps:
         raise ValueError("no layer of this network has positions; name the layers: layers=['…']")
-    same = [one for one in maps if one.equals(maps[-1])]
+    last: Any = maps[-1].output
+    same = [one for one in maps if one.output is not None and last.equal(one.output)]
     leaves = _count_leaves(classifier.network)
-    stage = same[0]
+    stage = same[0].name
     for one in same[1:]:
-        encloses = stage.name.startswith(f"{one.name}.")
-        if encloses and _count_leaves(one.module) <= MAX_STAGE_SHARE * leaves:
-            stage = one
-    return stage.name
+        if stage.startswith(f"{one.name}.") and _count_leaves(one.module) <= MAX_STAGE_SHARE * leaves:
+            stage = one.name
+    return stage
 
 
 def order_layers(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...]:
@@ -123,17 +113,11 @@ def _run_layers(classifier: Classifier) -> list[LayerOutput]:
 
     The image is uniform noise: a constant image would make different layers return equal outputs.
     """
-    rows = layers(classifier)
+    rows, network = layers(classifier), classifier.network
     image = torch.rand(1, 3, *classifier.size, generator=torch.Generator().manual_seed(0)).to(classifier.device)
-    with borrow(classifier.network), torch.no_grad():
-        found = read_activations(
-            classifier.network, classifier.preprocess(image), [row.name for row in rows if row.is_tensor]
-        )
-    modules = [find_module(classifier.network, row.name)[0] for row in rows]
-    return [
-        LayerOutput(row.name, module, found.get(row.name), row.output)
-        for row, module in zip(rows, modules, strict=True)
-    ]
+    with borrow(network), torch.no_grad():
+        found = read_activations(network, classifier.preprocess(image), [row.name for row in rows if row.is_tensor])
+    return [LayerOutput(row.name, find_module(network, row.name)[0], found.get(row.name), row.output) for row in rows]
 
 
 def _count_classes(outputs: Sequence[LayerOutput]) -> int:

@@ -51,9 +51,8 @@ class Contrast:
 def class_log_odds(logits: Tensor, target: int) -> Tensor:
     """log(p / (1 − p)) of a class, (B,).
 
-    Example:
-        >>> class_log_odds(torch.tensor([[2.0, 0.0]]), 0)
-        tensor([2.])
+    >>> class_log_odds(torch.tensor([[2.0, 0.0]]), 0)
+    tensor([2.])
     """
     others = torch.arange(logits.shape[1], device=logits.device) != target
     return logits[:, target] - logits[:, others].logsumexp(1)
@@ -116,10 +115,8 @@ class MostFrequent:
 
     def __call__(self, task: SelectionTask) -> tuple[Units, ...]:
         """Select channels of each of the task's layers. The network has to be borrowed."""
-        ranking = _rank_channels(task, self.top)
-        return _to_units(
-            {layer: [channel for channel, _ in shares[: self.max_units]] for layer, shares in ranking.items()}
-        )
+        ranking = _rank_channels(task, self.top).items()
+        return _to_units({layer: [channel for channel, _ in shares[: self.max_units]] for layer, shares in ranking})
 
 
 def _to_units(selected: Mapping[str, Sequence[int]]) -> tuple[Units, ...]:
@@ -160,9 +157,5 @@ def _distinct_layers(task: SelectionTask, images: Tensor) -> list[str]:
     return [
         layer
         for index, layer in enumerate(task.layers)
-        if not any(_is_relu_of(found[later], found[layer]) for later in task.layers[index + 1 :])
+        if not any(found[layer].relu().equal(found[later]) for later in task.layers[index + 1 :])
     ]
-
-
-def _is_relu_of(later: Tensor, a: Tensor) -> bool:
-    return a.shape == later.shape and bool(a.relu().equal(later))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from torch import Tensor
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 HEAD = ("rank", "layer", "unit", "target's margin", "worst kept margin", "of")
 VECTORS = "vectors "  # and the index of the units: the tensors in a file
-BAR = (18, 480)  # height and width in pixels of a bar of the image
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,8 @@ class UnitSelection(Result, Sequence[Units]):
     def image(self) -> Image.Image:
         """Bars of the change of the target's margin, in logits, with each unit alone switched off."""
         labels = [f"{row.layer}, {row.unit}" for row in self.evidence]
-        height, width = BAR
-        return plot_bars([row.target_change for row in self.evidence], labels, (height * max(1, len(labels)), width))
+        size = 18 * max(1, len(labels)), 480  # height and width in pixels
+        return plot_bars([row.target_change for row in self.evidence], labels, size)
 
     def table(self) -> str:
         """The evidence as text: the effect of each unit when it alone is switched off."""
@@ -124,7 +123,7 @@ class UnitSelection(Result, Sequence[Units]):
 
     def _json_values(self) -> dict[str, Any]:
         units = [{**units_to_json(one), "vectors": None} for one in self.units]  # vectors are tensors of the file
-        return {"units": units, "target": self.target, "evidence": [asdict(row) for row in self.evidence]}
+        return super()._json_values() | {"units": units}
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
@@ -145,8 +144,6 @@ def split_units(units: Sequence[Units]) -> list[tuple[str, Units]]:
 
 def _summarize(units: Sequence[Units]) -> str:
     """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
-    kinds = ["channel" if isinstance(one, Channels) else "direction" for one in units]
-    return ", ".join(
-        f"{len(one)} {kind}{'' if len(one) == 1 else 's'} of {one.layer}"
-        for kind, one in zip(kinds, units, strict=True)
-    )
+    kinds = ("channel" if isinstance(one, Channels) else "direction" for one in units)
+    counts = (f"{len(one)} {kind}{'' if len(one) == 1 else 's'}" for kind, one in zip(kinds, units, strict=True))
+    return ", ".join(f"{count} of {one.layer}" for count, one in zip(counts, units, strict=True))

@@ -67,11 +67,7 @@ class SelectionTask:
         )
 
     def require_keep(self, method: str) -> None:
-        """Check that there are images whose labels must stay.
-
-        Raises:
-            ValueError: there are none.
-        """
+        """Raise a ValueError where there are no images whose labels must stay."""
         if bool(self.is_target.all()):
             raise ValueError(f"keep is missing: {method} needs images whose labels must stay; give keep=images")
 
@@ -85,14 +81,7 @@ def build_task(
     seed: int = 0,
     progress: bool = True,
 ) -> SelectionTask:
-    """Build a task from the arguments of `find_units`.
-
-    Raises:
-        KeyError: no such label, no such layer.
-        IndexError: no such class.
-        ValueError: the network recognises no image of the target, or predicts the target for an image to keep; as in
-            `load_image` and `order_layers`.
-    """
+    """Build a task from the arguments of `find_units`; errors as there."""
     ordered = order_layers(classifier, [last_stage(classifier)] if layers is None else layers)
     own, own_names = load_images(target_images, classifier)
     if not len(own):
