@@ -206,7 +206,7 @@ def _predict_variants(
     """Predictions of each variant for each image: (V, B)."""
     columns: list[BatchPredictions] = []
     with progress_bar(total=len(images) * len(variants), show=progress, description="evaluate") as bar:
-        for image, label in zip(images.split(1), truth.split(1), strict=True):
+        for image, label in zip(torch.split(images, 1), torch.split(truth, 1), strict=True):
             parts: list[BatchPredictions] = []
             for logits in score_variants(classifier, image, first, variants, replacements):
                 parts.append(predict(logits.unsqueeze(1), label))
