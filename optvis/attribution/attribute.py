@@ -41,7 +41,6 @@ def attribute(
     """Attribute a score to the channels and positions of a layer.
 
     Args:
-        model: a network, or a Classifier.
         images: an image in any form that `load_image` takes, or a list of them.
         layer: name as in `layers(net)`.
         objective: a score per image, e.g. `logit("container ship") - logit("ocean liner")`: the objectives that
@@ -51,11 +50,8 @@ def attribute(
             one of `optvis.attribution.methods` with options, `FromCaptum`, or an object of your own with a function
             `gradients(layer_function)` or `values(layer_function)`, see `optvis.attribution.methods`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
-        normalize: see `render`; by default what the model carries.
         progress: show a progress bar, where the images need more than one batch.
-
-    Returns:
-        An Attribution: `.channels`, `.positions`, `.top(5)`, `.image()`, `.save("why.png")`.
+        model, normalize: see `render`.
 
     Raises:
         KeyError, ValueError, TypeError: layers, labels or methods that do not exist; an objective that does not depend
@@ -72,13 +68,13 @@ def attribute(
     """
     resolved = resolve_method(method)
     classifier = as_classifier(model, normalize)
-    batch, resolved_objective = _match(classifier.load_batch(images), resolve_labels(objective, classifier))
-    moved = resolved_objective.to(classifier.device, classifier.image_dtype)
+    each = resolve_labels(objective, classifier).to(classifier.device, classifier.image_dtype)
+    batch = _repeat_images(classifier.load_batch(images), each)
     rows = [slice(start, start + BATCH_SIZE) for start in range(0, len(batch), BATCH_SIZE)]
     text = repr(as_objective(objective))
     with borrow(classifier.network):
         parts = [
-            _attribute_batch(classifier, batch, moved, layer, resolved, channel_axis, some)
+            _attribute_batch(classifier, batch, each, layer, resolved, channel_axis, some)
             for some in progress_bar(rows, show=progress and len(rows) > 1, description="attribute")
         ]
     tensors = {key: torch.cat([part[key] for part in parts]).cpu() for key in parts[0]}
@@ -89,12 +85,7 @@ def attribute(
 
 
 def resolve_method(method: AttributionMethod | str) -> AttributionMethod:
-    """Look up a method by its name; objects are returned as they are.
-
-    Raises:
-        ValueError: there is no method of this name.
-        TypeError: the object has neither `gradients` nor `values`.
-    """
+    """Look up a method by its name; return objects as they are. ValueError, TypeError: it is no method."""
     if isinstance(method, str):
         if method not in METHODS:
             raise ValueError(f"no method {method!r}; there are {', '.join(map(repr, METHODS))}")
@@ -108,11 +99,7 @@ def resolve_method(method: AttributionMethod | str) -> AttributionMethod:
 
 
 def unit_kind(method: AttributionMethod) -> UnitKind:
-    """What a method's values are of: its attribute `units`, by default "activations".
-
-    Raises:
-        ValueError: another kind of unit.
-    """
+    """What a method's values are of: its attribute `units`, by default "activations"."""
     units: Any = getattr(method, "units", "activations")
     kind: UnitKind = "groups" if isinstance(units, Groups) else units
     if kind not in UNIT_KINDS:
@@ -120,17 +107,13 @@ def unit_kind(method: AttributionMethod) -> UnitKind:
     return kind
 
 
-def _match(images: Tensor, objective: Objective) -> tuple[Tensor, Objective]:
-    """Repeat a single image for several objectives.
-
-    Raises:
-        ValueError: several of both, but not as many; the objective compares images.
-    """
+def _repeat_images(images: Tensor, objective: Objective) -> Tensor:
+    """Repeat a single image for several objectives."""
     if objective.couples_images:
         raise ValueError(f"{objective} compares images; attribution needs a score of each image alone")
     if len(images) > 1 and objective.batch not in (1, len(images)):
         raise ValueError(f"{len(images)} images and {objective.batch} objectives; give one of either, or as many")
-    return (images.expand(objective.batch, -1, -1, -1) if len(images) == 1 else images), objective
+    return images.expand(objective.batch, -1, -1, -1) if len(images) == 1 else images
 
 
 def _attribute_batch(

@@ -35,11 +35,7 @@ class FromCaptum:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def values(self, layer_function: LayerFunction) -> Tensor:
-        """Return the attribution of each activation, (B, ...); where a channel is one feature, its mean per position.
-
-        Raises:
-            TypeError: the method does not take inputs alone.
-        """
+        """Return the attribution of each activation, (B, ...): a feature's, divided by its number of activations."""
         method = self.method(layer_function.raw_scores)
         options = dict(self.options)
         takes_features = "feature_mask" in inspect.signature(method.attribute).parameters
@@ -48,11 +44,9 @@ class FromCaptum:
             options["feature_mask"] = layer_function.expand_channels(channels.view(1, 1, -1)).long()[0]
         start = layer_function.activations.detach().clone().requires_grad_()
         values: Tensor = method.attribute(start, **options).detach()
-        return values / self._feature_size(layer_function) if takes_features else values
-
-    def _feature_size(self, layer_function: LayerFunction) -> int:
-        """How many activations share a feature's value; Captum gives each of them the whole value."""
-        return 1 if "feature_mask" in self.options else layer_function.channels_first[0, 0].numel()
+        if not takes_features or "feature_mask" in self.options:
+            return values
+        return values / layer_function.channels_first[0, 0].numel()  # Captum gives each activation the whole value
 
     def __repr__(self) -> str:
         return f"FromCaptum({getattr(self.method, '__name__', self.method)}, {dict(self.options)!r})"

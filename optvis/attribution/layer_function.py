@@ -50,11 +50,7 @@ class LayerFunction:
             return self.raw_scores(variations.flatten(0, 1)).view(variations.shape[:2])
 
     def gradients(self, variations: Tensor) -> Tensor:
-        """Differentiate the scores by the variations, (K, B, ...) -> (K, B, ...).
-
-        Raises:
-            ValueError: the objective does not depend on this layer.
-        """
+        """Differentiate the scores by the variations, (K, B, ...) -> (K, B, ...)."""
         start = variations.flatten(0, 1).detach().requires_grad_()
         with torch.enable_grad():
             scores = self.raw_scores(start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
@@ -59,10 +59,7 @@ class MidpointAblation:
     disturb each other, so more folds are more exact. `docs/attribution.md` has the correlation with exact ablation.
 
     Args:
-        folds: number of groups; one pass each, and one pass before them.
-
-    Raises:
-        ValueError: fewer than one fold.
+        folds: number of groups, 1 or more; one pass each, and one pass before them.
     """
 
     folds: int = 31
@@ -89,10 +86,7 @@ class IntegratedGradients:
     attributions add up to f(a) − f(0), up to the error of the sum over steps.
 
     Args:
-        steps: N, one pass each.
-
-    Raises:
-        ValueError: fewer than one step.
+        steps: N, 1 or more; one pass each.
     """
 
     steps: int = 100
@@ -102,10 +96,7 @@ class IntegratedGradients:
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         a = layer_function.activations
-        total = torch.zeros_like(a)
-        for batch in layer_function.batches(self.steps):
-            total += layer_function.gradients(a * _midpoints(a, batch, self.steps)).sum(0)
-        return total / self.steps
+        return _mean_gradient(layer_function, self.steps, lambda batch: a * _midpoints(a, batch, self.steps))
 
 
 @dataclass(frozen=True)
@@ -116,11 +107,8 @@ class StochasticIntegratedGradients:
     The attributions do not add up exactly.
 
     Args:
-        steps: N, one pass each.
+        steps: N, 1 or more; one pass each.
         seed: of the random scales.
-
-    Raises:
-        ValueError: fewer than one step.
     """
 
     steps: int = 100
@@ -135,11 +123,11 @@ class StochasticIntegratedGradients:
         shape = (self.steps, 1, layer_function.channels_first.shape[1])
         generator = torch.Generator().manual_seed(self.seed)
         scales = (torch.rand(shape, generator=generator) + torch.rand(shape, generator=generator)) / self.LUCID_DIVISOR
-        total = torch.zeros_like(a)
-        for batch in layer_function.batches(self.steps):
-            scale = layer_function.expand_channels(scales.to(batch.device)[batch]) * _midpoints(a, batch, self.steps)
-            total += layer_function.gradients(a * scale).sum(0)
-        return total / self.steps
+
+        def scale(batch: Tensor) -> Tensor:
+            return layer_function.expand_channels(scales.to(batch.device)[batch]) * _midpoints(a, batch, self.steps)
+
+        return _mean_gradient(layer_function, self.steps, lambda batch: a * scale(batch))
 
 
 @dataclass(frozen=True)
@@ -149,12 +137,9 @@ class SmoothGrad:
     After Smilkov et al. 2017, arXiv:1706.03825, who add the noise to the image.
 
     Args:
-        samples: number of noise samples, one pass each.
-        deviation: standard deviation of the noise, as a share of the range of each image's activations.
+        samples: number of noise samples, 1 or more; one pass each.
+        deviation: standard deviation of the noise, as a share of the range of each image's activations, 0 or more.
         seed: of the noise.
-
-    Raises:
-        ValueError: fewer than one sample, or a negative deviation.
     """
 
     samples: int = 32
@@ -171,11 +156,11 @@ class SmoothGrad:
         extent = a.flatten(1).amax(1) - a.flatten(1).amin(1)
         scale = (self.deviation * extent).view(-1, *[1] * (a.dim() - 1))
         generator = torch.Generator().manual_seed(self.seed)
-        total = torch.zeros_like(a)
-        for batch in layer_function.batches(self.samples):
-            noise = torch.randn((len(batch), 1, *a.shape[1:]), generator=generator).to(a)
-            total += layer_function.gradients(a + scale * noise).sum(0)
-        return total / self.samples
+
+        def add_noise(batch: Tensor) -> Tensor:
+            return a + scale * torch.randn((len(batch), 1, *a.shape[1:]), generator=generator).to(a)
+
+        return _mean_gradient(layer_function, self.samples, add_noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,9 +172,6 @@ class Ablation:
     Args:
         units: "channels", each zeroed at all positions; "positions", each with all its channels; or the groups of an
             activation grid, each subtracted from the activations as map ⊗ direction.
-
-    Raises:
-        ValueError: units of another kind.
     """
 
     units: Literal["channels", "positions"] | Groups = "channels"
@@ -206,11 +188,7 @@ class Ablation:
 
 
 def group_parts(groups: Groups, layer: str, activations: Tensor, channel_axis: int | None) -> Iterator[Tensor]:
-    """Yield each group's part of activations (B, ...): map ⊗ direction, (B, ...).
-
-    Raises:
-        ValueError: groups of another layer, or of other images.
-    """
+    """Yield each group's part of activations (B, ...): map ⊗ direction, (B, ...)."""
     a = channels_first(activations, channel_axis)
     if (groups.layer, len(groups.maps), groups.maps.shape[2:]) != (layer, len(a), a.shape[2:]):
         raise ValueError(
@@ -237,20 +215,16 @@ def _ablate_each(layer_function: LayerFunction, units: str) -> Tensor:
     a = layer_function.channels_first
     rows = a.flatten(2) if a.dim() > 2 else a.unsqueeze(2)
     other, own = (2, 1) if units == "channels" else (1, 2)
-    expand = _expand_channels if units == "channels" else LayerFunction.expand_positions
     active = (rows != 0).any(other).any(0).nonzero().flatten()
     scores = layer_function.scores(layer_function.activations.unsqueeze(0))
     drops = torch.zeros(len(rows), rows.shape[own], dtype=scores.dtype, device=scores.device)
     for batch in layer_function.batches(len(active)):
         off = torch.zeros(len(batch), rows.shape[own], device=rows.device)
         off[torch.arange(len(batch)), active[batch]] = 1
-        ablated = layer_function.activations * (1 - expand(layer_function, off))
-        drops[:, active[batch]] = (scores - layer_function.scores(ablated)).T
+        by_channel = units == "channels"
+        mask = layer_function.expand_channels(off.unsqueeze(1)) if by_channel else layer_function.expand_positions(off)
+        drops[:, active[batch]] = (scores - layer_function.scores(layer_function.activations * (1 - mask))).T
     return drops if units == "channels" else drops.view(len(drops), *a.shape[2:])
-
-
-def _expand_channels(layer_function: LayerFunction, off: Tensor) -> Tensor:
-    return layer_function.expand_channels(off.unsqueeze(1))
 
 
 def _ablate_groups(layer_function: LayerFunction, groups: Groups) -> Tensor:
@@ -265,6 +239,14 @@ def _assign_folds(strengths: Tensor, folds: int) -> Tensor:
     """Return the fold of each channel, round-robin by falling strength, (B, C)."""
     order = strengths.abs().argsort(dim=1, descending=True, stable=True)
     return torch.empty_like(order).scatter_(1, order, (torch.arange(order.shape[1]) % folds).to(order).expand_as(order))
+
+
+def _mean_gradient(layer_function: LayerFunction, count: int, vary: Callable[[Tensor], Tensor]) -> Tensor:
+    """Mean gradient at `count` variations of the activations, of which `vary` makes a batch from their numbers."""
+    total = torch.zeros_like(layer_function.activations)
+    for batch in layer_function.batches(count):
+        total += layer_function.gradients(vary(batch)).sum(0)
+    return total / count
 
 
 def _midpoints(activations: Tensor, batch: Tensor, steps: int) -> Tensor:

@@ -26,17 +26,6 @@ UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
 MIN_HEIGHT = 192  # of an image in plots, in pixels
 
 
-def read_axis(value: Any) -> int | None:
-    """Return an axis of channels from JSON, or None.
-
-    Raises:
-        TypeError: it is no integer.
-    """
-    if value is not None and type(value) is not int:
-        raise TypeError(f"expected an axis, got {value!r}")
-    return value
-
-
 @dataclass(frozen=True, eq=False)
 class Attribution(Result):
     """How much each part of a layer contributes to a score.
@@ -65,7 +54,7 @@ class Attribution(Result):
         "gradients": None,
     }
     TEXT_FIELDS = ("layer", "units", "objective")
-    JSON_FIELDS: ClassVar = {"channel_axis": read_axis}
+    JSON_FIELDS: ClassVar = {"channel_axis": lambda axis: None if axis is None else int(axis)}
 
     images: Tensor
     layer: str
@@ -127,9 +116,6 @@ class Attribution(Result):
         Args:
             count: how many at most; channels with negative attribution are never among them.
 
-        Returns:
-            The channels, largest first.
-
         Raises:
             ValueError: count below 1; positions or groups were ablated.
 
@@ -148,14 +134,7 @@ class Attribution(Result):
         return self._largest(-self.channels.mean(0), count)
 
     def table(self, count: int = 10) -> str:
-        """Format the channels with the largest positive and negative attribution, on average over images.
-
-        Args:
-            count: how many of each at most.
-
-        Raises:
-            ValueError: as in `top`.
-        """
+        """Format the `top` and `bottom` channels, `count` of each at most, as a table."""
         mean = self.channels.mean(0)
         rows = [*self.top(count).indices, *reversed(self.bottom(count).indices)]
         score, baseline = float(self.scores.mean()), float(self.baseline_scores.mean())
@@ -187,11 +166,7 @@ class Attribution(Result):
         return overlay_heatmap(self.images[index], values, extent)
 
     def image(self, top: int = 8) -> Image.Image:
-        """Draw each image, its overlay and its strongest channels, as far as the method attributes to them.
-
-        Args:
-            top: how many channels.
-        """
+        """Draw each image, its overlay and its `top` strongest channels, as far as the method attributes to them."""
         return stack_rows([self._row(index, top) for index in range(len(self))])
 
     def _row(self, index: int, top: int) -> list[Image.Image]:

@@ -77,7 +77,6 @@ def hinton_of_expanded_weights(
     Voss et al., "Visualizing Weights", Distill 2021, doi:10.23915/distill.00024.007. See `expanded_weights`.
 
     Args:
-        model: a network, or a Classifier.
         before: the earlier layer, as in `layers(net)`.
         after: the later layer.
         channels: indices of the later layer's channels.
@@ -86,10 +85,9 @@ def hinton_of_expanded_weights(
             images; without them, channels that are never active may come first.
         icons: side in pixels of an icon of each channel, rendered as by `render`; 0 for none.
         steps: updates of each icon.
-        normalize: see `render`; by default what the model carries.
         channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
         seed: of noise and transforms of the icons.
-        progress: show a progress bar.
+        model, normalize, progress: see `render`.
 
     Raises:
         KeyError, ValueError, IndexError: as in `expanded_weights`; top below 1.
@@ -100,7 +98,8 @@ def hinton_of_expanded_weights(
         Hinton(6 panels of 10 × 10, full square at ...)
     """
     classifier = as_classifier(model, normalize)
-    count = _count_channels(classifier, after, channel_axis)
+    gray = torch.full((1, 3, *classifier.size), 0.5)
+    count = channels_first(activations(classifier, gray, [after])[after], channel_axis).shape[1]
     indices = resolve_channels(channels, count, after)
     values = expanded_weights(classifier, before, after, indices, channel_axis=channel_axis)
     recipe = provenance(
@@ -112,19 +111,24 @@ def hinton_of_expanded_weights(
         top=top,
         ranked_by=WEIGHT_NORM if images is None else ACTIVE_WEIGHT_NORM,
     )
-    scales = (
-        torch.ones(values.shape[1]) if images is None else _activation_rms(classifier, images, before, channel_axis)
-    )
+    scales = torch.ones(values.shape[1])
+    if images is not None:
+        a = channels_first(activations(classifier, images, [before])[before], channel_axis).detach().transpose(0, 1)
+        scales = a.flatten(1).square().mean(1).sqrt().cpu()
     best = _rank_inputs(values * scales.view(-1, *[1] * (values.dim() - 2)), top)
     diagram = _draw_weights(values, best, _channel_labels(classifier, after, indices, count), before, recipe)
     if not icons or diagram.column_labels:
         return diagram
-    rendered = {
-        layer: _render_icons(classifier, layer, some, icons, steps, channel_axis, seed, progress)
-        for layer, some in ((before, best.flatten().tolist()), (after, indices))
-    }
+
+    def render_icons(layer: str, channels: Sequence[int]) -> Tensor:
+        unique = sorted(set(channels))
+        objective = channel(layer, unique, channel_axis=channel_axis)
+        rendering = render(classifier, objective, size=icons, steps=steps, seed=seed, progress=progress)
+        return rendering.images[[unique.index(index) for index in channels]]
+
+    own, row_icons = render_icons(before, best.flatten().tolist()), render_icons(after, indices)
     recipe |= {"icons": icons, "steps": steps, "seed": seed}
-    return replace(diagram, icons=rendered[before], row_icons=rendered[after], recipe=recipe)
+    return replace(diagram, icons=own, row_icons=row_icons, recipe=recipe)
 
 
 def hinton_of_activations(
@@ -140,13 +144,12 @@ def hinton_of_activations(
     """Draw the activations of some channels of a layer for one image, each as a map of positions.
 
     Args:
-        model: a network, or a Classifier.
         image: an image in any form that `load_image` takes.
         layer: name as in `layers(net)`. One without a map of positions is drawn as a table, one row a channel.
         channels: indices; by default those whose activations have the largest norm.
         top: how many of these.
-        normalize: see `render`; by default what the model carries.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        model, normalize: see `render`.
 
     Raises:
         KeyError: there is no such layer; the nearest names are given.
@@ -164,10 +167,8 @@ def hinton_of_activations(
     if len(batch) != 1:
         raise ValueError(f"{len(batch)} images; give one")
     a = channels_first(activations(classifier, batch, [layer])[layer], channel_axis)[0].detach().cpu()
-    if channels is None:
-        indices = tuple(strongest_inputs(a.unsqueeze(0), top)[0].tolist())
-    else:
-        indices = resolve_channels(channels, len(a), layer)
+    chosen = strongest_inputs(a.unsqueeze(0), top)[0] if channels is None else channels
+    indices = resolve_channels(chosen, len(a), layer)
     recipe = provenance(classifier, "hinton_of_activations", layer=layer, channels=list(indices), top=top)
     labels = _channel_labels(classifier, layer, indices, len(a))
     values = a[list(indices)]
@@ -196,37 +197,7 @@ def _draw_weights(
     return hinton(panels, labels=labels, row_labels=row_labels, recipe=recipe)
 
 
-def _activation_rms(
-    classifier: Classifier, images: ImageLike | Sequence[ImageLike], layer: str, channel_axis: int | None
-) -> Tensor:
-    """Root mean square of each channel's activations over images and positions, (C,), on the CPU."""
-    a = channels_first(activations(classifier, images, [layer])[layer], channel_axis).detach().transpose(0, 1)
-    return a.flatten(1).square().mean(1).sqrt().cpu()
-
-
 def _channel_labels(classifier: Classifier, layer: str, indices: Sequence[int], count: int) -> list[str]:
     """Labels of the classes where the layer has one channel for each, or else layer and index."""
     labels = classifier.labels
     return [labels[index] if len(labels) == count else f"{layer} {index}".strip() for index in indices]
-
-
-def _count_channels(classifier: Classifier, layer: str, channel_axis: int | None) -> int:
-    gray = torch.full((1, 3, *classifier.size), 0.5)
-    return channels_first(activations(classifier, gray, [layer])[layer], channel_axis).shape[1]
-
-
-def _render_icons(
-    classifier: Classifier,
-    layer: str,
-    channels: Sequence[int],
-    size: int,
-    steps: int,
-    channel_axis: int | None,
-    seed: int,
-    progress: bool,
-) -> Tensor:
-    """Render an icon of each channel, (N, 3, S, S); channels that occur several times are rendered once."""
-    unique = sorted(set(channels))
-    objective = channel(layer, unique, channel_axis=channel_axis)
-    rendering = render(classifier, objective, size=size, steps=steps, seed=seed, progress=progress)
-    return rendering.images[[unique.index(index) for index in channels]]

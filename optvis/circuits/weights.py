@@ -47,9 +47,8 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChannelIndices 
     """
     module, _ = find_module(model.network if isinstance(model, Classifier) else model, layer)
     if not _has_weights(module):
-        raise ValueError(
-            f"{layer!r} is a {type(module).__name__}, without weights of its own{_inner_hint(module, layer)}"
-        )
+        kind = type(module).__name__
+        raise ValueError(f"{layer!r} is a {kind}, without weights of its own{_inner_hint(module, layer)}")
     if isinstance(module, nn.modules.conv._ConvTransposeNd) and module.groups > 1:
         raise ValueError(f"{layer!r} is a transposed convolution in {module.groups} groups, which has no (O, I, h, w)")
     weight: Tensor = module.weight.detach()  # type: ignore[operator]
@@ -75,13 +74,12 @@ def expanded_weights(
     attention and normalisation by the input's own statistics it holds for one image of noise, of the network's size.
 
     Args:
-        model: a network, or a Classifier.
         before: the earlier layer, as in `layers(net)`.
         after: the later layer.
         channels: indices of the later layer's channels; by default all, one backward pass each.
         position: of the later layer, an index for each of its axes; by default the middle one, H // 2, W // 2.
-        normalize: see `render`; by default what the model carries.
         channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
+        model, normalize: see `render`.
 
     Returns:
         (O, I, h, w): for each chosen channel and each of the earlier layer's, weights over positions, without the
@@ -118,13 +116,10 @@ def strongest_inputs(weights: Tensor, count: int) -> Tensor:
 
     Args:
         weights: (O, I, ...).
-        count: how many, K; at most I are returned.
+        count: how many, K, 1 or more, else a ValueError; at most I are returned.
 
     Returns:
         indices, (O, K), largest norm first.
-
-    Raises:
-        ValueError: count below 1.
 
     Example:
         >>> strongest_inputs(torch.tensor([[0.0, -3.0, 1.0]]), 2)
@@ -138,11 +133,7 @@ def strongest_inputs(weights: Tensor, count: int) -> Tensor:
 
 
 def resolve_channels(channels: ChannelIndices, count: int, layer: str) -> tuple[int, ...]:
-    """Return indices of channels as a tuple; None stands for all.
-
-    Raises:
-        IndexError: a channel that the layer does not have.
-    """
+    """Return indices of channels as a tuple; None stands for all. IndexError for one that the layer does not have."""
     if channels is None:
         return tuple(range(count))
     indices: tuple[int, ...] = tuple(as_index(channels, "channel").tolist())
@@ -182,13 +173,12 @@ def _resolve_position(sides: torch.Size, position: tuple[int, ...] | None, layer
 
 
 def _gradient(number: Tensor, start: Tensor, before: str, after: str) -> Tensor:
-    (gradient,) = (
-        torch.autograd.grad(number, start, retain_graph=True, allow_unused=True) if number.requires_grad else (None,)
-    )
+    gradient: Tensor | None = None
+    if number.requires_grad:
+        (gradient,) = torch.autograd.grad(number, start, retain_graph=True, allow_unused=True)
     if gradient is None:
         raise ValueError(f"{after!r} does not depend on {before!r}; they lie on different branches")
-    result: Tensor = gradient
-    return result
+    return gradient
 
 
 def _trim_zeros(expanded: Tensor) -> Tensor:

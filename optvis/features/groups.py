@@ -50,11 +50,7 @@ class Groups:
         return len(self.directions)
 
     def units(self, *indices: int) -> Directions:
-        """Return one group, several, or by default all of them, as units that can be ablated.
-
-        Raises:
-            IndexError: a group that does not exist.
-        """
+        """Return one group, several, or by default all of them, as units that can be ablated."""
         rows = indices if indices else tuple(range(len(self)))
         for index in rows:
             if not -len(self) <= index < len(self):
@@ -116,7 +112,10 @@ def group(
     rows = channels_last.reshape(-1, channels_last.shape[-1])
     samples = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
     estimator = _build_estimator(decomposition, groups, seed, *samples.shape)
-    _check_samples(samples, layer)
+    if not np.isfinite(samples).all():
+        raise ValueError(f"the activations of {layer!r} have NaN or infinite values")
+    if not samples.any():
+        raise ValueError(f"every activation of {layer!r} is zero; choose another layer or other images")
     factors, directions = _decompose(estimator, _clip_negative(samples, estimator, layer))
     maps = torch.from_numpy(factors).view(*channels_last.shape[:-1], -1).movedim(-1, 1).contiguous()
     return Groups(layer, maps, torch.from_numpy(directions), " ".join(repr(estimator).split()), channel_axis)
@@ -148,19 +147,8 @@ def _find_decomposition(name: str) -> Any:
     return getattr(methods, name)
 
 
-def _check_samples(samples: Array, layer: str) -> None:
-    if not np.isfinite(samples).all():
-        raise ValueError(f"the activations of {layer!r} have NaN or infinite values")
-    if not samples.any():
-        raise ValueError(f"every activation of {layer!r} is zero; choose another layer or other images")
-
-
 def _clip_negative(samples: Array, estimator: Any, layer: str) -> Array:
-    """Clip rounding errors below zero for NMF; return samples for other estimators as they are.
-
-    Raises:
-        ValueError: NMF of signed samples.
-    """
+    """Clip rounding errors below zero for NMF; return samples for other estimators as they are."""
     if "NMF" not in type(estimator).__name__:
         return samples
     lowest, largest = float(samples.min()), float(np.abs(samples).max())
@@ -187,9 +175,8 @@ def _decompose(estimator: Any, samples: Array) -> tuple[Array, Array]:
     strengths = np.abs(maps).sum(axis=0) * lengths
     order = [k for k in np.argsort(-strengths, kind="stable") if strengths[k] > MIN_STRENGTH * strengths.max()]
     if not order:
-        raise ValueError(
-            f"{type(estimator).__name__} finds no factor in these activations; are all positions the same?"
-        )
+        name = type(estimator).__name__
+        raise ValueError(f"{name} finds no factor in these activations; are all positions the same?")
     return (maps * lengths * signs)[:, order], (directions * signs[:, None])[order] / lengths[order, None]
 
 

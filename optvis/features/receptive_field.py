@@ -42,11 +42,7 @@ class ReceptiveFields:
         return max(end - start for start, end in (*self.rows, *self.columns))
 
     def box(self, y: int, x: int) -> Box:
-        """The receptive field of the position in row y and column x, cut off at the image's edges.
-
-        Raises:
-            IndexError: a position that the layer does not have.
-        """
+        """The receptive field of the position in row y and column x, cut off at the image's edges; or an IndexError."""
         self._check_position(y, x)
         return *self.rows[y], *self.columns[x]
 
@@ -57,24 +53,18 @@ class ReceptiveFields:
         2016, arXiv:1701.04128).
 
         Args:
-            y: row of the position.
-            x: column of the position.
+            y, x: row and column of the position; an IndexError for one that the layer does not have.
             share: side of the square, as a share of the largest receptive field's.
-
-        Raises:
-            IndexError: a position that the layer does not have.
         """
         self._check_position(y, x)
-        sides = [min(max(1, round(share * self.max_side)), whole) for whole in self.size]
-        centers = [
-            (index + 0.5) * whole / len(fields)
-            for index, whole, fields in zip((y, x), self.size, (self.rows, self.columns), strict=True)
-        ]
-        starts = [
-            min(max(0, round(center - side / 2)), whole - side)
-            for center, side, whole in zip(centers, sides, self.size, strict=True)
-        ]
-        return starts[0], starts[0] + sides[0], starts[1], starts[1] + sides[1]
+        ends = []
+        for index, whole, fields in zip((y, x), self.size, (self.rows, self.columns), strict=True):
+            side = min(max(1, round(share * self.max_side)), whole)
+            center = (index + 0.5) * whole / len(fields)
+            start = min(max(0, round(center - side / 2)), whole - side)
+            ends += [start, start + side]
+        top, bottom, left, right = ends
+        return top, bottom, left, right
 
     def _check_position(self, y: int, x: int) -> None:
         if not (0 <= y < len(self.rows) and 0 <= x < len(self.columns)):
@@ -82,11 +72,7 @@ class ReceptiveFields:
 
 
 def receptive_fields(
-    model: nn.Module | Classifier,
-    layer: str,
-    *,
-    normalize: Normalizer | str = INFER,
-    channel_axis: int | None = None,
+    model: nn.Module | Classifier, layer: str, *, normalize: Normalizer | str = INFER, channel_axis: int | None = None
 ) -> ReceptiveFields:
     """Measure the receptive field of each position of a layer with gradients.
 
@@ -95,9 +81,8 @@ def receptive_fields(
     assumed to be independent.
 
     Args:
-        model: a network, or a Classifier.
         layer: name as in `layers(net)`.
-        normalize: see `render`; by default what the model carries.
+        model, normalize: see `render`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
 
     Raises:

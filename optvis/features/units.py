@@ -53,10 +53,8 @@ class Channels:
         chosen = () if isinstance(indices, list | tuple) and not indices else as_index(indices, "channel").tolist()
         if any(index < 0 for index in chosen):
             raise ValueError(f"channel {min(chosen)} of {layer!r}; expected 0 or more")
-        object.__setattr__(self, "layer", layer)
-        object.__setattr__(self, "indices", tuple(dict.fromkeys(chosen)))
-        object.__setattr__(self, "within", validate_range(within))
-        object.__setattr__(self, "channel_axis", channel_axis)
+        own = {"layer": layer, "indices": tuple(dict.fromkeys(chosen))}
+        vars(self).update(own, within=validate_range(within), channel_axis=channel_axis)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -82,11 +80,7 @@ class Channels:
         return restore_layout(torch.where(mask, _expand_fill(fill, values), values), a, self.channel_axis)
 
     def mask(self, channels: int, device: torch.device | None = None) -> Tensor:
-        """Return a mask of the layer's channels, (C,) of bool.
-
-        Raises:
-            IndexError: a channel that the layer does not have.
-        """
+        """Return a mask of the layer's channels, (C,) of bool; IndexError for one that the layer does not have."""
         if self.indices and max(self.indices) >= channels:
             raise IndexError(f"channel {max(self.indices)} of {self.layer!r}, which has 0..{channels - 1}")
         chosen = torch.zeros(channels, dtype=torch.bool)
@@ -129,23 +123,15 @@ class Directions:
     orthonormal_basis: Tensor = field(compare=False)  # (K, C) float64, orthonormal
 
     def __init__(
-        self,
-        layer: str,
-        vectors: Any,
-        *,
-        within: tuple[float, float] | None = None,
-        channel_axis: int | None = None,
+        self, layer: str, vectors: Any, *, within: tuple[float, float] | None = None, channel_axis: int | None = None
     ) -> None:
         rows = as_vectors(vectors, "directions")
         if not bool(rows.isfinite().all()) or not bool(rows.abs().amax(1).gt(0).all()):
             raise ValueError("a direction is zero or not finite; expected a finite vector other than zero")
         if within is not None and len(rows) > 1:
             raise ValueError(f"within is given for {len(rows)} directions; make a Directions for each")
-        object.__setattr__(self, "layer", layer)
-        object.__setattr__(self, "vectors", rows)
-        object.__setattr__(self, "within", validate_range(within))
-        object.__setattr__(self, "channel_axis", channel_axis)
-        object.__setattr__(self, "orthonormal_basis", _orthonormal(rows))
+        own = {"layer": layer, "vectors": rows, "orthonormal_basis": _orthonormal(rows)}
+        vars(self).update(own, within=validate_range(within), channel_axis=channel_axis)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -157,12 +143,7 @@ class Directions:
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """Replace the part of the layer's activations along these directions with that of `fill`: a − P (a − fill).
 
-        Args:
-            a: activations as the layer gives them, (B, ...).
-            fill: a number, one number a channel (C,), or a tensor that broadcasts with (B, C, ...).
-
-        Raises:
-            ValueError: directions of another length than the layer has channels.
+        Arguments are as in `Channels`; a ValueError where directions do not have as many numbers as the layer channels.
         """
         values = channels_first(a, self.channel_axis)
         basis = self.basis(values.shape[1]).to(values)
@@ -173,15 +154,10 @@ class Directions:
         return restore_layout(values - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
 
     def basis(self, channels: int) -> Tensor:
-        """Return orthonormal directions that span the same subspace, (K or fewer, C), float64.
-
-        Raises:
-            ValueError: directions of another length than the layer has channels.
-        """
-        if self.orthonormal_basis.shape[1] != channels:
-            raise ValueError(
-                f"directions of {self.vectors.shape[1]} numbers in {self.layer!r}, which has {channels} channels"
-            )
+        """Return orthonormal directions that span the same subspace, (K or fewer, C), float64."""
+        length = self.vectors.shape[1]
+        if length != channels:
+            raise ValueError(f"directions of {length} numbers in {self.layer!r}, which has {channels} channels")
         return self.orthonormal_basis
 
     def __repr__(self) -> str:
@@ -194,11 +170,7 @@ Units: TypeAlias = Channels | Directions
 
 
 def validate_range(within: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return (lowest, highest) as floats, or None.
-
-    Raises:
-        ValueError: lowest is larger than highest.
-    """
+    """Return (lowest, highest) as floats, or None."""
     if within is None:
         return None
     lowest, highest = (float(end) for end in within)

@@ -22,6 +22,14 @@ GAP = 2  # pixels between the icons of a sheet
 GROUP_SCALE = 2  # side of a group's icon and map, in sides of an icon
 
 
+def read_grouping(value: Any) -> tuple[str, int | None] | None:
+    """Return decomposition and axis of the channels from JSON; None without groups."""
+    if value is None:
+        return None
+    decomposition, channel_axis = value
+    return decomposition, channel_axis
+
+
 @dataclass(frozen=True, eq=False)
 class ActivationGrid(Result):
     """An icon for each position of a layer, for one or several images; shows itself in a notebook.
@@ -49,7 +57,7 @@ class ActivationGrid(Result):
     KIND = "activation grid"
     TENSOR_FIELDS: ClassVar = {"images": 4, "activations": 4, "icons": 6, "present": 3, "scores": 3, "group_icons": 4}
     TEXT_FIELDS = ("layer",)
-    JSON_FIELDS: ClassVar = {"groups": lambda value: value}  # their decomposition and axis of channels, or None
+    JSON_FIELDS: ClassVar = {"groups": read_grouping}
 
     images: Tensor
     layer: str

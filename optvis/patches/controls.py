@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.patches.paste import check_patch
+from optvis.patches.paste import check_patch, split_alpha
 
 CELLS = 16  # along the longer side of a shuffled patch
 
@@ -14,19 +14,15 @@ CELLS = 16  # along the longer side of a shuffled patch
 def flat_patch(patch: Tensor) -> Tensor:
     """A control patch (4, h, w): the same outline, filled with the patch's mean color."""
     check_patch(patch)
-    colors, alpha = patch[:3], patch[3:] if patch.shape[0] == 4 else torch.ones_like(patch[:1])
+    colors, alpha = split_alpha(patch)
     mean = (colors * alpha).sum((1, 2), keepdim=True) / alpha.sum().clamp_min(1e-9)
     return torch.cat([mean.expand_as(colors), alpha])
 
 
 def shuffle_patch(patch: Tensor, seed: int = 0) -> Tensor:
-    """A control patch: the same outline and colors, in another order.
+    """A control patch (4, h, w): the same outline and colors, in another order, which `seed` determines.
 
     The patch is divided into coarse cells, 16 along its longer side; the cells that it covers are permuted.
-
-    Args:
-        patch: (4, h, w) in [0, 1].
-        seed: of the permutation.
 
     Example:
         >>> shuffle_patch(torch.rand(4, 32, 32)).shape

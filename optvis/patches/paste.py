@@ -39,44 +39,35 @@ def paste(patch: Tensor, images: Tensor, size: int, position: tuple[float, float
     if size < 1:
         raise ValueError(f"size is {size}; expected at least 1 pixel")
     colors, alpha = _resize(patch.to(images), size)
-    (top, left), (height, width) = _corner(position, images, alpha), alpha.shape[-2:]
-    rows, columns = _visible(top, height, images.shape[-2]), _visible(left, width, images.shape[-1])
-    here = (..., slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
+    inside, here = [], []  # the visible part in the patch and in the image
+    for share, whole, side in zip(position, images.shape[-2:], alpha.shape[-2:], strict=True):
+        start = round(share * whole - side / 2)
+        first = min(max(0, -start), side)
+        last = max(first, min(side, whole - start))
+        inside.append(slice(first, last))
+        here.append(slice(start + first, start + last))
     pasted = images.clone()
-    pasted[here] = images[here] * (1 - alpha[..., rows, columns]) + colors[..., rows, columns]
+    pasted[..., *here] = images[..., *here] * (1 - alpha[..., *inside]) + colors[..., *inside]
     return pasted
 
 
 def check_patch(patch: Tensor) -> None:
-    """Check shape and dtype of a patch.
-
-    Raises:
-        ValueError: another shape than (3, h, w) or (4, h, w).
-        TypeError: integers.
-    """
+    """Check shape and dtype of a patch: ValueError, TypeError."""
     if patch.ndim != 3 or patch.shape[0] not in (3, 4) or 0 in patch.shape:
         raise ValueError(f"patch has shape {tuple(patch.shape)}; expected (3, h, w) or (4, h, w)")
     if not patch.is_floating_point():
         raise TypeError(f"patch is {patch.dtype}; expected floats in [0, 1]: divide by 255")
 
 
+def split_alpha(patch: Tensor) -> tuple[Tensor, Tensor]:
+    """Colors (3, h, w), and alpha (1, h, w), 1 where the patch has none."""
+    return patch[:3], patch[3:] if len(patch) == 4 else torch.ones_like(patch[:1])
+
+
 def _resize(patch: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return premultiplied colors (3, h, w), and alpha (1, h, w)."""
-    alpha = patch[3:] if patch.shape[0] == 4 else torch.ones_like(patch[:1])
-    longer = max(patch.shape[-2:])
-    sides = [max(1, round(side * size / longer)) for side in patch.shape[-2:]]
-    premultiplied = torch.cat([patch[:3] * alpha, alpha])[None]
+    colors, alpha = split_alpha(patch)
+    sides = [max(1, round(side * size / max(patch.shape[-2:]))) for side in patch.shape[-2:]]
+    premultiplied = torch.cat([colors * alpha, alpha])[None]
     resized = F.interpolate(premultiplied, sides, mode="bilinear", antialias=True, align_corners=False)[0]
     return resized[:3], resized[3:]
-
-
-def _corner(position: tuple[float, float], images: Tensor, alpha: Tensor) -> tuple[int, int]:
-    sides = zip(position, images.shape[-2:], alpha.shape[-2:], strict=True)
-    top, left = (round(share * whole - side / 2) for share, whole, side in sides)
-    return top, left
-
-
-def _visible(start: int, length: int, whole: int) -> slice:
-    """The patch's rows or columns that lie on the image."""
-    first = min(max(0, -start), length)
-    return slice(first, max(first, min(length, whole - start)))

@@ -12,21 +12,15 @@ NORMAL_QUANTILE = 1.959964  # the normal distribution's 97.5 % point
 class Rate:
     """A share of images with its 95 % interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
 
-    Args:
-        share: in [0, 1].
-        low: lower end of the interval.
-        high: upper end of the interval.
-        images: how many images were counted.
-
     Example:
         >>> estimate_rate(9, 10)
         90.0 % (59.6 to 98.2 % of 10)
     """
 
-    share: float
-    low: float
+    share: float  # in [0, 1]
+    low: float  # ends of the interval
     high: float
-    images: int
+    images: int  # how many were counted
 
     def __repr__(self) -> str:
         return f"{100 * self.share:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f} % of {self.images})"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from optvis.data.images import load_image
+from optvis.patches.paste import check_patch, split_alpha
 
 
 def load_patch(source: Any) -> Tensor:
@@ -35,13 +36,10 @@ def load_patch(source: Any) -> Tensor:
     patch = _load_file(Path(source)) if isinstance(source, str | os.PathLike) else source
     if not isinstance(patch, Tensor):
         raise TypeError(f"a patch is a path or a tensor (4, h, w); got {type(patch).__name__}")
-    if patch.dim() != 3 or len(patch) not in (3, 4) or 0 in patch.shape:
-        raise ValueError(f"patch has shape {tuple(patch.shape)}; expected (3, h, w) or (4, h, w)")
-    if not patch.is_floating_point():
-        raise TypeError(f"patch is {patch.dtype}; expected floats in [0, 1]: divide by 255")
+    check_patch(patch)
     if not bool(((patch >= 0) & (patch <= 1)).all()):
         raise ValueError("patch has NaN, or values outside [0, 1]; divide bytes by 255")
-    rgba = patch if len(patch) == 4 else torch.cat([patch, torch.ones_like(patch[:1])])
+    rgba = torch.cat(split_alpha(patch))
     if not bool((rgba[3] > 0).any()):
         raise ValueError("patch is transparent everywhere; it covers nothing")
     return rgba.detach().float().cpu()

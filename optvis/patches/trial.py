@@ -23,11 +23,6 @@ PLOT_SIZE = (190, 380)  # height and width of a plot in pixels
 PATCH_KEY = "patches"  # of a patch's tensor in a file: patches.<index of its name>.<index among those of the name>
 
 
-def read_sizes(value: Any) -> tuple[int, ...]:
-    """Return sizes in pixels from JSON."""
-    return tuple(int(size) for size in value)
-
-
 def read_positions(value: Any) -> dict[str, tuple[float, float]]:
     """Return positions by name from JSON."""
     return {name: (float(down), float(across)) for name, (down, across) in read_mapping(value).items()}
@@ -55,7 +50,12 @@ class PatchTrial(Result):
     KIND = "patch trial"
     TENSOR_FIELDS: ClassVar = {"clean_confidence": 2, "predictions": 5, "images": 4}
     TEXT_FIELDS = ("source", "target")
-    JSON_FIELDS: ClassVar = {"names": read_texts, "sizes": read_sizes, "positions": read_positions, "test_start": int}
+    JSON_FIELDS: ClassVar = {
+        "names": read_texts,
+        "sizes": lambda sizes: tuple(map(int, sizes)),
+        "positions": read_positions,
+        "test_start": int,
+    }
 
     source: str
     target: str
@@ -84,11 +84,7 @@ class PatchTrial(Result):
         return self.sizes[size], list(self.positions)[position]
 
     def confidence(self, name: str = "patch") -> Tensor:
-        """Mean confidence of source and target at each size and position, over all images, (S, L, 2) in [0, 1].
-
-        Raises:
-            KeyError: there is no patch of this name.
-        """
+        """Mean confidence of source and target at each size and position, over all images, (S, L, 2) in [0, 1]."""
         return self.predictions[self._index(name), ..., :2].mean(2)
 
     def flip_rate(self, name: str = "patch", *, size: int | None = None, position: str | None = None) -> Rate:
@@ -96,19 +92,14 @@ class PatchTrial(Result):
 
         Args:
             name: of the patch or of a control.
-            size: in pixels; by default the best one.
-            position: by name; by default the best one.
-
-        Raises:
-            KeyError: a name, size or position that was not tried.
+            size, position: in pixels, and by name; by default the best ones. KeyError for those that were not tried.
         """
         best_size, best_position = self.best
         size = best_size if size is None else size
         position = best_position if position is None else position
         if size not in self.sizes or position not in self.positions:
-            raise KeyError(
-                f"{size} px at {position!r} was not tried; there are {self.sizes} and {list(self.positions)}"
-            )
+            known = f"{self.sizes} and {list(self.positions)}"
+            raise KeyError(f"{size} px at {position!r} was not tried; there are {known}")
         index = self._index(name), self.sizes.index(size), list(self.positions).index(position)
         flipped = self.predictions[index][self.test_start :, 3]
         return estimate_rate(int(flipped.sum()), len(flipped))
@@ -132,21 +123,15 @@ class PatchTrial(Result):
         return stack_rows([plots[start : start + 2] for start in range(0, len(plots), 2)])
 
     def examples(self, count: int = 6) -> Image.Image:
-        """Draw some of the test images without a patch, with the patch and with each control, with confidences.
-
-        Args:
-            count: how many images at most.
-        """
+        """Draw up to `count` test images without a patch, with the patch and with each control, with confidences."""
         rows = range(self.test_start, min(len(self), self.test_start + count))
         size, position = self.best
         tiles = [self.images[row] for row in rows]
         texts = [self._confidence_text(self.clean_confidence[row]) for row in rows]
         setting = self.sizes.index(size), list(self.positions).index(position)
         for number, name in enumerate(self.names):
-            patches = self.patches[name]
-            tiles += [
-                paste(patches[row % len(patches)], self.images[row], size, self.positions[position]) for row in rows
-            ]
+            patches, place = self.patches[name], self.positions[position]
+            tiles += [paste(patches[row % len(patches)], self.images[row], size, place) for row in rows]
             confidences = self.predictions[(number, *setting)]
             texts += [f"{name}: {self._confidence_text(confidences[row])}" for row in rows]
         return draw_sheet(torch.stack(tiles), texts, columns=len(rows))
@@ -190,7 +175,5 @@ class PatchTrial(Result):
 
     def __repr__(self) -> str:
         size, position = self.best
-        return (
-            f"PatchTrial({len(self)} of {self.source!r} to {self.target!r}: "
-            f"{self.flip_rate()} with {size} px at {position!r})"
-        )
+        effect = f"{self.flip_rate()} with {size} px at {position!r}"
+        return f"PatchTrial({len(self)} of {self.source!r} to {self.target!r}: {effect})"

@@ -50,20 +50,15 @@ class _ClassPair:
     target: int
 
     def predict(self, images: Tensor) -> Tensor:
-        """Confidence of both classes, and whether each is the predicted one, (B, 4) in [0, 1], on the CPU.
-
-        Raises:
-            IndexError: the network does not have so many classes.
-            ValueError: no score for each class, or scores that are not finite.
-        """
+        """Confidence of both classes, and whether each is the predicted one, (B, 4) in [0, 1], on the CPU."""
         logits = self.classifier.logits(images, BATCH_SIZE)
         highest = max(self.source, self.target)
         if highest >= logits.shape[1]:
             raise IndexError(f"class {highest} of a network with 0..{logits.shape[1] - 1}")
         if not bool(logits.isfinite().all()):
             raise ValueError("the network gives scores that are NaN or infinite")
-        confidence = logits.softmax(1)[:, [self.source, self.target]]
-        predicted = logits.argmax(1, keepdim=True) == logits.new_tensor([[self.source, self.target]])
+        pair = [self.source, self.target]
+        confidence, predicted = logits.softmax(1)[:, pair], logits.argmax(1, keepdim=True) == logits.new_tensor([pair])
         return torch.cat([confidence, predicted.to(confidence)], dim=1).cpu()
 
 
@@ -103,12 +98,8 @@ def try_patch(
         positions: of the patch's centre by name, down and across as shares of height and width.
         controls: further control patches by name; "flat", "shuffled" or "piece" replace the control of that name.
         selection_share: the share of images that select size and position, between 0 and 1.
-        normalize: see `render`; by default what the model carries.
         seed: of shuffled pixels and of random pieces.
-        progress: show a progress bar.
-
-    Returns:
-        A PatchTrial: `.flip_rate()`, `.table()`, `.figure()`, `.save("trial.png")`.
+        normalize, progress: see `render`.
 
     Raises:
         ValueError: patches of other shapes or ranges; no sizes or positions; fewer than two images that are predicted
@@ -174,11 +165,7 @@ def _resolve_classes(classifier: Classifier, source: str | int, target: str | in
 
 
 def _load_patches(patch: Patches, controls: Mapping[str, Patches]) -> dict[str, list[Tensor]]:
-    """Check the patch and the user's controls, and return lists of (4, h, w) by name.
-
-    Raises:
-        ValueError: no patches, or one of another shape or range; a control with the name of the patch.
-    """
+    """Check the patch and the user's controls, and return lists of (4, h, w) by name."""
     if PATCH_NAME in controls:
         raise ValueError(f"a control is named {PATCH_NAME!r}; give it another name")
     patches: dict[str, list[Tensor]] = {}
