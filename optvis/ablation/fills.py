@@ -183,7 +183,7 @@ class _GaussianReplacement:
 
 
 class _ResampledReplacement:
-    def __init__(self, batches: Sequence[Tensor], units: Units, seed: int) -> None:
+    def __init__(self, batches: tuple[Tensor, ...], units: Units, seed: int) -> None:
         self.samples, self.layer = channels_first(torch.cat(batches), units.channel_axis), units.layer
         self.counter = _PassCounter(seed, f"resampled {units.layer}")
 

@@ -148,7 +148,7 @@ def _load_set(name: str, given: ImageSet, classifier: Classifier) -> NamedSet:
 
 def _split_labels(given: Any) -> tuple[Any, Any]:
     if isinstance(given, tuple):
-        return given  # type: ignore[return-value]
+        return given
     return (given.images, given.labels) if isinstance(given, LabeledImages) else (given, None)
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optvis.ablation.blinded import replace_units
-from optvis.ablation.fills import Constant, Fill, Images, Replacement, channel_moments, split_batch
-from optvis.ablation.image_sets import Classes, resolve_classes
+from optvis.ablation.fills import Constant, Fill, Replacement, channel_moments, split_batch
+from optvis.ablation.image_sets import Classes, Images, resolve_classes
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow

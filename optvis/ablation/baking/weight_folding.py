@@ -42,7 +42,9 @@ class ChannelMap:
 
     def embed(self, before: int, behind: int) -> ChannelMap:
         """The map of more channels: those before and behind stay as they are."""
-        matrix = torch.block_diag(torch.eye(before), self.matrix, torch.eye(behind)).to(self.matrix)
+        matrix = torch.eye(before + len(self.matrix) + behind).to(self.matrix)
+        own = slice(before, before + len(self.matrix))
+        matrix[own, own] = self.matrix
         off = None if self.off is None else F.pad(self.off, (before, behind))
         return ChannelMap(matrix, F.pad(self.shift, (before, behind)), self.axis, off)
 
@@ -200,7 +202,7 @@ class WeightFolding:
     def spans(self, node: fx.Node, change: ChannelMap) -> list[tuple[fx.Node, slice]] | None:
         """The channels of each part of a concatenation; None if unknown, or not concatenated along channels."""
         parts, axes = list(node.args[0]), self.flow.axes(node)  # type: ignore[arg-type]
-        axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+        axis: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
         counts = [self.flow.channels(part) if isinstance(part, fx.Node) else None for part in parts]
         known = [count for count in counts if count is not None]
         fits = len(known) == len(counts) == len(set(parts)) and axes is not None and isinstance(axis, int)
