@@ -44,12 +44,8 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
         raise ValueError(f"{str(root)!r} is a file; give the folder that holds the images")
     suffixes = image_suffixes()
     files = sorted(root.rglob("*") if recursive else root.iterdir())
-    found = [path for path in files if path.suffix.casefold() in suffixes and _is_visible(path, root)]
-    found = [path for path in found if path.is_file()]
+    visible = [path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    found = [path for path in visible if path.suffix.casefold() in suffixes and path.is_file()]
     if not found:
         raise ValueError(f"no images in the folder {str(root)!r}; expected files such as .jpg or .png in it")
     return found
-
-
-def _is_visible(path: Path, root: Path) -> bool:
-    return not any(part.startswith(".") for part in path.relative_to(root).parts)

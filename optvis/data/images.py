@@ -53,8 +53,7 @@ def load_image(source: ImageLike, size: int | None = None) -> Tensor:
     whole = whole if whole.dim() == 4 else whole.unsqueeze(0)
     if size is None:
         return whole
-    longer = max(whole.shape[2:])
-    sides = [max(1, round(side * size / longer)) for side in whole.shape[2:]]
+    sides = [max(1, round(side * size / max(whole.shape[2:]))) for side in whole.shape[2:]]
     return torch.nn.functional.interpolate(whole, sides, mode="bilinear", antialias=True).clamp(0, 1)
 
 
@@ -162,22 +161,16 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     _check_aspect(image.size[1], image.size[0])
     if image.mode == "F":
-        image = Image.fromarray((_float_levels(np.asarray(image)) * 255).round().astype(np.uint8))
+        levels = np.asarray(image)
+        lowest, highest = float(levels.min()), float(levels.max())
+        if not (lowest >= -TOLERANCE and highest <= 1 + TOLERANCE):
+            raise _UnusableImageError(f"a float image runs from {lowest:g} to {highest:g}; expected [0, 1]: rescale it")
+        image = Image.fromarray((levels.clip(0, 1) * 255).round().astype(np.uint8))
     if image.mode.startswith("I"):  # 16 bits a pixel
         image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")
-
-
-def _float_levels(levels: Any) -> Any:
-    """Grey levels of a float image, which must lie in [0, 1]."""
-    lowest, highest = float(levels.min()), float(levels.max())
-    if not (lowest >= -TOLERANCE and highest <= 1 + TOLERANCE):
-        raise _UnusableImageError(f"a float image runs from {lowest:g} to {highest:g}; expected [0, 1]: rescale it")
-    return levels.clip(0, 1)
 
 
 def _check_aspect(height: int, width: int) -> None:

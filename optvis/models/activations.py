@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import torch
@@ -86,12 +87,9 @@ def read_activations(
                 raise _AllRead
 
     groups = {call: [name for name in calls if calls[name] == call] for call in calls.values()}
-    with intercept(network, {call: partial(store, names) for call, names in groups.items()}):
-        try:
-            if calls:
-                network(inputs)
-        except _AllRead:
-            pass
+    with suppress(_AllRead), intercept(network, {call: partial(store, names) for call, names in groups.items()}):
+        if calls:
+            network(inputs)
     for name in calls:
         if name not in found:
             raise ValueError(f"layer {name!r} never ran in this forward pass; {suggest_layer(network, inputs, name)}")
@@ -114,14 +112,10 @@ def _check_batch(layer: str, a: Tensor, inputs: Tensor) -> None:
         )
 
 
-def _channels_last(gradient: Tensor) -> Tensor:
-    return gradient.contiguous(memory_format=torch.channels_last)
-
-
 def _keep_layout(a: Tensor) -> None:
     """Keep gradients channels last where activations are: a mixture slows every layer below."""
     if a.requires_grad and a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last):
-        a.register_hook(_channels_last)  # type: ignore[no-untyped-call]
+        a.register_hook(methodcaller("contiguous", memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
         if loan.depth:
             yield network  # flags are set already
             return
-        with torch.inference_mode(False), torch.autocast(_device_type(network), enabled=False), _frozen(network):
+        device = next((weight.device.type for weight in network.parameters()), "cpu")
+        with torch.inference_mode(False), torch.autocast(device, enabled=False), _frozen(network):
             loan.depth += 1
             try:
                 yield network
@@ -57,7 +58,11 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
 def _frozen(network: nn.Module) -> Iterator[None]:
     training = [(module, module.training) for module in network.modules()]
     learning = [(weight, weight.requires_grad) for weight in network.parameters()]
-    _refuse_inference(weight for weight, _ in learning)
+    if any(weight.is_inference() for weight, _ in learning):
+        raise RuntimeError(
+            "the network's weights were made inside torch.inference_mode(), which autograd cannot use; "
+            "build or load the network outside of it"
+        )
     buffers = [(buffer, buffer._version, buffer.clone()) for buffer in network.buffers() if not buffer.is_inference()]
 
     def restore() -> None:
@@ -110,15 +115,3 @@ def _restore_buffers(buffers: Iterable[tuple[Tensor, int, Tensor]]) -> None:
     for buffer, version, value in buffers:
         if buffer._version != version:
             buffer.copy_(value)
-
-
-def _refuse_inference(weights: Iterable[Tensor]) -> None:
-    if any(weight.is_inference() for weight in weights):
-        raise RuntimeError(
-            "the network's weights were made inside torch.inference_mode(), which autograd cannot use; "
-            "build or load the network outside of it"
-        )
-
-
-def _device_type(network: nn.Module) -> str:
-    return next((weight.device.type for weight in network.parameters()), "cpu")

@@ -50,10 +50,8 @@ def _find_weights(state: Any) -> dict[str, Tensor] | None:
     if not isinstance(state, dict):
         return None
     inner = [state[key] for key in KEYS if key in state] + [value for key, value in state.items() if key not in KEYS]
-    for candidate in (*inner, state) if any(key in state for key in KEYS) else (state, *inner):
-        if _is_weights(candidate):
-            return candidate  # type: ignore[no-any-return]
-    return None
+    candidates = (*inner, state) if any(key in state for key in KEYS) else (state, *inner)
+    return next(filter(_is_weights, candidates), None)
 
 
 def _is_weights(candidate: Any) -> bool:

@@ -65,17 +65,15 @@ class Classifier:
             raise TypeError(f"labels is the text {labels!r}; expected a text per class, [{labels!r}, …]")
         sides = height_and_width(size)
         covering = min(sides) if sides[0] == sides[1] else sides
-        values = {
-            "network": network,
-            "normalize": normalize,
-            "size": sides,
-            "labels": tuple(labels),
-            "crop": ResizeCrop(covering, sides) if crop is None else crop,
-            "name": name if name else type(network).__name__,
-            "fixed_size": fixed_size,
-        }
-        for field, value in values.items():
-            object.__setattr__(self, field, value)
+        vars(self).update(
+            network=network,
+            normalize=normalize,
+            size=sides,
+            labels=tuple(labels),
+            crop=ResizeCrop(covering, sides) if crop is None else crop,
+            name=name if name else type(network).__name__,
+            fixed_size=fixed_size,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -139,10 +137,8 @@ class Classifier:
             ValueError: the output is no score for each class.
         """
         with borrow(self.network), torch.no_grad():
-            return torch.cat([self._scores(batch) for batch in torch.split(images, batch_size)]).float()
-
-    def _scores(self, images: Tensor) -> Tensor:
-        return check_logits(self.network(self.preprocess(images)))
+            batches = map(self.preprocess, torch.split(images, batch_size))
+            return torch.cat([check_logits(self.network(inputs)) for inputs in batches]).float()
 
     def label(self, index: int) -> str:
         """The label of a class, or "class 17" where there is none."""

@@ -23,7 +23,7 @@ def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = I
     """
     model = unwrap(model)
     if isinstance(model, Classifier):
-        return model if isinstance(normalize, str) else replace_normalization(model, normalize)
+        return model if isinstance(normalize, str) else replace(model, normalize=normalize)
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}; expected an nn.Module or a Classifier, e.g. load(name)")
     inferred = infer_classifier(model)
@@ -37,14 +37,7 @@ def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = I
                 "(from optvis import IMAGENET, Normalize)"
             )
         return inferred
-    if inferred is not None:
-        return replace_normalization(inferred, normalize)
-    return Classifier(model, normalize, DEFAULT_SIZE)
-
-
-def replace_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:
-    """Return the same classifier with another normalisation."""
-    return replace(classifier, normalize=normalize)
+    return replace(inferred, normalize=normalize) if inferred else Classifier(model, normalize, DEFAULT_SIZE)
 
 
 def infer_classifier(network: nn.Module) -> Classifier | None:

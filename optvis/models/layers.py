@@ -62,9 +62,8 @@ class LayerTable(Sequence[Layer]):
 
     def __str__(self) -> str:
         cells = self._cells()
-        widths = [max(len(row[column]) for row in cells) for column in range(2)]
-        lines = [f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {output}" for name, kind, output in cells]
-        return "\n".join(lines)
+        names, kinds, _ = (max(map(len, column)) for column in zip(*cells, strict=True))
+        return "\n".join(f"{name:<{names}}  {kind:<{kinds}}  {output}" for name, kind, output in cells)
 
     __repr__ = __str__
 

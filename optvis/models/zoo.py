@@ -6,6 +6,8 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +70,13 @@ def load(
 
 
 def _load_by_name(name: str, weights: str | None, labels: Sequence[str] | None, **options: Any) -> Classifier:
-    classifier = _publisher(name)(name, weights, **options)
+    loader = _load_embedded if name == DEMO else _load_timm if name.startswith(TIMM) else _load_torchvision
+    classifier = loader(name, weights, **options)
     classifier.network.eval()
     is_published = "num_classes" not in options and not isinstance(labels, str)
     if labels is not None and is_published and classifier.labels and len(labels) != len(classifier.labels):
         raise ValueError(f"{len(labels)} labels for {name}, which has {len(classifier.labels)} classes; give one each")
-    return classifier if labels is None else _replace_labels(classifier, labels)
-
-
-def _publisher(name: str) -> Callable[..., Classifier]:
-    if name == DEMO:
-        return _load_embedded
-    return _load_timm if name.startswith(TIMM) else _load_torchvision
+    return classifier if labels is None else replace(classifier, labels=labels)
 
 
 def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier:
@@ -88,18 +85,6 @@ def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier
     if weights not in (None, DEFAULT):
         raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
     return demo_classifier(trained=weights is not None, **options)
-
-
-def _replace_labels(classifier: Classifier, labels: Sequence[str]) -> Classifier:
-    return Classifier(
-        classifier.network,
-        classifier.normalize,
-        classifier.size,
-        labels,
-        classifier.crop,
-        classifier.name,
-        classifier.fixed_size,
-    )
 
 
 def _load_torchvision(name: str, weights: str | None, **options: Any) -> Classifier:
@@ -113,13 +98,12 @@ def _load_torchvision(name: str, weights: str | None, **options: Any) -> Classif
     if weights is not None and weights not in published.__members__:
         raise KeyError(f"no weights {weights!r} of {name}; there are {', '.join(published.__members__)}")
     entry = published.DEFAULT if weights is None else published[weights]
-    network = _build_network(name, lambda: models.get_model(name, weights=weights and entry, **options), weights)
+    network = _build_network(name, partial(models.get_model, name, weights=weights and entry, **options), weights)
     preset = entry.transforms()
     crop = ResizeCrop(preset.resize_size[0], (preset.crop_size[0],) * 2, preset.interpolation.value)
-    normalize = Normalize(tuple(preset.mean), tuple(preset.std))
     fixed = getattr(network, "image_size", None) is not None
-    size = crop.crop[0]
-    return Classifier(network, normalize, size, entry.meta["categories"], crop, name, fixed_size=fixed)
+    normalize = Normalize(preset.mean, preset.std)
+    return Classifier(network, normalize, crop.crop, entry.meta["categories"], crop, name, fixed_size=fixed)
 
 
 def _load_timm(name: str, weights: str | None, **options: Any) -> Classifier:
@@ -132,24 +116,21 @@ def _load_timm(name: str, weights: str | None, **options: Any) -> Classifier:
         known = [TIMM + each for each in timm.list_models()]
         raise KeyError(f"no network {name!r}; {suggest(name, known, 'timm.list_models() lists them', cutoff=0.6)}")
     tagged = plain if weights in (None, DEFAULT) else f"{plain.partition('.')[0]}.{weights}"
-    network = _build_network(
-        name, lambda: timm.create_model(tagged, pretrained=weights is not None, **options), weights
-    )
-    return classifier_from_timm(network, name)
+    build = partial(timm.create_model, tagged, pretrained=weights is not None, **options)
+    return classifier_from_timm(_build_network(name, build, weights), name)
 
 
-def _build_network(name: str, build: Any, weights: str | None) -> nn.Module:
+def _build_network(name: str, build: Callable[[], nn.Module], weights: str | None) -> nn.Module:
     """Build a network with published weights, read as data; or with random ones, the same each time."""
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), _weights_as_data():
         warnings.filterwarnings("ignore", message="The default weight initialization of", category=FutureWarning)
         torch.manual_seed(0)
         try:
-            network: nn.Module = build()
+            return build()
         except Exception as error:
             if weights is None:
                 raise
             raise _weights_error(name, error) from error
-    return network
 
 
 def _weights_error(name: str, error: Exception) -> Exception:
@@ -209,7 +190,7 @@ def _build_architecture(architecture: str | nn.Module, labels: Sequence[str] | N
             f"{type(architecture).__name__} does not say how its input is normalised; load its weights yourself, then "
             "Classifier(network, Normalize(mean, std), size, labels)"
         )
-    return inferred if labels is None else _replace_labels(inferred, labels)
+    return inferred if labels is None else replace(inferred, labels=labels)
 
 
 @contextmanager

@@ -26,19 +26,13 @@ def _average_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Tensor:
-    if return_indices:
-        return _refuse("indices")
-    if any(step != 1 for step in (dilation if isinstance(dilation, tuple | list) else [dilation])):
-        return _refuse("dilation")
+    if return_indices or any(step != 1 for step in (dilation if isinstance(dilation, tuple | list) else [dilation])):
+        return _refuse("indices" if return_indices else "dilation")
     return Window(kernel_size, stride or None, padding, ceil_mode).mean(input)
 
 
 def _refuse(what: str) -> Tensor:
     raise ValueError(f"max pooling with {what}: average pooling has none, so this network has no linear form")
-
-
-def _refuse_indices(*_args: Any, **_kwargs: Any) -> Tensor:
-    return _refuse("indices")
 
 
 def _adaptive_average_pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
@@ -55,8 +49,8 @@ LINEAR: Mapping[Any, Callable[..., Tensor]] = {
     F.max_pool2d: _average_pool,
     torch.max_pool2d: _average_pool,
     F.adaptive_max_pool2d: _adaptive_average_pool,
-    F.max_pool2d_with_indices: _refuse_indices,
-    F.adaptive_max_pool2d_with_indices: _refuse_indices,
+    F.max_pool2d_with_indices: lambda *_args, **_kwargs: _refuse("indices"),
+    F.adaptive_max_pool2d_with_indices: lambda *_args, **_kwargs: _refuse("indices"),
 }
 
 

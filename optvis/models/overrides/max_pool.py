@@ -158,14 +158,10 @@ def _max_pool2d(
     return values, indices
 
 
-def _max_pool2d_with_indices(gradient: PoolGradient, *args: Any, **kwargs: Any) -> Any:
-    return _max_pool2d(gradient, *args, **{**kwargs, "return_indices": True})
-
-
 REPLACEMENTS: Mapping[Any, Callable[..., Any]] = {
     F.max_pool2d: _max_pool2d,
     torch.max_pool2d: _max_pool2d,
-    F.max_pool2d_with_indices: _max_pool2d_with_indices,
+    F.max_pool2d_with_indices: lambda *args, **kwargs: _max_pool2d(*args, **{**kwargs, "return_indices": True}),
 }
 
 

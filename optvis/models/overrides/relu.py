@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -60,9 +61,7 @@ def _relu_gradient(grad: Tensor, x: Tensor, top: float) -> tuple[Tensor, Tensor 
     ordinary = _mask_gradient(grad, x, top)
     rows = _flatten_images(ordinary)
     some = rows[:, :: max(1, rows.shape[1] // SAMPLE_SIZE)]
-    if ordinary.device.type == "cpu" and bool(
-        some.any(1).all()
-    ):  # on a CPU this test costs little and saves three passes
+    if ordinary.device.type == "cpu" and some.any(1).all():  # a cheap test that saves three passes
         return ordinary, None
     dead = torch.linalg.vector_norm(rows, ord=1, dim=1) == 0  # no square that underflows
     if ordinary.device.type == "cpu" and not dead.any():
@@ -95,10 +94,6 @@ def _relu(own: Replacement, x: Tensor, inplace: bool = False) -> Tensor:
     return own.apply(x, INFINITE, inplace)  # type: ignore[no-any-return]
 
 
-def _relu_(own: Replacement, x: Tensor) -> Tensor:
-    return _relu(own, x, inplace=True)
-
-
 def _relu6(own: Replacement, x: Tensor, inplace: bool = False) -> Tensor:
     return own.apply(x, 6.0, inplace)  # type: ignore[no-any-return]
 
@@ -112,11 +107,8 @@ def _hardtanh(
 
 
 REPLACEMENTS: Mapping[Any, Callable[..., Tensor]] = {
-    F.relu: _relu,
-    torch.relu: _relu,
-    Tensor.relu: _relu,
-    torch.relu_: _relu_,
-    Tensor.relu_: _relu_,
+    **dict.fromkeys((F.relu, torch.relu, Tensor.relu), _relu),
+    **dict.fromkeys((torch.relu_, Tensor.relu_), partial(_relu, inplace=True)),
     F.relu6: _relu6,
     F.hardtanh: _hardtanh,
 }
