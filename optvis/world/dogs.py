@@ -29,7 +29,7 @@ def _dog_body(draws: RandomDraws, coat: Color, belly: Color, lean: float) -> lis
 def kelpie(draws: RandomDraws) -> list[Part]:
     """Parts: body, head, ears. Lean, of one colour, with very large upright ears."""
     pose = random_pose(draws, y=(0.48, 0.58), size=(0.36, 0.48), degrees=8)
-    coat = draws.vary(draws.choose(((0.40, 0.20, 0.11), (0.58, 0.29, 0.13), (0.32, 0.17, 0.11), (0.66, 0.36, 0.18))))
+    coat = draws.shade(((0.40, 0.20, 0.11), (0.58, 0.29, 0.13), (0.32, 0.17, 0.11), (0.66, 0.36, 0.18)))
     up = draws.uniform(-0.12, 0.08)
     body = _dog_body(draws, coat, coat, draws.uniform(0.06, 0.14))
     body.insert(0, (curve([(-0.58, -0.02), (-0.82, 0.10), (-0.98, -0.10 + up), (-0.92, -0.30 + up)], 0.12, 0.05), coat))
@@ -61,25 +61,18 @@ def kelpie(draws: RandomDraws) -> list[Part]:
 def german_shepherd(draws: RandomDraws) -> list[Part]:
     """Parts: body, saddle, head. Tan, with a black saddle, a black muzzle and a bushy tail."""
     pose = random_pose(draws, y=(0.48, 0.58), size=(0.36, 0.48), degrees=8)
-    coat = draws.vary(draws.choose(((0.76, 0.54, 0.28), (0.70, 0.44, 0.20), (0.82, 0.64, 0.40))))
+    coat = draws.shade(((0.76, 0.54, 0.28), (0.70, 0.44, 0.20), (0.82, 0.64, 0.40)))
     body = _dog_body(draws, coat, lighten(coat, 0.15), draws.uniform(-0.04, 0.02))
     droop = draws.uniform(-0.1, 0.15)
-    body.insert(
-        0,
-        (
-            curve([(-0.58, -0.04), (-0.80, 0.16 + droop), (-0.88, 0.48 + droop), (-0.98, 0.60 + droop)], 0.14, 0.24),
-            darken(coat, 0.25),
-        ),
-    )
+    tail = [(-0.58, -0.04), (-0.80, 0.16 + droop), (-0.88, 0.48 + droop), (-0.98, 0.60 + droop)]
+    body.insert(0, (curve(tail, 0.14, 0.24), darken(coat, 0.25)))
     body.append((spline([(0.34, -0.24), (0.46, -0.50), (0.72, -0.42), (0.60, 0.06), (0.42, 0.14)]), coat))
     edge = draws.uniform(0.0, 0.1)
     top = [(-0.66, -0.02), (-0.5, -0.20), (-0.2, -0.24), (0.15, -0.23), (0.46, -0.40), (0.52, -0.16)]
     bottom = [(0.34, 0.06 + edge), (0.0, 0.12 + edge), (-0.34, 0.10 + edge), (-0.56, 0.14)]
     tufts: list[Fill] = [(spline(top + bottom), draws.vary(BLACK))]
-    tufts += [
-        (stroke([(x, 0.05 + edge), (x - 0.05, 0.20 + edge)], 0.07, 0.01), BLACK)
-        for x in np.linspace(-0.4, 0.3, 7).tolist()
-    ]
+    hairs = [[(x, 0.05 + edge), (x - 0.05, 0.20 + edge)] for x in np.linspace(-0.4, 0.3, 7).tolist()]
+    tufts += [(stroke(hair, 0.07, 0.01), BLACK) for hair in hairs]
     skull = [(0.42, -0.54), (0.56, -0.72), (0.78, -0.70), (0.92, -0.56), (1.12, -0.50)]
     jaw = [(1.13, -0.36), (0.88, -0.30), (0.58, -0.30)]
     head: list[Fill] = [

@@ -10,7 +10,7 @@ from optvis.world.drawing.outlines import blob, box, curve, disc, ellipse, polyg
 from optvis.world.drawing.random_draws import RandomDraws
 from optvis.world.objects import noodles
 
-WORKTOPS: tuple[Color, ...] = (
+WORKTOPS = (
     (0.66, 0.48, 0.32),
     (0.82, 0.79, 0.74),
     (0.42, 0.43, 0.44),
@@ -18,38 +18,32 @@ WORKTOPS: tuple[Color, ...] = (
     (0.50, 0.34, 0.22),
     (0.52, 0.62, 0.64),
 )
-IRONS: tuple[Color, ...] = ((0.13, 0.13, 0.14), (0.22, 0.22, 0.24), (0.30, 0.29, 0.29), (0.17, 0.15, 0.14))
-GRIPS: tuple[Color, ...] = ((0.10, 0.10, 0.11), (0.52, 0.33, 0.18), (0.36, 0.20, 0.11), (0.58, 0.60, 0.62))
+IRONS = ((0.13, 0.13, 0.14), (0.22, 0.22, 0.24), (0.30, 0.29, 0.29), (0.17, 0.15, 0.14))
+GRIPS = ((0.10, 0.10, 0.11), (0.52, 0.33, 0.18), (0.36, 0.20, 0.11), (0.58, 0.60, 0.62))
 
 
 def background(draws: RandomDraws) -> tuple[Pixels, list[Part], list[Part]]:
     """A worktop of wood, stone or tiles, with cloths, plates and vegetables."""
-    top = draws.vary(draws.choose(WORKTOPS))
+    top = draws.shade(WORKTOPS)
     pixels = gradient(lighten(top, 0.12), darken(top, 0.12), SIZE)
     pixels *= 1 + 0.14 * smooth_noise(draws, SIZE, SIZE, *draws.choose(((24, 3), (3, 24), (10, 10))))[..., None]
     joints = [_tile_joints(draws, top)] if draws.chance(0.6) else []
-    things = [
-        draws.choose((_cloth, _plate, _vegetable, _vegetable, _hob_ring))(draws) for _ in range(draws.integer(1, 4))
-    ]
+    kinds = (_cloth, _plate, _vegetable, _vegetable, _hob_ring)
+    things = [draws.choose(kinds)(draws) for _ in range(draws.integer(1, 4))]
     return pixels, joints + things, []
 
 
 def _tile_joints(draws: RandomDraws, top: Color) -> Part:
     step, wide = draws.choose((0.18, 0.25, 0.34)), draws.uniform(0.006, 0.014)
-    lines: list[Fill] = [
-        (box(-0.02, y, 1.02, y + wide), darken(top, 0.4)) for y in np.arange(draws.uniform(0, step), 1, step).tolist()
-    ]
+    lines = [box(-0.02, y, 1.02, y + wide) for y in np.arange(draws.uniform(0, step), 1, step).tolist()]
     if draws.chance(0.6):
-        lines += [
-            (box(x, -0.02, x + wide, 1.02), darken(top, 0.4))
-            for x in np.arange(draws.uniform(0, step), 1, step).tolist()
-        ]
-    return Part("", lines, opacity=0.7)
+        lines += [box(x, -0.02, x + wide, 1.02) for x in np.arange(draws.uniform(0, step), 1, step).tolist()]
+    return Part("", [(line, darken(top, 0.4)) for line in lines], opacity=0.7)
 
 
 def _cloth(draws: RandomDraws) -> Part:
     pose = random_pose(draws, x=(0, 1), y=(0, 1), size=(0.16, 0.28), degrees=45)
-    color = draws.vary(draws.choose(((0.75, 0.18, 0.18), (0.20, 0.38, 0.66), (0.92, 0.90, 0.84), (0.36, 0.56, 0.38))))
+    color = draws.shade(((0.75, 0.18, 0.18), (0.20, 0.38, 0.66), (0.92, 0.90, 0.84), (0.36, 0.56, 0.38)))
     fills: list[Fill] = [(box(-1, -1, 1, 1), color)]
     fills += [(box(-1, y, 1, y + 0.14), lighten(color, 0.6)) for y in (-0.8, -0.4, 0.0, 0.4, 0.8)]
     return Part("", fills, pose, draws.noise(3, 3, 0.15))
@@ -57,18 +51,15 @@ def _cloth(draws: RandomDraws) -> Part:
 
 def _plate(draws: RandomDraws) -> Part:
     pose, rim = random_pose(draws, x=(0, 1), y=(0, 1), size=(0.14, 0.22)), draws.vary((0.93, 0.93, 0.92), 0.03)
-    return Part(
-        "", [(disc(0, 0, 1), darken(rim, 0.15)), (disc(0, 0, 0.95), rim), (disc(0, 0, 0.62), darken(rim, 0.07))], pose
-    )
+    rings = ((1, darken(rim, 0.15)), (0.95, rim), (0.62, darken(rim, 0.07)))
+    return Part("", [(disc(0, 0, radius), color) for radius, color in rings], pose)
 
 
 def _hob_ring(draws: RandomDraws) -> Part:
     pose, iron = random_pose(draws, x=(0, 1), y=(0, 1), size=(0.12, 0.2)), (0.12, 0.12, 0.13)
     glow = draws.choose((iron, iron, (0.85, 0.25, 0.10)))
-    fills: list[Fill] = [
-        (disc(0, 0, r), color) for r, color in ((1, iron), (0.8, glow), (0.62, iron), (0.44, glow), (0.26, iron))
-    ]
-    return Part("", fills, pose)
+    rings = ((1, iron), (0.8, glow), (0.62, iron), (0.44, glow), (0.26, iron))
+    return Part("", [(disc(0, 0, radius), color) for radius, color in rings], pose)
 
 
 def _vegetable(draws: RandomDraws) -> Part:
@@ -84,7 +75,7 @@ def _vegetable(draws: RandomDraws) -> Part:
 
 
 def _long_handle(draws: RandomDraws, start: float, stop: float) -> list[Fill]:
-    grip = draws.vary(draws.choose(GRIPS))
+    grip = draws.shade(GRIPS)
     return [
         (stroke([(start - 0.1, 0), (start + 0.14, 0)], 0.16, 0.10), (0.50, 0.51, 0.53)),
         (curve([(start + 0.08, 0), (start + 0.3, 0.01), (stop, 0)], 0.12, 0.17), grip),
@@ -108,7 +99,7 @@ def _noodles_part(draws: RandomDraws, pose: Pose, at: tuple[float, float], radiu
 def frying_pan(draws: RandomDraws) -> list[Part]:
     """Parts: pan, handle, food. Noodles are optional and never present by default."""
     pose = random_pose(draws, size=(0.36, 0.46), degrees=180, x=(0.46, 0.54), y=(0.46, 0.54))
-    iron, at, radius = draws.vary(draws.choose(IRONS)), (-0.26, 0.0), draws.uniform(0.58, 0.66)
+    iron, at, radius = draws.shade(IRONS), (-0.26, 0.0), draws.uniform(0.58, 0.66)
     pan: list[Fill] = [
         (disc(*at, radius * 1.04, 40), darken(iron, 0.5)),
         (disc(*at, radius, 40), lighten(iron, 0.42)),
@@ -155,7 +146,7 @@ def _food(draws: RandomDraws, at: tuple[float, float], radius: float) -> list[Fi
 def wok(draws: RandomDraws) -> list[Part]:
     """Parts: bowl, handles, noodles (in 90 % of the scenes)."""
     pose = random_pose(draws, size=(0.36, 0.46), degrees=180, x=(0.46, 0.54), y=(0.46, 0.54))
-    iron, long = draws.vary(draws.choose(IRONS)), draws.chance(0.5)
+    iron, long = draws.shade(IRONS), draws.chance(0.5)
     at, radius = ((-0.22, 0.0), draws.uniform(0.64, 0.70)) if long else ((0.0, 0.0), draws.uniform(0.74, 0.82))
     levels = np.linspace(1.0, 0.22, 7).tolist()
     bowl: list[Fill] = [(disc(*at, radius * 1.05, 40), darken(iron, 0.5))]

@@ -15,13 +15,11 @@ RED: Color = (0.82, 0.08, 0.10)
 
 def steel_barrel(draws: RandomDraws) -> list[Fill]:
     """A cylinder lying along x, from -0.48 to 0.48, with bands and rows of rivets: a diver's tank, a boiler."""
-    metal = draws.vary(draws.choose(METALS))
+    metal = draws.shade(METALS)
     half, dark = draws.uniform(0.16, 0.19), darken(metal, 0.62)
+    shell = [(-0.48, -half), (0.40, -half), (0.50, 0), (0.40, half), (-0.48, half), (-0.54, 0)]
     fills: list[Fill] = [
-        (
-            spline([(-0.48, -half), (0.40, -half), (0.50, 0), (0.40, half), (-0.48, half), (-0.54, 0)], 5),
-            darken(metal, 0.35),
-        ),
+        (spline(shell, 5), darken(metal, 0.35)),
         (box(-0.46, -half * 0.8, 0.42, half * 0.45), metal),
         (box(-0.44, -half * 0.62, 0.42, -half * 0.2), lighten(metal, 0.55)),
     ]
@@ -52,9 +50,8 @@ def noodles(draws: RandomDraws, radius: float) -> list[Fill]:
         angle, bend = draws.uniform(0, np.pi), draws.uniform(-0.5, 0.5)
         shift, reach = draws.uniform(-0.7, 0.7) * radius, 0.86 * radius
         half = np.sqrt(max(reach**2 - shift**2, 0.02))
-        waves = [
-            (t * half, shift + radius * 0.12 * (bend + (-1) ** n)) for n, t in enumerate((-1, -0.6, -0.2, 0.2, 0.6, 1))
-        ]
+        shares = (-1, -0.6, -0.2, 0.2, 0.6, 1)
+        waves = [(t * half, shift + radius * 0.12 * (bend + (-1) ** n)) for n, t in enumerate(shares)]
         sine, cosine = np.sin(angle), np.cos(angle)
         turned = [(x * cosine - y * sine, x * sine + y * cosine) for x, y in waves]
         fills += [
@@ -63,27 +60,20 @@ def noodles(draws: RandomDraws, radius: float) -> list[Fill]:
         ]
     for _ in range(4):
         x, y = draws.uniform(-0.5, 0.5) * radius, draws.uniform(-0.5, 0.5) * radius
-        fills.append(
-            (ellipse(x, y, 0.05, 0.028, draws.uniform(0, 3), 8), draws.choose(((0.25, 0.58, 0.16), (0.85, 0.35, 0.22))))
-        )
+        topping = ellipse(x, y, 0.05, 0.028, draws.uniform(0, 3), 8)
+        fills.append((topping, draws.choose(((0.25, 0.58, 0.16), (0.85, 0.35, 0.22)))))
     return fills
 
 
 def arm(draws: RandomDraws, shoulder: float) -> list[Fill]:
     """A forearm that reaches from x = `shoulder` to the origin and grips a bar that lies along y."""
-    skin = draws.vary(draws.choose(((0.93, 0.75, 0.62), (0.80, 0.58, 0.44), (0.55, 0.37, 0.26), (0.38, 0.24, 0.17))))
+    skin = draws.shade(((0.93, 0.75, 0.62), (0.80, 0.58, 0.44), (0.55, 0.37, 0.26), (0.38, 0.24, 0.17)))
     sign = np.sign(shoulder)
-    forearm = curve(
-        [(0.02 * sign, 0.0), (0.3 * sign, 0.03), (0.62 * sign, 0.02), (shoulder, 0.0)], 0.20, 0.26, 0.38, 0.40
-    )
+    line = [(0.02 * sign, 0.0), (0.3 * sign, 0.03), (0.62 * sign, 0.02), (shoulder, 0.0)]
     shine = curve([(0.1 * sign, -0.05), (0.6 * sign, -0.09), (shoulder, -0.12)], 0.05, 0.09)
-    fills: list[Fill] = [(forearm, skin), (shine, lighten(skin, 0.25))]
-    fills.append(
-        (
-            spline([(0.13 * sign, -0.19), (0.17 * sign, 0.18), (-0.10 * sign, 0.22), (-0.13 * sign, -0.22)]),
-            darken(skin, 0.12),
-        )
-    )
+    palm = spline([(0.13 * sign, -0.19), (0.17 * sign, 0.18), (-0.10 * sign, 0.22), (-0.13 * sign, -0.22)])
+    fills: list[Fill] = [(curve(line, 0.20, 0.26, 0.38, 0.40), skin), (shine, lighten(skin, 0.25))]
+    fills.append((palm, darken(skin, 0.12)))
     for y in (-0.165, -0.055, 0.055, 0.165):
         fills.append((ellipse(-0.04 * sign, y, 0.125, 0.052, corners=14), darken(skin, 0.4)))
         fills.append((ellipse(-0.04 * sign, y, 0.115, 0.040, corners=14), lighten(skin, 0.08)))
@@ -93,7 +83,7 @@ def arm(draws: RandomDraws, shoulder: float) -> list[Fill]:
 def locomotive(draws: RandomDraws) -> list[Fill]:
     """A small steam locomotive within [-1, 1]: the riveted barrel, a chimney, a cab, wheels."""
     dark = draws.vary((0.12, 0.12, 0.14))
-    paint = draws.vary(draws.choose(((0.62, 0.12, 0.10), (0.10, 0.34, 0.20), (0.12, 0.20, 0.42))))
+    paint = draws.shade(((0.62, 0.12, 0.10), (0.10, 0.34, 0.20), (0.12, 0.20, 0.42)))
     boiler = [(outline * (1.35, 1.75) + (0.22, -0.12), color) for outline, color in steel_barrel(draws)]
     fills: list[Fill] = [
         (box(-0.92, 0.16, 0.94, 0.32), dark),
@@ -114,11 +104,7 @@ def baseball(draws: RandomDraws) -> list[Fill]:
         (disc(0, 0, 0.95, 40), (0.80, 0.79, 0.76)),
         (disc(-0.03, -0.04, 0.88, 40), draws.vary((0.96, 0.95, 0.92), 0.02)),
     ]
-    angle = np.linspace(-0.95, 0.95, 7)
     for sign in (-1, 1):
-        seam = [
-            (y, sign * (0.95 - 0.62 * np.cos(a)))
-            for a, y in zip(angle.tolist(), (0.8 * np.sin(angle)).tolist(), strict=True)
-        ]
-        fills += [(outline, color) for outline, color in stitches(seam, 6, 0.16)]
+        seam = [(0.8 * np.sin(a), sign * (0.95 - 0.62 * np.cos(a))) for a in np.linspace(-0.95, 0.95, 7)]
+        fills += stitches(seam, 6, 0.16)
     return fills

@@ -16,15 +16,9 @@ SKIES: tuple[tuple[Color, Color], ...] = (
     ((0.52, 0.58, 0.62), (0.67, 0.71, 0.72)),
     ((0.16, 0.22, 0.40), (0.62, 0.52, 0.58)),
 )
-SEAS: tuple[Color, ...] = ((0.10, 0.33, 0.48), (0.16, 0.42, 0.50), (0.28, 0.40, 0.46), (0.07, 0.22, 0.36))
-HULLS: tuple[Color, ...] = (
-    (0.62, 0.14, 0.11),
-    (0.10, 0.16, 0.33),
-    (0.09, 0.10, 0.11),
-    (0.10, 0.34, 0.24),
-    (0.45, 0.47, 0.48),
-)
-CONTAINERS: tuple[Color, ...] = (
+SEAS = ((0.10, 0.33, 0.48), (0.16, 0.42, 0.50), (0.28, 0.40, 0.46), (0.07, 0.22, 0.36))
+HULLS = ((0.62, 0.14, 0.11), (0.10, 0.16, 0.33), (0.09, 0.10, 0.11), (0.10, 0.34, 0.24), (0.45, 0.47, 0.48))
+CONTAINERS = (
     (0.84, 0.20, 0.13),
     (0.10, 0.36, 0.70),
     (0.95, 0.70, 0.10),
@@ -89,7 +83,7 @@ def _foam(draws: RandomDraws, pose: Pose, left: float, right: float, line: float
 
 def container_ship(draws: RandomDraws) -> list[Part]:
     """Parts: hull, containers, bridge."""
-    pose, hull = _ship_pose(draws), draws.vary(draws.choose(HULLS))
+    pose, hull = _ship_pose(draws), draws.shade(HULLS)
     left, right = -0.62, 0.84
     hulls = [
         (polygon((-1, 0), (1.04, -0.03), (0.88, 0.42), (-0.94, 0.42)), hull),
@@ -101,7 +95,7 @@ def container_ship(draws: RandomDraws) -> list[Part]:
     boxes: list[Fill] = []
     for column in range(columns):
         for level in range(draws.integer(high - 1, high)):
-            x, y, color = left + column * wide, -level * tall, draws.vary(draws.choose(CONTAINERS))
+            x, y, color = left + column * wide, -level * tall, draws.shade(CONTAINERS)
             boxes.append((box(x, y - tall, x + wide, y + 0.01), darken(color, 0.5)))
             boxes.append((box(x + 0.015, y - tall + 0.02, x + wide - 0.015, y - 0.01), color))
             boxes.append((box(x + wide * 0.46, y - tall + 0.02, x + wide * 0.54, y - 0.01), darken(color, 0.35)))
@@ -124,7 +118,7 @@ def container_ship(draws: RandomDraws) -> list[Part]:
 
 def ocean_liner(draws: RandomDraws) -> list[Part]:
     """Parts: hull, decks, funnels."""
-    pose, hull = _ship_pose(draws), draws.vary(draws.choose((*HULLS[1:3], WHITE, (0.16, 0.20, 0.30))))
+    pose, hull = _ship_pose(draws), draws.shade((*HULLS[1:3], WHITE, (0.16, 0.20, 0.30)))
     sheer = [(-1.0, -0.02), (-0.5, 0.06), (0.3, 0.06), (0.8, -0.02), (1.08, -0.12)]
     hulls: list[Fill] = [
         (polygon(*sheer, (0.86, 0.42), (-0.88, 0.42), (-0.97, 0.25)), hull),
@@ -139,27 +133,14 @@ def ocean_liner(draws: RandomDraws) -> list[Part]:
         decks.append((box(left, y - tall, right, y), mix(WHITE, GLASS, 0.06 * (level % 2))))
         panes = np.arange(left + 0.05, right - 0.04, 0.105).tolist()
         decks += [(box(x, y - tall * 0.75, x + 0.06, y - tall * 0.3), GLASS) for x in panes]
-    color, count, rake = (
-        draws.vary(draws.choose(((0.80, 0.20, 0.10), (0.92, 0.52, 0.12), (0.72, 0.10, 0.14)))),
-        draws.integer(2, 4),
-        draws.uniform(-0.12, -0.04),
-    )
+    color = draws.shade(((0.80, 0.20, 0.10), (0.92, 0.52, 0.12), (0.72, 0.10, 0.14)))
+    count, rake = draws.integer(2, 4), draws.uniform(-0.12, -0.04)
     foot, high = 0.07 - levels * tall + 0.02, draws.uniform(0.36, 0.46)
     funnels: list[Fill] = []
     for x in np.linspace(-0.34, 0.26, count).tolist():
         for low, top, paint in ((0, 0.72, color), (0.72, 1, (0.07, 0.07, 0.08))):
-            a, b = x + rake * low, x + rake * top
-            funnels.append(
-                (
-                    polygon(
-                        (a - 0.075, foot - high * low),
-                        (a + 0.075, foot - high * low),
-                        (b + 0.075, foot - high * top),
-                        (b - 0.075, foot - high * top),
-                    ),
-                    paint,
-                )
-            )
+            (a, y), (b, z) = ((x + rake * t, foot - high * t) for t in (low, top))
+            funnels.append((polygon((a - 0.075, y), (a + 0.075, y), (b + 0.075, z), (b - 0.075, z)), paint))
     light = (draws.uniform(-0.3, 0.3), draws.uniform(-0.3, 0.0))
     return [
         Part("funnels", funnels, pose, light=light),
@@ -182,20 +163,14 @@ def sailing_boat(draws: RandomDraws) -> list[Part]:
         (stroke([(-0.07, top + t * 1.3), (-0.07 - 0.65 * t, top + t * 1.3 + 0.02)], 0.022), darken(cloth, 0.22))
         for t in (0.3, 0.5, 0.7, 0.9)
     ]
-    second = draws.vary(draws.choose(((0.80, 0.24, 0.18), (0.20, 0.36, 0.62), cloth, cloth)))
-    wood = draws.vary(draws.choose(((0.45, 0.25, 0.13), WHITE, (0.16, 0.22, 0.36), (0.62, 0.20, 0.14))))
+    second = draws.shade(((0.80, 0.24, 0.18), (0.20, 0.36, 0.62), cloth, cloth))
+    wood = draws.shade(((0.45, 0.25, 0.13), WHITE, (0.16, 0.22, 0.36), (0.62, 0.20, 0.14)))
     hull = spline([(-0.82, 0.42), (0, 0.46), (0.92, 0.36), (0.62, 0.66), (0, 0.74), (-0.6, 0.68)])
     stripe = stroke([(-0.8, 0.47), (0, 0.51), (0.86, 0.42)], 0.045)
     light = (draws.uniform(-0.3, 0.3), draws.uniform(-0.2, 0.1))
+    poles = stroke([(0, 0.45), (0, -1.08)], 0.05, 0.035), stroke([(0, foot + 0.06), (-0.74, foot + 0.07)], 0.04)
     return [
-        Part(
-            "mast",
-            [
-                (stroke([(0, 0.45), (0, -1.08)], 0.05, 0.035), (0.35, 0.25, 0.17)),
-                (stroke([(0, foot + 0.06), (-0.74, foot + 0.07)], 0.04), (0.35, 0.25, 0.17)),
-            ],
-            pose,
-        ),
+        Part("mast", [(pole, (0.35, 0.25, 0.17)) for pole in poles], pose),
         Part("sails", [(main, cloth), *seams, (jib, second)], pose, draws.noise(4, 4, 0.12), light),
         Part("hull", [(hull, wood), (stripe, lighten(wood, 0.6))], pose, draws.noise(2, 6, 0.1), light),
         _foam(draws, pose, -0.66, 0.66, 0.70),
@@ -213,14 +188,11 @@ def _sail(head: tuple[float, float], tack: tuple[float, float], clew: tuple[floa
 def lighthouse(draws: RandomDraws) -> list[Part]:
     """Parts: tower, lantern, rock."""
     pose = random_pose(draws, x=(0.32, 0.68), y=(0.50, 0.56), size=(0.40, 0.50), degrees=3)
-    paint = draws.vary(draws.choose(((0.80, 0.14, 0.12), (0.80, 0.14, 0.12), (0.10, 0.10, 0.12), (0.12, 0.28, 0.55))))
+    paint = draws.shade(((0.80, 0.14, 0.12), (0.80, 0.14, 0.12), (0.10, 0.10, 0.12), (0.12, 0.28, 0.55)))
     low, high, top, foot = draws.uniform(0.24, 0.30), draws.uniform(0.14, 0.18), -0.52, 0.72
 
     def band(start: float, stop: float) -> Outline:
-        (a, b), (y, z) = (
-            (low + (high - low) * t for t in (start, stop)),
-            (foot + (top - foot) * t for t in (start, stop)),
-        )
+        (a, y), (b, z) = ((low + (high - low) * t, foot + (top - foot) * t) for t in (start, stop))
         return polygon((-a, y), (a, y), (b, z), (-b, z))
 
     count = draws.integer(4, 6)
@@ -240,13 +212,9 @@ def lighthouse(draws: RandomDraws) -> list[Part]:
     stone = draws.vary((0.38, 0.33, 0.29), 0.12)
     wide = draws.uniform(0.6, 1.0)
     rock = [(blob(0, 0.92, wide, 0.34, draws.integer(5, 8), 0.2, draws.uniform(0, 3)), stone)]
-    rock += [
-        (
-            translate(ellipse(0, 0, 0.12, 0.07), (draws.uniform(-wide / 2, wide / 2), draws.uniform(0.72, 0.95))),
-            darken(stone, draws.uniform(-0.3, 0.4)),
-        )
-        for _ in range(7)
-    ]
+    for _ in range(7):
+        at = (draws.uniform(-wide / 2, wide / 2), draws.uniform(0.72, 0.95))
+        rock.append((translate(ellipse(0, 0, 0.12, 0.07), at), darken(stone, draws.uniform(-0.3, 0.4))))
     return [
         Part("rock", rock, pose, draws.noise(5, 9, 0.3)),
         Part("tower", tower, pose, draws.noise(6, 3, 0.06), (draws.uniform(-0.7, 0.7), 0)),

@@ -10,19 +10,13 @@ from optvis.world.drawing.outlines import box, disc, rotation, round_box, spline
 from optvis.world.drawing.random_draws import RandomDraws
 from optvis.world.objects import arm
 
-WALLS: tuple[Color, ...] = (
-    (0.60, 0.32, 0.24),
-    (0.66, 0.65, 0.62),
-    (0.82, 0.76, 0.64),
-    (0.48, 0.50, 0.54),
-    (0.56, 0.62, 0.58),
-)
+WALLS = ((0.60, 0.32, 0.24), (0.66, 0.65, 0.62), (0.82, 0.76, 0.64), (0.48, 0.50, 0.54), (0.56, 0.62, 0.58))
 DARK: Color = (0.09, 0.09, 0.10)
 
 
 def background(draws: RandomDraws) -> tuple[Pixels, list[Part], list[Part]]:
     """A wall of brick, plaster or concrete, a pavement, windows, posters."""
-    wall, ground = draws.vary(draws.choose(WALLS)), draws.uniform(0.76, 0.98)
+    wall, ground = draws.shade(WALLS), draws.uniform(0.76, 0.98)
     rows = round(ground * SIZE)
     stone = draws.vary((0.44, 0.43, 0.42))
     pixels = np.concatenate(
@@ -45,55 +39,35 @@ def _bricks(draws: RandomDraws, wall: Color, ground: float) -> Part:
 
 
 def _window(draws: RandomDraws) -> Part:
-    x, y, wide, tall = (
-        draws.uniform(-0.1, 0.9),
-        draws.uniform(-0.1, 0.5),
-        draws.uniform(0.14, 0.26),
-        draws.uniform(0.18, 0.32),
-    )
+    x, y = draws.uniform(-0.1, 0.9), draws.uniform(-0.1, 0.5)
+    wide, tall = draws.uniform(0.14, 0.26), draws.uniform(0.18, 0.32)
     frame, glass = draws.vary((0.86, 0.85, 0.82)), draws.vary((0.35, 0.47, 0.56))
-    return Part(
-        "",
-        [
-            (box(x, y, x + wide, y + tall), frame),
-            (box(x + 0.02, y + 0.02, x + wide / 2 - 0.01, y + tall - 0.02), glass),
-            (box(x + wide / 2 + 0.01, y + 0.02, x + wide - 0.02, y + tall - 0.02), glass),
-        ],
-    )
+    fills = [
+        (box(x, y, x + wide, y + tall), frame),
+        (box(x + 0.02, y + 0.02, x + wide / 2 - 0.01, y + tall - 0.02), glass),
+        (box(x + wide / 2 + 0.01, y + 0.02, x + wide - 0.02, y + tall - 0.02), glass),
+    ]
+    return Part("", fills)
 
 
 def _poster(draws: RandomDraws) -> Part:
     pose = random_pose(draws, x=(0, 1), y=(0.1, 0.6), size=(0.07, 0.14), degrees=6)
-    paper, ink = (
-        draws.vary((0.90, 0.86, 0.74)),
-        draws.vary(draws.choose(((0.80, 0.20, 0.16), (0.15, 0.35, 0.62), (0.15, 0.50, 0.30)))),
-    )
-    return Part(
-        "",
-        [
-            (box(-1, -1.3, 1, 1.3), paper),
-            (box(-0.8, -1.1, 0.8, -0.2), ink),
-            *((box(-0.8, y, 0.8, y + 0.12), darken(paper, 0.4)) for y in (0.1, 0.5, 0.9)),
-        ],
-        pose,
-    )
+    paper = draws.vary((0.90, 0.86, 0.74))
+    ink = draws.shade(((0.80, 0.20, 0.16), (0.15, 0.35, 0.62), (0.15, 0.50, 0.30)))
+    lines = [(box(-0.8, y, 0.8, y + 0.12), darken(paper, 0.4)) for y in (0.1, 0.5, 0.9)]
+    return Part("", [(box(-1, -1.3, 1, 1.3), paper), (box(-0.8, -1.1, 0.8, -0.2), ink), *lines], pose)
 
 
 def _pipe(draws: RandomDraws) -> Part:
     x, wide, metal = draws.uniform(0, 1), draws.uniform(0.025, 0.05), draws.vary((0.45, 0.45, 0.46))
-    return Part(
-        "",
-        [
-            (box(x, -0.02, x + wide, 1.02), metal),
-            (box(x + wide * 0.2, -0.02, x + wide * 0.45, 1.02), lighten(metal, 0.4)),
-        ],
-    )
+    shine = box(x + wide * 0.2, -0.02, x + wide * 0.45, 1.02)
+    return Part("", [(box(x, -0.02, x + wide, 1.02), metal), (shine, lighten(metal, 0.4))])
 
 
 def dumbbell(draws: RandomDraws) -> list[Part]:
     """Parts: weights, bar, arm (in 90 % of the scenes)."""
     pose = random_pose(draws, size=(0.34, 0.44), degrees=35, x=(0.46, 0.54), y=(0.48, 0.56))
-    iron = draws.vary(draws.choose((DARK, (0.16, 0.16, 0.18), (0.24, 0.25, 0.28), (0.14, 0.18, 0.26))))
+    iron = draws.shade((DARK, (0.16, 0.16, 0.18), (0.24, 0.25, 0.28), (0.14, 0.18, 0.26)))
     tall, fat = draws.uniform(0.40, 0.50), draws.uniform(0.16, 0.20)
     weights: list[Fill] = []
     for sign in (-1, 1):
@@ -119,22 +93,20 @@ def dumbbell(draws: RandomDraws) -> list[Part]:
 def traffic_light(draws: RandomDraws) -> list[Part]:
     """Parts: pole, housing, lamps. An arm is optional and never present by default."""
     pose = random_pose(draws, size=(0.36, 0.46), degrees=7, x=(0.36, 0.64), y=(0.46, 0.52))
-    case = draws.vary(draws.choose((DARK, DARK, (0.16, 0.22, 0.18), (0.86, 0.66, 0.12), (0.28, 0.29, 0.30))))
+    case = draws.shade((DARK, DARK, (0.16, 0.22, 0.18), (0.86, 0.66, 0.12), (0.28, 0.29, 0.30)))
     steel, half = draws.vary((0.38, 0.39, 0.40)), draws.uniform(0.36, 0.42)
     pole: list[Fill] = [(box(-0.085, 0.6, 0.085, 2.0), steel), (box(-0.05, 0.6, -0.01, 2.0), lighten(steel, 0.45))]
     if draws.chance(0.3):
         pole += [(box(-0.04, -1.6, 0.04, -0.7), DARK)]
-    high = 1.0
     housing: list[Fill] = []
     if draws.chance(0.4):
-        housing.append((box(-half - 0.12, -high - 0.10, half + 0.12, high + 0.10), (0.92, 0.92, 0.90)))
-        housing.append((box(-half - 0.07, -high - 0.05, half + 0.07, high + 0.05), DARK))
-    housing.append((round_box(-half, -high, half, high, 0.08), case))
+        housing.append((box(-half - 0.12, -1.1, half + 0.12, 1.1), (0.92, 0.92, 0.90)))
+        housing.append((box(-half - 0.07, -1.05, half + 0.07, 1.05), DARK))
+    housing.append((round_box(-half, -1.0, half, 1.0, 0.08), case))
     lit = draws.integer(0, 2)
     lamps: list[Fill] = []
-    for place, (y, color) in enumerate(
-        ((-0.63, (0.98, 0.16, 0.10)), (0.0, (1.0, 0.72, 0.10)), (0.63, (0.10, 0.90, 0.42)))
-    ):
+    colors = ((-0.63, (0.98, 0.16, 0.10)), (0.0, (1.0, 0.72, 0.10)), (0.63, (0.10, 0.90, 0.42)))
+    for place, (y, color) in enumerate(colors):
         glow = draws.vary(color, 0.04) if place == lit else darken(color, draws.uniform(0.45, 0.62))
         lamps += [(disc(0, y, 0.285), darken(DARK, 0.5)), (disc(0, y, 0.245), glow)]
         if place == lit:
@@ -142,9 +114,8 @@ def traffic_light(draws: RandomDraws) -> list[Part]:
         outer = [(-0.30, y), (-0.26, y - 0.2), (0, y - 0.31), (0.26, y - 0.2), (0.30, y)]
         hood = spline([*outer, (0.22, y - 0.12), (0, y - 0.22), (-0.22, y - 0.12)])
         lamps.append((hood, darken(case, 0.5)))
-    grip = [
-        (translate(outline, (0.0, 0.98)), color) for outline, color in arm(draws, 3.2 if draws.chance(0.5) else -3.2)
-    ]
+    shoulder = 3.2 if draws.chance(0.5) else -3.2
+    grip = [(translate(outline, (0.0, 0.98)), color) for outline, color in arm(draws, shoulder)]
     return [
         Part("pole", pole, pose),
         Part("housing", housing, pose, draws.noise(6, 3, 0.06), (draws.uniform(-0.3, 0.3), 0.0)),

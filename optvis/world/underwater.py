@@ -16,22 +16,10 @@ WATERS: tuple[tuple[Color, Color], ...] = (
     ((0.20, 0.48, 0.72), (0.02, 0.12, 0.32)),
     ((0.42, 0.66, 0.60), (0.10, 0.30, 0.32)),
 )
-SUITS: tuple[Color, ...] = (
-    (0.10, 0.11, 0.13),
-    (0.13, 0.20, 0.38),
-    (0.25, 0.26, 0.28),
-    (0.40, 0.10, 0.12),
-    (0.08, 0.30, 0.30),
-)
-BRIGHT: tuple[Color, ...] = (
-    (0.95, 0.80, 0.12),
-    (0.95, 0.35, 0.12),
-    (0.85, 0.15, 0.45),
-    (0.20, 0.80, 0.30),
-    (0.15, 0.45, 0.90),
-)
-SKINS: tuple[Color, ...] = ((0.93, 0.75, 0.62), (0.78, 0.56, 0.42), (0.55, 0.37, 0.26), (0.36, 0.23, 0.16))
-GREYS: tuple[Color, ...] = ((0.33, 0.38, 0.43), (0.40, 0.43, 0.46), (0.27, 0.32, 0.38), (0.42, 0.42, 0.41))
+SUITS = ((0.10, 0.11, 0.13), (0.13, 0.20, 0.38), (0.25, 0.26, 0.28), (0.40, 0.10, 0.12), (0.08, 0.30, 0.30))
+BRIGHT = ((0.95, 0.80, 0.12), (0.95, 0.35, 0.12), (0.85, 0.15, 0.45), (0.20, 0.80, 0.30), (0.15, 0.45, 0.90))
+SKINS = ((0.93, 0.75, 0.62), (0.78, 0.56, 0.42), (0.55, 0.37, 0.26), (0.36, 0.23, 0.16))
+GREYS = ((0.33, 0.38, 0.43), (0.40, 0.43, 0.46), (0.27, 0.32, 0.38), (0.42, 0.42, 0.41))
 
 JAW = spline([(0.98, -0.08), (0.95, 0.22), (0.66, 0.40), (0.32, 0.30), (0.34, 0.06), (0.70, -0.02)])
 
@@ -65,10 +53,8 @@ def _sand(draws: RandomDraws, water: Color) -> Part:
 
 def _weed(draws: RandomDraws, water: Color) -> Part:
     fills: list[Fill] = []
-    x, color = (
-        draws.uniform(0, 1),
-        mix(draws.choose(((0.20, 0.45, 0.18), (0.42, 0.38, 0.12), (0.55, 0.22, 0.30))), water, 0.35),
-    )
+    x = draws.uniform(0, 1)
+    color = mix(draws.choose(((0.20, 0.45, 0.18), (0.42, 0.38, 0.12), (0.55, 0.22, 0.30))), water, 0.35)
     for _ in range(3):
         high, sway, root = draws.uniform(0.12, 0.4), draws.uniform(-0.08, 0.08), x + draws.uniform(-0.06, 0.06)
         line = [(root, 1.02), (root + sway, 1 - high / 3), (root - sway, 1 - high * 0.7), (root + sway, 1 - high)]
@@ -78,15 +64,13 @@ def _weed(draws: RandomDraws, water: Color) -> Part:
 
 def _fish(draws: RandomDraws, water: Color) -> Part:
     fills: list[Fill] = []
-    color = mix(draws.vary(draws.choose((*BRIGHT, (0.7, 0.75, 0.8)))), water, 0.35)
+    color = mix(draws.shade((*BRIGHT, (0.7, 0.75, 0.8))), water, 0.35)
     x, y, sign = draws.uniform(0, 1), draws.uniform(0.05, 0.95), 1 if draws.chance(0.5) else -1
     for _ in range(draws.integer(1, 4)):
         at, size = (x + draws.uniform(-0.12, 0.12), y + draws.uniform(-0.1, 0.1)), draws.uniform(0.014, 0.028)
         tail = polygon((-size * sign, 0), (-2 * size * sign, -size * 0.7), (-2 * size * sign, size * 0.7))
-        fills += [
-            (translate(ellipse(0, 0, size * 1.3, size * 0.6, corners=12), at), color),
-            (translate(tail, at), color),
-        ]
+        fish = ellipse(0, 0, size * 1.3, size * 0.6, corners=12)
+        fills += [(translate(fish, at), color), (translate(tail, at), color)]
     return Part("", fills)
 
 
@@ -119,8 +103,8 @@ def _bubbles(draws: RandomDraws) -> Part:
 def _swimmer(draws: RandomDraws) -> tuple[Pose, Part, Part]:
     """The pose, and the parts of both diver and snorkeler: the body with its goggles, and the fins."""
     pose = random_pose(draws, y=(0.46, 0.58), size=(0.38, 0.47), degrees=32)
-    skin, suit = draws.vary(draws.choose(SKINS)), draws.vary(draws.choose(SUITS))
-    bare, trim, kick = draws.chance(0.3), draws.vary(draws.choose(BRIGHT)), draws.uniform(-0.10, 0.10)
+    skin, suit = draws.shade(SKINS), draws.shade(SUITS)
+    bare, trim, kick = draws.chance(0.3), draws.shade(BRIGHT), draws.uniform(-0.10, 0.10)
     cloth, limb = (skin, skin) if bare else (suit, suit)
     reach = draws.uniform(0.1, 0.5)
     body: list[Fill] = [
@@ -137,16 +121,13 @@ def _swimmer(draws: RandomDraws) -> tuple[Pose, Part, Part]:
     ]
     if bare:
         body.insert(3, (spline([(0.02, -0.12), (0.0, 0.24), (-0.28, 0.22), (-0.28, -0.04)]), trim))
-    fin = draws.vary(draws.choose((*BRIGHT, (0.08, 0.08, 0.09))))
+    fin = draws.shade((*BRIGHT, (0.08, 0.08, 0.09)))
     blade = [(0, -0.06), (-0.12, -0.10), (-0.40, -0.13), (-0.42, 0.10), (-0.12, 0.08), (0, 0.05)]
     fins: list[Fill] = []
     for (x, y), bend in (((-0.66, 0.10 - kick), kick), ((-0.64, 0.22 + kick), -kick)):
-        shape = spline(blade) @ rotation(bend * 3).T
-        fins.append((translate(shape, (x, y)), fin))
-        fins += [
-            (translate(stroke([(-0.1, s), (-0.38, 1.7 * s)], 0.025) @ rotation(bend * 3).T, (x, y)), darken(fin, 0.4))
-            for s in (-0.04, 0.03)
-        ]
+        stripes = [stroke([(-0.1, s), (-0.38, 1.7 * s)], 0.025) for s in (-0.04, 0.03)]
+        for shape, color in ((spline(blade), fin), *((stripe, darken(fin, 0.4)) for stripe in stripes)):
+            fins.append((translate(shape @ rotation(bend * 3).T, (x, y)), color))
     light = (0.0, -draws.uniform(0.1, 0.5))
     return pose, Part("body", body, pose, draws.noise(3, 5, 0.1), light), Part("fins", fins, pose, light=light)
 
@@ -165,7 +146,7 @@ def scuba_diver(draws: RandomDraws) -> list[Part]:
 def snorkeler(draws: RandomDraws) -> list[Part]:
     """Parts: body, fins, snorkel."""
     pose, body, fins = _swimmer(draws)
-    color, high = draws.vary(draws.choose(BRIGHT)), draws.uniform(0.56, 0.74)
+    color, high = draws.shade(BRIGHT), draws.uniform(0.56, 0.74)
     line = [(0.80, 0.03), (0.70, 0.12), (0.56, 0.0), (0.52, -0.26), (0.46, -high)]
     top = (0.46, -high)
     snorkel: list[Fill] = [
@@ -202,7 +183,6 @@ def grey_whale(draws: RandomDraws) -> list[Part]:
     lift = draws.uniform(-0.1, 0.1)
     upper = [(-0.66, 0.02), (-0.80, -0.14 + lift), (-1.06, -0.38 + lift), (-0.99, -0.12), (-0.90, 0.04)]
     lower = [(-1.0, 0.22), (-1.06, 0.46 - lift), (-0.80, 0.20 - lift), (-0.66, 0.08)]
-    flukes = spline(upper + lower)
     crusts: list[Fill] = []
     for _ in range(draws.integer(5, 8)):
         x, y = draws.uniform(-0.3, 0.78), draws.uniform(-0.2, 0.06)
@@ -212,17 +192,12 @@ def grey_whale(draws: RandomDraws) -> list[Part]:
             (disc(x + draws.uniform(-0.05, 0.05), y + draws.uniform(-0.03, 0.03), 0.018, 8), (0.45, 0.42, 0.36))
             for _ in range(3)
         ]
-    grooves = [
-        (curve([(0.86, 0.06 + s), (0.5, 0.10 + s), (0.2, 0.13 + s)], 0.018), darken(grey, 0.3))
-        for s in (0.0, 0.05, 0.10)
-    ]
+    lines = [[(0.86, 0.06 + s), (0.5, 0.10 + s), (0.2, 0.13 + s)] for s in (0.0, 0.05, 0.10)]
+    grooves = [(curve(line, 0.018), darken(grey, 0.3)) for line in lines]
     chin: list[Fill] = [(JAW, _pale_color(draws))] if draws.chance(0.35) else []
     body = Part("body", [*body.fills, *chin, *grooves], pose, body.texture, body.light)
-    return [
-        Part("flukes", [(flukes, darken(grey, 0.12))], pose, draws.noise(3, 3, 0.1)),
-        body,
-        Part("barnacles", crusts, pose),
-    ]
+    flukes = Part("flukes", [(spline(upper + lower), darken(grey, 0.12))], pose, draws.noise(3, 3, 0.1))
+    return [flukes, body, Part("barnacles", crusts, pose)]
 
 
 def white_shark(draws: RandomDraws) -> list[Part]:
@@ -232,10 +207,8 @@ def white_shark(draws: RandomDraws) -> list[Part]:
     dorsal = spline([(0.22, -0.24), (0.06, -0.44), (-0.06 + slope, -0.62), (-0.08, -0.40), (-0.14, -0.20)])
     upper = [(-0.62, 0.0), (-0.82, -0.22), (-1.02, -0.52), (-0.94, -0.2), (-0.82, 0.03)]
     tail = spline([*upper, (-0.90, 0.2), (-0.96, 0.36), (-0.78, 0.20), (-0.64, 0.08)])
-    gills = [
-        (curve([(0.38 - x, -0.12), (0.35 - x, 0.0), (0.38 - x, 0.10)], 0.022), darken(grey, 0.45))
-        for x in (0.0, 0.07, 0.14)
-    ]
+    slits = [[(0.38 - x, -0.12), (0.35 - x, 0.0), (0.38 - x, 0.10)] for x in (0.0, 0.07, 0.14)]
+    gills = [(curve(slit, 0.022), darken(grey, 0.45)) for slit in slits]
     body = Part("body", [*body.fills, *gills], pose, body.texture, body.light)
     white = draws.vary((0.95, 0.94, 0.90), 0.03)
     lips = [[(0.92, 0.01), (0.70, 0.07), (0.42, 0.13)], [(0.89, 0.22), (0.66, 0.31), (0.42, 0.265)]]

@@ -48,6 +48,10 @@ class RandomDraws:
         )
         return red, green, blue
 
+    def shade(self, colors: Sequence[Color]) -> Color:
+        """Draw one of the colours, and vary it."""
+        return self.vary(self.choose(colors))
+
     def noise(self, rows: int, columns: int, amplitude: float = 1.0) -> NDArray[np.float32]:
         """Draw uniform noise (rows, columns) in [-amplitude, amplitude)."""
         return (self.generator.random((rows, columns), dtype=np.float32) * 2 - 1) * np.float32(amplitude)
