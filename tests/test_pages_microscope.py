@@ -14,7 +14,7 @@ from optvis.microscope.groups import concatenate, encode_webp
 from optvis.viz.pages.assets import read_assets
 from optvis.viz.pages.microscope.page import ChannelPage, channel_html
 from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.viz.pages.microscope.style import site_style
+from optvis.viz.pages.microscope.site import site_style
 
 from . import chromium
 

@@ -6,26 +6,16 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from optvis.cli.commands import (
-    atlas,
-    attribute,
-    blind,
-    classify,
-    demo,
-    dream,
-    grid,
-    hinton,
-    layers,
-    microscope,
-    patch,
-    render,
-)
+from optvis.cli.options import create_command
 from optvis.version import __version__
 
 # RuntimeError comes from torch: an image too small for the network, a device without memory.
 USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
 FAILED, INTERRUPTED = 1, 130
-COMMANDS = (layers, render, dream, classify, grid, attribute, blind, atlas, microscope, hinton, patch, demo)
+COMMANDS = (
+    *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
+    *("atlas", "microscope", "hinton", "patch", "demo"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     for command in COMMANDS:
-        command.add_parser(subparsers)
+        create_command(subparsers, command)
     return parser
 
 

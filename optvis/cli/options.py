@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+AddOption = Callable[..., argparse.Action]  # the method `add_argument` of a parser
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
 
 
@@ -19,33 +21,22 @@ class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if is_hidden else super()._get_help_string(action)
 
 
-def create_command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    run: Callable[..., None],
-    help: str,
-    example: str,
-) -> argparse.ArgumentParser:
-    """Create a subcommand with the options of all commands that take a network."""
-    command = subparsers.add_parser(
-        name,
-        help=help,
-        description=help,
-        epilog=f"example: {example}",
-        formatter_class=DefaultsFormatter,
-    )
-    command.set_defaults(run=run)
-    optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
-    command.add_argument(
-        "network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **optional
-    )
-    command.add_argument(
-        "--weights", default="DEFAULT", help="which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
-    )
-    command.add_argument("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
-    command.add_argument("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
-    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return command
+def create_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
+    """Create a subcommand from its module, which has `HELP`, `EXAMPLE`, `add_options` and `run`."""
+    module = import_module(f"optvis.cli.commands.{name}")
+    texts = {"help": module.HELP, "description": module.HELP, "epilog": f"example: {module.EXAMPLE}"}
+    command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter)
+    command.set_defaults(run=module.run)
+    add = command.add_argument
+    if name != "demo":
+        optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
+        add("network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **optional)
+        weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
+        add("--weights", default="DEFAULT", help=weights)
+        add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
+    add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    module.add_options(add)
 
 
 def load_model(options: argparse.Namespace):  # type: ignore[no-untyped-def]

@@ -8,6 +8,7 @@ from html import escape
 
 from optvis.version import __version__
 from optvis.viz.pages.assets import read_assets
+from optvis.viz.pages.document import format_header, html_frame
 
 GENERATOR = "optvis demo"
 
@@ -88,29 +89,9 @@ def to_html(page: Page) -> str:
         >>> "<h1>Ships &amp; boats</h1>" in text, "http" in text
         (True, False)
     """
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta name="generator" content="{GENERATOR} {escape(__version__)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(page.title)} · optvis</title>",
-            f"<style>{read_assets('demo/demo.css')}</style>",
-            "</head>",
-            "<body>",
-            f'<header><h1>{escape(page.title)}</h1><p class="lead">{escape(page.lead)}</p></header>',
-            "<main>",
-            *map(_section, page.contents),
-            "</main>",
-            _footer(page),
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
+    style = f"<style>{read_assets('demo/demo.css')}</style>"
+    header, main = format_header(page.title, page.lead), map(_section, page.contents)
+    return html_frame(GENERATOR, page.title, {}, [style], header, main, [_footer(page)])
 
 
 def _section(content: Content) -> str:

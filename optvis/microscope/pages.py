@@ -13,7 +13,7 @@ from optvis.microscope.plan import MicroscopePlan
 from optvis.viz.pages.assets import read_assets
 from optvis.viz.pages.microscope.page import ChannelPage, channel_html
 from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.viz.pages.microscope.style import site_style
+from optvis.viz.pages.microscope.site import site_style
 
 INDEX, CSS, SHEET_JS, TURN_JS = "index.html", "microscope.css", "sheet.js", "turn.js"
 IMAGES = "images"  # the folder of the images that activate channels most

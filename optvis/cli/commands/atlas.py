@@ -6,39 +6,28 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from optvis.cli.options import class_index, create_command, load_model, parse_numbers, select_images
+from optvis.cli.options import AddOption, class_index, load_model, parse_numbers, select_images
 
 LAYOUTS = ("auto", "umap", "tsne")
 SCENES = 4000  # of the embedded world, where no folder is given
+HELP = "build an activation atlas of many images: an interactive map of all classes, of one, or of two compared"
+EXAMPLE = "optvis atlas squeezenet1_0 --layer features.12 --images photos --out atlas"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "atlas",
-        run,
-        "build an activation atlas of many images: an interactive map of all classes, of one, or of two compared",
-        "optvis atlas squeezenet1_0 --layer features.12 --images photos --out atlas",
-    )
-    command.add_argument("--layer", required=True, help="layer name, as `optvis layers` lists them")
-    command.add_argument(
-        "--images", metavar="FOLDER", help="images, also in subfolders; scenes for the embedded network"
-    )
-    command.add_argument("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
-    command.add_argument(
-        "--class", dest="label", help="map only activations with attribution to this class, by label or index"
-    )
-    command.add_argument("--against", help="with --class: compare the two classes, this one on the right")
-    command.add_argument(
-        "--levels", type=parse_numbers, help="cells per side of each level; 10,20,40 or, of classes, 5,10,20"
-    )
-    command.add_argument("--layout", choices=LAYOUTS, default="auto", help="auto is umap where it is installed")
-    command.add_argument("--samples", metavar="FILE", help="samples.safetensors of an earlier atlas of the same images")
-    command.add_argument("--min-points", type=int, default=5, help="points that a cell needs for an icon")
-    command.add_argument("--size", type=int, default=64, help="side of an icon in pixels")
-    command.add_argument("--steps", type=int, default=48, help="updates of each icon")
-    command.add_argument("--seed", type=int, default=0, help="of positions, layout, noise and transforms")
-    command.add_argument("--out", type=Path, default=Path("atlas"), help="folder for the page and its images")
+def add_options(add: AddOption) -> None:
+    add("--layer", required=True, help="layer name, as `optvis layers` lists them")
+    add("--images", metavar="FOLDER", help="images, also in subfolders; scenes for the embedded network")
+    add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
+    add("--class", dest="label", help="map only activations with attribution to this class, by label or index")
+    add("--against", help="with --class: compare the two classes, this one on the right")
+    add("--levels", type=parse_numbers, help="cells per side of each level; 10,20,40 or, of classes, 5,10,20")
+    add("--layout", choices=LAYOUTS, default="auto", help="auto is umap where it is installed")
+    add("--samples", metavar="FILE", help="samples.safetensors of an earlier atlas of the same images")
+    add("--min-points", type=int, default=5, help="points that a cell needs for an icon")
+    add("--size", type=int, default=64, help="side of an icon in pixels")
+    add("--steps", type=int, default=48, help="updates of each icon")
+    add("--seed", type=int, default=0, help="of positions, layout, noise and transforms")
+    add("--out", type=Path, default=Path("atlas"), help="folder for the page and its images")
 
 
 def run(options: argparse.Namespace) -> None:

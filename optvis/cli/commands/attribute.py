@@ -5,31 +5,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import class_index, create_command, list_image_files, load_model, make_unique, resolve_classes
+from optvis.cli.options import AddOption, class_index, list_image_files, load_model, make_unique, resolve_classes
 
 # A literal, so that `--help` imports no torch.
 METHODS = ("midpoint", "grad_x_activation", "integrated_gradients", "stochastic_ig", "smoothgrad", "ablation")
+HELP = "attribute a class score to the channels and positions of a layer"
+EXAMPLE = "optvis attribute squeezenet1_0 image.jpg --layer features.12 --label 'container ship' --against liner"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "attribute",
-        run,
-        "attribute a class score to the channels and positions of a layer",
-        "optvis attribute squeezenet1_0 image.jpg --layer features.12 --label 'container ship' --against liner",
-    )
-    command.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
-    command.add_argument("--layer", required=True, help="layer name, as `optvis layers` lists them")
-    command.add_argument("--label", help="the class, by label or index; the most likely one if not given")
-    command.add_argument("--against", help="another class, whose logit is subtracted")
-    command.add_argument(
-        "--method", choices=METHODS, default="midpoint", help="attribution method; ablation switches off each channel"
-    )
-    command.add_argument(
-        "--top", type=int, default=10, help="how many channels of positive and of negative attribution"
-    )
-    command.add_argument("--out", type=Path, default=Path("attribution"), help="folder for the images")
+def add_options(add: AddOption) -> None:
+    add("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
+    add("--layer", required=True, help="layer name, as `optvis layers` lists them")
+    add("--label", help="the class, by label or index; the most likely one if not given")
+    add("--against", help="another class, whose logit is subtracted")
+    add("--method", choices=METHODS, default="midpoint", help="attribution method; ablation switches off each channel")
+    add("--top", type=int, default=10, help="how many channels of positive and of negative attribution")
+    add("--out", type=Path, default=Path("attribution"), help="folder for the images")
 
 
 def run(options: argparse.Namespace) -> None:

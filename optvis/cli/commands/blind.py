@@ -5,39 +5,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import class_index, create_command, load_model, make_unique
+from optvis.cli.options import AddOption, class_index, load_model, make_unique
 
 METHODS = ("greedy", "subspace", "contrast", "top_norm", "most_frequent")
+HELP = "find units whose ablation removes a class, and evaluate what that costs"
+EXAMPLE = "optvis blind squeezenet1_0 --target ships --class 'container ship' --keep liners controls --out blinded"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "blind",
-        run,
-        "find units whose ablation removes a class, and evaluate what that costs",
-        "optvis blind squeezenet1_0 --target ships --class 'container ship' --keep liners controls --out blinded",
-    )
-    command.add_argument("--target", required=True, help="folder of images of the class")
-    command.add_argument("--class", dest="label", required=True, help="the class, by label or index")
-    command.add_argument("--keep", nargs="+", default=[], help="folders of images whose labels must stay")
-    command.add_argument(
-        "--evaluate-on", nargs="+", help="folders of other images, the target's first; those above if not given"
-    )
-    command.add_argument(
-        "--layer", action="append", help="layer to ablate; may be repeated; the last stage if not given"
-    )
-    command.add_argument("--method", choices=METHODS, default="greedy", help="how units are found")
-    command.add_argument("--max-units", type=int, help="channels at most; the method's own number if not given")
-    command.add_argument(
-        "--leave-one-out", action="store_true", help="also predict each image without units that were found without it"
-    )
-    command.add_argument("--random", type=int, default=200, help="random sets of the same size to compare with")
-    command.add_argument("--seed", type=int, default=0, help="of all random draws")
-    command.add_argument("--bake", action="store_true", help="also write the ablated network's weights")
-    command.add_argument(
-        "--out", type=Path, default=Path("blinded"), help="folder for the report; created if it does not exist"
-    )
+def add_options(add: AddOption) -> None:
+    add("--target", required=True, help="folder of images of the class")
+    add("--class", dest="label", required=True, help="the class, by label or index")
+    add("--keep", nargs="+", default=[], help="folders of images whose labels must stay")
+    add("--evaluate-on", nargs="+", help="folders of other images, the target's first; those above if not given")
+    add("--layer", action="append", help="layer to ablate; may be repeated; the last stage if not given")
+    add("--method", choices=METHODS, default="greedy", help="how units are found")
+    add("--max-units", type=int, help="channels at most; the method's own number if not given")
+    add("--leave-one-out", action="store_true", help="also predict each image without units that were found without it")
+    add("--random", type=int, default=200, help="random sets of the same size to compare with")
+    add("--seed", type=int, default=0, help="of all random draws")
+    add("--bake", action="store_true", help="also write the ablated network's weights")
+    add("--out", type=Path, default=Path("blinded"), help="folder for the report; created if it does not exist")
 
 
 def run(options: argparse.Namespace) -> None:

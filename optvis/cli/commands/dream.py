@@ -5,45 +5,29 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import create_command, load_model, parse_size
+from optvis.cli.options import AddOption, load_model, parse_size
+
+HELP = "run DeepDream on an image, or on noise"
+EXAMPLE = "optvis dream squeezenet1_0 image.jpg --layer features.9 --out dreams"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "dream",
-        run,
-        "run DeepDream on an image, or on noise",
-        "optvis dream squeezenet1_0 image.jpg --layer features.9 --out dreams",
-    )
-    command.add_argument("image", metavar="IMAGE", nargs="?", help="an image file; not with --start")
-    command.add_argument(
-        "--start", choices=("noise", "black"), help="start from noise or black, at --size, instead of an image"
-    )
-    command.add_argument("--layer", required=True, help="layer whose activations are maximised")
-    command.add_argument(
-        "--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed"
-    )
-    command.add_argument("--channel", type=int, help="with --loss norm: only this channel of the layer")
-    command.add_argument(
-        "--out", type=Path, default=Path("dreams"), help="folder for the image; created if it does not exist"
-    )
-    command.add_argument("--size", type=parse_size, help="longer side in pixels; the image's own if not given")
-    command.add_argument("--steps", type=int, default=10, help="steps at each octave")
-    command.add_argument("--step-size", type=float, default=0.01, help="change of pixel values in [0, 1] at each step")
-    command.add_argument("--octaves", type=int, default=4, help="sizes, from coarse to fine")
-    command.add_argument("--octave-scale", type=float, default=1.4, help="how much larger each size is")
-    command.add_argument(
-        "--passes", type=int, default=1, help="passes through all octaves, each from the result of the last"
-    )
-    command.add_argument(
-        "--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation"
-    )
-    command.add_argument(
-        "--tile-size", type=int, help="side in pixels of the tiles of a large image; the whole image if not given"
-    )
-    command.add_argument("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
-    command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
+def add_options(add: AddOption) -> None:
+    add("image", metavar="IMAGE", nargs="?", help="an image file; not with --start")
+    add("--start", choices=("noise", "black"), help="start from noise or black, at --size, instead of an image")
+    add("--layer", required=True, help="layer whose activations are maximised")
+    add("--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed")
+    add("--channel", type=int, help="with --loss norm: only this channel of the layer")
+    add("--out", type=Path, default=Path("dreams"), help="folder for the image; created if it does not exist")
+    add("--size", type=parse_size, help="longer side in pixels; the image's own if not given")
+    add("--steps", type=int, default=10, help="steps at each octave")
+    add("--step-size", type=float, default=0.01, help="change of pixel values in [0, 1] at each step")
+    add("--octaves", type=int, default=4, help="sizes, from coarse to fine")
+    add("--octave-scale", type=float, default=1.4, help="how much larger each size is")
+    add("--passes", type=int, default=1, help="passes through all octaves, each from the result of the last")
+    add("--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation")
+    add("--tile-size", type=int, help="side in pixels of the tiles of a large image; the whole image if not given")
+    add("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
+    add("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
 
 
 def run(options: argparse.Namespace) -> None:

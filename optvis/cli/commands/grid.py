@@ -5,34 +5,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import create_command, load_model, resolve_classes
+from optvis.cli.options import AddOption, load_model, resolve_classes
+
+HELP = "draw the activation grid of an image: an icon at each position, neuron groups, and an interactive page"
+EXAMPLE = "optvis grid squeezenet1_0 image.jpg --layer features.12 --out grid"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "grid",
-        run,
-        "draw the activation grid of an image: an icon at each position, neuron groups, and an interactive page",
-        "optvis grid squeezenet1_0 image.jpg --layer features.12 --out grid",
-    )
-    command.add_argument("image", metavar="IMAGE", help="an image file")
-    command.add_argument("--layer", action="append", required=True, help="layer name; may be repeated")
-    command.add_argument(
-        "--label",
-        action="append",
-        help="a class whose attribution is shown, by label or index; may be repeated; else the three most likely",
-    )
-    command.add_argument(
-        "--groups", type=int, default=6, help="number of neuron groups that the icons share; 0 for none"
-    )
-    command.add_argument("--size", type=int, default=64, help="side of an icon in pixels")
-    command.add_argument("--steps", type=int, default=256, help="steps of 64 icons each")
-    command.add_argument(
-        "--channels", type=int, default=0, help="strongest channels drawn at each position; 0 for none"
-    )
-    command.add_argument("--seed", type=int, default=0, help="of noise, transforms and groups")
-    command.add_argument("--out", type=Path, default=Path("grid"), help="folder for index.html and its images")
+def add_options(add: AddOption) -> None:
+    add("image", metavar="IMAGE", help="an image file")
+    add("--layer", action="append", required=True, help="layer name; may be repeated")
+    label = "a class whose attribution is shown, by label or index; may be repeated; else the three most likely"
+    add("--label", action="append", help=label)
+    add("--groups", type=int, default=6, help="number of neuron groups that the icons share; 0 for none")
+    add("--size", type=int, default=64, help="side of an icon in pixels")
+    add("--steps", type=int, default=256, help="steps of 64 icons each")
+    add("--channels", type=int, default=0, help="strongest channels drawn at each position; 0 for none")
+    add("--seed", type=int, default=0, help="of noise, transforms and groups")
+    add("--out", type=Path, default=Path("grid"), help="folder for index.html and its images")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -48,16 +37,9 @@ def run(options: argparse.Namespace) -> None:
     folder = ensure_dir(options.out)
     labels = resolve_classes(classifier, options.image, options.label)
     annotated = []
+    icons = {"size": options.size, "seed": options.seed}
     for layer in options.layer:
-        grid = activation_grid(
-            classifier,
-            options.image,
-            layer,
-            groups=options.groups,
-            size=options.size,
-            steps=options.steps,
-            seed=options.seed,
-        )
+        grid = activation_grid(classifier, options.image, layer, groups=options.groups, steps=options.steps, **icons)
         name = safe_file_name(layer)
         print(grid.save(folder / f"{name}.png"))
         if grid.groups is not None:
@@ -65,13 +47,9 @@ def run(options: argparse.Namespace) -> None:
         attributions = {
             text: attribute(classifier, options.image, layer, logit(index), progress=False) for text, index in labels
         }
-        dictionary = (
-            semantic_dictionary(
-                classifier, options.image, layer, top=options.channels, size=options.size, seed=options.seed
-            )
-            if options.channels
-            else None
-        )
+        dictionary = None
+        if options.channels:
+            dictionary = semantic_dictionary(classifier, options.image, layer, top=options.channels, **icons)
         annotated.append(AnnotatedGrid(grid, attributions, dictionary))
         if grid.recipe["interrupted"]:
             raise KeyboardInterrupt

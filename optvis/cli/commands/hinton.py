@@ -5,37 +5,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import create_command, load_model, parse_numbers
+from optvis.cli.options import AddOption, load_model, parse_numbers
+
+HELP = "draw a layer's weights, its activations, or expanded weights from an earlier layer, as Hinton diagrams"
+EXAMPLE = "optvis hinton demo mixed4 --channels 17,40 --from mixed3 --out hinton"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "hinton",
-        run,
-        "draw a layer's weights, its activations, or expanded weights from an earlier layer, as Hinton diagrams",
-        "optvis hinton demo mixed4 --channels 17,40 --from mixed3 --out hinton",
-    )
-    command.add_argument("layer", metavar="LAYER", help="layer name, as `optvis layers` lists them")
-    command.add_argument(
-        "--channels", type=parse_numbers, help="which of its channels, like 3,17 or 0-15; all if not given"
-    )
-    command.add_argument(
-        "--from", dest="before", metavar="LAYER", help="an earlier layer: expanded weights between the two are drawn"
-    )
-    command.add_argument(
-        "--image",
-        metavar="FILE",
-        help="an image: the layer's activations for it are drawn; with --from, weights of active channels",
-    )
-    command.add_argument(
-        "--top", type=int, default=8, help="how many of the strongest inputs, or activation maps of an image"
-    )
-    command.add_argument(
-        "--icons", type=int, default=64, help="with --from: side in pixels of each channel's icon; 0 for none"
-    )
-    command.add_argument("--seed", type=int, default=0, help="of noise and transforms of these icons")
-    command.add_argument("--out", type=Path, default=Path("hinton"), help="folder for the image")
+def add_options(add: AddOption) -> None:
+    add("layer", metavar="LAYER", help="layer name, as `optvis layers` lists them")
+    add("--channels", type=parse_numbers, help="which of its channels, like 3,17 or 0-15; all if not given")
+    add("--from", dest="before", metavar="LAYER", help="an earlier layer: expanded weights between the two are drawn")
+    image = "an image: the layer's activations for it are drawn; with --from, weights of active channels"
+    add("--image", metavar="FILE", help=image)
+    add("--top", type=int, default=8, help="how many of the strongest inputs, or activation maps of an image")
+    add("--icons", type=int, default=64, help="with --from: side in pixels of each channel's icon; 0 for none")
+    add("--seed", type=int, default=0, help="of noise and transforms of these icons")
+    add("--out", type=Path, default=Path("hinton"), help="folder for the image")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -55,16 +40,8 @@ def _draw(classifier, options: argparse.Namespace):  # type: ignore[no-untyped-d
 
     layer, channels, top = options.layer, options.channels, options.top
     if options.before is not None:
-        diagram = hinton_of_expanded_weights(
-            classifier,
-            options.before,
-            layer,
-            channels,
-            top=top,
-            images=options.image,
-            icons=options.icons,
-            seed=options.seed,
-        )
+        how = {"top": top, "images": options.image, "icons": options.icons, "seed": options.seed}
+        diagram = hinton_of_expanded_weights(classifier, options.before, layer, channels, **how)
         return f"{options.before}-to-{layer}", diagram
     if options.image is not None:
         diagram = hinton_of_activations(classifier, options.image, layer, channels, top=top)

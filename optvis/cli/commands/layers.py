@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from optvis.cli.options import create_command, load_model, parse_size
+from optvis.cli.options import AddOption, load_model, parse_size
+
+HELP = "list a network's layers: names, types, output shapes"
+EXAMPLE = "optvis layers resnet18 --weights none"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "layers",
-        run,
-        "list a network's layers: names, types, output shapes",
-        "optvis layers resnet18 --weights none",
-    )
-    command.add_argument(
-        "--size", type=parse_size, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given"
-    )
+def add_options(add: AddOption) -> None:
+    add("--size", type=parse_size, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given")
 
 
 def run(options: argparse.Namespace) -> None:

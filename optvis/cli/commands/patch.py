@@ -5,31 +5,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import class_index, create_command, load_model
+from optvis.cli.options import AddOption, class_index, load_model
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
 FIRST_SEED = 2_000_000  # of scenes that were not trained on
+HELP = "paste a patch onto images of one class, and count how often another class is predicted; with control patches"
+EXAMPLE = "optvis patch demo baseball --source 'grey whale' --target 'white shark' --out patch"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "patch",
-        run,
-        "paste a patch onto images of one class, and count how often another class is predicted; with control patches",
-        "optvis patch demo baseball --source 'grey whale' --target 'white shark' --out patch",
+def add_options(add: AddOption) -> None:
+    patch = (
+        f"an image file, best with transparency; or, of the embedded world, {', '.join(OBJECTS[:-1])} or {OBJECTS[-1]}"
     )
-    command.add_argument(
-        "patch",
-        metavar="PATCH",
-        help=f"an image file, best with transparency; or, of the embedded world, {_object_names()}",
-    )
-    command.add_argument("--onto", metavar="FOLDER", help="images of the source class; for demo, scenes if not given")
-    command.add_argument("--source", required=True, help="the class that they show, by label or index")
-    command.add_argument("--target", required=True, help="the class that the patch should turn them into")
-    command.add_argument("--images", type=int, default=100, help="how many scenes, where no folder is given")
-    command.add_argument("--seed", type=int, default=0, help="of controls, and of scenes")
-    command.add_argument("--out", type=Path, default=Path("patch"), help="folder for the plot")
+    add("patch", metavar="PATCH", help=patch)
+    add("--onto", metavar="FOLDER", help="images of the source class; for demo, scenes if not given")
+    add("--source", required=True, help="the class that they show, by label or index")
+    add("--target", required=True, help="the class that the patch should turn them into")
+    add("--images", type=int, default=100, help="how many scenes, where no folder is given")
+    add("--seed", type=int, default=0, help="of controls, and of scenes")
+    add("--out", type=Path, default=Path("patch"), help="folder for the plot")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -58,7 +52,3 @@ def _scenes(options: argparse.Namespace, source: int):  # type: ignore[no-untype
         raise IndexError(f"class {source} of a network with 0..{len(LABELS) - 1}")
     first = FIRST_SEED + options.seed * 10_000
     return [scene(LABELS[source], first + index).image for index in range(options.images)]
-
-
-def _object_names() -> str:
-    return f"{', '.join(OBJECTS[:-1])} or {OBJECTS[-1]}"

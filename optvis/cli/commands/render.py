@@ -6,41 +6,27 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from optvis.cli.options import class_index, create_command, load_model, make_unique, parse_numbers, parse_size
+from optvis.cli.options import AddOption, class_index, load_model, make_unique, parse_numbers, parse_size
+
+HELP = "draw feature visualizations of channels or classes, one PNG each"
+EXAMPLE = "optvis render squeezenet1_0 features.12 --channels 50,450 --out images"
 
 
-def add_parser(subparsers) -> None:  # type: ignore[no-untyped-def]
-    command = create_command(
-        subparsers,
-        "render",
-        run,
-        "draw feature visualizations of channels or classes, one PNG each",
-        "optvis render squeezenet1_0 features.12 --channels 50,450 --out images",
-    )
-    command.add_argument("layer", metavar="LAYER", nargs="?", help="layer name, as `optvis layers` lists them")
-    command.add_argument("--channels", type=parse_numbers, help="which channels: 50,450 or 0-63 or both mixed")
-    command.add_argument("--label", action="append", help="render a class's logit, by label or index; may be repeated")
-    command.add_argument(
-        "--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist"
-    )
-    command.add_argument(
-        "--size",
-        type=parse_size,
-        help="side of the images in pixels, or HEIGHTxWIDTH; the network's own if not given",
-    )
-    command.add_argument("--steps", type=int, default=64, help="updates of each image")
-    command.add_argument("--rate", type=float, default=0.4, help="initial learning rate; it decays")
-    command.add_argument("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the images")
-    command.add_argument(
-        "--decay", type=float, default=1.0, help="with --param fft: power by which high frequencies are damped"
-    )
-    command.add_argument("--total-variation", type=float, default=0.0, help="weight of the total variation penalty")
-    command.add_argument(
-        "--no-transforms", action="store_true", help="no random transforms: the network gets the images as they are"
-    )
-    command.add_argument("--seed", type=int, default=0, help="of noise and random transforms")
-    command.add_argument("--batch-size", type=int, help="images rendered together; all if not given")
-    command.add_argument("--animate", choices=("gif", "webp", "apng"), help="also write an animation of all steps")
+def add_options(add: AddOption) -> None:
+    add("layer", metavar="LAYER", nargs="?", help="layer name, as `optvis layers` lists them")
+    add("--channels", type=parse_numbers, help="which channels: 50,450 or 0-63 or both mixed")
+    add("--label", action="append", help="render a class's logit, by label or index; may be repeated")
+    add("--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist")
+    add("--size", type=parse_size, help="side of the images in pixels, or HEIGHTxWIDTH; the network's own if not given")
+    add("--steps", type=int, default=64, help="updates of each image")
+    add("--rate", type=float, default=0.4, help="initial learning rate; it decays")
+    add("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the images")
+    add("--decay", type=float, default=1.0, help="with --param fft: power by which high frequencies are damped")
+    add("--total-variation", type=float, default=0.0, help="weight of the total variation penalty")
+    add("--no-transforms", action="store_true", help="no random transforms: the network gets the images as they are")
+    add("--seed", type=int, default=0, help="of noise and random transforms")
+    add("--batch-size", type=int, help="images rendered together; all if not given")
+    add("--animate", choices=("gif", "webp", "apng"), help="also write an animation of all steps")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -7,22 +7,24 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optvis.version import __version__
+from optvis.viz.pages.assets import build_script
 
-# Buttons of a panel that move from cell to cell, for touch screens.
-STEP_BUTTONS = """<div class="steps"><button type="button" data-step="-1 0" aria-label="one row up">↑</button
-><button type="button" data-step="1 0" aria-label="one row down">↓</button
-><button type="button" data-step="0 -1" aria-label="one column left">←</button
-><button type="button" data-step="0 1" aria-label="one column right">→</button
-><button type="button" class="close" aria-label="close">×</button></div>"""
+if TYPE_CHECKING:
+    from optvis.viz.pages.atlas.page import AtlasPage
+    from optvis.viz.pages.grid.page import GridPage
+
+    InteractivePage = AtlasPage | GridPage
+
+LEGEND = '<p></p><div class="scale"></div><div class="ends"><span></span><span>0</span><span></span></div>'
 
 
 def html_frame(
     generator: str,
     title: str,
-    policy: str,
+    policy: Mapping[str, str],
     resources: Iterable[str],
     header: str,
     main: Iterable[str],
@@ -33,62 +35,73 @@ def html_frame(
     Args:
         generator: the command that writes such pages.
         title: any text.
-        policy: the content security policy.
+        policy: what the content security policy allows, by kind of resource; nothing else is loaded.
         resources: HTML of the head: style, scripts.
         header: HTML.
         main: HTML.
         end: HTML below it: footer, scripts.
     """
+    allowed = "".join(f"{kind}-src {sources}; " for kind, sources in policy.items())
+    rules = f"default-src 'none'; {allowed}base-uri 'none'; form-action 'none'"
     return "\n".join(
         [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            *([f'<meta http-equiv="Content-Security-Policy" content="{rules}">'] if policy else []),
             f'<meta name="generator" content="{generator} {escape(__version__)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             f"<title>{escape(title)} · optvis</title>",
             *resources,
-            "</head>",
-            "<body>",
-            f"<header>{header}</header>",
-            "<main>",
+            f"</head>\n<body>\n<header>{header}</header>\n<main>",
             *main,
             "</main>",
             *end,
-            "</body>",
-            "</html>",
-            "",
+            "</body>\n</html>\n",
         ]
     )
 
 
+def format_header(title: str, lead: str = "") -> str:
+    """A heading, and a sentence below it, or none."""
+    return f"<h1>{escape(title)}</h1>" + (f'<p class="lead">{escape(lead)}</p>' if lead else "")
+
+
 def interactive_page(
-    generator: str, title: str, lead: str, main: Iterable[str], footer: str, style: str, data: str, script: str
+    kind: str,
+    page: AtlasPage | GridPage,
+    main: Iterable[str],
+    help_text: str,
+    style: str,
+    data: str,
+    scripts: Iterable[str],
 ) -> str:
     """An HTML text that loads nothing and runs only its own script.
 
     Args:
-        generator: the command that writes such pages.
-        title: any text.
-        lead: any text, or none.
+        kind: of page: the command that writes it, such as "atlas".
+        page: with a title, a lead and a recipe.
         main: HTML.
-        footer: HTML.
+        usage: how to use the page.
         style: CSS.
         data: what the script reads, as JSON that can stand inside HTML.
-        script: JavaScript.
-
-    Example:
-        >>> text = interactive_page("optvis", "<b>", "", [], "", "p { color: red }", "{}", "'use strict'")
-        >>> "<h1>&lt;b&gt;</h1>" in text
-        True
+        scripts: paths of scripts below `assets`.
     """
-    header = f"<h1>{escape(title)}</h1>" + (f'<p class="lead">{escape(lead)}</p>' if lead else "")
-    scripts = f'<script type="application/json" id="data">{data}</script>', f"<script>{script}</script>"
-    resources = [f"<style>{style}</style>"]
-    return html_frame(generator, title, _policy(style, script), resources, header, main, [footer, *scripts])
+    script = build_script(*scripts)
+    policy = {"img": "data:", "style": _hash(style), "script": _hash(script)}
+    end = [
+        page_footer(page.recipe, usage),
+        f'<script type="application/json" id="data">{data}</script>',
+        f"<script>{script}</script>",
+    ]
+    header = format_header(page.title, page.lead)
+    return html_frame(f"optvis {kind}", page.title, policy, [f"<style>{style}</style>"], header, main, end)
+
+
+def class_menu(labels: Iterable[str]) -> str:
+    """HTML of the choice of the class whose attribution is shown; empty where there are none."""
+    options = "".join(f'<option value="{index}">{escape(label)}</option>' for index, label in enumerate(labels))
+    menu = f'<select name="class"><option value="">no class</option>{options}</select>'
+    return f'<label class="class">Attribution to {menu}</label>' if options else ""
 
 
 def page_footer(recipe: Mapping[str, Any], help_text: str = "") -> str:
@@ -98,13 +111,6 @@ def page_footer(recipe: Mapping[str, Any], help_text: str = "") -> str:
     return (
         f"<footer>{help_html}<details><summary>Recipe</summary><pre><code>{escape(text)}</code></pre></details>"
         f"<p>Made with optvis {escape(__version__)}.</p></footer>"
-    )
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
     )
 
 

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from html import escape
 
-from optvis.viz.pages.assets import build_script, read_assets
+from optvis.viz.pages.assets import read_assets
 from optvis.viz.pages.atlas.data import atlas_data
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
-from optvis.viz.pages.atlas.panel import PANEL
-from optvis.viz.pages.document import interactive_page, page_footer
+from optvis.viz.pages.document import LEGEND, class_menu, interactive_page
 from optvis.viz.pages.sprites import check_sprite_size, data_uri, icon_sheet_uri
 from optvis.viz.sheet import draw_cells
 
-GENERATOR = "optvis atlas"
-STYLE_FILES = (
-    "base.css",
-    "tools.css",
-    "atlas/map.css",
-    "legend.css",
-    "panel.css",
-    "atlas/cell.css",
-    "footer.css",
-    "atlas/narrow.css",
+STYLES = (
+    *("base.css", "tools.css", "atlas/map.css", "legend.css", "panel.css"),
+    *("atlas/cell.css", "footer.css", "atlas/narrow.css"),
 )
-SCRIPT_FILES = (
-    "helpers.js",
-    "atlas/state.js",
-    "atlas/panel.js",
-    "atlas/view.js",
-    "atlas/interaction.js",
-    "atlas/main.js",
-)
+SCRIPTS = ("helpers.js", *(f"atlas/{name}.js" for name in ("state", "panel", "view", "interaction", "main")))
 HELP = (
     "Drag the map to move it; zoom with the wheel, two fingers, a double click or the keys + − 0. Point at a cell, or "
     "tap it. A click or Enter pins it, Escape unpins it, arrow keys move to the next cell, and with Shift they move "
@@ -56,28 +41,13 @@ def atlas_html(page: AtlasPage) -> str:
         >>> "<h1>Ships &amp; boats</h1>" in text, "http:" in text
         (True, False)
     """
-    main = [_tools(page), '<div class="exhibit">', _map(page), PANEL, "</div>"]
-    footer = page_footer(page.recipe, HELP)
-    return interactive_page(
-        GENERATOR,
-        page.title,
-        page.lead,
-        main,
-        footer,
-        read_assets(*STYLE_FILES),
-        atlas_data(page),
-        build_script(*SCRIPT_FILES),
-    )
+    main = [_tools(page), '<div class="exhibit">', _map(page), read_assets("atlas/panel.html").rstrip(), "</div>"]
+    return interactive_page("atlas", page, main, HELP, read_assets(*STYLES), atlas_data(page), SCRIPTS)
 
 
 def _tools(page: AtlasPage) -> str:
-    options = "".join(f'<option value="{index}">{escape(label)}</option>' for index, label in enumerate(page.labels))
-    classes = (
-        f'<label class="class">Attribution to <select name="class"><option value="">no class</option>{options}'
-        "</select></label>"
-    )
     return (
-        f'<form class="tools" autocomplete="off" hidden>{classes if options else ""}'
+        f'<form class="tools" autocomplete="off" hidden>{class_menu(page.labels)}'
         '<label><input type="checkbox" name="filled"> Fill the cells</label>'
         '<div class="zoom"><button type="button" data-zoom="2" aria-label="larger">+</button>'
         '<button type="button" data-zoom="0.5" aria-label="smaller">−</button>'
@@ -96,8 +66,7 @@ def _map(page: AtlasPage) -> str:
         f'<canvas tabindex="0" role="application" aria-roledescription="map" aria-label="activation atlas of {name}" '
         'hidden></canvas><p class="tag" aria-hidden="true" hidden></p></div>'
         f"{_ends(page.ends)}"
-        '<figcaption><p class="level"></p><div class="legend" hidden><p></p><div class="scale"></div>'
-        '<div class="ends"><span></span><span>0</span><span></span></div></div>'
+        f'<figcaption><p class="level"></p><div class="legend" hidden>{LEGEND}</div>'
         '<p class="announcement" role="status"></p></figcaption></figure>'
     )
 

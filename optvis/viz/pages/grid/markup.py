@@ -6,26 +6,18 @@ from html import escape
 
 import torch
 
-from optvis.viz.pages.assets import build_script, read_assets
-from optvis.viz.pages.document import interactive_page, page_footer
+from optvis.viz.pages.assets import read_assets
+from optvis.viz.pages.document import LEGEND, class_menu, interactive_page
 from optvis.viz.pages.grid.data import channels_with_icons, grid_data
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
-from optvis.viz.pages.grid.panel import PANEL
 from optvis.viz.pages.sprites import data_uri, icon_sheet_uri, sheet_shape, sprite_uri
 from optvis.viz.sheet import to_pil_image
 
-STYLE_FILES = (
-    "base.css",
-    "tools.css",
-    "grid/exhibit.css",
-    "legend.css",
-    "grid/cells.css",
-    "panel.css",
-    "footer.css",
-    "grid/narrow.css",
+STYLES = (
+    *("base.css", "tools.css", "grid/exhibit.css", "legend.css", "grid/cells.css"),
+    *("panel.css", "footer.css", "grid/narrow.css"),
 )
-SCRIPT_FILES = ("helpers.js", "grid/state.js", "grid/panel.js", "grid/main.js")
-GENERATOR = "optvis grid"
+SCRIPTS = ("helpers.js", "grid/state.js", "grid/panel.js", "grid/main.js")
 HELP = (
     "Point at an icon or at the image, or tap it. A click or Enter pins it, Escape unpins it, arrow keys move on. "
     "Rows and columns are counted from 0."
@@ -50,7 +42,7 @@ def grid_html(page: GridPage) -> str:
         >>> "<h1>Ships &amp; boats</h1>" in text, "http:" in text
         (True, False)
     """
-    style = read_assets(*STYLE_FILES) + "".join(_icon_rules(index, layer) for index, layer in enumerate(page.layers))
+    style = read_assets(*STYLES) + "".join(_icon_rules(index, layer) for index, layer in enumerate(page.layers))
     main = [
         _tools(page),
         '<div class="exhibit">',
@@ -58,13 +50,10 @@ def grid_html(page: GridPage) -> str:
         '<div class="layers">',
         *(_section(index, layer) for index, layer in enumerate(page.layers)),
         "</div>",
-        PANEL,
+        read_assets("grid/panel.html").rstrip(),
         "</div>",
     ]
-    footer = page_footer(page.recipe, HELP)
-    return interactive_page(
-        GENERATOR, page.title, page.lead, main, footer, style, grid_data(page), build_script(*SCRIPT_FILES)
-    )
+    return interactive_page("grid", page, main, HELP, style, grid_data(page), SCRIPTS)
 
 
 def _icon_rules(index: int, layer: GridLayer) -> str:
@@ -92,13 +81,8 @@ def _tools(page: GridPage) -> str:
         for index, layer in enumerate(page.layers)
     )
     tabs = f'<fieldset class="tabs"><legend>Layer</legend>{choices}</fieldset>' if len(page.layers) > 1 else ""
-    options = "".join(f'<option value="{index}">{escape(label)}</option>' for index, label in enumerate(page.labels))
-    classes = (
-        f'<label class="class">Attribution to <select name="class"><option value="">no class</option>{options}'
-        "</select></label>"
-    )
     return (
-        f'<form class="tools" autocomplete="off" hidden>{tabs}{classes if options else ""}'
+        f'<form class="tools" autocomplete="off" hidden>{tabs}{class_menu(page.labels)}'
         '<label><input type="checkbox" name="sized"> Sized by activation</label>'
         '<label><input type="checkbox" name="gaps"> Gaps</label></form>'
         "<noscript><p>Without JavaScript the icons do not respond.</p></noscript>"
@@ -106,14 +90,10 @@ def _tools(page: GridPage) -> str:
 
 
 def _image(page: GridPage) -> str:
-    legend = (
-        '<figcaption class="legend" hidden><p></p><div class="scale"></div>'
-        '<div class="ends"><span></span><span>0</span><span></span></div></figcaption>'
-    )
     return (
         f'<figure class="photo"><div class="frame"><img src="{data_uri(to_pil_image(page.image))}" '
         'alt="the image"><canvas hidden></canvas><i class="place" hidden></i></div>'
-        f"{legend}</figure>"
+        f'<figcaption class="legend" hidden>{LEGEND}</figcaption></figure>'
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from optvis.viz.pages.document import page_footer
 from optvis.viz.pages.microscope.site import site_page
 
-GENERATOR = "optvis microscope"
 VIEWS = ("Positive", "Negative", "Diverse 1", "Diverse 2", "Diverse 3", "Diverse 4")
+HELP = "Arrow keys lead to the previous and to the next channel; Escape leads to all channels."
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,14 @@ def channel_html(page: ChannelPage) -> str:
         _classes(page),
         _ablation(page.record["ablation"]),
         "</div>",
-        page_footer(
-            page.recipe, "Arrow keys lead to the previous and to the next channel; Escape leads to all channels."
-        ),
+        page_footer(page.recipe, HELP),
     ]
-    return site_page(
-        GENERATOR, f"Channel {page.record['channel']} of {page.layer or 'the output'}", _breadcrumbs(page), parts,
-        "../microscope.css", "../turn.js",
-    )  # fmt: skip
-
-
-def _breadcrumbs(page: ChannelPage) -> str:
-    return (
+    breadcrumbs = (
         f'<nav class="breadcrumbs"><a href="../index.html">{escape(page.network)}</a> / '
         f'<a href="index.html" rel="up">{escape(page.layer or "(output)")}</a></nav>'
     )
+    title = f"Channel {page.record['channel']} of {page.layer or 'the output'}"
+    return site_page(title, breadcrumbs, parts, "../microscope.css", "../turn.js")
 
 
 def _neighbor_links(page: ChannelPage) -> str:

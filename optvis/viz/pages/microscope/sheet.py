@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from optvis.viz.pages.assets import read_assets
 from optvis.viz.pages.document import page_footer
-from optvis.viz.pages.microscope.page import GENERATOR
 from optvis.viz.pages.microscope.site import site_page
 
 
@@ -67,17 +67,6 @@ class LayerLink:
     finished: int
 
 
-TOOLS = """\
-<form class="tools" autocomplete="off" hidden>
-<label>Number or class <input type="search" name="query" enterkeyhint="go"></label>
-<label>Order <select name="order"><option value="channel">number</option><option value="label">strongest class</option>
-<option value="strength">activation</option></select></label>
-<label><input type="checkbox" name="negative"> Negatives</label>
-<output></output>
-</form>
-<noscript><p>Without JavaScript the channels are in the order of their numbers.</p></noscript>"""
-
-
 def sheet_html(page: SheetPage) -> str:
     """The sheet of a layer: icons of its channels, by number, strongest class or activation.
 
@@ -88,10 +77,10 @@ def sheet_html(page: SheetPage) -> str:
     """
     breadcrumbs = f'<nav class="breadcrumbs"><a href="../index.html">{escape(page.network)}</a></nav>'
     count = len(page.tiles) if len(page.tiles) == page.channels else f"{len(page.tiles)} of {page.channels}"
-    tiles = "\n".join(map(_tile, page.tiles))
-    parts = [f'<p class="lead">{count} channels</p>', TOOLS, f'<div class="tiles">\n{tiles}\n</div>']
+    tiles, tools = "\n".join(map(_tile, page.tiles)), read_assets("microscope/tools.html").rstrip()
+    parts = [f'<p class="lead">{count} channels</p>', tools, f'<div class="tiles">\n{tiles}\n</div>']
     title = page.layer if page.layer else "(output)"
-    return site_page(GENERATOR, title, breadcrumbs, parts, "../microscope.css", "../sheet.js")
+    return site_page(title, breadcrumbs, parts, "../microscope.css", "../sheet.js")
 
 
 def index_html(network: str, links: Sequence[tuple[LayerLink, str, int]], recipe: Mapping[str, Any]) -> str:
@@ -104,9 +93,8 @@ def index_html(network: str, links: Sequence[tuple[LayerLink, str, int]], recipe
     """
     items = "\n".join(_layer(*link) for link in links)
     general = {key: value for key, value in recipe.items() if key != "channels"}
-    return site_page(
-        GENERATOR, network, "", [f'<ul class="layers">\n{items}\n</ul>', page_footer(general)], "microscope.css", ""
-    )
+    parts = [f'<ul class="layers">\n{items}\n</ul>', page_footer(general)]
+    return site_page(network, "", parts, "microscope.css", "")
 
 
 def _tile(tile: Tile) -> str:

@@ -1,25 +1,22 @@
-"""The frame of the pages of a site, whose style and scripts are files beside them."""
+"""What the pages of a site share: their frame, and the style sheet beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
 
-from optvis.viz.pages.document import html_frame
+from optvis.viz.pages.assets import read_assets
+from optvis.viz.pages.document import format_header, html_frame
 
 # 'self' covers pages from a server; pages opened from a disk have no origin, so file: is needed too.
 OWN_FILES = "'self' file:"
-POLICY = (
-    f"default-src 'none'; img-src {OWN_FILES}; style-src {OWN_FILES}; script-src {OWN_FILES}; "
-    "base-uri 'none'; form-action 'none'"
-)
+POLICY = dict.fromkeys(("img", "style", "script"), OWN_FILES)
 
 
-def site_page(generator: str, title: str, breadcrumbs: str, main: Iterable[str], style: str, script: str) -> str:
+def site_page(title: str, breadcrumbs: str, main: Iterable[str], style: str, script: str) -> str:
     """An HTML text that loads the site's own style, script and images, and nothing else.
 
     Args:
-        generator: the command that writes such pages.
         title: any text.
         breadcrumbs: HTML above the title: where in the site this page is.
         main: HTML.
@@ -27,9 +24,15 @@ def site_page(generator: str, title: str, breadcrumbs: str, main: Iterable[str],
         script: address of the script, or none.
 
     Example:
-        >>> "<h1>&lt;b&gt;</h1>" in site_page("optvis", "<b>", "", [], "a.css", "")
+        >>> "<h1>&lt;b&gt;</h1>" in site_page("<b>", "", [], "a.css", "")
         True
     """
-    resources = [f'<link rel="stylesheet" href="{escape(style)}">']
-    resources.append(f'<script src="{escape(script)}" defer></script>' if script else "")
-    return html_frame(generator, title, POLICY, resources, f"{breadcrumbs}<h1>{escape(title)}</h1>", main, [])
+    deferred = f'<script src="{escape(script)}" defer></script>' if script else ""
+    resources = [f'<link rel="stylesheet" href="{escape(style)}">', deferred]
+    return html_frame("optvis microscope", title, POLICY, resources, breadcrumbs + format_header(title), main, [])
+
+
+def site_style(group: int) -> str:
+    """The style sheet of all pages of a site, whose sprites hold so many thumbnails."""
+    rules = (f".p{index} img {{ left: -{100 * index}%; }}\n".replace("-0%", "0%") for index in range(group))
+    return read_assets("base.css", "tools.css", "footer.css", "microscope/microscope.css") + "".join(rules)

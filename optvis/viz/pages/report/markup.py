@@ -7,25 +7,23 @@ from html import escape
 
 from optvis.viz.formatting import format_interval, format_percent
 from optvis.viz.pages.assets import read_assets
-from optvis.viz.pages.document import html_frame, page_footer
+from optvis.viz.pages.document import format_header, html_frame, page_footer
 from optvis.viz.pages.report.charts import TINTS, curves, histogram, scatter
 from optvis.viz.pages.report.page import PredictionRow, RecallRow, ReportPage
 from optvis.viz.pages.sprites import data_uri
 from optvis.viz.sheet import to_pil_image
 
-GENERATOR = "optvis report"
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+POLICY = {"img": "data:", "style": "'unsafe-inline'"}
 STATE_ORDER = ("kept", "gained", "wrong", "lost")  # of the target's images: the unwanted states first; else reversed
 OPEN_ROWS = 12  # of a list; the other rows are folded
 
 
 def report_html(page: ReportPage) -> str:
     """The page as one HTML text, with its images and style in it: it loads nothing and runs no script."""
-    header = f"<h1>{escape(page.title)}</h1>{_figures(page)}{_warnings(page)}"
+    header = f"{format_header(page.title)}{_figures(page)}{_warnings(page)}"
     main = [_sets(page), _curves(page), _random_sets(page), _classes(page), _images(page)]
-    footer = page_footer(page.recipe)
     style = f"<style>{read_assets('report/report.css')}</style>"
-    return html_frame(GENERATOR, page.title, POLICY, [style], header, main, [footer])
+    return html_frame("optvis report", page.title, POLICY, [style], header, main, [page_footer(page.recipe)])
 
 
 def _figures(page: ReportPage) -> str:
