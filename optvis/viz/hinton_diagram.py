@@ -32,13 +32,8 @@ class Hinton(Result):
 
     Args:
         values: N panels of R rows and C columns, (N, R, C), on the CPU.
-        extent: the number whose square fills its cell; squares of larger ones fill it too.
-        labels: a text a panel, or none.
-        row_labels: a text a row: of numbers where there is one panel, of panels where there are several; or none.
-        column_labels: a text a column, where there is one panel; or none.
+        extent, labels, row_labels, column_labels, icons, row_icons: see `hinton`.
         panels_per_row: how many panels stand side by side; None for nearly a square.
-        icons: an image above each panel, (N, 3, S, S) in [0, 1].
-        row_icons: an image in front of each row of panels, (M, 3, S, S) in [0, 1], with the row's label below it.
         recipe: what computed the numbers, in JSON types.
     """
 
@@ -46,9 +41,7 @@ class Hinton(Result):
     TENSOR_FIELDS: ClassVar = {"values": 3, "icons": 4, "row_icons": 4}
     JSON_FIELDS: ClassVar = {
         "extent": float,
-        "labels": read_texts,
-        "row_labels": read_texts,
-        "column_labels": read_texts,
+        **dict.fromkeys(("labels", "row_labels", "column_labels"), read_texts),
         "panels_per_row": lambda count: None if count is None else int(count),
     }
 
@@ -138,7 +131,7 @@ def hinton(
         extent: the number whose square fills its cell; by default the largest absolute one of all panels, so that
             they compare. Larger numbers fill their cells too.
         icons: an image above each panel, (N, 3, S, S) in [0, 1].
-        row_icons: an image in front of each row of panels, (M, 3, S, S) in [0, 1].
+        row_icons: an image in front of each row of panels, (M, 3, S, S) in [0, 1], with the row's label below.
         recipe: what computed the numbers; saved with the image.
 
     Raises:
@@ -205,23 +198,15 @@ def _as_panels(values: Any) -> Tensor:
 
 
 def _check_counts(diagram: Hinton) -> None:
-    """Check that there are as many labels and icons as panels, rows and columns.
-
-    Raises:
-        ValueError: another number.
-    """
+    """Check that there are as many labels and icons as panels, rows and columns."""
     panels, height, width = diagram.values.shape
     columns = math.ceil(math.sqrt(panels)) if diagram.panels_per_row is None else diagram.panels_per_row
     rows_of_panels = math.ceil(panels / max(1, columns))
     if diagram.column_labels and not diagram._is_table:
         raise ValueError(f"column_labels belong to a single panel; there are {panels}")
-    for name, count in (
-        ("labels", panels),
-        ("row_labels", height if diagram._is_table else rows_of_panels),
-        ("column_labels", width),
-        ("icons", panels),
-        ("row_icons", rows_of_panels),
-    ):
+    rows = height if diagram._is_table else rows_of_panels
+    counts = {"labels": panels, "row_labels": rows, "column_labels": width, "icons": panels}
+    for name, count in (counts | {"row_icons": rows_of_panels}).items():
         values = getattr(diagram, name)
         if values is not None and len(values) not in (0, count):
             raise ValueError(f"{len(values)} {name} for {count}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optvis.viz.sheet import BACKGROUND, GAP, NEGATIVE_COLOR, POSITIVE_COLOR, TEXT_COLOR, load_font, wrap_text
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageDraw
+
+    Drawing = tuple[Image.Image, ImageDraw.ImageDraw]
 
 MAX_MARGIN = 220  # pixels of the labels of rows
 # Okabe & Ito 2008 (jfly.uni-koeln.de/color), safe for colour-blind readers.
@@ -29,15 +33,12 @@ def label_table(image: Image.Image, rows: Sequence[str], columns: Sequence[str])
         >>> label_table(Image.new("RGB", (60, 40)), ["a", "b"], []).height
         52
     """
-    from PIL import Image, ImageDraw
-
     font = load_font(110)
     longest = max((int(font.getlength(text)) + 1 for text in rows), default=0)
     left = GAP + (min(longest, MAX_MARGIN) + GAP if rows else 0)
     top = GAP + (sum(map(int, font.getmetrics())) if columns else 0)
-    canvas = Image.new("RGB", (left + image.width + GAP, top + image.height + GAP), BACKGROUND)
+    canvas, draw = _new_canvas((top + image.height + GAP, left + image.width + GAP))
     canvas.paste(image, (left, top))
-    draw = ImageDraw.Draw(canvas)
     for index, text in enumerate(rows):
         y = top + image.height * (index + 0.5) / len(rows)
         draw.text((left - GAP, y), _first_line(text, font, MAX_MARGIN), fill=TEXT_COLOR, font=font, anchor="rm")
@@ -63,22 +64,14 @@ def plot_curves(
         >>> plot_curves([8, 16], {"ships": [100, 50], "liners": [0, 50]}, "confidence", (100, 240)).size
         (240, 100)
     """
-    from PIL import Image, ImageDraw
-
-    height, width = size
-    canvas = Image.new("RGB", (width, height), BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), load_font(120)
+    width, font = size[1], load_font(120)
     legend = min(width * 2 // 5, int(max((font.getlength(name) for name in values), default=0)) + 1)
-    right, span = width - legend - 4 * GAP, max(x[-1] - x[0], 1e-12)
-
-    def at(place: float, value: float) -> tuple[float, float]:
-        return 36 + (place - x[0]) / span * (right - 36), height - 26 - value / 100 * (height - 62)
-
-    ends = dict.fromkeys((x[0], x[-1]))
-    _draw_axes(draw, font, title, size, at, [(end, f"{end:g}") for end in ends])
+    right = width - legend - 4 * GAP
+    axes = _Axes(x[0], x[-1], right, size)
+    canvas, draw = axes.draw(title, font, [(end, f"{end:g}") for end in dict.fromkeys((x[0], x[-1]))])
     for row, (name, line) in enumerate(values.items()):
         color, y = COLORS[row % len(COLORS)], 36 + 16 * row
-        points = [at(*point) for point in zip(x, line, strict=True)]
+        points = [axes.at(*point) for point in zip(x, line, strict=True)]
         draw.line(points, fill=color, width=2, joint="curve")
         for left, top in points:
             draw.rectangle((left - 1.5, top - 1.5, left + 1.5, top + 1.5), fill=color)
@@ -99,11 +92,8 @@ def plot_bars(values: Sequence[float], labels: Sequence[str], size: tuple[int, i
         >>> plot_bars([1.0, -0.5], ["17", "40"], (60, 160)).size
         (160, 60)
     """
-    from PIL import Image, ImageDraw
-
     height, width = size
-    canvas = Image.new("RGB", (width, height), BACKGROUND)
-    draw = ImageDraw.Draw(canvas)
+    canvas, draw = _new_canvas(size)
     font = load_font(min(140, 10 * height // max(1, len(values))))
     texts = [f"{label}  {value:+.3g}" for label, value in zip(labels, values, strict=True)]
     left = max((int(font.getlength(text)) for text in texts), default=0) + GAP
@@ -122,35 +112,21 @@ def plot_bars(values: Sequence[float], labels: Sequence[str], size: tuple[int, i
 def plot_lines(
     x: Sequence[float], values: Mapping[str, Sequence[float]], title: str, size: tuple[int, int]
 ) -> Image.Image:
-    """Plot lines from 0 to 100, each with its name at its end; NaN is left out.
-
-    Args:
-        x: T rising numbers.
-        values: T of them, in [0, 100], a line by its name.
-        title: above it.
-        size: (height, width) in pixels.
+    """Plot lines from 0 to 100, each with its name at its end; NaN is left out. Arguments as in `plot_curves`.
 
     Example:
         >>> plot_lines([0, 1, 2], {"ships": [100, 50, 0]}, "recall", (100, 200)).size
         (200, 100)
     """
-    from PIL import Image, ImageDraw
-
-    height, width = size
-    canvas = Image.new("RGB", (width, height), BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), load_font(140)
+    width, font = size[1], load_font(140)
     names = {name: _first_line(name, font, width // 3) for name in values}
-    left, right = 36, width - GAP - int(max((font.getlength(name) for name in names.values()), default=0)) - GAP
-    span = max(x[-1] - x[0], 1e-12)
-
-    def at(place: float, value: float) -> tuple[float, float]:
-        return left + (place - x[0]) / span * (right - left), height - 26 - value / 100 * (height - 62)
-
-    _draw_axes(draw, font, title, size, at, [(x[0], f"{x[0]:g}"), (x[-1], f"{x[-1]:g}")])
+    right = width - GAP - int(max((font.getlength(name) for name in names.values()), default=0)) - GAP
+    axes = _Axes(x[0], x[-1], right, size)
+    canvas, draw = axes.draw(title, font, [(x[0], f"{x[0]:g}"), (x[-1], f"{x[-1]:g}")])
     taken: list[float] = []
     for row, (name, line) in enumerate(values.items()):
         color = COLORS[row % len(COLORS)]
-        points = [at(*point) for point in zip(x, line, strict=True) if not math.isnan(point[1])]
+        points = [axes.at(*point) for point in zip(x, line, strict=True) if not math.isnan(point[1])]
         if points:
             draw.line(points, fill=color, width=2, joint="curve")
             end = _find_free_height(points[-1][1], taken)
@@ -171,48 +147,55 @@ def plot_histogram(values: Sequence[float], own: float, title: str, size: tuple[
         >>> plot_histogram([0.0, 0.0, 10.0], 90.0, "drop", (100, 200)).size
         (200, 100)
     """
-    from PIL import Image, ImageDraw
-
-    height, width = size
-    canvas = Image.new("RGB", (width, height), BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), load_font(140)
     lowest = 10 * math.floor(min([*values, own, 0.0]) / 10)
-    counts: dict[int, int] = {}
-    for value in values:
-        counts[math.floor(value / 4)] = counts.get(math.floor(value / 4), 0) + 1
+    counts = Counter(math.floor(value / 4) for value in values)
     most = max(counts.values(), default=1)
 
-    def at(place: float, share: float) -> tuple[float, float]:
-        return 36 + (place - lowest) / (104 - lowest) * (width - 48), height - 26 - share / 100 * (height - 62)
-
-    _draw_axes(draw, font, title, size, at, [(float(n), str(n)) for n in (lowest, 50, 100)], f"{most}")
+    axes = _Axes(lowest, 104, size[1] - 12, size)
+    canvas, draw = axes.draw(title, load_font(140), [(float(n), str(n)) for n in (lowest, 50, 100)], f"{most}")
     for step, count in counts.items():
-        (x0, y0), (x1, y1) = at(4 * step + 0.4, 100 * count / most), at(4 * step + 3.6, 0)
+        (x0, y0), (x1, y1) = axes.at(4 * step + 0.4, 100 * count / most), axes.at(4 * step + 3.6, 0)
         draw.rectangle((x0, y0, x1, y1), fill=(176, 172, 164))
-    (x, low), (_, high) = at(own + 2, 0), at(own + 2, 100)
+    (x, low), (_, high) = axes.at(own + 2, 0), axes.at(own + 2, 100)
     draw.line((x, low, x, high), fill=POSITIVE_COLOR, width=3)
     return canvas
 
 
-def _draw_axes(
-    draw: Any,
-    font: Any,
-    title: str,
-    size: tuple[int, int],
-    at: Callable[[float, float], tuple[float, float]],
-    ticks: Sequence[tuple[float, str]],
-    top: str = "100",
-) -> None:
-    """Draw a title, lines at 0, 50 and 100, and numbers below."""
-    height, width = size
-    draw.text((GAP, GAP), _first_line(title, font, width - 2 * GAP), fill=TEXT_COLOR, font=font)
-    for share in (0, 50, 100):
-        _, y = at(ticks[0][0], share)
-        draw.line((36, y, at(ticks[-1][0], 0)[0], y), fill=(228, 224, 216))
-    for share, text in ((0, "0"), (100, top)):
-        draw.text((32, at(ticks[0][0], share)[1]), text, fill=TEXT_COLOR, font=font, anchor="rm")
-    for place, text in ticks:
-        draw.text((at(place, 0)[0], height - 20), text, fill=TEXT_COLOR, font=font, anchor="ma")
+@dataclass(frozen=True)
+class _Axes:
+    """Two axes: numbers from `first` to `last`, the latter at the pixel `right`, and 0 to 100 upward."""
+
+    first: float
+    last: float
+    right: float
+    size: tuple[int, int]
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The pixel of a point."""
+        span, height = max(self.last - self.first, 1e-12), self.size[0]
+        return 36 + (x - self.first) / span * (self.right - 36), height - 26 - y / 100 * (height - 62)
+
+    def draw(self, title: str, font: Any, ticks: Sequence[tuple[float, str]], top: str = "100") -> Drawing:
+        """Draw a title, lines at 0, 50 and 100, and numbers below, on a new image."""
+        height, width = self.size
+        canvas, draw = _new_canvas(self.size)
+        draw.text((GAP, GAP), _first_line(title, font, width - 2 * GAP), fill=TEXT_COLOR, font=font)
+        for share in (0, 50, 100):
+            _, y = self.at(self.first, share)
+            draw.line((36, y, self.at(ticks[-1][0], 0)[0], y), fill=(228, 224, 216))
+        for share, text in ((0, "0"), (100, top)):
+            draw.text((32, self.at(self.first, share)[1]), text, fill=TEXT_COLOR, font=font, anchor="rm")
+        for place, text in ticks:
+            draw.text((self.at(place, 0)[0], height - 20), text, fill=TEXT_COLOR, font=font, anchor="ma")
+        return canvas, draw
+
+
+def _new_canvas(size: tuple[int, int]) -> Drawing:
+    """An empty image of a (height, width), and what draws on it."""
+    from PIL import Image, ImageDraw
+
+    canvas = Image.new("RGB", size[::-1], BACKGROUND)
+    return canvas, ImageDraw.Draw(canvas)
 
 
 def _first_line(text: str, font: Any, width: int) -> str:

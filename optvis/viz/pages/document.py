@@ -67,13 +67,7 @@ def format_header(title: str, lead: str = "") -> str:
 
 
 def interactive_page(
-    kind: str,
-    page: AtlasPage | GridPage,
-    main: Iterable[str],
-    help_text: str,
-    style: str,
-    data: str,
-    scripts: Iterable[str],
+    kind: str, page: InteractivePage, main: Iterable[str], usage: str, style: str, data: str, scripts: Iterable[str]
 ) -> str:
     """An HTML text that loads nothing and runs only its own script.
 
@@ -88,11 +82,8 @@ def interactive_page(
     """
     script = build_script(*scripts)
     policy = {"img": "data:", "style": _hash(style), "script": _hash(script)}
-    end = [
-        page_footer(page.recipe, usage),
-        f'<script type="application/json" id="data">{data}</script>',
-        f"<script>{script}</script>",
-    ]
+    blocks = f'<script type="application/json" id="data">{data}</script>', f"<script>{script}</script>"
+    end = [page_footer(page.recipe, usage), *blocks]
     header = format_header(page.title, page.lead)
     return html_frame(f"optvis {kind}", page.title, policy, [f"<style>{style}</style>"], header, main, end)
 

@@ -72,11 +72,9 @@ def channel_html(page: ChannelPage) -> str:
 
 
 def _neighbor_links(page: ChannelPage) -> str:
-    previous = "" if page.previous is None else f'<a rel="prev" href="{page.previous}.html">← {page.previous}</a>'
-    following = "" if page.next is None else f'<a rel="next" href="{page.next}.html">{page.next} →</a>'
-    return (
-        f'<nav class="neighbors" aria-label="channels">{previous}<a href="index.html">all channels</a>{following}</nav>'
-    )
+    before = "" if page.previous is None else f'<a rel="prev" href="{page.previous}.html">← {page.previous}</a>'
+    after = "" if page.next is None else f'<a rel="next" href="{page.next}.html">{page.next} →</a>'
+    return f'<nav class="neighbors" aria-label="channels">{before}<a href="index.html">all channels</a>{after}</nav>'
 
 
 def _views(page: ChannelPage) -> str:
@@ -135,10 +133,7 @@ def _classes(page: ChannelPage) -> str:
         for one in rows
     )
     text = "Gradient × activation, and the drop of the logit when the channel is off: means over the images above."
-    table = (
-        f"<p>{text}</p><table><thead><tr><th>Class</th><th colspan=2>Attribution</th><th colspan=2>Logit drop</th></tr>"
-        f"</thead><tbody>{bars}</tbody></table>"
-    )
+    table = f"<p>{text}</p>{_table(('Attribution', 'Logit drop'), bars)}"
     return f'<section class="classes"><h2>Attribution to classes</h2>{table if rows else "<p>None.</p>"}</section>'
 
 
@@ -150,14 +145,17 @@ def _ablation(record: Mapping[str, Any]) -> str:
         f"<td>{_format_number(100 * one['probability_drop'])} %</td></tr>"
         for one in record["classes"]
     )
-    table = (
-        f"<table><thead><tr><th>Class</th><th colspan=2>Probability drop</th></tr></thead><tbody>{bars}</tbody></table>"
-    )
+    table = _table(("Probability drop",), bars)
     return (
         '<section class="ablation"><h2>Effect of ablation</h2>'
         f"<p>Without the channel, {record['prediction_changes']} of {_count_images(record['images'])}, the same for "
         f"all channels, get another prediction.</p>{table if bars else ''}</section>"
     )
+
+
+def _table(columns: Sequence[str], rows: str) -> str:
+    head = "".join(f"<th colspan=2>{column}</th>" for column in columns)
+    return f"<table><thead><tr><th>Class</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _bar(value: float, most: float) -> str:

@@ -20,7 +20,9 @@ OPEN_ROWS = 12  # of a list; the other rows are folded
 
 def report_html(page: ReportPage) -> str:
     """The page as one HTML text, with its images and style in it: it loads nothing and runs no script."""
-    header = f"{format_header(page.title)}{_figures(page)}{_warnings(page)}"
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in page.warnings)
+    warnings = f'<ul class="warnings">{items}</ul>' if items else ""
+    header = f"{format_header(page.title)}{_figures(page)}{warnings}"
     main = [_sets(page), _curves(page), _random_sets(page), _classes(page), _images(page)]
     style = f"<style>{read_assets('report/report.css')}</style>"
     return html_frame("optvis report", page.title, POLICY, [style], header, main, [page_footer(page.recipe)])
@@ -34,7 +36,7 @@ def _figures(page: ReportPage) -> str:
     if page.other_classes:
         worst, count = page.other_classes[0], len(page.other_classes)
         words = f"{worst.name}, the largest drop of {count} other classes" if worst.drop else "no other class drops"
-        figures.append(("", _change(worst.drop), words))
+        figures.append(("", format_percent(None if worst.drop is None else 0.0 - worst.drop), words))
     text = f"against {len(random.drops)} random sets of as many, about as strong units"
     figures.append(("", f"p = {random.p_value:.2g}", text))
     rows = "".join(
@@ -43,35 +45,29 @@ def _figures(page: ReportPage) -> str:
     return f'<dl class="figures">{rows}</dl>'
 
 
-def _change(drop: float | None) -> str:
-    """A drop as a change: −12.5 %."""
-    return format_percent(None if drop is None else 0.0 - drop)
-
-
-def _warnings(page: ReportPage) -> str:
-    items = "".join(f"<li>{escape(warning)}</li>" for warning in page.warnings)
-    return f'<ul class="warnings">{items}</ul>' if items else ""
-
-
 def _sets(page: ReportPage) -> str:
-    rows = [_bar(row, row.name == page.target) for row in page.sets]
     return (
         "<section><h2>What is lost, what is kept</h2>"
         "<p>Recall: the share of each set's images that the network predicts correctly. The ring is the recall before, "
         "the dot the recall without the units. The shade is the 95 % interval of a bootstrap over images; it has no "
-        f"width where all images agree.</p>{_bars(rows)}</section>"
+        f"width where all images agree.</p>{_bars(page.sets, page.target)}</section>"
     )
 
 
-def _bars(rows: Sequence[str]) -> str:
+def _bars(rows: Sequence[RecallRow], target: str | None = None) -> str:
     head = (
         '<div class="bar head"><span class="name"></span><span class="count">images</span>'
         '<span class="scale"><span>0</span><span>50</span><span>100 %</span></span>'
         '<span class="value">after</span></div>'
     )
-    more = rows[OPEN_ROWS:]
-    rest = f"<details><summary>{len(more)} more</summary>{''.join(more)}</details>" if more else ""
-    return f'<div class="bars">{head}{"".join(rows[:OPEN_ROWS])}{rest}</div>'
+    return f'<div class="bars">{head}{_fold([_bar(row, row.name == target) for row in rows])}</div>'
+
+
+def _fold(rows: Sequence[str], before: str = "", after: str = "") -> str:
+    """The first rows, and the others folded; each part between two texts."""
+    shown, more = (f"{before}{''.join(part)}{after}" for part in (rows[:OPEN_ROWS], rows[OPEN_ROWS:]))
+    count = len(rows) - OPEN_ROWS
+    return shown + (f"<details><summary>{count} more</summary>{more}</details>" if count > 0 else "")
 
 
 def _bar(row: RecallRow, is_target: bool) -> str:
@@ -79,9 +75,9 @@ def _bar(row: RecallRow, is_target: bool) -> str:
     track, after = "", row.after
     if row.before is not None and after.value is not None:
         ends = sorted((row.before, after.value))
-        track = _between("change", *ends) + _dot("before", row.before) + _dot("after", after.value)
+        track = _mark("change", *ends) + _mark("before", row.before) + _mark("after", after.value)
         if after.low is not None and after.high is not None:
-            track = _between("interval", after.low, after.high) + track
+            track = _mark("interval", after.low, after.high) + track
     number, _, ends_text = format_interval(*after).partition(" (")
     text = f"<b>{number}</b>" + (f" ({ends_text}" if ends_text else "")
     name = escape(row.name)
@@ -92,12 +88,10 @@ def _bar(row: RecallRow, is_target: bool) -> str:
     )
 
 
-def _between(kind: str, low: float, high: float) -> str:
-    return f'<i class="{kind}" style="left: {100 * low:.2f}%; width: {100 * (high - low):.2f}%"></i>'
-
-
-def _dot(kind: str, value: float) -> str:
-    return f'<i class="{kind}" style="left: {100 * value:.2f}%"></i>'
+def _mark(kind: str, low: float, high: float | None = None) -> str:
+    """A dot, or a line between two shares."""
+    width = "" if high is None else f"; width: {100 * (high - low):.2f}%"
+    return f'<i class="{kind}" style="left: {100 * low:.2f}%{width}"></i>'
 
 
 def _curves(page: ReportPage) -> str:
@@ -139,10 +133,9 @@ def _random_sets(page: ReportPage) -> str:
 def _classes(page: ReportPage) -> str:
     if not page.other_classes:
         return ""
-    rows = [_bar(row, False) for row in page.other_classes]
     return (
         "<section><h2>Class by class</h2><p>Every class that the target does not show, over all sets; the largest drop "
-        f"comes first.</p>{_bars(rows)}</section>"
+        f"comes first.</p>{_bars(page.other_classes)}</section>"
     )
 
 
@@ -164,19 +157,14 @@ def _table(images: RecallRow, rows: Sequence[str]) -> str:
         '<tr><th class="thumb"></th><th class="file">image</th><th>before %</th><th>after %</th>'
         '<th class="state"></th></tr>'
     )
-    more = rows[OPEN_ROWS:]
-    rest = f"<details><summary>{len(more)} more</summary><table>{head}{''.join(more)}</table></details>" if more else ""
     count = "1 image" if images.images == 1 else f"{images.images} images"
-    return f"<h3>{escape(images.name)}<small>{count}</small></h3><table>{head}{''.join(rows[:OPEN_ROWS])}</table>{rest}"
+    return f"<h3>{escape(images.name)}<small>{count}</small></h3>{_fold(rows, f'<table>{head}', '</table>')}"
 
 
 def _prediction(row: PredictionRow, thumbnail: str) -> str:
+    halves = ("before", row.confidence_before, row.before), ("after", row.confidence_after, row.after)
     cells = "".join(
-        f'<td class="{when}"><data>{100 * share:.2f}</data> {escape(label)}</td>'
-        for when, share, label in (
-            ("before", row.confidence_before, row.before),
-            ("after", row.confidence_after, row.after),
-        )
+        f'<td class="{when}"><data>{100 * share:.2f}</data> {escape(label)}</td>' for when, share, label in halves
     )
     truth = f" ({escape(row.truth)})" if row.state in ("wrong", "gained") else ""
     return (
