@@ -21,7 +21,7 @@ class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if is_hidden else super()._get_help_string(action)
 
 
-def create_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
+def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> None:
     """Create a subcommand from its module, which has `HELP`, `EXAMPLE`, `add_options` and `run`."""
     module = import_module(f"optvis.cli.commands.{name}")
     texts = {"help": module.HELP, "description": module.HELP, "epilog": f"example: {module.EXAMPLE}"}

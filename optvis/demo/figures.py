@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from optvis.demo.output_dir import sign_recipe
 from optvis.demo.page import Figure, FigureTile
@@ -41,6 +42,16 @@ def build_figure(
     labels = [f"{tile.title} {tile.note}" for tile in tiles]
     png = encode_png(draw_sheet(images, labels, columns[0]), sign_recipe(recipe))
     return Figure(file, png, tiles, columns, caption, code, heading)
+
+
+def join_tiles(tiles: Tensor) -> Tensor:
+    """Rows of images as one image, (h, w, 3, S, S) -> (3, h · S, w · S)."""
+    return tiles.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)
+
+
+def resize_tile(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """(3, H, W) in another size, bicubic."""
+    return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def require_complete(*recipes: Mapping[str, Any]) -> None:

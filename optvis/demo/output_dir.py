@@ -25,18 +25,14 @@ def open_output_dir(path: str | Path, names: Iterable[str]) -> Path:
     folder = Path(path)
     for file in (folder / name for name in (PAGE, *names)):
         if os.path.lexists(file) and not is_own_file(file):
-            raise FileExistsError(
-                f"{str(file)!r} exists and was not written by `{GENERATOR}`; choose another folder with --out, or move "
-                "the file"
-            )
+            cure = "choose another folder with --out, or move the file"
+            raise FileExistsError(f"{str(file)!r} exists and was not written by `{GENERATOR}`; {cure}")
     return ensure_dir(folder)
 
 
 def is_own_file(file: Path) -> bool:
     """Whether a page or PNG says that `optvis demo` wrote it."""
-    if not file.is_file():
-        return False
-    return _is_own_page(file) if file.name == PAGE else _is_own_png(file)
+    return file.is_file() and (_is_own_page(file) if file.name == PAGE else _is_own_png(file))
 
 
 def sign_recipe(recipe: Mapping[str, Any]) -> str:

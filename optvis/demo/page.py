@@ -103,11 +103,9 @@ def _figure(figure: Figure) -> str:
     wide, narrow = figure.columns
     heading = f"<h3>{escape(figure.heading)}</h3>" if figure.heading else ""
     tiles = "\n".join(map(_tile, figure.tiles))
-    caption = f'<p>{escape(figure.caption)} <span class="file">{escape(figure.file)}</span></p>'
-    return (
-        f'{heading}<figure style="--wide: {wide}; --narrow: {narrow}">\n<ul>{tiles}</ul>\n'
-        f"<figcaption>{caption}{_code(figure.code)}</figcaption></figure>"
-    )
+    caption = f'<p>{escape(figure.caption)} <span class="file">{escape(figure.file)}</span></p>{_code(figure.code)}'
+    opening = f'{heading}<figure style="--wide: {wide}; --narrow: {narrow}">'
+    return f"{opening}\n<ul>{tiles}</ul>\n<figcaption>{caption}</figcaption></figure>"
 
 
 def _tile(tile: FigureTile) -> str:
@@ -119,11 +117,8 @@ def _tile(tile: FigureTile) -> str:
 
 def _footer(page: Page) -> str:
     return (
-        "<footer><h2>Reproduce it</h2>"
-        "<p>The whole page:</p>"
-        f"{_code(page.command)}"
-        "<p>One figure: run these lines, then the lines below the figure.</p>"
-        f"{_code(page.setup)}"
+        f"<footer><h2>Reproduce it</h2><p>The whole page:</p>{_code(page.command)}"
+        f"<p>One figure: run these lines, then the lines below the figure.</p>{_code(page.setup)}"
         f"<p>Made with optvis {escape(__version__)}.</p></footer>"
     )
 

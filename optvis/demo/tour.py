@@ -99,7 +99,8 @@ def write_tour(
         _run_sections(model, folder, config, sections, results)
     finally:
         if results:
-            html = to_html(_build_page(config, tuple(result.content for result in results)))
+            command = f"optvis demo --seed {config.seed}" if config.seed else "optvis demo"
+            html = to_html(Page(TITLE, LEAD, tuple(result.content for result in results), SETUP, command))
             page = atomic_write(folder / PAGE, html.encode())
             print(f"{format_seconds(results)}\n\n{page}")
     return folder / PAGE
@@ -125,8 +126,3 @@ def _run_sections(
             for figure in content.figures:
                 atomic_write(folder / figure.file, figure.png)
             results.append(SectionResult(section, content, time.perf_counter() - start))
-
-
-def _build_page(config: TourConfig, contents: tuple[Content, ...]) -> Page:
-    command = f"optvis demo --seed {config.seed}" if config.seed else "optvis demo"
-    return Page(TITLE, LEAD, contents, SETUP, command)

@@ -58,12 +58,9 @@ def describe_classes(classifier: Classifier, effects: Effects) -> list[dict[str,
     least = MIN_SHARE * float(mean.abs().max())
     chosen = [k for k in order[:TOP_CLASSES] if mean[k] > least]
     chosen += [k for k in order[-BOTTOM_CLASSES:] if mean[k] < -least]
+    numbers = {"attribution": mean, "logit_drop": drop}
     return [
-        {
-            "label": classifier.label(k),
-            "attribution": round_number(float(mean[k])),
-            "logit_drop": round_number(float(drop[k])),
-        }
+        {"label": classifier.label(k)} | {name: round_number(float(a[k])) for name, a in numbers.items()}
         for k in chosen
     ]
 
@@ -81,13 +78,8 @@ def describe_ablation(classifier: Classifier, before: Tensor, after: Tensor) -> 
     """
     drop = (before.softmax(1) - after.softmax(1)).mean(0)
     chosen = [k for k in drop.argsort(descending=True, stable=True).tolist()[:ABLATION_CLASSES] if drop[k] > 0]
-    return {
-        "images": len(before),
-        "prediction_changes": count_changes(before, after),
-        "classes": [
-            {"label": classifier.label(k), "probability_drop": round_number(float(drop[k]))} for k in chosen
-        ],
-    }  # fmt: skip
+    classes = [{"label": classifier.label(k), "probability_drop": round_number(float(drop[k]))} for k in chosen]
+    return {"images": len(before), "prediction_changes": count_changes(before, after), "classes": classes}
 
 
 def image_file(index: int) -> str:

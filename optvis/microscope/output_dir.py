@@ -42,10 +42,8 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Iterable
     else:
         taken = [name for name in names if os.path.lexists(folder / name)]
         if taken:
-            raise FileExistsError(
-                f"{str(folder / taken[0])!r} exists and was not written by a microscope; choose another folder, or "
-                "move the file"
-            )
+            cure = "choose another folder, or move the file"
+            raise FileExistsError(f"{str(folder / taken[0])!r} exists and was not written by a microscope; {cure}")
         ensure_dir(folder)
         write_json(file, own)
     for name in ("", *names):
@@ -66,9 +64,8 @@ def _remove_temporary_files(folder: Path) -> None:
 
 def _check_same_recipe(folder: Path, stored: Any, own: Mapping[str, Any]) -> None:
     if not isinstance(stored, dict) or stored.get("made_by") != MADE_BY:
-        raise FileExistsError(
-            f"{str(folder / RECIPE)!r} exists and was not written by a microscope; choose another folder"
-        )
+        file = str(folder / RECIPE)
+        raise FileExistsError(f"{file!r} exists and was not written by a microscope; choose another folder")
     for key in [key for key in own if stored.get(key) != own[key]]:
         there, here = str(stored.get(key)), str(own[key])
         is_short = len(there + here) < MAX_VALUE_LENGTH

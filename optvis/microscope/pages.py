@@ -23,8 +23,8 @@ SITE = (INDEX, CSS, SHEET_JS, TURN_JS, IMAGES)
 def write_site(plan: MicroscopePlan, folder: Path, recipe: Mapping[str, Any]) -> None:
     """Write a page for each channel of the complete groups, a sheet for each layer, and the start page."""
     atomic_write(folder / CSS, site_style(plan.options.group_size).encode())
-    atomic_write(folder / SHEET_JS, read_assets("microscope/sheet.js").encode())
-    atomic_write(folder / TURN_JS, read_assets("microscope/turn.js").encode())
+    for name in (SHEET_JS, TURN_JS):
+        atomic_write(folder / name, read_assets(f"microscope/{name}").encode())
     links = []
     for layer, name in plan.folders.items():
         groups = [(group, read_group(folder / name, group)) for group in plan.groups(layer)]
@@ -50,8 +50,11 @@ def _write_layer(
     for previous, following in pairwise(neighbours):
         neighbours[previous][1], neighbours[following][0] = following, previous
     for channel in channels:
-        page = _channel_page(plan, layer, channel, neighbours[channel["channel"]], layer_recipe)
-        atomic_write(folder / f"{channel['channel']}.html", channel_html(page).encode())
+        number = channel["channel"]
+        before, after = neighbours[number]
+        renderings, images = (rendering_file(number), plan.renderer.size), (f"../{IMAGES}/", plan.classifier.size)
+        page = ChannelPage(plan.network_name, layer, channel, *renderings, *images, before, after, layer_recipe)
+        atomic_write(folder / f"{number}.html", channel_html(page).encode())
     tiles = [
         Tile(channel["channel"], thumbnails_file(group), index, len(group), _top_label(channel), _strength(channel))
         for group, numbers in complete
@@ -59,28 +62,6 @@ def _write_layer(
     ]
     sheet = SheetPage(plan.network_name, layer, tuple(tiles), len(plan.channels[layer]))
     atomic_write(folder / INDEX, sheet_html(sheet).encode())
-
-
-def _channel_page(
-    plan: MicroscopePlan,
-    layer: str,
-    channel: Mapping[str, Any],
-    neighbours: Sequence[int | None],
-    recipe: Mapping[str, Any],
-) -> ChannelPage:
-    previous, following = neighbours
-    return ChannelPage(
-        plan.network_name,
-        layer,
-        channel,
-        rendering_file(channel["channel"]),
-        plan.renderer.size,
-        f"../{IMAGES}/",
-        plan.classifier.size,
-        previous,
-        following,
-        recipe,
-    )
 
 
 def _top_label(channel: Mapping[str, Any]) -> str:

@@ -121,11 +121,9 @@ def resolve_channels(
     chosen = None if channels is None else sorted(set(channels))
     inputs = torch.full((1, 3, *classifier.size), 0.5, device=classifier.device)
     with borrow(classifier.network), torch.no_grad():
-        activations = {
-            layer: read_activations(classifier.network, classifier.preprocess(inputs), [layer])[layer]
-            for layer in layers
-        }
-    counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in activations.items()}
+        pixels = classifier.preprocess(inputs)
+        activations = [read_activations(classifier.network, pixels, [layer])[layer] for layer in layers]
+    counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in zip(layers, activations, strict=True)}
     for layer, count in counts.items():
         unknown = [] if chosen is None else [channel for channel in chosen if not 0 <= channel < count]
         if unknown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,27 +86,13 @@ class ChannelRenderer:
             negative = self._render(classifier, -1.0 * objective, self.seed, 0)
         different = diverse_objective(layer, channels, positive.scores, self.channel_axis)
         diverse = self._render(classifier, different, self.seed + 1, REDIRECT_STEPS)
-        return ChannelRenderings(
-            positive.images, negative.images, torch.stack(torch.split(diverse.images, DIVERSE_COUNT))
-        )
+        groups = diverse.images.reshape(-1, DIVERSE_COUNT, *diverse.images.shape[1:])
+        return ChannelRenderings(positive.images, negative.images, groups)
 
     def _render(self, classifier: Classifier, objective: Objective, seed: int, redirect_steps: int) -> Rendering:
-        """Render an objective.
-
-        Raises:
-            KeyboardInterrupt: after Ctrl-C, because an incomplete rendering is of no use here.
-        """
-        rendering = render(
-            classifier,
-            objective,
-            size=self.size,
-            steps=self.steps,
-            seed=seed,
-            redirect_steps=redirect_steps,
-            transform=COARSE_TO_FINE,
-            progress=False,
-        )
-        if not rendering.complete:
+        options: dict[str, Any] = {"steps": self.steps, "seed": seed, "redirect_steps": redirect_steps}
+        rendering = render(classifier, objective, transform=COARSE_TO_FINE, size=self.size, progress=False, **options)
+        if not rendering.complete:  # an incomplete rendering is of no use here
             raise KeyboardInterrupt
         return rendering
 

@@ -88,7 +88,5 @@ def _strongest(a: Tensor, indices: Sequence[int], channel_axis: int | None) -> T
     spatial = layout.channels_first(a, channel_axis).shape[2:]
     values, where = layout.positions(a, channel_axis).float().cpu().max(2)
     width = spatial[1] if len(spatial) == 2 else 0
-    positions = (
-        torch.stack([where // width, where % width], 2) if width else torch.zeros(*where.shape, 2, dtype=torch.long)
-    )
+    positions = torch.stack([where // width, where % width] if width else [where * 0, where * 0], 2)
     return TopActivations(values.T, torch.tensor(indices).expand(values.shape[1], -1), positions.movedim(1, 0))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Drawing = tuple[Image.Image, ImageDraw.ImageDraw]
 
+Lines = Mapping[str, Sequence[float]]  # the values of each line, by its name
 MAX_MARGIN = 220  # pixels of the labels of rows
 # Okabe & Ito 2008 (jfly.uni-koeln.de/color), safe for colour-blind readers.
 COLORS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0), (110, 110, 110))
@@ -49,9 +50,7 @@ def label_table(image: Image.Image, rows: Sequence[str], columns: Sequence[str])
     return canvas
 
 
-def plot_curves(
-    x: Sequence[float], values: Mapping[str, Sequence[float]], title: str, size: tuple[int, int]
-) -> Image.Image:
+def plot_curves(x: Sequence[float], values: Lines, title: str, size: tuple[int, int]) -> Image.Image:
     """Plot lines from 0 to 100 with a legend beside them, for lines that end close together.
 
     Args:
@@ -109,9 +108,7 @@ def plot_bars(values: Sequence[float], labels: Sequence[str], size: tuple[int, i
     return canvas
 
 
-def plot_lines(
-    x: Sequence[float], values: Mapping[str, Sequence[float]], title: str, size: tuple[int, int]
-) -> Image.Image:
+def plot_lines(x: Sequence[float], values: Lines, title: str, size: tuple[int, int]) -> Image.Image:
     """Plot lines from 0 to 100, each with its name at its end; NaN is left out. Arguments as in `plot_curves`.
 
     Example:

@@ -188,7 +188,6 @@ class Result(ABC):
         return cls._from_parts(tensors, values | {RECIPE: read_mapping(json.loads(header[RECIPE]))})
 
     def _serialize(self) -> bytes:
-        """The safetensors file."""
         from safetensors.torch import save
 
         # A view is copied, so that not its whole storage is written.
@@ -244,7 +243,6 @@ def png_path(path: str | Path) -> Path:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors, and the header."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:

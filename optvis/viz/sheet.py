@@ -97,9 +97,8 @@ def draw_cells(
 
     side = images.shape[-1]
     canvas = Image.new(mode, (size * side, size * side), BACKGROUND if mode == "RGB" else 0)
-    for image, (row, column), share in zip(
-        images, cells.tolist(), [1.0] * len(images) if shares is None else shares, strict=True
-    ):
+    shares = [1.0] * len(images) if shares is None else shares
+    for image, (row, column), share in zip(images, cells.tolist(), shares, strict=True):
         smaller = max(1, round(share * side))
         inset = (side - smaller) // 2
         tile = to_pil_image(image)

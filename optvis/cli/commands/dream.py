@@ -56,9 +56,8 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         snapshots=options.animate is not None,
     )
-    name = safe_file_name(
-        f"{Path(options.image).stem if options.image else options.start}-{options.layer}-{options.loss}"
-    )
+    start = Path(options.image).stem if options.image else options.start
+    name = safe_file_name(f"{start}-{options.layer}-{options.loss}")
     print(result.save(folder / f"{name}.png"))
     if options.animate:
         print(result.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))

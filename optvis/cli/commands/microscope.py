@@ -31,18 +31,10 @@ def run(options: argparse.Namespace) -> None:
 
     classifier = load_model(options)
     images = select_images(options)
+    how = {name: getattr(options, name) for name in ("channels", "size", "steps", "seed")}
+    how["options"] = MicroscopeOptions(options.group_size, options.top_images, options.sample_size)
     try:
-        page = build_microscope(
-            classifier,
-            images,
-            options.layers,
-            options.out,
-            channels=options.channels,
-            size=options.size,
-            steps=options.steps,
-            options=MicroscopeOptions(options.group_size, options.top_images, options.sample_size),
-            seed=options.seed,
-        )
+        page = build_microscope(classifier, images, options.layers, options.out, **how)
     except KeyboardInterrupt:
         print(f"stopped; the same command continues with the first incomplete group in {options.out}")
         raise

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from optvis.cli.options import AddOption, class_index, load_model, make_unique, parse_numbers, parse_size
 
@@ -50,15 +52,11 @@ def run(options: argparse.Namespace) -> None:
     if options.total_variation:
         objective -= options.total_variation * total_variation()
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * len(names)
-    param = (
-        pixel_image(size, seeds=seeds)
-        if options.param == "pixel"
-        else fft_image(size, seeds=seeds, decay=options.decay)
-    )
+    build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
     result = render(
         classifier,
         objective,
-        param,
+        build(size, seeds=seeds),
         steps=options.steps,
         transform=None if options.no_transforms else STANDARD,
         optimizer=partial(FAST_ADAM, lr=options.rate),

@@ -30,14 +30,8 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     """Switch one class off, and evaluate on other scenes what it costs the rest."""
     target, seed = model.labels.index(TARGET), config.seed + FIND_SEED_OFFSET
     images, labels = dataset(config.ablation_scenes, seed)
-    units = find_units(
-        model,
-        images[labels == target],
-        TARGET,
-        keep=images[labels != target],
-        max_units=config.ablation_channels,
-        progress=config.progress,
-    )
+    own, others, count = images[labels == target], images[labels != target], config.ablation_channels
+    units = find_units(model, own, TARGET, keep=others, max_units=count, progress=config.progress)
     options = config.render_options(None)
     comparison = compare_renderings(model, units, log_odds(TARGET), **options, progress=config.progress)
     scenes = torch.stack([scene(TARGET, config.seed + number).image for number in range(SHOWN)])
@@ -54,7 +48,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
         caption=_summarize(report),
         code=f"images, labels = dataset({config.ablation_scenes}, seed={seed})\n"
         f'units = find_units(net, images[labels == {target}], "{TARGET}", keep=images[labels != {target}], '
-        f"max_units={config.ablation_channels})\n"
+        f"max_units={count})\n"
         f'compare_renderings(net, units, log_odds("{TARGET}"){format_keywords(options)})',
         recipe={**dict(units.recipe), "renderings": dict(comparison.after.recipe)},
     )
@@ -74,13 +68,11 @@ def _predictions(model: Classifier, units: UnitSelection, scenes: Tensor) -> lis
 
 
 def _evaluation_sets(model: Classifier, config: TourConfig) -> dict[str, tuple[Tensor, str]]:
-    """Other scenes of each class."""
     images, labels = dataset(config.ablation_scenes, config.seed + EVALUATE_SEED_OFFSET)
     return {label: (images[labels == index], label) for index, label in enumerate(model.labels)}
 
 
 def _summarize(report: Report) -> str:
-    """The result in a few sentences."""
     before, after = report.target_metrics.before.value, report.target_metrics.after.value
     drops = [one.drop.value for one in report.sets if one.name != report.target and one.drop.value is not None]
     return (

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.atlas import ActivationAtlas, AtlasBuilder, AtlasOptions, Cell, Comparison, sample_activations
 from optvis.demo.config import TourConfig
-from optvis.demo.figures import build_figure, require_complete
+from optvis.demo.figures import build_figure, join_tiles, require_complete, resize_tile
 from optvis.demo.page import Content
 from optvis.models.classifier import Classifier
 from optvis.patches.try_patch import try_patch
@@ -66,7 +65,7 @@ def atlas_image(atlas: ActivationAtlas) -> Tensor:
     mosaic = torch.ones(level.size, level.size, *level.icons.shape[1:])
     rows, columns = level.cells[level.present].unbind(1)
     mosaic[rows, columns] = level.icons[level.present]
-    return _join_tiles(mosaic)
+    return join_tiles(mosaic)
 
 
 def cells_image(cells: Sequence[Cell], side: int) -> Tensor:
@@ -75,14 +74,8 @@ def cells_image(cells: Sequence[Cell], side: int) -> Tensor:
     for row, cell in enumerate(cells):
         images = [*([] if cell.icon is None else [cell.icon]), *cell.patches][:TOP_CELLS]
         for column, image in enumerate(images):
-            mosaic[row, column] = F.interpolate(image[None], (side, side), mode="bicubic", antialias=True)[0]
-    return _join_tiles(mosaic.clamp(0, 1))
-
-
-def _join_tiles(mosaic: Tensor) -> Tensor:
-    """(h, w, 3, S, S) -> (3, h · S, w · S)"""
-    height, width, _, side, _ = mosaic.shape
-    return mosaic.permute(2, 0, 3, 1, 4).reshape(3, height * side, width * side)
+            mosaic[row, column] = resize_tile(image, (side, side))
+    return join_tiles(mosaic)
 
 
 def _describe_trial(model: Classifier, config: TourConfig, comparison: Comparison) -> str:

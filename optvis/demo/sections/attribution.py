@@ -32,18 +32,14 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     require_complete(rendering.recipe)
     mean = result.channels.mean(0)
     channels = [f"channel {index}" for index in indices]
+    heatmap = "its heatmap of spatial attribution"
+    scenes = [text for label in (LABEL, RIVAL) for text in (f"a scene of the class {label}", heatmap)]
     figure = build_figure(
         FILE,
         torch.cat([attribution_tiles(result), rendering.images]),
         [LABEL, "where", RIVAL, "where", *channels],
-        [
-            f"a scene of the class {LABEL}",
-            "its heatmap of spatial attribution",
-            f"a scene of the class {RIVAL}",
-            "its heatmap of spatial attribution",
-            *(f"an image that maximises {name}" for name in channels),
-        ],
-        notes=["", "", "", "", *(f"{float(mean[index]):+.2f}" for index in indices)],
+        [*scenes, *(f"an image that maximises {name}" for name in channels)],
+        notes=[""] * len(scenes) + [f"{float(mean[index]):+.2f}" for index in indices],
         columns=(4, 2),
         caption=f"Orange: positive attribution, for the {LABEL}. Violet: negative attribution, for the {RIVAL}. Below: "
         f"the channels of {LAYER} with the largest attributions of either sign.",
@@ -61,5 +57,5 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
 def attribution_tiles(result: Attribution) -> Tensor:
     """Each image and its overlay, all overlays on one scale."""
     extent = float(result.positions.abs().amax())
-    pairs = [(image, result.overlay(index, extent)) for index, image in enumerate(result.images)]
-    return torch.stack([tile for pair in pairs for tile in pair])
+    overlays = [result.overlay(index, extent) for index in range(len(result.images))]
+    return torch.stack([result.images, torch.stack(overlays)], dim=1).flatten(0, 1)

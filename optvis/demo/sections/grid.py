@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.demo.config import TourConfig
-from optvis.demo.figures import build_figure, require_complete
+from optvis.demo.figures import build_figure, join_tiles, require_complete, resize_tile
 from optvis.demo.page import Content
 from optvis.grids.activation_grid import activation_grid
 from optvis.grids.result import ActivationGrid
@@ -53,10 +52,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
 
 def grid_tiles(grid: ActivationGrid) -> Tensor:
     """The image, all its icons as one image, and the icons of the groups, all of one size, (B, 3, H, W)."""
-    height, width, _, side, _ = grid.icons[0].shape
-    mosaic = grid.icons[0].permute(2, 0, 3, 1, 4).reshape(3, height * side, width * side)
+    mosaic = join_tiles(grid.icons[0])
     others = [grid.images[0], *([] if grid.group_icons is None else grid.group_icons)]
-    image, *groups = (
-        F.interpolate(one[None], mosaic.shape[1:], mode="bicubic", antialias=True)[0].clamp(0, 1) for one in others
-    )
+    image, *groups = (resize_tile(one, (mosaic.shape[1], mosaic.shape[2])) for one in others)
     return torch.stack([image, mosaic, *groups])

@@ -18,17 +18,12 @@ if TYPE_CHECKING:
 
     InteractivePage = AtlasPage | GridPage
 
+Parts = Iterable[str]
 LEGEND = '<p></p><div class="scale"></div><div class="ends"><span></span><span>0</span><span></span></div>'
 
 
 def html_frame(
-    generator: str,
-    title: str,
-    policy: Mapping[str, str],
-    resources: Iterable[str],
-    header: str,
-    main: Iterable[str],
-    end: Iterable[str],
+    generator: str, title: str, policy: Mapping[str, str], resources: Parts, header: str, main: Parts, end: Parts
 ) -> str:
     """An HTML text: what all pages have around their content.
 
@@ -36,10 +31,7 @@ def html_frame(
         generator: the command that writes such pages.
         title: any text.
         policy: what the content security policy allows, by kind of resource; nothing else is loaded.
-        resources: HTML of the head: style, scripts.
-        header: HTML.
-        main: HTML.
-        end: HTML below it: footer, scripts.
+        resources, header, main, end: HTML of the head (style, scripts), above the content, of the content, and below.
     """
     allowed = "".join(f"{kind}-src {sources}; " for kind, sources in policy.items())
     rules = f"default-src 'none'; {allowed}base-uri 'none'; form-action 'none'"

@@ -48,9 +48,8 @@ def check_sprite_size(height: int, width: int) -> None:
         ValueError: it is larger than WebP allows.
     """
     if max(height, width) > MAX_SIDE:
-        raise ValueError(
-            f"icons side by side take {height} × {width} pixels; WebP allows {MAX_SIDE}; make them smaller"
-        )
+        size = f"{height} × {width} pixels"
+        raise ValueError(f"icons side by side take {size}; WebP allows {MAX_SIDE}; make them smaller")
 
 
 def sheet_shape(count: int) -> tuple[int, int]:

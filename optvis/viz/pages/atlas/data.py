@@ -42,18 +42,13 @@ def atlas_data(page: AtlasPage) -> str:
 
 
 def _level(level: AtlasLevel) -> dict[str, Any]:
+    counts = level.counts[level.present] if bool(level.present.any()) else level.counts
     return {
         "size": level.size,
         "cells": (level.cells[:, 0] * level.size + level.cells[:, 1]).tolist(),
         "counts": level.counts.tolist(),
-        "full": _full(level),
+        "full": float(torch.quantile(counts.double(), FULL_QUANTILE)),
         "present": level.present.int().tolist(),
         "attribution": [round_values(cell) for cell in level.attribution],
         "nearest": [[index for index in cell if index >= 0] for cell in level.nearest.tolist()],
     }
-
-
-def _full(level: AtlasLevel) -> float:
-    """The number of points at which an icon fills its cell."""
-    counts = level.counts[level.present] if bool(level.present.any()) else level.counts
-    return float(torch.quantile(counts.double(), FULL_QUANTILE))

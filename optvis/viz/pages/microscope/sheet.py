@@ -79,8 +79,7 @@ def sheet_html(page: SheetPage) -> str:
     count = len(page.tiles) if len(page.tiles) == page.channels else f"{len(page.tiles)} of {page.channels}"
     tiles, tools = "\n".join(map(_tile, page.tiles)), read_assets("microscope/tools.html").rstrip()
     parts = [f'<p class="lead">{count} channels</p>', tools, f'<div class="tiles">\n{tiles}\n</div>']
-    title = page.layer if page.layer else "(output)"
-    return site_page(title, breadcrumbs, parts, "../microscope.css", "../sheet.js")
+    return site_page(page.layer or "(output)", breadcrumbs, parts, "../microscope.css", "../sheet.js")
 
 
 def index_html(network: str, links: Sequence[tuple[LayerLink, str, int]], recipe: Mapping[str, Any]) -> str:
@@ -102,17 +101,17 @@ def _tile(tile: Tile) -> str:
     return (
         f'<a class="tile" href="{tile.channel}.html" data-channel="{tile.channel}" data-strength="{tile.strength:g}" '
         f'title="{tile.channel}: {label if label else "no class"}">'
-        f'<i class="p{tile.index} of{tile.count}"><img loading="lazy" src="{escape(tile.sprite)}" alt=""></i>'
-        f"<b>{tile.channel}</b> <span>{label}</span></a>"
+        f"{_thumbnail(tile.sprite, tile.index, tile.count)}<b>{tile.channel}</b> <span>{label}</span></a>"
     )
+
+
+def _thumbnail(sprite: str, index: int, count: int) -> str:
+    return f'<i class="p{index} of{count}"><img loading="lazy" src="{escape(sprite)}" alt=""></i>'
 
 
 def _layer(link: LayerLink, sprite: str, count: int) -> str:
-    thumbnails = "".join(
-        f'<i class="p{index} of{count}"><img loading="lazy" src="{escape(sprite)}" alt=""></i>'
-        for index in range(min(count, 8))
-    )
-    name = escape(link.layer if link.layer else "(output)")
+    thumbnails = "".join(_thumbnail(sprite, index, count) for index in range(min(count, 8)))
+    name = escape(link.layer or "(output)")
     count_text = f"{link.channels} channels" + ("" if link.finished == link.channels else f", {link.finished} finished")
     inside = f'<span class="strip">{thumbnails}</span><b>{name}</b> <span>{count_text}</span>'
     return (

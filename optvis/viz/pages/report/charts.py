@@ -10,13 +10,13 @@ from optvis.viz.pages.report.page import Interval
 
 WIDTH, HEIGHT = 440, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 40
+Line = Sequence[Interval]
+Ticks = Sequence[tuple[float, str]]  # a share of the axis, and its text
 TINTS = 6
 BINS = 25  # from 0 to 100 %
 
 
-def curves(
-    counts: Sequence[int], lines: Mapping[str, Sequence[Interval]], dotted: Sequence[Interval], axis: str
-) -> str:
+def curves(counts: Sequence[int], lines: Mapping[str, Line], dotted: Line, axis: str) -> str:
     """Shares from 0 to 100 % over a number of units, each with the band of its interval.
 
     Args:
@@ -30,7 +30,7 @@ def curves(
     def at(count: float, share: float) -> str:
         return f"{_x(count / last):.1f},{_y(share):.1f}"
 
-    def points(line: Sequence[Interval]) -> str:
+    def points(line: Line) -> str:
         pairs = zip(counts, line, strict=True)
         return " ".join(at(count, one.value) for count, one in pairs if one.value is not None)
 
@@ -123,18 +123,11 @@ def _round_values(low: float, high: float) -> list[float]:
 
 
 def _mark_text(x: float, y: float) -> str:
-    """The text beside the mark of the units."""
     side, shift = ("end", -8) if x > WIDTH / 2 else ("start", 8)
     return f'<text class="own" x="{x + shift:.1f}" y="{y:.1f}" text-anchor="{side}">these units</text>'
 
 
-def _chart(
-    x_axis: str,
-    x_ticks: Sequence[tuple[float, str]],
-    y_ticks: Sequence[tuple[float, str]],
-    inner: str,
-    y_axis: str = "",
-) -> str:
+def _chart(x_axis: str, x_ticks: Ticks, y_ticks: Ticks, inner: str, y_axis: str = "") -> str:
     """Axes with their ticks, by their shares of the axis, around SVG."""
     rules = "".join(
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(share):.1f}" y2="{_y(share):.1f}"/>'
