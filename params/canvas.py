@@ -163,8 +163,7 @@ class FFT(Canvas):
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
-        shape = (*self.spectrum.shape[:2], *self._size)
-        images = require_shape(images, shape).to(self.spectrum)
+        images = require_shape(images, (*self.spectrum.shape[:2], *self._size)).to(self.spectrum)
         self.spectrum.copy_(torch.view_as_real(torch.fft.rfft2(images, norm="ortho") / self.scale))
         return self
 

@@ -122,8 +122,7 @@ def fix_images(param: ImageParam, images: Mapping[int, Tensor]) -> ImageParam:
         tensor([False,  True])
     """
     batch, *one = param().shape
-    fixed = torch.zeros(batch, *one)
-    mask = torch.ones(batch, 1, 1, 1)
+    fixed, mask = torch.zeros(batch, *one), torch.ones(batch, 1, 1, 1)
     for index, image in images.items():
         if not -batch <= index < batch:
             raise IndexError(f"got a fixed image for index {index}; the batch has {batch} images, counted from 0")

@@ -87,15 +87,13 @@ class Phase(Canvas):
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
-        shape = (*self.phase.shape[:2], *self._size)
-        images = require_shape(images, shape).to(self.phase)
+        images = require_shape(images, (*self.phase.shape[:2], *self._size)).to(self.phase)
         waves = torch.fft.rfft2(images, norm="ortho")
         self.magnitude.copy_(waves.abs())
         self.phase.copy_(waves.angle())
-        self.phase_mean.copy_(mean(self.phase))
-        self.phase_deviation.copy_(deviation(self.phase))
-        self.image_mean.copy_(mean(images))
-        self.image_deviation.copy_(deviation(images))
+        values = mean(self.phase), deviation(self.phase), mean(images), deviation(images)
+        for name, value in zip(self.BUFFERS_PER_IMAGE[1:], values, strict=True):
+            self.get_buffer(name).copy_(value)
         return self
 
     def __repr__(self) -> str:

@@ -76,7 +76,7 @@ def _load_by_name(name: str, weights: str | None, labels: Sequence[str] | None, 
     is_published = "num_classes" not in options and not isinstance(labels, str)
     if labels is not None and is_published and classifier.labels and len(labels) != len(classifier.labels):
         raise ValueError(f"{len(labels)} labels for {name}, which has {len(classifier.labels)} classes; give one each")
-    return classifier if labels is None else replace(classifier, labels=labels)
+    return classifier if labels is None else replace(classifier, labels=labels)  # type: ignore[arg-type]
 
 
 def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier:
@@ -190,7 +190,7 @@ def _build_architecture(architecture: str | nn.Module, labels: Sequence[str] | N
             f"{type(architecture).__name__} does not say how its input is normalised; load its weights yourself, then "
             "Classifier(network, Normalize(mean, std), size, labels)"
         )
-    return inferred if labels is None else replace(inferred, labels=labels)
+    return inferred if labels is None else replace(inferred, labels=labels)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -152,11 +152,6 @@ def draw_images(indices: Iterable[int], seed: int) -> NDArray[np.uint8]:
 
 
 def _check_size(n: int, seed: int) -> tuple[int, int]:
-    """Both as Python's integers.
-
-    Raises:
-        ValueError: one of them is negative.
-    """
     n, seed = operator.index(n), operator.index(seed)
     if n < 0 or seed < 0:
         raise ValueError(f"n is {n}, seed is {seed}; expected 0 or more of both")
