@@ -122,8 +122,9 @@ class ActivationGrid(Result):
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
         maps, directions = tensors.pop("maps", None), tensors.pop("directions", None)
-        has_groups = maps is not None and directions is not None
-        groups = Groups(values["layer"], maps, directions, *values["groups"]) if has_groups else None
+        groups = None
+        if maps is not None and directions is not None:
+            groups = Groups(values["layer"], maps, directions, *values["groups"])
         return super()._from_parts(tensors, values | {"groups": groups})
 
     def _draw_icons(self, index: int, shares: Tensor, gap: int) -> Image.Image:

@@ -39,15 +39,10 @@ def paste(patch: Tensor, images: Tensor, size: int, position: tuple[float, float
     if size < 1:
         raise ValueError(f"size is {size}; expected at least 1 pixel")
     colors, alpha = _resize(patch.to(images), size)
-    inside, here = [], []  # the visible part in the patch and in the image
-    for share, whole, side in zip(position, images.shape[-2:], alpha.shape[-2:], strict=True):
-        start = round(share * whole - side / 2)
-        first = min(max(0, -start), side)
-        last = max(first, min(side, whole - start))
-        inside.append(slice(first, last))
-        here.append(slice(start + first, start + last))
-    pasted = images.clone()
-    pasted[..., *here] = images[..., *here] * (1 - alpha[..., *inside]) + colors[..., *inside]
+    axes = zip(position, images.shape[-2:], alpha.shape[-2:], strict=True)
+    (rows, down), (columns, across) = (_overlap(share, whole, side) for share, whole, side in axes)
+    pasted, image_part = images.clone(), images[..., down, across]
+    pasted[..., down, across] = image_part * (1 - alpha[..., rows, columns]) + colors[..., rows, columns]
     return pasted
 
 
@@ -62,6 +57,14 @@ def check_patch(patch: Tensor) -> None:
 def split_alpha(patch: Tensor) -> tuple[Tensor, Tensor]:
     """Colors (3, h, w), and alpha (1, h, w), 1 where the patch has none."""
     return patch[:3], patch[3:] if len(patch) == 4 else torch.ones_like(patch[:1])
+
+
+def _overlap(share: float, whole: int, side: int) -> tuple[slice, slice]:
+    """Return the visible part along one axis: of the patch, and of the image."""
+    start = round(share * whole - side / 2)
+    first = min(max(0, -start), side)
+    last = max(first, min(side, whole - start))
+    return slice(first, last), slice(start + first, start + last)
 
 
 def _resize(patch: Tensor, size: int) -> tuple[Tensor, Tensor]:
