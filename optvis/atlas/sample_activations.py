@@ -133,7 +133,7 @@ class _VectorSampler:
     is_forward: bool | None = None
 
     def sample(self, images: Tensor) -> dict[str, Tensor]:
-        """vectors (B, C), attribution (B, K), positions (B, 2)"""
+        """Return vectors (B, C), attribution (B, K) and positions (B, 2)."""
         inputs, numbers = self.classifier.preprocess(images), torch.from_numpy(self.rng.random((len(images), 2)))
         if not self.grid[0]:
             self.grid = self._read_grid(inputs[:1])

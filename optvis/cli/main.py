@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from optvis.cli.options import create_command
 from optvis.version import __version__
@@ -44,7 +45,7 @@ class _Command(argparse.ArgumentParser):
 
     is_intermixing = False
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.is_intermixing:
             return super().parse_known_args(args, namespace)
         self.is_intermixing = True
@@ -55,6 +56,7 @@ class _Command(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command and its subcommands."""
     parser = argparse.ArgumentParser(
         prog="optvis",
         description="Feature visualization for PyTorch: see what a vision network has learned, and prove it.",

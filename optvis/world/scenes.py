@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +129,7 @@ class Scenes(Sequence[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return self.n
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[one] for one in range(self.n)[index]]
         shown = self.scene(index)

@@ -68,7 +68,8 @@ def _bring(count: int) -> str:
 
 
 def _format_estimate(estimate: Estimate) -> str:
-    """
+    """Write an estimate in percent, with its interval if it has one.
+
     >>> _format_estimate(Estimate(0.5, 0.25, 1.0)), _format_estimate(Estimate(0.5))
     ('50.0 % (25–100)', '50.0 %')
     """
@@ -76,16 +77,17 @@ def _format_estimate(estimate: Estimate) -> str:
 
 
 def to_one_line(text: str) -> str:
-    """Write any text on one line, without characters that do not print.
+    r"""Write any text on one line, without characters that do not print.
 
-    >>> to_one_line("two\\nlines")
+    >>> to_one_line("two\nlines")
     'two lines'
     """
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(text.split()))
 
 
 def join_words(texts: Sequence[str]) -> str:
-    """
+    """Join texts by commas and "and".
+
     >>> join_words(["a", "b", "c"])
     'a, b and c'
     """

@@ -33,7 +33,8 @@ def icon_size(icons: Tensor) -> tuple[int, int]:
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
-    """
+    """Write a shape without a trailing comma.
+
     >>> format_shape((3, 4))
     '(3, 4)'
     """

@@ -12,11 +12,11 @@ DIGITS = 3  # significant ones that a page shows
 
 
 def safe_json(values: Mapping[str, Any]) -> str:
-    """JSON in which no `<`, `>` or `&` is left.
+    r"""JSON in which no `<`, `>` or `&` is left.
 
     Example:
         >>> print(safe_json({"name": "<b>"}))
-        {"name":"\\u003cb\\u003e"}
+        {"name":"\u003cb\u003e"}
     """
     text = json.dumps(values, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

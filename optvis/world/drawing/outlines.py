@@ -14,10 +14,12 @@ Points: TypeAlias = Sequence[tuple[float, float]]
 
 
 def polygon(*corners: tuple[float, float]) -> Outline:
+    """An outline with these corners, (x, y)."""
     return np.array(corners, dtype=np.float64)
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Outline:
+    """A rectangle."""
     return polygon((left, top), (right, top), (right, bottom), (left, bottom))
 
 
@@ -28,6 +30,7 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float, angle: float =
 
 
 def disc(x: float, y: float, radius: float, corners: int = 24) -> Outline:
+    """A circle about (x, y)."""
     return ellipse(x, y, radius, radius, corners=corners)
 
 
@@ -75,6 +78,7 @@ def rotation(radians: float) -> Outline:
 
 
 def translate(outline: Outline, offset: tuple[float, float]) -> Outline:
+    """The outline, moved by (x, y)."""
     return outline + offset
 
 

@@ -14,8 +14,10 @@ from optvis.viz.pages.checks import check_axes, check_shape, icon_size
 
 @dataclass(frozen=True, eq=False)
 class AtlasLevel:
-    """One division of the map into n × n cells (Carter et al., "Activation Atlas", Distill 2019,
-    doi:10.23915/distill.00015). M cells are occupied, K classes have an attribution, J neighbours are listed.
+    """One division of the map into n × n cells.
+
+    See Carter et al., "Activation Atlas", Distill 2019, doi:10.23915/distill.00015. M cells are occupied, K classes
+    have an attribution, J neighbours are listed.
 
     Args:
         size: n.

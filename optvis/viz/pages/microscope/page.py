@@ -170,7 +170,8 @@ def _bar(value: float, most: float) -> str:
 
 
 def _format_number(value: float, signed: bool = False) -> str:
-    """
+    """Write a number with three significant digits.
+
     >>> _format_number(-0.01234, True)
     '−0.0123'
     """
