@@ -9,6 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from optvis.data import ImageLike
+from optvis.models import Classifier
+
 AddOption = Callable[..., argparse.Action]  # the method `add_argument` of a parser
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
 
@@ -39,7 +42,7 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     module.add_options(add)
 
 
-def load_model(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def load_model(options: argparse.Namespace) -> Classifier:
     """Load the network that the options name, onto its device."""
     from optvis.models.zoo import load
 
@@ -47,7 +50,7 @@ def load_model(options: argparse.Namespace):  # type: ignore[no-untyped-def]
     return move_to_device(load(options.network, weights=weights, architecture=options.architecture), options.device)
 
 
-def move_to_device(classifier, device: str):  # type: ignore[no-untyped-def]
+def move_to_device(classifier: Classifier, device: str) -> Classifier:
     """Move a network to a device.
 
     Raises:
@@ -60,7 +63,7 @@ def move_to_device(classifier, device: str):  # type: ignore[no-untyped-def]
     return classifier
 
 
-def resolve_classes(classifier, image, labels: Sequence[str] | None) -> list[tuple[str, int]]:  # type: ignore[no-untyped-def]
+def resolve_classes(classifier: Classifier, image: ImageLike, labels: Sequence[str] | None) -> list[tuple[str, int]]:
     """Return labels and indices of the named classes, or of the three most likely ones of an image."""
     from optvis.models.classify import classify
 
@@ -80,7 +83,7 @@ def list_image_files(paths: Sequence[str]) -> list[Path]:
     return found
 
 
-def select_images(options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def select_images(options: argparse.Namespace) -> Any:
     """Return the folder of `--images`, or else as many `--scenes` of the embedded world.
 
     Raises:

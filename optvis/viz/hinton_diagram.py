@@ -68,7 +68,7 @@ class Hinton(Result):
             ValueError: a cell under 2 pixels, or an image that would be too large.
         """
         panels = draw_squares(self.values, self.extent, self._cell_size(cell))
-        if self._is_table:
+        if self.is_table:
             return label_table(to_pil_image(panels[0]), self.row_labels, self.column_labels)
         tiles = panels if self.icons is None else torch.cat([_resize_to_width(self.icons, panels), panels], dim=2)
         if self.row_icons is None:
@@ -78,7 +78,7 @@ class Hinton(Result):
     def _cell_size(self, cell: int | None) -> int:
         panels, height, width = self.values.shape
         wanted = (SINGLE_PANEL_SIZE if panels == 1 else PANEL_SIZE) // max(height, width)
-        least = MIN_LABELED_ROW if self.row_labels and self._is_table else MIN_CELL
+        least = MIN_LABELED_ROW if self.row_labels and self.is_table else MIN_CELL
         least = MIN_LABELED_COLUMN if self.column_labels else least
         side = min(MAX_CELL, max(least, wanted)) if cell is None else cell
         if side < 2:
@@ -98,7 +98,8 @@ class Hinton(Result):
         return [draw_sheet(_resize_to_width(icon.unsqueeze(0), tiles), self.row_labels[index : index + 1]), row]
 
     @property
-    def _is_table(self) -> bool:
+    def is_table(self) -> bool:
+        """Whether this is one panel, whose rows and columns can have labels of their own."""
         return len(self) == 1 and not self.labels and self.icons is None and self.row_icons is None
 
     def __repr__(self) -> str:
@@ -202,9 +203,9 @@ def _check_counts(diagram: Hinton) -> None:
     panels, height, width = diagram.values.shape
     columns = math.ceil(math.sqrt(panels)) if diagram.panels_per_row is None else diagram.panels_per_row
     rows_of_panels = math.ceil(panels / max(1, columns))
-    if diagram.column_labels and not diagram._is_table:
+    if diagram.column_labels and not diagram.is_table:
         raise ValueError(f"column_labels belong to a single panel; there are {panels}")
-    rows = height if diagram._is_table else rows_of_panels
+    rows = height if diagram.is_table else rows_of_panels
     counts = {"labels": panels, "row_labels": rows, "column_labels": width, "icons": panels}
     for name, count in (counts | {"row_icons": rows_of_panels}).items():
         values = getattr(diagram, name)

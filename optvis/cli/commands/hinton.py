@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.options import AddOption, load_model, parse_numbers
+from optvis.models import Classifier
+from optvis.viz import Hinton
 
 HELP = "draw a layer's weights, its activations, or expanded weights from an earlier layer, as Hinton diagrams"
 EXAMPLE = "optvis hinton demo mixed4 --channels 17,40 --from mixed3 --out hinton"
@@ -34,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     print(diagram.save(folder / f"{safe_file_name(name)}.png"))
 
 
-def _draw(classifier, options: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _draw(classifier: Classifier, options: argparse.Namespace) -> tuple[str, Hinton]:
     """Draw the diagram; return a name for its file, and the diagram."""
     from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from torch import Tensor
+
 from optvis.cli.options import AddOption, class_index, load_model
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
@@ -43,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     print(result.save(folder / f"{safe_file_name(Path(options.patch).stem)}.png"))
 
 
-def _scenes(options: argparse.Namespace, source: int):  # type: ignore[no-untyped-def]
+def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:
     from optvis.world import LABELS, scene
 
     if options.network != "demo":
