@@ -131,7 +131,7 @@ def direction_neuron(
         tensor([1.])
     """
     targets = _vector(vector, whitening), *position_targets("direction_neuron", y, x)
-    options = {"power": check_power(power), "channel_axis": channel_axis}
+    options: dict[str, Any] = {"power": check_power(power), "channel_axis": channel_axis}
     return make_objective("direction_neuron", layer, direction_score_at, *targets, **options)
 
 
