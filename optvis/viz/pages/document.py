@@ -7,19 +7,23 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from optvis.version import __version__
-from optvis.viz.pages.assets import build_script
-
-if TYPE_CHECKING:
-    from optvis.viz.pages.atlas.page import AtlasPage
-    from optvis.viz.pages.grid.page import GridPage
-
-    InteractivePage = AtlasPage | GridPage
 
 Parts = Iterable[str]
 LEGEND = '<p></p><div class="scale"></div><div class="ends"><span></span><span>0</span><span></span></div>'
+
+
+class InteractivePage(Protocol):
+    """A page's texts, beside its content."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def lead(self) -> str: ...
+    @property
+    def recipe(self) -> Mapping[str, Any]: ...
 
 
 def html_frame(
@@ -59,20 +63,19 @@ def format_header(title: str, lead: str = "") -> str:
 
 
 def interactive_page(
-    kind: str, page: InteractivePage, main: Iterable[str], usage: str, style: str, data: str, scripts: Iterable[str]
+    kind: str, page: InteractivePage, main: Iterable[str], usage: str, style: str, data: str, script: str
 ) -> str:
     """An HTML text that loads nothing and runs only its own script.
 
     Args:
         kind: of page: the command that writes it, such as "atlas".
-        page: with a title, a lead and a recipe.
+        page: any object with a title, a lead and a recipe.
         main: HTML.
         usage: how to use the page.
         style: CSS.
         data: what the script reads, as JSON that can stand inside HTML.
-        scripts: paths of scripts below `assets`.
+        script: JavaScript.
     """
-    script = build_script(*scripts)
     policy = {"img": "data:", "style": _hash(style), "script": _hash(script)}
     blocks = f'<script type="application/json" id="data">{data}</script>', f"<script>{script}</script>"
     end = [page_footer(page.recipe, usage), *blocks]

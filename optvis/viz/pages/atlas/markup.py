@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from optvis.viz.pages.assets import read_assets
+from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.atlas.data import atlas_data
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.pages.document import LEGEND, class_menu, interactive_page
@@ -42,7 +42,7 @@ def atlas_html(page: AtlasPage) -> str:
         (True, False)
     """
     main = [_tools(page), '<div class="exhibit">', _map(page), read_assets("atlas/panel.html").rstrip(), "</div>"]
-    return interactive_page("atlas", page, main, HELP, read_assets(*STYLES), atlas_data(page), SCRIPTS)
+    return interactive_page("atlas", page, main, HELP, read_assets(*STYLES), atlas_data(page), build_script(*SCRIPTS))
 
 
 def _tools(page: AtlasPage) -> str:

@@ -6,7 +6,7 @@ from html import escape
 
 import torch
 
-from optvis.viz.pages.assets import read_assets
+from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.document import LEGEND, class_menu, interactive_page
 from optvis.viz.pages.grid.data import channels_with_icons, grid_data
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
@@ -53,7 +53,7 @@ def grid_html(page: GridPage) -> str:
         read_assets("grid/panel.html").rstrip(),
         "</div>",
     ]
-    return interactive_page("grid", page, main, HELP, style, grid_data(page), SCRIPTS)
+    return interactive_page("grid", page, main, HELP, style, grid_data(page), build_script(*SCRIPTS))
 
 
 def _icon_rules(index: int, layer: GridLayer) -> str:
