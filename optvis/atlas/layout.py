@@ -76,7 +76,7 @@ def _build_estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed:
         return _build_umap(unit, axes, seed)
     if float(np.ptp(unit, axis=0).max()) < MIN_SPREAD:  # scikit-learn's t-SNE divides by it, and crashes
         return _PrincipalComponents(axes), f"{axes} principal components, of vectors that do not differ"
-    return _build_tsne(*unit.shape, axes, seed)
+    return _build_tsne(len(unit), unit.shape[1], axes, seed)
 
 
 def _build_umap(unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:
