@@ -40,16 +40,16 @@ def table(actions: list[argparse.Action]) -> nodes.table:
     group += [nodes.colspec(colwidth=width) for width in (30, 55, 15)]
     head, body = nodes.thead(), nodes.tbody()
     head += row([nodes.Text(heading) for heading in HEADINGS])
-    body += [row([nodes.literal(text=name(action)), explained(action.help), default(action)]) for action in actions]
+    body += [row([nodes.literal(text=name(action)), format_help(action.help), default(action)]) for action in actions]
     group += [head, body]
     return nodes.table("", group, classes=["colwidths-given"])
 
 
 def row(cells: list[nodes.Node]) -> nodes.row:
     """A row of a table."""
-    made = nodes.row()
-    made += [nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells]
-    return made
+    found = nodes.row()
+    found += [nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells]
+    return found
 
 
 def name(action: argparse.Action) -> str:
@@ -62,20 +62,20 @@ def name(action: argparse.Action) -> str:
     return f"{action.option_strings[0]} {value}"
 
 
-def explained(text: str) -> nodes.Node:
-    """Text whose `words` in backticks are code."""
+def format_help(text: str) -> nodes.Node:
+    """Format a text whose `words` in backticks are code."""
     parts = text.split("`")
-    made = [nodes.literal(text=part) if n % 2 else nodes.Text(part) for n, part in enumerate(parts)]
-    return nodes.inline("", "", *made, support_smartquotes=False)  # two hyphens are an option's
+    parsed = [nodes.literal(text=part) if n % 2 else nodes.Text(part) for n, part in enumerate(parts)]
+    return nodes.inline("", "", *parsed, support_smartquotes=False)  # two hyphens are an option's
 
 
 def default(action: argparse.Action) -> nodes.Node:
-    """What holds where the option is not given."""
-    silent = action.default is None or action.default is False or action.required
-    return nodes.Text("") if silent else nodes.literal(text=str(action.default))
+    """The default value of an option, or nothing."""
+    is_hidden = action.default is None or action.default is False or action.required
+    return nodes.Text("") if is_hidden else nodes.literal(text=str(action.default))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Sphinx calls this."""
+    """Register the directive with Sphinx."""
     app.add_directive("options", Options)
     return {"parallel_read_safe": True}

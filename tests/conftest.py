@@ -1,4 +1,4 @@
-"""Tiny networks, a network's fingerprint, and what lies beside the checkout: shared by all tests."""
+"""Fixtures of all tests: small networks, their fingerprints, real weights and photos beside the checkout."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class SkipGate:
 
 
 class Fuse(nn.Module):
-    """Passes images on, counting them; blows where it is told to."""
+    """Return its input, count the calls, and raise an error at a chosen call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Fuse(nn.Module):
         self.error, self.at = error, at
 
     def limit(self, most: int, at: int = 1) -> None:
-        """Be out of memory for more than so many images, from the n-th such call on."""
+        """Raise an out-of-memory error for batches larger than `most`, from the n-th such call on."""
         self.calls.clear()
         self.most, self.at = most, at
 
@@ -137,13 +137,13 @@ def small() -> Classifier:
 
 @pytest.fixture
 def fingerprint() -> Callable[[nn.Module], dict[str, Any]]:
-    """All that a borrower might leave behind on a network, as values that compare by ==."""
+    """Everything about a network that a call could change, as values that compare by ==."""
     return _fingerprint
 
 
 @pytest.fixture
 def untouched() -> Callable[[nn.Module], AbstractContextManager[None]]:
-    """`with untouched(network):` fails where the network is another afterwards, whatever happened inside."""
+    """`with untouched(network):` fails if the network differs afterwards, also after an error inside."""
     return _untouched
 
 
@@ -180,19 +180,19 @@ def _bytes(tensor: Tensor) -> bytes:
 
 @pytest.fixture
 def answer() -> Callable[[nn.Module, Tensor], Tensor]:
-    """What a network says in eval mode, asked of a copy."""
+    """The output of a copy of a network in eval mode."""
 
-    def ask(network: nn.Module, images: Tensor) -> Tensor:
+    def evaluate(network: nn.Module, images: Tensor) -> Tensor:
         with torch.no_grad():
-            said: Tensor = copy.deepcopy(network).eval()(images)
-        return said
+            output: Tensor = copy.deepcopy(network).eval()(images)
+        return output
 
-    return ask
+    return evaluate
 
 
 @pytest.fixture(scope="session")
 def random_squeezenet() -> Classifier:
-    """A real architecture without its weights; nobody may change it."""
+    """A real architecture with random weights; tests must not change it."""
     return load("squeezenet1_0", weights=None)
 
 

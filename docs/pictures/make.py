@@ -1,6 +1,6 @@
-"""Makes the pictures of the README: `python docs/pictures/make.py`.
+"""Write the images of the README: `python docs/pictures/make.py`.
 
-Other weights of SqueezeNet than those it was run with have other features under the same numbers.
+Other weights of SqueezeNet have other features under the same numbers.
 """
 
 from io import BytesIO
@@ -18,38 +18,38 @@ from optvis.world import LABELS, scene
 
 HERE = Path(__file__).parent
 CHANNELS = [450, 266, 234, 138, 90, 362, 66, 18]
-WIDTH = 720  # pixels, of both files
+WIDTH = 720  # pixels, of each file
 
 
-def write(picture: Image.Image, name: str) -> None:
-    """A PNG of 256 colours, which is a third of the size."""
-    height = round(picture.height * WIDTH / picture.width)
-    picture.resize((WIDTH, height), Image.Resampling.LANCZOS).quantize(256).save(HERE / name, optimize=True)
+def write(image: Image.Image, name: str) -> None:
+    """Write a PNG of 256 colours, which is a third of the size."""
+    height = round(image.height * WIDTH / image.width)
+    image.resize((WIDTH, height), Image.Resampling.LANCZOS).quantize(256).save(HERE / name, optimize=True)
 
 
-def stacked(pictures: list[Image.Image]) -> Image.Image:
-    """One above the other, without a gap."""
-    paper = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)))
-    for place, picture in enumerate(pictures):
-        paper.paste(picture, (0, place * picture.height))
-    return paper
+def stack(images: list[Image.Image]) -> Image.Image:
+    """Draw images of equal size one above the other, without a gap."""
+    column = Image.new("RGB", (images[0].width, sum(image.height for image in images)))
+    for index, image in enumerate(images):
+        column.paste(image, (0, index * image.height))
+    return column
 
 
 classes = render(load(), logit(LABELS))
 write(classes.sheet(columns=8, labels=LABELS), "classes.png")
 
 diver = scene("scuba diver", seed=9).image
-seen = activation_grid(load(), diver, "mixed4", size=48)
-why = attribute(load(), diver, "mixed4", log_odds("scuba diver"), method="grad_x_activation")
-icons = seen.sheet(gap=1)
+grid = activation_grid(load(), diver, "mixed4", size=48)
+attribution = attribute(load(), diver, "mixed4", log_odds("scuba diver"), method="grad_x_activation")
+icons = grid.sheet(gap=1)
 pair = [
     to_pil_image(image).resize((icons.height // 2, icons.height // 2), Image.Resampling.BICUBIC)
-    for image in (diver, why.overlay())
+    for image in (diver, attribution.overlay())
 ]
-write(stack_rows([[icons, stacked(pair)]]), "grid.png")
+write(stack_rows([[icons, stack(pair)]]), "grid.png")
 
-with Image.open(BytesIO(build_section(load(), TourConfig()).figures[0].png)) as drawn:
-    write(drawn.convert("RGB"), "atlas.png")
+with Image.open(BytesIO(build_section(load(), TourConfig()).figures[0].png)) as atlas:
+    write(atlas.convert("RGB"), "atlas.png")
 
 net = load("squeezenet1_0")
 channels = render(net, channel("features.12", CHANNELS), steps=32, batch_size=4)
