@@ -3,7 +3,7 @@
 from optvis.transforms.affine import Flip, Jitter, Rotate, Scale
 from optvis.transforms.alpha import Blend, OnColor, OnRandomColor, OnRandomNoise
 from optvis.transforms.blur import Blur
-from optvis.transforms.chain import Compose, Stages
+from optvis.transforms.compose import Compose, Stages
 from optvis.transforms.crops import Crop, Zoom
 from optvis.transforms.gradients import NormalizeGradient, NormalizeGradientRMS
 from optvis.transforms.noise import GaussianNoise, UniformNoise

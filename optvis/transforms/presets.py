@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optvis.transforms.affine import Jitter, Rotate, Scale
-from optvis.transforms.chain import Compose, Stages
+from optvis.transforms.compose import Compose, Stages
 from optvis.transforms.crops import Zoom
 from optvis.transforms.noise import GaussianNoise, UniformNoise
 from optvis.transforms.pad import Pad

@@ -31,12 +31,12 @@ class ChannelsOff(nn.Module):
 
     def forward(self, a: Tensor) -> Tensor:
         """(B, ...) -> (B, ...)"""
-        laid = channels_first(a, self.channel_axis)
-        if self.highest >= laid.shape[1]:
-            raise IndexError(f"channel {self.highest} of {self.layer!r}, which has 0..{laid.shape[1] - 1}")
-        values = self.values.to(laid).view(1, -1, *[1] * (laid.dim() - 2))
-        expanded = values.expand(laid.shape[0], -1, *laid.shape[2:])
-        return restore_layout(laid.index_copy(1, self.indices, expanded), a, self.channel_axis)
+        x = channels_first(a, self.channel_axis)
+        if self.highest >= x.shape[1]:
+            raise IndexError(f"channel {self.highest} of {self.layer!r}, which has 0..{x.shape[1] - 1}")
+        values = self.values.to(x).view(1, -1, *[1] * (x.dim() - 2))
+        expanded = values.expand(x.shape[0], -1, *x.shape[2:])
+        return restore_layout(x.index_copy(1, self.indices, expanded), a, self.channel_axis)
 
 
 class DirectionsOff(nn.Module):
@@ -55,13 +55,13 @@ class DirectionsOff(nn.Module):
 
     def forward(self, a: Tensor) -> Tensor:
         """(B, ...) -> (B, ...)"""
-        laid = channels_first(a, self.channel_axis)
+        x = channels_first(a, self.channel_axis)
         count = self.basis.shape[1]
-        if count != laid.shape[1]:
-            raise ValueError(f"directions of {count} numbers in {self.layer!r}, which has {laid.shape[1]} channels")
-        basis = self.basis.to(laid)
-        excess = laid.movedim(1, -1) @ basis.T - self.along.to(laid)
-        return restore_layout(laid - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
+        if count != x.shape[1]:
+            raise ValueError(f"directions of {count} numbers in {self.layer!r}, which has {x.shape[1]} channels")
+        basis = self.basis.to(x)
+        excess = x.movedim(1, -1) @ basis.T - self.along.to(x)
+        return restore_layout(x - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
 
 
 class LayerWithout(nn.Module):

@@ -110,8 +110,8 @@ class ChannelGates:
 
 
 def _multiply(gates: Tensor, a: Tensor) -> Tensor:
-    laid = channels_first(a)
-    return restore_layout(laid * gates.view(*gates.shape, *[1] * (laid.dim() - 2)), a, None)
+    x = channels_first(a)
+    return restore_layout(x * gates.view(*gates.shape, *[1] * (x.dim() - 2)), a, None)
 
 
 def _count_channels(cached: CachedNetwork) -> dict[str, int]:

@@ -139,9 +139,9 @@ def _orthonormalize(basis: Tensor) -> Tensor:
 
 
 def _project_out(basis: Tensor, a: Tensor) -> Tensor:
-    laid = channels_first(a)
-    along = torch.tensordot(laid.movedim(1, -1), basis.T, dims=1)
-    return restore_layout(laid - torch.tensordot(along, basis, dims=1).movedim(-1, 1), a, None)
+    x = channels_first(a)
+    along = torch.tensordot(x.movedim(1, -1), basis.T, dims=1)
+    return restore_layout(x - torch.tensordot(along, basis, dims=1).movedim(-1, 1), a, None)
 
 
 def find_directions(
