@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 import torch
 from torch import nn
 
+from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.max_pool import PoolGradient, gradient_text
 from optvis.models.provenance import provenance
@@ -142,7 +143,8 @@ class RenderJob:
             history.scores.append(scores if self.views == 1 else scores.view(-1, self.views).sum(1))
             return len(step.scores) // self.views
 
-        ended = run(ascent.run(self.steps), bar, record)
+        with borrow(self.classifier.network):  # once, not at each step
+            ended = run(ascent.run(self.steps), bar, record)
         self._write_back(rows, param)
         with torch.no_grad():
             images = param().detach().clone()
