@@ -159,7 +159,9 @@ class _VectorSampler:
                     self.is_forward = is_jvp_exact(*arguments, derivative)
                 if self.is_forward is not False:
                     return derivative
-            except (NotImplementedError, RuntimeError):
+            except torch.OutOfMemoryError:
+                raise
+            except (NotImplementedError, RuntimeError):  # what torch raises where a derivative is missing
                 self.is_forward = False
             warnings.warn(
                 f"{self.classifier.name} has operations without forward-mode derivative behind {self.layer!r}: "
