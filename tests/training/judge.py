@@ -1,10 +1,14 @@
-"""The judge: a second network, of another architecture, that classifies renderings of the demo classifier."""
+"""Judges: networks of other architectures and seeds that classify renderings of the demo classifier."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from torch import Tensor, nn
 
 from optvis.models.embedded.labels import LABELS
+from optvis.models.embedded.network import demo_network
 
 
 class ResidualBlock(nn.Module):
@@ -42,3 +46,36 @@ def judge_network() -> nn.Sequential:
         nn.Flatten(),
         nn.Linear(160, len(LABELS)),
     )
+
+
+def separable_network() -> nn.Sequential:
+    """Depthwise and pointwise convolutions with ReLU6 and average pooling, as in MobileNet, and random weights."""
+
+    def block(in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
+        return [
+            nn.Conv2d(in_channels, in_channels, 5, stride, 2, groups=in_channels, bias=False),
+            nn.BatchNorm2d(in_channels),
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU6(inplace=True),
+        ]
+
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 4, 4, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU6(inplace=True),
+        *block(32, 64, 1),
+        *block(64, 128, 2),
+        *block(128, 256, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(256, len(LABELS)),
+    )
+
+
+#: Architectures of judges by name; "plain" is the demo classifier's own, for judges of another seed.
+JUDGES: Mapping[str, Callable[[], nn.Sequential]] = {
+    "residual": judge_network,
+    "separable": separable_network,
+    "plain": partial(demo_network, batch_norm=True),
+}

@@ -23,7 +23,7 @@ from optvis.world.scene_classes import SCENE_CLASSES
 from optvis.world.scenes import draw_images
 
 from .augment import augment
-from .judge import judge_network
+from .judge import JUDGES
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,13 @@ def _loss(network: nn.Module, images: Tensor, labels: Tensor, config: TrainingCo
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.training.train", description=__doc__)
-    parser.add_argument("--judge", action="store_true", help="train the judge instead of the classifier")
+    parser.add_argument(
+        "--judge",
+        nargs="?",
+        const="residual",
+        choices=JUDGES,
+        help="train a judge of this architecture instead of the classifier; default: residual",
+    )
     parser.add_argument(
         "--seed", type=int, help="of scenes, weights and batches; default: 0 for the classifier, 1 for the judge"
     )
@@ -154,15 +160,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(_train(options.judge, options.seed, options.out))
 
 
-def _train(judge: bool, seed: int | None, out: Path | None) -> Path:
+def _train(judge: str | None, seed: int | None, out: Path | None) -> Path:
     """Train from random weights and write the result; returns the file."""
     from safetensors.torch import save
 
-    seed = int(judge) if seed is None else seed
+    seed = int(judge is not None) if seed is None else seed
     target = Path("judge.safetensors" if judge else "demo.safetensors") if out is None else out
     ensure_dir(target.parent)
     torch.manual_seed(seed)
-    network = judge_network() if judge else demo_network(batch_norm=True)
+    network = JUDGES[judge]() if judge else demo_network(batch_norm=True)
     network = train_network(network, JUDGE_CONFIG if judge else DEMO_CONFIG, seed)
     state = network.state_dict()
     if not judge:

@@ -1,0 +1,74 @@
+"""Every recipe that the bench measures, by name: a function from a network, targets, a seed and steps to images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+from optvis import Classifier, maco, render
+from optvis.objectives import Objective, channel, logit
+from optvis.rendering import ADAM, ImageAdam
+from optvis.rendering.maco import MACO_STEPS
+from optvis.rendering.render import DEFAULT_STEPS
+
+from .lucent import lucent_images
+
+SLOW_ADAM = partial(ImageAdam, lr=0.1, halving=64.0)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is rendered: classes, or channels of a layer.
+
+    Args:
+        numbers: one for each picture.
+        layer: None for classes.
+    """
+
+    numbers: tuple[int, ...]
+    layer: str | None = None
+
+    def objective(self) -> Objective:
+        """The objective of all of them, an image each."""
+        return logit(self.numbers) if self.layer is None else channel(self.layer, self.numbers)
+
+
+Make: TypeAlias = Callable[[Classifier, Targets, int, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to make pictures.
+
+    Args:
+        make: (classifier, targets, seed, steps) -> images (B, 3, H, W) in [0, 1], on the CPU.
+        steps: that it takes unless told otherwise.
+    """
+
+    make: Make
+    steps: int
+
+
+def rendered(function: Callable[..., Any] = render, **options: Any) -> Make:
+    """Make pictures with `render`, or a function like it, with these options."""
+
+    def make(classifier: Classifier, targets: Targets, seed: int, steps: int) -> Tensor:
+        made = function(classifier, targets.objective(), seed=seed, steps=steps, progress=False, **options)
+        return made.images
+
+    return make
+
+
+RECIPES: dict[str, Recipe] = {
+    "default": Recipe(rendered(), DEFAULT_STEPS),
+    "default-256": Recipe(rendered(), 256),
+    "adam-256": Recipe(rendered(optimizer=ADAM), 256),
+    "slow-256": Recipe(rendered(optimizer=SLOW_ADAM), 256),
+    "maco": Recipe(rendered(maco), MACO_STEPS),
+    "lucent": Recipe(lucent_images, 512),
+    "lucent-full": Recipe(partial(lucent_images, canvas=None), 512),
+}
