@@ -137,9 +137,22 @@ def test_classes_are_every_twentieth(random_squeezenet, count, wanted):
 
 def test_no_judge_is_the_subject(monkeypatch, tmp_path):
     monkeypatch.setattr(networks, "JUDGE_FOLDER", tmp_path)
-    assert networks.default_judges("squeezenet") == ["efficientnet"]
-    assert networks.default_judges("efficientnet") == ["squeezenet"]
-    assert networks.default_judges("demo") == []
+    subject = load()
+    with pytest.raises(ValueError, match="train one: python -m"):
+        networks.load_judges(subject)
+    for name in ("residual", "separable"):
+        save_file(JUDGES[name]().state_dict(), tmp_path / f"{name}.safetensors")
+    assert list(networks.load_judges(subject)) == ["residual", "separable"]
+    with pytest.raises(ValueError, match="'demo' is the subject itself"):
+        networks.load_judges(subject, ["demo"])
+
+
+def test_the_default_judge_is_the_first_that_is_not_the_subject(monkeypatch):
+    known = {"squeezenet": networks.load_network("demo"), "efficientnet": load("demo", weights=None)}
+    monkeypatch.setattr(networks, "load_network", lambda name, weights=None: known[name])
+    for name, other in (("squeezenet", "efficientnet"), ("efficientnet", "squeezenet")):
+        subject = Classifier(known[name].network, None, SIDE)
+        assert list(networks.load_judges(subject)) == [other]
 
 
 def test_a_judge_knows_photographs(squeezenet, photographs):

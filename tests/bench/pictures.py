@@ -14,6 +14,7 @@ docs/picture_quality.md explains the columns.
 import argparse
 import json
 import sys
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the folder of this checkout's `optvis` and `tests`
@@ -33,7 +34,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--weights", type=Path, help="of efficientnet; else OPTVIS_EFFICIENTNET, or the installed package"
     )
-    parser.add_argument("--judges", nargs="+", help="names as for --subject, or a judge's .safetensors")
+    parser.add_argument("--judges", nargs="+", default=[], help="names as for --subject, or a judge's .safetensors")
     parser.add_argument("--classes", type=int, default=50)
     parser.add_argument("--channels", metavar="LAYER", help="channels of this layer instead of classes")
     parser.add_argument("--count", type=int, default=64, help="of channels")
@@ -41,15 +42,15 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="NAME")
     parser.add_argument("--against", choices=RECIPES, help="with --sheet: beside the one of --recipes")
     parser.add_argument("--steps", type=int, help="of all recipes, instead of their own")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="a row for each")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--sheet", type=Path, metavar="PNG")
     parser.add_argument("--blind", type=Path, metavar="KEY", help="with --against: random order, written to this file")
     parser.add_argument("--json", type=Path, help="file for all numbers")
     parser.add_argument("--time-to-quality", nargs="+", choices=RECIPES, metavar="NAME", default=[])
     options = parser.parse_args(arguments)
-    if options.against and len(options.recipes) != 1:
-        parser.error("--against compares with one recipe; give one to --recipes")
+    if options.against and (len(options.recipes), len(options.seeds)) != (1, 1):
+        parser.error("--against compares two recipes; give one to --recipes, and one seed")
     if options.blind and not (options.against and options.sheet):
         parser.error("--blind needs --against and --sheet")
     return options
@@ -58,18 +59,14 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
 def build_bench(options: argparse.Namespace) -> table.Bench:
     """Load the subject, its judges and the photographs, and choose what is rendered."""
     subject = networks.load_network(options.subject, options.weights)
-    names = options.judges or networks.default_judges(options.subject)
-    if not names:
-        example = networks.JUDGE_FOLDER / "residual-11.safetensors"
-        sys.exit(f"no judges; train some: python -m tests.training.train --judge residual --seed 11 --out {example}")
-    judges = {Path(name).stem: networks.load_network(name, options.weights) for name in names}
+    judges = networks.load_judges(subject, options.judges, options.weights)
     photographs = find_photographs(options, [subject, *judges.values()])
     for classifier in (subject, *judges.values()):
         classifier.network.to(options.device)
     if options.channels is None:
         targets = Targets(networks.choose_classes(subject, options.classes))
     elif photographs is None:
-        sys.exit("channels are chosen by the photographs that excite them; give --photographs FOLDER")
+        raise ValueError("channels are chosen by the photographs that excite them; give --photographs FOLDER")
     else:
         numbers = networks.exciting_channels(subject, options.channels, photographs, options.count)
         targets = Targets(numbers, options.channels)
@@ -86,27 +83,31 @@ def find_photographs(options: argparse.Namespace, classifiers: list) -> networks
 
 
 def measure_rows(bench: table.Bench, names: list[str], options: argparse.Namespace) -> list[table.Row]:
-    """Measure a row for each recipe whose packages are there."""
+    """Measure a row for each seed of each recipe whose packages are there."""
     rows = []
-    for name in names:
+    for name, seed in product(names, options.seeds):
+        title = name if len(options.seeds) == 1 else f"{name}, seed {seed}"
         try:
-            rows.append(table.measure_recipe(bench, name, RECIPES[name], options.seed, options.steps))
+            rows.append(table.measure_recipe(bench, title, RECIPES[name], seed, options.steps))
         except ImportError as error:
-            print(f"{name} left out: {error}", file=sys.stderr)
+            print(f"{title} left out: {error}", file=sys.stderr)
         else:
-            print(f"{name}: {rows[-1].values['seconds']:.1f} s", file=sys.stderr, flush=True)
+            print(f"{title}: {rows[-1].values['seconds']:.1f} s", file=sys.stderr, flush=True)
     return rows
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_options(arguments)
-    bench = build_bench(options)
+    try:
+        bench = build_bench(options)
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
     what = "classes" if bench.targets.layer is None else f"channels of {bench.targets.layer}"
     machine = f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"{bench.subject.name}, {len(bench.targets.numbers)} {what}, judges {', '.join(bench.judges)}, {machine}")
     if options.time_to_quality:
         recipes = {name: RECIPES[name] for name in options.time_to_quality}
-        print(time_to_quality.compare(time_to_quality.measure_curves(bench, recipes, options.seed)))
+        print(time_to_quality.compare(time_to_quality.measure_curves(bench, recipes, options.seeds[0])))
         return
     rows = measure_rows(bench, [*options.recipes, *filter(None, [options.against])], options)
     references = [] if bench.photographs is None else [table.measure_photographs(bench)]
@@ -116,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
         values = {row.name: dict(row.values) for row in [*rows, *references]}
         atomic_write(options.json, json.dumps(values, indent=1).encode())
     if options.sheet and options.against and len(rows) == 2:
-        sheets.write_pairs(options.sheet, bench, rows[0], rows[1], options.blind, options.seed)
+        sheets.write_pairs(options.sheet, bench, rows[0], rows[1], options.blind, options.seeds[0])
     elif options.sheet:
         sheets.write_sheet(options.sheet, bench, rows)
 

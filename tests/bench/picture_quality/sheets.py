@@ -60,7 +60,7 @@ def write_sheet(path: Path, bench: Bench, rows: list[Row]) -> Path:
 
 def write_pairs(path: Path, bench: Bench, first: Row, second: Row, key_file: Path | None, seed: int) -> Path:
     """Write a sheet of pairs; with a key file blind, and in that file which recipe is where."""
-    blind = None if key_file is None else random.Random(f"pairs {seed}")
+    blind = None if key_file is None else random.Random(f"{seed} {bench.subject.name} {bench.targets}")
     sheet, key = draw_pairs(bench, first, second, blind)
     ensure_dir(path.parent)
     if key_file is not None:

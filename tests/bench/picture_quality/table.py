@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -35,6 +36,21 @@ class Bench:
     judges: Mapping[str, Classifier]
     targets: Targets
     photographs: Photographs | None = None
+
+    @cached_property
+    def references(self) -> Mapping[str, Reading]:
+        """What each judge reads in the photographs; empty without photographs."""
+        if self.photographs is None:
+            return {}
+        return {judge: read(network, self.photographs.sources) for judge, network in self.judges.items()}
+
+    @cached_property
+    def excited(self) -> Tensor:
+        """How much each photograph excites each target's channel, mean over positions, (N, B)."""
+        assert self.photographs is not None
+        assert self.targets.layer is not None
+        means = channel_means(self.subject, self.targets.layer, self.photographs.sources)
+        return means[:, list(self.targets.numbers)]
 
     def label(self, place: int) -> str:
         """What a picture is of."""
@@ -94,11 +110,9 @@ def score(bench: Bench, images: Tensor, readings: Mapping[str, Reading]) -> dict
             values |= _name_shares(judge, reading.logits, classes)
     else:
         values = score_channels(bench, images, readings)
-    if bench.photographs is not None:
-        for judge, network in bench.judges.items():
-            photographs = read(network, bench.photographs.sources).features
-            values[f"{judge} near"] = measures.nearest_distance(readings[judge].features, photographs)
-            values[f"{judge} Fréchet"] = measures.frechet_distance(readings[judge].features, photographs)
+    for judge, reference in bench.references.items():
+        values[f"{judge} near"] = measures.nearest_distance(readings[judge].features, reference.features)
+        values[f"{judge} Fréchet"] = measures.frechet_distance(readings[judge].features, reference.features)
     return values
 
 
@@ -108,13 +122,11 @@ def score_channels(bench: Bench, images: Tensor, readings: Mapping[str, Reading]
         return {}
     layer, numbers = bench.targets.layer, list(bench.targets.numbers)
     assert layer is not None
-    excited = channel_means(bench.subject, layer, bench.photographs.sources)[:, numbers]
     own = channel_means(bench.subject, layer, images)[range(len(images)), numbers]
-    values = {"self": float((own > excited.amax(0)).float().mean())}
-    for judge, network in bench.judges.items():
-        photographs = read(network, bench.photographs.sources).features
-        similarity = _cosines(readings[judge].features, photographs)
-        values[f"{judge} match"] = measures.match_share(similarity, _most_exciting(excited))
+    values = {"self": float((own > bench.excited.amax(0)).float().mean())}
+    for judge, reference in bench.references.items():
+        similarity = _cosines(readings[judge].features, reference.features)
+        values[f"{judge} match"] = measures.match_share(similarity, _most_exciting(bench.excited))
     return values
 
 
@@ -140,11 +152,10 @@ def measure_photographs(bench: Bench) -> Row:
     assert photographs is not None
     values: dict[str, float] = {}
     classes = torch.tensor([photographs.classes[place] for place in photographs.named], dtype=torch.long)
-    subject = read(bench.subject, photographs.sources)
     if bench.targets.layer is None:
-        values["self"] = measures.top_share(subject.logits[photographs.named], classes, 1)
-    for judge, network in bench.judges.items():
-        reading = read(network, photographs.sources)
+        logits = read(bench.subject, photographs.sources).logits
+        values["self"] = measures.top_share(logits[photographs.named], classes, 1)
+    for judge, reading in bench.references.items():
         if bench.targets.layer is None:
             values |= _name_shares(judge, reading.logits[photographs.named], classes)
         else:
@@ -156,12 +167,8 @@ def measure_photographs(bench: Bench) -> Row:
 
 
 def _match_photographs(bench: Bench, features: Tensor) -> float:
-    assert bench.photographs is not None
-    assert bench.targets.layer is not None
-    means = channel_means(bench.subject, bench.targets.layer, bench.photographs.sources)
-    excited = means[:, list(bench.targets.numbers)]
-    similarity = _cosines(features, features).fill_diagonal_(float("nan"))[excited.argmax(0)]
-    return measures.match_share(similarity, _most_exciting(excited))
+    similarity = _cosines(features, features).fill_diagonal_(float("nan"))[bench.excited.argmax(0)]
+    return measures.match_share(similarity, _most_exciting(bench.excited))
 
 
 def _most_exciting(excited: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ class Point:
     seconds: float
     quality: float
 
+    def __str__(self) -> str:
+        return f"{self.steps:>5} steps {self.seconds:8.1f} s  top-5 {self.quality:.2f}"
+
 
 def doubled_steps(most: int, first: int = FIRST) -> tuple[int, ...]:
     """8, 16, 32, … and the most, the longest first: long runs warm the machine up for the short ones."""
