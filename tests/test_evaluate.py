@@ -589,7 +589,7 @@ def test_an_interrupt_or_an_error_goes_through_and_leaves_nothing(small, sets, a
 
 def test_few_numbers_go_through_the_tail_at_once(small, sets, monkeypatch):
     whole = run_evaluation(small, SMALL, sets, random_sets=20).json()
-    monkeypatch.setattr("optvis.ablation.evaluation.variants.ACTIVATIONS_PER_PASS", 12 * 25)
+    monkeypatch.setattr("optvis.models.tail.ACTIVATIONS_PER_PASS", 12 * 25)
     told = run_evaluation(small, SMALL, sets, random_sets=20).json()
     assert _near(told, whole)
 

@@ -86,7 +86,7 @@ def replace_units(network: nn.Module, units: Sequence[Units], replacements: Sequ
         call = find_module(network, one.layer)
         groups.setdefault(call, []).append((one, replacement))
         layers[call] = one.layer
-    functions = {call: partial(_replace_output, group) for call, group in groups.items()}
+    functions = {call: partial(replace_each, group) for call, group in groups.items()}
     with lock(network), intercept(network, functions, purpose=PURPOSE, required=layers):
         yield
 
@@ -96,7 +96,8 @@ def is_ablated(network: nn.Module) -> bool:
     return is_intercepted(network, PURPOSE)
 
 
-def _replace_output(group: Sequence[tuple[Units, Replacement]], output: Any) -> Tensor:
+def replace_each(group: Sequence[tuple[Units, Replacement]], output: Any) -> Tensor:
+    """Replace units of one layer in its output, one after the other. TypeError: the output is no tensor."""
     for units, replacement in group:
         if not isinstance(output, Tensor):
             raise TypeError(

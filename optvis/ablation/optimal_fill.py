@@ -15,7 +15,7 @@ from optvis.ablation.fills import Constant, Fill, Replacement, channel_moments, 
 from optvis.ablation.image_sets import Classes, Images, resolve_classes
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.objectives import IMAGE, Objective
@@ -108,7 +108,7 @@ class Optimal(Fill):
             classes = resolve_classes(self.targets, classifier, count)
 
             def cross_entropy(rows: slice) -> Tensor:
-                scores = network(classifier.preprocess(images[rows]))
+                scores = run_network(network, classifier.preprocess(images[rows]))
                 return F.cross_entropy(scores, classes[rows], reduction="sum") / count
 
             return cross_entropy, split_batch(images)

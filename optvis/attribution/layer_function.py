@@ -12,9 +12,6 @@ from optvis.models.tail import Tail
 from optvis.objectives import Objective
 from optvis.objectives.layout import channels_first, restore_layout
 
-# Activations that go through the tail in one pass: 16 MB of float32, which fit into the caches.
-ACTIVATIONS_PER_PASS = 2**22
-
 
 @dataclass(frozen=True, eq=False)
 class LayerFunction:
@@ -64,8 +61,8 @@ class LayerFunction:
 
     def batches(self, count: int) -> Iterator[Tensor]:
         """Split the numbers 0 … count − 1 into batches of as many variations as fit into one pass through the tail."""
-        batch_size = max(1, ACTIVATIONS_PER_PASS // max(1, self.activations.numel()))
-        yield from torch.split(torch.arange(count, device=self.activations.device), batch_size)
+        if count:
+            yield from torch.split(torch.arange(count, device=self.activations.device), self.tail.variations_per_pass)
 
     def expand_channels(self, weights: Tensor) -> Tensor:
         """Shape one number per channel, (K, B or 1, C), so that it multiplies variations, (K, B or 1, ...)."""

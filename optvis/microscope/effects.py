@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from optvis.ablation.selection.cached_network import CachedNetwork
-from optvis.attribution.layer_function import ACTIVATIONS_PER_PASS
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
+from optvis.models.tail import ACTIVATIONS_PER_PASS
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def measure_effects(
         cached = CachedNetwork(classifier, images, [layer])
         check_logits(cached.before)
         after = cached.logits({layer: unit.replace})
-    attribution = _attribute_channel(cached, unit)
+        attribution = _attribute_channel(cached, unit)
     return Effects(*(a.float().cpu() for a in (attribution, cached.before, after)))
 
 

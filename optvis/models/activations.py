@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import intercept
 from optvis.models.infer import as_classifier
@@ -65,7 +65,12 @@ def activations(
 
 
 def read_activations(
-    network: nn.Module, inputs: Tensor, layers: Iterable[str], *, whole: bool = False
+    network: nn.Module,
+    inputs: Tensor,
+    layers: Iterable[str],
+    *,
+    whole: bool = False,
+    differentiable: bool | None = None,
 ) -> dict[str, Tensor]:
     """Read activations of a borrowed network, like `activations`, from inputs that are preprocessed already.
 
@@ -74,12 +79,20 @@ def read_activations(
         inputs: preprocessed images.
         layers: names as in `activations`.
         whole: run the forward pass to its end, whatever the network returns.
+        differentiable: whether gradients of the activations are wanted; by default where the inputs require them.
+
+    Raises:
+        ValueError: also where the network computes a layer without gradients, and they are wanted.
     """
+    has_gradients = torch.is_grad_enabled()
+    differentiable = has_gradients and (inputs.requires_grad if differentiable is None else differentiable)
     calls = {name: find_module(network, name) for name in layers if name != IMAGE}
     found: dict[str, Any] = {}
 
     def store(names: Sequence[str], output: Any) -> None:
         for name in names:
+            if differentiable:
+                require_gradients(name)
             is_last = not whole and len(found) == len(calls) - 1
             # A layer that works in place may follow, and overwrite this output.
             found[name] = output if is_last or not isinstance(output, Tensor) else output.clone()
@@ -89,7 +102,7 @@ def read_activations(
     groups = {call: [name for name in calls if calls[name] == call] for call in calls.values()}
     with suppress(_AllRead), intercept(network, {call: partial(store, names) for call, names in groups.items()}):
         if calls:
-            network(inputs)
+            run_network(network, inputs, found.clear)
     for name in calls:
         if name not in found:
             raise ValueError(f"layer {name!r} never ran in this forward pass; {suggest_layer(network, inputs, name)}")
@@ -99,8 +112,18 @@ def read_activations(
                 f"{suggest_layer(network, inputs, name)}"
             )
         _check_batch(name, found[name], inputs)
+        found[name] = found[name] if has_gradients else found[name].detach()
         _keep_layout(found[name])
     return found
+
+
+def require_gradients(layer: str) -> None:
+    """Raise ValueError where a layer that runs at the moment gets no gradients."""
+    if not torch.is_grad_enabled():
+        raise ValueError(
+            f"the network computes layer {layer!r} without gradients, inside torch.no_grad() or in gradient "
+            "checkpointing with use_reentrant=True; switch that off, or name a layer outside of it"
+        )
 
 
 def _check_batch(layer: str, a: Tensor, inputs: Tensor) -> None:
@@ -122,17 +145,29 @@ def _keep_layout(a: Tensor) -> None:
 def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Inside, a layer returns what `change` makes of its output.
 
+    Hooks that the layer has already see the new output too, so that what they store of it is the same. Where they
+    return another output, `change` is called with that one again.
+
     Raises:
         KeyError: no such layer.
         TypeError: inside, a layer whose output is no tensor.
+        ValueError: inside, a layer that the network computes without gradients, where gradients were on outside.
     """
+    call, has_gradients = find_module(network, layer), torch.is_grad_enabled()
+    new: list[Tensor] = []
 
     def replace(output: Any) -> Tensor:
         if not isinstance(output, Tensor):
             raise TypeError(
                 f"layer {layer!r} gives {describe_output(output)}, not a tensor; layers(net) lists those that do"
             )
-        return change(output)
+        if has_gradients:
+            require_gradients(layer)
+        new[:] = [change(output)]
+        return new[0]
 
-    with intercept(network, {find_module(network, layer): replace}):
+    def replace_again(output: Any) -> Tensor | None:
+        return None if output is new[0] else replace(output)
+
+    with intercept(network, {call: replace}, prepend=True), intercept(network, {call: replace_again}):
         yield

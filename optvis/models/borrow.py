@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_tensors_hooks
 
 
 class _Loan:
@@ -21,16 +23,23 @@ class _Loan:
 _LOANS: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
 _LOANS_LOCK = threading.Lock()
 
+REENTRANT = (
+    "the network uses gradient checkpointing with use_reentrant=True, through which no gradients can be taken here; "
+    "switch it off, or checkpoint with use_reentrant=False"
+)
+
 
 @contextmanager
 def borrow(network: nn.Module) -> Iterator[nn.Module]:
     """Inside, a network is in eval mode with frozen weights; flags and buffers are restored on any exit.
 
     Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
-    Autocast and inference mode of the surroundings are off inside, so that results do not depend on them.
+    Inside, gradients are on, and autocast, inference mode and gradient checkpointing are off, whatever the
+    surroundings are, so that results do not depend on them.
 
     Raises:
-        RuntimeError: weights that were made in inference mode, which cannot be frozen and released.
+        RuntimeError: weights that were made in inference mode, which cannot be frozen and released; inside, a gradient
+            through gradient checkpointing with use_reentrant=True.
 
     Example:
         >>> net = nn.Linear(2, 1)
@@ -46,12 +55,66 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
             yield network  # flags are set already
             return
         device = next((weight.device.type for weight in network.parameters()), "cpu")
-        with torch.inference_mode(False), torch.autocast(device, enabled=False), _frozen(network):
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast(device, enabled=False),
+            without_checkpointing(),
+            _frozen(network),
+        ):
             loan.depth += 1
             try:
                 yield network
+            except RuntimeError as error:
+                if not str(error).startswith("When use_reentrant=True"):
+                    raise
+                raise RuntimeError(REENTRANT) from error
             finally:
                 loan.depth = 0
+
+
+def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] = lambda: None) -> Any:
+    """Run a borrowed network's forward pass.
+
+    Where it needs gradients, such as to call `register_hook` on an activation, it is run again with them. Its outputs
+    may then require gradients under torch.no_grad() too.
+
+    Args:
+        network: a borrowed network.
+        inputs: ready for it.
+        restart: called before it is run again.
+    """
+    try:
+        return network(inputs)
+    except RuntimeError as error:
+        if "grad" not in str(error) or (inputs.requires_grad and torch.is_grad_enabled()):
+            raise
+    restart()
+    with torch.enable_grad():
+        return network(inputs.detach().requires_grad_().clone())  # a copy: the network may begin in place
+
+
+@contextmanager
+def without_checkpointing() -> Iterator[None]:
+    """Inside, autograd keeps what it needs: gradient checkpointing (use_reentrant=False) runs nothing a second time.
+
+    It would run modules again in the backward pass, without the hooks and gradient overrides of the forward pass, and
+    take the gradient of another function.
+
+    Example:
+        >>> from torch.utils.checkpoint import checkpoint
+        >>> x, calls = torch.ones(1, requires_grad=True), []
+        >>> with without_checkpointing():
+        ...     y = checkpoint(lambda x: calls.append(1) or x.exp(), x, use_reentrant=False)
+        >>> y.backward()
+        >>> len(calls)
+        1
+    """
+    before = ignore_saved_tensors_hooks(True)  # what torch.compile does while it traces
+    try:
+        yield
+    finally:
+        ignore_saved_tensors_hooks(before)
 
 
 @contextmanager

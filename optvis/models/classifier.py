@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from optvis.data.crop import ResizeCrop
 from optvis.data.images import load_batch
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, run_network
 from optvis.models.normalize import Normalizer
 from optvis.params.canvas import height_and_width
 
@@ -138,7 +138,7 @@ class Classifier:
         """
         with borrow(self.network), torch.no_grad():
             batches = map(self.preprocess, torch.split(images, batch_size))
-            return torch.cat([check_logits(self.network(inputs)) for inputs in batches]).float()
+            return torch.cat([check_logits(run_network(self.network, inputs)).detach() for inputs in batches]).float()
 
     def label(self, index: int) -> str:
         """The label of a class, or "class 17" where there is none."""

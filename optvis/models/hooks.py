@@ -23,6 +23,7 @@ def intercept(
     *,
     purpose: str = "",
     required: Mapping[Call, str] | None = None,
+    prepend: bool = False,
 ) -> Iterator[None]:
     """Inside, apply functions to what modules return; all hooks are removed on any exit.
 
@@ -32,6 +33,7 @@ def intercept(
             output; None leaves the output as it is.
         purpose: what `is_intercepted` looks for.
         required: for calls that must come in each whole forward pass, the layer's name.
+        prepend: apply them before the hooks that the modules have already.
 
     Raises:
         TypeError: a TorchScript network, which runs no hooks.
@@ -48,7 +50,7 @@ def intercept(
     modules = dict.fromkeys(module for module, _ in functions)
     with (
         hook_modules([network], before=counter.begin),
-        hook_modules(modules, after=counter.end),
+        hook_modules(modules, after=counter.end, prepend=prepend),
         hook_modules([network] if required else [], after=counter.check),
     ):
         yield
@@ -63,7 +65,11 @@ def is_intercepted(network: nn.Module, purpose: str) -> bool:
 
 @contextmanager
 def hook_modules(
-    modules: Iterable[nn.Module], *, before: Before | None = None, after: After | None = None
+    modules: Iterable[nn.Module],
+    *,
+    before: Before | None = None,
+    after: After | None = None,
+    prepend: bool = False,
 ) -> Iterator[None]:
     """Inside, call functions before and after each call of some modules; all hooks are removed on any exit.
 
@@ -71,6 +77,7 @@ def hook_modules(
         modules: each once.
         before: called with the module and its inputs.
         after: called with the module, its inputs and its output; what it returns replaces the output, unless None.
+        prepend: call `after` before the hooks that the modules have already.
     """
     modules = list(modules)
     for module in modules:
@@ -86,7 +93,7 @@ def hook_modules(
             if before is not None:
                 module.register_forward_pre_hook(before)
             if after is not None:
-                module.register_forward_hook(after)
+                module.register_forward_hook(after, prepend=prepend)
         yield
     finally:
         finish(remove)

@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from optvis.models.activations import read_activations, replace_output
+from optvis.models.borrow import run_network
 from optvis.models.hooks import intercept
 from optvis.objectives import OUTPUT
 
@@ -49,12 +50,13 @@ def layer_jvp(
     """
 
     def add_tangent(a: Tensor) -> Tensor:
+        a = forward_ad.unpack_dual(a).primal  # type: ignore[no-untyped-call]
         return forward_ad.make_dual(a, direction(a))  # type: ignore[no-untyped-call, no-any-return]
 
     outputs: list[Any] = []
     with _forward_mode():
         with replace_output(network, layer, add_tangent), intercept(network, {(network, 0): outputs.append}):
-            network(inputs)
+            run_network(network, inputs)
         if not isinstance(outputs[0], Tensor):
             return inputs.new_zeros(len(inputs), 0), inputs.new_zeros(len(inputs), 0)
         found = forward_ad.unpack_dual(outputs[0])  # type: ignore[no-untyped-call]
@@ -80,7 +82,7 @@ def layer_vjps(
     starts: list[Tensor] = []
 
     def begin(a: Tensor) -> Tensor:
-        starts.append(a.detach().requires_grad_())
+        starts[:] = [a.detach().requires_grad_()]
         return starts[0].clone()
 
     with torch.enable_grad(), replace_output(network, layer, begin):

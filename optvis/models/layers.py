@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.errors import suggest
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, hook_modules, refuse_torchscript
 from optvis.models.infer import as_classifier
@@ -121,8 +121,12 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
         name = names[module] + (f"#{call}" if call else "")
         rows.append(Layer(name, type(module).__name__, describe_output(output), isinstance(output, Tensor)))
 
+    def restart() -> None:
+        rows.clear()
+        calls.clear()
+
     with hook_modules(names, after=note):
-        network(inputs)
+        run_network(network, inputs, restart)
     return LayerTable(tuple(rows))
 
 
@@ -150,7 +154,11 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 
 def suggest_layer(network: nn.Module, inputs: Tensor, name: str) -> str:
-    """Suggest a layer that gives a tensor: the nearest enclosing one, else the next to run, else the most alike."""
+    """Suggest a layer that gives a tensor instead of one that does not, or never runs.
+
+    It is the last one inside, such as that of a Sequential whose modules are called directly; else the nearest
+    enclosing one, the next to run, or the most alike.
+    """
     with torch.no_grad():
         table = _table(network, inputs)
     tensors = [row.name for row in table if row.is_tensor]
@@ -158,8 +166,9 @@ def suggest_layer(network: nn.Module, inputs: Tensor, name: str) -> str:
     parents = [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
     enclosing = [parent for parent in parents if parent in tensors]
     order = [row.name for row in table]
+    inside = [row for row in tensors if row.startswith(f"{name}.") and row.count(".") == name.count(".") + 1]
     later = [row for row in order[order.index(name) + 1 :] if row in tensors] if name in order else []
-    choice = [row for row in enclosing + later if row][:1]
+    choice = [row for row in inside[:-2:-1] + enclosing + later if row][:1]
     return f"use {choice[0]!r}" if choice else _nearest(name, [row for row in tensors if row])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,10 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.models.activations import read_activations
-from optvis.models.hooks import Call, hook_modules
+from optvis.models.activations import read_activations, replace_output, require_gradients
+from optvis.models.borrow import finish, run_network
+from optvis.models.hooks import Call, hook_modules, intercept
 from optvis.models.layers import find_module
 from optvis.objectives import IMAGE
+
+# In one pass through the tail: 16 MB of float32 in the layer, which fit into the caches.
+ACTIVATIONS_PER_PASS = 2**22
+IMAGES_PER_PASS = 16  # where the whole network runs
 
 
 class Tail:
@@ -23,11 +30,16 @@ class Tail:
     recorded output, so that only what follows the layer is computed. The network must be borrowed, and must compute
     the same each time.
 
+    Some networks pass activations on in other ways than from module to module: kept by hooks or in attributes, in
+    generators, or with the number of images in them. So the tail is checked first, on the recorded activations. Where
+    it does not give the recorded output, the whole network runs each time, with the layer's output replaced.
+
     Args:
         network: a borrowed network.
         images: (B, 3, H, W) in [0, 1], for objectives that read them.
         inputs: the same, ready for the network.
         layer: name as in `layers(net)`; "<image>" is not one.
+        copies: how many variations run together in the check; 1 where `run` never gets more.
 
     Example:
         >>> from optvis.models.borrow import borrow
@@ -39,10 +51,10 @@ class Tail:
         True
     """
 
-    def __init__(self, network: nn.Module, images: Tensor, inputs: Tensor, layer: str) -> None:
+    def __init__(self, network: nn.Module, images: Tensor, inputs: Tensor, layer: str, copies: int = 2) -> None:
         self.network, self.images, self.inputs, self.layer = network, images, inputs, layer
         self.call = find_module(network, layer)
-        recorder = _Recorder(self.call, frozenset())
+        recorder = _Recorder(network, self.call, frozenset())
         while True:
             with (
                 torch.no_grad(),
@@ -51,8 +63,11 @@ class Tail:
                 self.activations = read_activations(network, inputs, [layer], whole=True)[layer]
             if not recorder.misleading:
                 break
-            recorder = _Recorder(self.call, recorder.misleading | recorder.entered)
+            recorder = _Recorder(network, self.call, recorder.misleading | recorder.entered)
         self.before, self.modified_calls = recorder.outputs, recorder.modified_calls
+        self.is_replayed = recorder.is_complete and self._gives(recorder.result, copies)
+        if not self.is_replayed:
+            self.before, self.modified_calls = {}, set()
 
     def run(self, activations: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute layers of the network with other activations in this layer.
@@ -60,26 +75,65 @@ class Tail:
         Args:
             activations: (K · B, ...): K variations of all images, one after the other.
             layers: names, in any part of the network.
+
+        Raises:
+            ValueError: the network computes this layer, or one of the layers, without gradients, and the activations
+                require them.
         """
+        times, wanted = len(activations) // len(self.inputs), list(layers)
+        replaced = replace_output(self.network, self.layer, lambda _: activations.clone())
+        with self._replaying(activations) if self.is_replayed else replaced:
+            inputs = _repeat(self.inputs, times)
+            found = read_activations(self.network, inputs, wanted, differentiable=activations.requires_grad)
+        return found | ({IMAGE: _repeat(self.images, times)} if IMAGE in wanted else {})
+
+    @property
+    def variations_per_pass(self) -> int:
+        """How many variations of the activations should run together, 1 or more."""
+        if self.is_replayed:
+            return max(1, ACTIVATIONS_PER_PASS // max(1, self.activations.numel()))
+        return max(1, IMAGES_PER_PASS // len(self.inputs))
+
+    @contextmanager
+    def _replaying(self, activations: Tensor) -> Iterator[None]:
+        """Inside, modules that had finished before the layer return what they returned, and the layer activations."""
         times = len(activations) // len(self.inputs)
         known = {call: _repeat(output, times) for call, output in self.before.items()}
         known |= {call: _copy(known[call]) for call in (known if times == 1 else self.modified_calls)}
-        wanted = list(layers)
-        with _replaying(known | {self.call: activations.clone()}):  # what follows may work in place
-            found = read_activations(self.network, _repeat(self.inputs, times), wanted)
-        return found | ({IMAGE: _repeat(self.images, times)} if IMAGE in wanted else {})
+        with _replacing_forward(known | {self.call: activations.clone()}, self.layer):  # what follows may be in place
+            yield
+
+    @torch.no_grad()
+    def _gives(self, result: Any, copies: int) -> bool:
+        """Whether the tail gives a recorded output again, for copies of the recorded activations."""
+        noise = torch.rand(self.inputs[:1].shape, generator=torch.Generator().manual_seed(0)).to(self.inputs)
+        outputs: list[Any] = []
+        try:
+            run_network(self.network, noise)  # what modules keep from pass to pass is now of another image
+            inputs, activations = _repeat(self.inputs, copies), _repeat(self.activations, copies)
+            with self._replaying(activations), intercept(self.network, {(self.network, 0): outputs.append}):
+                run_network(self.network, inputs)
+        except Exception:  # a forward pass may raise anything for a tensor of another shape
+            return False
+        return _is_same(outputs[-1], _repeat(result, copies))
 
 
 class _Recorder:
     """Outputs of the modules that finish before a call: of nested modules, the outermost.
 
     Args:
+        network: where a forward pass begins; its output is recorded too.
         end: the call at which recording ends.
         entered: modules that are not recorded as a whole, only the modules inside them.
     """
 
-    def __init__(self, end: Call, entered: frozenset[nn.Module]) -> None:
-        self.end, self.entered, self.reached = end, entered, False
+    def __init__(self, network: nn.Module, end: Call, entered: frozenset[nn.Module]) -> None:
+        self.network, self.end, self.entered = network, end, entered
+        self.result: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.reached = False
         self.calls: Counter[nn.Module] = Counter()
         self.ended: list[nn.Module] = []
         self.open: list[tuple[int, int]] = []  # for each running module: how many had ended, and were recorded, before
@@ -88,7 +142,9 @@ class _Recorder:
         self.versions: dict[Call, tuple[Any, int]] = {}
         self.inside: dict[Call, Counter[nn.Module]] = {}
 
-    def before_module(self, _module: nn.Module, _inputs: Any) -> None:
+    def before_module(self, module: nn.Module, _inputs: Any) -> None:
+        if module is self.network:
+            self._begin()
         self.open.append((len(self.ended), len(self.order)))
 
     def after_module(self, module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -97,6 +153,8 @@ class _Recorder:
         ended, first = self.open.pop()
         inside = Counter(self.ended[ended:])
         self.ended.append(module)
+        if module is self.network:
+            self.result = _copy(output)
         if self.reached or (module in self.entered and call != self.end):
             return
         for inner in self.order[first:]:
@@ -106,6 +164,12 @@ class _Recorder:
         if self.reached:
             return
         self.outputs[call], self.versions[call], self.inside[call] = _copy(output), (output, _version(output)), inside
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all outputs consist of tensors and constants, in tuples, lists and dicts."""
+        leaves = (leaf for output in (*self.outputs.values(), self.result) for leaf in _leaves(output))
+        return all(isinstance(leaf, Tensor | str | int | float | complex | None) for leaf in leaves)
 
     @property
     def modified_calls(self) -> set[Call]:
@@ -123,31 +187,45 @@ class _Recorder:
 
 
 @contextmanager
-def _replaying(known: Mapping[Call, Any]) -> Iterator[None]:
-    """Inside, modules return known outputs instead of computing them; their own forward is restored on any exit."""
+def _replacing_forward(known: Mapping[Call, Any], layer: str) -> Iterator[None]:
+    """Inside, modules return known outputs instead of computing them; their own forward is restored on any exit.
+
+    Hooks cannot do it: they run before and after `forward`, and cannot leave it out. Other threads get what the modules
+    compute.
+    """
     modules = dict.fromkeys(module for module, _ in known)
     own = {module: vars(module).get("forward") for module in modules}
-    try:
-        for module in modules:
-            vars(module)["forward"] = _replay_forward(module, known)
-        yield
-    finally:
+
+    def restore() -> None:
         for module, forward in own.items():
             if forward is None:
                 vars(module).pop("forward", None)
             else:
                 vars(module)["forward"] = forward
 
+    try:
+        for module in modules:
+            vars(module)["forward"] = _replay_forward(module, known, layer)
+        yield
+    finally:
+        finish(restore)
 
-def _replay_forward(module: nn.Module, known: Mapping[Call, Any]) -> Callable[..., Any]:
-    forward = module.forward
+
+def _replay_forward(module: nn.Module, known: Mapping[Call, Any], layer: str) -> Callable[..., Any]:
+    forward, thread = module.forward, threading.get_ident()
     calls = 0
 
     def replay(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
+        if threading.get_ident() != thread:
+            return forward(*args, **kwargs)
         calls += 1
         call = (module, calls - 1)
-        return known[call] if call in known else forward(*args, **kwargs)
+        if call not in known:
+            return forward(*args, **kwargs)
+        if isinstance(known[call], Tensor) and known[call].requires_grad:
+            require_gradients(layer)
+        return known[call]
 
     return replay
 
@@ -157,12 +235,40 @@ def _map_tensors(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(tree, Tensor):
         return change(tree)
     if isinstance(tree, dict):
-        return type(tree)((key, _map_tensors(value, change)) for key, value in tree.items())
+        new = copy.copy(tree)
+        for key, value in tree.items():
+            new[key] = _map_tensors(value, change)
+        return new
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*(_map_tensors(value, change) for value in tree))
     if isinstance(tree, list | tuple):
         return type(tree)(_map_tensors(value, change) for value in tree)
     return tree
+
+
+def _leaves(tree: Any) -> list[Any]:
+    """All that is in tuples, lists and dicts, one after the other."""
+    if isinstance(tree, dict | list | tuple):
+        values = tree.values() if isinstance(tree, dict) else tree
+        return [leaf for value in values for leaf in _leaves(value)]
+    return [tree]
+
+
+def _is_same(found: Any, expected: Any) -> bool:
+    """Whether two outputs have the same leaves, up to rounding; False where there is no tensor to compare."""
+    leaves = _leaves(found), _leaves(expected)
+    has_tensor = any(isinstance(leaf, Tensor) for leaf in leaves[1])
+    return has_tensor and len(leaves[0]) == len(leaves[1]) and all(map(_is_same_leaf, *leaves))
+
+
+def _is_same_leaf(found: Any, expected: Any) -> bool:
+    if not (isinstance(found, Tensor) and isinstance(expected, Tensor)):
+        return type(found) is type(expected) and bool(found == expected)
+    if found.shape != expected.shape or not expected.is_floating_point():
+        return torch.equal(found, expected)
+    tolerance = torch.finfo(expected.dtype).eps ** 0.5
+    gap, size = (torch.linalg.vector_norm(a.double()) for a in (found - expected, expected))
+    return bool(gap <= tolerance * size)
 
 
 def _version(tree: Any) -> int:

@@ -27,7 +27,7 @@ from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_
 from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -182,7 +182,8 @@ def _scores_without(
     classifier: Classifier, images: Tensor, units: Variant, replacements: Sequence[Replacement]
 ) -> Tensor:
     with replace_units(classifier.network, units, replacements):
-        return torch.cat([classifier.network(classifier.preprocess(images[rows])) for rows in split_batch(images)])
+        batches = (classifier.preprocess(images[rows]) for rows in split_batch(images))
+        return torch.cat([run_network(classifier.network, inputs).detach() for inputs in batches])
 
 
 def _plan_variants(units: Variant, survey: _Survey, random_sets: int, seed: int) -> VariantPlan:

@@ -9,9 +9,8 @@ from typing import TypeAlias, cast
 import torch
 from torch import Tensor
 
-from optvis.ablation.blinded import replace_units
+from optvis.ablation.blinded import replace_each, replace_units
 from optvis.ablation.fills import Replacement
-from optvis.attribution.layer_function import ACTIVATIONS_PER_PASS
 from optvis.features.units import Channels, Directions, Units
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
@@ -98,12 +97,14 @@ def score_variants(
     network = classifier.network
     with torch.no_grad():
         tail = Tail(network, image, classifier.preprocess(image), first)
-        batch_size = max(1, ACTIVATIONS_PER_PASS // max(1, tail.activations.numel()))
-        for start in range(0, len(variants), batch_size):
-            batch = variants[start : start + batch_size]
+        for start in range(0, len(variants), tail.variations_per_pass):
+            batch = variants[start : start + tail.variations_per_pass]
             units = cast("list[Units]", [_BatchUnits(parts) for parts in zip(*batch, strict=True)])
+            pairs = list(zip(units, replacements, strict=True))
+            later = [pair for pair in pairs if pair[0].layer != first]
             cached = tail.activations.expand(len(batch), *tail.activations.shape[1:])
-            with replace_units(network, units, replacements):
+            cached = replace_each([pair for pair in pairs if pair[0].layer == first], cached)
+            with replace_units(network, [one for one, _ in later], [replacement for _, replacement in later]):
                 scores = tail.run(cached, [OUTPUT])[OUTPUT]
             yield scores
 

@@ -36,7 +36,7 @@ class CachedNetwork:
 
     def __init__(self, classifier: Classifier, images: Tensor, layers: Sequence[str]) -> None:
         self.network, self.layers = classifier.network, tuple(layers)
-        self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0])
+        self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0], copies=1)
         self.before = self.logits({}).detach()
         self._free_memory()
 

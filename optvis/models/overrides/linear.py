@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from optvis.models.overrides.max_pool import Window
+from optvis.models.overrides.mode import OverrideMode
 
 
 def _identity(input: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
@@ -54,7 +54,7 @@ LINEAR: Mapping[Any, Callable[..., Tensor]] = {
 }
 
 
-class linearize(TorchFunctionMode):
+class linearize(OverrideMode):
     """Inside, activation functions return their input, and max pooling averages.
 
     The derivative of a layer by an earlier one is then given by the weights between them, for any input: the expanded
@@ -72,7 +72,5 @@ class linearize(TorchFunctionMode):
         tensor([[-1.,  2.]])
     """
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        return LINEAR.get(func, func)(*args, **({} if kwargs is None else kwargs))
+    def __init__(self) -> None:
+        super().__init__(LINEAR, has_vmap=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from optvis.models.overrides.mode import OverrideMode
 
 Sides: TypeAlias = int | tuple[int, ...]
 LUCID_EPSILON = 1e-2  # lucid.optvis.overrides.smoothed_maxpool_grad, 2019
@@ -103,11 +105,12 @@ class SmoothMaxPoolFunction(torch.autograd.Function):
         return torch.autograd.grad(smooth, x, grads)[0], None, None
 
 
-class smooth_max_pool(TorchFunctionMode):
+class smooth_max_pool(OverrideMode):
     """Inside, every 2-d max pooling, module or function, keeps its output and has the gradient of a smoother pooling.
 
     This removes the grain that max pooling leaves in gradients, at a price: neighbours of a maximum get gradient though
-    the network does not use them. Adaptive pooling is not changed.
+    the network does not use them. Adaptive pooling is not changed, nor is pooling inside torch.vmap and other
+    transforms of torch.func.
 
     Args:
         gradient: `average`, `squares`, or a function of your own of x, (B, C, H, W), and a Window.
@@ -124,15 +127,7 @@ class smooth_max_pool(TorchFunctionMode):
     """
 
     def __init__(self, gradient: PoolGradient = average) -> None:
-        super().__init__()
-        self.gradient = gradient
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        replacement = REPLACEMENTS.get(func)
-        arguments = {} if kwargs is None else kwargs
-        return func(*args, **arguments) if replacement is None else replacement(self.gradient, *args, **arguments)
+        super().__init__({func: partial(new, gradient) for func, new in REPLACEMENTS.items()}, has_vmap=False)
 
 
 def _max_pool2d(

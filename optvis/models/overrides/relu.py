@@ -9,7 +9,8 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from optvis.models.overrides.mode import OverrideMode
 
 INFINITE = float("inf")
 SAMPLE_SIZE = 4096  # numbers of an image: a subsample for a cheap test whether any gradient is left
@@ -114,20 +115,19 @@ REPLACEMENTS: Mapping[Any, Callable[..., Tensor]] = {
 }
 
 
-class _ReplaceReLU(TorchFunctionMode):
+class _ReplaceReLU(OverrideMode):
     """Inside, every ReLU and ReLU6, as module, function or in place, is replaced."""
 
     own: ClassVar[Replacement]
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        named = {} if kwargs is None else kwargs
-        return REPLACEMENTS[func](self.own, *args, **named) if func in REPLACEMENTS else func(*args, **named)
+    def __init__(self) -> None:
+        super().__init__({func: partial(new, self.own) for func, new in REPLACEMENTS.items()}, has_vmap=False)
 
 
 class redirect_relu(_ReplaceReLU):
     """Inside, every ReLU and ReLU6, as module, function or in place, has a redirected gradient.
+
+    Inside torch.vmap and other transforms of torch.func they keep their own.
 
     Example:
         >>> x = torch.tensor([[-1.0, -2.0]], requires_grad=True)
@@ -142,6 +142,8 @@ class redirect_relu(_ReplaceReLU):
 
 class open_relu(_ReplaceReLU):
     """Inside, every ReLU and ReLU6 passes the whole gradient through for images whose gradient would be zero.
+
+    Inside torch.vmap and other transforms of torch.func they keep their own.
 
     Example:
         >>> x = torch.tensor([[-1.0, -2.0]], requires_grad=True)
