@@ -10,7 +10,7 @@ from optvis.objectives.channels import channel, channel_weights, neuron
 from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
 from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
-from optvis.objectives.layout import IMAGE, OUTPUT, pick, positions
+from optvis.objectives.layout import IMAGE, INPUT, OUTPUT, pick, positions
 from optvis.objectives.logits import log_odds, logit
 from optvis.objectives.norms import l1, l2, layer_norm, mean_square, position_norm
 from optvis.objectives.objective import Objective, constant, on
@@ -25,19 +25,23 @@ from optvis.objectives.penalties import (
 from optvis.objectives.schedules import After, Decay
 from optvis.objectives.shorthand import as_objective
 from optvis.objectives.similarity import alignment, diversity
+from optvis.objectives.statistics import activation_statistics, batchnorm_statistics
 from optvis.objectives.term import Term
 from optvis.objectives.whitening import whitening
 
 __all__ = [
     "IMAGE",
+    "INPUT",
     "OUTPUT",
     "After",
     "Decay",
     "Labels",
     "Objective",
     "Term",
+    "activation_statistics",
     "alignment",
     "as_objective",
+    "batchnorm_statistics",
     "blur_alpha_each_step",
     "blur_input_each_step",
     "caricature",

@@ -6,6 +6,7 @@ from torch import Tensor
 
 IMAGE = "<image>"  #: stands for a layer: the image before transforms, (B, 3, H, W) in [0, 1]
 OUTPUT = ""  #: the network's own output: the name of the root in named_modules()
+INPUT = "@input"  #: after a layer's name: what the layer takes instead of what it gives, "bn1@input"
 
 
 def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.objectives.layout import IMAGE
 from optvis.objectives.product import factors, product
 from optvis.objectives.repr import default_name, format_sum
+from optvis.objectives.statistics_term import Reader, fill, reads_network
 from optvis.objectives.target_tensors import as_rows
 from optvis.objectives.term import Schedule, Target, Term, common_batch_size, common_group_size
 
@@ -138,11 +140,24 @@ class Objective:
         """
         return Objective(tuple(term.resolve_labels(labels) for term in self.terms))
 
+    @property
+    def reads_network(self) -> bool:
+        """Whether a term takes the running statistics of a network that is not given yet."""
+        return any(reads_network(term) for term in self.terms)
+
+    def resolve_statistics(self, read: Reader) -> Objective:
+        """Replace what stands for a network's running statistics.
+
+        Args:
+            read: reads those of some layers, or of all where it is given None; it is called only if there are any.
+        """
+        return Objective(tuple(fill(term, read) for term in self.terms)) if self.reads_network else self
+
     def __add__(self, other: Objective | Weight) -> Objective:
         if isinstance(other, Objective):
             return Objective(self.terms + other.terms)
         is_zero = isinstance(other, int | float) and other == 0  # as where `sum` begins
-        return self if is_zero else self + other * constant(self.layers[0])
+        return self if is_zero else self + other * constant(self.layers[0] if self.layers else IMAGE)
 
     __radd__ = __add__
 

@@ -92,4 +92,4 @@ def _repeat_each(rows: Target) -> Any:
         return rows
     if isinstance(rows, Labels):
         return Labels(tuple(text for text in rows.texts for _ in range(2)))
-    return rows.repeat_interleave(2, 0)
+    return rows.repeat_interleave(2, 0) if isinstance(rows, torch.Tensor) else rows

@@ -52,6 +52,7 @@ def product(one: Term, other: Term) -> Term:
         weight=one.weight * other.weight,
         schedules=one.schedules + other.schedules,
         couples_images=one.couples_images or other.couples_images,
+        pools_images=all(part.pools_images for part in (one, other) if part.couples_images),
         group_size=common_group_size(part.group_size for part in (one, other) if part.couples_images),
         factory="*",
     )

@@ -14,7 +14,8 @@ from torch import Tensor
 from optvis.objectives.labels import Labels
 from optvis.objectives.product import factors
 from optvis.objectives.schedules import After, Decay
-from optvis.objectives.term import Schedule, Term
+from optvis.objectives.statistics_term import RunningStatistics
+from optvis.objectives.term import Schedule, Target, Term
 
 MAX_NUMBERS = 64  # larger tensors are shown by shape and digest
 
@@ -25,6 +26,9 @@ LAYERLESS: dict[tuple[str, ...], str] = {
 }
 # Factories whose targets keep the axis of images also where one target is for all images.
 KEEP_BATCH_AXIS = ("on", "caricature", "dot_compare")
+
+
+STATISTICS = ("activation_statistics", "batchnorm_statistics")  # their targets hold several layers
 
 
 def format_sum(terms: Sequence[Term]) -> str:
@@ -52,6 +56,8 @@ def _format_product(term: Term, weight: Tensor) -> str:
 
 
 def _format_call(term: Term) -> str:
+    if term.factory in STATISTICS:
+        return f"{term.factory}({', '.join(_format_statistics(term))})"
     custom = term.factory == "on"
     layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
     if not custom and term.factory in LAYERLESS.get(term.layers, "").split():
@@ -67,10 +73,30 @@ def _format_call(term: Term) -> str:
     return f"{term.factory}({', '.join(arguments + keywords)})"
 
 
-def _format_target(target: Tensor | Labels, keep_batch_axis: bool) -> str:
+def _format_statistics(term: Term) -> list[str]:
+    """Write the arguments of a term on statistics: those of each layer, or those that stand for a network's own."""
+    options = dict(term.options)
+    own = [target for target in term.targets if isinstance(target, RunningStatistics)]
+    if own:
+        arguments = [] if own[0].layers is None else [repr(list(own[0].layers))]
+        weights, options["relative"] = own[0].weights, own[0].relative
+    else:
+        channels, rows = list(options.pop("channels")), [rows for rows in term.targets if isinstance(rows, Tensor)]
+        parts = zip(*(torch.split(each, channels, 1) for each in rows[:2]), strict=True)
+        pairs = [", ".join(_format_target(each, False) for each in pair) for pair in parts]
+        arguments = [f"{{{', '.join(f'{name!r}: ({pair})' for name, pair in zip(term.layers, pairs, strict=True))}}}"]
+        weights = tuple(rows[2][0].tolist())
+    if weights is not None and any(weight != 1 for weight in weights):
+        arguments.append(f"weights={list(weights)}")
+    return arguments + [f"{key}={value!r}" for key, value in options.items() if value is not False]
+
+
+def _format_target(target: Target, keep_batch_axis: bool) -> str:
     """Write a target, without its batch axis where the factory adds it. All factories add it to single numbers."""
     if isinstance(target, Labels):
         return repr(target.texts[0] if len(target) == 1 else list(target.texts))
+    if not isinstance(target, Tensor):
+        return repr(target)
     drop_batch_axis = len(target) == 1 and (target.dim() == 1 or not keep_batch_axis)
     usual = (torch.int64, torch.bool, torch.get_default_dtype())
     return _format_tensor(target, (target[0] if drop_batch_axis else target).tolist(), usual)

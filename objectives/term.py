@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from optvis.objectives.labels import Labels
 
-Target = Tensor | Labels
+
+class Placeholder(Sized, Protocol):
+    """What stands for targets that a network brings, and is the same for all images."""
+
+    def __getitem__(self, images: slice) -> Placeholder: ...
+
+
+Target = Tensor | Labels | Placeholder
 Schedule = Callable[[int], float]  # of the step, counted from 0
 
 ONE = torch.ones(1, dtype=torch.float64)
@@ -26,11 +33,13 @@ class Term:
         name: the name in logs.
         layers: the layers whose activations `fn` takes, in order.
         fn: `(*activations, *targets, **options) -> (B,)`.
-        targets: each (B, ...), a row per image, or (1, ...) for all; or label texts.
+        targets: each (B, ...), a row per image, or (1, ...) for all; or label texts, or what a network brings.
         options: keyword arguments of `fn` that are the same for all images.
         weight: (B,) or (1,), float64.
         schedules: functions of the step that multiply the weight; see `at_step`.
         couples_images: whether `fn` compares images with each other, so that a batch can only be split between groups.
+        pools_images: whether such a term takes all images together, in any order, so that several views of an image
+            may be among them.
         group_size: of such a term, the number of successive images that are compared; None is all.
         factory: name of the function that built the term, for the `repr`.
 
@@ -46,6 +55,7 @@ class Term:
     weight: Tensor = ONE
     schedules: tuple[Schedule, ...] = ()
     couples_images: bool = False
+    pools_images: bool = False
     group_size: int | None = None
     factory: str = "on"
     batch: int = field(init=False)  # number of images that targets and weight are for; 1 if they are the same for all
@@ -59,6 +69,11 @@ class Term:
         missing = [layer for layer in self.layers if layer not in activations]
         if missing:
             raise KeyError(f"{self.name} needs layer {missing[0]!r}; got {', '.join(map(repr, activations))}")
+        if not self.layers:
+            raise ValueError(
+                f"{self.name} reads statistics of a network; give the objective to render, ascend or attribute, or "
+                "compare with statistics of your own: activation_statistics({layer: (mean, variance)})"
+            )
         inputs = [activations[layer] for layer in self.layers]
         images = len(inputs[0])
         if self.batch not in (1, images):
@@ -116,14 +131,14 @@ class Term:
         def repeat_rows(rows: Tensor) -> Tensor:
             return rows.repeat(times, *[1] * (rows.dim() - 1)) if len(rows) > 1 else rows
 
-        targets = tuple(repeat_rows(rows) for rows in term.targets if isinstance(rows, Tensor))
+        targets = tuple(repeat_rows(rows) if isinstance(rows, Tensor) else rows for rows in term.targets)
         return replace(term, targets=targets, weight=repeat_rows(self.weight))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Term:
         """Move the term's tensors to a device, and floating-point ones to a dtype."""
         return replace(
             self,
-            targets=tuple(t if isinstance(t, Labels) else _move(t, device, dtype) for t in self.targets),
+            targets=tuple(_move(t, device, dtype) if isinstance(t, Tensor) else t for t in self.targets),
             weight=_move(self.weight, device, dtype),
         )
 

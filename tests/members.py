@@ -15,6 +15,7 @@ from optvis.objectives import (
     IMAGE,
     OUTPUT,
     Objective,
+    activation_statistics,
     alignment,
     blur_input_each_step,
     caricature,
@@ -163,6 +164,11 @@ def shifted_power_oracle(a: oracles.Array, power: int, shift: oracles.Array) -> 
     return float(np.mean([[(v - s) ** power for v in plane.ravel()] for plane, s in zip(a, shift, strict=True)]))
 
 
+def statistics(mean: Any, variance: Any, **options: Any) -> Objective:
+    """The prior on the mean and the variance of one layer."""
+    return activation_statistics({"mixed": (mean, variance)}, **options)
+
+
 INDEX = [0, 3, 2]
 Y, X = [3, 0, 1], [5, 2, 0]
 PLANES = ("BCHW", "BHWC")
@@ -250,6 +256,17 @@ MEMBERS = {
     ),
     "diversity": Member(partial(diversity, "mixed"), oracles.diversity, couples_images=True),
     "product": Member(product, product_oracle, (INDEX, vectors())),
+    "activation_statistics": Member(statistics, oracles.activation_statistics, (vectors(), vectors().square())),
+    "activation_statistics relative": Member(
+        partial(statistics, relative=True, weights=[3.0]),
+        partial(oracles.activation_statistics, relative=True, weight=3.0),
+        (vectors(), vectors().square()),
+    ),
+    "activation_statistics of a batch": Member(
+        partial(statistics, vectors()[0], vectors()[1].square(), per="batch"),
+        partial(oracles.batch_statistics, mean=vectors()[0].numpy(), variance=vectors()[1].square().numpy()),
+        couples_images=True,
+    ),
     "blur_input_each_step": Member(
         blur_input_each_step, oracles.blur_penalty, layer=IMAGE, layouts=PLANES, gradient=oracles.blur_gradient
     ),

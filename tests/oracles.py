@@ -160,6 +160,35 @@ def gram(a: Array) -> float:
     return float(gram_matrix(a).sum())
 
 
+def channel_moments(a: Array) -> tuple[list[float], list[float]]:
+    """Mean and variance of each channel, a (C, ...)."""
+    means, variances = [], []
+    for plane in a:
+        values = [float(v) for v in plane.ravel()]
+        mean = sum(values) / len(values)
+        means.append(mean)
+        variances.append(sum((v - mean) ** 2 for v in values) / len(values))
+    return means, variances
+
+
+def activation_statistics(a: Array, mean: Array, variance: Array, relative: bool = False, weight: float = 1.0) -> float:
+    """w (‖mean(A) − mean‖₂ + ‖var(A) − var‖₂) of one layer."""
+    means, variances = channel_moments(a)
+    first = second = 0.0
+    for c, (found_mean, found_variance) in enumerate(zip(means, variances, strict=True)):
+        scale = variance[c] + 1e-3 * np.mean(variance) if relative else 1.0
+        first += (found_mean - mean[c]) ** 2 / scale
+        second += (found_variance - variance[c]) ** 2 / scale**2
+    share = len(means) if relative else 1
+    return float(weight * ((first / share) ** 0.5 + (second / share) ** 0.5))
+
+
+def batch_statistics(a: Array, mean: Array, variance: Array) -> list[float]:
+    """The same of all images together, a (B, C, ...)."""
+    together = np.moveaxis(a, 1, 0).reshape(a.shape[1], -1)
+    return [activation_statistics(together, mean, variance)] * len(a)
+
+
 def gram_distance(a: Array, target: Array, power: float = 1.0) -> float:
     matrix = gram_matrix(a) / (a.size / len(a))
     return float(np.mean(np.abs(matrix - target) ** power))

@@ -21,10 +21,11 @@ from .members import CHANNELS, IMAGES, MEMBERS, SPACE, Member, X, Y, apply_layou
 MAKERS = {"channel", "cosine", "direction", "direction_neuron", "gram", "gram_distance", "l1", "l2", "layer_norm"}
 MAKERS |= {"logit", "mean_square", "neuron", "on", "total_variation", "channel_weights", "tensor_direction"}
 MAKERS |= {"alignment", "diversity", "caricature", "dot_compare", "input_diff", "blur_input_each_step"}
-MAKERS |= {"penalize_boundary_complexity", "log_odds", "position_norm"}
-NO_MAKERS = {"IMAGE", "OUTPUT", "Labels", "Objective", "Term", "constant", "gram_matrix", "pick", "positions"}
+MAKERS |= {"penalize_boundary_complexity", "log_odds", "position_norm", "activation_statistics"}
+NO_MAKERS = {"IMAGE", "INPUT", "OUTPUT", "Labels", "Objective", "Term", "constant", "gram_matrix", "pick", "positions"}
 NO_MAKERS |= {"After", "Decay", "as_objective", "channel_interpolate", "interpolate", "positive_negative", "whitening"}
 NO_MAKERS |= {"blur_alpha_each_step"}  # needs images with alpha; tested with the penalties
+NO_MAKERS |= {"batchnorm_statistics"}  # needs a network; tested with the statistics
 
 each_member = pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
 ALONE = {name: member for name, member in MEMBERS.items() if not member.couples_images}

@@ -21,7 +21,7 @@ from optvis.models.infer import as_classifier
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.progress import progress_bar
-from optvis.rendering.setup import resolve_labels
+from optvis.rendering.setup import resolve_objective
 
 Targets: TypeAlias = "Objective | Classes"
 Loss: TypeAlias = Callable[[slice], Tensor]  # rows of the images -> their share of the loss
@@ -112,7 +112,7 @@ class Optimal(Fill):
                 return F.cross_entropy(scores, classes[rows], reduction="sum") / count
 
             return cross_entropy, split_batch(images)
-        objective = resolve_labels(self.targets, classifier).to(classifier.device, classifier.image_dtype)
+        objective = resolve_objective(self.targets, classifier).to(classifier.device, classifier.image_dtype)
         if objective.batch not in (1, count):
             raise ValueError(f"targets are for {objective.batch} images, there are {count}; give one for all, or each")
 

@@ -21,7 +21,7 @@ from optvis.models.provenance import provenance
 from optvis.models.tail import Tail
 from optvis.objectives import Objective, as_objective
 from optvis.progress import progress_bar
-from optvis.rendering.setup import resolve_labels
+from optvis.rendering.setup import resolve_objective
 
 UNIT_KINDS = get_args(UnitKind)
 BATCH_SIZE = 16  # images whose activations upstream of the layer are in memory together
@@ -68,7 +68,7 @@ def attribute(
     """
     resolved = resolve_method(method)
     classifier = as_classifier(model, normalize)
-    each = resolve_labels(objective, classifier).to(classifier.device, classifier.image_dtype)
+    each = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     batch = _repeat_images(classifier.load_batch(images), each)
     rows = [slice(start, start + BATCH_SIZE) for start in range(0, len(batch), BATCH_SIZE)]
     text = repr(as_objective(objective))

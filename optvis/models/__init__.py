@@ -5,7 +5,7 @@ from optvis.models import Classifier, IMAGENET, layers
 layers(Classifier(my_network, IMAGENET, 224, labels=my_labels))
 """
 
-from optvis.models.activations import activations
+from optvis.models.activations import activations, running_statistics
 from optvis.models.classifier import Classifier
 from optvis.models.classify import Classification, classify
 from optvis.models.infer import as_classifier
@@ -27,4 +27,5 @@ __all__ = [
     "classify",
     "layers",
     "load",
+    "running_statistics",
 ]

@@ -1,4 +1,4 @@
-"""Activations of named layers, read from one forward pass that is cut after the last of them."""
+"""Activations of named layers, read from one forward pass; and the statistics of them that a network carries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
+from optvis.errors import suggest
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import intercept
+from optvis.models.hooks import Call, hook_modules, intercept
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import IMAGE
+from optvis.objectives.layout import INPUT
 
 
 class _AllRead(BaseException):
@@ -40,7 +42,7 @@ def activations(
         model: a network, or a Classifier.
         images: an image in any form that `load_image` takes, or a list of them.
         layers: names as in `layers(model)`; "relu#1" is the second call of a module that is used twice;
-            "" is the network's own output; "<image>" the images themselves.
+            "" is the network's own output; "<image>" the images themselves; "bn1@input" what "bn1" takes.
         normalize: see `render`; by default what the model carries.
 
     Returns:
@@ -86,21 +88,30 @@ def read_activations(
     """
     has_gradients = torch.is_grad_enabled()
     differentiable = has_gradients and (inputs.requires_grad if differentiable is None else differentiable)
-    calls = {name: find_module(network, name) for name in layers if name != IMAGE}
+    calls = {name: find_module(network, name.removesuffix(INPUT)) for name in layers if name != IMAGE}
     found: dict[str, Any] = {}
 
-    def store(names: Sequence[str], output: Any) -> None:
+    def store(names: Sequence[str], value: Any, copy: bool = True) -> None:
         for name in names:
             if differentiable:
                 require_gradients(name)
             is_last = not whole and len(found) == len(calls) - 1
-            # A layer that works in place may follow, and overwrite this output.
-            found[name] = output if is_last or not isinstance(output, Tensor) else output.clone()
+            # A layer that works in place may follow, and overwrite this.
+            found[name] = value.clone() if copy and not is_last and isinstance(value, Tensor) else value
             if is_last:
                 raise _AllRead
 
-    groups = {call: [name for name in calls if calls[name] == call] for call in calls.values()}
-    with suppress(_AllRead), intercept(network, {call: partial(store, names) for call, names in groups.items()}):
+    def store_input(names: Sequence[str], copy: bool, values: tuple[Any, ...]) -> None:
+        store(names, values[0] if values else None, copy)
+
+    after: dict[Call, list[str]] = {}
+    before: dict[Call, list[str]] = {}
+    for name, call in calls.items():
+        (before if name.endswith(INPUT) else after).setdefault(call, []).append(name)
+    at_end = {call: partial(store, names) for call, names in after.items()}
+    # BatchNorm's backward pass needs its input, so that no network that was trained overwrites it.
+    at_begin = {call: partial(store_input, names, not keeps_statistics(call[0])) for call, names in before.items()}
+    with suppress(_AllRead), intercept(network, at_end, before=at_begin):
         if calls:
             run_network(network, inputs, found.clear)
     for name in calls:
@@ -171,3 +182,75 @@ def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Te
 
     with intercept(network, {call: replace}, prepend=True), intercept(network, {call: replace_again}):
         yield
+
+
+def keeps_statistics(module: nn.Module) -> bool:
+    """Whether a module keeps running statistics: BatchNorm of any kind, frozen and fused with an activation included.
+
+    Example:
+        >>> keeps_statistics(nn.BatchNorm2d(4)), keeps_statistics(nn.BatchNorm2d(4, track_running_stats=False))
+        (True, False)
+    """
+    return {"running_mean", "running_var"} <= {name for name, _ in module.named_buffers(recurse=False)}
+
+
+def running_statistics(classifier: Classifier, layers: Sequence[str] | None = None) -> dict[str, tuple[Tensor, Tensor]]:
+    """Read the running mean and variance of BatchNorm layers, of each call that one forward pass makes of them.
+
+    Layers are left out that do not run in eval mode, and those whose first axis is not the batch.
+
+    Args:
+        classifier: the network.
+        layers: names of BatchNorm layers; all by default, in the order in which they run.
+
+    Returns:
+        By the name of each layer's input, "bn1@input": the mean and the variance of each channel, both (C,).
+
+    Raises:
+        ValueError: no such layer runs.
+        KeyError: a name that is none of them.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        >>> mean, variance = running_statistics(Classifier(net, None, 8))["1@input"]
+        >>> mean, variance
+        (tensor([0., 0., 0., 0.]), tensor([1., 1., 1., 1.]))
+    """
+    found = {name: _copy_statistics(module) for name, module in _find_calls(classifier).items()}
+    if not found:
+        raise ValueError(
+            f"batchnorm_statistics needs running statistics, and no BatchNorm layer of {classifier.name} keeps any; "
+            "measure statistics on your own images: activation_statistics(measure_statistics(net, images))"
+        )
+    names = list(found) if layers is None else [name.removesuffix(INPUT) + INPUT for name in layers]
+    for name in names:
+        if name not in found:
+            known = [one.removesuffix(INPUT) for one in found]
+            layer = name.removesuffix(INPUT)
+            listing = f"the first is {known[0]!r}, the last {known[-1]!r}"
+            raise KeyError(f"{layer!r} is no BatchNorm layer with running statistics; {suggest(layer, known, listing)}")
+    return {name: found[name] for name in names}
+
+
+def _find_calls(classifier: Classifier) -> dict[str, nn.Module]:
+    """Run one image, and list the calls of modules with running statistics by the names of their inputs."""
+    modules = {module: name for name, module in classifier.network.named_modules() if keeps_statistics(module)}
+    calls: dict[nn.Module, int] = {}
+    found: dict[str, nn.Module] = {}
+
+    def note(module: nn.Module, inputs: Any) -> None:
+        call = calls.get(module, 0)
+        calls[module] = call + 1
+        if inputs and isinstance(inputs[0], Tensor) and len(inputs[0]) == 1:
+            found[modules[module] + (f"#{call}" if call else "") + INPUT] = module
+
+    if modules:
+        image = torch.full((1, 3, *classifier.size), 0.5, device=classifier.device, dtype=classifier.image_dtype)
+        with borrow(classifier.network), torch.no_grad(), hook_modules(modules, before=note):
+            classifier.network(classifier.preprocess(image))
+    return found
+
+
+def _copy_statistics(module: nn.Module) -> tuple[Tensor, Tensor]:
+    buffers = dict(module.named_buffers(recurse=False))
+    return buffers["running_mean"].detach().cpu().clone(), buffers["running_var"].detach().cpu().clone()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
@@ -21,16 +22,18 @@ def intercept(
     network: nn.Module,
     functions: Mapping[Call, Callable[[Any], Any]],
     *,
+    before: Mapping[Call, Callable[[Any], None]] = MappingProxyType({}),
     purpose: str = "",
     required: Mapping[Call, str] | None = None,
     prepend: bool = False,
 ) -> Iterator[None]:
-    """Inside, apply functions to what modules return; all hooks are removed on any exit.
+    """Inside, apply functions to what modules take and return; all hooks are removed on any exit.
 
     Args:
         network: calls are counted from where its forward pass begins.
         functions: for a module and the number of its call, a function of its output. What it returns replaces the
             output; None leaves the output as it is.
+        before: for a module and the number of its call, a function of the tuple of its positional inputs.
         purpose: what `is_intercepted` looks for.
         required: for calls that must come in each whole forward pass, the layer's name.
         prepend: apply them before the hooks that the modules have already.
@@ -46,10 +49,11 @@ def intercept(
         ...     net(torch.zeros(2))
         tensor([1., 1.])
     """
-    counter = _CallCounter(functions, purpose, {} if required is None else required)
-    modules = dict.fromkeys(module for module, _ in functions)
+    counter = _CallCounter(functions, before, purpose, {} if required is None else required)
+    modules = dict.fromkeys(module for module, _ in (*functions, *before))
     with (
         hook_modules([network], before=counter.begin),
+        hook_modules(dict.fromkeys(module for module, _ in before), before=counter.enter),
         hook_modules(modules, after=counter.end, prepend=prepend),
         hook_modules([network] if required else [], after=counter.check),
     ):
@@ -117,14 +121,23 @@ def _remove_hook(hooks: MutableMapping[int, Any], function: Any) -> None:
 
 class _CallCounter:
     def __init__(
-        self, functions: Mapping[Call, Callable[[Any], Any]], purpose: str, required: Mapping[Call, str]
+        self,
+        functions: Mapping[Call, Callable[[Any], Any]],
+        before: Mapping[Call, Callable[[Any], None]],
+        purpose: str,
+        required: Mapping[Call, str],
     ) -> None:
-        self.functions, self.purpose, self.required = functions, purpose, required
+        self.functions, self.before, self.purpose, self.required = functions, before, purpose, required
         self.calls: dict[nn.Module, int] = {}
 
     def begin(self, _network: nn.Module, _inputs: Any) -> None:
         """Count anew: the forward pass before may have been cut short."""
         self.calls.clear()
+
+    def enter(self, module: nn.Module, inputs: Any) -> None:
+        function = self.before.get((module, self.calls.get(module, 0)))
+        if function is not None:
+            function(inputs)
 
     def end(self, module: nn.Module, _inputs: Any, output: Any) -> Any:
         call = self.calls.get(module, 0)

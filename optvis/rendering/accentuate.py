@@ -20,7 +20,7 @@ from optvis.objectives import IMAGE, Objective, as_objective, on
 from optvis.params import ImageParam, Streams, fft_image
 from optvis.rendering.job import RenderJob, RenderOptions
 from optvis.rendering.result import Rendering
-from optvis.rendering.setup import input_transform, load_whole, resolve_labels, resolve_seeds
+from optvis.rendering.setup import input_transform, load_whole, resolve_objective, resolve_seeds
 from optvis.rendering.views import Views
 from optvis.transforms import STANDARD, Transform
 
@@ -83,7 +83,7 @@ def accentuate(
         raise ValueError(f"strength is {strength}; expected 0 or more")
     classifier, objective = as_classifier(model, normalize), as_objective(objective)
     start = (classifier.load_batch(images) if size is None else load_whole(images, size)).to(classifier.device)
-    count = max(len(start), resolve_labels(objective, classifier).batch)
+    count = max(len(start), resolve_objective(objective, classifier).batch)
     param = fft_image((start.shape[2], start.shape[3]), seeds=(0,) * count) if param is None else param
     param.to(classifier.device, classifier.image_dtype)
     with torch.no_grad():
@@ -147,7 +147,7 @@ def balance(job: RenderJob, distance: Objective) -> Tensor:
 
     Each is the sum of absolute values over the image's parameters; 1 where the distance has no gradient.
     """
-    objective = resolve_labels(job.objective, job.classifier)
+    objective = resolve_objective(job.objective, job.classifier)
     steady = Objective(tuple(replace(term, schedules=()) for term in objective.terms))  # a schedule may begin at 0
     everything, views = slice(0, len(job.seeds)), Views(copy.deepcopy(job.param), job.views)  # type: ignore[arg-type]
     ascent = job.build_ascent(everything, views, steady, None)

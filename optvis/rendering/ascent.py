@@ -24,7 +24,7 @@ from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.params import Streams, fft_image
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
-from optvis.rendering.setup import input_transform, resolve_labels, resolve_seeds, validate_objective
+from optvis.rendering.setup import input_transform, resolve_objective, resolve_seeds, validate_objective
 from optvis.transforms import STANDARD
 
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
@@ -86,7 +86,7 @@ def ascend(
         torch.Size([1, 3, 16, 16])
     """
     classifier = as_classifier(model, normalize)
-    objective = resolve_labels(objective, classifier)
+    objective = resolve_objective(objective, classifier)
     seeds, maker = resolve_seeds(seed, objective, param), default_optimizer(param, optimizer)
     param = fft_image(classifier.resolve_size(size), seeds=seeds) if param is None else param
     return Ascent(classifier, objective, param, transform, maker, seeds, redirect_steps, pool_gradient).steps()

@@ -25,7 +25,7 @@ from optvis.rendering.ascent import score_terms
 from optvis.rendering.octaves import DreamCanvas, Octaves, tiles
 from optvis.rendering.result import Rendering
 from optvis.rendering.runner import History, conclude, run
-from optvis.rendering.setup import load_whole, resolve_labels
+from optvis.rendering.setup import load_whole, resolve_objective
 
 GradientScaling: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -119,7 +119,7 @@ def dream(
     if steps < 0:
         raise ValueError(f"steps is {steps}; expected 0 or more")
     classifier, objective = as_classifier(model, normalize), as_objective(objective)
-    resolved = resolve_labels(objective, classifier).to(classifier.device, classifier.image_dtype)
+    resolved = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     start = load_whole(images, size).to(classifier.device, classifier.image_dtype)
     if resolved.batch not in (1, len(start)):
         raise ValueError(f"{len(start)} images and an objective for {resolved.batch}; give one for all, or as many")

@@ -23,7 +23,7 @@ from optvis.rendering.ascent import REDIRECT_STEPS, Ascent, Step
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
-from optvis.rendering.setup import image_labels, resolve_labels, resolve_seeds
+from optvis.rendering.setup import image_labels, resolve_objective, resolve_seeds
 from optvis.rendering.views import Views, repeat_for_views, view_seeds
 from optvis.transforms import STANDARD
 
@@ -83,7 +83,7 @@ class RenderJob:
 
     def run(self) -> Rendering:
         """Render all images, a batch at a time; after Ctrl-C or a NotFiniteError conclude with what there is."""
-        resolve_labels(self.objective, self.classifier)  # raises for an unknown label before the first step
+        resolve_objective(self.objective, self.classifier)  # raises for an unknown label before the first step
         images = len(self.seeds)
         total, description = self.steps * images, self.method
         with progress_bar(total=total, show=self.progress, unit="img", description=description, smoothing=0.1) as bar:
@@ -154,7 +154,7 @@ class RenderJob:
 
     def build_ascent(self, rows: slice, views: Views, objective: Objective, penalty: Objective | None) -> Ascent:
         """Build the ascent of some images, on views of them."""
-        score = resolve_labels(self._select(objective, rows), self.classifier)
+        score = resolve_objective(self._select(objective, rows), self.classifier)
         total = score if penalty is None else score + self._select(penalty, rows)
         return Ascent(
             self.classifier,

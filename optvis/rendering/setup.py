@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.images import ImageLike, load_image
-from optvis.models.activations import read_activations
+from optvis.models.activations import read_activations, running_statistics
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.objectives import IMAGE, Objective, as_objective
@@ -28,9 +29,14 @@ def load_whole(images: ImageLike | Sequence[ImageLike], size: int | None) -> Ten
     return load_image(images, size)
 
 
-def resolve_labels(objective: Objective | str, classifier: Classifier) -> Objective:
-    """Replace label texts in an objective by the indices of the network's classes."""
-    return as_objective(objective).resolve_labels(classifier.labels)
+def resolve_objective(objective: Objective | str, classifier: Classifier) -> Objective:
+    """Replace what an objective takes from a network: indices of label texts, statistics of BatchNorm layers.
+
+    Raises:
+        KeyError, ValueError: no such label or layer.
+    """
+    resolved = as_objective(objective).resolve_labels(classifier.labels)
+    return resolved.resolve_statistics(partial(running_statistics, classifier))
 
 
 def resolve_seeds(seed: int | Sequence[int], objective: Objective, param: nn.Module | None) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ def repeat_for_views(objective: Objective, count: int) -> Objective:
     """Repeat an objective for `count` views of each image, and divide it by their number."""
     if count == 1:
         return objective
-    if objective.couples_images:
+    if any(term.couples_images and not term.pools_images for term in objective.terms):
         raise ValueError(f"{objective!r} compares images; expected one view of each, got {count} views")
     terms = [
         replace(
