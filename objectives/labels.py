@@ -42,7 +42,7 @@ class Labels:
                 f"objective with label {self.texts[0]!r} for a network without labels; give the class's index, "
                 "or a Classifier: load(name), or Classifier(network, ..., labels=[...])"
             )
-        return torch.tensor([index_of(text, labels) for text in self.texts])
+        return torch.tensor([index_of(text, labels) for text in self.texts], device="cpu")
 
 
 def index_of(text: str, labels: Sequence[str]) -> int:

@@ -270,7 +270,7 @@ def make_objective(
 
 def _as_weight(weight: Weight) -> Tensor:
     try:
-        rows = torch.as_tensor(weight, dtype=torch.float64).detach().cpu()
+        rows = torch.as_tensor(weight, dtype=torch.float64, device="cpu").detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"weight is {weight!r}; expected a number, or one per image, (B,)") from error
     if rows.dim() > 1 or rows.numel() == 0:

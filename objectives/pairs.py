@@ -38,7 +38,7 @@ def positive_negative(objective: Objective | str) -> Objective:
         replace(term, targets=tuple(map(_repeat_each, term.targets)), weight=_repeat_each(term.weight))
         for term in positive.terms
     )
-    return Objective(terms) * torch.tensor([1.0, -1.0]).repeat(positive.batch)
+    return Objective(terms) * torch.tensor([1.0, -1.0], dtype=torch.float64, device="cpu").repeat(positive.batch)
 
 
 def interpolate(first: Objective | str, second: Objective | str, images: int) -> Objective:
@@ -62,7 +62,7 @@ def interpolate(first: Objective | str, second: Objective | str, images: int) ->
     """
     if images < 1:
         raise ValueError(f"images is {images}; expected 1 or more")
-    steps = torch.linspace(0, 1, images, dtype=torch.float64)
+    steps = torch.linspace(0, 1, images, dtype=torch.float64, device="cpu")
     return (1 - steps) * as_objective(first) + steps * as_objective(second)
 
 

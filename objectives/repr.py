@@ -121,9 +121,11 @@ def _format_values(values: Any, dtype: torch.dtype) -> str:
         return f"[{', '.join(_format_values(value, dtype) for value in values)}]"
     if not isinstance(values, float) or dtype == torch.float64 or not math.isfinite(values):
         return _format_number(values)
-    exact = torch.tensor(values, dtype=dtype)
+    exact = torch.tensor(values, dtype=dtype, device="cpu")
     candidates = (f"{values:.{digits}g}" for digits in range(1, 10))
-    shortest = next((text for text in candidates if torch.tensor(float(text), dtype=dtype).equal(exact)), repr(values))
+    shortest = next(
+        (text for text in candidates if torch.tensor(float(text), dtype=dtype, device="cpu").equal(exact)), repr(values)
+    )
     return repr(float(shortest))
 
 

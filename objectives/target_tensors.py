@@ -42,7 +42,7 @@ def as_vectors(vector: Any, name: str) -> Tensor:
         tensor([[1., 2.]])
     """
     rows = as_rows(vector, 2, name, "(C,), or one per image, (B, C)")
-    return rows if rows.is_floating_point() else rows.to(torch.get_default_dtype())
+    return rows if rows.is_floating_point() else rows.float()
 
 
 def as_index(index: Any, name: str) -> Tensor:
@@ -68,4 +68,6 @@ def _copy_tensor(target: Any) -> Tensor:
         return target.detach().cpu().clone()
     if isinstance(target, list | tuple) and any(hasattr(row, "shape") for row in target):
         return torch.stack([_copy_tensor(row) for row in target])
-    return torch.tensor(target)
+    values = torch.tensor(target, device="cpu")
+    is_coarse = values.is_floating_point() and not hasattr(target, "dtype") and values.dtype.itemsize < 4
+    return torch.tensor(target, dtype=torch.float32, device="cpu") if is_coarse else values

@@ -22,7 +22,7 @@ class Placeholder(Sized, Protocol):
 Target = Tensor | Labels | Placeholder
 Schedule = Callable[[int], float]  # of the step, counted from 0
 
-ONE = torch.ones(1, dtype=torch.float64)
+ONE = torch.ones(1, dtype=torch.float64, device="cpu")
 
 
 @dataclass(frozen=True, eq=False)

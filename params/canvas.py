@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from optvis.params.dtype import parameter_dtype
 from optvis.params.streams import Streams
 
 LUCID_SD = 0.01  # standard deviation of the first noise (lucid.optvis.param, 2017)
@@ -108,7 +109,7 @@ class Pixels(Canvas):
         self._size = height_and_width(size)
         noise = streams.normal(channels, *self._size)
         self.streams, self.sd = streams, sd
-        self.values = nn.Parameter((sd * noise).to(torch.get_default_dtype()))
+        self.values = nn.Parameter((sd * noise).to(parameter_dtype()))
 
     def forward(self) -> Tensor:
         return self.values
@@ -152,7 +153,7 @@ class FFT(Canvas):
         self.streams, self.decay, self.sd = streams, decay, sd
         height, width = self._size
         noise = streams.normal(channels, height, width // 2 + 1, 2)
-        dtype = torch.get_default_dtype()
+        dtype = parameter_dtype()
         self.spectrum = nn.Parameter((sd * noise).to(dtype))
         self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
 
@@ -174,8 +175,8 @@ class FFT(Canvas):
 def frequency_scale(size: tuple[int, int], decay: float, gain: float = LUCID_GAIN) -> Tensor:
     """Compute max(f, 1 / max(H, W))^-decay / gain for each frequency f of a real FFT, (H, W // 2 + 1), float64."""
     height, width = size
-    down = torch.fft.fftfreq(height, dtype=torch.float64)
-    across = torch.fft.rfftfreq(width, dtype=torch.float64)
+    down = torch.fft.fftfreq(height, dtype=torch.float64, device="cpu")
+    across = torch.fft.rfftfreq(width, dtype=torch.float64, device="cpu")
     frequency = torch.hypot(down.unsqueeze(1), across.unsqueeze(0))
     return frequency.clamp(min=1 / max(size)).pow(-decay) / gain
 

@@ -10,6 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from optvis.params.dtype import parameter_dtype
+
 #: Columns: the square root of the colour covariance of ImageNet's training pixels, as Lucid publishes it
 #: (lucid.optvis.param.color, 2017), divided there by its largest column norm.
 IMAGENET_COLOR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
@@ -66,14 +68,14 @@ class DecorrelatedColor(ColorMap):
 
     def __init__(self, matrix: Sequence[Sequence[float]] | Tensor = IMAGENET_COLOR) -> None:
         super().__init__()
-        exact = torch.as_tensor(matrix, dtype=torch.float64).detach().cpu()
+        exact = torch.as_tensor(matrix, dtype=torch.float64, device="cpu").detach().cpu()
         if exact.shape != (3, 3):
             raise ValueError(f"colour matrix is {tuple(exact.shape)}; expected 3 rows of 3")
         self.rows = tuple(tuple(row) for row in exact.tolist())
         if not exact.isfinite().all() or int(torch.linalg.matrix_rank(exact)) < 3:
             raise ValueError(f"colour matrix {self.rows} has no inverse; its columns must be three independent colours")
         exact = exact / torch.linalg.vector_norm(exact, dim=0).max()
-        self.register_buffer("matrix", exact.to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer("matrix", exact.to(parameter_dtype()), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         return _apply_matrix(images, self.matrix)

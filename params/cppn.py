@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from optvis.params.canvas import Canvas, height_and_width
 from optvis.params.color import Sigmoid
+from optvis.params.dtype import parameter_dtype
 from optvis.params.image import ImageParam
 from optvis.params.streams import Streams
 
@@ -48,12 +49,14 @@ class CPPN(Canvas):
         super().__init__()
         self._size = height_and_width(size)
         self.streams = streams
-        dtype, images = torch.get_default_dtype(), len(streams)
+        dtype, images = parameter_dtype(), len(streams)
         inputs = [2] + [2 * WIDTH] * (LAYERS - 1)
         weights = [streams.normal(WIDTH, width) / width**0.5 for width in inputs]
-        weights.append(torch.zeros(images, channels, 2 * WIDTH))
+        weights.append(torch.zeros(images, channels, 2 * WIDTH, dtype=dtype, device="cpu"))
         self.weights = nn.ParameterList(nn.Parameter(layer.to(dtype)) for layer in weights)
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(images, len(layer[0]), 1)) for layer in weights)
+        self.biases = nn.ParameterList(
+            nn.Parameter(torch.zeros(images, len(layer[0]), 1, dtype=dtype, device="cpu")) for layer in weights
+        )
 
     def forward(self) -> Tensor:
         *hidden, (weight, bias) = zip(self.weights, self.biases, strict=True)
@@ -82,7 +85,9 @@ class CPPN(Canvas):
 
 def coordinates(size: tuple[int, int]) -> Tensor:
     """Compute x and y of each pixel, from −√3 for the first to √3 for the last, (2, H · W), float64."""
-    down, across = (torch.linspace(-MAX_COORDINATE, MAX_COORDINATE, side, dtype=torch.float64) for side in size)
+    down, across = (
+        torch.linspace(-MAX_COORDINATE, MAX_COORDINATE, side, dtype=torch.float64, device="cpu") for side in size
+    )
     y, x = torch.meshgrid(down, across, indexing="ij")
     return torch.stack([x.flatten(), y.flatten()])
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optvis.params.color import ColorMap, check_range
+from optvis.params.dtype import parameter_dtype
 from optvis.params.image import ImageParam
 from optvis.params.repr import format_tensor
 
@@ -45,10 +46,10 @@ class FixedRegion(ColorMap):
                 "for both, with 1 for axes to broadcast"
             )
         check_range(fixed, "the fixed images")
-        weights = mask.detach().to(torch.get_default_dtype())
+        weights = mask.detach().to(parameter_dtype())
         if not ((weights >= 0) & (weights <= 1)).all():
             raise ValueError("the mask leaves [0, 1]; expected 1 where the image is free and 0 where it is fixed")
-        self.register_buffer("fixed", fixed.detach().to(torch.get_default_dtype()).clone())
+        self.register_buffer("fixed", fixed.detach().to(parameter_dtype()).clone())
         self.register_buffer("mask", weights.clone())
 
     def forward(self, images: Tensor) -> Tensor:
@@ -122,7 +123,8 @@ def fix_images(param: ImageParam, images: Mapping[int, Tensor]) -> ImageParam:
         tensor([False,  True])
     """
     batch, *one = param().shape
-    fixed, mask = torch.zeros(batch, *one), torch.ones(batch, 1, 1, 1)
+    fixed = torch.zeros(batch, *one, dtype=parameter_dtype(), device="cpu")
+    mask = torch.ones(batch, 1, 1, 1, dtype=parameter_dtype(), device="cpu")
     for index, image in images.items():
         if not -batch <= index < batch:
             raise IndexError(f"got a fixed image for index {index}; the batch has {batch} images, counted from 0")

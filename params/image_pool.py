@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.params.canvas import LUCID_SD, Canvas, frequency_scale, height_and_width, require_shape
+from optvis.params.dtype import parameter_dtype
 from optvis.params.streams import Streams
 
 UNIQUE_SHARE, GROUP_SHARE = 0.7, 0.5  # the weights of Lucid's notebook "Activation Grids" (2018)
@@ -62,12 +63,12 @@ class ImagePool(Canvas):
         if not 1 <= active <= count:
             raise ValueError(f"active is {active}; expected 1 to {count}, the number of images")
         self._size, self.decay, self.sd, self.seeds = height_and_width(size), decay, sd, tuple(seeds)
-        dtype = torch.get_default_dtype()
+        dtype = parameter_dtype()
         shape = (3, self._size[0], self._size[1] // 2 + 1, 2)
         self.register_buffer("pool", _noise(self.seeds, shape, sd, dtype), persistent=False)
         self.register_buffer("weights", weights.detach().to(dtype).clone(), persistent=False)
         self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
-        self.register_buffer("rows", torch.arange(active), persistent=False)
+        self.register_buffer("rows", torch.arange(active, device="cpu"), persistent=False)
         self.unique = nn.Parameter(self.pool[:active].clone())
         groups = range(weights.shape[1])
         self.groups = nn.Parameter(_noise(groups, shape, sd, dtype, "groups")) if groups else None
@@ -124,7 +125,7 @@ def _noise(
     seeds: Sequence[int], shape: tuple[int, ...], sd: float, dtype: torch.dtype, purpose: str = "canvas"
 ) -> Tensor:
     """N(0, sd) from each seed's own stream, (N, *shape)."""
-    noise = torch.empty(len(seeds), *shape, dtype=dtype)
+    noise = torch.empty(len(seeds), *shape, dtype=dtype, device="cpu")
     for start in range(0, len(seeds), NOISE_BATCH_SIZE):
         batch = slice(start, start + NOISE_BATCH_SIZE)
         noise[batch] = sd * Streams(seeds[batch], purpose).normal(*shape)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from optvis.params.canvas import Canvas, height_and_width, require_shape
 from optvis.params.color import DecorrelatedColor, Sigmoid
+from optvis.params.dtype import parameter_dtype
 from optvis.params.image import ImageParam
 from optvis.params.repr import format_tensor
 from optvis.params.spectrum import one_over_f, resample
@@ -71,13 +72,13 @@ class Phase(Canvas):
                 f"spectrum is {tuple(magnitude.shape)}; expected magnitudes ({channels}, H, W // 2 + 1), 0 or more, "
                 "as mean_spectrum(images) returns them"
             )
-        dtype, images = torch.get_default_dtype(), len(streams)
+        dtype, images = parameter_dtype(), len(streams)
         shape = (channels, self._size[0], self._size[1] // 2 + 1)
         uniform = math.pi * (streams.normal(*shape) / 2**0.5).erf()
         self.phase = nn.Parameter(uniform.to(dtype))
         self.register_buffer("magnitude", resample(magnitude, self._size).to(dtype).expand(images, *shape).clone())
         for name, value in zip(self.BUFFERS_PER_IMAGE[1:], (0.0, UNIFORM_DEVIATION, 0.0, 1.0), strict=True):
-            self.register_buffer(name, torch.full((images, 1, 1, 1), value))
+            self.register_buffer(name, torch.full((images, 1, 1, 1), value, dtype=dtype, device="cpu"))
 
     def forward(self) -> Tensor:
         angle = self.phase_mean + self.phase_deviation * standardize(self.phase)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from optvis.params.canvas import LUCID_SD, Canvas, height_and_width, require_shape
 from optvis.params.color import DecorrelatedColor, Sigmoid
+from optvis.params.dtype import parameter_dtype
 from optvis.params.image import ImageParam
 from optvis.params.streams import Streams
 
@@ -70,7 +71,7 @@ def coarse_noise(
     """Draw N(0, sd) tensors of the size divided by each divisor, (B, C, H // d, W // d), at least a pixel wide."""
     sides = [(max(1, size[0] // divisor), max(1, size[1] // divisor)) for divisor in divisors]
     noise = [sd * streams.normal(channels, *side) for side in sides]
-    return nn.ParameterList(nn.Parameter(values.to(torch.get_default_dtype())) for values in noise)
+    return nn.ParameterList(nn.Parameter(values.to(parameter_dtype())) for values in noise)
 
 
 def upsample(a: Tensor, size: tuple[int, int]) -> Tensor:

@@ -81,8 +81,9 @@ def resample(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
     if spectrum.shape[1:] == (height, width // 2 + 1):
         return spectrum
     rows, columns = spectrum.shape[1:]
-    down = torch.fft.fftfreq(height, dtype=torch.float64) % 1 * rows  # row i has frequency i / rows, modulo 1
-    across = torch.fft.rfftfreq(width, dtype=torch.float64) * (2 * (columns - 1))
+    # Row i has frequency i / rows, modulo 1.
+    down = torch.fft.fftfreq(height, dtype=torch.float64, device="cpu") % 1 * rows
+    across = torch.fft.rfftfreq(width, dtype=torch.float64, device="cpu") * (2 * (columns - 1))
     above, left = down.floor().long() % rows, across.floor().long().clamp(max=columns - 1)
     below, right = (above + 1) % rows, (left + 1).clamp(max=columns - 1)
     tall = torch.lerp(spectrum[:, above], spectrum[:, below], (down - down.floor()).view(-1, 1))

@@ -37,7 +37,7 @@ class Streams:
         self.purpose = purpose
         self._distinct = tuple(dict.fromkeys(self.seeds))
         row_of = {seed: row for row, seed in enumerate(self._distinct)}
-        self._rows = torch.tensor([row_of[seed] for seed in self.seeds])
+        self._rows = torch.tensor([row_of[seed] for seed in self.seeds], device="cpu")
         self._pages: dict[tuple[int, int], Tensor] = {}
         self._step = self._position = 0
 
@@ -75,7 +75,7 @@ class Streams:
         """Draw standard normal numbers for each image: `(B, *shape)`, float64, on the CPU."""
         word = f"normal {self._step} {self._position}"
         self._position += 1
-        noise = [torch.randn(shape, generator=g, dtype=torch.float64) for g in self._generators(word)]
+        noise = [torch.randn(shape, generator=g, dtype=torch.float64, device="cpu") for g in self._generators(word)]
         return torch.stack(noise)[self._rows]
 
     def _page(self, page: int) -> Tensor:
@@ -84,7 +84,10 @@ class Streams:
         if (block, page) not in self._pages:
             self._pages = {key: numbers for key, numbers in self._pages.items() if key[0] == block}
             shape = (STEPS_PER_PAGE, NUMBERS_PER_PAGE)
-            numbers = [torch.rand(shape, generator=g, dtype=torch.float64) for g in self._generators(f"{block} {page}")]
+            numbers = [
+                torch.rand(shape, generator=g, dtype=torch.float64, device="cpu")
+                for g in self._generators(f"{block} {page}")
+            ]
             self._pages[block, page] = torch.stack(numbers, dim=1)
         return self._pages[block, page]
 

@@ -64,7 +64,7 @@ class Constant:
     values: float | Tensor
 
     def __post_init__(self) -> None:
-        if not bool(torch.as_tensor(self.values).isfinite().all()):
+        if not bool(torch.as_tensor(self.values, device="cpu").isfinite().all()):
             raise ValueError(f"fill is {self.values}; expected finite numbers")
 
     def __call__(self, activations: Tensor) -> Tensor | float:
@@ -117,7 +117,7 @@ class Gaussian(Fill):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not bool((torch.as_tensor(self.deviation) >= 0).all()):
+        if not bool((torch.as_tensor(self.deviation, device="cpu") >= 0).all()):
             raise ValueError(f"deviation is {self.deviation}; expected 0 or more")
 
     def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:

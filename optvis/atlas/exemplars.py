@@ -66,14 +66,17 @@ def crop_exemplars(
     """
     wanted = rows[rows >= 0].unique()  # type: ignore[no-untyped-call]
     if not len(wanted):
-        return Exemplars(wanted, torch.empty(0, 3, size, size))
+        return Exemplars(wanted, torch.empty(0, 3, size, size, dtype=torch.float32, device="cpu"))
     fields = receptive_fields(classifier, samples.layer, channel_axis=channel_axis)
     patches = list[Tensor]()
     with suppress(KeyboardInterrupt):
         for row in progress_bar(wanted.tolist(), show=progress, unit="img", description="patches"):
             image = dataset.load([int(samples.indices[row])], classifier.load_batch)[0].float().cpu()
             patches.append(_crop_patch(image, samples, row, fields, size))
-    return Exemplars(wanted[: len(patches)], torch.stack(patches) if patches else torch.empty(0, 3, size, size))
+    return Exemplars(
+        wanted[: len(patches)],
+        torch.stack(patches) if patches else torch.empty(0, 3, size, size, dtype=torch.float32, device="cpu"),
+    )
 
 
 def check_same_images(dataset: ImageDataset, names: Sequence[str]) -> None:

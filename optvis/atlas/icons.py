@@ -47,9 +47,10 @@ def render_icons(
     rows = [(level.counts >= options.min_points).nonzero().flatten() for level in levels]
     vectors = torch.cat([level.vectors[chosen] for level, chosen in zip(levels, rows, strict=True)])
     if not len(vectors):
-        nothing = torch.empty(0, 3, options.size, options.size)
+        nothing = torch.empty(0, 3, options.size, options.size, dtype=torch.float32, device="cpu")
         return tuple(
-            _add_icons(level, chosen, nothing, torch.empty(0)) for level, chosen in zip(levels, rows, strict=True)
+            _add_icons(level, chosen, nothing, torch.empty(0, dtype=torch.float32, device="cpu"))
+            for level, chosen in zip(levels, rows, strict=True)
         ), {"interrupted": False}
     matrix = None if options.damping is None else whitening(samples.vectors, damping=options.damping)
     rendering = render(
@@ -63,7 +64,7 @@ def render_icons(
         progress=progress,
     )
     count, scores = _last_scores(rendering)
-    ends = torch.tensor([len(chosen) for chosen in rows]).cumsum(0).clamp(max=count).tolist()
+    ends = torch.tensor([len(chosen) for chosen in rows], device="cpu").cumsum(0).clamp(max=count).tolist()
     complete = tuple(
         _add_icons(level, chosen[: end - start], rendering.images[start:end], scores[start:end])
         for level, chosen, start, end in zip(levels, rows, [0, *ends[:-1]], ends, strict=True)
@@ -84,7 +85,8 @@ def _last_scores(rendering: Rendering) -> tuple[int, Tensor]:
 def _add_icons(level: Level, rows: Tensor, icons: Tensor, scores: Tensor) -> Level:
     """A level with icons for some of its cells; the others are grey."""
     side = icons.shape[-1]
-    all_icons, all_scores = torch.full((len(level), 3, side, side), 0.5), torch.full((len(level),), torch.nan)
-    present = torch.zeros(len(level), dtype=torch.bool)
+    all_icons = torch.full((len(level), 3, side, side), 0.5, dtype=torch.float32, device="cpu")
+    all_scores = torch.full((len(level),), torch.nan, dtype=torch.float32, device="cpu")
+    present = torch.zeros(len(level), dtype=torch.bool, device="cpu")
     all_icons[rows], all_scores[rows], present[rows] = icons, scores.float(), True
     return replace(level, icons=all_icons, scores=all_scores, present=present)

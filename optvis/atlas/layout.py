@@ -150,7 +150,7 @@ def cell_index(points: Tensor, size: int) -> Tensor:
         >>> cell_index(torch.tensor([[0.0, 0.0], [0.5, 0.49], [1.0, 1.0]], dtype=torch.float64), 2)
         tensor([0, 1, 3])
     """
-    edges = torch.arange(1, size, dtype=torch.float64) / size
+    edges = torch.arange(1, size, dtype=torch.float64, device="cpu") / size
     columns, rows = torch.bucketize(points.double().contiguous(), edges, right=True).unbind(1)
     return rows * size + columns
 

@@ -65,15 +65,17 @@ def build_level(samples: Samples, points: Tensor, size: int, nearest: int) -> Le
         vectors,
         group_means(samples.attribution, member, counts),
         _nearest_rows(samples.vectors, vectors, member, counts, nearest),
-        torch.empty(len(numbers), 3, 0, 0),
-        torch.zeros(len(numbers), dtype=torch.bool),
-        torch.full((len(numbers),), torch.nan),
+        torch.empty(len(numbers), 3, 0, 0, dtype=torch.float32, device="cpu"),
+        torch.zeros(len(numbers), dtype=torch.bool, device="cpu"),
+        torch.full((len(numbers),), torch.nan, dtype=torch.float32, device="cpu"),
     )
 
 
 def group_means(values: Tensor, member: Tensor, counts: Tensor) -> Tensor:
     """The mean of each group's rows.  values (N, D), member (N,) in 0 … M − 1, counts (M,) -> (M, D)"""
-    sums = torch.zeros(len(counts), values.shape[1], dtype=torch.float64).index_add_(0, member, values.double())
+    sums = torch.zeros(len(counts), values.shape[1], dtype=torch.float64, device="cpu").index_add_(
+        0, member, values.double()
+    )
     return (sums / counts.unsqueeze(1)).to(values.dtype)
 
 
@@ -95,6 +97,6 @@ def _nearest_rows(vectors: Tensor, means: Tensor, member: Tensor, counts: Tensor
     order = cosines.argsort(descending=True, stable=True)
     order = order[member[order].argsort(stable=True)]  # group by group, nearest first
     starts = counts.cumsum(0) - counts
-    ranks = torch.arange(nearest)
+    ranks = torch.arange(nearest, device="cpu")
     indices = (starts.unsqueeze(1) + ranks).clamp(max=max(0, len(order) - 1))
     return torch.where(ranks < counts.unsqueeze(1), order[indices], -1)

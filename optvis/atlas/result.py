@@ -28,7 +28,7 @@ MIN_ICON_SHARE = 0.45  # of a cell's side; the icon of the emptiest cell
 MAX_CLASSES = 100  # on the page
 PAGE, SAMPLES, TENSORS = "index.html", "samples.safetensors", "atlas.safetensors"
 LEVEL_TENSORS = tuple(field.name for field in fields(Level) if field.name != "size")
-EMPTY = torch.empty(0, 0)
+EMPTY = torch.empty(0, 0, dtype=torch.float32, device="cpu")
 NO_SAMPLES = Samples("", EMPTY, EMPTY, EMPTY, (0, 0), EMPTY, (), (), {})  # until `load` adds them
 
 
@@ -104,7 +104,7 @@ class ActivationAtlas(Result):
             KeyError: the cell is empty, or there is no such level.
         """
         level = self.level(size)
-        matches = (level.cells == torch.tensor([row, column])).all(1).nonzero().flatten().tolist()
+        matches = (level.cells == torch.tensor([row, column], device="cpu")).all(1).nonzero().flatten().tolist()
         if not matches:
             raise KeyError(f"cell ({row}, {column}) of {level.size} × {level.size} is empty")
         return self.cell_at(level, matches[0])

@@ -105,7 +105,7 @@ def _sample_batches(
     with progress_bar(total=len(dataset), show=progress, unit="img", description="sample") as bar:
         try:
             for indices, images in dataset.batches(sampler.classifier.load_batch, batch_size):
-                parts.append(sampler.sample(images) | {"indices": torch.tensor(indices)})
+                parts.append(sampler.sample(images) | {"indices": torch.tensor(indices, device="cpu")})
                 bar.update(len(indices))
         except KeyboardInterrupt:
             return parts, True
@@ -186,8 +186,8 @@ class _VectorSampler:
         """Rows and columns from numbers in [0, 1), (B, 2); the edges are left out if there is an inside."""
         is_map = min(self.grid) > 1  # tokens in a row have no edge
         edges = [EDGE if is_map and side > 2 * EDGE else 0 for side in self.grid]
-        inner = torch.tensor([side - 2 * edge for side, edge in zip(self.grid, edges, strict=True)])
-        return (numbers * inner).long() + torch.tensor(edges)
+        inner = torch.tensor([side - 2 * edge for side, edge in zip(self.grid, edges, strict=True)], device="cpu")
+        return (numbers * inner).long() + torch.tensor(edges, device="cpu")
 
 
 def _select_positions(a: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -122,7 +122,10 @@ class StochasticIntegratedGradients:
         a = layer_function.activations
         shape = (self.steps, 1, layer_function.channels_first.shape[1])
         generator = torch.Generator().manual_seed(self.seed)
-        scales = (torch.rand(shape, generator=generator) + torch.rand(shape, generator=generator)) / self.LUCID_DIVISOR
+        scales = (
+            torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
+            + torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
+        ) / self.LUCID_DIVISOR
 
         def scale(batch: Tensor) -> Tensor:
             return layer_function.expand_channels(scales.to(batch.device)[batch]) * _midpoints(a, batch, self.steps)
@@ -158,7 +161,9 @@ class SmoothGrad:
         generator = torch.Generator().manual_seed(self.seed)
 
         def add_noise(batch: Tensor) -> Tensor:
-            return a + scale * torch.randn((len(batch), 1, *a.shape[1:]), generator=generator).to(a)
+            return a + scale * torch.randn(
+                (len(batch), 1, *a.shape[1:]), generator=generator, dtype=torch.float32, device="cpu"
+            ).to(a)
 
         return _mean_gradient(layer_function, self.samples, add_noise)
 
@@ -219,8 +224,8 @@ def _ablate_each(layer_function: LayerFunction, units: str) -> Tensor:
     scores = layer_function.scores(layer_function.activations.unsqueeze(0))
     drops = torch.zeros(len(rows), rows.shape[own], dtype=scores.dtype, device=scores.device)
     for batch in layer_function.batches(len(active)):
-        off = torch.zeros(len(batch), rows.shape[own], device=rows.device)
-        off[torch.arange(len(batch)), active[batch]] = 1
+        off = torch.zeros(len(batch), rows.shape[own], device=rows.device, dtype=torch.float32)
+        off[torch.arange(len(batch), device="cpu"), active[batch]] = 1
         by_channel = units == "channels"
         mask = layer_function.expand_channels(off.unsqueeze(1)) if by_channel else layer_function.expand_positions(off)
         drops[:, active[batch]] = (scores - layer_function.scores(layer_function.activations * (1 - mask))).T
@@ -238,7 +243,9 @@ def _ablate_groups(layer_function: LayerFunction, groups: Groups) -> Tensor:
 def _assign_folds(strengths: Tensor, folds: int) -> Tensor:
     """Return the fold of each channel, round-robin by falling strength, (B, C)."""
     order = strengths.abs().argsort(dim=1, descending=True, stable=True)
-    return torch.empty_like(order).scatter_(1, order, (torch.arange(order.shape[1]) % folds).to(order).expand_as(order))
+    return torch.empty_like(order).scatter_(
+        1, order, (torch.arange(order.shape[1], device="cpu") % folds).to(order).expand_as(order)
+    )
 
 
 def _mean_gradient(layer_function: LayerFunction, count: int, vary: Callable[[Tensor], Tensor]) -> Tensor:

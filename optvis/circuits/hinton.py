@@ -98,7 +98,7 @@ def hinton_of_expanded_weights(
         Hinton(6 panels of 10 × 10, full square at ...)
     """
     classifier = as_classifier(model, normalize)
-    gray = torch.full((1, 3, *classifier.size), 0.5)
+    gray = torch.full((1, 3, *classifier.size), 0.5, dtype=torch.float32, device="cpu")
     count = channels_first(activations(classifier, gray, [after])[after], channel_axis).shape[1]
     indices = resolve_channels(channels, count, after)
     values = expanded_weights(classifier, before, after, indices, channel_axis=channel_axis)
@@ -111,7 +111,7 @@ def hinton_of_expanded_weights(
         top=top,
         ranked_by=WEIGHT_NORM if images is None else ACTIVE_WEIGHT_NORM,
     )
-    scales = torch.ones(values.shape[1])
+    scales = torch.ones(values.shape[1], dtype=torch.float32, device="cpu")
     if images is not None:
         a = channels_first(activations(classifier, images, [before])[before], channel_axis).detach().transpose(0, 1)
         scales = a.flatten(1).square().mean(1).sqrt().cpu()

@@ -97,7 +97,9 @@ def expanded_weights(
         torch.Size([2, 80, 10, 10])
     """
     classifier = as_classifier(model, normalize)
-    noise = torch.rand((1, 3, *classifier.size), generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(
+        (1, 3, *classifier.size), generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
+    )
     inputs = classifier.preprocess(noise.to(classifier.device))
     with borrow(classifier.network), linearize():
         _check_order(classifier.network, inputs, before, after)
@@ -184,7 +186,7 @@ def _gradient(number: Tensor, start: Tensor, before: str, after: str) -> Tensor:
 def _trim_zeros(expanded: Tensor) -> Tensor:
     """Remove outer rows and columns that are zero everywhere; one of each remains where all are."""
     nonzero = expanded.ne(0).flatten(0, 1).any(0)
-    places = nonzero.nonzero() if nonzero.any() else torch.zeros(1, nonzero.dim(), dtype=torch.long)
+    places = nonzero.nonzero() if nonzero.any() else torch.zeros(1, nonzero.dim(), dtype=torch.long, device="cpu")
     for axis, (first, last) in enumerate(zip(places.amin(0).tolist(), places.amax(0).tolist(), strict=True)):
         expanded = expanded.narrow(axis + 2, first, last + 1 - first)
     return expanded.clone()

@@ -98,7 +98,7 @@ class ImageDataset:
                 indices.append(index)
             except (ValueError, OSError) as error:
                 failures.append(str(error))
-        return indices, torch.cat(images) if images else torch.empty(0)
+        return indices, torch.cat(images) if images else torch.empty(0, dtype=torch.float32, device="cpu")
 
     def _load_one(self, index: int, loader: Loader) -> Tensor:
         item = self.sources[index]

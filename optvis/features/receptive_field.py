@@ -95,7 +95,7 @@ def receptive_fields(
     """
     classifier = as_classifier(model, normalize)
     size = classifier.size
-    noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0))
+    noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
     start = classifier.preprocess(noise.to(classifier.device))
     with borrow(classifier.network), torch.no_grad():
         shape = channels_first(read_activations(classifier.network, start, [layer])[layer], channel_axis).shape
@@ -130,7 +130,9 @@ def _field_masks(
     with borrow(classifier.network), torch.enable_grad(), linearize():
         a = channels_first(read_activations(classifier.network, images.clone(), [layer])[layer], channel_axis)
         # Different weights, so that channels do not cancel.
-        weighted = torch.einsum("bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1]).to(a).sin())
+        weighted = torch.einsum(
+            "bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1], dtype=torch.float32, device="cpu").to(a).sin()
+        )
         total = torch.stack([weighted[row, y, x] for row, (y, x) in enumerate(positions)]).sum()
         (gradient,) = torch.autograd.grad(total, images)
     return gradient.ne(0).any(1).cpu()

@@ -83,14 +83,14 @@ class Channels:
         """Return a mask of the layer's channels, (C,) of bool; IndexError for one that the layer does not have."""
         if self.indices and max(self.indices) >= channels:
             raise IndexError(f"channel {max(self.indices)} of {self.layer!r}, which has 0..{channels - 1}")
-        chosen = torch.zeros(channels, dtype=torch.bool)
+        chosen = torch.zeros(channels, dtype=torch.bool, device="cpu")
         chosen[list(self.indices)] = True
         return chosen.to(device)
 
     def basis(self, channels: int) -> Tensor:
         """Return orthonormal directions that span these channels, (K, C), float64."""
         self.mask(channels)
-        return torch.eye(channels, dtype=torch.float64)[list(self.indices)]
+        return torch.eye(channels, dtype=torch.float64, device="cpu")[list(self.indices)]
 
     def __repr__(self) -> str:
         return f"Channels({self.layer!r}, {list(self.indices)}{_format_options(self.within, self.channel_axis)})"

@@ -26,10 +26,10 @@ def shuffle_batches(count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
         [3, 3, 3, 3, 3]
     """
     generator = torch.Generator().manual_seed(seed)
-    queue = torch.empty(0, dtype=torch.long)
+    queue = torch.empty(0, dtype=torch.long, device="cpu")
     while True:
         if len(queue) < batch_size:
-            order = torch.randperm(count, generator=generator)
+            order = torch.randperm(count, generator=generator, device="cpu")
             in_queue = torch.isin(order, queue)
             queue = torch.cat([queue, order[~in_queue], order[in_queue]])
         yield queue[:batch_size]

@@ -46,8 +46,13 @@ class IconPool:
     def weights(self) -> Tensor:
         """The weight of each group in each icon, (N, K)."""
         if self.groups is None:
-            return torch.zeros(len(self), 0)
-        return torch.cat([self.groups.normalized_maps().movedim(1, -1)[self.present], torch.eye(len(self.groups))])
+            return torch.zeros(len(self), 0, dtype=torch.float32, device="cpu")
+        return torch.cat(
+            [
+                self.groups.normalized_maps().movedim(1, -1)[self.present],
+                torch.eye(len(self.groups), dtype=torch.float32, device="cpu"),
+            ]
+        )
 
     def build_param(self, size: int, batch_size: int, seed: int) -> ImageParam:
         """Build the parameterization: with groups all icons start from the same noise, without each from its own."""
@@ -60,10 +65,10 @@ class IconPool:
         """Build the result from the current icons of an ascent."""
         places = self.present.flatten().nonzero().squeeze(1)
         count, size = len(places), ascent.canvas.size[0] - 2 * BORDER
-        icons = torch.full((self.present.numel(), 3, size, size), GRAY_LEVEL)
+        icons = torch.full((self.present.numel(), 3, size, size), GRAY_LEVEL, dtype=torch.float32, device="cpu")
         for rows, some in _synthesize(ascent, range(count)):
             icons[places[rows]] = some
-        scores = torch.full((self.present.numel(),), torch.nan)
+        scores = torch.full((self.present.numel(),), torch.nan, dtype=torch.float32, device="cpu")
         scores[places] = ascent.scores.cpu()[:count].float()
         group_icons = [some for _, some in _synthesize(ascent, range(count, len(self)))]
         return ActivationGrid(
@@ -83,5 +88,5 @@ def _synthesize(ascent: IconAscent, rows: range) -> Iterator[tuple[Tensor, Tenso
     """Yield icons in batches, without their border: rows of the pool, and (R, 3, S, S), float32, on the CPU."""
     inside = slice(BORDER, -BORDER)
     for start in rows[::ICON_BATCH_SIZE]:
-        batch = torch.arange(start, min(start + ICON_BATCH_SIZE, rows.stop))
+        batch = torch.arange(start, min(start + ICON_BATCH_SIZE, rows.stop), device="cpu")
         yield batch, ascent.icons(batch)[:, :, inside, inside].float().cpu()

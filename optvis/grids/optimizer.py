@@ -62,7 +62,7 @@ class SoftSignSGD(torch.optim.Optimizer):
 
 def require_stateless(optimizer: OptimizerMaker) -> None:
     """Raise ValueError if an optimizer keeps state of gradients: each step has other icons in the same rows."""
-    probe = nn.Parameter(torch.ones(2, 1, 1, 1, 2))
+    probe = nn.Parameter(torch.ones(2, 1, 1, 1, 2, dtype=torch.float32, device="cpu"))
     probe.grad = torch.ones_like(probe)
     built = optimizer([probe])
     built.step(lambda: 0.0)

@@ -144,7 +144,7 @@ def _shrink(icon: Tensor, share: float) -> Tensor:
     """Shrink an icon to a share of its side, transparent around it, (3, S, S) -> (4, S, S)."""
     side = icon.shape[-1]
     smaller = round(share * side)
-    tile = torch.zeros(4, side, side)
+    tile = torch.zeros(4, side, side, dtype=torch.float32, device="cpu")
     if smaller:
         start = (side - smaller) // 2
         inside = slice(start, start + smaller)

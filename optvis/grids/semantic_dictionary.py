@@ -86,18 +86,21 @@ class SemanticDictionary(Result):
     @property
     def _blank(self) -> Tensor:
         """White, of the size of an icon."""
-        return torch.ones_like(next(iter(self.icons.values()), torch.empty(3, 1, 1)))
+        return torch.ones_like(next(iter(self.icons.values()), torch.empty(3, 1, 1, dtype=torch.float32, device="cpu")))
 
     def _tensors(self) -> dict[str, Tensor]:
         if not self.icons:
             return super()._tensors()
-        icons = {"icons": torch.stack(list(self.icons.values())), "icon_channels": torch.tensor(list(self.icons))}
+        icons = {
+            "icons": torch.stack(list(self.icons.values())),
+            "icon_channels": torch.tensor(list(self.icons), device="cpu"),
+        }
         return super()._tensors() | icons
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
-        icons = tensors.pop("icons", torch.empty(0))
-        channels = tensors.pop("icon_channels", torch.empty(0, dtype=torch.long)).tolist()
+        icons = tensors.pop("icons", torch.empty(0, dtype=torch.float32, device="cpu"))
+        channels = tensors.pop("icon_channels", torch.empty(0, dtype=torch.long, device="cpu")).tolist()
         return super()._from_parts(tensors, values | {"icons": dict(zip(channels, icons, strict=True))})
 
     def __repr__(self) -> str:

@@ -54,7 +54,11 @@ class TopActivations:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TopActivations:
         """Build from what `to_dict` returned."""
-        return cls(**{name: torch.tensor(numbers) for name, numbers in values.items()})
+        return cls(
+            torch.tensor(values["values"], dtype=torch.float32, device="cpu"),
+            torch.tensor(values["indices"], dtype=torch.long, device="cpu"),
+            torch.tensor(values["positions"], dtype=torch.long, device="cpu"),
+        )
 
 
 def find_top_activations(
@@ -89,4 +93,6 @@ def _strongest(a: Tensor, indices: Sequence[int], channel_axis: int | None) -> T
     values, where = layout.positions(a, channel_axis).float().cpu().max(2)
     width = spatial[1] if len(spatial) == 2 else 0
     positions = torch.stack([where // width, where % width] if width else [where * 0, where * 0], 2)
-    return TopActivations(values.T, torch.tensor(indices).expand(values.shape[1], -1), positions.movedim(1, 0))
+    return TopActivations(
+        values.T, torch.tensor(indices, device="cpu").expand(values.shape[1], -1), positions.movedim(1, 0)
+    )

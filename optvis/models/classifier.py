@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -77,12 +78,12 @@ class Classifier:
 
     @property
     def device(self) -> torch.device:
-        """Where the network's parameters are; the CPU if it has none."""
+        """Where the network's parameters and buffers are; the CPU if it has none."""
         return self._example.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the network's real parameters; the default one if it has none."""
+        """Of the network's real parameters or buffers; float32 if it has none."""
         return self._example.dtype
 
     @property
@@ -92,8 +93,9 @@ class Classifier:
 
     @property
     def _example(self) -> Tensor:
-        real = (weight for weight in self.network.parameters() if weight.is_floating_point())
-        return next(real, torch.empty(0))
+        weights = chain(self.network.parameters(), self.network.buffers())
+        real = (weight for weight in weights if weight.is_floating_point())
+        return next(real, torch.empty(0, dtype=torch.float32, device="cpu"))
 
     def resolve_size(self, size: int | tuple[int, int] | None) -> tuple[int, int]:
         """(H, W) in pixels: the given size, or the network's own."""

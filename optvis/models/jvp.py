@@ -107,7 +107,9 @@ def is_jvp_exact(
         network, inputs, layer, direction: as in `layer_jvp`.
         derivative: what it returned, (B, K).
     """
-    weights = torch.randn(derivative.shape[1], 1, generator=torch.Generator().manual_seed(0)).to(derivative)
+    weights = torch.randn(
+        derivative.shape[1], 1, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
+    ).to(derivative)
     expected, found = layer_vjps(network, inputs, layer, direction, weights), derivative @ weights
     return bool((found - expected).norm() <= TOLERANCE * expected.norm() + torch.finfo(found.dtype).tiny)
 

@@ -33,7 +33,7 @@ def shuffle_patch(patch: Tensor, seed: int = 0) -> Tensor:
     coarse = F.interpolate(premultiplied, sides, mode="area")[0].flatten(1)
     colors, alpha = coarse[:3] / coarse[3:].clamp_min(1e-6), coarse[3]
     inside = (alpha >= 0.5 * alpha.max()).nonzero().flatten()
-    order = inside[torch.randperm(len(inside), generator=torch.Generator().manual_seed(seed))]
+    order = inside[torch.randperm(len(inside), generator=torch.Generator().manual_seed(seed), device="cpu")]
     mixed = (colors * alpha).sum(1, keepdim=True).div(alpha.sum()).expand_as(colors).clone()  # the mean at the edge
     mixed[:, inside] = colors[:, order]
     enlarged = F.interpolate(mixed.view(1, 3, *sides), patch.shape[1:], mode="nearest")[0]
@@ -43,7 +43,7 @@ def shuffle_patch(patch: Tensor, seed: int = 0) -> Tensor:
 def crop_into_outline(patch: Tensor, image: Tensor, generator: torch.Generator) -> Tensor:
     """A control patch (4, h, w): a random crop of half the size of an image, in the patch's outline."""
     sides = [max(1, side // 2) for side in image.shape[1:]]
-    shares = torch.rand(2, generator=generator).tolist()
+    shares = torch.rand(2, generator=generator, dtype=torch.float32, device="cpu").tolist()
     top, left = (int(share * (whole - side)) for share, whole, side in zip(shares, image.shape[1:], sides, strict=True))
     part = image[None, :, top : top + sides[0], left : left + sides[1]]
     resized = F.interpolate(part, patch.shape[1:], mode="bilinear", antialias=True)[0]

@@ -69,7 +69,8 @@ def cut_patch(image: Any, box: tuple[int, int, int, int], *, softness: float = 0
         raise ValueError(f"box {box} of an image of {pixels.shape[1]} × {pixels.shape[2]}; (top, bottom, left, right)")
     if not 0 <= softness <= 1:
         raise ValueError(f"softness is {softness}; expected 0 to 1")
-    down, across = (2 * (torch.arange(side) + 0.5) / side - 1 for side in (bottom - top, right - left))
+    sides = (bottom - top, right - left)
+    down, across = (2 * (torch.arange(side, dtype=torch.float32, device="cpu") + 0.5) / side - 1 for side in sides)
     inward = 1 - torch.hypot(down[:, None], across[None])
     alpha = (inward / softness).clamp(0, 1) if softness else (inward >= 0).float()
     return torch.cat([pixels[:, top:bottom, left:right], alpha[None]])

@@ -61,7 +61,7 @@ def black_start(size: int | tuple[int, int]) -> Tensor:
     >>> float(black_start((2, 3)).max())
     0.0
     """
-    return torch.zeros(1, 3, *height_and_width(size))
+    return torch.zeros(1, 3, *height_and_width(size), dtype=torch.float32, device="cpu")
 
 
 def dream(
@@ -208,7 +208,9 @@ class Dreamer:
 
     def step(self, images: Tensor, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the images after a step, their scores before it, (B,), and whether the gradient is finite."""
-        limits = torch.tensor(images.shape[2:] if self.tile_size is None else (self.tile_size, self.tile_size))
+        limits = torch.tensor(
+            images.shape[2:] if self.tile_size is None else (self.tile_size, self.tile_size), device="cpu"
+        )
         down, right = (self.streams.seek(index).uniform(2)[0] * limits).long().tolist()
         scores, gradient = self.gradient(images.roll((down, right), (2, 3)), self.objective.at_step(index))
         gradient = gradient.roll((-down, -right), (2, 3))

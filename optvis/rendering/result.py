@@ -137,8 +137,8 @@ class Rendering(Result):
 
     def __repr__(self) -> str:
         batch, _, height, width = self.images.shape
-        last = self.scores[-1] if len(self.scores) else torch.full((batch,), torch.nan)
-        scores = ", ".join(f"{float(score):.4g}" for score in last[:8]) + (", …" if batch > 8 else "")
+        last = self.scores[-1].tolist() if len(self.scores) else [float("nan")] * batch
+        scores = ", ".join(f"{score:.4g}" for score in last[:8]) + (", …" if batch > 8 else "")
         return f"Rendering({batch} of {height} × {width} px, {len(self.scores)} steps, scores {scores})"
 
 

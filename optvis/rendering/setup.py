@@ -93,4 +93,5 @@ def validate_objective(
     for part in (factor for term in objective.terms for factor in factors(term)):
         if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
             shapes = {layer: (len(seeds), *activations[layer].shape[1:]) for layer in part.layers}
-            part({layer: torch.zeros(1).expand(shape) for layer, shape in shapes.items()})
+            zero = torch.zeros(1, dtype=torch.float32, device="cpu")
+            part({layer: zero.expand(shape) for layer, shape in shapes.items()})

@@ -32,7 +32,7 @@ class Views(nn.Module):
     def __init__(self, param: nn.Module, count: int, transparency: bool = False) -> None:
         super().__init__()
         self.param, self.count = param, count
-        self.records_transparency, self.transparency = transparency, torch.zeros(())
+        self.records_transparency, self.transparency = transparency, torch.zeros((), dtype=torch.float32, device="cpu")
 
     def forward(self) -> Tensor:
         images: Tensor = self.param()

@@ -97,7 +97,7 @@ class Flip(Affine):
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         flipped = streams.uniform(1)[:, 0] < self.p
-        matrix = shift(torch.zeros(len(streams), 2, dtype=torch.float64))
+        matrix = shift(torch.zeros(len(streams), 2, dtype=torch.float64, device="cpu"))
         matrix[flipped, 0, 0] = -1
         matrix[flipped, 0, 2] = size[1] - 1
         return matrix
@@ -105,7 +105,7 @@ class Flip(Affine):
 
 def shift(pixels: Tensor) -> Tensor:
     """Build the matrix of a shift by (x, y) pixels, (B, 2) -> (B, 3, 3)."""
-    matrix = torch.eye(3, dtype=torch.float64).repeat(len(pixels), 1, 1)
+    matrix = torch.eye(3, dtype=torch.float64, device="cpu").repeat(len(pixels), 1, 1)
     matrix[:, :2, 2] = pixels
     return matrix
 
@@ -115,7 +115,9 @@ def _rotation_and_scale(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
     from kornia.geometry.transform import get_rotation_matrix2d
 
     height, width = size
-    centre = torch.tensor([[(width - 1) / 2, (height - 1) / 2]], dtype=torch.float64).expand(len(angle), 2)
+    centre = torch.tensor([[(width - 1) / 2, (height - 1) / 2]], dtype=torch.float64, device="cpu").expand(
+        len(angle), 2
+    )
     matrix = get_rotation_matrix2d(centre, angle, scale.unsqueeze(1).expand(-1, 2))
     homography: Tensor = convert_affinematrix_to_homography(matrix)
     return homography
@@ -123,7 +125,7 @@ def _rotation_and_scale(size: Size, angle: Tensor, scale: Tensor) -> Tensor:
 
 def _choose(choices: tuple[float, ...], streams: Streams) -> Tensor:
     index = (streams.uniform(1).squeeze(1) * len(choices)).long()
-    return torch.tensor(choices, dtype=torch.float64)[index]
+    return torch.tensor(choices, dtype=torch.float64, device="cpu")[index]
 
 
 def _shorten(number: float) -> float:

@@ -38,7 +38,7 @@ class Blur(Transform):
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         from kornia.filters import gaussian_blur2d
 
-        sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64)
+        sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64, device="cpu")
         if isinstance(self.sigma, tuple):
             sigma += (self.high - self.low) * streams.uniform(1)
         side = 2 * math.ceil(RADIUS * self.high) + 1

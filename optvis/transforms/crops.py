@@ -40,7 +40,7 @@ class Crop(Affine):
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         height, width = self.result_size(size)
-        places = torch.tensor([size[1] - width + 1, size[0] - height + 1], dtype=torch.float64)
+        places = torch.tensor([size[1] - width + 1, size[0] - height + 1], dtype=torch.float64, device="cpu")
         return shift(-(streams.uniform(2) * places).floor())
 
     def result_size(self, size: Size) -> Size:
@@ -89,7 +89,7 @@ class Zoom(Affine):
         noise = streams.normal(3)
         center = self.center[0] + self.center[1] * noise[:, :2]
         side = (self.side[0] + self.side[1] * noise[:, 2:]).clamp(self.min_side, 1.0)
-        start = (center - side / 2) * torch.tensor([size[1], size[0]], dtype=torch.float64)
+        start = (center - side / 2) * torch.tensor([size[1], size[0]], dtype=torch.float64, device="cpu")
         matrix = shift((0.5 - start) / side - 0.5)  # pixel centres lie at halves
         matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]
         return matrix

@@ -31,7 +31,7 @@ class Resize(Affine):
         self.size = size
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
-        matrix = torch.eye(3, dtype=torch.float64)
+        matrix = torch.eye(3, dtype=torch.float64, device="cpu")
         height, width = self.result_size(size)
         for axis, factor in enumerate((width / size[1], height / size[0])):
             matrix[axis, axis] = factor
@@ -60,7 +60,7 @@ class Margin(Affine):
         self.pixels = require_pixels(pixels, "Margin")
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
-        return shift(torch.full((len(streams), 2), self.pixels, dtype=torch.float64))
+        return shift(torch.full((len(streams), 2), self.pixels, dtype=torch.float64, device="cpu"))
 
     def result_size(self, size: Size) -> Size:
         return size[0] + 2 * self.pixels, size[1] + 2 * self.pixels
@@ -86,7 +86,7 @@ class CropOrPad(Affine):
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
         left, top = (int((self.size[axis] - size[axis]) / 2) for axis in (1, 0))  # int() rounds towards 0
-        return shift(torch.tensor([[left, top]], dtype=torch.float64).expand(len(streams), 2))
+        return shift(torch.tensor([[left, top]], dtype=torch.float64, device="cpu").expand(len(streams), 2))
 
     def result_size(self, size: Size) -> Size:
         return self.size

@@ -148,7 +148,7 @@ def hinton(
     most = float(panels.abs().max()) if extent is None else float(extent)
     if extent is not None and not 0 < most < float("inf"):
         raise ValueError(f"extent is {extent}; expected a positive number")
-    shape = torch.as_tensor(values).shape
+    shape = torch.as_tensor(values, device="cpu").shape
     columns = shape[1] if len(shape) == 4 and panels_per_row is None else panels_per_row
     texts = tuple(labels), tuple(row_labels), tuple(column_labels)
     diagram = Hinton(panels, most, *texts, columns, icons, row_icons, recipe)
@@ -173,25 +173,27 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
         tensor([60., 15.])
     """
     panels, height, width = values.shape
-    shares = (values.abs().float() / extent).clamp(max=1) if extent > 0 else torch.zeros(values.shape)
+    sizes = values.abs().float()
+    shares = (sizes / extent).clamp(max=1) if extent > 0 else sizes.zero_()
     halves = (shares.sqrt() * (cell - 1) / 2).unsqueeze(-1)
-    starts, middle = torch.arange(cell), cell / 2
+    starts, middle = torch.arange(cell, device="cpu"), cell / 2
     covered = (torch.minimum(starts + 1, middle + halves) - torch.maximum(starts, middle - halves)).clamp(0, 1)
     cover = covered.unsqueeze(-1) * covered.unsqueeze(-2)
     cover = cover.transpose(2, 3).reshape(panels, 1, height * cell, width * cell)
     signs = (values >= 0).repeat_interleave(cell, 1).repeat_interleave(cell, 2).unsqueeze(1)
-    above, below = (torch.tensor(color).view(1, 3, 1, 1) / 255 for color in (POSITIVE_COLOR, NEGATIVE_COLOR))
+    colors = torch.tensor([POSITIVE_COLOR, NEGATIVE_COLOR], dtype=torch.float32, device="cpu") / 255
+    above, below = colors.view(2, 1, 3, 1, 1)
     return BACKGROUND_GRAY * (1 - cover) + torch.where(signs, above, below) * cover
 
 
 def _as_panels(values: Any) -> Tensor:
     """(N, R, C), finite floats on the CPU."""
-    a = torch.as_tensor(values).detach().cpu()
+    a = torch.as_tensor(values, device="cpu").detach().cpu()
     if a.is_complex():
         raise TypeError(f"values are {a.dtype}; expected real numbers: take .real, .imag or .abs()")
     if not 1 <= a.dim() <= 4 or a.numel() == 0:
         raise ValueError(f"values are {tuple(a.shape)}; expected (C,), (R, C), (N, R, C) or (M, N, R, C)")
-    numbers = a if a.is_floating_point() else a.to(torch.get_default_dtype())
+    numbers = a if a.is_floating_point() else a.float()
     wrong = int((~numbers.isfinite()).sum())
     if wrong:
         raise ValueError(f"{wrong} of {numbers.numel()} values are NaN or infinite; replace them first")

@@ -100,10 +100,10 @@ def dataset(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         (torch.Size([32, 3, 96, 96]), True)
     """
     n, seed = _check_size(n, seed)
-    images = torch.empty(n, 3, SIZE, SIZE)
+    images = torch.empty(n, 3, SIZE, SIZE, dtype=torch.float32, device="cpu")
     for index in range(n):
         images[index] = torch.from_numpy(draw_images([index], seed)[0]).permute(2, 0, 1)
-    return images.div_(255), torch.arange(n) % len(SCENE_CLASSES)
+    return images.div_(255), torch.arange(n, device="cpu") % len(SCENE_CLASSES)
 
 
 class Scenes(Sequence[tuple[Tensor, int]]):

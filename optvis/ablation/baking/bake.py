@@ -145,7 +145,10 @@ def _remove_units(
     baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job]
 ) -> tuple[nn.Module, list[str], list[str]]:
     """Return the network without the units, the layers folded into weights, and those with inserted modules."""
-    like = next((weight for weight in baked.parameters() if weight.is_floating_point()), torch.empty(0))
+    like = next(
+        (weight for weight in baked.parameters() if weight.is_floating_point()),
+        torch.empty(0, dtype=torch.float32, device="cpu"),
+    )
     try:
         flow = DataFlow(baked)
     except Exception:  # a forward pass may raise anything for something that is no tensor

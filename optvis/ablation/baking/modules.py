@@ -24,8 +24,9 @@ class ChannelsOff(nn.Module):
         self.channel_axis, self.layer, self.highest = units.channel_axis, units.layer, max(units.indices, default=-1)
         if isinstance(fill, Tensor):
             units.mask(len(fill))
-        indices = torch.tensor(units.indices, dtype=torch.long)
-        values = fill.cpu()[indices] if isinstance(fill, Tensor) else torch.full((len(units),), fill)
+        indices = torch.tensor(units.indices, dtype=torch.long, device="cpu")
+        everywhere = torch.as_tensor(fill, dtype=torch.float32, device="cpu")
+        values = fill.cpu()[indices] if isinstance(fill, Tensor) else everywhere.expand(len(units))
         self.register_buffer("indices", indices.to(like.device))
         self.register_buffer("values", values.to(like))
 

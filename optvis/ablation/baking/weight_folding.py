@@ -42,7 +42,7 @@ class ChannelMap:
 
     def embed(self, before: int, behind: int) -> ChannelMap:
         """The map of more channels: those before and behind stay as they are."""
-        matrix = torch.eye(before + len(self.matrix) + behind).to(self.matrix)
+        matrix = torch.eye(before + len(self.matrix) + behind, dtype=torch.float32, device="cpu").to(self.matrix)
         own = slice(before, before + len(self.matrix))
         matrix[own, own] = self.matrix
         off = None if self.off is None else F.pad(self.off, (before, behind))
@@ -54,12 +54,13 @@ def build_channel_map(jobs: Sequence[Job], channels: int, axes: int) -> ChannelM
     axis = {(2 if axes == 3 else 1) if one.channel_axis is None else one.channel_axis % axes for one, _ in jobs}
     if len(axis) > 1:
         return None
-    matrix, shift = torch.eye(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
-    off = torch.zeros(channels, dtype=torch.bool)
+    matrix = torch.eye(channels, dtype=torch.float64, device="cpu")
+    shift = torch.zeros(channels, dtype=torch.float64, device="cpu")
+    off = torch.zeros(channels, dtype=torch.bool, device="cpu")
     for one, fill in jobs:
         basis = one.basis(channels).cpu()
         projection = basis.T @ basis
-        keep = torch.eye(channels, dtype=torch.float64) - projection
+        keep = torch.eye(channels, dtype=torch.float64, device="cpu") - projection
         constant = torch.as_tensor(fill, dtype=torch.float64, device="cpu").expand(channels)
         matrix, shift = keep @ matrix, keep @ shift + projection @ constant
         off |= projection.diagonal() == 1

@@ -167,7 +167,7 @@ def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Sur
 def _second_moment(units: Units, a: Tensor) -> Tensor:
     """The uncentred second moment of activations (B, C, P), (C, C); of use for directions only."""
     if not isinstance(units, Directions):
-        return torch.zeros(())
+        return torch.zeros((), dtype=torch.float32, device="cpu")
     rows = a.movedim(1, 2).flatten(0, 1).double()
     return (rows.T @ rows).cpu()
 

@@ -109,7 +109,7 @@ def confidence_intervals(values: Tensor, seed: int = 0) -> list[tuple[float, flo
     >>> confidence_intervals(torch.tensor([[0.0], [0.0], [1.0], [1.0], [1.0], [1.0]]))  # (B, V)
     [(0.33..., 1.0)]
     """
-    tails = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
+    tails = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64, device="cpu")
     low, high = resample_means(values, seed).quantile(tails, dim=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
@@ -121,9 +121,9 @@ def resample_means(values: Tensor, seed: int = 0, resamples: int = RESAMPLES) ->
     """
     images, generator = len(values), seeded_generator(seed, "bootstrap")
     exact, parts = values.double().cpu(), []
-    for block in torch.split(torch.arange(resamples), max(1, BLOCK_SIZE // images)):
-        indices = torch.randint(images, (len(block), images), generator=generator)
-        weights = torch.zeros(len(block), images, dtype=torch.float64)
+    for block in torch.split(torch.arange(resamples, device="cpu"), max(1, BLOCK_SIZE // images)):
+        indices = torch.randint(images, (len(block), images), generator=generator, device="cpu")
+        weights = torch.zeros(len(block), images, dtype=torch.float64, device="cpu")
         weights.scatter_add_(1, indices, torch.ones_like(weights))
         parts.append(weights @ exact / images)
     return torch.cat(parts)

@@ -54,8 +54,8 @@ def random_channels(units: Channels, norms: Tensor, count: int, generator: torch
 def _draw_channels(nearest: Sequence[Sequence[int]], neighbors: int, generator: torch.Generator) -> list[int]:
     """Draw one channel for each unit, each channel at most once."""
     taken: dict[int, int] = {}
-    shares = torch.rand(len(nearest), generator=generator).tolist()
-    for place in torch.randperm(len(nearest), generator=generator).tolist():
+    shares = torch.rand(len(nearest), generator=generator, dtype=torch.float32, device="cpu").tolist()
+    for place in torch.randperm(len(nearest), generator=generator, device="cpu").tolist():
         free = [c for c in nearest[place][: neighbors + len(taken)] if c not in taken][:neighbors]
         taken[free[int(shares[place] * len(free))]] = place
     return sorted(taken, key=taken.__getitem__)
@@ -71,8 +71,9 @@ def random_directions(units: Directions, moment: Tensor, count: int, generator: 
     weights = eigenvalues.clamp_min(1e-9 * float(eigenvalues[-1])) / eigenvalues.sum()
     basis = units.basis(len(weights))
     goal = float(((basis @ axes).square() @ weights).sum())
-    normal = torch.randn(count, len(weights), len(basis), generator=generator, dtype=torch.float64)
-    lowest, highest = torch.full((count,), -MAX_POWER), torch.full((count,), MAX_POWER)
+    normal = torch.randn(count, len(weights), len(basis), generator=generator, dtype=torch.float64, device="cpu")
+    highest = torch.full((count,), MAX_POWER, dtype=torch.float32, device="cpu")
+    lowest = -highest
     for _ in range(BISECTIONS):
         middle = (lowest + highest) / 2
         captured = (_stretch(normal, weights, middle).square() * weights.view(1, -1, 1)).sum((1, 2))

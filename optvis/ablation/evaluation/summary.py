@@ -47,7 +47,7 @@ class Evaluation:
     @property
     def rows(self) -> dict[str, Tensor]:
         """The indices of each set's images, by its name."""
-        indices = torch.split(torch.arange(len(self.truth)), [len(one) for one in self.sets])
+        indices = torch.split(torch.arange(len(self.truth), device="cpu"), [len(one) for one in self.sets])
         return {one.name: own for one, own in zip(self.sets, indices, strict=True)}
 
 

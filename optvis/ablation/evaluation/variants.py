@@ -32,7 +32,7 @@ def growing_variants(units: Sequence[Units]) -> tuple[Variant, ...]:
     (Channels('mixed4', [7]), Channels('mixed5', [3]))
     """
     longest = max((len(one) for one in units), default=0)
-    counts = torch.linspace(0, longest, min(longest, MAX_STEPS) + 1, dtype=torch.float64)
+    counts = torch.linspace(0, longest, min(longest, MAX_STEPS) + 1, dtype=torch.float64, device="cpu")
     shares = [round(count) / max(1, longest) for count in counts.tolist()]
     return tuple(tuple(first_units(one, int(len(one) * share + 0.5)) for one in units) for share in shares)
 

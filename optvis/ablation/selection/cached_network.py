@@ -52,7 +52,7 @@ class CachedNetwork:
     def _free_memory(self) -> None:
         """Drop cached outputs of modules before the first layer, unless the logits need them; in most networks not."""
         cached = self.tail.before
-        self.tail.before = {call: torch.empty(0) for call in cached}
+        self.tail.before = {call: torch.empty(0, dtype=torch.float32, device="cpu") for call in cached}
         try:
             if self.logits({}).equal(self.before):
                 return

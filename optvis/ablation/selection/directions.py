@@ -125,7 +125,7 @@ def _steepest_directions(batches: Sequence[_Batch], dimensions: int) -> Tensor:
 def _split_rows(task: SelectionTask) -> list[Tensor]:
     """Split the images into batches with the same mixture of classes; each has images of the target and others."""
     generator = torch.Generator().manual_seed(task.seed)
-    order = torch.randperm(len(task.images), generator=generator)
+    order = torch.randperm(len(task.images), generator=generator, device="cpu")
     groups = torch.where(task.is_target, -1, task.predicted).cpu()
     rows = order[groups[order].argsort(stable=True)].to(task.images.device)
     fewer = min(int(task.is_target.sum()), int((~task.is_target).sum()))

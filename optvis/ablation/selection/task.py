@@ -57,7 +57,7 @@ class SelectionTask:
 
     def subset(self, rows: Tensor) -> SelectionTask:
         """The same task with some of the images, given as a mask or as indices."""
-        indices = torch.arange(len(self.names))[rows.cpu()].tolist()
+        indices = torch.arange(len(self.names), device="cpu")[rows.cpu()].tolist()
         return replace(
             self,
             images=self.images[rows],

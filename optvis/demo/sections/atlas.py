@@ -62,7 +62,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
 def atlas_image(atlas: ActivationAtlas) -> Tensor:
     """The coarsest level as one image, (3, H, W)."""
     level = atlas.levels[0]
-    mosaic = torch.ones(level.size, level.size, *level.icons.shape[1:])
+    mosaic = torch.ones(level.size, level.size, *level.icons.shape[1:], dtype=torch.float32, device="cpu")
     rows, columns = level.cells[level.present].unbind(1)
     mosaic[rows, columns] = level.icons[level.present]
     return join_tiles(mosaic)
@@ -70,7 +70,7 @@ def atlas_image(atlas: ActivationAtlas) -> Tensor:
 
 def cells_image(cells: Sequence[Cell], side: int) -> Tensor:
     """A row for each cell: its icon and its patches, `side` pixels each, (3, H, W)."""
-    mosaic = torch.ones(TOP_CELLS, TOP_CELLS, 3, side, side)
+    mosaic = torch.ones(TOP_CELLS, TOP_CELLS, 3, side, side, dtype=torch.float32, device="cpu")
     for row, cell in enumerate(cells):
         images = [*([] if cell.icon is None else [cell.icon]), *cell.patches][:TOP_CELLS]
         for column, image in enumerate(images):

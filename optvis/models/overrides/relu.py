@@ -76,7 +76,11 @@ def _mask_gradient(grad: Tensor, x: Tensor, top: float) -> Tensor:
     below = -least.smallest_normal * least.eps  # no number lies between this and 0
     if top == INFINITE:
         return torch.ops.aten.threshold_backward(grad, x, below)  # type: ignore[no-any-return]
-    above = float(torch.nextafter(torch.tensor(top, dtype=x.dtype), torch.tensor(INFINITE, dtype=x.dtype)))
+    above = float(
+        torch.nextafter(
+            torch.tensor(top, dtype=x.dtype, device="cpu"), torch.tensor(INFINITE, dtype=x.dtype, device="cpu")
+        )
+    )
     return torch.ops.aten.hardtanh_backward(grad, x, below, above)  # type: ignore[no-any-return]
 
 

@@ -62,7 +62,7 @@ def icon_sheet_uri(icons: Tensor) -> str:
     """(N, 3, s, s) in rows and columns of `sheet_shape`, as the data URI of one image."""
     rows, columns = sheet_shape(len(icons))
     padded = torch.cat([icons, icons.new_zeros(rows * columns - len(icons), *icons.shape[1:])])
-    present = torch.ones(rows, columns, dtype=torch.bool)
+    present = torch.ones(rows, columns, dtype=torch.bool, device="cpu")
     return sprite_uri(padded.reshape(rows, columns, *icons.shape[1:]), present)
 
 
