@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ast
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import is_dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -45,7 +48,7 @@ from optvis import (
     try_patch,
 )
 from optvis.ablation import Gaussian, Mean
-from optvis.atlas import AtlasOptions, Samples
+from optvis.atlas import AtlasOptions
 from optvis.attribution.methods import METHODS
 from optvis.circuits import expanded_weights, hinton_of_expanded_weights
 from optvis.microscope import MicroscopeOptions
@@ -81,9 +84,16 @@ def build_network() -> nn.Sequential:
 
 
 NETWORK = Classifier(build_network(), lambda images: images - 0.5, SIZE, labels=("cat", "dog", "owl"), name="small")
-IMAGES = torch.rand(12, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+GENERATOR = torch.Generator().manual_seed(1)
+IMAGES = torch.rand(12, 3, SIZE, SIZE, generator=GENERATOR) * torch.rand(12, 3, 1, 1, generator=GENERATOR)
+with torch.no_grad():  # so that each class has images
+    logits = NETWORK.logits(IMAGES)
+    NETWORK.network[8].bias.sub_(logits.mean(0)).div_(logits.std(0))
+    NETWORK.network[8].weight.div_(logits.std(0).unsqueeze(1))
+CLASSES = NETWORK.logits(IMAGES).argmax(1)
+DOGS, OTHERS = IMAGES[CLASSES == 1], IMAGES[CLASSES != 1]
 UNITS = Channels("4", [1, 3])
-OPTIONS = AtlasOptions(layout="tsne", size=12, steps=1)
+OPTIONS = AtlasOptions(layout="tsne", size=12, steps=1, rank=3)
 QUIET = {"progress": False}
 DRAWN = {"steps": 2, "progress": False}
 
@@ -95,8 +105,8 @@ def _microscope(net: Classifier, folder: Path) -> dict[str, Tensor]:
     return {file.name: torch.tensor(list(file.read_bytes()), device="cpu") for file in files}
 
 
-def _atlas(atlas: Any) -> list[Tensor]:
-    return [*_samples(atlas.samples), atlas.points, *(level.icons for level in atlas.levels)]
+def _atlas(atlas: Any) -> list[Any]:
+    return [atlas.samples, atlas.points, *(level.icons for level in atlas.levels)]
 
 
 def _blinded(net: Classifier, fill: Any) -> Tensor:
@@ -105,21 +115,17 @@ def _blinded(net: Classifier, fill: Any) -> Tensor:
 
 
 def _evaluate(net: Classifier) -> list[Any]:
-    report = evaluate(net, UNITS, {"all": (IMAGES, [0, 1, 2] * 4)}, random_sets=4, **QUIET)
-    return [report.target_metrics.drop.value, report.baseline.drops, report.curve.drops]
+    report = evaluate(net, UNITS, {"all": (IMAGES, CLASSES.tolist())}, random_sets=4, **QUIET)
+    return [report.predictions, report.sets, report.curve, report.baseline]
 
 
-def _ascend(net: Classifier) -> list[Tensor]:
-    return [step.images for step in islice(ascend(net, channel("4", 1), size=SIZE), 3)]
+def _ascend(net: Classifier, **options: Any) -> list[Tensor]:
+    return [step.images for step in islice(ascend(net, channel("4", 1), size=SIZE, **options), 3)]
 
 
 def _patches(net: Classifier) -> list[float]:
-    trial = try_patch(net, IMAGES[0, :, :8, :8], IMAGES, "cat", "dog", sizes=[6], **QUIET)
+    trial = try_patch(net, IMAGES[0, :, :8, :8], IMAGES, "owl", "dog", sizes=[6], **QUIET)
     return [trial.flip_rate().share, trial.flip_rate("flat").share]
-
-
-def _samples(samples: Samples) -> list[Tensor]:
-    return [samples.vectors, samples.attribution, samples.positions, samples.indices]
 
 
 def _attribute(net: Classifier, _: Path, method: str) -> Attribution:
@@ -141,35 +147,36 @@ USES: dict[str, Callable[[Classifier, Path], Any]] = (
         "render in batches": lambda net, _: render(net, channel("4", [1, 2]), size=SIZE, batch_size=1, **DRAWN),
         "render with a smooth pool": lambda net, _: render(net, logit("dog"), transparency=True, views=2, **DRAWN),
         "ascend": lambda net, _: _ascend(net),
+        "ascend with torch's Adam": lambda net, _: _ascend(net, optimizer=torch.optim.Adam),
         "maco": lambda net, _: maco(net, channel("4", 1), views=2, **DRAWN),
         "accentuate": lambda net, _: accentuate(net, IMAGES[0], channel("4", 1), "2", **DRAWN),
         "dream": lambda net, _: dream(net, IMAGES[0], layer_norm("4"), octaves=2, **DRAWN),
         "activation_grid": lambda net, _: activation_grid(net, IMAGES[0], "5", groups=2, size=12, **DRAWN),
         "naive activation_grid": lambda net, _: activation_grid(net, IMAGES[0], "5", groups=0, size=12, **DRAWN),
         "semantic_dictionary": lambda net, _: semantic_dictionary(net, IMAGES[0], "5", top=1, size=12, **DRAWN),
-        "sample_activations": lambda net, _: _samples(sample_activations(net, IMAGES, "5", **QUIET)),
+        "sample_activations": lambda net, _: sample_activations(net, IMAGES, "5", **QUIET),
         "activation_atlas": lambda net, _: _atlas(
             activation_atlas(net, IMAGES, "5", levels=[2], options=OPTIONS, **QUIET)
         ),
         "class_atlas": lambda net, _: _atlas(
-            class_atlas(net, IMAGES, "5", "dog", levels=[2], options=OPTIONS, **QUIET)
+            class_atlas(net, IMAGES, "5", "owl", levels=[2], options=OPTIONS, **QUIET)
         ),
         "compare_classes": lambda net, _: _atlas(
             compare_classes(net, IMAGES, "5", "dog", "owl", levels=[2], options=OPTIONS, **QUIET).atlas
         ),
         "microscope": _microscope,
-        "receptive_fields": lambda net, _: [receptive_fields(net, "5").box(y, 1) for y in range(4)],
+        "receptive_fields": lambda net, _: receptive_fields(net, "5"),
         "expanded_weights": lambda net, _: expanded_weights(net, "2", "4", [0, 3]),
         "hinton": lambda net, _: hinton_of_expanded_weights(net, "2", "4", [0], top=2, icons=1, **DRAWN).values,
         "find_units": lambda net, _: [
-            list(part.indices) for part in find_units(net, IMAGES[:6], "dog", keep=IMAGES[6:], layers=["4"], **QUIET)
+            list(part.indices) for part in find_units(net, DOGS, "dog", keep=OTHERS, layers=["4"], **QUIET)
         ],
         "evaluate": lambda net, _: _evaluate(net),
-        "bake": lambda net, _: [*bake(net, UNITS).state_dict().values()],
-        "bake with fills": lambda net, _: [*bake(net, UNITS, fill=0.3).state_dict().values()],
+        "bake": lambda net, _: [*bake(net, UNITS).network.state_dict().values()],
+        "bake with fills": lambda net, _: [*bake(net, UNITS, fill=0.3).network.state_dict().values()],
         "blinded": lambda net, _: _blinded(net, 0.0),
         "blinded by mean": lambda net, _: _blinded(net, Mean(IMAGES[:4])),
-        "blinded by noise": lambda net, _: _blinded(net, Gaussian(IMAGES[:4])),
+        "blinded by noise": lambda net, _: _blinded(net, Gaussian(0.5)),
         "compare_renderings": lambda net, _: compare_renderings(net, UNITS, logit("dog"), size=SIZE, **DRAWN).before,
         "classify": lambda net, _: classify(net, IMAGES).confidences,
         "activations": lambda net, _: activations(net, IMAGES, ["2", "4", ""]),
@@ -215,7 +222,6 @@ default_dtype = partial(set_state, torch.get_default_dtype, torch.set_default_dt
 STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "no_grad": torch.no_grad,
     "set_grad_enabled(False)": lambda: set_state(torch.is_grad_enabled, torch.set_grad_enabled, False),
-    "inference_mode": torch.inference_mode,
     "autocast to bfloat16": lambda: torch.autocast("cpu", torch.bfloat16),
     "default dtype float64": lambda: default_dtype(torch.float64),
     "default dtype bfloat16": lambda: default_dtype(torch.bfloat16),
@@ -242,15 +248,14 @@ def tensors(result: Any) -> list[Tensor]:
     """All numbers of a result, in order."""
     if isinstance(result, Tensor):
         return [result.detach()]
-    if isinstance(result, dict):
+    if is_dataclass(result):
+        return tensors(vars(result))
+    if isinstance(result, Mapping):
         return [part for value in result.values() for part in tensors(value)]
     if isinstance(result, list | tuple):
         return [part for value in result for part in tensors(value)]
-    if hasattr(result, "_tensors"):
-        return tensors(result._tensors())
-    return (
-        [] if not isinstance(result, float | int) else [torch.tensor(float(result), dtype=torch.float64, device="cpu")]
-    )
+    is_number = isinstance(result, float | int)
+    return [torch.tensor(float(result), dtype=torch.float64, device="cpu")] if is_number else []
 
 
 EXPECTED: dict[str, list[Tensor]] = {}
@@ -276,3 +281,77 @@ def test_a_result_does_not_depend_on_torchs_state(use: str, state: str, tmp_path
     for one, other in zip(found, expected, strict=True):
         assert one.device == other.device
         assert_close(one, other, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+class Autocast(nn.Sequential):
+    """Runs under autocast, as networks trained in mixed precision do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            output: Tensor = super().forward(x)
+        return output
+
+
+class ToHalf(nn.Module):
+    """Goes on in bfloat16: a network of mixed precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.bfloat16()
+
+
+def mixed(network: nn.Sequential) -> nn.Sequential:
+    """Convolutions in float32, the rest from layer "4" on in bfloat16."""
+    network[3] = nn.Sequential(network[3], ToHalf())
+    network[4:].bfloat16()
+    return network
+
+
+PRECISIONS: dict[str, Callable[[nn.Sequential], nn.Module]] = {
+    "float64": lambda network: network.double(),
+    "float16": lambda network: network.half(),
+    "bfloat16": lambda network: network.bfloat16(),
+    "mixed": mixed,
+    "autocast inside": lambda network: Autocast(*network),
+}
+
+
+# Uses whose result jumps where numbers change a little: a choice of places, files, random numbers.
+JUMPING = ("activation_atlas", "layers", "microscope", "evaluate")
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_network_of_another_precision_gives_about_the_same(use: str, precision: str, tmp_path: Path) -> None:
+    network = PRECISIONS[precision](copy.deepcopy(NETWORK.network))
+    found = tensors(USES[use](replace(NETWORK, network=network), tmp_path))
+    expected = expected_tensors(use, tmp_path)
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.isnan().any() == other.isnan().any()
+        if use not in JUMPING:
+            difference = (one.double() - other.double()).nan_to_num().norm()
+            tolerance = 1e-5 if precision == "float64" else 0.1
+            assert difference <= tolerance * other.double().nan_to_num().norm() + 1e-9
+
+
+MAKERS_OF_TENSORS = (
+    *("arange", "as_tensor", "empty", "eye", "full", "linspace", "logspace", "ones", "rand", "randint", "randn"),
+    *("randperm", "scalar_tensor", "tensor", "zeros", "fftfreq", "rfftfreq"),
+)
+
+
+def test_each_tensor_is_made_on_a_device_that_is_named() -> None:
+    """A default device that no test can set, such as a GPU, is not used either."""
+    files = [file for folder in ("optvis", "params", "objectives") for file in sorted((ROOT / folder).rglob("*.py"))]
+    assert len(files) > 100
+    calls = [(file, node) for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    unnamed = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file, node in calls
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in MAKERS_OF_TENSORS
+        and ast.unparse(node.func.value) in ("torch", "torch.fft")
+        and not any(keyword.arg == "device" for keyword in node.keywords)
+    ]
+    assert unnamed == []

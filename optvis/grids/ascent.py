@@ -56,7 +56,7 @@ class IconAscent(Ascent):
             self.canvas.select(next(self.batches))
             self.objective, self.current_step = select_images(self.pool_objective, self.canvas.rows), index
         step, gradients = super().evaluate(index)
-        self.scores[self.canvas.rows] = step.scores
+        self.scores[self.canvas.rows] = step.scores.to(self.scores.dtype)
         return step, gradients
 
     @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,7 +35,7 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
 
     Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
     Inside, gradients are on, and autocast, inference mode and gradient checkpointing are off, whatever the
-    surroundings are, so that results do not depend on them.
+    surroundings are, and a default device is the network's own, so that results do not depend on them.
 
     Raises:
         RuntimeError: weights that were made in inference mode, which cannot be frozen and released; inside, a gradient
@@ -54,11 +54,12 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
         if loan.depth:
             yield network  # flags are set already
             return
-        device = next((weight.device.type for weight in network.parameters()), "cpu")
+        device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
-            torch.autocast(device, enabled=False),
+            torch.autocast(device.type, enabled=False),
+            _default_device(device),
             without_checkpointing(),
             _frozen(network),
         ):
@@ -115,6 +116,12 @@ def without_checkpointing() -> Iterator[None]:
         yield
     finally:
         ignore_saved_tensors_hooks(before)
+
+
+def _default_device(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, tensors are made on this device where torch.set_default_device names another one than the CPU."""
+    default = torch.get_default_device()  # type: ignore[no-untyped-call]
+    return nullcontext() if default in (torch.device("cpu"), device) else device
 
 
 @contextmanager

@@ -129,7 +129,8 @@ class Ascent:
         """Update without end; yield each step as it was before its update."""
         for index in count():
             evaluations: list[Step] = []
-            self.optimizer.step(partial(self._closure, index, evaluations))  # type: ignore[arg-type]
+            with borrow(self.classifier.network):  # torch's optimizers too depend on the default device
+                self.optimizer.step(partial(self._closure, index, evaluations))  # type: ignore[arg-type]
             yield evaluations[0]
 
     def _closure(self, index: int, evaluations: list[Step]) -> Tensor:
