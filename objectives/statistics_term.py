@@ -167,7 +167,9 @@ def _as_pair(layer: str, pair: Any) -> tuple[Tensor, Tensor]:
 
 
 def _as_weights(weights: Sequence[float] | None, layers: int) -> Tensor:
-    rows = torch.ones(1, layers, dtype=torch.float64) if weights is None else as_vectors(weights, "weights")
+    rows = (
+        torch.ones(1, layers, dtype=torch.float64, device="cpu") if weights is None else as_vectors(weights, "weights")
+    )
     if rows.shape != (1, layers):
         raise ValueError(f"{rows.shape[1]} weights for {layers} layers; expected one per layer")
     return rows

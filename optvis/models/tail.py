@@ -106,7 +106,9 @@ class Tail:
     @torch.no_grad()
     def _gives(self, result: Any, copies: int) -> bool:
         """Whether the tail gives a recorded output again, for copies of the recorded activations."""
-        noise = torch.rand(self.inputs[:1].shape, generator=torch.Generator().manual_seed(0)).to(self.inputs)
+        noise = torch.rand(
+            self.inputs[:1].shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
+        ).to(self.inputs)
         outputs: list[Any] = []
         try:
             run_network(self.network, noise)  # what modules keep from pass to pass is now of another image
