@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from threading import Thread
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,9 +14,24 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from torchvision.models import densenet121
 
-from optvis import Classifier, attribute, receptive_fields, render
+from optvis import (
+    Channels,
+    Classifier,
+    activations,
+    attribute,
+    classify,
+    layers,
+    receptive_fields,
+    render,
+    sample_activations,
+)
+from optvis.ablation import CachedNetwork
+from optvis.ablation.evaluation.variants import check_cached_scores
 from optvis.circuits import expanded_weights
+from optvis.models.borrow import borrow
+from optvis.models.jvp import layer_jvp, layer_vjps
 from optvis.models.overrides import average, linearize, open_relu, redirect_relu, smooth_max_pool
+from optvis.models.tail import Tail
 from optvis.objectives import channel, logit
 
 OVERRIDES = {
@@ -193,3 +213,248 @@ def test_transforms_of_functions_inside_the_network_work(transform, activation, 
             assert torch.equal(torch.autograd.grad(found.sum(), x)[0], expected)
     net = Classifier(network.eval(), None, 32)
     assert render(net, channel("", 1), steps=2, pool_gradient=average, progress=False).scores.isfinite().all()
+
+
+@dataclass
+class Pair:
+    low: Tensor
+    high: Tensor
+
+
+class Skip(nn.Module):
+    """An encoder, a middle and a decoder that reads what the encoder has left somewhere."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.encoder = Encoder(kind)
+        self.mid = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())
+        self.join = nn.Conv2d(8, 4, 1)
+        self.head = nn.Linear(4, 3)
+        if kind == "hook":
+            self.encoder.conv.register_forward_hook(lambda _module, _inputs, output: vars(self).update(kept=output))
+        if kind == "hook of the layer":
+            self.mid.register_forward_hook(lambda _module, _inputs, output: vars(self).update(kept=output))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.encoder(x)
+        a, skip = (out, None) if isinstance(out, Tensor) else READ[self.kind](out)
+        mid = self.mid(a)
+        if skip is None:
+            skip = self.kept if self.kind.startswith("hook") else self.encoder.kept
+        if self.kind == "attribute, added":
+            return self.head((mid + skip).mean((2, 3)))
+        return self.head(self.join(torch.cat([mid.tanh(), skip], 1)).relu().mean((2, 3)))
+
+
+READ = {
+    "dataclass": lambda out: (out.low, out.high),
+    "namespace": lambda out: (out.low, out.high),
+    "deque": lambda out: (out[0], out[1]),
+    "defaultdict": lambda out: (out["low"], out["high"]),
+    "generator": lambda out: tuple(out),
+    "shape": lambda out: (out[0].view(out[1]), out[0].view(out[1]) * 2),
+    "sizes": lambda out: (out[0].view(out[1], 4, -1, 14), out[0].view(out[1], 4, -1, 14) * 2),
+    "list": lambda out: tuple(out),
+    "dict": lambda out: tuple(out.values()),
+    "set": lambda out: tuple(sorted(out, key=lambda a: a.detach().flatten()[0].item())),
+}
+WRITE = {
+    "dataclass": lambda a, b: Pair(a, b),
+    "namespace": lambda a, b: SimpleNamespace(low=a, high=b),
+    "deque": lambda a, b: deque([a, b]),
+    "defaultdict": lambda a, b: defaultdict(lambda: None, low=a, high=b),
+    "generator": lambda a, b: (part for part in (a, b)),
+    "shape": lambda a, b: (a.flatten(1), a.shape),
+    "sizes": lambda a, b: [a.flatten(1), len(a)],
+    "list": lambda a, b: [a, b],
+    "dict": lambda a, b: {"low": a, "high": b},
+    "set": lambda a, b: {a - 100, b},
+}
+KINDS = ["hook", "hook of the layer", "attribute", "attribute, added", *WRITE]
+
+
+class Encoder(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.conv = kind, nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor):
+        a = self.conv(x)
+        self.kept = a.tanh() if self.kind.startswith("attribute") else None
+        return WRITE[self.kind](a.relu(), a.tanh()) if self.kind in WRITE else a.relu()
+
+
+def skipping(kind: str) -> nn.Module:
+    torch.manual_seed(0)
+    return Skip(kind).eval()
+
+
+def scores_by_hand(network: nn.Module, x: Tensor, change) -> Tensor:
+    """The scores of class 1 with the output of `mid` changed, by a hook of its last module."""
+    handle = network.mid[1].register_forward_hook(lambda _module, _inputs, output: change(output))
+    try:
+        return network(x)[:, 1]
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_skips_that_modules_keep_are_part_of_the_attribution(kind, batch):
+    network = skipping(kind)
+    x = torch.rand(batch, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    net = Classifier(network, None, 16)
+    starts = []
+
+    def begin(output):
+        starts[:] = [output.detach().requires_grad_()]
+        return starts[0].clone()
+
+    whole = network(x)[:, 1].detach()
+    (expected,) = torch.autograd.grad(scores_by_hand(network, x, begin).sum(), starts)
+    found = attribute(net, x, "mid", logit(1), method="grad_x_activation", progress=False)
+    torch.testing.assert_close(found.scores, whole)
+    torch.testing.assert_close(found.gradients, expected)
+    drops = [
+        whole - scores_by_hand(network, x, lambda a, c=c: torch.where(torch.arange(4).view(-1, 1, 1) == c, 0, a))
+        for c in range(4)
+    ]
+    found = attribute(net, x, "mid", logit(1), method="ablation", progress=False)
+    torch.testing.assert_close(found.values, torch.stack(drops, 1).detach())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_skips_that_modules_keep_are_part_of_an_evaluation(kind):
+    network = skipping(kind)
+    net, units = Classifier(network, None, 16, labels=("a", "b", "c")), Channels("mid", [1, 2])
+    x = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with borrow(network), torch.no_grad():
+        first = x[:1]
+        check_cached_scores(net, first, "mid", (units,))
+        cached = CachedNetwork(net, x[:3], ["mid"])
+        other = CachedNetwork(net, x[3:], ["mid"])
+        found = torch.cat([one.logits({"mid": units.replace})[:, 1] for one in (cached, other)])
+    torch.testing.assert_close(found, scores_by_hand(network, x, units.replace).detach())
+
+
+@pytest.mark.parametrize("kind", ["hook of the layer", "hook"])
+def test_skips_that_hooks_keep_are_part_of_forward_mode_derivatives(kind):
+    network, x = skipping(kind), torch.rand(2, 3, 16, 16)
+    starts = []
+
+    def begin(output):
+        starts[:] = [output.detach().requires_grad_()]
+        return starts[0].clone()
+
+    (gradient,) = torch.autograd.grad(scores_by_hand(network, x, begin).sum(), starts)
+    with borrow(network):
+        _, derivative = layer_jvp(network, x, "mid", lambda a: a)
+        backward = layer_vjps(network, x, "mid", lambda a: a)
+    expected = (gradient * starts[0]).flatten(1).sum(1).detach()
+    torch.testing.assert_close(derivative[:, 1], expected)
+    torch.testing.assert_close(backward[:, 1], expected)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_hook_that_changes_the_layer_s_output_is_applied_once(times):
+    network = skipping("dict")
+    network.mid.register_forward_hook(lambda _module, _inputs, output: 2 * output + 1)
+    x = torch.rand(2, 3, 16, 16)
+    with borrow(network), torch.no_grad():
+        tail = Tail(network, x, x, "mid")
+        found = tail.run(tail.activations.repeat(times, 1, 1, 1), [""])[""]
+        torch.testing.assert_close(found, network(x).repeat(times, 1))
+        _, derivative = layer_jvp(network, x, "mid", lambda a: a)
+        backward = layer_vjps(network, x, "mid", lambda a: a)
+    torch.testing.assert_close(derivative, backward)
+
+
+def test_a_network_without_kept_skips_is_replayed():
+    for kind in ("list", "dict", "defaultdict", "hook of the layer"):
+        network, x = skipping(kind), torch.rand(2, 3, 16, 16)
+        with borrow(network):
+            assert Tail(network, x, x, "mid").is_replayed, kind
+
+
+def test_another_thread_gets_what_the_modules_compute():
+    network = skipping("list")
+    x, other, found = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16), []
+    expected = network(other)
+
+    class Beside(nn.Module):
+        def forward(self, a):
+            thread = Thread(target=lambda: found.append(network.encoder(other)))
+            thread.start()
+            thread.join()
+            return a
+
+    network.head = nn.Sequential(Beside(), network.head)
+    with borrow(network):
+        tail = Tail(network, x, x, "mid")
+        found.clear()
+        assert tail.is_replayed
+        tail.run(tail.activations, [""])
+    assert torch.equal(found[0][0], network.encoder(other)[0])
+    assert torch.equal(network(other), expected)
+
+
+class Hooked(nn.Module):
+    """Asks for the gradient of an activation in its forward pass, as tutorials on Grad-CAM do."""
+
+    def __init__(self, how: str, place: str) -> None:
+        super().__init__()
+        self.how, self.place, self.kept = how, place, []
+        self.conv, self.mid = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.conv(x)
+        if self.place == "before":
+            self.ask(a)
+        a = self.mid(a.relu())
+        if self.place == "behind":
+            self.ask(a)
+        return self.head(a.relu().mean((2, 3)))
+
+    def ask(self, a: Tensor) -> None:
+        if self.how == "register_hook":
+            a.register_hook(self.kept.append)
+        elif self.how == "retain_grad":
+            a.retain_grad()
+        else:
+            torch.autograd.grad(a.sum(), a)
+
+
+HOOKED_CALLS = {
+    "render": lambda net: render(net, channel("mid", 1), steps=2, progress=False).images,
+    "render logit": lambda net: render(net, logit(1), steps=2, progress=False).images,
+    "layers": lambda net: str(layers(net)),
+    "classify": lambda net: str(classify(net, torch.ones(3, 16, 16) / 3)),
+    "activations": lambda net: activations(net, torch.ones(3, 16, 16) / 3, ["mid", ""])["mid"],
+    "attribute": lambda net: attribute(net, torch.ones(2, 3, 16, 16) / 3, "mid", logit(1), progress=False).values,
+    "attribute first": lambda net: attribute(net, torch.ones(3, 16, 16) / 3, "conv", logit(1), progress=False).values,
+    "ablation": lambda net: (
+        attribute(net, torch.ones(3, 16, 16) / 3, "mid", logit(1), method="ablation", progress=False).values
+    ),
+    "sample": lambda net: sample_activations(net, [torch.ones(3, 16, 16) / 3] * 2, "mid", progress=False).attribution,
+    "receptive fields": lambda net: str(receptive_fields(net, "mid")),
+    "expanded weights": lambda net: expanded_weights(net, "conv", "mid", [1]),
+}
+
+
+@pytest.mark.parametrize("call", HOOKED_CALLS.values(), ids=HOOKED_CALLS)
+@pytest.mark.parametrize("how", ["register_hook", "retain_grad", "grad"])
+@pytest.mark.parametrize("place", ["before", "behind"])
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_networks_that_ask_for_gradients_in_their_forward_pass_work(call, how, place):
+    results = []
+    for place_or_none in ("nowhere", place):
+        torch.manual_seed(0)
+        results.append(call(Classifier(Hooked(how, place_or_none).eval(), None, 16)))
+    expected, found = results
+    if isinstance(expected, Tensor):
+        assert not found.requires_grad
+        torch.testing.assert_close(found, expected)
+    else:
+        assert found == expected

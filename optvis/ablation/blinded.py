@@ -13,7 +13,7 @@ from optvis.ablation.fills import FillLike, Replacement, resolve_fill
 from optvis.features.units import Channels, Directions, Units
 from optvis.models.borrow import lock
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import Call, intercept, is_intercepted
+from optvis.models.hooks import Call, is_intercepted, replace_outputs
 from optvis.models.layers import describe_output, find_module
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives.layout import channels_first
@@ -87,7 +87,7 @@ def replace_units(network: nn.Module, units: Sequence[Units], replacements: Sequ
         groups.setdefault(call, []).append((one, replacement))
         layers[call] = one.layer
     functions = {call: partial(replace_each, group) for call, group in groups.items()}
-    with lock(network), intercept(network, functions, purpose=PURPOSE, required=layers):
+    with lock(network), replace_outputs(network, functions, purpose=PURPOSE, required=layers):
         yield
 
 

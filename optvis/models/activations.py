@@ -15,7 +15,7 @@ from optvis.data.images import ImageLike
 from optvis.errors import suggest
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import Call, hook_modules, intercept
+from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
@@ -61,7 +61,7 @@ def activations(
     """
     classifier = as_classifier(model, normalize)
     batch = classifier.load_batch(images)
-    with borrow(classifier.network):
+    with borrow(classifier.network), torch.set_grad_enabled(batch.requires_grad):
         found = read_activations(classifier.network, classifier.preprocess(batch), layers)
     return found | ({IMAGE: batch} if IMAGE in layers else {})
 
@@ -154,18 +154,14 @@ def _keep_layout(a: Tensor) -> None:
 
 @contextmanager
 def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside, a layer returns what `change` makes of its output.
-
-    Hooks that the layer has already see the new output too, so that what they store of it is the same. Where they
-    return another output, `change` is called with that one again.
+    """Inside, a layer returns what `change` makes of its output; see `replace_outputs`.
 
     Raises:
         KeyError: no such layer.
         TypeError: inside, a layer whose output is no tensor.
         ValueError: inside, a layer that the network computes without gradients, where gradients were on outside.
     """
-    call, has_gradients = find_module(network, layer), torch.is_grad_enabled()
-    new: list[Tensor] = []
+    has_gradients = torch.is_grad_enabled()
 
     def replace(output: Any) -> Tensor:
         if not isinstance(output, Tensor):
@@ -174,13 +170,9 @@ def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Te
             )
         if has_gradients:
             require_gradients(layer)
-        new[:] = [change(output)]
-        return new[0]
+        return change(output)
 
-    def replace_again(output: Any) -> Tensor | None:
-        return None if output is new[0] else replace(output)
-
-    with intercept(network, {call: replace}, prepend=True), intercept(network, {call: replace_again}):
+    with replace_outputs(network, {find_module(network, layer): replace}):
         yield
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_tensors_hooks
+
+T = TypeVar("T")
 
 
 class _Loan:
@@ -75,24 +77,29 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] = lambda: None) -> Any:
-    """Run a borrowed network's forward pass.
+    """Run a borrowed network's forward pass, again with gradients where it needs them; see `run_with_gradients`."""
+    return run_with_gradients(network, inputs, restart)
 
-    Where it needs gradients, such as to call `register_hook` on an activation, it is run again with them. Its outputs
-    may then require gradients under torch.no_grad() too.
+
+def run_with_gradients(run: Callable[[Tensor], T], a: Tensor, restart: Callable[[], None] = lambda: None) -> T:
+    """Call a function of a tensor; where it needs gradients, call it again with gradients on.
+
+    Some networks call `register_hook` on activations, or differentiate, in their forward pass. What is returned may
+    then require gradients, under torch.no_grad() too.
 
     Args:
-        network: a borrowed network.
-        inputs: ready for it.
-        restart: called before it is run again.
+        run: the function.
+        a: its argument.
+        restart: called before it is called again.
     """
     try:
-        return network(inputs)
+        return run(a)
     except RuntimeError as error:
-        if "grad" not in str(error) or (inputs.requires_grad and torch.is_grad_enabled()):
+        if "grad" not in str(error) or (a.requires_grad and torch.is_grad_enabled()):
             raise
     restart()
     with torch.enable_grad():
-        return network(inputs.detach().requires_grad_().clone())  # a copy: the network may begin in place
+        return run(a.detach().requires_grad_().clone())  # a copy: the function may begin in place
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -56,6 +57,43 @@ def intercept(
         hook_modules(dict.fromkeys(module for module, _ in before), before=counter.enter),
         hook_modules(modules, after=counter.end, prepend=prepend),
         hook_modules([network] if required else [], after=counter.check),
+    ):
+        yield
+
+
+@contextmanager
+def replace_outputs(
+    network: nn.Module,
+    functions: Mapping[Call, Callable[[Any], Any]],
+    *,
+    purpose: str = "",
+    required: Mapping[Call, str] | None = None,
+) -> Iterator[None]:
+    """Inside, modules return what functions make of their outputs, and their own hooks see that too.
+
+    So what a hook of the network stores of an output is as new as the output. Where such a hook returns another output,
+    the function is called with that one again.
+
+    Args:
+        network, functions, purpose, required: as in `intercept`.
+    """
+    new: dict[Call, Any] = {}
+
+    def replace(call: Call, output: Any) -> Any:
+        new[call] = functions[call](output)
+        return new[call]
+
+    def replace_again(call: Call, output: Any) -> Any:
+        return None if output is new.pop(call) else functions[call](output)
+
+    with (
+        intercept(network, {call: partial(replace, call) for call in functions}, prepend=True),
+        intercept(
+            network,
+            {call: partial(replace_again, call) for call in functions},
+            purpose=purpose,
+            required=required,
+        ),
     ):
         yield
 

@@ -61,7 +61,7 @@ def layer_jvp(
             return inputs.new_zeros(len(inputs), 0), inputs.new_zeros(len(inputs), 0)
         found = forward_ad.unpack_dual(outputs[0])  # type: ignore[no-untyped-call]
     tangent = torch.zeros_like(found.primal) if found.tangent is None else found.tangent
-    return found.primal, tangent
+    return found.primal.detach(), tangent.detach()
 
 
 def layer_vjps(
@@ -87,11 +87,11 @@ def layer_vjps(
 
     with torch.enable_grad(), replace_output(network, layer, begin):
         output = read_activations(network, inputs, [OUTPUT])[OUTPUT]
-    columns = output if weights is None else output @ weights
+        columns = (output if weights is None else output @ weights).sum(0).unbind()
     along = direction(starts[0].detach())
     gradients = (
-        torch.autograd.grad(column.sum(), starts[0], retain_graph=True, allow_unused=True, materialize_grads=True)[0]
-        for column in columns.unbind(1)
+        torch.autograd.grad(column, starts[0], retain_graph=True, allow_unused=True, materialize_grads=True)[0]
+        for column in columns
     )
     return torch.stack([(gradient * along).flatten(1).sum(1) for gradient in gradients], dim=1)
 

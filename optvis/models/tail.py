@@ -6,14 +6,14 @@ import copy
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from optvis.models.activations import read_activations, replace_output, require_gradients
-from optvis.models.borrow import finish, run_network
+from optvis.models.borrow import finish, run_network, run_with_gradients
 from optvis.models.hooks import Call, hook_modules, intercept
 from optvis.models.layers import find_module
 from optvis.objectives import IMAGE
@@ -80,12 +80,26 @@ class Tail:
             ValueError: the network computes this layer, or one of the layers, without gradients, and the activations
                 require them.
         """
-        times, wanted = len(activations) // len(self.inputs), list(layers)
-        replaced = replace_output(self.network, self.layer, lambda _: activations.clone())
-        with self._replaying(activations) if self.is_replayed else replaced:
-            inputs = _repeat(self.inputs, times)
-            found = read_activations(self.network, inputs, wanted, differentiable=activations.requires_grad)
-        return found | ({IMAGE: _repeat(self.images, times)} if IMAGE in wanted else {})
+        wanted = list(layers)
+
+        def run(own: Tensor) -> dict[str, Tensor]:
+            with self._replacing(own):
+                found = read_activations(
+                    self.network, self._repeat_for(own, self.inputs), wanted, differentiable=own.requires_grad
+                )
+            return found if own is activations else {name: a.detach() for name, a in found.items()}
+
+        found = run_with_gradients(run, activations)
+        return found | ({IMAGE: self._repeat_for(activations, self.images)} if IMAGE in wanted else {})
+
+    def _replacing(self, activations: Tensor) -> AbstractContextManager[None]:
+        """Inside, the layer returns other activations."""
+        if self.is_replayed:
+            return self._replaying(activations)
+        return replace_output(self.network, self.layer, lambda _: activations.clone())
+
+    def _repeat_for(self, activations: Tensor, tree: Any) -> Any:
+        return _repeat(tree, len(activations) // len(self.inputs))
 
     @property
     def variations_per_pass(self) -> int:
@@ -97,9 +111,9 @@ class Tail:
     @contextmanager
     def _replaying(self, activations: Tensor) -> Iterator[None]:
         """Inside, modules that had finished before the layer return what they returned, and the layer activations."""
-        times = len(activations) // len(self.inputs)
-        known = {call: _repeat(output, times) for call, output in self.before.items()}
-        known |= {call: _copy(known[call]) for call in (known if times == 1 else self.modified_calls)}
+        known = {call: self._repeat_for(activations, output) for call, output in self.before.items()}
+        is_alone = len(activations) == len(self.inputs)
+        known |= {call: _copy(known[call]) for call in (known if is_alone else self.modified_calls)}
         with _replacing_forward(known | {self.call: activations.clone()}, self.layer):  # what follows may be in place
             yield
 
@@ -109,12 +123,16 @@ class Tail:
         noise = torch.rand(
             self.inputs[:1].shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
         ).to(self.inputs)
+        inputs = _repeat(self.inputs, copies)
         outputs: list[Any] = []
-        try:
-            run_network(self.network, noise)  # what modules keep from pass to pass is now of another image
-            inputs, activations = _repeat(self.inputs, copies), _repeat(self.activations, copies)
+
+        def run(activations: Tensor) -> Any:
             with self._replaying(activations), intercept(self.network, {(self.network, 0): outputs.append}):
                 run_network(self.network, inputs)
+
+        try:
+            run_network(self.network, noise)  # what modules keep from pass to pass is now of another image
+            run_with_gradients(run, _repeat(self.activations, copies))
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False
         return _is_same(outputs[-1], _repeat(result, copies))
@@ -268,6 +286,7 @@ def _is_same_leaf(found: Any, expected: Any) -> bool:
         return type(found) is type(expected) and bool(found == expected)
     if found.shape != expected.shape or not expected.is_floating_point():
         return torch.equal(found, expected)
+    found = found.detach()
     tolerance = torch.finfo(expected.dtype).eps ** 0.5
     gap, size = (torch.linalg.vector_norm(a.double()) for a in (found - expected, expected))
     return bool(gap <= tolerance * size)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from optvis.features.units import Channels, Units
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import intercept
+from optvis.models.hooks import replace_outputs
 from optvis.models.layers import find_module
 from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
@@ -46,7 +46,7 @@ class CachedNetwork:
         activations = self.tail.activations
         activations = changes[first](activations) if first in changes else activations
         functions = {find_module(self.network, name): changes[name] for name in later if name in changes}
-        with intercept(self.network, functions):
+        with replace_outputs(self.network, functions):
             return self.tail.run(activations, [OUTPUT])[OUTPUT]
 
     def _free_memory(self) -> None:
