@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -174,7 +175,7 @@ def bench(monkeypatch) -> table.Bench:
 def test_every_recipe_of_ours_gives_a_row_and_photographs_too(bench, layer):
     bench = table.Bench(bench.subject, bench.judges, Targets((3, 5), layer), bench.photographs)
     names = [name for name in RECIPES if not name.startswith("lucent")]
-    rows = [table.measure_recipe(bench, name, RECIPES[name], steps=1) for name in names]
+    rows = [table.measure_recipe(bench, name, replace(RECIPES[name], steps=1)) for name in names]
     photographs = table.measure_photographs(bench)
     assert all(row.images.shape == (2, 3, SIDE, SIDE) for row in rows)
     assert photographs.values.keys() <= rows[0].values.keys() | {"self"}
@@ -221,8 +222,16 @@ def test_curves_have_a_run_for_each_number_of_steps(bench, capsys):
     quick = {"one": Recipe(rendered(), 16), "two": Recipe(rendered(), 8)}
     curves = time_to_quality.measure_curves(bench, quick)
     assert [sorted(point.steps for point in points) for points in curves.values()] == [[8, 16], [8]]
-    assert "half of it" in time_to_quality.compare(curves)
-    capsys.readouterr()
+    assert capsys.readouterr().out.count("steps") == 3
+
+
+def test_seconds_to_half_and_all_of_each_best():
+    slow = [time_to_quality.Point(8, 1.0, 0.1), time_to_quality.Point(16, 2.0, 0.4)]
+    fast = [time_to_quality.Point(8, 0.5, 0.2)]
+    table_rows = time_to_quality.compare({"slow": slow, "fast": fast}).splitlines()[2:]
+    assert [row.split(" | ")[2:] for row in table_rows] == [
+        ["2.0", "2.0 |"], ["1.0", "2.0 |"], ["0.5", "never |"], ["0.5", "0.5 |"],
+    ]  # fmt: skip
 
 
 def test_time_to_a_quality_is_of_the_fastest_run_that_reaches_it():

@@ -14,6 +14,7 @@ docs/picture_quality.md explains the columns.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -23,7 +24,7 @@ import torch
 
 from optvis.data.files import atomic_write, ensure_dir
 from tests.bench.picture_quality import networks, sheets, table, time_to_quality
-from tests.bench.picture_quality.recipes import RECIPES, Targets
+from tests.bench.picture_quality.recipes import RECIPES, Recipe, Targets
 
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -88,12 +89,16 @@ def measure_rows(bench: table.Bench, names: list[str], options: argparse.Namespa
     for name, seed in product(names, options.seeds):
         title = name if len(options.seeds) == 1 else f"{name}, seed {seed}"
         try:
-            rows.append(table.measure_recipe(bench, title, RECIPES[name], seed, options.steps))
+            rows.append(table.measure_recipe(bench, title, override_steps(RECIPES[name], options.steps), seed))
         except ImportError as error:
             print(f"{title} left out: {error}", file=sys.stderr)
         else:
             print(f"{title}: {rows[-1].values['seconds']:.1f} s", file=sys.stderr, flush=True)
     return rows
+
+
+def override_steps(recipe: Recipe, steps: int | None) -> Recipe:
+    return recipe if steps is None else replace(recipe, steps=steps)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -106,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
     machine = f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"{bench.subject.name}, {len(bench.targets.numbers)} {what}, judges {', '.join(bench.judges)}, {machine}")
     if options.time_to_quality:
-        recipes = {name: RECIPES[name] for name in options.time_to_quality}
+        recipes = {name: override_steps(RECIPES[name], options.steps) for name in options.time_to_quality}
         print(time_to_quality.compare(time_to_quality.measure_curves(bench, recipes, options.seeds[0])))
         return
     rows = measure_rows(bench, [*options.recipes, *filter(None, [options.against])], options)

@@ -75,17 +75,16 @@ class Row:
     answers: tuple[str, ...] = field(default=())
 
 
-def measure_recipe(bench: Bench, name: str, recipe: Recipe, seed: int = 0, steps: int | None = None) -> Row:
+def measure_recipe(bench: Bench, name: str, recipe: Recipe, seed: int = 0) -> Row:
     """Make the pictures of a recipe, in measured time, and judge them."""
-    steps = recipe.steps if steps is None else steps
-    images, costs = make_pictures(bench, recipe, seed, steps)
+    images, costs = make_pictures(bench, recipe, seed)
     readings = {judge: read(network, images) for judge, network in bench.judges.items()}
-    values = {**score(bench, images, readings), **pixel_values(bench, images), "steps": steps, **costs}
+    values = {**score(bench, images, readings), **pixel_values(bench, images), "steps": recipe.steps, **costs}
     shown = measures.resize_to(images, bench.subject.size)
     return Row(name, values, shown, _answers(bench, readings))
 
 
-def make_pictures(bench: Bench, recipe: Recipe, seed: int, steps: int) -> tuple[Tensor, dict[str, float]]:
+def make_pictures(bench: Bench, recipe: Recipe, seed: int) -> tuple[Tensor, dict[str, float]]:
     """Make pictures (B, 3, H, W), and say how many seconds and megabytes (on CUDA) that took."""
     on_cuda = bench.subject.device.type == "cuda"
     first = Targets(bench.targets.numbers[:1], bench.targets.layer)
@@ -94,7 +93,7 @@ def make_pictures(bench: Bench, recipe: Recipe, seed: int, steps: int) -> tuple[
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
-    images = recipe.make(bench.subject, bench.targets, seed, steps).float().cpu()
+    images = recipe.make(bench.subject, bench.targets, seed, recipe.steps).float().cpu()
     costs = {"seconds": time.perf_counter() - start}
     if on_cuda:
         costs["MB"] = torch.cuda.max_memory_allocated() / MEGABYTE

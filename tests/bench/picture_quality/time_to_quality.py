@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .recipes import Recipe
 from .table import TOP, Bench, Row, measure_recipe
@@ -38,8 +38,9 @@ def measure_curves(bench: Bench, recipes: Mapping[str, Recipe], seed: int = 0) -
     for turn in range(max(map(len, plans.values()))):
         for name, recipe in recipes.items():
             if turn < len(plans[name]):
-                row = measure_recipe(bench, name, recipe, seed, plans[name][turn])
-                curves[name].append(Point(plans[name][turn], row.values["seconds"], judged(row)))
+                steps = plans[name][turn]
+                row = measure_recipe(bench, name, replace(recipe, steps=steps), seed)
+                curves[name].append(Point(steps, row.values["seconds"], judged(row)))
                 print(f"{name:<14}{curves[name][-1]}", flush=True)
     return {name: sorted(points, key=lambda point: point.seconds) for name, points in curves.items()}
 
@@ -56,16 +57,15 @@ def time_to(points: Sequence[Point], quality: float) -> float | None:
 
 
 def compare(curves: Mapping[str, Sequence[Point]]) -> str:
-    """For each pair of recipes: seconds to half of the first's best top-5, and to the best of the other."""
-    lines = []
+    """For each recipe and each recipe's best top-5: the seconds to half of it, and to all of it."""
+    lines = ["| recipe | seconds to | half | all |", "| --- | --- | --- | --- |"]
     for name, points in curves.items():
-        best = max(point.quality for point in points)
-        half, whole = time_to(points, best / 2), time_to(points, best)
-        lines.append(f"{name:<14} best top-5 {best:.2f} after {whole:.1f} s; half of it after {half:.1f} s")
         for other, others in curves.items():
-            reached = time_to(points, max(point.quality for point in others)) if other != name else None
-            if reached is not None:
-                theirs = time_to(others, max(point.quality for point in others))
-                assert theirs is not None
-                lines.append(f"{'':<14} as good as the best of {other} after {reached:.1f} s, {theirs / reached:.1f}×")
+            best = max(point.quality for point in others)
+            cells = [_format(time_to(points, best * share)) for share in (0.5, 1.0)]
+            lines.append(f"| {name} | top-5 {best:.2f}, the best of {other} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _format(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds:.1f}"
