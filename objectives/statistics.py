@@ -33,7 +33,8 @@ def activation_statistics(
         relative: divide differences of means by the standard deviation, those of variances by the variance, and norms
             by √C; and average over layers instead of summing up. Then a weight fits all networks. To the variance is
             added 0.001 of the layer's mean variance, for channels that never vary.
-        channel_axis: axis of the channels in the output of all these layers; by default axis 1, or axis 2 of three.
+        channel_axis: axis of the channels in all these layers; by default the one of the measured statistics, else
+            axis 1, or axis 2 of three.
 
     Raises:
         ValueError: no statistics, or of different shapes; weights that are not one per layer; at the first step,
@@ -45,7 +46,8 @@ def activation_statistics(
         >>> prior({"conv1": torch.tensor([[[[1.0, 3.0]]], [[[5.0, 7.0]]]])})
         tensor([0., 4.])
     """
-    return Objective((statistics_term(statistics, weights, per, relative, channel_axis, "activation_statistics"),))
+    axis = getattr(statistics, "channel_axis", None) if channel_axis is None else channel_axis
+    return Objective((statistics_term(statistics, weights, per, relative, axis, "activation_statistics"),))
 
 
 def batchnorm_statistics(

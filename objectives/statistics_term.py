@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from optvis.objectives.channel_moments import moments
 from optvis.objectives.layout import channels_first
-from optvis.objectives.moments import moments
 from optvis.objectives.product import factors, product
 from optvis.objectives.target_tensors import as_vectors
 from optvis.objectives.term import Term
@@ -167,9 +167,8 @@ def _as_pair(layer: str, pair: Any) -> tuple[Tensor, Tensor]:
 
 
 def _as_weights(weights: Sequence[float] | None, layers: int) -> Tensor:
-    rows = (
-        torch.ones(1, layers, dtype=torch.float64, device="cpu") if weights is None else as_vectors(weights, "weights")
-    )
+    ones = torch.ones(1, layers, dtype=torch.float32, device="cpu")
+    rows = ones if weights is None else as_vectors(weights, "weights")
     if rows.shape != (1, layers):
         raise ValueError(f"{rows.shape[1]} weights for {layers} layers; expected one per layer")
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from optvis import Classifier, activations, ascend, attribute, dream, maco, render
+from optvis.features import ActivationStatistics, measure_statistics
 from optvis.models import running_statistics
 from optvis.objectives import (
     IMAGE,
@@ -23,7 +25,7 @@ from optvis.objectives import (
     logit,
     total_variation,
 )
-from optvis.objectives.moments import moments
+from optvis.objectives.channel_moments import moments
 
 from . import oracles
 from .ids import stable_id
@@ -214,6 +216,63 @@ def test_the_repr_evaluates_to_an_equal_one(options: dict[str, Any]) -> None:
     assert torch.equal(found, score(classifier, objective, images))
     product = 0.5 * score(classifier, batchnorm_statistics(**options), images) * total_variation()({IMAGE: images})
     assert_close(found, product)
+
+
+class Tokens(nn.Module):
+    """A network of LayerNorms whose layers have channels last, (B, H, W, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.norm, self.head = nn.Conv2d(3, 5, 4, 4), nn.LayerNorm(5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(self.embed(x).movedim(1, -1)).mean((1, 2)))
+
+
+PLAIN = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 6, 3))
+
+
+@pytest.mark.parametrize(
+    ("classifier", "layers", "names", "axis"),
+    [
+        (make_network(), None, ["1@input", "4.0@input", "4.0#1@input"], 1),
+        (Classifier(PLAIN, None, 16), None, ["0", "2"], 1),
+        (Classifier(PLAIN, None, 16), ["1", "2@input"], ["1", "2@input"], 1),
+        (Classifier(Tokens(), None, 16), None, ["norm@input"], 3),
+    ],
+    ids=["BatchNorm", "convolutions", "given", "LayerNorm"],
+)
+def test_measured_statistics_are_those_of_all_images_and_positions(
+    classifier: Classifier, layers: Any, names: list[str], axis: int
+) -> None:
+    images = torch.rand(7, 3, 16, 16, dtype=classifier.image_dtype)
+    found = measure_statistics(classifier, images, layers, batch_size=3)
+    assert list(found) == names
+    assert found.recipe["images"] == 7
+    acts = activations(classifier, images, names)
+    for name, a in acts.items():
+        values = a.movedim(axis, 0).flatten(1)
+        assert_close(found[name], (values.mean(1), values.var(1, correction=0)), rtol=1e-5, atol=1e-6)
+    together = activation_statistics(found, per="batch")(acts)
+    assert_close(together, torch.zeros_like(together), rtol=0, atol=1e-5)
+
+
+def test_saved_statistics_are_loaded_beside_the_weights(tmp_path: Path) -> None:
+    found = measure_statistics(Classifier(Tokens(), None, 16), torch.rand(4, 3, 16, 16))
+    loaded = ActivationStatistics.load(found.save(tmp_path / "weights.png"))
+    assert repr(loaded) == repr(found)
+    assert loaded.recipe == found.recipe
+    for objective in (activation_statistics(found), activation_statistics(found, relative=True)):
+        assert "channel_axis=-1" in repr(objective)
+    assert repr(activation_statistics(loaded)) == repr(activation_statistics(found))
+
+
+def test_a_network_without_layers_to_measure_is_told_to_name_some() -> None:
+    linear = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), None, 16)
+    with pytest.raises(ValueError, match="no BatchNorm, convolutions or LayerNorm"):
+        measure_statistics(linear, torch.rand(2, 3, 16, 16))
+    with pytest.raises(KeyError, match="no statistics of layer '0'"):
+        _ = measure_statistics(linear, torch.rand(2, 3, 16, 16), ["1"])["0"]
 
 
 NO_STATISTICS = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.ReLU())

@@ -1,7 +1,20 @@
-"""Parts of a layer that have names: channels, directions, groups of neurons, receptive fields."""
+"""Parts of a layer that have names: channels, directions, groups of neurons, receptive fields; and its statistics."""
 
 from optvis.features.groups import Groups, group
 from optvis.features.receptive_field import Box, ReceptiveFields, crop, receptive_fields
+from optvis.features.statistics import ActivationStatistics, measure_statistics
 from optvis.features.units import Channels, Directions, Units
 
-__all__ = ["Box", "Channels", "Directions", "Groups", "ReceptiveFields", "Units", "crop", "group", "receptive_fields"]
+__all__ = [
+    "ActivationStatistics",
+    "Box",
+    "Channels",
+    "Directions",
+    "Groups",
+    "ReceptiveFields",
+    "Units",
+    "crop",
+    "group",
+    "measure_statistics",
+    "receptive_fields",
+]
