@@ -21,7 +21,8 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective, as_objective
-from optvis.rendering.render import DEFAULT_STEPS, render
+from optvis.rendering.recipes import PLAIN_STEPS
+from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 from optvis.viz.result import Result, read_mapping
 from optvis.viz.sheet import draw_sheet, stack_rows
@@ -104,7 +105,7 @@ def compare_renderings(
     images: ImageLike | Sequence[ImageLike] | None = None,
     layer: str | None = None,
     fill: FillLike = 0.0,
-    steps: int = DEFAULT_STEPS,
+    steps: int = PLAIN_STEPS,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
@@ -141,7 +142,7 @@ def compare_renderings(
     place = chosen[-1].layer if layer is None else layer
 
     def run() -> tuple[Rendering, Attribution | None]:
-        rendering = render(classifier, goal, size=size, steps=steps, seed=seed, progress=progress)
+        rendering = render(classifier, goal, recipe="plain", size=size, steps=steps, seed=seed, progress=progress)
         if rendering.recipe["interrupted"]:
             raise KeyboardInterrupt
         if images is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optvis.rendering.render import DEFAULT_STEPS
+from optvis.rendering.recipes import PLAIN_STEPS
 
 DEFAULT_DREAM_STEPS = 10
 
@@ -35,7 +35,7 @@ class TourConfig:
     """
 
     seed: int = 0
-    steps: int = DEFAULT_STEPS
+    steps: int = PLAIN_STEPS
     class_size: int | None = None
     channels: int = 24
     icon_size: int = 48
@@ -58,7 +58,7 @@ class TourConfig:
         >>> TourConfig(seed=3).render_options(48)
         {'size': 48, 'seed': 3}
         """
-        return _without_defaults({"size": (size, None), "steps": (self.steps, DEFAULT_STEPS), "seed": (self.seed, 0)})
+        return _without_defaults({"size": (size, None), "steps": (self.steps, PLAIN_STEPS), "seed": (self.seed, 0)})
 
     def dream_options(self) -> dict[str, Any]:
         """Keyword arguments of `dream`, without those that have their default."""

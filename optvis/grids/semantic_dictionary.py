@@ -17,7 +17,8 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
 from optvis.objectives.layout import channels_first
-from optvis.rendering.render import DEFAULT_STEPS, render
+from optvis.rendering.recipes import PLAIN_STEPS
+from optvis.rendering.render import render
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows, to_pil_image
 
@@ -116,7 +117,7 @@ def semantic_dictionary(
     *,
     top: int = 4,
     size: int = 64,
-    steps: int = DEFAULT_STEPS,
+    steps: int = PLAIN_STEPS,
     seed: int = 0,
     channel_axis: int | None = None,
     normalize: Normalizer | str = INFER,
@@ -160,7 +161,7 @@ def semantic_dictionary(
     options: dict[str, Any] = {"interrupted": False}
     if active:
         objective = channel(layer, active, channel_axis=channel_axis)
-        rendering = render(classifier, objective, size=size, steps=steps, seed=seed, progress=progress)
+        rendering = render(classifier, objective, recipe="plain", size=size, steps=steps, seed=seed, progress=progress)
         icons = dict(zip(active, rendering.images, strict=False))  # fewer images after Ctrl-C
         options = {name: rendering.recipe[name] for name in ("param", "transform", "optimizer", "interrupted")}
     recipe = provenance(

@@ -91,7 +91,8 @@ class ChannelRenderer:
 
     def _render(self, classifier: Classifier, objective: Objective, seed: int, redirect_steps: int) -> Rendering:
         options: dict[str, Any] = {"steps": self.steps, "seed": seed, "redirect_steps": redirect_steps}
-        rendering = render(classifier, objective, transform=COARSE_TO_FINE, size=self.size, progress=False, **options)
+        options |= {"recipe": "plain", "transform": COARSE_TO_FINE, "size": self.size, "progress": False}
+        rendering = render(classifier, objective, **options)
         if not rendering.complete:  # an incomplete rendering is of no use here
             raise KeyboardInterrupt
         return rendering

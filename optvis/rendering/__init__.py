@@ -7,15 +7,20 @@ from optvis.rendering.job import RenderOptions
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.octaves import Octaves
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam
+from optvis.rendering.recipes import FROM_RECIPE, RECIPES, SLOW_ADAM, Recipe
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 
 __all__ = [
     "ADAM",
     "FAST_ADAM",
+    "FROM_RECIPE",
     "NADAM",
+    "RECIPES",
+    "SLOW_ADAM",
     "ImageAdam",
     "Octaves",
+    "Recipe",
     "RenderOptions",
     "Rendering",
     "Step",

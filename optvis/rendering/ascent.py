@@ -24,8 +24,9 @@ from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.params import Streams, fft_image
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
+from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import input_transform, resolve_objective, resolve_seeds, validate_objective
-from optvis.transforms import STANDARD
+from optvis.transforms import as_transform
 
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
@@ -55,7 +56,8 @@ def ascend(
     param: nn.Module | None = None,
     *,
     size: int | tuple[int, int] | None = None,
-    transform: nn.Module | None = STANDARD,
+    recipe: str | Recipe = "natural",
+    transform: nn.Module | Sequence[nn.Module] | str | None = FROM_RECIPE,
     normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     seed: int | Sequence[int] = 0,
@@ -87,9 +89,11 @@ def ascend(
     """
     classifier = as_classifier(model, normalize)
     objective = resolve_objective(objective, classifier)
-    seeds, maker = resolve_seeds(seed, objective, param), default_optimizer(param, optimizer)
+    preset, seeds = find_recipe(recipe), resolve_seeds(seed, objective, param)
+    chain = preset.build_transform(classifier) if transform == FROM_RECIPE else as_transform(transform)
+    maker = default_optimizer(param, optimizer, preset.optimizer)
     param = fft_image(classifier.resolve_size(size), seeds=seeds) if param is None else param
-    return Ascent(classifier, objective, param, transform, maker, seeds, redirect_steps, pool_gradient).steps()
+    return Ascent(classifier, objective, param, chain, maker, seeds, redirect_steps, pool_gradient).steps()
 
 
 class Ascent:

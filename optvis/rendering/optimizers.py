@@ -1,4 +1,4 @@
-"""Optimizers for images: the default of `render`, and Lucid's."""
+"""Optimizers for images: Adam on gradients of unit mean square, and Lucid's."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from torch import Tensor, nn
 OptimizerMaker: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
-def default_optimizer(param: nn.Module | None, optimizer: OptimizerMaker | None) -> OptimizerMaker:
-    """The given optimizer; else the one that the parameterization's canvas brings; else `FAST_ADAM`."""
+def default_optimizer(
+    param: nn.Module | None, optimizer: OptimizerMaker | None, otherwise: OptimizerMaker | None = None
+) -> OptimizerMaker:
+    """The given optimizer; else the one that the parameterization's canvas brings; else another one, or `FAST_ADAM`."""
     own: OptimizerMaker | None = getattr(param, "optimizer", None)
-    return next((maker for maker in (optimizer, own) if maker is not None), FAST_ADAM)
+    return next(maker for maker in (optimizer, own, otherwise, FAST_ADAM) if maker is not None)
 
 
 class ImageAdam(torch.optim.Adam):
@@ -78,7 +80,7 @@ def root_mean_square(gradient: Tensor) -> Tensor:
     return torch.where(mean > 0, mean, 1).view(-1, *[1] * (gradient.dim() - 1))
 
 
-#: The default optimizer of `render` and `ascend`.
+#: The optimizer of the recipe "plain": pictures in an eighth of Lucid's steps.
 FAST_ADAM = partial(ImageAdam, lr=0.4, betas=(0.5, 0.99), eps=0.5, halving=32.0)
 ADAM = partial(torch.optim.Adam, lr=0.05, fused=True)  #: Lucid's optimizer and learning rate
 

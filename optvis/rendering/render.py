@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from torch import nn
 
@@ -14,11 +15,10 @@ from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam
 from optvis.rendering.ascent import REDIRECT_STEPS
 from optvis.rendering.job import RenderJob
-from optvis.rendering.optimizers import OptimizerMaker
+from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
+from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.result import Rendering
-from optvis.transforms import STANDARD
-
-DEFAULT_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
+from optvis.transforms import as_transform
 
 
 def render(
@@ -26,12 +26,14 @@ def render(
     objective: Objective | str,
     param: ImageParam | nn.Module | None = None,
     *,
+    recipe: str | Recipe = "natural",
     size: int | tuple[int, int] | None = None,
-    steps: int = DEFAULT_STEPS,
-    transform: nn.Module | None = STANDARD,
+    steps: int | None = None,
+    transform: nn.Module | Sequence[nn.Module] | str | None = FROM_RECIPE,
     views: int = 1,
     normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
+    rate: float | None = None,
     seed: int | Sequence[int] = 0,
     snapshots: Collection[int] = (),
     transparency: bool = False,
@@ -49,15 +51,19 @@ def render(
         model: a network, or a Classifier, which brings its normalisation, size and labels.
         objective: what is maximised, a score per image; "layer:channel" is a channel.
         param: a parameterization, which is updated in place; `fft_image(size)` by default.
+        recipe: "natural", pictures that other networks recognise; "fast", the same views in a quarter of the steps;
+            "plain", Lucid's transforms in 64 steps; "lucid", its transforms, optimizer and 512 steps; or a `Recipe` of
+            your own. Steps, transform and optimizer that are given replace the recipe's.
         size: side, or (height, width), of the images in pixels; the network's own by default.
-        steps: number of updates. Lucid's defaults are `steps=512, optimizer=ADAM`.
-        transform: between images and network; None for none.
+        steps: number of updates; the recipe's by default.
+        transform: between images and network: a module, or a list of modules applied in turn; None for none; the
+            recipe's by default.
         views: number of draws of the transform for each image at each step; their mean score is maximised.
         normalize: for a bare module that does not bring its own: `IMAGENET`, `Normalize(mean, std)`, a function, or
             None if the network takes images in [0, 1].
         optimizer: a function that makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)` or
-            Lucid's, `ADAM`. The default is the optimizer that the parameterization brings, else `FAST_ADAM`: Adam on
-            gradients of unit mean square.
+            Lucid's, `ADAM`. The default is the optimizer that the parameterization brings, else the recipe's.
+        rate: first learning rate, in place of the optimizer's own.
         seed: one number gives all images the same noise and transforms, so that an image is the same alone and in a
             batch; a sequence gives each image its own. Objectives that compare images turn a number into seed,
             seed + 1, …, those that compare images in groups do so in each group.
@@ -80,14 +86,16 @@ def render(
         >>> render(net, channel("", [0, 2]), steps=4, progress=False)
         Rendering(2 of 16 × 16 px, 4 steps, scores ...)
     """
+    classifier, preset = as_classifier(model, normalize), find_recipe(recipe)
+    maker = default_optimizer(param, optimizer, preset.optimizer)
     return RenderJob(
-        as_classifier(model, normalize),
+        classifier,
         as_objective(objective),
         param,
-        steps,
+        preset.steps if steps is None else steps,
         size=size,
-        transform=transform,
-        optimizer=optimizer,
+        transform=preset.build_transform(classifier) if transform == FROM_RECIPE else as_transform(transform),
+        optimizer=maker if rate is None else partial(maker, lr=rate),
         seed=seed,
         snapshots=snapshots,
         batch_size=batch_size,
@@ -96,4 +104,5 @@ def render(
         redirect_steps=redirect_steps,
         pool_gradient=pool_gradient,
         progress=progress,
+        options={"recipe": preset.name},
     ).run()

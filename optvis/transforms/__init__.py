@@ -4,11 +4,11 @@ from optvis.transforms.affine import Flip, Jitter, Rotate, Scale
 from optvis.transforms.alpha import Blend, OnColor, OnRandomColor, OnRandomNoise
 from optvis.transforms.blur import Blur
 from optvis.transforms.compose import Compose, Stages
-from optvis.transforms.crops import Crop, Zoom
+from optvis.transforms.crops import Crop, RandomResizedCrop, Zoom
 from optvis.transforms.gradients import NormalizeGradient, NormalizeGradientRMS
 from optvis.transforms.noise import GaussianNoise, UniformNoise
 from optvis.transforms.pad import Pad
-from optvis.transforms.presets import ATLAS, COARSE_TO_FINE, STANDARD, maco_crops
+from optvis.transforms.presets import ATLAS, COARSE_TO_FINE, STANDARD, as_transform, maco_crops, natural_crops
 from optvis.transforms.sizes import CropOrPad, Margin, Resize
 from optvis.transforms.transform import Affine, Transform
 
@@ -32,6 +32,7 @@ __all__ = [
     "OnRandomColor",
     "OnRandomNoise",
     "Pad",
+    "RandomResizedCrop",
     "Resize",
     "Rotate",
     "Scale",
@@ -39,5 +40,7 @@ __all__ = [
     "Transform",
     "UniformNoise",
     "Zoom",
+    "as_transform",
     "maco_crops",
+    "natural_crops",
 ]

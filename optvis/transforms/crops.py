@@ -54,6 +54,45 @@ class Crop(Affine):
         return self.size
 
 
+class RandomResizedCrop(Affine):
+    """Crop a random window and scale it to the size of the image, as torchvision's transform of that name does.
+
+    The side of the window is log-uniform in a range, so that each scale is as likely as any other; every position is
+    equally likely. Windows reach beyond the image by up to `overhang` on each side, so that its border takes part as
+    often as its centre; `Pad` before it says what is there. A `Resize` after it reduces the number of pixels, and both
+    are one sampling.
+
+    Args:
+        side: smallest and largest side of the window, as shares of the image's sides.
+        overhang: how far a window may reach beyond the image, as a share of the image's sides.
+
+    Raises:
+        ValueError: no such range, or a negative overhang.
+
+    Example:
+        >>> from optvis.transforms import Compose, Pad, Resize
+        >>> chain = Compose(Pad("reflect"), RandomResizedCrop((0.4, 1.0)), Resize(32))
+        >>> chain(torch.rand(2, 3, 64, 64), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    def __init__(self, side: tuple[float, float] = (0.4, 1.0), overhang: float = 0.05) -> None:
+        super().__init__(tuple(side), overhang)
+        if len(side) != 2 or not 0 < side[0] <= side[1] < math.inf:
+            raise ValueError(f"RandomResizedCrop got side={side!r}; expected (smallest, largest), as positive shares")
+        if not 0 <= overhang < math.inf:
+            raise ValueError(f"RandomResizedCrop got overhang={overhang!r}; expected a share, 0 or more")
+        self.side, self.overhang = tuple(side), overhang
+
+    def matrix(self, size: Size, streams: Streams) -> Tensor:
+        numbers = streams.uniform(3)
+        smallest, largest = self.side
+        side = smallest * (largest / smallest) ** numbers[:, 2:]
+        room = (1 - side).clamp(min=0) / 2 + self.overhang
+        center = 0.5 + (2 * numbers[:, :2] - 1) * room
+        return _window_to_image(center - side / 2, side, size)
+
+
 class Zoom(Affine):
     """Crop a random window and scale it to the size of the image; the centre and the side are normally distributed.
 
@@ -89,7 +128,18 @@ class Zoom(Affine):
         noise = streams.normal(3)
         center = self.center[0] + self.center[1] * noise[:, :2]
         side = (self.side[0] + self.side[1] * noise[:, 2:]).clamp(self.min_side, 1.0)
-        start = (center - side / 2) * torch.tensor([size[1], size[0]], dtype=torch.float64, device="cpu")
-        matrix = shift((0.5 - start) / side - 0.5)  # pixel centres lie at halves
-        matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]
-        return matrix
+        return _window_to_image(center - side / 2, side, size)
+
+
+def _window_to_image(corner: Tensor, side: Tensor, size: Size) -> Tensor:
+    """Build the matrix that scales a window to the whole image.
+
+    Args:
+        corner: x and y of the window's corner, as shares of the image's sides, (B, 2).
+        side: of the window, as a share, (B, 1).
+        size: (H, W) of the image, in pixels.
+    """
+    start = corner * torch.tensor([size[1], size[0]], dtype=torch.float64, device="cpu")
+    matrix = shift((0.5 - start) / side - 0.5)  # pixel centres lie at halves
+    matrix[:, 0, 0] = matrix[:, 1, 1] = 1 / side[:, 0]
+    return matrix

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from optvis.transforms.affine import Jitter, Rotate, Scale
+from collections.abc import Sequence
+
+from torch import nn
+
+from optvis.transforms.affine import Flip, Jitter, Rotate, Scale
 from optvis.transforms.compose import Compose, Stages
-from optvis.transforms.crops import Zoom
+from optvis.transforms.crops import RandomResizedCrop, Zoom
 from optvis.transforms.noise import GaussianNoise, UniformNoise
 from optvis.transforms.pad import Pad
 from optvis.transforms.sizes import Resize
@@ -56,3 +60,44 @@ def maco_crops(size: int | Size = 224, noise: float = 0.04) -> Compose:
         torch.Size([2, 3, 56, 56])
     """
     return Compose(Pad(0.5), Zoom(), Resize(size), GaussianNoise(noise), UniformNoise(noise / 2))
+
+
+def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1) -> Compose:
+    """Build the chain of the recipe "natural": crops of 0.4 to 1 of the side, mirrored and turned, with noise.
+
+    A picture that has to be right at every scale and place, and under noise, is one that other networks recognise;
+    docs/picture_quality.md shows what each part adds.
+
+    Args:
+        size: of the network's input: side, or (height, width), in pixels; a float is a share of the canvas's sides.
+            Fewer pixels make a step faster.
+        noise: standard deviation of the Gaussian noise, for images in [0, 1].
+
+    Returns:
+        A chain for images (B, C, H, W) in [0, 1], of any size.
+
+    Example:
+        >>> import torch
+        >>> from optvis.params import Streams
+        >>> natural_crops()(torch.rand(2, 3, 100, 100), Streams((0, 1), "demo")).shape
+        torch.Size([2, 3, 72, 72])
+    """
+    crops = [Pad("reflect"), RandomResizedCrop((0.4, 1.0)), Flip(), Rotate(range(-10, 11)), Resize(size)]
+    return Compose(*crops, GaussianNoise(noise))
+
+
+def as_transform(transform: nn.Module | Sequence[nn.Module] | None) -> nn.Module | None:
+    """Return a transform for what a user gave: a module, a list of modules applied in turn, or None for none.
+
+    Raises:
+        TypeError: anything else.
+
+    Example:
+        >>> as_transform([Pad(0.5), Jitter(8)])
+        Compose(Pad(0.5), Jitter(8))
+    """
+    if transform is None or isinstance(transform, nn.Module):
+        return transform
+    if isinstance(transform, Sequence) and not isinstance(transform, str):
+        return Compose(*transform)
+    raise TypeError(f"transform is {transform!r}; expected a module on (B, 3, H, W), a list of modules, or None")

@@ -56,7 +56,9 @@ def quality_table(out: Path | None = None) -> None:
 
 def render_optvis(classifier) -> Tensor:  # type: ignore[no-untyped-def]
     objective = channel(LAYER, CHANNELS)
-    return render(classifier, objective, steps=OUR_STEPS, transform=COARSE_TO_FINE, batch_size=4, progress=False).images
+    return render(
+        classifier, objective, recipe="plain", steps=OUR_STEPS, transform=COARSE_TO_FINE, batch_size=4, progress=False
+    ).images
 
 
 def render_lucent(net: nn.Module) -> Tensor:

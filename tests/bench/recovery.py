@@ -20,7 +20,7 @@ from template_network import FILTERS, SIDE, correlation, negate_green, template_
 from optvis import Rendering, render
 from optvis.objectives import neuron
 from optvis.params import FFT, ImageParam, Pixels, Sigmoid, Streams, pixel_image
-from optvis.rendering.render import DEFAULT_STEPS
+from optvis.rendering.recipes import PLAIN_STEPS
 
 RECOVERED = 0.9  # least correlation with the template that counts as found
 SEEDS = (0,) * FILTERS
@@ -38,7 +38,9 @@ PARAMS: dict[str, Callable[[], ImageParam | None]] = {
 def render_filters(images: Tensor, param: ImageParam | None, steps: int) -> Rendering:
     """An image for each filter of the network of these templates, without transforms."""
     objective = neuron("filters", range(FILTERS))
-    return render(template_classifier(images), objective, param, steps=steps, transform=None, progress=False)
+    return render(
+        template_classifier(images), objective, param, recipe="plain", steps=steps, transform=None, progress=False
+    )
 
 
 def print_table(steps: int, out: Path | None) -> None:
@@ -62,7 +64,7 @@ def print_table(steps: int, out: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)
+    parser.add_argument("--steps", type=int, default=PLAIN_STEPS)
     parser.add_argument("--out", type=Path, help="folder for the images of each row")
     options = parser.parse_args()
     print_table(options.steps, options.out)

@@ -28,7 +28,7 @@ LUCENT_ROUNDS = 3
 def optvis_step(row: Row, net: torch.nn.Module, batch: int) -> Callable[[], object]:
     """A step of `ascend` with its defaults, after the steps that redirect ReLU gradients."""
     classifier = Classifier(net, IMAGENET, SIDE)
-    loop = ascend(classifier, channel(row.layer, range(batch)), size=SIDE)
+    loop = ascend(classifier, channel(row.layer, range(batch)), size=SIDE, recipe="plain")
     for _ in range(REDIRECT_STEPS):
         next(loop)
     return lambda: next(loop)

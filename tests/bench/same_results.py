@@ -404,7 +404,7 @@ def rendering(made: Rendering) -> list[Any]:
 
 def rendered(question: Objective | str, image: nn.Module | None = None, **options: Any) -> list[Any]:
     asked = small() if "model" not in options else options.pop("model")
-    return rendering(render(asked, question, image, **{"steps": STEPS, **quiet, **options}))
+    return rendering(render(asked, question, image, **{"recipe": "plain", "steps": STEPS, **quiet, **options}))
 
 
 # The world
@@ -784,7 +784,7 @@ def _() -> Any:
 
 @result("render, saved, read and cut")
 def _() -> Any:
-    made = render(small(), channel("mixed4", [17, 40]), steps=4, snapshots=(0, 2, 4), **quiet)
+    made = render(small(), channel("mixed4", [17, 40]), recipe="plain", steps=4, snapshots=(0, 2, 4), **quiet)
     with tempfile.TemporaryDirectory() as folder:
         one = made[1].save(Path(folder) / "one.png")
         read = Rendering.load(made.save(Path(folder) / "all.png"))
@@ -796,7 +796,7 @@ def _() -> Any:
 @result("ascend")
 def _() -> Any:
     question = channel("mixed4", [17, 40]) - 0.001 * total_variation()
-    steps = islice(ascend(small(), question, seed=(4, 5)), 4)
+    steps = islice(ascend(small(), question, seed=(4, 5), recipe="plain"), 4)
     return [[one.index, one.images.clone(), one.scores, list(one.report.values())] for one in steps]
 
 

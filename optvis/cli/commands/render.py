@@ -11,6 +11,7 @@ from typing import Any
 from optvis.cli.options import AddOption, class_index, load_model, make_unique, parse_numbers, parse_size
 
 HELP = "draw feature visualizations of channels or classes, one PNG each"
+RECIPE_NAMES = ("natural", "fast", "plain", "lucid")  # of `optvis.rendering.RECIPES`, whose import takes a second
 EXAMPLE = "optvis render squeezenet1_0 features.12 --channels 50,450 --out images"
 
 
@@ -20,8 +21,9 @@ def add_options(add: AddOption) -> None:
     add("--label", action="append", help="render a class's logit, by label or index; may be repeated")
     add("--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist")
     add("--size", type=parse_size, help="side of the images in pixels, or HEIGHTxWIDTH; the network's own if not given")
-    add("--steps", type=int, default=64, help="updates of each image")
-    add("--rate", type=float, default=0.4, help="initial learning rate; it decays")
+    add("--recipe", choices=RECIPE_NAMES, default=RECIPE_NAMES[0], help="settings of steps, transforms and optimizer")
+    add("--steps", type=int, help="updates of each image; the recipe's if not given")
+    add("--rate", type=float, help="initial learning rate; the recipe's if not given")
     add("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the images")
     add("--decay", type=float, default=1.0, help="with --param fft: power by which high frequencies are damped")
     add("--total-variation", type=float, default=0.0, help="weight of the total variation penalty")
@@ -35,9 +37,8 @@ def run(options: argparse.Namespace) -> None:
     from optvis.data.files import atomic_write, ensure_dir, safe_file_name
     from optvis.objectives import channel, logit, total_variation
     from optvis.params import fft_image, pixel_image
-    from optvis.rendering.optimizers import FAST_ADAM
+    from optvis.rendering.recipes import find_recipe
     from optvis.rendering.render import render
-    from optvis.transforms import STANDARD
     from optvis.viz.sheet import encode_png
 
     if (options.layer is None) == (options.label is None) or (options.layer is None) != (options.channels is None):
@@ -51,18 +52,20 @@ def run(options: argparse.Namespace) -> None:
         objective, names = logit([class_index(text, classifier.labels) for text in options.label]), options.label
     if options.total_variation:
         objective -= options.total_variation * total_variation()
+    steps = find_recipe(options.recipe).steps if options.steps is None else options.steps
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * len(names)
     build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
     result = render(
         classifier,
         objective,
         build(size, seeds=seeds),
-        steps=options.steps,
-        transform=None if options.no_transforms else STANDARD,
-        optimizer=partial(FAST_ADAM, lr=options.rate),
+        recipe=options.recipe,
+        steps=steps,
+        rate=options.rate,
         seed=options.seed,
-        snapshots=range(options.steps + 1) if options.animate else (),
+        snapshots=range(steps + 1) if options.animate else (),
         batch_size=options.batch_size,
+        **({"transform": None} if options.no_transforms else {}),
     )
     files = make_unique([safe_file_name(name) for name in names])
     for index in range(len(result)):

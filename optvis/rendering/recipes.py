@@ -1,0 +1,79 @@
+"""Recipes: named settings of `render`, each a composition of public parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from torch import nn
+
+from optvis.errors import suggest
+from optvis.models.classifier import Classifier
+from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam, OptimizerMaker
+from optvis.transforms import STANDARD, natural_crops
+
+FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means no transform
+PLAIN_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
+VIEW_SHARE = 0.72  # side of a view, in sides of the canvas: half of the pixels, twice as fast
+SLOW_ADAM = partial(ImageAdam, lr=0.1, betas=(0.5, 0.99), eps=0.5, halving=64.0)  #: the optimizer of "natural"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of `render` under a name: how many steps, which transform, which optimizer.
+
+    Args:
+        name: for the recipe of a result.
+        steps: number of updates.
+        build_transform: builds the chain between the image and a given network.
+        optimizer: where neither the caller nor the canvas brings one.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> replace(RECIPES["fast"], name="faster", steps=32).steps
+        32
+    """
+
+    name: str
+    steps: int
+    build_transform: Callable[[Classifier], nn.Module | None]
+    optimizer: OptimizerMaker
+
+
+def build_natural_crops(classifier: Classifier) -> nn.Module:
+    """Crops with half of the canvas's pixels, or of the one size that the network takes."""
+    return natural_crops(classifier.size if classifier.fixed_size else VIEW_SHARE)
+
+
+def build_standard(_: Classifier) -> nn.Module:
+    """Lucid's standard transforms, the same for every network."""
+    return STANDARD
+
+
+#: "natural": pictures that other networks recognise. "fast": the same views, in a quarter of the steps. "lucid":
+#: transforms, optimizer and steps of Lucid (Olah et al., "Feature Visualization", Distill 2017,
+#: doi:10.23915/distill.00007). "plain": Lucid's transforms, with an optimizer that needs an eighth of its steps.
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("natural", 256, build_natural_crops, SLOW_ADAM),
+        Recipe("fast", 64, build_natural_crops, partial(ImageAdam, lr=0.2, betas=(0.5, 0.99), eps=0.5, halving=32.0)),
+        Recipe("plain", PLAIN_STEPS, build_standard, FAST_ADAM),
+        Recipe("lucid", 512, build_standard, ADAM),
+    )
+}
+
+
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """Return the recipe of a name, or the recipe itself.
+
+    Raises:
+        ValueError: no such recipe.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise ValueError(f"no recipe {recipe!r}; {suggest(str(recipe), RECIPES)}")
+    return RECIPES[recipe]
