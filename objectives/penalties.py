@@ -17,10 +17,15 @@ BORDER = 20  # width of the border in pixels
 DISTANCE_WEIGHT = 0.8  # weight of a pixel's squared distance to the constant
 
 
-def neighbor_differences(a: Tensor, channel_axis: int | None = None) -> Tensor:
-    """Compute Σ|Δ_h A| + Σ|Δ_w A|.  a (B, C, H, W) -> (B,)"""
+def neighbor_differences(a: Tensor, channel_axis: int | None = None, smoothing: float = 0.0) -> Tensor:
+    """Compute Σ‖Δ_h A‖ + Σ‖Δ_w A‖ with ‖d‖ = √(d² + s²) − s for a smoothing s.  a (B, C, H, W) -> (B,)"""
     a = planes(a, channel_axis, "total variation")
-    return a.diff(dim=2).abs().flatten(1).sum(1) + a.diff(dim=3).abs().flatten(1).sum(1)
+    return sum(_absolute(a.diff(dim=axis), smoothing).flatten(1).sum(1) for axis in (2, 3))  # type: ignore[return-value]
+
+
+def _absolute(differences: Tensor, smoothing: float) -> Tensor:
+    """|d|, or √(d² + s²) − s, which is smooth at 0 (Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553)."""
+    return (differences.square() + smoothing**2).sqrt() - smoothing if smoothing else differences.abs()
 
 
 def blur(a: Tensor, side: int) -> Tensor:
@@ -98,7 +103,7 @@ def planes(a: Tensor, channel_axis: int | None, what: str) -> Tensor:
     return a
 
 
-def total_variation(layer: str = IMAGE, *, channel_axis: int | None = None) -> Objective:
+def total_variation(layer: str = IMAGE, *, smoothing: float = 0.0, channel_axis: int | None = None) -> Objective:
     """Measure Σ|Δ_h x| + Σ|Δ_w x|, the differences of neighbouring pixels. Subtract it to smooth.
 
     Anisotropic total variation (Rudin, Osher & Fatemi 1992), as Mahendran & Vedaldi 2015 (arXiv:1412.0035) use it for
@@ -106,17 +111,23 @@ def total_variation(layer: str = IMAGE, *, channel_axis: int | None = None) -> O
 
     Args:
         layer: name as in `layers(model)`; by default the image before transforms, in [0, 1].
+        smoothing: differences well under this count by their square, which makes the gradient continuous:
+            √(Δ² + smoothing²) − smoothing takes the place of |Δ| (Charbonnier et al. 1994,
+            doi:10.1109/ICIP.1994.413553).
         channel_axis: axis of the channels in the layer's output; by default axis 1.
 
     Raises:
-        ValueError: at the first step, a layer without rows and columns.
+        ValueError: a negative smoothing; at the first step, a layer without rows and columns.
 
     Example:
         >>> import torch
         >>> total_variation()({IMAGE: torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])})
         tensor([2.])
     """
-    return make_objective("total_variation", layer, neighbor_differences, channel_axis=channel_axis)
+    if not 0 <= smoothing < math.inf:
+        raise ValueError(f"total_variation got smoothing={smoothing!r}; expected a difference, 0 or more")
+    options = {"channel_axis": channel_axis, "smoothing": float(smoothing)}
+    return make_objective("total_variation", layer, neighbor_differences, **options)
 
 
 def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None) -> Objective:

@@ -12,8 +12,9 @@ from torch import nn
 
 from optvis import IMAGENET, Classifier, ascend
 from optvis.errors import NotFiniteError
-from optvis.objectives import channel, on, total_variation
+from optvis.objectives import IMAGE, channel, on, total_variation
 from optvis.params import ImageParam, Pixels, Sigmoid, Streams, fft_image, pixel_image
+from optvis.rendering import Prior
 from optvis.rendering.ascent import Step
 from optvis.rendering.optimizers import describe_optimizer
 from optvis.transforms import STANDARD, Compose
@@ -21,8 +22,11 @@ from optvis.transforms import STANDARD, Compose
 SGD = partial(torch.optim.SGD, lr=0.5)
 
 
-def by_hand(network, image, score, steps, optimizer, transform=None):
-    """Gradient ascent written out, with backward() through a copy of the network; returns images and scores."""
+def by_hand(network, image, score, steps, optimizer, transform=None, priors=()):
+    """Gradient ascent written out, with backward() through a copy of the network; returns images and scores.
+
+    Priors are pairs of a function of the images and a share.
+    """
     network = copy.deepcopy(network).eval()
     update = optimizer(image.parameters())
     streams = Streams((0,) * len(image), "transform")
@@ -33,17 +37,26 @@ def by_hand(network, image, score, steps, optimizer, transform=None):
         shown = images if transform is None else transform(images, streams.seek(index))
         scores = score(network(IMAGENET(shown)))
         seen.append((images.detach().clone(), scores.detach()))
-        (-scores.sum()).backward()
+        (total,) = torch.autograd.grad(-scores.sum(), images, retain_graph=True)
+        size = total.square().mean((1, 2, 3), keepdim=True).sqrt()
+        for penalty, share in priors:
+            (own,) = torch.autograd.grad(penalty(images).sum(), images, retain_graph=True)
+            total = total + own * share * size / own.square().mean((1, 2, 3), keepdim=True).sqrt()
+        images.backward(total)
         update.step()
     return seen
 
 
 @pytest.mark.parametrize("transform", [None, STANDARD], ids=["still", "standard"])
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
+@pytest.mark.parametrize("share", [0.0, 0.3])
 @pytest.mark.parametrize(
     "optimizer", [SGD, partial(torch.optim.Adam, lr=0.05), partial(torch.optim.RMSprop, lr=0.01, centered=True)]
 )
-def test_it_is_gradient_ascent_as_written_by_hand(small, make, optimizer, transform):
+def test_it_is_gradient_ascent_as_written_by_hand(small, make, optimizer, transform, share):
+    def contrast(images):
+        return images.flatten(1).var(1)
+
     network = nn.Sequential(*list(small.network)[:5])
     classifier = Classifier(network, IMAGENET, 20)
     expected = by_hand(
@@ -53,9 +66,11 @@ def test_it_is_gradient_ascent_as_written_by_hand(small, make, optimizer, transf
         4,
         optimizer,
         transform,
+        [(contrast, share)],
     )
     image = make(20, seeds=(0, 0)).double()
-    loop = ascend(classifier, channel("", [1, 4]), image, optimizer=optimizer, transform=transform, redirect_steps=0)
+    options = {"optimizer": optimizer, "transform": transform, "redirect_steps": 0}
+    loop = ascend(classifier, channel("", [1, 4]), image, priors=[Prior(on(IMAGE, contrast), share)], **options)
     for step, (images, scores) in zip(loop, expected, strict=False):
         torch.testing.assert_close(step.images, images, atol=1e-9, rtol=0)
         torch.testing.assert_close(step.scores, scores, atol=1e-9, rtol=0)

@@ -49,11 +49,12 @@ def test_it_is_render_with_its_parts(small, views):
     objective = channel("conv2", [1, 5])
     made = draw(small, objective, views=views, seed=4)
     parts = {"transform": maco_crops(20, 0.04), "optimizer": NADAM, "views": views, "transparency": True}
-    same = render(small, objective, phase_image(24, seeds=(4, 4)), steps=3, seed=4, progress=False, **parts)
+    parts |= {"recipe": "plain", "steps": 3, "seed": 4, "progress": False}
+    same = render(small, objective, phase_image(24, seeds=(4, 4)), **parts)
     assert torch.equal(made.images, same.images)
     assert torch.equal(made.scores, same.scores)
     assert torch.equal(made.transparency, same.transparency)
-    assert made.recipe == dict(same.recipe) | {"method": "maco"}
+    assert dict(made.recipe) | {"method": "render", "recipe": "plain"} == same.recipe
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])

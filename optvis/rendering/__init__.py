@@ -7,6 +7,7 @@ from optvis.rendering.job import RenderOptions
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.octaves import Octaves
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam
+from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import FROM_RECIPE, RECIPES, SLOW_ADAM, Recipe
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
@@ -20,6 +21,7 @@ __all__ = [
     "SLOW_ADAM",
     "ImageAdam",
     "Octaves",
+    "Prior",
     "Recipe",
     "RenderOptions",
     "Rendering",

@@ -51,8 +51,8 @@ def accentuate(
     update, on a copy. (Hamblin et al., "Feature accentuation: Revealing 'what' features respond to in natural images",
     2024, arXiv:2402.10039.)
 
-    It is a composition of parts: `render(model, objective - λ * distance, param.fill_(images), transparency=True)`
-    with a distance that applies the transform of the step to the image as well. Scores, labels and recipe of the
+    It is a composition of parts: `render(model, objective - λ * distance, param.fill_(images), recipe="plain",
+    transparency=True)` with a distance that applies the transform of the step to the image as well. Scores, labels and recipe of the
     result are those of the objective alone.
 
     Args:

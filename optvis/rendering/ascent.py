@@ -24,6 +24,7 @@ from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.params import Streams, fft_image
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
+from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import input_transform, resolve_objective, resolve_seeds, validate_objective
 from optvis.transforms import as_transform
@@ -63,6 +64,7 @@ def ascend(
     seed: int | Sequence[int] = 0,
     redirect_steps: int = REDIRECT_STEPS,
     pool_gradient: PoolGradient | None = None,
+    priors: Sequence[Prior] | None = None,
 ) -> Iterator[Step]:
     """Maximise an objective step by step, without end: stop, look or branch whenever you like.
 
@@ -93,7 +95,17 @@ def ascend(
     chain = preset.build_transform(classifier) if transform == FROM_RECIPE else as_transform(transform)
     maker = default_optimizer(param, optimizer, preset.optimizer)
     param = fft_image(classifier.resolve_size(size), seeds=seeds) if param is None else param
-    return Ascent(classifier, objective, param, chain, maker, seeds, redirect_steps, pool_gradient).steps()
+    return Ascent(
+        classifier,
+        objective,
+        param,
+        chain,
+        maker,
+        seeds,
+        redirect_steps,
+        pool_gradient,
+        preset.priors if priors is None else priors,
+    ).steps()
 
 
 class Ascent:
@@ -112,12 +124,14 @@ class Ascent:
         seeds: Sequence[int],
         redirect_steps: int = 0,
         pool_gradient: PoolGradient | None = None,
+        priors: Sequence[Prior] = (),
     ) -> None:
         param.to(classifier.device, classifier.image_dtype)
         self.chain = input_transform(classifier, param, transform, seeds)
         validate_objective(classifier, objective, param, self.chain, seeds)
         self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
         self.objective = objective.to(classifier.device, classifier.image_dtype)
+        self.priors = tuple(prior.resolve(classifier) for prior in priors if prior.share)
         self.redirect_steps, self.pool_gradient = redirect_steps, pool_gradient
         self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
         self.trainable = [values for values in param.parameters() if values.requires_grad]
@@ -152,35 +166,68 @@ class Ascent:
         with borrow(self.classifier.network), torch.enable_grad():
             images: Tensor = self.param()
             inputs = self.classifier.preprocess(self.chain(images, self.streams.seek(index)))
-            roots = [inputs, images] if IMAGE in self.objective.layers else [inputs]
+            roots = [inputs, images] if IMAGE in self._layers() else [inputs]
             with (
                 redirect_relu() if index < self.redirect_steps else nullcontext(),
                 override_max_pool(self.pool_gradient),
             ):
                 slices = self._batch_slices(inputs)
-                objective = self.objective.at_step(index)
-                results = [
-                    self._backward([root[rows] for root in roots], objective if len(slices) == 1 else objective[rows])
-                    for rows in slices
-                ]
+                parts = [self.objective.at_step(index), *(prior.penalty.at_step(index) for prior in self.priors)]
+                results = (
+                    [self._backward(roots, parts)]
+                    if len(slices) == 1
+                    else [self._backward([r[rows] for r in roots], [p[rows] for p in parts]) for rows in slices]
+                )
             ends = [torch.cat(gradients) for gradients in zip(*(gradients for _, gradients in results), strict=True)]
-            gradients = torch.autograd.grad(roots, self.trainable, ends, allow_unused=True)
+            gradients = self._pull_back(images, roots, ends)
         report = {name: torch.cat([part[name] for part, _ in results]) for name in results[0][0]}
         return Step(index, _copy_images(images), total_score(report), report), gradients
 
-    def _backward(self, roots: Sequence[Tensor], objective: Objective) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Return the score of each term, and the loss's gradients of inputs and, if the objective reads it, image."""
+    def _layers(self) -> tuple[str, ...]:
+        """The layers that objective and priors read."""
+        penalties = (prior.penalty for prior in self.priors)
+        return tuple(dict.fromkeys(layer for part in (self.objective, *penalties) for layer in part.layers))
+
+    def _backward(self, roots: Sequence[Tensor], parts: Sequence[Objective]) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Return the score of each term, and gradients of inputs and, if it is read, image.
+
+        The gradients are those of the negative score, followed by those of each penalty.
+
+        Args:
+            roots: inputs of the network and, if it is read, images.
+            parts: the objective, and the penalty of each prior.
+        """
         ends = [root.detach().requires_grad_() for root in roots]
         # A copy, because a network may begin in place, which autograd refuses on what it starts from.
-        report, scores = score_terms(self.classifier.network, objective, ends[0].clone(), ends[-1])
-        gradients = torch.autograd.grad(-scores.sum(), ends, allow_unused=True, materialize_grads=True)
-        return {name: score.detach() for name, score in report.items()}, list(gradients)
+        inputs = ends[0].clone()
+        activations = read_activations(self.classifier.network, inputs, self._layers()) | {IMAGE: ends[-1]}
+        report, scores = score_terms(parts[0], activations)
+        losses = [-scores.sum(), *(penalty(activations).sum() for penalty in parts[1:])]
+        gradients = [
+            gradient
+            for place, loss in enumerate(losses, 1)
+            for gradient in torch.autograd.grad(
+                loss, ends, retain_graph=place < len(losses), allow_unused=True, materialize_grads=True
+            )
+        ]
+        return {name: score.detach() for name, score in report.items()}, gradients
+
+    def _pull_back(self, images: Tensor, roots: Sequence[Tensor], ends: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        """Return the gradients of the trainable parameters, from those of inputs and image."""
+        if not self.priors:
+            return torch.autograd.grad(roots, self.trainable, ends, allow_unused=True)
+        step = len(roots)
+        pairs = [ends[start : start + step] for start in range(0, len(ends), step)]
+        score, *penalties = (torch.autograd.grad(roots, images, pair, retain_graph=True)[0] for pair in pairs)
+        total = add_priors(score, penalties, [prior.share for prior in self.priors])
+        return torch.autograd.grad(images, self.trainable, total, allow_unused=True)
 
     def _batch_slices(self, inputs: Tensor) -> list[slice]:
         """Split a batch into those that pass through the network together: on a CPU, what fits its caches."""
         batch, pixels = len(inputs), math.prod(inputs.shape[2:])
-        group = self.objective.group_size
-        if inputs.device.type != "cpu" or group is None or self.objective.has_custom_terms:
+        everything = sum((prior.penalty for prior in self.priors), self.objective)
+        group = everything.group_size
+        if inputs.device.type != "cpu" or group is None or everything.has_custom_terms:
             return [slice(0, batch)]
         size = max(group, PIXELS_PER_BATCH // pixels // group * group)
         return [slice(start, start + size) for start in range(0, batch, size)]
@@ -205,11 +252,9 @@ def _copy_images(images: Tensor) -> Tensor:
     return images.detach().clone() if images.is_leaf or images._is_view() else images.detach()
 
 
-def score_terms(
-    network: nn.Module, objective: Objective, inputs: Tensor, images: Tensor
-) -> tuple[Mapping[str, Tensor], Tensor]:
-    """Run a borrowed network on preprocessed inputs; return the score of each term, and their sum, (B,)."""
-    report = objective.term_scores(read_activations(network, inputs, objective.layers) | {IMAGE: images})
+def score_terms(objective: Objective, activations: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Tensor]:
+    """Return the score of each term, and their sum, (B,), from the activations of a borrowed network."""
+    report = objective.term_scores(activations)
     scores = total_score(report)
     if not scores.requires_grad:
         raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")

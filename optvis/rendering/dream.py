@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
 from optvis.errors import NotFiniteError
+from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
-from optvis.objectives import Objective, as_objective
+from optvis.objectives import IMAGE, Objective, as_objective
 from optvis.params import Streams
 from optvis.params.canvas import height_and_width
 from optvis.progress import progress_bar
@@ -223,7 +224,9 @@ class Dreamer:
         for rows, columns in tiles(images.shape[2:], self.tile_size):
             tile = images[:, :, rows, columns].detach().requires_grad_()
             with borrow(network), torch.enable_grad():
-                _, score = score_terms(network, objective, self.classifier.preprocess(tile), tile)
+                inputs = self.classifier.preprocess(tile)
+                activations = read_activations(network, inputs, objective.layers) | {IMAGE: tile}
+                _, score = score_terms(objective, activations)
                 gradient[:, :, rows, columns] = torch.autograd.grad(score.sum(), tile)[0]
             scores = scores + score.detach()
         return scores, gradient

@@ -21,6 +21,7 @@ from optvis.params import ImageParam, fft_image
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import REDIRECT_STEPS, Ascent, Step
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
+from optvis.rendering.priors import Prior
 from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
 from optvis.rendering.setup import image_labels, resolve_objective, resolve_seeds
@@ -66,6 +67,7 @@ class RenderJob:
     redirect_steps: int = REDIRECT_STEPS
     pool_gradient: PoolGradient | None = None
     progress: bool = True
+    priors: Sequence[Prior] = ()
     penalty: Objective | None = None
     method: str = "render"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -165,7 +167,11 @@ class RenderJob:
             view_seeds(self.seeds[rows], self.views),
             self.redirect_steps,
             self.pool_gradient,
+            [self._select_prior(prior, rows) for prior in self.priors],
         )
+
+    def _select_prior(self, prior: Prior, rows: slice) -> Prior:
+        return prior.with_penalty(repeat_for_views(self._select(prior.penalty, rows), self.views))
 
     def _select(self, objective: Objective, rows: slice) -> Objective:
         return objective if self._is_whole(rows) else objective[rows]
@@ -207,5 +213,6 @@ class RenderJob:
             views=self.views,
             redirect_steps=self.redirect_steps,
             pool_gradient=gradient_text(self.pool_gradient),
+            **({"priors": [repr(prior) for prior in self.priors]} if self.priors else {}),
             **self.options,
         )

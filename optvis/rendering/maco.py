@@ -44,8 +44,8 @@ def maco(
     networks gain most. Each step sees random crops of a large canvas. (Fel et al., "Unlocking Feature Visualization
     for Deeper Networks with MAgnitude Constrained Optimization", 2023, arXiv:2306.06805.)
 
-    It is a composition of parts: `render(model, objective, phase_image(448, spectrum=spectrum), steps=256, views=6,
-    transform=maco_crops(224, 0.04), optimizer=NADAM, transparency=True)` for a network of 224 px.
+    It is a composition of parts: `render(model, objective, phase_image(448, spectrum=spectrum), recipe="plain",
+    steps=256, views=6, transform=maco_crops(224, 0.04), optimizer=NADAM, transparency=True)` for a network of 224 px.
 
     Args:
         spectrum: the magnitudes, (3, h, w // 2 + 1), as `mean_spectrum(images)` measures them; by default

@@ -11,12 +11,15 @@ from torch import nn
 
 from optvis.errors import suggest
 from optvis.models.classifier import Classifier
+from optvis.objectives import total_variation
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam, OptimizerMaker
+from optvis.rendering.priors import Prior
 from optvis.transforms import STANDARD, natural_crops
 
 FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means no transform
 PLAIN_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
 VIEW_SHARE = 0.72  # side of a view, in sides of the canvas: half of the pixels, twice as fast
+SMOOTH = (Prior(total_variation(smoothing=0.02), 0.05),)  #: the priors of "natural"
 SLOW_ADAM = partial(ImageAdam, lr=0.1, betas=(0.5, 0.99), eps=0.5, halving=64.0)  #: the optimizer of "natural"
 
 
@@ -29,6 +32,7 @@ class Recipe:
         steps: number of updates.
         build_transform: builds the chain between the image and a given network.
         optimizer: where neither the caller nor the canvas brings one.
+        priors: penalties, each with a share of the score's gradient.
 
     Example:
         >>> from dataclasses import replace
@@ -40,6 +44,7 @@ class Recipe:
     steps: int
     build_transform: Callable[[Classifier], nn.Module | None]
     optimizer: OptimizerMaker
+    priors: tuple[Prior, ...] = ()
 
 
 def build_natural_crops(classifier: Classifier) -> nn.Module:
@@ -58,8 +63,8 @@ def build_standard(_: Classifier) -> nn.Module:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("natural", 256, build_natural_crops, SLOW_ADAM),
-        Recipe("fast", 64, build_natural_crops, partial(ImageAdam, lr=0.2, betas=(0.5, 0.99), eps=0.5, halving=32.0)),
+        Recipe("natural", 256, build_natural_crops, SLOW_ADAM, SMOOTH),
+        Recipe("fast", 64, build_natural_crops, partial(SLOW_ADAM, lr=0.2, halving=32.0), SMOOTH),
         Recipe("plain", PLAIN_STEPS, build_standard, FAST_ADAM),
         Recipe("lucid", 512, build_standard, ADAM),
     )

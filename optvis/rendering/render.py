@@ -16,6 +16,7 @@ from optvis.params import ImageParam
 from optvis.rendering.ascent import REDIRECT_STEPS
 from optvis.rendering.job import RenderJob
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
+from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.result import Rendering
 from optvis.transforms import as_transform
@@ -40,6 +41,7 @@ def render(
     batch_size: int | None = None,
     redirect_steps: int = REDIRECT_STEPS,
     pool_gradient: PoolGradient | None = None,
+    priors: Sequence[Prior] | None = None,
     progress: bool = True,
 ) -> Rendering:
     """Render images that maximise an objective: one per target, weight or seed.
@@ -73,6 +75,8 @@ def render(
             size is halved and the batch is repeated.
         redirect_steps: number of first steps in which ReLU gradients are redirected where an image has none.
         pool_gradient: replaces the gradient of max pooling by a smoother one: `average` or `squares`.
+        priors: penalties that are minimised with a share of the score's gradient, e.g.
+            `[Prior(batchnorm_statistics(per="batch"), 1.0)]`; the recipe's by default, () for none.
         progress: show a progress bar.
 
     Raises:
@@ -103,6 +107,7 @@ def render(
         transparency=transparency,
         redirect_steps=redirect_steps,
         pool_gradient=pool_gradient,
+        priors=preset.priors if priors is None else tuple(priors),
         progress=progress,
         options={"recipe": preset.name},
     ).run()
