@@ -52,8 +52,8 @@ def accentuate(
     2024, arXiv:2402.10039.)
 
     It is a composition of parts: `render(model, objective - λ * distance, param.fill_(images), recipe="plain",
-    transparency=True)` with a distance that applies the transform of the step to the image as well. Scores, labels and recipe of the
-    result are those of the objective alone.
+    transparency=True)` with a distance that applies the transform of the step to the image as well. Scores, labels and
+    recipe of the result are those of the objective alone.
 
     Args:
         images: where to start: an image in any form, or several.
