@@ -32,7 +32,7 @@ class Prior:
     Example:
         >>> from optvis.objectives import total_variation
         >>> Prior(total_variation(), 0.05)
-        Prior(total_variation('<image>'), 0.05)
+        Prior(total_variation(), 0.05)
     """
 
     penalty: Objective

@@ -9,15 +9,13 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from optvis import Classifier, maco, render
-from optvis.objectives import Objective, channel, logit
-from optvis.rendering import ADAM, ImageAdam
+from optvis import Classifier, maco, render, rendering
+from optvis.objectives import Objective, batchnorm_statistics, channel, logit
+from optvis.rendering import Prior
 from optvis.rendering.maco import MACO_STEPS
-from optvis.rendering.render import DEFAULT_STEPS
+from optvis.rendering.recipes import SMOOTH
 
 from .lucent import lucent_images
-
-SLOW_ADAM = partial(ImageAdam, lr=0.1, halving=64.0)
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,11 @@ def rendered(function: Callable[..., Any] = render, *, prior: Objective | None =
     return make
 
 
+#: The recipes that `render` ships, then what they are measured against.
 RECIPES: dict[str, Recipe] = {
-    "default": Recipe(rendered(), DEFAULT_STEPS),
-    "default-256": Recipe(rendered(), 256),
-    "adam-256": Recipe(rendered(optimizer=ADAM), 256),
-    "slow-256": Recipe(rendered(optimizer=SLOW_ADAM), 256),
+    **{name: Recipe(rendered(recipe=name), recipe.steps) for name, recipe in rendering.RECIPES.items()},
+    "statistics": Recipe(rendered(priors=(*SMOOTH, Prior(batchnorm_statistics(per="batch"), 0.5))), 256),
+    "plain-256": Recipe(rendered(recipe="plain"), 256),
     "maco": Recipe(rendered(maco), MACO_STEPS),
     "lucent": Recipe(lucent_images, 512),
     "lucent-full": Recipe(partial(lucent_images, canvas=None), 512),
