@@ -28,6 +28,7 @@ from optvis.transforms import (
     OnRandomColor,
     OnRandomNoise,
     Pad,
+    RandomResizedCrop,
     Resize,
     Rotate,
     Scale,
@@ -92,6 +93,24 @@ def test_zoom_windows_are_normally_distributed() -> None:
     assert abs(float(torch.corrcoef(torch.stack([*centres.T, side]))[0, 1])) < 0.1
     lengths = (sources[:, :, 1] - sources[:, :, 0]) / torch.tensor([80.0, 60.0])
     assert_close(lengths, side.unsqueeze(1).expand(-1, 2))
+
+
+def test_windows_of_random_resized_crops_are_log_uniform_and_reach_each_place_alike() -> None:
+    matrix = RandomResizedCrop((0.4, 1.0), 0.05).matrix((60, 80), streams(*range(MANY)))
+    side = 1 / matrix[:, 0, 0]
+    assert 0.4 <= float(side.min()) < 0.41
+    assert 0.98 < float(side.max()) <= 1.0
+    middle = math.sqrt(0.4)  # half of the windows are smaller
+    assert float((side < middle).double().mean()) == pytest.approx(0.5, abs=0.04)
+    corners = torch.tensor([[-0.5, 79.5], [-0.5, 59.5], [1, 1]], dtype=torch.float64)
+    windows = (matrix.inverse() @ corners)[:, :2] + 0.5  # in pixels from the corner of the image
+    windows = windows / torch.tensor([[80.0], [60.0]])
+    assert_close(windows[:, :, 1] - windows[:, :, 0], side.unsqueeze(1).expand(-1, 2))
+    assert float(windows.min()) >= -0.05 - 1e-9
+    assert float(windows.max()) <= 1.05 + 1e-9
+    place = (windows[:, :, 0] + 0.05) / (1.1 - side).unsqueeze(1)
+    assert_close(place.mean(0), torch.full((2,), 0.5, dtype=torch.float64), rtol=0, atol=0.03)
+    assert_close(place.var(0), torch.full((2,), 1 / 12, dtype=torch.float64), rtol=0, atol=0.01)
 
 
 def test_a_zoom_of_the_full_size_is_the_identity() -> None:
@@ -256,6 +275,11 @@ def test_maco_crops() -> None:
         (lambda: Crop(0), "expected"),
         (lambda: Crop(1.5), "a share of the image's sides"),
         (lambda: Crop(0.0), "a share of the image's sides"),
+        (lambda: RandomResizedCrop((0, 1)), "side=.*positive shares"),
+        (lambda: RandomResizedCrop((0.8, 0.5)), "side=.*positive shares"),
+        (lambda: RandomResizedCrop((0.8,)), "side=.*positive shares"),  # type: ignore[arg-type]
+        (lambda: RandomResizedCrop((0.5, math.inf)), "side=.*positive shares"),
+        (lambda: RandomResizedCrop(overhang=-0.1), "overhang=.*0 or more"),
         (lambda: Zoom((0.5, -0.1)), "center=.*mean and standard deviation"),
         (lambda: Zoom(side=(0.5, math.nan)), "side=.*mean and standard deviation"),
         (lambda: Zoom(side=(0.5,)), "side=.*mean and standard deviation"),  # type: ignore[arg-type]

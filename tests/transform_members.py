@@ -27,6 +27,7 @@ from optvis.transforms import (
     OnRandomColor,
     OnRandomNoise,
     Pad,
+    RandomResizedCrop,
     Resize,
     Rotate,
     Scale,
@@ -34,6 +35,7 @@ from optvis.transforms import (
     UniformNoise,
     Zoom,
     maco_crops,
+    natural_crops,
 )
 
 from . import transform_oracles as oracles
@@ -107,6 +109,13 @@ MEMBERS = {
         lambda: Compose(Pad(0.2), Zoom((0.4, 0.4), (0.6, 0.5), 0.3)),
         affine(oracles.level(0.2), oracles.zoom((0.4, 0.4), (0.6, 0.5), 0.3)),
     ),
+    "RandomResizedCrop": Member(
+        lambda: RandomResizedCrop(), affine(oracles.edge, oracles.random_resized_crop((0.4, 1.0), 0.05))
+    ),
+    "RandomResizedCrop far": Member(
+        lambda: Compose(Pad("reflect"), RandomResizedCrop((0.2, 1.5), 0.3)),
+        affine(oracles.reflect, oracles.random_resized_crop((0.2, 1.5), 0.3)),
+    ),
     "Pad colour": Member(
         lambda: Compose(Pad((0.1, 0.2, 0.3)), Jitter(5)), affine(oracles.level(0.1, 0.2, 0.3), oracles.jitter(5))
     ),
@@ -161,6 +170,19 @@ MEMBERS = {
     "STANDARD": Member(lambda: STANDARD, affine(GREY, *STANDARD_PARTS)),
     "ATLAS": Member(lambda: ATLAS, affine(GREY, *ATLAS_PARTS)),
     "COARSE_TO_FINE": Member(lambda: COARSE_TO_FINE, affine(GREY, *STANDARD_PARTS, oracles.resize(0.72))),
+    "natural_crops": Member(
+        lambda: natural_crops((12, 9)),
+        oracles.sequence(
+            affine(
+                oracles.reflect,
+                oracles.random_resized_crop((0.4, 1.0), 0.05),
+                oracles.flip(0.5),
+                oracles.rotate(range(-10, 11)),
+                oracles.resize((12, 9)),
+            ),
+            oracles.gaussian_noise(0.1),
+        ),
+    ),
     "maco_crops": Member(
         lambda: maco_crops((12, 9)),
         oracles.sequence(

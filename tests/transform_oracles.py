@@ -183,6 +183,18 @@ def zoom(centre: Sequence[float], side: Sequence[float], least: float) -> Part:
     return part
 
 
+def random_resized_crop(side: Sequence[float], overhang: float) -> Part:
+    def part(size: Size, streams: Streams) -> tuple[Point, Size]:
+        right, down, wide = numbers(streams, 3)
+        share = math.exp(math.log(side[0]) + wide * (math.log(side[1]) - math.log(side[0])))
+        least, most = min(0.0, (1 - share) / 2) - overhang, max(1 - share, (1 - share) / 2) + overhang
+        left, top = (least + place * (most - least) for place in (right, down))
+        x0, y0 = left * size[1], top * size[0]
+        return lambda x, y: (x0 + (x + 0.5) * share - 0.5, y0 + (y + 0.5) * share - 0.5), size
+
+    return part
+
+
 # Others
 
 

@@ -27,7 +27,7 @@ from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import input_transform, resolve_objective, resolve_seeds, validate_objective
-from optvis.transforms import as_transform
+from optvis.transforms.presets import as_transform
 
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md

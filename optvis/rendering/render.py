@@ -19,7 +19,7 @@ from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.result import Rendering
-from optvis.transforms import as_transform
+from optvis.transforms.presets import as_transform
 
 
 def render(

@@ -8,7 +8,7 @@ from optvis.transforms.crops import Crop, RandomResizedCrop, Zoom
 from optvis.transforms.gradients import NormalizeGradient, NormalizeGradientRMS
 from optvis.transforms.noise import GaussianNoise, UniformNoise
 from optvis.transforms.pad import Pad
-from optvis.transforms.presets import ATLAS, COARSE_TO_FINE, STANDARD, as_transform, maco_crops, natural_crops
+from optvis.transforms.presets import ATLAS, COARSE_TO_FINE, STANDARD, maco_crops, natural_crops
 from optvis.transforms.sizes import CropOrPad, Margin, Resize
 from optvis.transforms.transform import Affine, Transform
 
@@ -40,7 +40,6 @@ __all__ = [
     "Transform",
     "UniformNoise",
     "Zoom",
-    "as_transform",
     "maco_crops",
     "natural_crops",
 ]
