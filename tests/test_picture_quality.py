@@ -174,7 +174,7 @@ def bench(monkeypatch) -> table.Bench:
 @pytest.mark.parametrize("layer", [None, "mixed5"])
 def test_every_recipe_of_ours_gives_a_row_and_photographs_too(bench, layer):
     bench = table.Bench(bench.subject, bench.judges, Targets((3, 5), layer), bench.photographs)
-    names = [name for name in RECIPES if not name.startswith("lucent")]
+    names = [name for name in RECIPES if not name.startswith(("lucent", "statistics"))]
     rows = [table.measure_recipe(bench, name, replace(RECIPES[name], steps=1)) for name in names]
     photographs = table.measure_photographs(bench)
     assert all(row.images.shape == (2, 3, SIDE, SIDE) for row in rows)
@@ -185,6 +185,11 @@ def test_every_recipe_of_ours_gives_a_row_and_photographs_too(bench, layer):
     lines = table.format_rows([*rows, photographs]).splitlines()
     assert len(lines) == len(rows) + 3
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_recipe_with_the_statistics_of_batchnorm_layers_says_that_a_network_has_none(bench):
+    with pytest.raises(ValueError, match="no BatchNorm layer of demo"):
+        table.measure_recipe(bench, "statistics", replace(RECIPES["statistics"], steps=1))
 
 
 def test_a_judge_never_runs_while_pictures_are_made(bench):

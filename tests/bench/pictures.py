@@ -4,9 +4,9 @@ python tests/bench/pictures.py                                    EfficientNet-L
 python tests/bench/pictures.py --subject squeezenet               the other way round
 python tests/bench/pictures.py --subject demo                     the embedded network, by the judges in OPTVIS_JUDGES
 python tests/bench/pictures.py --channels features.12             64 channels of a layer instead of 50 classes
-python tests/bench/pictures.py --recipes default maco --classes 8 some rows, quickly
-python tests/bench/pictures.py --recipes default --against maco --sheet pairs.png --blind key.json
-python tests/bench/pictures.py --time-to-quality default lucent   judged top-5 against steps and seconds
+python tests/bench/pictures.py --recipes natural maco --classes 8 some rows, quickly
+python tests/bench/pictures.py --recipes natural --against maco --sheet pairs.png --blind key.json
+python tests/bench/pictures.py --time-to-quality fast lucent   judged top-5 against steps and seconds
 
 docs/picture_quality.md explains the columns.
 """
@@ -90,7 +90,7 @@ def measure_rows(bench: table.Bench, names: list[str], options: argparse.Namespa
         title = name if len(options.seeds) == 1 else f"{name}, seed {seed}"
         try:
             rows.append(table.measure_recipe(bench, title, override_steps(RECIPES[name], options.steps), seed))
-        except ImportError as error:
+        except (ImportError, ValueError) as error:  # a package or BatchNorm layers are missing
             print(f"{title} left out: {error}", file=sys.stderr)
         else:
             print(f"{title}: {rows[-1].values['seconds']:.1f} s", file=sys.stderr, flush=True)
