@@ -29,7 +29,6 @@ from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import input_transform, resolve_objective, resolve_seeds, validate_objective
 from optvis.transforms.presets import as_transform
 
-REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
 STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
 
@@ -62,7 +61,7 @@ def ascend(
     normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     seed: int | Sequence[int] = 0,
-    redirect_steps: int = REDIRECT_STEPS,
+    redirect_steps: int | None = None,
     pool_gradient: PoolGradient | None = None,
     priors: Sequence[Prior] | None = None,
 ) -> Iterator[Step]:
@@ -102,7 +101,7 @@ def ascend(
         chain,
         maker,
         seeds,
-        redirect_steps,
+        preset.redirect_steps if redirect_steps is None else redirect_steps,
         pool_gradient,
         preset.priors if priors is None else priors,
     ).steps()

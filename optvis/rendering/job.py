@@ -19,9 +19,10 @@ from optvis.models.provenance import provenance
 from optvis.objectives import Objective
 from optvis.params import ImageParam, fft_image
 from optvis.progress import progress_bar
-from optvis.rendering.ascent import REDIRECT_STEPS, Ascent, Step
+from optvis.rendering.ascent import Ascent, Step
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.priors import Prior
+from optvis.rendering.recipes import REDIRECT_STEPS
 from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
 from optvis.rendering.setup import image_labels, resolve_objective, resolve_seeds

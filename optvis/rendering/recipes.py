@@ -17,6 +17,7 @@ from optvis.rendering.priors import Prior
 from optvis.transforms import STANDARD, natural_crops
 
 FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means no transform
+REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PLAIN_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
 VIEW_SHARE = 0.72  # side of a view, in sides of the canvas: half of the pixels, twice as fast
 SMOOTH = (Prior(total_variation(smoothing=0.02), 0.05),)  #: the priors of "natural"
@@ -33,6 +34,7 @@ class Recipe:
         build_transform: builds the chain between the image and a given network.
         optimizer: where neither the caller nor the canvas brings one.
         priors: penalties, each with a share of the score's gradient.
+        redirect_steps: for how many first steps ReLU gradients are redirected where an image has none.
 
     Example:
         >>> from dataclasses import replace
@@ -45,6 +47,7 @@ class Recipe:
     build_transform: Callable[[Classifier], nn.Module | None]
     optimizer: OptimizerMaker
     priors: tuple[Prior, ...] = ()
+    redirect_steps: int = REDIRECT_STEPS
 
 
 def build_natural_crops(classifier: Classifier) -> nn.Module:
@@ -63,8 +66,8 @@ def build_standard(_: Classifier) -> nn.Module:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("natural", 256, build_natural_crops, SLOW_ADAM, SMOOTH),
-        Recipe("fast", 64, build_natural_crops, partial(SLOW_ADAM, lr=0.2, halving=32.0), SMOOTH),
+        Recipe("natural", 256, build_natural_crops, SLOW_ADAM, SMOOTH, 96),
+        Recipe("fast", 64, build_natural_crops, partial(SLOW_ADAM, lr=0.2, halving=32.0), SMOOTH, 48),
         Recipe("plain", PLAIN_STEPS, build_standard, FAST_ADAM),
         Recipe("lucid", 512, build_standard, ADAM),
     )

@@ -13,7 +13,6 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.max_pool import PoolGradient
 from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam
-from optvis.rendering.ascent import REDIRECT_STEPS
 from optvis.rendering.job import RenderJob
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior
@@ -39,7 +38,7 @@ def render(
     snapshots: Collection[int] = (),
     transparency: bool = False,
     batch_size: int | None = None,
-    redirect_steps: int = REDIRECT_STEPS,
+    redirect_steps: int | None = None,
     pool_gradient: PoolGradient | None = None,
     priors: Sequence[Prior] | None = None,
     progress: bool = True,
@@ -73,7 +72,8 @@ def render(
         transparency: also sum up `|∂score/∂image|` over the steps, the Rendering's `transparency`.
         batch_size: number of images in memory at a time; all by default. Where CUDA runs out of memory, the batch
             size is halved and the batch is repeated.
-        redirect_steps: number of first steps in which ReLU gradients are redirected where an image has none.
+        redirect_steps: number of first steps in which ReLU gradients are redirected where an image has none; the
+            recipe's by default.
         pool_gradient: replaces the gradient of max pooling by a smoother one: `average` or `squares`.
         priors: penalties that are minimised with a share of the score's gradient, e.g.
             `[Prior(batchnorm_statistics(per="batch"), 1.0)]`; the recipe's by default, () for none.
@@ -105,7 +105,7 @@ def render(
         batch_size=batch_size,
         views=views,
         transparency=transparency,
-        redirect_steps=redirect_steps,
+        redirect_steps=preset.redirect_steps if redirect_steps is None else redirect_steps,
         pool_gradient=pool_gradient,
         priors=preset.priors if priors is None else tuple(priors),
         progress=progress,

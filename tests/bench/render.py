@@ -19,7 +19,7 @@ from lucent_side import lucent_modules, lucent_step_times
 
 from optvis import IMAGENET, Classifier, ascend
 from optvis.objectives import channel
-from optvis.rendering.ascent import REDIRECT_STEPS
+from optvis.rendering.recipes import REDIRECT_STEPS
 
 SIDE = 224
 LUCENT_ROUNDS = 3
