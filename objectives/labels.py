@@ -40,7 +40,8 @@ class Labels:
         if not labels:
             raise ValueError(
                 f"objective with label {self.texts[0]!r} for a network without labels; give the class's index, "
-                "or a Classifier: load(name), or Classifier(network, ..., labels=[...])"
+                "or a Classifier: load(name), or Classifier(network, ..., labels=[...]); an embedding has no classes: "
+                "ask for channel('', index)"
             )
         return torch.tensor([index_of(text, labels) for text in self.texts], device="cpu")
 

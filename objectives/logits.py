@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,11 +18,46 @@ from optvis.objectives.target_tensors import as_index
 Classes: TypeAlias = int | str | Iterable[int] | Iterable[str] | Tensor
 
 
+class HeadLike(Protocol):
+    """How a network's output is read; see `optvis.models.outputs.Head`."""
+
+    def logits(self, output: Tensor) -> Tensor:
+        """Turn outputs (B, K, ...) into logits of classes."""
+
+    def log_odds(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Compute log p / (1 − p) of a class of each image."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """The function of `logit` and `log_odds`: (output, index) -> (B,).
+
+    Args:
+        is_odds: whether it is log-odds, not a logit.
+        head: of the network; None takes the outputs for logits of classes that exclude each other.
+    """
+
+    is_odds: bool = False
+    head: HeadLike | None = None
+
+    def with_head(self, head: HeadLike) -> ClassScore:
+        """The same for outputs that a head reads."""
+        return replace(self, head=head)
+
+    def __call__(self, output: Tensor, index: Tensor) -> Tensor:
+        logits = output if self.head is None else self.head.logits(output)
+        if not self.is_odds:
+            return channel_mean(logits, index)
+        return odds(logits, index) if self.head is None else self.head.log_odds(logits, index)
+
+
 def odds(scores: Tensor, index: Tensor) -> Tensor:
-    """Compute s_c − log Σ_{j≠c} exp s_j.  scores (B, C), index (B,) or (1,) -> (B,)"""
+    """Compute s_c − log Σ_{j≠c} exp s_j.  scores (B, C), index (B,) or (1,) -> (B,); one logit is its own log-odds."""
     if scores.dim() != 2:
         raise ValueError(f"the network's output is {tuple(scores.shape)}; log_odds needs logits, (B, classes)")
     own = pick(scores, index)
+    if scores.shape[1] == 1:
+        return own
     classes = torch.arange(scores.shape[1], device=scores.device)
     others = scores.masked_fill(classes == index.to(scores.device).unsqueeze(1), -torch.inf)
     return own - others.logsumexp(1)
@@ -29,6 +65,10 @@ def odds(scores: Tensor, index: Tensor) -> Tensor:
 
 def logit(target: Classes) -> Objective:
     """Maximise the logit of a class: the network's own output at an index, before any softmax.
+
+    Where the outputs are probabilities already, it is their logarithm, log p, which is the logit up to a constant of
+    each image; of a sigmoid, log p / (1 − p), which is the logit itself. With two labels for one output z, the logit of
+    the first is −z.
 
     Args:
         target: index of a class or its label, or one per image.
@@ -42,26 +82,27 @@ def logit(target: Classes) -> Objective:
         >>> logit("container ship") - logit("liner")
         logit('container ship') - logit('liner')
     """
-    return make_objective("logit", OUTPUT, channel_mean, _classes(target, "logit"))
+    return make_objective("logit", OUTPUT, ClassScore(), _classes(target, "logit"))
 
 
 def log_odds(target: Classes) -> Objective:
-    """Maximise the log-odds of a class against all others: log p / (1 − p) of its softmax probability p.
+    """Maximise the log-odds of a class against all others: log p / (1 − p) of its probability p.
 
-    This is its logit minus the log of the sum of the others' exponentials: evidence for this class and against the
-    others. A logit alone may grow together with all others.
+    Of a softmax this is its logit minus the log of the sum of the others' exponentials: evidence for this class and
+    against the others. A logit alone may grow together with all others. Of a sigmoid it is the logit itself.
 
     Args:
         target: index of a class or its label, or one per image.
 
     Raises:
-        TypeError, KeyError, ValueError: as in `logit`; also for a network whose output is not (B, classes).
+        TypeError, KeyError, ValueError: as in `logit`; also for a network whose output is not (B, classes), or is an
+            embedding.
 
     Example:
         >>> log_odds(0)({"": torch.tensor([[1.0, 0.0, 0.0]])})
         tensor([0.3069])
     """
-    return make_objective("log_odds", OUTPUT, odds, _classes(target, "log_odds"))
+    return make_objective("log_odds", OUTPUT, ClassScore(is_odds=True), _classes(target, "log_odds"))
 
 
 def _classes(target: Classes, factory: str) -> Labels | Tensor:

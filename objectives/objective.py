@@ -153,6 +153,13 @@ class Objective:
         """
         return Objective(tuple(fill(term, read) for term in self.terms)) if self.reads_network else self
 
+    def with_head(self, read_head: Callable[[], Any]) -> Objective:
+        """The same objective for the outputs of a network's head, which is read only where a class is named."""
+        if not any(factor.reads_classes for term in self.terms for factor in factors(term)):
+            return self
+        head = read_head()
+        return Objective(tuple(term.with_head(head) for term in self.terms))
+
     def __add__(self, other: Objective | Weight) -> Objective:
         if isinstance(other, Objective):
             return Objective(self.terms + other.terms)

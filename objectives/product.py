@@ -34,6 +34,10 @@ class Product:
         ]
         return reduce(mul, scores)
 
+    def with_head(self, head: Any) -> Product:
+        """The same for outputs that a head reads."""
+        return replace(self, parts=tuple(part.with_head(head) for part in self.parts))
+
 
 def product(one: Term, other: Term) -> Term:
     """Build the term whose score is the product of two terms' scores, image by image. Products do not nest.

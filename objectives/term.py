@@ -148,6 +148,15 @@ class Term:
             return self
         return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
 
+    @property
+    def reads_classes(self) -> bool:
+        """Whether a logit or log-odds takes part, which depend on the network's head."""
+        return hasattr(self.fn, "with_head")
+
+    def with_head(self, head: Any) -> Term:
+        """The same term for outputs that a head reads; see `optvis.models.outputs.Head`."""
+        return replace(self, fn=self.fn.with_head(head)) if hasattr(self.fn, "with_head") else self
+
 
 def common_batch_size(sizes: Sequence[int], name: str) -> int:
     """Find the number of images that several parts are for; parts of size 1 are for any number.

@@ -19,11 +19,13 @@ from optvis.ablation.selection.directions import Subspace, find_directions
 from optvis.ablation.selection.find_units import find_units
 from optvis.ablation.selection.greedy_search import GreedySearch, SelectionCost
 from optvis.ablation.selection.layers import last_stage, order_layers
-from optvis.ablation.selection.rankings import Contrast, class_log_odds
+from optvis.ablation.selection.rankings import Contrast
 from optvis.ablation.selection.selection import Evidence, UnitSelection
-from optvis.ablation.selection.task import SelectionTask, add_views, margins
+from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Channels, Directions
 from optvis.models.borrow import borrow
+from optvis.models.outputs import Head
+from optvis.objectives.logits import odds
 from optvis.world import LABELS, dataset, scene
 
 from .template_network import FILTERS, attribution, template_classifier, templates
@@ -261,12 +263,13 @@ def test_slopes_of_gates_are_those_of_finite_differences(small):
     step = 1e-6
     with borrow(small.network):
         gated = ChannelGates(CachedNetwork(small, images_for(small), CHAIN))
-        slopes = gated.gradients(lambda logits: class_log_odds(logits, 2), gated.all_open())
+        two = torch.tensor([2])
+        slopes = gated.gradients(lambda logits: odds(logits, two), gated.all_open())
         for place in (0, 5, 9, 19):
             gates = gated.all_open()
             gates[place] = 1 - step
             with torch.no_grad():
-                change = class_log_odds(gated.cached.before, 2) - class_log_odds(gated.logits(gates), 2)
+                change = odds(gated.cached.before, two) - odds(gated.logits(gates), two)
             assert torch.allclose(change / step, slopes[:, place], rtol=1e-3, atol=1e-6)
 
 
@@ -312,7 +315,9 @@ def test_the_price_credits_no_margin_that_grows(small):
 def test_margins_are_those_of_sorting():
     logits = torch.randn(50, 7, generator=torch.Generator().manual_seed(1))
     classes = torch.arange(50) % 7
-    for row, own, margin in zip(logits.tolist(), classes.tolist(), margins(logits, classes).tolist(), strict=True):
+    for row, own, margin in zip(
+        logits.tolist(), classes.tolist(), Head().margins(logits, classes).tolist(), strict=True
+    ):
         assert margin == pytest.approx(row[own] - max(row[:own] + row[own + 1 :]), abs=1e-6)
 
 

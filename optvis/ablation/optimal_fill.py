@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from optvis.ablation.blinded import replace_units
 from optvis.ablation.fills import Constant, Fill, Replacement, channel_moments, split_batch
@@ -16,7 +15,7 @@ from optvis.ablation.image_sets import Classes, Images, resolve_classes
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, run_network
-from optvis.models.classifier import Classifier
+from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
@@ -105,14 +104,15 @@ class Optimal(Fill):
         """Return the loss of some images, as their share of the total, and the batches to compute it in."""
         network, count = classifier.network, len(images)
         if not isinstance(self.targets, Objective):
-            classes = resolve_classes(self.targets, classifier, count)
+            classes, head = resolve_classes(self.targets, classifier, count), classifier.read_head(images)
 
             def cross_entropy(rows: slice) -> Tensor:
-                scores = run_network(network, classifier.preprocess(images[rows]))
-                return F.cross_entropy(scores, classes[rows], reduction="sum") / count
+                logits = head.logits(check_logits(run_network(network, classifier.preprocess(images[rows]))))
+                return -head.log_confidences(logits, classes[rows]).sum() / count
 
             return cross_entropy, split_batch(images)
-        objective = resolve_objective(self.targets, classifier).to(classifier.device, classifier.image_dtype)
+        resolved = resolve_objective(self.targets, classifier).to(classifier.device, classifier.image_dtype)
+        objective = resolved.with_head(lambda: classifier.read_head(images))
         if objective.batch not in (1, count):
             raise ValueError(f"targets are for {objective.batch} images, there are {count}; give one for all, or each")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.jvp import is_jvp_exact, layer_jvp, layer_vjps
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.objectives.layout import channels_first, restore_layout
 from optvis.progress import progress_bar
@@ -59,7 +60,8 @@ def sample_activations(
 
     Raises:
         KeyError: no such layer; the message names the nearest.
-        ValueError: no image can be read, or all vectors are zero; batch_size below 1.
+        ValueError: no image can be read, or all vectors are zero; batch_size below 1; labels that do not fit the
+            network's outputs. NotFiniteError: vectors or attributions are NaN or infinite.
 
     Example:
         >>> from optvis import load
@@ -92,7 +94,7 @@ def sample_activations(
         **{name: values[nonzero] for name, values in tensors.items()},
         grid=sampler.grid,
         names=tuple(dataset.names),
-        labels=_class_labels(classifier.labels, tensors["attribution"].shape[1]),
+        labels=tuple(map(classifier.label, range(tensors["attribution"].shape[1]))),
         recipe=recipe,
     )
 
@@ -144,18 +146,29 @@ class _VectorSampler:
             vectors.append(chosen)  # of the first pass; another one may compute attention by another kernel
             return restore_layout(others_zero, a, self.channel_axis).contiguous()
 
-        with borrow(self.classifier.network):
-            derivative = self._differentiate(inputs, select)
-        scores = derivative if derivative.dim() == 2 else derivative.new_zeros(len(images), 0)
+        network = self.classifier.network
+        with borrow(network):
+            derivative = self._differentiate(
+                inputs, select, lambda output: self.classifier.read_head(images).logits(output)
+            )
+            has_classes = (
+                derivative.dim() == 2 and derivative.shape[1] and self.classifier.read_head(images).has_classes
+            )
+            scores = derivative if has_classes else derivative.new_zeros(len(images), 0)
+            for values, what in ((vectors[0], f"activations of {self.layer!r}"), (scores, "attributions")):
+                check_finite(values, f"the {what} of {self.classifier.name}", network, inputs)
         return {"vectors": vectors[0].float().cpu(), "attribution": scores.float().cpu(), "positions": positions}
 
-    def _differentiate(self, inputs: Tensor, direction: Callable[[Tensor], Tensor]) -> Tensor:
-        """Differentiate all outputs in one forward pass; by backward passes where an operation does not allow that."""
-        arguments = self.classifier.network, inputs, self.layer, direction
+    def _differentiate(
+        self, inputs: Tensor, direction: Callable[[Tensor], Tensor], read: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Differentiate all logits in one forward pass; by backward passes where an operation does not allow that."""
+        arguments = self.classifier.network, inputs, self.layer, direction, read
         if self.is_forward is not False:
             try:
                 _, derivative = layer_jvp(*arguments)
-                if self.is_forward is None and derivative.dim() == 2 and derivative.shape[1]:
+                is_comparable = derivative.dim() == 2 and derivative.numel() and bool(derivative.isfinite().all())
+                if self.is_forward is None and is_comparable:
                     self.is_forward = is_jvp_exact(*arguments, derivative)
                 if self.is_forward is not False:
                     return derivative
@@ -197,8 +210,3 @@ def _select_positions(a: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
     index = (positions[:, 0] * width + positions[:, 1]).to(a.device).view(-1, 1, 1).expand(-1, flat.shape[1], 1)
     vectors = flat.gather(2, index)
     return vectors.squeeze(2), torch.zeros_like(flat).scatter_(2, index, vectors).view_as(a)
-
-
-def _class_labels(labels: Sequence[str], count: int) -> tuple[str, ...]:
-    """The classifier's labels; "class 0", "class 1", … where these are not as many as the scores."""
-    return tuple(labels) if len(labels) == count else tuple(f"class {k}" for k in range(count))

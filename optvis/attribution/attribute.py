@@ -17,6 +17,7 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.models.tail import Tail
 from optvis.objectives import Objective, as_objective
@@ -55,7 +56,8 @@ def attribute(
 
     Raises:
         KeyError, ValueError, TypeError: layers, labels or methods that do not exist; an objective that does not depend
-            on the layer, or compares images; a method that returns another shape; as in `load_image`.
+            on the layer, or compares images; a method that returns another shape; as in `load_image`. NotFiniteError:
+            activations, scores or attributions are NaN or infinite.
 
     Example:
         >>> from optvis import load
@@ -69,7 +71,9 @@ def attribute(
     resolved = resolve_method(method)
     classifier = as_classifier(model, normalize)
     each = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
-    batch = _repeat_images(classifier.load_batch(images), each)
+    loaded = classifier.load_batch(images)
+    each = each.with_head(lambda: classifier.read_head(loaded))
+    batch = _repeat_images(loaded, each)
     rows = [slice(start, start + BATCH_SIZE) for start in range(0, len(batch), BATCH_SIZE)]
     text = repr(as_objective(objective))
     with borrow(classifier.network):
@@ -130,13 +134,21 @@ def _attribute_batch(
     layer_function = LayerFunction(tail, objective[rows], channel_axis, rows)
     a = layer_function.activations
     scores, baseline_scores = layer_function.scores(torch.stack([a, torch.zeros_like(a)]))
+
+    def check(what: str, values: Tensor) -> None:
+        check_finite(values, f"{what} of {classifier.name}", tail.network, tail.inputs)
+
+    check(f"the activations of {layer!r}", a)
+    check("the scores", torch.stack([scores, baseline_scores]))
     tensors = {"activations": a, "scores": scores, "baseline_scores": baseline_scores}
     if hasattr(method, "values"):
         values = method.values(layer_function)
         _check_shape(values, layer_function, method, unit_kind(method))
+        check("the attributions", values)
         return tensors | {"values": values}
     gradients = method.gradients(layer_function)
     _check_shape(gradients, layer_function, method, "activations")
+    check("the attributions", gradients)
     return tensors | {"gradients": gradients, "values": gradients * a}
 
 

@@ -21,7 +21,7 @@ from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, Microscop
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.top_activations import TopActivations, find_top_activations
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier, check_logits
+from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
@@ -145,5 +145,4 @@ def _group_builder(plan: MicroscopePlan, layer: str, folder: Path, top: TopActiv
     images = torch.cat([batch for _, batch in batches])
     with borrow(classifier.network):
         sample = AblationSample(classifier, images, layer)
-    check_logits(sample.logits)
     return GroupBuilder(plan, layer, folder, top, fields, sample)

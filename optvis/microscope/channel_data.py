@@ -10,6 +10,7 @@ from torch import Tensor
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.effects import Effects, count_changes
 from optvis.models.classifier import Classifier
+from optvis.models.outputs import Head
 
 TOP_CLASSES, BOTTOM_CLASSES = 8, 4  # how many with the largest attribution, and with the smallest
 MIN_SHARE = 0.01  # of the largest absolute attribution; classes below it are left out
@@ -65,18 +66,21 @@ def describe_classes(classifier: Classifier, effects: Effects) -> list[dict[str,
     ]
 
 
-def describe_ablation(classifier: Classifier, before: Tensor, after: Tensor) -> dict[str, Any]:
+def describe_ablation(classifier: Classifier, head: Head, before: Tensor, after: Tensor) -> dict[str, Any]:
     """Describe what switching a channel off changes on the sample.
 
     Args:
         classifier: its labels name the classes.
+        head: of the network; without classes there are no probabilities.
         before: logits, (B, classes).
         after: logits without the channel, (B, classes).
 
     Returns:
         The number of images, for how many the prediction changes, and the classes whose probability drops most.
     """
-    drop = (before.softmax(1) - after.softmax(1)).mean(0)
+    if not head.has_classes:
+        return {"images": len(before), "prediction_changes": 0, "classes": []}
+    drop = (head.confidences(before) - head.confidences(after)).mean(0)
     chosen = [k for k in drop.argsort(descending=True, stable=True).tolist()[:ABLATION_CLASSES] if drop[k] > 0]
     classes = [{"label": classifier.label(k), "probability_drop": round_number(float(drop[k]))} for k in chosen]
     return {"images": len(before), "prediction_changes": count_changes(before, after), "classes": classes}

@@ -11,7 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow
-from optvis.models.classifier import Classifier, check_logits
+from optvis.models.classifier import Classifier
+from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import ACTIVATIONS_PER_PASS
 
 
@@ -61,9 +62,10 @@ def measure_effects(
     unit = Channels(layer, channel, channel_axis=channel_axis)
     with borrow(classifier.network), torch.no_grad():
         cached = CachedNetwork(classifier, images, [layer])
-        check_logits(cached.before)
         after = cached.logits({layer: unit.replace})
         attribution = _attribute_channel(cached, unit)
+    for values, what in ((attribution, "attributions"), (after, f"outputs without channel {channel} of {layer!r}")):
+        check_finite(values, f"the {what}", cached.network, cached.tail.inputs)
     return Effects(*(a.float().cpu() for a in (attribution, cached.before, after)))
 
 
@@ -91,10 +93,13 @@ class AblationSample:
         classifier: the network; it has to be borrowed while the sample is in use.
         images: (B, 3, H, W) in [0, 1].
         layer: name as in `layers(net)`.
+
+    Attributes:
+        head: of the network.
     """
 
     def __init__(self, classifier: Classifier, images: Tensor, layer: str) -> None:
-        self.layer = layer
+        self.layer, self.head = layer, classifier.read_head(images)
         with torch.no_grad():
             first = CachedNetwork(classifier, images[:1], [layer])
             size = max(1, ACTIVATIONS_PER_PASS // first.tail.activations.numel())

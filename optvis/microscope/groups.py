@@ -65,13 +65,13 @@ class GroupBuilder:
             ),
             "prediction_changes": 0 if effects is None else effects.prediction_changes,
             "classes": [] if effects is None else describe_classes(classifier, effects),
-            "ablation": describe_ablation(classifier, self.sample.logits, after),
+            "ablation": describe_ablation(classifier, self.sample.head, self.sample.logits, after),
         }
 
     def _effects(self, channel: int) -> Effects | None:
-        """Of a channel on the images that activate it most; None where none does."""
+        """Of a channel on the images that activate it most; None where none does, or the network has no classes."""
         plan, indices = self.plan, [index for index, *_ in self.top.of_channel(channel)]
-        if not indices:
+        if not indices or not self.sample.head.has_classes:
             return None
         images = plan.dataset.load(indices, plan.classifier.load_batch)
         return measure_effects(plan.classifier, images, self.layer, channel, plan.renderer.channel_axis)

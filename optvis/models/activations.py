@@ -19,7 +19,10 @@ from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
-from optvis.objectives import IMAGE
+from optvis.models.outputs.select import select_scores
+from optvis.objectives import IMAGE, OUTPUT
+
+SAY_OUTPUT = "say which part holds scores, Classifier(..., output=key, index or function), or "
 from optvis.objectives.layout import INPUT
 
 
@@ -117,10 +120,12 @@ def read_activations(
     for name in calls:
         if name not in found:
             raise ValueError(f"layer {name!r} never ran in this forward pass; {suggest_layer(network, inputs, name)}")
+        if name == OUTPUT:
+            found[name] = select_scores(found[name])
         if not isinstance(found[name], Tensor):
             raise TypeError(
                 f"layer {name!r} gives {describe_output(found[name])}, not a tensor; "
-                f"{suggest_layer(network, inputs, name)}"
+                f"{SAY_OUTPUT if name == OUTPUT else ''}{suggest_layer(network, inputs, name)}"
             )
         _check_batch(name, found[name], inputs)
         found[name] = found[name] if has_gradients else found[name].detach()

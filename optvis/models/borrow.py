@@ -14,6 +14,8 @@ from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_
 
 T = TypeVar("T")
 
+from optvis.models.outputs.adapt import original_of
+
 
 class _Loan:
     """A network's lock, and how often the thread that holds it has borrowed the network."""
@@ -51,7 +53,8 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
         >>> net.training, net.weight.requires_grad
         (True, True)
     """
-    loan = _loan_of(network)
+    original = original_of(network)
+    loan = _loan_of(original)
     with loan.lock:
         if loan.depth:
             yield network  # flags are set already
@@ -63,7 +66,7 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
             torch.autocast(device.type, enabled=False),
             _default_device(device),
             without_checkpointing(),
-            _frozen(network),
+            _frozen(original),
         ):
             loan.depth += 1
             try:
@@ -158,7 +161,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 @contextmanager
 def lock(network: nn.Module) -> Iterator[None]:
     """Inside, no other thread can borrow a network."""
-    with _loan_of(network).lock:
+    with _loan_of(original_of(network)).lock:
         yield
 
 

@@ -14,6 +14,11 @@ from optvis.data.crop import ResizeCrop
 from optvis.data.images import load_batch
 from optvis.models.borrow import borrow, run_network
 from optvis.models.normalize import Normalizer
+from optvis.models.outputs.adapt import Forward, adapt, original_of
+from optvis.models.outputs.detect import HEADS, detect_head
+from optvis.models.outputs.finite import check_finite
+from optvis.models.outputs.head import Head
+from optvis.models.outputs.select import Selector, require_scores
 from optvis.params.canvas import height_and_width
 
 BATCH_SIZE = 64  # images that go through a network together
@@ -27,10 +32,21 @@ class Classifier:
         network: any module that takes images (B, 3, H, W).
         normalize: what is done to images in [0, 1] before the network sees them; None leaves them as they are.
         size: side, or (height, width), of its input in pixels.
-        labels: a text per class, in the order of its outputs.
+        labels: a text per class, in the order of its outputs. A network with one output takes one text, or two: of the
+            side where it is negative, then of the side where it is positive.
         crop: how its publisher resizes and crops images; by default the shorter side is resized to the input's.
         name: what recipes and tables call it.
         fixed_size: whether it takes its own size only, as most transformers do.
+        head: what its outputs are; by default it is found out. "softmax": of classes that exclude each other;
+            "sigmoid": of classes that are each right or wrong, also a single one; of both it is found whether they are
+            probabilities already. "probabilities" and "sigmoid_probabilities" say that. "embedding": of no classes.
+        output: which part of what it returns holds its scores: a key, an index, or a function of the output; by default
+            "logits" or "out", where there is one of them.
+        forward: how it is called, (network, inputs) -> output, where it takes more than the images; by default with
+            these alone. The function calls the network.
+
+    Where `output` or `forward` is given, the attribute `network` is a module that does both. Its layers have the
+    original's names.
 
     Example:
         >>> from optvis import IMAGENET
@@ -46,6 +62,9 @@ class Classifier:
     crop: Callable[[Any], Any]
     name: str
     fixed_size: bool
+    head: str | None
+    output: Selector
+    forward: Forward
 
     def __init__(
         self,
@@ -56,6 +75,9 @@ class Classifier:
         crop: Callable[[Any], Any] | None = None,
         name: str = "",
         fixed_size: bool = False,
+        head: str | None = None,
+        output: Selector = None,
+        forward: Forward = None,
     ) -> None:
         network = unwrap(network)
         if not isinstance(network, nn.Module):
@@ -64,16 +86,24 @@ class Classifier:
             raise TypeError(f"normalize is {normalize!r}; expected Normalize(mean, std), a function or None")
         if isinstance(labels, str):
             raise TypeError(f"labels is the text {labels!r}; expected a text per class, [{labels!r}, …]")
+        if head is not None and head not in HEADS:
+            raise ValueError(f"head is {head!r}; expected {', '.join(map(repr, HEADS))}, or None to find out")
+        if head == "embedding" and len(labels):
+            raise ValueError(f"{len(labels)} labels for an embedding, which has no classes; leave head or labels out")
         sides = height_and_width(size)
         covering = min(sides) if sides[0] == sides[1] else sides
         vars(self).update(
-            network=network,
+            network=adapt(network, forward, output),
             normalize=normalize,
             size=sides,
             labels=tuple(labels),
             crop=ResizeCrop(covering, sides) if crop is None else crop,
-            name=name if name else type(network).__name__,
+            name=name if name else type(original_of(network)).__name__,
             fixed_size=fixed_size,
+            head=head,
+            output=output,
+            forward=forward,
+            _found=None,
         )
 
     @property
@@ -128,19 +158,42 @@ class Classifier:
         # A network may begin in place, and must not reach the images themselves.
         return ready.clone() if ready.data_ptr() == images.data_ptr() else ready
 
+    def read_head(self, images: Tensor) -> Head:
+        """Find out what the network's outputs are, by running it on images of a shape; what is found is kept.
+
+        Args:
+            images: (B, C, H, W) in [0, 1], of any number; their shape, dtype and device count.
+
+        Raises:
+            ValueError: labels that do not fit the outputs; outputs that hold no scores.
+        """
+        found: Head | None = vars(self)["_found"]
+        if found is not None:
+            return found
+        head, is_certain = detect_head(self.network, self.preprocess, images, self.head, len(self.labels))
+        vars(self)["_found"] = head if is_certain else None
+        return head
+
     def logits(self, images: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
-        """Compute the network's output for images, (B, classes), float32, in eval mode and without gradients.
+        """Compute a logit for each class, (B, classes), float32, in eval mode and without gradients.
+
+        They are the network's outputs; where these are probabilities, what `optvis.models.outputs.Head.logits` says.
 
         Args:
             images: (B, 3, H, W) in [0, 1].
             batch_size: how many images go through the network together.
 
         Raises:
-            ValueError: the output is no score for each class.
+            ValueError: the output is no score for each class; labels that do not fit; NotFiniteError: NaN or infinity.
         """
         with borrow(self.network), torch.no_grad():
-            batches = map(self.preprocess, torch.split(images, batch_size))
-            return torch.cat([check_logits(run_network(self.network, inputs)).detach() for inputs in batches]).float()
+            head = self.read_head(images)
+            return torch.cat([self._logits(head, self.preprocess(one)) for one in torch.split(images, batch_size)])
+
+    def _logits(self, head: Head, inputs: Tensor) -> Tensor:
+        outputs = check_logits(run_network(self.network, inputs)).detach()
+        check_finite(outputs, f"the outputs of {self.name}", self.network, inputs)
+        return head.logits(outputs).float()
 
     def label(self, index: int) -> str:
         """The label of a class, or "class 17" where there is none."""
@@ -160,12 +213,12 @@ def unwrap(network: Any) -> Any:
 
 
 def check_logits(output: Any) -> Tensor:
-    """Return a network's output if it is a score for each class, (B, classes).
+    """Return the scores in a network's output if there is one for each class, (B, classes).
 
     Raises:
-        ValueError: it is not.
+        ValueError: there is none.
     """
-    if not isinstance(output, Tensor) or output.dim() != 2:
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(f"the network gives {shape}; expected a score for each class, (B, classes)")
-    return output
+    scores = require_scores(output)
+    if scores.dim() != 2:
+        raise ValueError(f"the network gives {tuple(scores.shape)}; expected a score for each class, (B, classes)")
+    return scores

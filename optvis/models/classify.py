@@ -21,7 +21,7 @@ class Classification:
     Args:
         labels: for each image, the most likely labels, best first ("class 17" where there are none).
         indices: their indices, (B, K).
-        confidences: their softmax probabilities, (B, K), in [0, 1].
+        confidences: their probabilities, (B, K), in [0, 1].
     """
 
     labels: tuple[tuple[str, ...], ...]
@@ -55,7 +55,10 @@ def classify(
     top: int = 5,
     normalize: Normalizer | str = INFER,
 ) -> Classification:
-    """Classify images: their most likely classes, with softmax probabilities.
+    """Classify images: their most likely classes, with their probabilities.
+
+    Probabilities are the softmax of the outputs, of a sigmoid head their sigmoid, or the outputs themselves where these
+    are probabilities already; see `head` of Classifier.
 
     Args:
         model: a network whose output is a score for each class, (B, classes), or a Classifier.
@@ -64,7 +67,8 @@ def classify(
         normalize: see `render`; by default what the model carries.
 
     Raises:
-        ValueError: the network's output is no (B, classes); `top` under 1; as in `load_image`.
+        ValueError: the network's output is no (B, classes), or an embedding; labels that do not fit it; `top` under 1;
+            as in `load_image`. NotFiniteError: an output is NaN or infinite.
 
     Example:
         >>> import torch
@@ -76,7 +80,10 @@ def classify(
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more")
     classifier = as_classifier(model, normalize)
-    scores = classifier.logits(classifier.load_batch(images))
-    best = scores.softmax(1).topk(min(top, scores.shape[1]), dim=1)
+    batch = classifier.load_batch(images)
+    head = classifier.read_head(batch)
+    head.require_classes("classify")
+    confidences = head.confidences(classifier.logits(batch))
+    best = confidences.topk(min(top, confidences.shape[1]), dim=1)
     texts = tuple(tuple(classifier.label(index) for index in row) for row in best.indices.tolist())
     return Classification(texts, best.indices.cpu(), best.values.cpu())

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from optvis.models.borrow import finish
+from optvis.models.outputs.adapt import original_of
 
 Call: TypeAlias = tuple[nn.Module, int]  # a module, and which of its calls in one forward pass, from 0
 Before: TypeAlias = Callable[[nn.Module, Any], None]  # (module, inputs)
@@ -52,11 +53,12 @@ def intercept(
     """
     counter = _CallCounter(functions, before, purpose, {} if required is None else required)
     modules = dict.fromkeys(module for module, _ in (*functions, *before))
+    roots = dict.fromkeys((network, original_of(network)))
     with (
-        hook_modules([network], before=counter.begin),
+        hook_modules(roots, before=counter.begin),
         hook_modules(dict.fromkeys(module for module, _ in before), before=counter.enter),
         hook_modules(modules, after=counter.end, prepend=prepend),
-        hook_modules([network] if required else [], after=counter.check),
+        hook_modules(roots if required else [], after=counter.check),
     ):
         yield
 
@@ -100,9 +102,31 @@ def replace_outputs(
 
 def is_intercepted(network: nn.Module, purpose: str) -> bool:
     """Whether an `intercept` of this purpose is open on a network."""
-    hooks = (hook for module in network.modules() for hook in module._forward_pre_hooks.values())
-    counters = (getattr(hook, "__self__", None) for hook in hooks)
-    return any(isinstance(counter, _CallCounter) and counter.purpose == purpose for counter in counters)
+    return any(counter.purpose == purpose for counter in _open_counters(network))
+
+
+@contextmanager
+def suspend_intercepts(network: nn.Module) -> Iterator[None]:
+    """Inside, a network runs as if no `intercept` were open on it; what draws random numbers does not notice."""
+    counters = [counter for counter in _open_counters(network) if not counter.is_suspended]
+
+    def resume() -> None:
+        for counter in counters:
+            counter.is_suspended = False
+
+    try:
+        for counter in counters:
+            counter.is_suspended = True
+        yield
+    finally:
+        finish(resume)
+
+
+def _open_counters(network: nn.Module) -> list[_CallCounter]:
+    modules = dict.fromkeys([*network.modules(), original_of(network)])
+    hooks = (hook for module in modules for hook in module._forward_pre_hooks.values())
+    found = (getattr(hook, "__self__", None) for hook in hooks)
+    return [counter for counter in found if isinstance(counter, _CallCounter)]
 
 
 @contextmanager
@@ -167,17 +191,22 @@ class _CallCounter:
     ) -> None:
         self.functions, self.before, self.purpose, self.required = functions, before, purpose, required
         self.calls: dict[nn.Module, int] = {}
+        self.is_suspended = False
 
     def begin(self, _network: nn.Module, _inputs: Any) -> None:
         """Count anew: the forward pass before may have been cut short."""
         self.calls.clear()
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
+        if self.is_suspended:
+            return
         function = self.before.get((module, self.calls.get(module, 0)))
         if function is not None:
             function(inputs)
 
     def end(self, module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if self.is_suspended:
+            return None
         call = self.calls.get(module, 0)
         self.calls[module] = call + 1
         function = self.functions.get((module, call))
@@ -185,6 +214,8 @@ class _CallCounter:
 
     def check(self, _network: nn.Module, _inputs: Any, _output: Any) -> None:
         """Raise for required calls that did not come."""
+        if self.is_suspended:
+            return
         for (module, call), layer in self.required.items():
             count = self.calls.get(module, 0)
             if count <= call:

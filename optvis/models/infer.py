@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from optvis.data.crop import ResizeCrop
 from optvis.models.classifier import Classifier, unwrap
 from optvis.models.normalize import IMAGENET, INFER, Normalize, Normalizer
 
+IMAGENET_TAG = re.compile(r"(in|imagenet)[-_]?(1k|12k|21k|22k)", re.IGNORECASE)  # of timm's weights
 DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
 
 
@@ -52,19 +54,41 @@ def infer_classifier(network: nn.Module) -> Classifier | None:
 
 def classifier_from_timm(network: nn.Module, name: str = "") -> Classifier:
     """Make a Classifier of a timm network, with the mean, std, size, crop and labels of its own config."""
-    from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_model_data_config
+    from timm.data import resolve_model_data_config
 
     config: dict[str, Any] = resolve_model_data_config(network)
     height, width = config["input_size"][1:]
     covering = int(height / config["crop_pct"]), int(width / config["crop_pct"])
     keeps_aspect = config["crop_mode"] != "squash" and height == width
-    subset = infer_imagenet_subset(network)
     return Classifier(
         network,
         Normalize(config["mean"], config["std"]),
         (height, width),
-        ImageNetInfo(subset).label_descriptions() if subset else (),
+        labels_from_timm(network),
         ResizeCrop(covering[0] if keeps_aspect else covering, (height, width), config["interpolation"]),
         name,
         fixed_size=bool(network.pretrained_cfg.get("fixed_input_size", False)),  # type: ignore[union-attr, operator]
     )
+
+
+def labels_from_timm(network: Any) -> tuple[str, ...]:
+    """The labels of a timm network: those in its config, else ImageNet's where its weights' tag says so, else none."""
+    from timm.data import ImageNetInfo, infer_imagenet_subset
+
+    config, count = network.pretrained_cfg, _count_outputs(network)
+    names = config.get("label_names") or ()
+    descriptions = config.get("label_descriptions") or {}
+    own = tuple(str(descriptions.get(name, name)) for name in names)
+    if own or not count:
+        return own if len(own) == count else ()
+    if config.get("num_classes") != count or IMAGENET_TAG.search(config.get("tag") or "") is None:
+        return ()
+    subset = infer_imagenet_subset(network)
+    labels = ImageNetInfo(subset).label_descriptions() if subset else ()
+    return tuple(labels) if len(labels) == count else ()
+
+
+def _count_outputs(network: Any) -> int:
+    """How many classes a timm network has; 0 without class head. Its head may have been replaced."""
+    head = network.get_classifier() if hasattr(network, "get_classifier") else None
+    return int(getattr(head, "out_features", getattr(network, "num_classes", 0)))

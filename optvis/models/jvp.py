@@ -15,13 +15,23 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from optvis.models.activations import read_activations, replace_output
 from optvis.models.borrow import run_network
 from optvis.models.hooks import intercept
+from optvis.models.outputs.select import select_scores
 from optvis.objectives import OUTPUT
 
 TOLERANCE = 1e-2  # of the norm: a dropped derivative differs by far more, rounding by far less
 
 
+def identity(output: Tensor) -> Tensor:
+    """Return an output as it is."""
+    return output
+
+
 def layer_jvp(
-    network: nn.Module, inputs: Tensor, layer: str, direction: Callable[[Tensor], Tensor]
+    network: nn.Module,
+    inputs: Tensor,
+    layer: str,
+    direction: Callable[[Tensor], Tensor],
+    read: Callable[[Tensor], Tensor] = identity,
 ) -> tuple[Tensor, Tensor]:
     """Compute a network's output, and its derivative along a direction in a layer's activations.
 
@@ -33,6 +43,7 @@ def layer_jvp(
         inputs: ready for it.
         layer: name as in `layers(net)`.
         direction: a function of the layer's activations, (B, ...), that returns a direction of the same shape.
+        read: a function of the output, whose result takes its place, such as `Head.logits`.
 
     Returns:
         output (B, K), derivative (B, K), or another shape that the network gives; K is 0 where its output is no tensor.
@@ -57,15 +68,21 @@ def layer_jvp(
     with _forward_mode():
         with replace_output(network, layer, add_tangent), intercept(network, {(network, 0): outputs.append}):
             run_network(network, inputs)
-        if not isinstance(outputs[0], Tensor):
+        scores = select_scores(outputs[0])
+        if not isinstance(scores, Tensor):
             return inputs.new_zeros(len(inputs), 0), inputs.new_zeros(len(inputs), 0)
-        found = forward_ad.unpack_dual(outputs[0])  # type: ignore[no-untyped-call]
+        found = forward_ad.unpack_dual(read(scores))  # type: ignore[no-untyped-call]
     tangent = torch.zeros_like(found.primal) if found.tangent is None else found.tangent
     return found.primal.detach(), tangent.detach()
 
 
 def layer_vjps(
-    network: nn.Module, inputs: Tensor, layer: str, direction: Callable[[Tensor], Tensor], weights: Tensor | None = None
+    network: nn.Module,
+    inputs: Tensor,
+    layer: str,
+    direction: Callable[[Tensor], Tensor],
+    read: Callable[[Tensor], Tensor] = identity,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Compute the same derivatives as `layer_jvp` by backward passes, one for each output.
 
@@ -73,7 +90,7 @@ def layer_vjps(
         network: a borrowed network, which gives a score for each class.
         inputs: ready for it.
         layer: name as in `layers(net)`.
-        direction: as in `layer_jvp`.
+        direction, read: as in `layer_jvp`.
         weights: (K, M), for the derivatives of M weighted sums of the outputs instead of the K outputs.
 
     Returns:
@@ -86,7 +103,7 @@ def layer_vjps(
         return starts[0].clone()
 
     with torch.enable_grad(), replace_output(network, layer, begin):
-        output = read_activations(network, inputs, [OUTPUT])[OUTPUT]
+        output = read(read_activations(network, inputs, [OUTPUT])[OUTPUT])
         columns = (output if weights is None else output @ weights).sum(0).unbind()
     along = direction(starts[0].detach())
     gradients = (
@@ -97,20 +114,25 @@ def layer_vjps(
 
 
 def is_jvp_exact(
-    network: nn.Module, inputs: Tensor, layer: str, direction: Callable[[Tensor], Tensor], derivative: Tensor
+    network: nn.Module,
+    inputs: Tensor,
+    layer: str,
+    direction: Callable[[Tensor], Tensor],
+    read: Callable[[Tensor], Tensor],
+    derivative: Tensor,
 ) -> bool:
     """Whether one backward pass agrees with what `layer_jvp` has found.
 
     Operations written in C++ may drop the derivative without a word, such as torchvision's deformable convolution.
 
     Args:
-        network, inputs, layer, direction: as in `layer_jvp`.
+        network, inputs, layer, direction, read: as in `layer_jvp`.
         derivative: what it returned, (B, K).
     """
     weights = torch.randn(
         derivative.shape[1], 1, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
     ).to(derivative)
-    expected, found = layer_vjps(network, inputs, layer, direction, weights), derivative @ weights
+    expected, found = layer_vjps(network, inputs, layer, direction, read, weights), derivative @ weights
     return bool((found - expected).norm() <= TOLERANCE * expected.norm() + torch.finfo(found.dtype).tiny)
 
 

@@ -51,14 +51,17 @@ class _ClassPair:
 
     def predict(self, images: Tensor) -> Tensor:
         """Confidence of both classes, and whether each is the predicted one, (B, 4) in [0, 1], on the CPU."""
+        head = self.classifier.read_head(images)
+        head.require_classes("try_patch")
         logits = self.classifier.logits(images, BATCH_SIZE)
         highest = max(self.source, self.target)
         if highest >= logits.shape[1]:
             raise IndexError(f"class {highest} of a network with 0..{logits.shape[1] - 1}")
-        if not bool(logits.isfinite().all()):
-            raise ValueError("the network gives scores that are NaN or infinite")
         pair = [self.source, self.target]
-        confidence, predicted = logits.softmax(1)[:, pair], logits.argmax(1, keepdim=True) == logits.new_tensor([pair])
+        confidence, predicted = (
+            head.confidences(logits)[:, pair],
+            logits.argmax(1, keepdim=True) == logits.new_tensor([pair]),
+        )
         return torch.cat([confidence, predicted.to(confidence)], dim=1).cpu()
 
 

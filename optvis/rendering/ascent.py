@@ -127,7 +127,7 @@ class Ascent:
     ) -> None:
         param.to(classifier.device, classifier.image_dtype)
         self.chain = input_transform(classifier, param, transform, seeds)
-        validate_objective(classifier, objective, param, self.chain, seeds)
+        objective = validate_objective(classifier, objective, param, self.chain, seeds)
         self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
         self.objective = objective.to(classifier.device, classifier.image_dtype)
         self.priors = tuple(prior.resolve(classifier) for prior in priors if prior.share)

@@ -126,6 +126,8 @@ def dream(
         raise ValueError(f"{len(start)} images and an objective for {resolved.batch}; give one for all, or as many")
     plan = _fit_tiles(octaves if isinstance(octaves, Octaves) else Octaves(octaves), classifier, start)
     sizes = plan.sizes((start.shape[2], start.shape[3]))
+    tile = start[:1, :, : plan.tile_size, : plan.tile_size]
+    resolved = resolved.with_head(lambda: classifier.read_head(tile))
     streams = Streams((seed,) * len(start), "dream")
     canvas, history = DreamCanvas(start), History()
     dreamer = Dreamer(canvas, history, classifier, resolved, plan.tile_size, gradient_scaling, step_size, streams)

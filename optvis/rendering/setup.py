@@ -84,14 +84,21 @@ def input_transform(
 
 def validate_objective(
     classifier: Classifier, objective: Objective, param: nn.Module, chain: Compose, seeds: Sequence[int]
-) -> None:
-    """Check on one image that all layers exist and that indices fit: on CUDA a bad gather kills the context."""
+) -> Objective:
+    """Check on one image that all layers exist and that indices fit: on CUDA a bad gather kills the context.
+
+    Returns:
+        The objective for the network's head.
+    """
     with borrow(classifier.network), torch.no_grad():
         images = param()[:1]
-        inputs = classifier.preprocess(chain(images, Streams(seeds[:1], "transform")))
+        seen = chain(images, Streams(seeds[:1], "transform"))
+        objective = objective.with_head(lambda: classifier.read_head(seen))
+        inputs = classifier.preprocess(seen)
         activations = read_activations(classifier.network, inputs, objective.layers) | {IMAGE: images}
     for part in (factor for term in objective.terms for factor in factors(term)):
         if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
             shapes = {layer: (len(seeds), *activations[layer].shape[1:]) for layer in part.layers}
             zero = torch.zeros(1, dtype=torch.float32, device="cpu")
             part({layer: zero.expand(shape) for layer, shape in shapes.items()})
+    return objective

@@ -31,6 +31,7 @@ from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.objectives import OUTPUT, positions
 from optvis.progress import progress_bar
@@ -100,11 +101,13 @@ def evaluate(
     images = torch.cat([one.images for one in sets])
     replacements = resolve_fill(fill, classifier, chosen)
     with borrow(classifier.network), torch.no_grad():
+        head = classifier.read_head(images)
+        head.require_classes("evaluate")
         survey = _run_network(classifier, images, chosen)
         check_classes(sets, survey.logits.shape[1])
         check_cached_scores(classifier, images[:1], survey.first, chosen)
         truth = _resolve_truth(sets, survey.logits)
-        after = predict(_scores_without(classifier, images, chosen, replacements), truth)
+        after = predict(_scores_without(classifier, images, chosen, replacements), truth, head)
         plan = _plan_variants(chosen, survey, random_sets, seed)
         variants = _predict_variants(classifier, images, truth, survey.first, plan.variants, replacements, progress)
     recipe = provenance(
@@ -118,7 +121,7 @@ def evaluate(
         random_sets=int(random_sets),
         seed=int(seed),
     )
-    evaluation = Evaluation(classifier, sets, target_set, truth, predict(survey.logits, truth), after)
+    evaluation = Evaluation(classifier, sets, target_set, truth, predict(survey.logits, truth, head), after)
     return build_report(evaluation, plan, variants, recipe)
 
 
@@ -154,7 +157,7 @@ def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Sur
     for rows in split_batch(images):
         found = read_activations(classifier.network, classifier.preprocess(images[rows]), layers)
         first = next(iter(found))
-        logits.append(check_logits(found[OUTPUT]))
+        logits.append(_read_logits(classifier, images[rows], found[OUTPUT]))
         for one in units:
             a = positions(found[one.layer], one.channel_axis)
             one.basis(a.shape[1])
@@ -162,6 +165,11 @@ def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Sur
             moments[one.layer] = moments.get(one.layer, 0) + _second_moment(one, a)
     means = {layer: total / len(images) for layer, total in norms.items()}
     return _Survey(torch.cat(logits), first, means, moments)
+
+
+def _read_logits(classifier: Classifier, images: Tensor, output: Tensor) -> Tensor:
+    check_finite(output, f"the outputs of {classifier.name}", classifier.network, classifier.preprocess(images))
+    return classifier.read_head(images).logits(check_logits(output))
 
 
 def _second_moment(units: Units, a: Tensor) -> Tensor:
@@ -183,7 +191,8 @@ def _scores_without(
 ) -> Tensor:
     with replace_units(classifier.network, units, replacements):
         batches = (classifier.preprocess(images[rows]) for rows in split_batch(images))
-        return torch.cat([run_network(classifier.network, inputs).detach() for inputs in batches])
+        outputs = [check_logits(run_network(classifier.network, inputs)).detach() for inputs in batches]
+        return classifier.read_head(images).logits(torch.cat(outputs))
 
 
 def _plan_variants(units: Variant, survey: _Survey, random_sets: int, seed: int) -> VariantPlan:
@@ -206,11 +215,12 @@ def _predict_variants(
 ) -> BatchPredictions:
     """Predictions of each variant for each image: (V, B)."""
     columns: list[BatchPredictions] = []
+    head = classifier.read_head(images)
     with progress_bar(total=len(images) * len(variants), show=progress, description="evaluate") as bar:
         for image, label in zip(torch.split(images, 1), torch.split(truth, 1), strict=True):
             parts: list[BatchPredictions] = []
             for logits in score_variants(classifier, image, first, variants, replacements):
-                parts.append(predict(logits.unsqueeze(1), label))
+                parts.append(predict(logits.unsqueeze(1), label, head))
                 bar.update(len(logits))
             columns.append(_concatenate(parts, 0))
     return _concatenate(columns, 1)

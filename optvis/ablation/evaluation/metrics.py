@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optvis.objectives.logits import odds
+from optvis.errors import NotFiniteError
+from optvis.models.outputs import Head
 
+SOFTMAX = Head()
 RESAMPLES = 2000
 LEVEL = 0.95
 MIN_IMAGES = 5  # with fewer images there is no interval
@@ -22,9 +24,10 @@ class BatchPredictions:
 
     Args:
         classes: the predicted class.
-        top_confidence: its softmax probability, in [0, 1].
-        is_right: whether it is the true class.
-        confidence: softmax probability of the true class, in [0, 1].
+        top_confidence: its probability, in [0, 1].
+        is_right: whether the true class is predicted: as the best, or with a probability above one half where classes
+            do not exclude each other.
+        confidence: probability of the true class, in [0, 1].
         log_odds: of the true class, log p / (1 − p): unlike `confidence` it does not saturate, and no two images tie.
     """
 
@@ -35,12 +38,16 @@ class BatchPredictions:
     log_odds: Tensor
 
 
-def predict(logits: Tensor, truth: Tensor) -> BatchPredictions:
+def predict(logits: Tensor, truth: Tensor, head: Head = SOFTMAX) -> BatchPredictions:
     """Turn scores of images into predictions.
 
     Args:
-        logits: a score for each class, (B, classes), or (K, B, classes) for K variants; finite.
+        logits: one for each class, (B, classes), or (K, B, classes) for K variants; finite.
         truth: the class of each image, (B,).
+        head: of the network.
+
+    Raises:
+        ValueError: logits of another shape; NotFiniteError: they are NaN or infinite.
 
     Example:
         >>> found = predict(torch.tensor([[2.0, 0.0], [1.0, 3.0]]), torch.tensor([0, 0]))
@@ -52,14 +59,14 @@ def predict(logits: Tensor, truth: Tensor) -> BatchPredictions:
             f"the network gives {tuple(logits.shape)}; expected a score for each class, ({len(truth)}, classes)"
         )
     if not bool(logits.isfinite().all()):
-        raise ValueError("the network gives scores that are NaN or infinite; choose another fill, or fewer units")
+        raise NotFiniteError("the network gives scores that are NaN or infinite; choose another fill, or fewer units")
     exact = logits.double()
-    probabilities = exact.softmax(-1)
+    probabilities = head.confidences(exact)
     best = exact.argmax(-1)
     true = truth.to(best.device).expand(best.shape)
-    log_odds = odds(exact.flatten(0, -2), true.flatten()).view(best.shape)
+    log_odds = head.log_odds(exact.flatten(0, -2), true.flatten()).view(best.shape)
     top, own = (probabilities.gather(-1, index.unsqueeze(-1)).squeeze(-1) for index in (best, true))
-    return BatchPredictions(best, top, best == true, own, log_odds)
+    return BatchPredictions(best, top, head.is_predicted(exact, true), own, log_odds)
 
 
 def recall(is_right: Tensor) -> Tensor:

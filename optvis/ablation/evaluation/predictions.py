@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.find_units import Method, resolve_method, run_method
-from optvis.ablation.selection.task import SelectionTask, build_task, margins
+from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.features.units import Units
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.progress import progress_bar
 from optvis.viz.formatting import format_html_table, format_table
 
@@ -36,10 +37,11 @@ class Prediction:
         image: its name.
         truth: its class; where that is not given, the prediction before.
         before: the predicted class with all units.
-        confidence_before: its softmax probability, in [0, 1].
+        confidence_before: its probability, in [0, 1].
         after: the predicted class without the units.
-        confidence_after: its softmax probability, in [0, 1].
-        margin: how far the true class leads the best other class without the units, in logits; None if not computed.
+        confidence_after: its probability, in [0, 1].
+        margin: how far the true class leads the best other class without the units, in logits, or of a sigmoid head
+            its own logit; None if not computed.
     """
 
     set: str
@@ -173,9 +175,10 @@ def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, .
     groups = {layer: [one for one in units if one.layer == layer] for layer in task.layers}
     with torch.no_grad():
         after = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})
+    check_finite(after, "the outputs without the units", cached.network, cached.tail.inputs)
     sets = [TARGET if is_target else KEEP for is_target in task.is_target.tolist()]
     top_before, top_after = (_top_labels(task, logits) for logits in (cached.before, after))
-    rows = zip(sets, task.names, top_before, top_after, margins(after, task.classes).tolist(), strict=True)
+    rows = zip(sets, task.names, top_before, top_after, task.head.margins(after, task.classes).tolist(), strict=True)
     return tuple(
         Prediction(own_set, name, task.label if own_set == TARGET else old[0], *old, *new, margin)
         for own_set, name, old, new, margin in rows
@@ -183,7 +186,7 @@ def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, .
 
 
 def _top_labels(task: SelectionTask, logits: Tensor) -> list[tuple[str, float]]:
-    top = logits.float().softmax(1).max(1)
+    top = task.head.confidences(logits.float()).max(1)
     rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
     return [(task.classifier.label(index), confidence) for index, confidence in rows]
 

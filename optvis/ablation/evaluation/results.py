@@ -22,7 +22,7 @@ class SetMetrics:
         before: recall with all units, in [0, 1].
         after: recall without the units.
         drop: before − after, image by image.
-        confidence_drop: by how much the true class's softmax probability drops.
+        confidence_drop: by how much the true class's probability drops.
         log_odds_drop: by how much its log-odds against all other classes drop, in nats.
     """
 
@@ -49,7 +49,7 @@ class UnitCurve:
         counts: number of units at each of T steps, from none to all.
         removed: for each set, its recall with that many units off, T of them.
         kept: its recall with everything else in their layers off.
-        removed_confidence: mean softmax probability of its images' true classes, with that many units off.
+        removed_confidence: mean probability of its images' true classes, with that many units off.
         kept_confidence: the same with everything else off.
     """
 

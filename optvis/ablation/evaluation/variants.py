@@ -106,14 +106,15 @@ def score_variants(
             cached = replace_each([pair for pair in pairs if pair[0].layer == first], cached)
             with replace_units(network, [one for one, _ in later], [replacement for _, replacement in later]):
                 scores = tail.run(cached, [OUTPUT])[OUTPUT]
-            yield scores
+            yield classifier.read_head(image).logits(scores)
 
 
 def check_cached_scores(classifier: Classifier, image: Tensor, first: str, units: Variant) -> None:
     """Raise a ValueError where cached activations give other scores than the whole network."""
     zeros: list[Replacement] = [lambda _: 0.0] * len(units)
     with torch.no_grad(), replace_units(classifier.network, units, zeros):
-        whole = read_activations(classifier.network, classifier.preprocess(image), [OUTPUT])[OUTPUT]
+        output = read_activations(classifier.network, classifier.preprocess(image), [OUTPUT])[OUTPUT]
+    whole = classifier.read_head(image).logits(output)
     cached = next(score_variants(classifier, image, first, [units], zeros))
     gap = float((whole - cached).abs().max())
     if gap > TOLERANCE * float(whole.abs().max()):

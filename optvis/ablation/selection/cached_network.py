@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from optvis.features.units import Channels, Units
-from optvis.models.classifier import Classifier
+from optvis.models.classifier import Classifier, check_logits
 from optvis.models.hooks import replace_outputs
 from optvis.models.layers import find_module
+from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
 from optvis.objectives.layout import channels_first, restore_layout
@@ -36,8 +37,10 @@ class CachedNetwork:
 
     def __init__(self, classifier: Classifier, images: Tensor, layers: Sequence[str]) -> None:
         self.network, self.layers = classifier.network, tuple(layers)
+        self.head, self.name = classifier.read_head(images), classifier.name
         self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0], copies=1)
         self.before = self.logits({}).detach()
+        check_finite(self.before, f"the outputs of {self.name}", self.network, self.tail.inputs)
         self._free_memory()
 
     def logits(self, changes: Mapping[str, Change]) -> Tensor:
@@ -47,7 +50,7 @@ class CachedNetwork:
         activations = changes[first](activations) if first in changes else activations
         functions = {find_module(self.network, name): changes[name] for name in later if name in changes}
         with replace_outputs(self.network, functions):
-            return self.tail.run(activations, [OUTPUT])[OUTPUT]
+            return self.head.logits(check_logits(self.tail.run(activations, [OUTPUT])[OUTPUT]))
 
     def _free_memory(self) -> None:
         """Drop cached outputs of modules before the first layer, unless the logits need them; in most networks not."""

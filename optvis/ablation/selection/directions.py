@@ -15,7 +15,7 @@ from optvis.ablation.image_sets import load_images
 from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN
 from optvis.ablation.selection.layers import order_layers
-from optvis.ablation.selection.task import SelectionTask, margins
+from optvis.ablation.selection.task import SelectionTask
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
@@ -82,7 +82,7 @@ class _Batch:
         self.task, self.layer = task, task.layers[0]
         self.cached = CachedNetwork(task.classifier, task.images, task.layers)
         self.before = self.cached.before
-        self.margins = margins(self.before, task.predicted)
+        self.margins = self.task.head.margins(self.before, task.predicted)
         self.unit = self.margins.mean() / UNITS_PER_MARGIN
 
     def loss(self, basis: Tensor, harm_weight: float) -> Tensor:
@@ -90,15 +90,16 @@ class _Batch:
         is_kept, predicted = ~self.task.is_target, self.task.predicted
         logits = self.cached.logits({self.layer: partial(_project_out, basis)})
         lead = self.target_margins(logits) / self.unit
-        after, before = (scores[is_kept].log_softmax(1) for scores in (logits, self.before))
-        divergence = F.kl_div(after, before, log_target=True, reduction="batchmean")
-        lost = (self.margins - margins(logits, predicted))[is_kept].relu() / self.margins[is_kept].clamp(min=self.unit)
+        divergence = self.task.head.divergence(logits[is_kept], self.before[is_kept])
+        lost = (self.margins - self.task.head.margins(logits, predicted))[is_kept].relu() / self.margins[is_kept].clamp(
+            min=self.unit
+        )
         return F.softplus(lead + TARGET_MARGIN).mean() + harm_weight * (divergence + lost.mean())
 
     def target_margins(self, logits: Tensor) -> Tensor:
         """The target's margin on its own images."""
         own = logits[self.task.is_target]
-        return margins(own, torch.full((len(own),), self.task.target, device=own.device))
+        return self.task.head.margins(own, torch.full((len(own),), self.task.target, device=own.device))
 
     def gradients(self) -> Tensor:
         """The gradient of the target's margin with respect to its images' activations, one row per position, (·, C)."""

@@ -19,7 +19,7 @@ from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import GreedySearch
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
 from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units
-from optvis.ablation.selection.task import SelectionTask, build_task, margins
+from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
 from optvis.features.units import Channels, Directions, Units
@@ -140,10 +140,10 @@ def _measure_evidence(task: SelectionTask, units: Sequence[Units]) -> tuple[Evid
     rows = []
     for one in units:
         cached = CachedNetwork(task.classifier, task.images, [one.layer])
-        before = margins(cached.before, task.classes)
+        before = task.head.margins(cached.before, task.classes)
         for name, unit in split_units([one]):
             with torch.no_grad():
-                changes = margins(cached.logits({unit.layer: partial(ablate, [unit])}), task.classes) - before
+                changes = task.head.margins(cached.logits({unit.layer: partial(ablate, [unit])}), task.classes) - before
             rows.append(_evidence(task, unit, name, changes))
     return tuple(rows)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates
-from optvis.ablation.selection.task import SelectionTask, add_views, margins
+from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Units
 from optvis.progress import progress_bar
 
@@ -97,8 +97,8 @@ class SelectionCost:
     """The cost of a set of ablated units: it falls with the target's evidence, and rises with harm to other classes.
 
     An image of the target adds the share of its evidence that is left, which is the target's logit above the mean of
-    all logits, and a softplus of its margin. An image to keep adds the share of its margin that is lost. A margin that
-    grows earns nothing: it may not grow for other images.
+    all logits (of a sigmoid head the logit itself), and a softplus of its margin. An image to keep adds the share of
+    its margin that is lost. A margin that grows earns nothing: it may not grow for other images.
 
     Args:
         task: with the images.
@@ -109,9 +109,9 @@ class SelectionCost:
 
     def __init__(self, task: SelectionTask, before: Tensor, harm_weight: float, target_weight: float) -> None:
         self.target, self.harm_weight, self.target_weight = task.target, harm_weight, target_weight
-        self.is_target, self.classes = task.is_target, task.classes
-        self.is_recognized = task.predicted == self.classes
-        self.margins = margins(before, self.classes)
+        self.head, self.is_target, self.classes = task.head, task.is_target, task.classes
+        self.margins = self.head.margins(before, self.classes)
+        self.is_recognized = (task.predicted == self.classes) & (self.margins >= 0)
         self.unit = self.margins[self.is_recognized].mean().clamp(min=1e-12) / UNITS_PER_MARGIN
         evidence = self._evidence(before)
         recognized = evidence[self.is_recognized[self.is_target]]
@@ -120,20 +120,20 @@ class SelectionCost:
     def __call__(self, logits: Tensor) -> Tensor:
         """The cost of a set of units, from the logits without them."""
         left = self._evidence(logits) / self.evidence
-        lead = margins(logits, self.classes)[self.is_target] / self.unit
+        lead = self.head.margins(logits, self.classes)[self.is_target] / self.unit
         target = (left + self.target_weight * F.softplus(lead + TARGET_MARGIN)).mean()
         harm = self.lost_shares(logits)[~self.is_target]
         return target + (self.harm_weight * harm.mean() if len(harm) else 0)
 
     def error_rate(self, logits: Tensor) -> float:
         """The share of target images that are still recognised, plus the share of the others that no longer are."""
-        leads = margins(logits, self.classes)[self.is_recognized] > 0
+        leads = self.head.margins(logits, self.classes)[self.is_recognized] > 0
         is_target = self.is_target[self.is_recognized]
         return float(leads[is_target].float().mean() + (~leads[~is_target]).float().mean())
 
     def lost_shares(self, logits: Tensor) -> Tensor:
         """The share of each image's margin that is lost, (B,); 0 where it grows."""
-        return ((self.margins - margins(logits, self.classes)) / self.whole_margins).relu()
+        return ((self.margins - self.head.margins(logits, self.classes)) / self.whole_margins).relu()
 
     @property
     def whole_margins(self) -> Tensor:
@@ -142,7 +142,7 @@ class SelectionCost:
 
     def _evidence(self, logits: Tensor) -> Tensor:
         own = logits[self.is_target]
-        return own[:, self.target] - own.mean(1)
+        return own[:, self.target] - (own.mean(1) if self.head.kind == "softmax" else 0)
 
 
 class _SwitchedOff:
@@ -200,5 +200,5 @@ class _SwitchedOff:
     def _solo_harm(self) -> Tensor:
         """The mean share of their margins that the images to keep would lose without each channel, (N,), linearised."""
         classes, is_kept = self.cost.classes, ~self.cost.is_target
-        gradients = self.gates.gradients(lambda logits: margins(logits, classes), self.state)[is_kept]
+        gradients = self.gates.gradients(lambda logits: self.cost.head.margins(logits, classes), self.state)[is_kept]
         return (gradients / self.cost.whole_margins[is_kept].unsqueeze(1)).relu().mean(0)

@@ -43,19 +43,10 @@ class Contrast:
         """
         task.require_keep("contrastive attribution")
         gates = ChannelGates(CachedNetwork(task.classifier, task.images, task.layers))
-        attribution = gates.gradients(lambda logits: class_log_odds(logits, task.target), gates.all_open())
+        target = torch.tensor([task.target], device=task.images.device)
+        attribution = gates.gradients(lambda logits: task.head.log_odds(logits, target), gates.all_open())
         contrast = attribution[task.is_target].mean(0) - attribution[~task.is_target].mean(0)
         return gates.to_units(contrast.argsort(descending=True, stable=True)[: self.max_units].tolist())
-
-
-def class_log_odds(logits: Tensor, target: int) -> Tensor:
-    """log(p / (1 − p)) of a class, (B,).
-
-    >>> class_log_odds(torch.tensor([[2.0, 0.0]]), 0)
-    tensor([2.])
-    """
-    others = torch.arange(logits.shape[1], device=logits.device) != target
-    return logits[:, target] - logits[:, others].logsumexp(1)
 
 
 @dataclass(frozen=True)

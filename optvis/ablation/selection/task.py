@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from optvis.ablation.image_sets import load_images
 from optvis.ablation.selection.layers import last_stage, order_layers
 from optvis.models.classifier import Classifier
+from optvis.models.outputs import Head
 from optvis.objectives.labels import index_of
 
 MAX_FOR_VIEWS = 40  # images; up to that many are also mirrored and enlarged
@@ -44,6 +45,11 @@ class SelectionTask:
     layers: tuple[str, ...]
     seed: int
     progress: bool
+
+    @property
+    def head(self) -> Head:
+        """How the network's outputs are read."""
+        return self.classifier.read_head(self.images)
 
     @property
     def label(self) -> str:
@@ -82,7 +88,6 @@ def build_task(
     progress: bool = True,
 ) -> SelectionTask:
     """Build a task from the arguments of `find_units`; errors as there."""
-    ordered = order_layers(classifier, [last_stage(classifier)] if layers is None else layers)
     own, own_names = load_images(target_images, classifier)
     if not len(own):
         raise ValueError("no target_images: the list is empty")
@@ -90,10 +95,13 @@ def build_task(
     if keep is not None and not len(kept):
         raise ValueError("no images to keep: the list is empty")
     images = torch.cat([own, kept])
+    head = classifier.read_head(images)
+    head.require_classes("a selection of units for a class")
+    ordered = order_layers(classifier, [last_stage(classifier)] if layers is None else layers)
     logits = classifier.logits(images)
     index = _class_index(classifier, target, logits.shape[1])
-    predicted = logits.argmax(1)
     is_target = torch.arange(len(images), device=images.device) < len(own)
+    predicted = _predict(head, logits, index)
     _check_predictions(classifier, index, predicted[is_target], predicted[~is_target])
     return SelectionTask(
         classifier, index, images, is_target, predicted, own_names + kept_names, ordered, seed, progress
@@ -115,7 +123,8 @@ def add_views(task: SelectionTask, views: int | None) -> SelectionTask:
     if views not in (1, 2, 3):
         raise ValueError(f"views is {views}; expected 1, 2 or 3")
     images = [task.images, task.images.flip(3), _zoom(task.images).flip(3)][:views]
-    predicted = [task.predicted, *(task.classifier.logits(view).argmax(1) for view in images[1:])]
+    views_logits = (task.classifier.logits(view) for view in images[1:])
+    predicted = [task.predicted, *(_predict(task.head, logits, task.target) for logits in views_logits)]
     is_usable = [task.is_target | (each == task.predicted) for each in predicted]
     every = replace(
         task,
@@ -127,20 +136,10 @@ def add_views(task: SelectionTask, views: int | None) -> SelectionTask:
     return every.subset(torch.cat(is_usable))
 
 
-def margins(logits: Tensor, classes: Tensor) -> Tensor:
-    """How far each image's class leads the best other class, (B,), in logits; negative where another one leads.
-
-    Args:
-        logits: (B, classes).
-        classes: an index per image, (B,).
-
-    Example:
-        >>> margins(torch.tensor([[3.0, 1.0, 0.0], [3.0, 1.0, 0.0]]), torch.tensor([0, 1]))
-        tensor([ 2., -2.])
-    """
-    rows = classes.view(-1, 1)
-    others = logits.scatter(1, rows, -torch.inf).amax(1)
-    return logits.gather(1, rows).squeeze(1) - others
+def _predict(head: Head, logits: Tensor, target: int) -> Tensor:
+    """The class predicted for each image, (B,): of several the target, else the most confident."""
+    own = torch.full((len(logits),), target, device=logits.device)
+    return torch.where(head.is_predicted(logits, own), own, logits.argmax(1))
 
 
 def _zoom(images: Tensor) -> Tensor:
@@ -152,6 +151,11 @@ def _zoom(images: Tensor) -> Tensor:
 
 
 def _class_index(classifier: Classifier, target: int | str, classes: int) -> int:
+    if classes < 2:
+        raise ValueError(
+            "the network has one output, and images without its class have no name; give the Classifier two labels, of "
+            "the negative and of the positive side"
+        )
     if isinstance(target, str):
         if not classifier.labels:
             raise ValueError(f"target is the label {target!r}, but the network has no labels; give the class's index")

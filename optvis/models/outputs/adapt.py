@@ -1,0 +1,67 @@
+"""A network with another way of calling it, or of reading its output; its layers keep their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from torch import Tensor, nn
+
+from optvis.models.outputs.select import Selector, select_scores
+
+Forward: TypeAlias = Callable[[nn.Module, Tensor], Any] | None
+
+
+class AdaptedNetwork(nn.Module):
+    """A network that is called by a function of the caller's own, and returns the scores in what that returns.
+
+    It shares the original's layers, parameters and buffers, under the same names.
+
+    Args:
+        original: the network.
+        call: (network, inputs) -> output, which calls the network; by default with the inputs alone.
+        output: see `select_scores`.
+
+    Example:
+        >>> import torch
+        >>> class Pair(nn.Module):
+        ...     def forward(self, x, scale):
+        ...         return {"scores": x.mean((2, 3)) * scale, "extra": x}
+        >>> AdaptedNetwork(Pair(), lambda net, x: net(x, 0.0), "scores")(torch.rand(1, 3, 4, 4))
+        tensor([[0., 0., 0.]])
+    """
+
+    def __init__(self, original: nn.Module, call: Forward = None, output: Selector = None) -> None:
+        super().__init__()
+        vars(self).update(original=original, call=call, output=output, training=original.training)
+        for shared in ("_parameters", "_buffers", "_non_persistent_buffers_set", "_modules"):
+            vars(self)[shared] = vars(original)[shared]
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Call the network, and return its scores."""
+        called = self.original(inputs) if self.call is None else self.call(self.original, inputs)
+        return select_scores(called, self.output)
+
+    def train(self, mode: bool = True) -> AdaptedNetwork:
+        """Switch the original to training or eval mode."""
+        self.original.train(mode)
+        self.training = mode
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["original"], name)
+
+
+def original_of(network: nn.Module) -> nn.Module:
+    """The network itself, where it is adapted."""
+    return network.original if isinstance(network, AdaptedNetwork) else network
+
+
+def adapt(network: nn.Module, call: Forward, output: Selector) -> nn.Module:
+    """Adapt a network where there is something to adapt; one that is adapted in this way stays the same object."""
+    original = original_of(network)
+    if call is None and output is None:
+        return original
+    if isinstance(network, AdaptedNetwork) and network.call is call and network.output == output:
+        return network
+    return AdaptedNetwork(original, call, output)
