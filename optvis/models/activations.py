@@ -21,9 +21,9 @@ from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.select import select_scores
 from optvis.objectives import IMAGE, OUTPUT
+from optvis.objectives.layout import INPUT
 
 SAY_OUTPUT = "say which part holds scores, Classifier(..., output=key, index or function), or "
-from optvis.objectives.layout import INPUT
 
 
 class _AllRead(BaseException):

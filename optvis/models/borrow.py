@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_tensors_hooks
 
-T = TypeVar("T")
-
 from optvis.models.outputs.adapt import original_of
+
+T = TypeVar("T")
 
 
 class _Loan:
