@@ -59,7 +59,7 @@ def test_augmentation_stays_in_range_and_depends_on_its_seed():
     assert 0 <= augmented[0].min() <= augmented[0].max() <= 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["--judge"]])
+@pytest.mark.parametrize("arguments", [[], ["--judge"], ["--judge", "separable"], ["--judge", "plain"]])
 def test_output_folder_exists_before_training_begins(arguments, tmp_path, monkeypatch):
     file = tmp_path / "new" / "weights.safetensors"
 
