@@ -8,6 +8,7 @@ channel('mixed3', [17, 40]) - 0.001 * total_variation()
 from optvis.objectives.caricatures import caricature, dot_compare
 from optvis.objectives.channels import channel, channel_weights, neuron
 from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
+from optvis.objectives.distributions import match_distribution
 from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, INPUT, OUTPUT, pick, positions
@@ -64,6 +65,7 @@ __all__ = [
     "layer_norm",
     "log_odds",
     "logit",
+    "match_distribution",
     "mean_square",
     "neuron",
     "on",

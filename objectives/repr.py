@@ -28,7 +28,8 @@ LAYERLESS: dict[tuple[str, ...], str] = {
 KEEP_BATCH_AXIS = ("on", "caricature", "dot_compare")
 
 
-STATISTICS = ("activation_statistics", "batchnorm_statistics")  # their targets hold several layers
+# Their targets hold several layers.
+STATISTICS = ("activation_statistics", "batchnorm_statistics", "match_distribution")
 
 
 def format_sum(terms: Sequence[Term]) -> str:
@@ -81,11 +82,16 @@ def _format_statistics(term: Term) -> list[str]:
         arguments = [] if own[0].layers is None else [repr(list(own[0].layers))]
         weights, options["relative"] = own[0].weights, own[0].relative
     else:
-        channels, rows = list(options.pop("channels")), [rows for rows in term.targets if isinstance(rows, Tensor)]
-        parts = zip(*(torch.split(each, channels, 1) for each in rows[:2]), strict=True)
-        pairs = [", ".join(_format_target(each, False) for each in pair) for pair in parts]
-        arguments = [f"{{{', '.join(f'{name!r}: ({pair})' for name, pair in zip(term.layers, pairs, strict=True))}}}"]
-        weights = tuple(rows[2][0].tolist())
+        rows = [rows for rows in term.targets if isinstance(rows, Tensor)]
+        channels = options.pop("channels", None)
+        if channels is not None:
+            parts = zip(*(torch.split(each, list(channels), 1) for each in rows[:2]), strict=True)
+            texts = [f"({', '.join(_format_target(each, False) for each in pair)})" for pair in parts]
+            weights = tuple(rows[2][0].tolist())
+        else:
+            texts = [_format_target(each, True) for each in rows[: len(term.layers)]]
+            weights = tuple(rows[len(term.layers)][0].tolist())
+        arguments = [f"{{{', '.join(f'{name!r}: {text}' for name, text in zip(term.layers, texts, strict=True))}}}"]
     if weights is not None and any(weight != 1 for weight in weights):
         arguments.append(f"weights={list(weights)}")
     return arguments + [f"{key}={value!r}" for key, value in options.items() if value is not False]

@@ -113,7 +113,7 @@ def statistics_term(
     if per == "batch" and images > 1:
         raise ValueError(f"statistics of {images} images with per='batch'; expected one mean per channel, (C,)")
     means, variances = (torch.cat([pair[i].expand(images, -1) for pair in pairs], 1) for i in (0, 1))
-    layer_weights = _as_weights(weights, len(pairs))
+    layer_weights = as_layer_weights(weights, len(pairs))
     scales = [torch.cat([_scale(variance) for _, variance in pairs], 2) * len(pairs)] if relative else []
     options = {"channels": tuple(mean.shape[1] for mean, _ in pairs), "per": per, "relative": relative}
     defaults = {"per": "image", "relative": False, "channel_axis": None}
@@ -166,7 +166,8 @@ def _as_pair(layer: str, pair: Any) -> tuple[Tensor, Tensor]:
     return rows
 
 
-def _as_weights(weights: Sequence[float] | None, layers: int) -> Tensor:
+def as_layer_weights(weights: Sequence[float] | None, layers: int) -> Tensor:
+    """The weight of each layer, (1, L); by default 1."""
     ones = torch.ones(1, layers, dtype=torch.float32, device="cpu")
     rows = ones if weights is None else as_vectors(weights, "weights")
     if rows.shape != (1, layers):

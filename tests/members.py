@@ -34,6 +34,7 @@ from optvis.objectives import (
     layer_norm,
     log_odds,
     logit,
+    match_distribution,
     mean_square,
     neuron,
     on,
@@ -169,6 +170,7 @@ def statistics(mean: Any, variance: Any, **options: Any) -> Objective:
     return activation_statistics({"mixed": (mean, variance)}, **options)
 
 
+REFERENCES = torch.randn(2, CHANNELS, 4, 6, generator=torch.Generator().manual_seed(12), dtype=torch.float64)
 INDEX = [0, 3, 2]
 Y, X = [3, 0, 1], [5, 2, 0]
 PLANES = ("BCHW", "BHWC")
@@ -266,6 +268,18 @@ MEMBERS = {
         partial(statistics, vectors()[0], vectors()[1].square(), per="batch"),
         partial(oracles.batch_statistics, mean=vectors()[0].numpy(), variance=vectors()[1].square().numpy()),
         couples_images=True,
+    ),
+    "match_distribution": Member(
+        partial(match_distribution, {"mixed": REFERENCES}),
+        partial(oracles.match_distribution, references=REFERENCES.numpy()),
+        layouts=("BCHW",),
+        has_axis=False,
+    ),
+    "match_distribution relative": Member(
+        partial(match_distribution, {"mixed": REFERENCES}, relative=True, weights=[3.0]),
+        partial(oracles.match_distribution, references=REFERENCES.numpy(), relative=True, weight=3.0),
+        layouts=("BCHW",),
+        has_axis=False,
     ),
     "blur_input_each_step": Member(
         blur_input_each_step, oracles.blur_penalty, layer=IMAGE, layouts=PLANES, gradient=oracles.blur_gradient

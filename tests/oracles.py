@@ -189,6 +189,21 @@ def batch_statistics(a: Array, mean: Array, variance: Array) -> list[float]:
     return [activation_statistics(together, mean, variance)] * len(a)
 
 
+def match_distribution(a: Array, references: Array, relative: bool = False, weight: float = 1.0) -> float:
+    """w mean (sort(A) − q)² of one layer, with q the mean of the references' sorted values at the same quantiles."""
+    total = spread = 0.0
+    for c, plane in enumerate(a):
+        values = sorted(float(v) for v in plane.ravel())
+        ordered = [sorted(float(v) for v in reference[c].ravel()) for reference in references]
+        mean = [sum(column) / len(ordered) for column in zip(*ordered, strict=True)]
+        places = [(k + 0.5) / len(values) for k in range(len(values))]
+        known = [(k + 0.5) / len(mean) for k in range(len(mean))]
+        quantiles = np.interp(places, known, mean)
+        total += sum((v - q) ** 2 for v, q in zip(values, quantiles, strict=True)) / len(values)
+        spread += float(np.var(mean))
+    return float(weight * total / (spread if relative else len(a)))
+
+
 def gram_distance(a: Array, target: Array, power: float = 1.0) -> float:
     matrix = gram_matrix(a) / (a.size / len(a))
     return float(np.mean(np.abs(matrix - target) ** power))

@@ -22,6 +22,7 @@ MAKERS = {"channel", "cosine", "direction", "direction_neuron", "gram", "gram_di
 MAKERS |= {"logit", "mean_square", "neuron", "on", "total_variation", "channel_weights", "tensor_direction"}
 MAKERS |= {"alignment", "diversity", "caricature", "dot_compare", "input_diff", "blur_input_each_step"}
 MAKERS |= {"penalize_boundary_complexity", "log_odds", "position_norm", "activation_statistics"}
+MAKERS |= {"match_distribution"}
 NO_MAKERS = {"IMAGE", "INPUT", "OUTPUT", "Labels", "Objective", "Term", "constant", "gram_matrix", "pick", "positions"}
 NO_MAKERS |= {"After", "Decay", "as_objective", "channel_interpolate", "interpolate", "positive_negative", "whitening"}
 NO_MAKERS |= {"blur_alpha_each_step"}  # needs images with alpha; tested with the penalties
