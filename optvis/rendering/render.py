@@ -13,6 +13,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.max_pool import PoolGradient
 from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam
+from optvis.rendering.blank import warn_if_blank
 from optvis.rendering.job import RenderJob
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior
@@ -46,7 +47,7 @@ def render(
     """Render images that maximise an objective: one per target, weight or seed.
 
     Ctrl-C (or interrupting a notebook's cell) stops early and returns the images so far. The network is restored on
-    every exit, errors included.
+    every exit, errors included. A warning says which images ended blank.
 
     Args:
         model: a network, or a Classifier, which brings its normalisation, size and labels.
@@ -92,7 +93,7 @@ def render(
     """
     classifier, preset = as_classifier(model, normalize), find_recipe(recipe)
     maker = default_optimizer(param, optimizer, preset.optimizer)
-    return RenderJob(
+    rendering = RenderJob(
         classifier,
         as_objective(objective),
         param,
@@ -111,3 +112,6 @@ def render(
         progress=progress,
         options={"recipe": preset.name},
     ).run()
+    if rendering.complete:
+        warn_if_blank(rendering, preset.steps if steps is None else steps)
+    return rendering
