@@ -62,6 +62,7 @@ def as_index(index: Any, name: str) -> Tensor:
     return rows.long()
 
 
+@torch.inference_mode(mode=False)
 def _copy_tensor(target: Any) -> Tensor:
     """Copy to the CPU, so that later changes by the caller have no effect. Lists may hold tensors or arrays."""
     if isinstance(target, Tensor):

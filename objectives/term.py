@@ -196,4 +196,5 @@ def _describe_layouts(activations: Sequence[Tensor]) -> str:
 
 
 def _move(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)
+    rows = rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)
+    return rows.clone() if rows.is_inference() else rows

@@ -221,6 +221,7 @@ class DefaultDevice(AbstractContextManager[None]):
 default_dtype = partial(set_state, torch.get_default_dtype, torch.set_default_dtype)
 STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
     "set_grad_enabled(False)": lambda: set_state(torch.is_grad_enabled, torch.set_grad_enabled, False),
     "autocast to bfloat16": lambda: torch.autocast("cpu", torch.bfloat16),
     "default dtype float64": lambda: default_dtype(torch.float64),

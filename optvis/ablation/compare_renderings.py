@@ -16,6 +16,7 @@ from optvis.attribution.attribute import attribute
 from optvis.attribution.result import Attribution
 from optvis.data.images import ImageLike
 from optvis.features.units import Units
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -97,6 +98,7 @@ class BeforeAfter(Result):
         return f"BeforeAfter({self.before.recipe['objective']}: {before:.4g} {BEFORE}, {after:.4g} {AFTER})"
 
 
+@plain_mode()
 def compare_renderings(
     model: nn.Module | Classifier,
     units: Units | Sequence[Units],

@@ -12,10 +12,12 @@ from optvis.atlas.comparison import Comparison
 from optvis.atlas.options import DEFAULT_OPTIONS, AtlasOptions
 from optvis.atlas.result import ActivationAtlas
 from optvis.atlas.samples import Samples
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.normalize import INFER, Normalizer
 
 
+@plain_mode()
 def activation_atlas(
     model: nn.Module | Classifier,
     images: Any,
@@ -70,6 +72,7 @@ def activation_atlas(
     ).all(levels)
 
 
+@plain_mode()
 def class_atlas(
     model: nn.Module | Classifier,
     images: Any,
@@ -110,6 +113,7 @@ def class_atlas(
     ).of_class(label, levels)
 
 
+@plain_mode()
 def compare_classes(
     model: nn.Module | Classifier,
     images: Any,

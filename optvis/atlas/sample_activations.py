@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset, as_dataset
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.jvp import is_jvp_exact, layer_jvp, layer_vjps
@@ -28,6 +28,7 @@ BATCH_SIZE = 32
 EDGE = 1  # positions left out at each side, where the receptive field is mostly padding
 
 
+@plain_mode()
 def sample_activations(
     model: nn.Module | Classifier,
     images: Any,

@@ -13,7 +13,7 @@ from optvis.attribution.methods import METHODS, AttributionMethod
 from optvis.attribution.result import Attribution, UnitKind
 from optvis.data.images import ImageLike
 from optvis.features.groups import Groups
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -28,6 +28,7 @@ UNIT_KINDS = get_args(UnitKind)
 BATCH_SIZE = 16  # images whose activations upstream of the layer are in memory together
 
 
+@plain_mode()
 def attribute(
     model: nn.Module | Classifier,
     images: ImageLike | Sequence[ImageLike],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from optvis.circuits.weights import ChannelIndices, expanded_weights, resolve_channels, strongest_inputs, weights
 from optvis.data.images import ImageLike
 from optvis.models.activations import activations
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -27,6 +28,7 @@ WEIGHT_NORM = "norm of weights"
 ACTIVE_WEIGHT_NORM = "norm of weights, times root mean square of activations over images"
 
 
+@plain_mode()
 def hinton_of_weights(
     model: nn.Module | Classifier, layer: str, channels: ChannelIndices = None, *, top: int = 8
 ) -> Hinton:
@@ -58,6 +60,7 @@ def hinton_of_weights(
     return _draw_weights(values, _rank_inputs(values, top), labels, "", recipe)
 
 
+@plain_mode()
 def hinton_of_expanded_weights(
     model: nn.Module | Classifier,
     before: str,
@@ -132,6 +135,7 @@ def hinton_of_expanded_weights(
     return replace(diagram, icons=own, row_icons=row_icons, recipe=recipe)
 
 
+@plain_mode()
 def hinton_of_activations(
     model: nn.Module | Classifier,
     image: ImageLike,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import find_module
@@ -56,6 +56,7 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChannelIndices 
     return outputs[list(resolve_channels(channels, len(outputs), layer))].cpu().clone()
 
 
+@plain_mode()
 def expanded_weights(
     model: nn.Module | Classifier,
     before: str,

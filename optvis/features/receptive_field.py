@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -71,6 +71,7 @@ class ReceptiveFields:
             raise IndexError(f"position ({y}, {x}) of a layer with {len(self.rows)} × {len(self.columns)}")
 
 
+@plain_mode()
 def receptive_fields(
     model: nn.Module | Classifier, layer: str, *, normalize: Normalizer | str = INFER, channel_axis: int | None = None
 ) -> ReceptiveFields:

@@ -19,6 +19,7 @@ from optvis.grids.optimizer import SoftSignSGD, require_stateless
 from optvis.grids.options import DEFAULT_ICONS, IconOptions, validate_integer
 from optvis.grids.result import ActivationGrid
 from optvis.models.activations import activations
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import layers
@@ -32,6 +33,7 @@ from optvis.rendering.runner import conclude, run
 from optvis.transforms import Compose, Crop
 
 
+@plain_mode()
 def activation_grid(
     model: nn.Module | Classifier,
     images: ImageLike | Sequence[ImageLike],

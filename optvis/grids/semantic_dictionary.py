@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
 from optvis.models.activations import activations
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -110,6 +111,7 @@ class SemanticDictionary(Result):
         return f"SemanticDictionary({self.layer!r}, {content})"
 
 
+@plain_mode()
 def semantic_dictionary(
     model: nn.Module | Classifier,
     image: ImageLike,

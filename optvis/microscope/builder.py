@@ -20,7 +20,7 @@ from optvis.microscope.pages import IMAGES, INDEX, SITE, write_site
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.top_activations import TopActivations, find_top_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -31,6 +31,7 @@ MAX_SIZE = 128  # default side of a rendering in pixels, where the network's inp
 TOP_ACTIVATIONS = "top_activations.json"
 
 
+@plain_mode()
 def build_microscope(
     model: nn.Module | Classifier,
     images: Any,

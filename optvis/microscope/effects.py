@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.features.units import Channels
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import ACTIVATIONS_PER_PASS
@@ -41,6 +41,7 @@ class Effects:
         return count_changes(self.before, self.after)
 
 
+@plain_mode()
 def measure_effects(
     classifier: Classifier, images: Tensor, layer: str, channel: int, channel_axis: int | None = None
 ) -> Effects:

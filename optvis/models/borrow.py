@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,6 +26,8 @@ class _Loan:
 
 _LOANS: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
 _LOANS_LOCK = threading.Lock()
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # that autocast knows
 
 REENTRANT = (
     "the network uses gradient checkpointing with use_reentrant=True, through which no gradients can be taken here; "
@@ -61,9 +63,8 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
             return
         device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
         with (
-            torch.inference_mode(False),
+            plain_mode(),
             torch.enable_grad(),
-            torch.autocast(device.type, enabled=False),
             _default_device(device),
             without_checkpointing(),
             _frozen(original),
@@ -77,6 +78,28 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
                 raise RuntimeError(REENTRANT) from error
             finally:
                 loan.depth = 0
+
+
+@contextmanager
+def plain_mode() -> Iterator[None]:
+    """Inside, torch.inference_mode() and torch.autocast() of the surroundings are off.
+
+    Public functions that compute outside `borrow`, or make tensors that are differentiated later, run in it.
+
+    Example:
+        >>> @plain_mode()
+        ... def double(x):
+        ...     return 2 * x
+        >>> with torch.inference_mode():
+        ...     double(torch.ones(1)).is_inference()
+        False
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(mode=False))
+        for device in DEVICES:
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] = lambda: None) -> Any:

@@ -144,7 +144,8 @@ class Classifier:
         Raises:
             ValueError, FileNotFoundError, TypeError: as in `load_image`.
         """
-        return load_batch(images, self.crop, self.size, self.device, self.image_dtype)
+        batch = load_batch(images, self.crop, self.size, self.device, self.image_dtype)
+        return batch.clone() if batch.is_inference() else batch
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Turn images (B, 3, H, W) in [0, 1] into the network's input: normalised, channels last, of its dtype."""

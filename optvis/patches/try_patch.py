@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.dataset import Images, as_dataset
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -65,6 +65,7 @@ class _ClassPair:
         return torch.cat([confidence, predicted.to(confidence)], dim=1).cpu()
 
 
+@plain_mode()
 def try_patch(
     model: nn.Module | Classifier,
     patch: Patches,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
 from optvis.models.activations import read_activations
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -28,6 +29,7 @@ DISTANCE = "distance to the start"
 ACCENTUATION_STEPS = 64
 
 
+@plain_mode()
 def accentuate(
     model: nn.Module | Classifier,
     images: ImageLike | Sequence[ImageLike],

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from optvis.errors import NotFiniteError
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -26,7 +26,13 @@ from optvis.params import Streams, fft_image
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
-from optvis.rendering.setup import input_transform, resolve_objective, resolve_seeds, validate_objective
+from optvis.rendering.setup import (
+    input_transform,
+    renew_inference_tensors,
+    resolve_objective,
+    resolve_seeds,
+    validate_objective,
+)
 from optvis.transforms.presets import as_transform
 
 PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
@@ -50,6 +56,7 @@ class Step:
     report: Mapping[str, Tensor]
 
 
+@plain_mode()
 def ascend(
     model: nn.Module | Classifier,
     objective: Objective | str,
@@ -125,6 +132,7 @@ class Ascent:
         pool_gradient: PoolGradient | None = None,
         priors: Sequence[Prior] = (),
     ) -> None:
+        renew_inference_tensors(param)
         param.to(classifier.device, classifier.image_dtype)
         self.chain = input_transform(classifier, param, transform, seeds)
         objective = validate_objective(classifier, objective, param, self.chain, seeds)
@@ -142,6 +150,7 @@ class Ascent:
         yield from islice(self.steps(), steps)
         self.check_finite()
 
+    @torch.inference_mode(mode=False)
     def steps(self) -> Iterator[Step]:
         """Update without end; yield each step as it was before its update."""
         for index in count():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from optvis.data.images import ImageLike
 from optvis.errors import NotFiniteError
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -65,6 +65,7 @@ def black_start(size: int | tuple[int, int]) -> Tensor:
     return torch.zeros(1, 3, *height_and_width(size), dtype=torch.float32, device="cpu")
 
 
+@plain_mode()
 def dream(
     model: nn.Module | Classifier,
     images: ImageLike | Sequence[ImageLike],

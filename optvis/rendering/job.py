@@ -190,13 +190,13 @@ class RenderJob:
             raise ValueError(f"batch_size needs an ImageParam, which can be sliced; got {type(self.param).__name__}")
         return self.param[rows]
 
-    @torch.no_grad()
     def _write_back(self, rows: slice, param: nn.Module) -> None:
         """Write the parameters of some images into the parameterization that was given."""
         if self.param is not None:
             for old, new in zip(self.param.parameters(), param.parameters(), strict=True):
                 if old is not new:  # slices share the parameters of their colour maps
-                    (old if self._is_whole(rows) else old[rows]).copy_(new)
+                    with torch.inference_mode(old.is_inference()), torch.no_grad():
+                        (old if self._is_whole(rows) else old[rows]).copy_(new)
 
     def recipe(self, interrupted: bool, images: int) -> dict[str, Any]:
         """The recipe of the first so many images, in JSON's types."""

@@ -9,6 +9,7 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -25,6 +26,7 @@ MACO_NOISE = 0.04  # Xplique, the authors' library, adds 0.08 to images in [−1
 CANVAS = 2  # sides of the canvas, in those of the network: a crop is about half of it wide
 
 
+@plain_mode()
 def maco(
     model: nn.Module | Classifier,
     objective: Objective | str,

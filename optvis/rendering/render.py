@@ -7,6 +7,7 @@ from functools import partial
 
 from torch import nn
 
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -22,6 +23,7 @@ from optvis.rendering.result import Rendering
 from optvis.transforms.presets import as_transform
 
 
+@plain_mode()
 def render(
     model: nn.Module | Classifier,
     objective: Objective | str,

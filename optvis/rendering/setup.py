@@ -82,6 +82,17 @@ def input_transform(
     return chain if tuple(inputs.shape[2:]) == classifier.size else Compose(chain, Resize(classifier.size))
 
 
+def renew_inference_tensors(module: nn.Module) -> None:
+    """Copy parameters and buffers that were made in torch.inference_mode(), which autograd cannot use, in place."""
+    for part in module.modules():
+        for name, values in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
+            if values.is_inference():
+                is_trained = isinstance(values, nn.Parameter)
+                setattr(
+                    part, name, nn.Parameter(values.clone(), values.requires_grad) if is_trained else values.clone()
+                )
+
+
 def validate_objective(
     classifier: Classifier, objective: Objective, param: nn.Module, chain: Compose, seeds: Sequence[int]
 ) -> Objective:

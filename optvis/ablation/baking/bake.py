@@ -21,7 +21,7 @@ from optvis.ablation.fills import Constant, FillLike, Gaussian, Noise, Replaceme
 from optvis.ablation.units_json import units_to_json
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.features.units import Units
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
@@ -32,6 +32,7 @@ Model = TypeVar("Model", bound=nn.Module | Classifier)
 SUFFIX = ".safetensors"
 
 
+@plain_mode()
 def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalizer | str = INFER) -> Model:
     """Copy a network without some units: the copy computes what the `blinded` network does, without any hook.
 

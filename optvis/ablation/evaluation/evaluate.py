@@ -27,7 +27,7 @@ from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_
 from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow, run_network
+from optvis.models.borrow import borrow, plain_mode, run_network
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -37,6 +37,7 @@ from optvis.objectives import OUTPUT, positions
 from optvis.progress import progress_bar
 
 
+@plain_mode()
 def evaluate(
     model: nn.Module | Classifier,
     units: Units | Sequence[Units],

@@ -14,7 +14,7 @@ from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.find_units import Method, resolve_method, run_method
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.features.units import Units
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -124,6 +124,7 @@ def compare_predictions(
         return PredictionTable(_predict(task, units))
 
 
+@plain_mode()
 def leave_one_out(
     model: nn.Module | Classifier,
     target_images: Any,

@@ -18,7 +18,7 @@ from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -145,6 +145,7 @@ def _project_out(basis: Tensor, a: Tensor) -> Tensor:
     return restore_layout(x - torch.tensordot(along, basis, dims=1).movedim(-1, 1), a, None)
 
 
+@plain_mode()
 def find_directions(
     model: nn.Module | Classifier,
     images_with: Any,

@@ -23,7 +23,7 @@ from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
 from optvis.features.units import Channels, Directions, Units
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -40,6 +40,7 @@ METHODS: Mapping[str, Method] = {
 }
 
 
+@plain_mode()
 def find_units(
     model: nn.Module | Classifier,
     target_images: Any,
