@@ -90,7 +90,8 @@ def test_prepared_is_the_normalisation_and_no_alias_of_the_images():
 
 
 def test_a_torchvision_network_carries_imagenets_normalisation():
-    carried = as_classifier(models.squeezenet1_0())
+    with pytest.warns(UserWarning, match="SqueezeNet is fed as torchvision's published weights"):
+        carried = as_classifier(models.squeezenet1_0())
     assert carried.normalize == IMAGENET
     assert (carried.size, carried.fixed_size) == ((224, 224), False)
 

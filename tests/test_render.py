@@ -322,7 +322,8 @@ def test_a_bare_network_is_refused_without_its_normalisation(network):
 def test_a_torchvision_network_carries_imagenets(random_squeezenet):
     bare = models.squeezenet1_0()
     bare.load_state_dict(random_squeezenet.network.state_dict())
-    made = draw(bare, channel("features.3", 1), size=32, steps=2)
+    with pytest.warns(UserWarning, match="SqueezeNet is fed as torchvision's published weights"):
+        made = draw(bare, channel("features.3", 1), size=32, steps=2)
     assert torch.equal(made.images, draw(random_squeezenet, channel("features.3", 1), size=32, steps=2).images)
     assert made.recipe["normalize"] == repr(IMAGENET)
 

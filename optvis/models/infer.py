@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from math import isnan
 from typing import Any
+from weakref import WeakSet
 
+import torch
 from torch import nn
 
 from optvis.data.crop import ResizeCrop
@@ -13,11 +19,15 @@ from optvis.models.classifier import Classifier, unwrap
 from optvis.models.normalize import IMAGENET, INFER, Normalize, Normalizer
 
 IMAGENET_TAG = re.compile(r"(in|imagenet)[-_]?(1k|12k|21k|22k)", re.IGNORECASE)  # of timm's weights
+_WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
+
 DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
 
 
 def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = INFER) -> Classifier:
     """Make a Classifier of a bare network; return a Classifier as it is, or with another normalisation.
+
+    A bare network of torchvision may be trained on other images than its published weights; a warning says so once.
 
     Raises:
         TypeError: the model is neither.
@@ -38,18 +48,96 @@ def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = I
                 "normalize=Normalize(mean, std), a function, or None if it takes [0, 1] as it is "
                 "(from optvis import IMAGENET, Normalize)"
             )
+        _warn_once(inferred)
         return inferred
     return replace(inferred, normalize=normalize) if inferred else Classifier(model, normalize, DEFAULT_SIZE)
 
 
 def infer_classifier(network: nn.Module) -> Classifier | None:
-    """Infer how a bare network is fed: timm says it in its config, torchvision by the class's module."""
+    """Infer how a bare network is fed: timm says it in its config, torchvision in its published weights' transforms.
+
+    Detectors of torchvision normalise images themselves. None where nothing says it.
+    """
     if isinstance(getattr(network, "pretrained_cfg", None), dict):
         return classifier_from_timm(network)
-    if type(network).__module__.startswith("torchvision.models."):
-        side = getattr(network, "image_size", None)
-        return Classifier(network, IMAGENET, side if side else DEFAULT_SIZE, fixed_size=side is not None)
-    return None
+    if _normalizes_inside(network):
+        return Classifier(network, None, DEFAULT_SIZE)
+    published = _published_normalizations(network)
+    if len(published) != 1:
+        return None
+    side = getattr(network, "image_size", None)
+    return Classifier(network, *published, side if side else DEFAULT_SIZE, fixed_size=side is not None)
+
+
+def _warn_once(inferred: Classifier) -> None:
+    """Warn once of each network of torchvision that published weights decide how it is normalised."""
+    network, normalize = inferred.network, inferred.normalize
+    if normalize is None or hasattr(network, "pretrained_cfg") or network in _WARNED:
+        return
+    _WARNED.add(network)
+    text = "IMAGENET" if normalize == IMAGENET else repr(normalize)
+    warnings.warn(
+        f"{type(network).__name__} is fed as torchvision's published weights are; if it was trained otherwise, give "
+        f"its own normalize=Normalize(mean, std), else normalize={text}",
+        stacklevel=4,
+    )
+
+
+def _normalizes_inside(network: nn.Module) -> bool:
+    transform = getattr(network, "transform", None)
+    return type(transform).__module__ == "torchvision.models.detection.transform"
+
+
+def _published_normalizations(network: nn.Module) -> set[Normalize]:
+    """How images are normalised for torchvision's published weights of this architecture."""
+    if not type(network).__module__.startswith("torchvision.models."):
+        return set()
+    from torchvision import models
+
+    names = [name for name in models.list_models() if _returned_type(models.get_model_builder(name)) is type(network)]
+    found = {name: _image_presets(models.get_model_weights(name), _has_head(network)) for name in names}
+    usual = set[Normalize]()
+    if counts := Counter(preset for presets in found.values() for preset in presets):
+        usual = {counts.most_common(1)[0][0]}
+    others = (presets for name, presets in found.items() if presets - usual and _is_architecture(network, name))
+    return next(others, usual)
+
+
+def _returned_type(builder: Callable[..., nn.Module]) -> Any:
+    return builder.__annotations__.get("return")
+
+
+def _image_presets(weights: Iterable[Any], has_head: bool) -> set[Normalize]:
+    """The normalisations of weights that take single images, and that have a trained head, or have none."""
+    presets = [entry.transforms() for entry in weights if _has_accuracy(entry) == has_head]
+    kinds = ("ImageClassification", "SemanticSegmentation")
+    return {Normalize(preset.mean, preset.std) for preset in presets if type(preset).__name__ in kinds}
+
+
+def _has_accuracy(entry: Any) -> bool:
+    """Whether published weights classify: weights of features alone have an accuracy of NaN, and a head of NaN."""
+    metrics = entry.meta.get("_metrics", {}).values()
+    return not any(isnan(value) for metric in metrics for value in metric.values())
+
+
+def _has_head(network: nn.Module) -> bool:
+    *_, last = network.parameters()
+    return last.is_meta or not bool(last.isnan().any())
+
+
+def _is_architecture(network: nn.Module, name: str) -> bool:
+    """Whether a network has the weights of one of torchvision's, by name and shape; its last child may differ."""
+    from torchvision import models
+
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")  # of slow random weights
+        expected = models.get_model(name, weights=None)
+    *_, head = (child for child, _ in expected.named_children())
+    own, other = (
+        {key: value.shape for key, value in one.state_dict().items() if not key.startswith(f"{head}.")}
+        for one in (network, expected)
+    )
+    return own == other
 
 
 def classifier_from_timm(network: nn.Module, name: str = "") -> Classifier:
