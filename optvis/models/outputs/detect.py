@@ -87,8 +87,8 @@ def _plural(count: int) -> str:
 def _probe(network: nn.Module, preprocess: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """The network's scores for random images of a shape, with the graph that computed them."""
     generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(PROBES, *images.shape[1:], generator=generator, dtype=torch.float32)
-    contrast = torch.linspace(0.2, 1, PROBES).view(-1, 1, 1, 1)
+    noise = torch.rand(PROBES, *images.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
+    contrast = torch.linspace(0.2, 1, PROBES, dtype=torch.float32, device="cpu").view(-1, 1, 1, 1)
     probes = (0.5 + (noise - 0.5) * contrast).to(images.device, images.dtype)
     with borrow(network), suspend_intercepts(network), torch.random.fork_rng(devices=[]), torch.enable_grad():
         inputs = preprocess(probes).detach().requires_grad_()
