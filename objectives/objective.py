@@ -76,6 +76,17 @@ class Objective:
         """Whether a term calls a user's own function, which may hold tensors for the whole batch."""
         return any(factor.factory == "on" for term in self.terms for factor in factors(term))
 
+    @property
+    def is_positional(self) -> bool:
+        """Whether a term reads one position of a layer, or compares all with targets: then moving the image matters.
+
+        Example:
+            >>> from optvis.objectives import channel, neuron
+            >>> channel("mixed3", 17).is_positional, neuron("mixed3", 17).is_positional
+            (False, True)
+        """
+        return any(factor.is_positional for term in self.terms for factor in factors(term))
+
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
         """Compute the score of each image, (B,), from activations by layer name, with schedules at step 0."""
         if not self.terms:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.labels import Labels
+from optvis.objectives.layout import IMAGE
 
 
 class Placeholder(Sized, Protocol):
@@ -22,6 +23,8 @@ class Placeholder(Sized, Protocol):
 Target = Tensor | Labels | Placeholder
 Schedule = Callable[[int], float]  # of the step, counted from 0
 
+#: Names of the functions that build terms of one position, or of a target for each.
+POSITIONAL = frozenset({"neuron", "direction_neuron", "tensor_direction", "position_norm", "caricature", "dot_compare"})
 ONE = torch.ones(1, dtype=torch.float64, device="cpu")
 
 
@@ -63,6 +66,14 @@ class Term:
     def __post_init__(self) -> None:
         sizes = [len(rows) for rows in (*self.targets, self.weight)]
         object.__setattr__(self, "batch", common_batch_size(sizes, self.name))
+
+    @property
+    def is_positional(self) -> bool:
+        """Whether it reads one position of a layer, or has a target for each: (B, C, H, W)."""
+        if IMAGE in self.layers:
+            return False  # the image before transforms
+        maps = (target for target in self.targets if isinstance(target, Tensor) and target.dim() == 4)
+        return self.factory in POSITIONAL or next(maps, None) is not None
 
     def __call__(self, activations: Mapping[str, Tensor]) -> Tensor:
         """Compute the weighted score of each image, (B,), with schedules at step 0."""

@@ -11,7 +11,23 @@ from torch import nn
 from torchvision import models
 
 from optvis import Classifier, ascend, render
-from optvis.objectives import IMAGE, batchnorm_statistics, channel, logit, on, total_variation
+from optvis.objectives import (
+    IMAGE,
+    batchnorm_statistics,
+    caricature,
+    channel,
+    direction,
+    direction_neuron,
+    dot_compare,
+    gram_distance,
+    input_diff,
+    logit,
+    neuron,
+    on,
+    position_norm,
+    tensor_direction,
+    total_variation,
+)
 from optvis.params import fft_image
 from optvis.rendering import FAST_ADAM, RECIPES, ImageAdam, Prior, Recipe
 from optvis.rendering.blank import BLANK, blank_images
@@ -89,6 +105,35 @@ def test_a_list_of_transforms_is_a_chain(tiny):
 def test_another_transform_is_refused(tiny, transform):
     with pytest.raises(TypeError, match=r"expected .*module"):
         render(tiny, channel("2", 1), steps=1, transform=transform, progress=False)
+
+
+TARGET = torch.rand(6, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("objective", "positional"),
+    [
+        (channel("2", 1), False),
+        (direction("2", torch.ones(6)), False),
+        (gram_distance("2", torch.rand(6, 6)), False),
+        (on("2", lambda a: a.flatten(1).sum(1)), False),
+        (channel("2", 1) - 0.1 * input_diff(torch.rand(3, 14, 14)), False),
+        (neuron("2", 1), True),
+        (channel("2", 1) + 0.1 * neuron("2", 1, y=0, x=0), True),
+        (channel("2", 1) * neuron("2", 1), True),
+        (direction_neuron("2", torch.ones(6)), True),
+        (tensor_direction("2", TARGET), True),
+        (position_norm("2"), True),
+        (caricature("2", TARGET[None]), True),
+        (dot_compare("2", TARGET[None]), True),
+        (on("2", lambda a, target: -(a - target).square().flatten(1).sum(1), TARGET[None]), True),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("name", ["natural", "fast"])
+def test_an_objective_of_positions_is_not_shown_crops(tiny, name, objective, positional):
+    made = render(tiny, objective, recipe=name, steps=1, progress=False)
+    assert (made.recipe["transform"] == repr(STANDARD)) == positional
 
 
 def test_an_unknown_recipe_names_the_nearest(tiny):

@@ -98,7 +98,7 @@ def ascend(
     classifier = as_classifier(model, normalize)
     objective = resolve_objective(objective, classifier)
     preset, seeds = find_recipe(recipe), resolve_seeds(seed, objective, param)
-    chain = preset.build_transform(classifier) if transform == FROM_RECIPE else as_transform(transform)
+    chain = preset.choose_transform(classifier, objective) if transform == FROM_RECIPE else as_transform(transform)
     maker = default_optimizer(param, optimizer, preset.optimizer)
     param = fft_image(classifier.resolve_size(size), seeds=seeds) if param is None else param
     return Ascent(

@@ -11,7 +11,7 @@ from torch import nn
 
 from optvis.errors import suggest
 from optvis.models.classifier import Classifier
-from optvis.objectives import total_variation
+from optvis.objectives import Objective, total_variation
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam, OptimizerMaker
 from optvis.rendering.priors import Prior
 from optvis.transforms import STANDARD, natural_crops
@@ -32,6 +32,8 @@ class Recipe:
         name: for the recipe of a result.
         steps: number of updates.
         build_transform: builds the chain between the image and a given network.
+        positional_transform: takes its place where the objective reads one position or has a target for each, as
+            `neuron` and `caricature` do: views of different parts of the image would contradict each other.
         optimizer: where neither the caller nor the canvas brings one.
         priors: penalties, each with a share of the score's gradient.
         redirect_steps: for how many first steps ReLU gradients are redirected where an image has none.
@@ -46,8 +48,13 @@ class Recipe:
     steps: int
     build_transform: Callable[[Classifier], nn.Module | None]
     optimizer: OptimizerMaker
+    positional_transform: nn.Module | None = STANDARD
     priors: tuple[Prior, ...] = ()
     redirect_steps: int = REDIRECT_STEPS
+
+    def choose_transform(self, classifier: Classifier, objective: Objective) -> nn.Module | None:
+        """Return the chain between the image and a network, for an objective."""
+        return self.positional_transform if objective.is_positional else self.build_transform(classifier)
 
 
 def build_natural_crops(classifier: Classifier) -> nn.Module:
@@ -66,8 +73,8 @@ def build_standard(_: Classifier) -> nn.Module:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("natural", 256, build_natural_crops, SLOW_ADAM, SMOOTH, 96),
-        Recipe("fast", 64, build_natural_crops, partial(SLOW_ADAM, lr=0.2, halving=32.0), SMOOTH, 48),
+        Recipe("natural", 256, build_natural_crops, SLOW_ADAM, STANDARD, SMOOTH, 96),
+        Recipe("fast", 64, build_natural_crops, partial(SLOW_ADAM, lr=0.2, halving=32.0), STANDARD, SMOOTH, 48),
         Recipe("plain", PLAIN_STEPS, build_standard, FAST_ADAM),
         Recipe("lucid", 512, build_standard, ADAM),
     )

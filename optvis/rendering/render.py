@@ -94,14 +94,15 @@ def render(
         Rendering(2 of 16 × 16 px, 4 steps, scores ...)
     """
     classifier, preset = as_classifier(model, normalize), find_recipe(recipe)
+    goal = as_objective(objective)
     maker = default_optimizer(param, optimizer, preset.optimizer)
     rendering = RenderJob(
         classifier,
-        as_objective(objective),
+        goal,
         param,
         preset.steps if steps is None else steps,
         size=size,
-        transform=preset.build_transform(classifier) if transform == FROM_RECIPE else as_transform(transform),
+        transform=preset.choose_transform(classifier, goal) if transform == FROM_RECIPE else as_transform(transform),
         optimizer=maker if rate is None else partial(maker, lr=rate),
         seed=seed,
         snapshots=snapshots,
