@@ -13,22 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy import stats
 from torch import nn
 
 from optvis import Classifier, classify, load
 from optvis.ablation import Gaussian, Mean, blinded
 from optvis.ablation.evaluation.evaluate import evaluate
-from optvis.ablation.evaluation.metrics import (
-    confidence_intervals,
-    mean_drop,
-    p_value,
-    predict,
-    recall,
-    resample_means,
-    seeded_generator,
-)
-from optvis.ablation.evaluation.random_units import activation_mass, random_channels, random_directions
+from optvis.ablation.evaluation.metrics import mean_drop, predict, recall, seeded_generator
+from optvis.ablation.evaluation.random_units import random_channels
 from optvis.ablation.evaluation.variants import complement, growing_variants
 from optvis.ablation.image_sets import LabeledImages, digest_images
 from optvis.features.units import Channels, Directions
@@ -162,12 +153,13 @@ def test_the_template_network_falls_as_its_weights_say():
 
     assert report.sets[0].log_odds_drop.value == pytest.approx(float(odds(before) - odds(after)), abs=1e-6)
     norms = responses(images).relu().mean(0)
-    sets = random_channels(Channels("relu", [0, 4, 8]), norms, 20, seeded_generator(0, "random units of relu"))
+    units = Channels("relu", [0, 4, 8])
+    sets = random_channels(units, norms, 20, seeded_generator(0, f"random units for {units!r}"))
     expected = [float(odds(before) - odds(before - logit_drop(images, one.indices))) for one in sets]
     assert report.baseline.log_odds_drops == pytest.approx(expected, abs=1e-6)
-    assert report.baseline.p_log_odds == pytest.approx(
-        (1 + sum(fall >= float(odds(before) - odds(after)) for fall in expected)) / 21
-    )
+    larger = [fall > float(odds(before) - odds(after)) + 1e-5 for fall in expected]
+    ties = [set(one.indices) == {0, 4, 8} for one in sets]
+    assert (1 + sum(larger)) / 21 <= report.baseline.p_log_odds <= (1 + sum(larger) + sum(ties)) / 21
 
 
 def test_random_sets_are_judged_as_passes_one_by_one(small, sets):
@@ -177,7 +169,7 @@ def test_random_sets_are_judged_as_passes_one_by_one(small, sets):
     with torch.no_grad():
         a = nn.Sequential(*list(small.network.eval().children())[: _place(small, "relu2")])(small.preprocess(every))
     norms = torch.tensor([[float(c.norm()) for c in one] for one in a]).mean(0)
-    random = random_channels(SMALL, norms, 12, seeded_generator(3, "random units of relu2"))
+    random = random_channels(SMALL, norms, 12, seeded_generator(3, f"random units for {SMALL!r}"))
     before = one_by_one(small, images, ()).argmax(1) == truth
     for fall, units in zip(report.baseline.drops, random, strict=True):
         after = one_by_one(small, images, (units,)).argmax(1) == truth
@@ -208,61 +200,6 @@ def test_a_bare_network_takes_a_normalisation():
 # Random units
 
 
-@pytest.mark.parametrize("rank", [30, 100, 160])
-def test_random_channels_are_as_strong(rank):
-    norms = torch.linspace(-3, 2, 200).exp()[torch.randperm(200, generator=torch.Generator().manual_seed(1))]
-    order = norms.argsort()
-    units = Channels("x", order[rank : rank + 12 : 2].tolist())
-    random = random_channels(units, norms, 300, seeded_generator(0, "x"))
-    own = activation_mass(units, norms, torch.zeros(()))
-    ratios = torch.tensor([activation_mass(one, norms, torch.zeros(())) for one in random]) / own
-    assert float(ratios.mean()) == pytest.approx(1, abs=0.03)
-    assert float((ratios - 1).abs().max()) < 0.25
-    assert all(len(one) == 6 and not set(one.indices) & set(units.indices) for one in random)
-    assert len({one.indices for one in random}) > 290
-    evenly = torch.rand(300, 200, generator=torch.Generator().manual_seed(2)).argsort(1)[:, :6]
-    assert float((norms[evenly].mean(1) / own - 1).abs().max()) > 0.6
-
-
-def test_the_strongest_channel_is_stood_in_for_by_the_strongest_of_the_rest():
-    norms = torch.arange(1.0, 41.0)
-    random = random_channels(Channels("x", [39]), norms, 500, seeded_generator(0, "x"))
-    assert {one.indices for one in random} == {(c,) for c in range(29, 39)}  # a quarter of the layer
-
-
-def test_each_neighbour_is_drawn_as_often_as_any_other():
-    norms = torch.arange(100.0, 140.0)
-    random = random_channels(Channels("x", [20]), norms, 4000, seeded_generator(0, "x"))
-    counts = np.unique([one.indices[0] for one in random], return_counts=True)[1]
-    assert len(counts) == 10
-    assert stats.chisquare(counts).pvalue > 0.001
-
-
-def test_where_there_are_hardly_others_all_channels_may_be_drawn():
-    random = random_channels(Channels("x", [0, 1, 2]), torch.tensor([1.0, 2.0, 0.0, 3.0]), 50, seeded_generator(0, "x"))
-    assert {c for one in random for c in one.indices} == {0, 1, 2, 3}
-    assert all(len(set(one.indices)) == 3 for one in random)
-
-
-@pytest.mark.parametrize("strong", [True, False])
-def test_random_subspaces_remove_as_much(strong):
-    a = random_tensor(400, 30, seed=2) * torch.linspace(0.1, 3, 30, dtype=torch.float64)
-    moment = a.T @ a
-    axes = torch.linalg.eigh(moment).eigenvectors
-    vectors = (axes[:, -4:-1] if strong else axes[:, :3]).T + 0.2 * random_tensor(3, 30, seed=3)
-    units = Directions("x", vectors)
-    random = random_directions(units, moment, 40, seeded_generator(0, "x"))
-
-    def share(one):
-        removed = a - one.replace(a)
-        return float(removed.square().sum() / a.square().sum())
-
-    assert [share(one) for one in random] == pytest.approx([share(units)] * 40, rel=1e-6)
-    assert all(one.orthonormal_basis.shape == (3, 30) for one in random)
-    overlaps = [float((one.orthonormal_basis @ random[0].orthonormal_basis.T).square().sum()) / 3 for one in random[1:]]
-    assert max(overlaps) < 0.999
-
-
 def test_several_layers_get_random_units_of_their_own(small, sets):
     report = run_evaluation(small, (Channels("relu1", [0, 1]), Channels("relu2", [2])), sets, random_sets=30)
     assert set(report.baseline.strength) == {"relu1", "relu2"}
@@ -271,51 +208,6 @@ def test_several_layers_get_random_units_of_their_own(small, sets):
 
 
 # Statistics
-
-
-def test_p_values_against_a_loop():
-    random = random_tensor(300).sub(0.5)
-    for found in (-1.0, 0.0, 0.2, float(random[7]), 2.0):
-        as_much = sum(1 for one in random.tolist() if one >= found)
-        assert p_value(found, random) == (1 + as_much) / 301
-
-
-def test_p_is_uniform_under_chance():
-    draws = torch.randn(2000, 100, generator=torch.Generator().manual_seed(0))
-    found = [p_value(float(row[0]), row[1:]) for row in draws]
-    assert stats.kstest(found, "uniform").statistic < 0.04
-
-
-@pytest.mark.parametrize(("images", "right"), [(20, 13), (7, 2), (50, 49), (6, 6)])
-def test_intervals_of_recall_are_the_binomials(images, right):
-    """Of 0s and 1s the bootstrap's means are binomial, and the binomial's quantiles are known."""
-    values = torch.cat([torch.ones(right), torch.zeros(images - right)])
-    ((low, high),) = confidence_intervals(values[:, None])
-    exact = stats.binom.ppf([0.025, 0.975], images, right / images) / images
-    assert abs(low - exact[0]) <= 1 / images + 1e-9
-    assert abs(high - exact[1]) <= 1 / images + 1e-9
-
-
-def test_the_bootstrap_is_that_of_scipy_up_to_chance():
-    values = random_tensor(40, seed=4)
-    ((low, high),) = confidence_intervals(values[:, None])
-    theirs = stats.bootstrap(
-        (values.numpy(),), np.mean, n_resamples=4000, method="percentile", random_state=np.random.default_rng(0)
-    ).confidence_interval
-    width = high - low
-    assert low == pytest.approx(theirs.low, abs=0.06 * width)
-    assert high == pytest.approx(theirs.high, abs=0.06 * width)
-
-
-def test_resamples_draw_the_same_images_for_all_numbers():
-    values = random_tensor(15, 2)
-    both = torch.cat([values, values[:, :1] - values[:, 1:]], dim=1)
-    means = resample_means(both, seed=1)
-    torch.testing.assert_close(means[:, 2], means[:, 0] - means[:, 1])
-    assert torch.equal(resample_means(both, seed=1), means)
-    assert not torch.equal(resample_means(both, seed=2), means)
-    assert len(means) == 2000
-    torch.testing.assert_close(means.mean(0), both.mean(0), atol=0.02, rtol=0)
 
 
 def test_verdicts_against_a_loop():
@@ -437,8 +329,12 @@ def test_sets_are_folders_lists_and_tensors(small, tmp_path):
     assert [one.images for one in report.sets] == [2, 2, 2, 1, 2, 0]
     assert report.sets[-1].after.value is None
     assert "the set 'none' is empty" in report.warnings
-    assert "2 images of 'folder' are too few for an interval; give 5 or more" in report.warnings
-    assert report.sets[0].after.low is None
+    assert (
+        "2 images of 'folder' are too few for an interval of confidence and log-odds; give 10 or more"
+        in report.warnings
+    )
+    assert report.sets[0].log_odds_drop.low is None
+    assert report.sets[0].after.low < report.sets[0].after.high
 
 
 BAD = [
@@ -618,7 +514,7 @@ def test_the_head_of_the_embedded_network_is_exact():
     assert report.target_labels == (LABELS[0],)
     assert report.target_metrics.before.value == 1
     assert report.target_metrics.after.value == 0
-    assert report.baseline.p_drop == 1 / 41
+    assert report.baseline.p_drop == (1 + sum(drop == 1 for drop in report.baseline.drops)) / 41
     assert report.baseline.p_log_odds == 1 / 41
     assert len(report.collateral) == 15
     others = [one for one in report.predictions if one.truth != LABELS[0]]

@@ -53,7 +53,9 @@ def build_report(ship="container ship", file="1.jpg", others="others", **changes
         (metrics(ship, 8, 1.0, 0.25), SetMetrics(others, 3, *[Estimate(0.5)] * 5)),
         (metrics(ship, 8, 1.0, 0.25), metrics("liner", 3, 1.0, 0.875), metrics("wok", 2, 1.0, 1.0)),
         UnitCurve((0, 1, 3), lines_of, lines_of, lines_of, lines_of),
-        RandomBaseline((0.0, 0.125, 0.75), (0.1, -0.2, 4.0), (0.0, 0.3, -0.1), 0.2, 3, 0.5, 0.25, {"mixed5": 0.98}),
+        RandomBaseline(
+            (0.0, 0.125, 0.75), (0.1, -0.2, 4.0), (0.0, 0.3, -0.1), 0.2, 3, 0.5, 0.25, 0.01, {"mixed5": 0.98}
+        ),
         ("3 images of 'others' are too few for an interval; give 5 or more",),
         {
             "network": "demo",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-
-NORMAL_QUANTILE = 1.959964  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Rate:
 
 def estimate_rate(hits: int, images: int) -> Rate:
     """Estimate the rate of hits among one or more images."""
-    share, spread = hits / images, NORMAL_QUANTILE**2 / images
-    middle = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    return Rate(share, max(0.0, middle - half), min(1.0, middle + half), images)
+    from scipy.stats import binomtest  # takes seconds to import
+
+    interval = binomtest(hits, images).proportion_ci(method="wilson")
+    return Rate(hits / images, float(interval.low), float(interval.high), images)

@@ -7,7 +7,7 @@ python tests/bench/blinding.py channels --scenes 50    fewer fresh scenes a clas
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from optvis import load
 from optvis.ablation import Contrast, GreedySearch, MostFrequent, Subspace, TopNorm, find_directions, find_units
+from optvis.ablation.evaluation.metrics import p_value
+from optvis.ablation.evaluation.random_units import random_channels, random_directions
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.features.units import Channels, Directions, Units
 from optvis.models.borrow import borrow
@@ -29,7 +31,6 @@ FINDING, JUDGING = 41, 42  # seeds; no setting was chosen on these scenes
 OWN, OTHERS = 48, 4  # scenes of the target, and of each other class, that a search sees
 QUICK = 25  # fresh scenes a class for the curves and the old recipes
 CHANCE_SCENES, SETS = 12, 250
-NEAREST = 24  # random channels are drawn from so many whose norm is the nearest
 NOODLES = "mixed3"
 
 
@@ -70,38 +71,10 @@ def holds(target: int, before: Tensor, after: Tensor) -> bool:
     return bool(after[target] <= 0.05 and lost.mean() <= 0.01 and lost.max() <= 0.05)
 
 
-def p_value(cached: CachedNetwork, target: int, units: Units, draw: Callable[[torch.Generator], Units]) -> float:
-    """p: the share of random sets, matched in activation norm, without which the target is seen as rarely."""
-    found, draws = recall(cached, target, [units]), torch.Generator().manual_seed(target)
-    as_much = sum(recall(cached, target, [draw(draws)]) <= found for _ in range(SETS))
-    return (1 + as_much) / (1 + SETS)
-
-
-def draw_channels(norms: Tensor, units: Channels, draws: torch.Generator) -> Units:
-    """As many other channels, each from those whose norm is nearest to one of these."""
-    chosen: list[int] = []
-    for index in units.indices:
-        order = (norms - norms[index]).abs().argsort().tolist()
-        free = [place for place in order if place not in chosen and place not in units.indices][:NEAREST]
-        chosen.append(free[int(torch.randint(len(free), (1,), generator=draws))])
-    return Channels(LAYER, chosen)
-
-
-def draw_directions(moments: Tensor, units: Directions, draws: torch.Generator) -> Units:
-    """As many random directions, along which the activations have as much second moment."""
-    values, axes = torch.linalg.eigh(moments)
-    wanted = energy(moments, units.basis(len(moments)))
-    start = torch.randn(len(moments), len(units), generator=draws, dtype=torch.float64)
-    low, high = -2.0, 4.0
-    for _ in range(30):
-        power = (low + high) / 2
-        basis = torch.linalg.qr(axes @ (values.clamp(min=1e-9)[:, None] ** (power / 2) * start))[0].T
-        low, high = (power, high) if energy(moments, basis) < wanted else (low, power)
-    return Directions(LAYER, basis)
-
-
-def energy(moments: Tensor, basis: Tensor) -> float:
-    return float(torch.einsum("kc,cd,kd->", basis, moments, basis))
+def recall_p(cached: CachedNetwork, target: int, units: Units, random: Sequence[Units]) -> float:
+    """p: the share of random sets, as strong, without which the target is seen as rarely."""
+    lost = torch.tensor([1 - recall(cached, target, [one]) for one in (units, *random)])
+    return p_value(float(lost[0]), lost[1:])
 
 
 def tables(which: Sequence[str], scenes: int) -> None:
@@ -126,7 +99,7 @@ def tables(which: Sequence[str], scenes: int) -> None:
                     f"  {format_row(target, before[1], quick.recalls(o))}" for o in table.others(target, units)
                 )
                 few = CachedNetwork(net, judged[truth == target][:CHANCE_SCENES], [LAYER])
-                p = p_value(few, target, units[0], partial(table.draw, units[0]))
+                p = recall_p(few, target, units[0], table.draw(units[0], torch.Generator().manual_seed(target)))
             good += holds(target, before[0], after) and p < 0.005
             print(f"{label:<16}{format_row(target, before[0], after)}{p:8.4f}   {cells}", flush=True)
         print(f"{good} of {len(LABELS)} hold; {time.perf_counter() - start:.0f} s")
@@ -159,8 +132,8 @@ class ChannelTable:
         ways = (Contrast(max_units=CHANNELS), TopNorm(), MostFrequent())
         return [[units[0][:count]] for count in self.counts] + [self.find(target, way) for way in ways]
 
-    def draw(self, units: Channels, draws: torch.Generator) -> Units:
-        return draw_channels(self.norms, units, draws)
+    def draw(self, units: Channels, generator: torch.Generator) -> Sequence[Units]:
+        return random_channels(units, self.norms, SETS, generator)
 
 
 class DirectionTable(ChannelTable):
@@ -175,8 +148,8 @@ class DirectionTable(ChannelTable):
         """Subspaces of fewer dimensions, each found on its own."""
         return [self.find(target, Subspace(dimensions=count)) for count in range(1, DIMENSIONS)]
 
-    def draw(self, units: Directions, draws: torch.Generator) -> Units:
-        return draw_directions(self.moments, units, draws)
+    def draw(self, units: Directions, generator: torch.Generator) -> Sequence[Units]:
+        return random_directions(units, self.moments, SETS, generator)
 
 
 def noodles(scenes: int) -> None:

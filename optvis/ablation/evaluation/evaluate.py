@@ -53,11 +53,13 @@ def evaluate(
 ) -> Report:
     """Evaluate units by what the network predicts without them: for the target, for everything else, against chance.
 
-    Random units are drawn from the same layers, as many and as strong: channels of similar activation norm, subspaces
-    that remove the same share of it. The p-value is the share of random sets that lower the target's recall at least
-    as far; a second one is for its log-odds, which hardly tie. The report also says what remains where only the units
-    are kept, as in Bau et al. 2020, doi:10.1073/pnas.1907375117. Intervals are percentiles of 2,000 bootstrap
-    resamples of each set's images, 95 %. Memory holds all images, and the cached activations of one image at a time.
+    Random units are drawn from the same layers, as many and as strong: channels of the same strata of activation norm,
+    ten to a stratum, the units among them; subspaces that remove the same share of it. The p-value is the share of
+    random sets that lower the target's recall at least as far. A second one is for its log-odds; it is uniform for
+    units that are themselves drawn at random, at any strength. The report also says what remains where only the units
+    are kept, as in Bau et al. 2020, doi:10.1073/pnas.1907375117. Intervals are at 95 %: Wilson's for recall, Student's
+    from 10 images on for confidence and log-odds. Memory holds all images, and the cached activations of one image at a
+    time.
 
     Args:
         model: a network whose output is a score for each class, (B, classes), or a Classifier.
@@ -72,7 +74,7 @@ def evaluate(
         fill: what replaces units, see `blinded`. A measured fill is measured once, on the units: random units get
             the same values.
         random_sets: number of random sets, R.
-        seed: of random sets and resamples.
+        seed: of random sets.
         normalize: see `render`; by default what the model carries.
         progress: show a progress bar.
 

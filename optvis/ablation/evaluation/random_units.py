@@ -11,8 +11,7 @@ from torch import Tensor
 from optvis.ablation.evaluation.metrics import seeded_generator
 from optvis.features.units import Channels, Directions, Units
 
-MIN_NEIGHBORS = 8  # a unit is replaced by one of at least 8 channels
-MAX_LAYER_SHARE = 4  # and of the nearest 1 / 4 of the layer at most
+STRATUM = 10  # channels of about the same strength
 MAX_POWER = 16.0  # of the second moment that random directions are stretched by
 BISECTIONS = 40  # of the interval in which that power lies
 
@@ -25,40 +24,71 @@ def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: 
         norms: mean activation norm of each channel, (C,).
         moment: uncentred second moment of the layer, (C, C).
         count: number of sets.
-        seed: of the draws; each layer has its own draws.
+        seed: of the draws; other units have other draws.
     """
-    generator = seeded_generator(seed, f"random units of {units.layer}")
+    generator = seeded_generator(seed, f"random units for {units!r}")
     if isinstance(units, Channels):
         return list(random_channels(units, norms, count, generator))
     return list(random_directions(units, moment, count, generator))
 
 
 def random_channels(units: Channels, norms: Tensor, count: int, generator: torch.Generator) -> list[Channels]:
-    """Draw other channels of the layer, each from those whose mean activation norm is nearest to that of a unit.
+    """Draw `count` sets of other channels of the layer, as many and as strong; see `draw_indices`."""
+    options = {"within": units.within, "channel_axis": units.channel_axis}
+    draws = draw_indices(list(units.indices), norms, count, generator).tolist()
+    return [Channels(units.layer, draw, **options) for draw in draws]
 
-    In each set the units are replaced in random order. Each gets one of the channels that are still free, drawn
-    uniformly from the 8 nearest in log norm; or from more, up to a quarter of the layer, if the sets would otherwise
-    be equal. If there are fewer other channels than units, all channels may be drawn.
+
+def draw_indices(indices: Sequence[int], norms: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Draw as many channels of each stratum as there are among some channels; these may be drawn again.
+
+    Strata are fixed by the layer alone, see `strata`. So channels that are themselves drawn at random, from the whole
+    layer or from some of its strata, are exchangeable with these draws, and their p-value is uniform.
+
+    Args:
+        indices: K channels.
+        norms: mean activation norm of each channel of the layer, (C,).
+        count: number of sets, R.
+        generator: of random numbers.
+
+    Returns:
+        (R, K): in each row no channel comes twice, and each is of the same stratum as the one in its place.
     """
-    logs = norms.double().clamp_min(1e-12 * max(float(norms.max()), 1e-300)).log()
-    inside = set(units.indices)
-    others = [c for c in range(len(norms)) if c not in inside]
-    pool = others if len(others) >= len(units) else list(range(len(norms)))
-    enough = min(math.ceil(count ** (1 / max(1, len(units)))), len(norms) // MAX_LAYER_SHARE)
-    neighbors = max(MIN_NEIGHBORS, enough)
-    nearest = [sorted(pool, key=lambda c, u=u: abs(float(logs[c] - logs[u]))) for u in units.indices]  # type: ignore[misc]
-    draws = [_draw_channels(nearest, neighbors, generator) for _ in range(count)]
-    return [Channels(units.layer, draw, within=units.within, channel_axis=units.channel_axis) for draw in draws]
+    layer = strata(norms)
+    own = layer[list(indices)]
+    draws = torch.empty(count, len(own), dtype=torch.long, device="cpu")
+    for stratum in own.unique().tolist():
+        members = (layer == stratum).nonzero().flatten()
+        order = torch.rand(count, len(members), generator=generator, dtype=torch.float32, device="cpu").argsort(1)
+        draws[:, own == stratum] = members[order[:, : int((own == stratum).sum())]]
+    return draws
 
 
-def _draw_channels(nearest: Sequence[Sequence[int]], neighbors: int, generator: torch.Generator) -> list[int]:
-    """Draw one channel for each unit, each channel at most once."""
-    taken: dict[int, int] = {}
-    shares = torch.rand(len(nearest), generator=generator, dtype=torch.float32, device="cpu").tolist()
-    for place in torch.randperm(len(nearest), generator=generator, device="cpu").tolist():
-        free = [c for c in nearest[place][: neighbors + len(taken)] if c not in taken][:neighbors]
-        taken[free[int(shares[place] * len(free))]] = place
-    return sorted(taken, key=taken.__getitem__)
+def strata(norms: Tensor) -> Tensor:
+    """The stratum of each channel, (C,): 0 for the ten strongest, 1 for the next ten, and so on.
+
+    The weakest, fewer than ten that are left over, belong to the stratum before.
+
+    >>> strata(torch.arange(24.0)).tolist()
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    """
+    ranks = torch.empty(len(norms), dtype=torch.long, device="cpu")
+    ranks[norms.cpu().argsort(descending=True, stable=True)] = torch.arange(len(norms), device="cpu")
+    return (ranks // STRATUM).clamp_max(max(1, len(norms) // STRATUM) - 1)
+
+
+def chance_of_same(units: Units, norms: Tensor) -> float:
+    """The chance that a random set is the units themselves; 0 for directions.
+
+    >>> chance_of_same(Channels("mixed5", [20, 21]), torch.arange(24.0))  # two of the ten strongest
+    0.02222...
+    """
+    if not isinstance(units, Channels):
+        return 0.0
+    sizes = torch.bincount(strata(norms))
+    counts = torch.bincount(strata(norms)[list(units.indices)], minlength=len(sizes))
+    pairs = zip(sizes.tolist(), counts.tolist(), strict=True)
+    return 1 / math.prod(math.comb(size, count) for size, count in pairs)
 
 
 def random_directions(units: Directions, moment: Tensor, count: int, generator: torch.Generator) -> list[Directions]:

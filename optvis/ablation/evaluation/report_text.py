@@ -54,11 +54,13 @@ def baseline_sentences(results: EvaluationResults) -> list[str]:
     """The comparison with random units in sentences."""
     baseline, count = results.baseline, len(results.baseline.drops)
     by_recall, by_log_odds = (round(p * (1 + count)) - 1 for p in (baseline.p_drop, baseline.p_log_odds))
+    ties = f" A set is these units themselves with a chance of {baseline.smallest_p:.2g}; ties are drawn."
     strength = join_words([f"{value:.2f}" for value in baseline.strength.values()])
     distinct = "" if baseline.distinct == count else f" ({baseline.distinct} of them different)"
     return [
         f"Of {count} random sets of as many units{distinct}, {_bring(by_recall)} it as low: p = {baseline.p_drop:.2g}.",
-        f"By log-odds {_bring(by_log_odds)} it as low: p = {baseline.p_log_odds:.2g}.",
+        f"By log-odds {_bring(by_log_odds)} it as low: p = {baseline.p_log_odds:.2g}."
+        + (ties if baseline.smallest_p > 1 / (1 + count) else ""),
         f"The random units have {strength} times the activation mass of these units.",
     ]
 

@@ -78,7 +78,9 @@ class RandomBaseline:
         other_log_odds_drop: the same drop without the units themselves.
         distinct: number of different sets.
         p_drop: (1 + sets that lower the target's recall at least as far) / (1 + R).
-        p_log_odds: the same for its log-odds, which hardly tie.
+        p_log_odds: the same for its log-odds, where a random share of the ties counts: under chance it is uniform.
+        smallest_p: the chance that a random set is the units themselves. Where p is smaller, a draw among ties made
+            it so.
         strength: for each layer, the activation mass of random units over that of the units, on average: the mean
             activation norm of channels, the square norm along directions. 1 is a perfect match.
     """
@@ -90,6 +92,7 @@ class RandomBaseline:
     distinct: int
     p_drop: float
     p_log_odds: float
+    smallest_p: float
     strength: Mapping[str, float]
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +11,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.ablation.evaluation.metrics import MIN_IMAGES, BatchPredictions, estimate_means, mean_drop, p_value
+from optvis.ablation.evaluation.metrics import (
+    MIN_IMAGES,
+    BatchPredictions,
+    estimate_means,
+    estimate_share,
+    estimate_share_drop,
+    mean_drop,
+    p_value,
+    seeded_generator,
+)
 from optvis.ablation.evaluation.predictions import Prediction
-from optvis.ablation.evaluation.random_units import activation_mass
+from optvis.ablation.evaluation.random_units import activation_mass, chance_of_same
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
 from optvis.ablation.evaluation.variants import Variant
-from optvis.ablation.image_sets import NamedSet
+from optvis.ablation.image_sets import NamedSet, digest_images
 from optvis.features.units import Channels, Units
 from optvis.models.classifier import Classifier
 
 THUMBNAIL = 96  # pixels of the longer side
 MAX_STRENGTH_RATIO = 1.25  # a warning says where random units are stronger or weaker than this
+MAX_SMALLEST_P = 0.05  # a warning says where luck alone gives a smaller p than ties
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +73,7 @@ class VariantPlan:
         random: random units off.
         norms: mean activation norm of each channel, (C,), by layer.
         moments: second moments, (C, C), by layer, where there are directions.
-        seed: of resamples.
+        seed: of the draws.
     """
 
     units: Variant
@@ -77,6 +88,11 @@ class VariantPlan:
     def variants(self) -> tuple[Variant, ...]:
         """All variants, V of them."""
         return self.removed + self.kept + self.random
+
+    @property
+    def chance_of_same(self) -> float:
+        """The chance that a random set is the units themselves."""
+        return math.prod(chance_of_same(one, self.norms[one.layer]) for one in self.units)
 
     @property
     def strength(self) -> dict[str, float]:
@@ -98,10 +114,9 @@ def build_report(
     label = evaluation.classifier.label
     target_classes = dict.fromkeys(truth[rows[evaluation.target.name]].tolist())
     baseline = _random_baseline(evaluation, plan, variants)
-    sets = tuple(_set_metrics(name, evaluation, own, plan.seed) for name, own in rows.items())
+    sets = tuple(_set_metrics(name, evaluation, own) for name, own in rows.items())
     classes = tuple(
-        _set_metrics(label(c), evaluation, (truth == c).nonzero().flatten(), plan.seed)
-        for c in sorted(set(truth.tolist()))
+        _set_metrics(label(c), evaluation, (truth == c).nonzero().flatten()) for c in sorted(set(truth.tolist()))
     )
     return Report(
         evaluation.target.name,
@@ -111,19 +126,18 @@ def build_report(
         classes,
         _unit_curve(plan, variants, rows),
         baseline,
-        _warnings(sets, baseline.strength, recipe["overlap"] or {}),
+        _warnings(sets, baseline, recipe["overlap"] or {}),
         recipe,
         _thumbnails(torch.cat([one.images for one in evaluation.sets])),
     )
 
 
-def _set_metrics(name: str, evaluation: Evaluation, rows: Tensor, seed: int) -> SetMetrics:
-    before, after = (
-        torch.stack([found.is_right.double(), found.confidence, found.log_odds], dim=1).cpu()[rows]
-        for found in (evaluation.before, evaluation.after)
-    )
-    columns = torch.cat([before[:, :1], after[:, :1], before - after], dim=1)
-    return SetMetrics(name, len(rows), *estimate_means(columns, seed))
+def _set_metrics(name: str, evaluation: Evaluation, rows: Tensor) -> SetMetrics:
+    found = evaluation.before, evaluation.after
+    right = [one.is_right.cpu()[rows] for one in found]
+    before, after = (torch.stack([one.confidence, one.log_odds], dim=1).cpu()[rows] for one in found)
+    shares = *map(estimate_share, right), estimate_share_drop(*right)
+    return SetMetrics(name, len(rows), *shares, *estimate_means(before - after))
 
 
 def _predictions(evaluation: Evaluation) -> tuple[Prediction, ...]:
@@ -140,10 +154,11 @@ def _predictions(evaluation: Evaluation) -> tuple[Prediction, ...]:
 
 def _unit_curve(plan: VariantPlan, variants: BatchPredictions, rows: Mapping[str, Tensor]) -> UnitCurve:
     count = len(plan.removed)
-    is_right, confidence = variants.is_right.double().cpu(), variants.confidence.cpu()
-    halves = is_right[:count], is_right[count : 2 * count], confidence[:count], confidence[count : 2 * count]
-    lines = [{name: tuple(estimate_means(half[:, own].T, plan.seed)) for name, own in rows.items()} for half in halves]
-    return UnitCurve(tuple(sum(map(len, step)) for step in plan.removed), *lines)
+    halves = slice(0, count), slice(count, 2 * count)
+    is_right, confidence = variants.is_right.cpu(), variants.confidence.cpu()
+    recalls = [{name: tuple(map(estimate_share, is_right[h][:, own])) for name, own in rows.items()} for h in halves]
+    means = [{name: tuple(estimate_means(confidence[h][:, own].T)) for name, own in rows.items()} for h in halves]
+    return UnitCurve(tuple(sum(map(len, step)) for step in plan.removed), *recalls, *means)
 
 
 def _random_baseline(evaluation: Evaluation, plan: VariantPlan, variants: BatchPredictions) -> RandomBaseline:
@@ -163,9 +178,17 @@ def _random_baseline(evaluation: Evaluation, plan: VariantPlan, variants: BatchP
         own["others", "log_odds"],
         len({tuple(map(_identity, variant)) for variant in plan.random}),
         p_value(own["target", "is_right"], random["target", "is_right"]),
-        p_value(own["target", "log_odds"], random["target", "log_odds"]),
+        p_value(own["target", "log_odds"], random["target", "log_odds"], _tie_share(evaluation, plan)),
+        plan.chance_of_same,
         plan.strength,
     )
+
+
+def _tie_share(evaluation: Evaluation, plan: VariantPlan) -> float:
+    """The share of ties that count, drawn evenly from [0, 1): for the same units and images always the same."""
+    digests = [digest for one in evaluation.sets for digest in digest_images(one.images)]
+    generator = seeded_generator(plan.seed, f"ties of {plan.units} {digests}")
+    return float(torch.rand((), generator=generator, dtype=torch.float32, device="cpu"))
 
 
 def _identity(units: Units) -> object:
@@ -175,7 +198,7 @@ def _identity(units: Units) -> object:
     return tuple(units.orthonormal_basis.flatten().tolist())
 
 
-def _warnings(sets: Sequence[SetMetrics], strength: Mapping[str, float], overlap: Mapping[str, int]) -> tuple[str, ...]:
+def _warnings(sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Mapping[str, int]) -> tuple[str, ...]:
     """What limits the numbers."""
     texts = []
     for one in sets:
@@ -185,8 +208,12 @@ def _warnings(sets: Sequence[SetMetrics], strength: Mapping[str, float], overlap
         if one.images == 0:
             texts.append(f"the set {one.name!r} is empty")
         elif one.images < MIN_IMAGES:
-            texts.append(f"{one.images} images of {one.name!r} are too few for an interval; give {MIN_IMAGES} or more")
-    for layer, ratio in strength.items():
+            few = f"{one.images} images of {one.name!r} are too few for an interval of confidence and log-odds"
+            texts.append(f"{few}; give {MIN_IMAGES} or more")
+    if baseline.smallest_p > MAX_SMALLEST_P:
+        same = f"a random set is these units themselves with a chance of {baseline.smallest_p:.2g}"
+        texts.append(f"{same}: a smaller p is luck, since few others are as strong; evaluate more units at once")
+    for layer, ratio in baseline.strength.items():
         if not 1 / MAX_STRENGTH_RATIO <= ratio <= MAX_STRENGTH_RATIO:
             mass = f"random units of {layer!r} have {ratio:.2f} times the activation mass of these"
             texts.append(f"{mass}: few others are as {'weak' if ratio > 1 else 'strong'}")

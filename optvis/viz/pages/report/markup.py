@@ -49,8 +49,8 @@ def _sets(page: ReportPage) -> str:
     return (
         "<section><h2>What is lost, what is kept</h2>"
         "<p>Recall: the share of each set's images that the network predicts correctly. The ring is the recall before, "
-        "the dot the recall without the units. The shade is the 95 % interval of a bootstrap over images; it has no "
-        f"width where all images agree.</p>{_bars(page.sets, page.target)}</section>"
+        "the dot the recall without the units. The shade is its 95 % interval, Wilson's.</p>"
+        f"{_bars(page.sets, page.target)}</section>"
     )
 
 
