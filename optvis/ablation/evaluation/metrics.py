@@ -124,7 +124,7 @@ def estimate_share_drop(before: Tensor, after: Tensor) -> Estimate:
     The interval is the adjusted Wald interval of Bonett & Price 2012, doi:10.3102/1076998611411915.
 
     >>> estimate_share_drop(torch.tensor([True, True, True, True]), torch.tensor([True, False, False, False]))
-    Estimate(value=0.75, low=-0.01..., high=1.0)
+    Estimate(value=0.75, low=-0.1..., high=1.0)
     """
     images = len(before)
     if not images:
