@@ -1,6 +1,6 @@
 """Whether p-values are uniform where units are drawn at random, and how often intervals hold the truth.
 
-python tests/bench/null.py                                 all tables of the embedded network, about 5 minutes
+python tests/bench/null.py                                 all tables of the embedded network, a few minutes
 python tests/bench/null.py channels --trials 2000          one of: channels, directions, coverage
 python tests/bench/null.py channels --network squeezenet1_0 --sets 99
 
