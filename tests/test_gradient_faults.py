@@ -25,9 +25,12 @@ from optvis import (
     render,
     sample_activations,
 )
-from optvis.ablation import CachedNetwork
+from optvis.ablation import CachedNetwork, find_units
 from optvis.ablation.evaluation.variants import check_cached_scores
+from optvis.attribution import FromCaptum
+from optvis.attribution.methods import METHODS, Ablation
 from optvis.circuits import expanded_weights
+from optvis.microscope.effects import measure_effects
 from optvis.models.borrow import borrow
 from optvis.models.jvp import layer_jvp, layer_vjps
 from optvis.models.overrides import average, linearize, open_relu, redirect_relu, smooth_max_pool
@@ -458,3 +461,114 @@ def test_networks_that_ask_for_gradients_in_their_forward_pass_work(call, how, p
         torch.testing.assert_close(found, expected)
     else:
         assert found == expected
+
+
+class Branches(nn.Module):
+    """A branch that is always off, and one that the output ignores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.off, self.ignored = nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.dead, self.head = nn.ReLU(), nn.Linear(4, 3)
+        nn.init.zeros_(self.off.weight)
+        nn.init.constant_(self.off.bias, -1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.first(x)
+        self.ignored(a)
+        return self.head((a + self.dead(self.off(a))).relu().mean((2, 3)))
+
+
+def branches() -> tuple[Classifier, Tensor, Tensor]:
+    """A network, and images with the classes that it gives them."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = Branches().eval()
+        images = torch.rand(24, 3, 16, 16, generator=generator) * torch.rand(24, 3, 1, 1, generator=generator)
+        logits = network(images)
+        network.head.bias.sub_(logits.mean(0)).div_(logits.std(0))
+        network.head.weight.div_(logits.std(0).unsqueeze(1))
+        return Classifier(network, None, 16, labels=("a", "b", "c")), images, network(images).argmax(1)
+
+
+captum = pytest.importorskip("captum.attr")
+CAPTUM = {
+    "captum's gradients": FromCaptum(captum.InputXGradient),
+    "captum's integrated gradients": FromCaptum(captum.IntegratedGradients, {"n_steps": 3}),
+    "captum's ablation": FromCaptum(captum.FeatureAblation),
+}
+
+
+@pytest.mark.parametrize("method", [*METHODS.values(), *CAPTUM.values()], ids=[*METHODS, *CAPTUM])
+def test_a_dead_layer_carries_nothing(method):
+    net, images, _ = branches()
+    values = attribute(net, images[:2], "dead", logit(1), method=method, progress=False).values
+    assert not values.any()
+
+
+@pytest.mark.parametrize("method", [*METHODS.values(), *CAPTUM.values()], ids=[*METHODS, *CAPTUM])
+def test_a_layer_that_the_output_ignores_carries_nothing_or_is_refused(method):
+    net, images, _ = branches()
+    if isinstance(method, Ablation) or method is CAPTUM["captum's ablation"]:
+        values = attribute(net, images[:2], "ignored", logit(1), method=method, progress=False).values
+        torch.testing.assert_close(values, torch.zeros_like(values))
+    else:
+        with pytest.raises(ValueError, match=r"logit\(1\) does not depend on layer 'ignored'"):
+            attribute(net, images[:2], "ignored", logit(1), method=method, progress=False)
+
+
+@pytest.mark.parametrize("layer", ["dead", "ignored"])
+def test_a_channel_without_effect_has_none(layer):
+    net, images, _ = branches()
+    effects = measure_effects(net, images[:3], layer, 1)
+    assert not effects.attribution.any()
+    torch.testing.assert_close(effects.drop, torch.zeros_like(effects.drop))
+
+
+def test_samples_of_a_layer_that_the_output_ignores_have_no_attribution():
+    net, images, _ = branches()
+    assert not sample_activations(net, images, "ignored", progress=False).attribution.any()
+
+
+@pytest.mark.parametrize("method", ["greedy", "subspace", "contrast"])
+def test_units_of_a_layer_that_the_output_ignores_are_refused(method):
+    net, images, classes = branches()
+    target, keep = images[classes == 0], images[classes != 0]
+    with pytest.raises(ValueError, match="the network's output does not depend on 'ignored'"):
+        find_units(net, target, 0, keep=keep, layers=["ignored"], method=method, progress=False)
+
+
+STATES = {
+    "no_grad": torch.no_grad,
+    "set_grad_enabled": lambda: torch.set_grad_enabled(False),
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("method", [*METHODS.values(), *CAPTUM.values()], ids=[*METHODS, *CAPTUM])
+def test_an_attribution_does_not_depend_on_the_surroundings(state, method):
+    net, images, _ = branches()
+    expected = attribute(net, images[:2], "first", logit(1), method=method, progress=False).values
+    with state():
+        inside = images[:2].clone()
+        assert torch.equal(attribute(net, inside, "first", logit(1), method=method, progress=False).values, expected)
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("method", ["greedy", "subspace", "contrast", "top_norm", "most_frequent"])
+def test_a_selection_does_not_depend_on_the_surroundings(state, method):
+    net, images, classes = branches()
+
+    def find():
+        target, keep = images[classes == 0].clone(), images[classes != 0].clone()
+        return find_units(net, target, 0, keep=keep, layers=["first"], method=method, progress=False)
+
+    expected = find()
+    with state():
+        found = find()
+    assert repr(found) == repr(expected)
+    for one, other in zip(found.units, expected.units, strict=True):
+        assert torch.equal(one.basis(4), other.basis(4))

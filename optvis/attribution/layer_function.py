@@ -51,13 +51,7 @@ class LayerFunction:
         start = variations.flatten(0, 1).detach().requires_grad_()
         with torch.enable_grad():
             scores = self.raw_scores(start)
-        (gradient,) = torch.autograd.grad(scores.sum(), start, allow_unused=True) if scores.requires_grad else (None,)
-        if gradient is None:
-            raise ValueError(
-                f"{self.objective} does not depend on layer {self.tail.layer!r}; "
-                "name an objective of a later layer, or a logit"
-            )
-        return gradient.view(variations.shape)
+        return torch.autograd.grad(scores.sum(), start)[0].view(variations.shape)
 
     def batches(self, count: int) -> Iterator[Tensor]:
         """Split the numbers 0 … count − 1 into batches of as many variations as fit into one pass through the tail."""
@@ -76,6 +70,15 @@ class LayerFunction:
         return torch.stack([restore_layout(one, self.activations, self.channel_axis) for one in expanded])
 
     def raw_scores(self, activations: Tensor) -> Tensor:
-        """Evaluate K concatenated variations, (K · B, ...) -> (K · B,); differentiable."""
+        """Evaluate K concatenated variations, (K · B, ...) -> (K · B,); differentiable.
+
+        ValueError: gradients are wanted, and the objective does not depend on the layer.
+        """
         objective = self.objective.repeat(len(activations) // len(self.activations))
-        return objective(self.tail.run(activations, self.objective.layers))
+        scores = objective(self.tail.run(activations, self.objective.layers))
+        if activations.requires_grad and torch.is_grad_enabled() and not scores.requires_grad:
+            raise ValueError(
+                f"{self.objective} does not depend on layer {self.tail.layer!r}; "
+                "name an objective of a later layer, or a logit"
+            )
+        return scores

@@ -83,7 +83,10 @@ def _attribute_channel(cached: CachedNetwork, unit: Channels) -> Tensor:
         start = cached.tail.activations.detach().requires_grad_()
         total = (cached.logits({layer: lambda _: start.clone()}) * weights).sum()
         (gradient,) = torch.autograd.grad(total, start, create_graph=True, materialize_grads=True, allow_unused=True)
-        (derivative,) = torch.autograd.grad((gradient * own).sum(), weights)
+        along = (gradient * own).sum()
+        if not along.requires_grad:  # the output does not depend on the layer
+            return torch.zeros_like(cached.before)
+        (derivative,) = torch.autograd.grad(along, weights, materialize_grads=True, allow_unused=True)
     return derivative
 
 

@@ -108,6 +108,8 @@ def layer_vjps(
     along = direction(starts[0].detach())
     gradients = (
         torch.autograd.grad(column, starts[0], retain_graph=True, allow_unused=True, materialize_grads=True)[0]
+        if column.requires_grad
+        else torch.zeros_like(starts[0])  # no output depends on the layer
         for column in columns
     )
     return torch.stack([(gradient * along).flatten(1).sum(1) for gradient in gradients], dim=1)

@@ -52,6 +52,13 @@ class CachedNetwork:
         with replace_outputs(self.network, functions):
             return self.head.logits(check_logits(self.tail.run(activations, [OUTPUT])[OUTPUT]))
 
+    def gradients(self, score: Tensor, start: Tensor) -> Tensor:
+        """Differentiate a score of the logits by what the layers were changed with. ValueError: it has no effect."""
+        if not score.requires_grad:
+            names = ", ".join(map(repr, self.layers))
+            raise ValueError(f"the network's output does not depend on {names}; name layers that it is computed from")
+        return torch.autograd.grad(score, start)[0]
+
     def _free_memory(self) -> None:
         """Drop cached outputs of modules before the first layer, unless the logits need them; in most networks not."""
         cached = self.tail.before
@@ -100,8 +107,7 @@ class ChannelGates:
     def gradients(self, score: Callable[[Tensor], Tensor], gates: Tensor) -> Tensor:
         """Differentiate the sum of a score of the logits with respect to each image's gates, (B, N)."""
         own = gates.expand(len(self.cached.before), -1).clone().requires_grad_()
-        (gradients,) = torch.autograd.grad(score(self.logits(own)).sum(), own)
-        return gradients
+        return self.cached.gradients(score(self.logits(own)).sum(), own)
 
     def to_units(self, indices: Iterable[int]) -> tuple[Channels, ...]:
         """The channels of some gates, one Channels a layer, in the order of the gates."""

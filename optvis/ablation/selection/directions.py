@@ -110,7 +110,7 @@ class _Batch:
             return leaves[0]
 
         margin = self.target_margins(self.cached.logits({self.layer: detach})).sum()
-        (gradients,) = torch.autograd.grad(margin, leaves)
+        gradients = self.cached.gradients(margin, leaves[0])
         return channels_first(gradients[self.task.is_target]).movedim(1, -1).flatten(0, -2)
 
 
