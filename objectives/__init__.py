@@ -5,6 +5,7 @@
 channel('mixed3', [17, 40]) - 0.001 * total_variation()
 """
 
+from optvis.arguments import check_room
 from optvis.objectives.caricatures import caricature, dot_compare
 from optvis.objectives.channels import channel, channel_weights, neuron
 from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
@@ -78,3 +79,5 @@ __all__ = [
     "total_variation",
     "whitening",
 ]
+
+check_room(__name__)

@@ -20,7 +20,7 @@ from torch import Tensor
 from optvis import ActivationGrid, Rendering
 from optvis.features.groups import Groups
 from optvis.viz.hinton_diagram import Hinton, hinton
-from optvis.viz.result import Result, png_path, read_texts
+from optvis.viz.result import Result, png_path
 from optvis.viz.sheet import to_pil_image
 
 
@@ -29,9 +29,9 @@ class Heatmap(Result):
     """A result that uses all that the base class offers."""
 
     KIND = "heatmap"
-    TENSOR_FIELDS: ClassVar = {"values": 2, "mask": 2, "extra": None}
+    TENSOR_FIELDS: ClassVar = {"values": "H W", "mask": "H W: bool", "extra": "..."}
     TEXT_FIELDS = ("layer",)
-    JSON_FIELDS: ClassVar = {"labels": read_texts, "extent": float}
+    JSON_FIELDS: ClassVar = {"labels": tuple[str, ...], "extent": float}
 
     layer: str
     values: Tensor
@@ -225,11 +225,10 @@ def test_each_key_that_is_missing_is_named(result, tmp_path):
         rewrite(file, tensors, {name: value for name, value in header.items() if name != key})
         with pytest.raises(ValueError, match=rf"holds no {result.KIND}: '{key}' is missing"):
             type(result).load(path)
-    optional = {"maps", "directions"}  # without them the grid is naive
-    optional |= {field.name for field in fields(result) if field.default is None}
+    optional = {field.name for field in fields(result) if field.default is None}
     for key in [name for name in tensors if not name.startswith("snapshot") and name not in optional]:
         rewrite(file, {name: tensor for name, tensor in tensors.items() if name != key}, header)
-        with pytest.raises(ValueError, match=rf"holds no {result.KIND}: the tensor '{key}' is missing"):
+        with pytest.raises(ValueError, match=rf"holds no {result.KIND}: (the tensor )?'{key}' is missing"):
             type(result).load(path)
 
 
@@ -251,9 +250,9 @@ def test_tensors_of_another_form_are_refused(result, tmp_path):
     file = path.with_suffix(".safetensors")
     tensors, header = contents(file)
     for name, axes in result.TENSOR_FIELDS.items():
-        if name in tensors and axes is not None:
+        if name in tensors and axes != "...":
             rewrite(file, tensors | {name: torch.zeros(())}, header)
-            with pytest.raises(ValueError, match=rf"'{name}' has shape \(\); expected {axes} axes"):
+            with pytest.raises(ValueError, match=rf"{name} has shape \(\); expected \("):
                 type(result).load(path)
     for extra in ("weight", "snapshot five"):
         rewrite(file, tensors | {extra: torch.zeros(1)}, header)

@@ -38,6 +38,7 @@ from optvis.ablation.selection import (
     find_directions,
     find_units,
 )
+from optvis.arguments import check_room
 
 __all__ = [
     "BeforeAfter",
@@ -76,3 +77,5 @@ __all__ = [
     "leave_one_out",
     "save_baked",
 ]
+
+check_room(__name__)

@@ -25,7 +25,7 @@ from optvis.objectives import Objective, as_objective
 from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
-from optvis.viz.result import Result, read_mapping
+from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class BeforeAfter(Result):
     """
 
     KIND = "comparison of renderings"
-    JSON_FIELDS: ClassVar = {"headers": read_mapping}  # of the results inside, by name
+    JSON_FIELDS: ClassVar = {"headers": Mapping[str, Mapping[str, str]]}  # of the results inside, by name
 
     before: Rendering
     after: Rendering

@@ -8,6 +8,7 @@ builder.all().save("atlas")
 builder.compare("wok", "frying pan").top(5)
 """
 
+from optvis.arguments import check_room
 from optvis.atlas.activation_atlas import activation_atlas, class_atlas, compare_classes
 from optvis.atlas.builder import AtlasBuilder
 from optvis.atlas.cell import Cell
@@ -35,3 +36,5 @@ __all__ = [
     "lay_out",
     "sample_activations",
 ]
+
+check_room(__name__)

@@ -14,6 +14,7 @@ from optvis.atlas.class_mask import class_index
 from optvis.atlas.levels import Level
 from optvis.atlas.result import ActivationAtlas
 from optvis.data.files import atomic_write
+from optvis.data.schema import read_value
 from optvis.viz.result import Result, to_json
 from optvis.viz.sheet import encode_png, stack_rows, to_pil_image
 
@@ -39,6 +40,11 @@ class Comparison(Result):
     atlas: ActivationAtlas
     first: int
     second: int
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        count = self.atlas.samples.attribution.shape[1]
+        if not (0 <= self.first < count and 0 <= self.second < count):
+            raise ValueError(f"classes {self.first} and {self.second} of {count}")
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -133,8 +139,10 @@ class Comparison(Result):
         atlas = ActivationAtlas.load(path)
         if CLASS_INDICES not in atlas.recipe:
             raise ValueError(f"{str(path)!r} holds an atlas, not a comparison; ActivationAtlas.load reads it")
-        first, second = atlas.recipe[CLASS_INDICES]
-        return cls(atlas, first, second)
+        try:
+            return cls(atlas, *read_value(tuple[int, int], atlas.recipe[CLASS_INDICES], CLASS_INDICES))
+        except ValueError as error:
+            raise ValueError(f"{str(path)!r} is damaged or holds no comparison: {error}") from error
 
     def _top_cells(self, count: int, size: int | None, rank: Callable[[Tensor], Tensor]) -> list[Cell]:
         """The cells with the largest positive values of a function of the differences."""

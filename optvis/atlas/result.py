@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -18,8 +18,9 @@ from optvis.atlas.samples import Samples
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz.pages.atlas.markup import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
-from optvis.viz.result import Result, read_texts, to_json
+from optvis.viz.result import Result, to_json
 from optvis.viz.sheet import draw_cells, encode_png
+from optvis.viz.tensor_file import check_axes, check_count, check_range, read_tensor_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,17 +28,16 @@ if TYPE_CHECKING:
 MIN_ICON_SHARE = 0.45  # of a cell's side; the icon of the emptiest cell
 MAX_CLASSES = 100  # on the page
 PAGE, SAMPLES, TENSORS = "index.html", "samples.safetensors", "atlas.safetensors"
-LEVEL_TENSORS = tuple(field.name for field in fields(Level) if field.name != "size")
-EMPTY = torch.empty(0, 0, dtype=torch.float32, device="cpu")
-NO_SAMPLES = Samples("", EMPTY, EMPTY, EMPTY, (0, 0), EMPTY, (), (), {})  # until `load` adds them
-
-
-def _read_ends(value: Any) -> tuple[str, str] | None:
-    """Two texts from JSON, or none."""
-    if value is None:
-        return None
-    left, right = read_texts(value)
-    return left, right
+LEVEL_AXES = {
+    "cells": "M 2: int",
+    "counts": "M: int",
+    "vectors": "M C",
+    "attribution": "M K",
+    "nearest": "M J: int",
+    "icons": "M 3 S Z",
+    "present": "M: bool",
+    "scores": "M",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +58,9 @@ class ActivationAtlas(Result):
     """
 
     KIND = "activation atlas"
-    TENSOR_FIELDS: ClassVar = {"points": 2}
+    TENSOR_FIELDS: ClassVar = {"points": "N 2"}
     TEXT_FIELDS = ("title",)
-    JSON_FIELDS: ClassVar = {"min_points": int, "ends": _read_ends}
+    JSON_FIELDS: ClassVar = {"min_points": int, "ends": tuple[str, str] | None}
 
     samples: Samples
     points: Tensor
@@ -218,11 +218,11 @@ class ActivationAtlas(Result):
         """
         target = Path(path)
         folder = target.parent if target.name == PAGE else target
-        samples = Samples.load(folder / SAMPLES)
-        atlas = super().load(folder / TENSORS)
-        if len(samples) != len(atlas.points) or dict(samples.recipe) != atlas.recipe.get("samples"):
+        samples, file = Samples.load(folder / SAMPLES), folder / TENSORS
+        atlas = read_tensor_file(file, cls.KIND, lambda *parts: cls._from_file(*parts, samples=samples))
+        if dict(samples.recipe) != atlas.recipe.get("samples"):
             raise ValueError(f"{SAMPLES} and {TENSORS} in {str(folder)!r} are of different atlases")
-        return replace(atlas, samples=samples)
+        return atlas
 
     def _image_names(self, rows: Tensor) -> tuple[str, ...]:
         """The names of the images that some samples are from."""
@@ -238,19 +238,31 @@ class ActivationAtlas(Result):
         largest = attribution[:, first].amax(0).argsort(descending=True)[:MAX_CLASSES]
         return sorted(first[largest].tolist())
 
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        samples, count = self.samples, sizes["N"]
+        check_count("samples", len(samples), count, "points")
+        exemplars = {"exemplars' rows": self.exemplars.rows, "patches": self.exemplars.patches}
+        check_axes(exemplars, {"exemplars' rows": "E: int", "patches": "E 3 p q"}, {})
+        check_range("exemplars' rows", self.exemplars.rows, 0, count)
+        known = {"C": samples.vectors.shape[1], "K": samples.attribution.shape[1]}
+        for level in self.levels:
+            check_axes({name: getattr(level, name) for name in LEVEL_AXES}, LEVEL_AXES, known)
+            check_range("cells", level.cells, 0, level.size)
+            check_range("nearest", level.nearest, -1, count)
+            check_range("counts", level.counts, 1, count + 1)
+
     def _tensors(self) -> dict[str, Tensor]:
         """All tensors but those of the samples, which have a file of their own."""
         exemplars = {"exemplars.rows": self.exemplars.rows, "exemplars.patches": self.exemplars.patches}
-        levels = {f"level.{level.size}.{name}": getattr(level, name) for level in self.levels for name in LEVEL_TENSORS}
+        levels = {f"level.{level.size}.{name}": getattr(level, name) for level in self.levels for name in LEVEL_AXES}
         return super()._tensors() | exemplars | levels
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
-        """Build the atlas, except for the samples, which `load` adds."""
         exemplars = Exemplars(tensors.pop("exemplars.rows"), tensors.pop("exemplars.patches"))
         sizes = sorted({int(name.split(".")[1]) for name in tensors if re.fullmatch(r"level\.\d+\.\w+", name)})
-        levels = tuple(Level(n, *(tensors.pop(f"level.{n}.{name}") for name in LEVEL_TENSORS)) for n in sizes)
-        return super()._from_parts(tensors, values | {"samples": NO_SAMPLES, "levels": levels, "exemplars": exemplars})
+        levels = tuple(Level(n, *(tensors.pop(f"level.{n}.{name}") for name in LEVEL_AXES)) for n in sizes)
+        return super()._from_parts(tensors, values | {"levels": levels, "exemplars": exemplars})
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{level.size} × {level.size}" for level in self.levels)

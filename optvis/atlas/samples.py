@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +10,16 @@ from typing import Any
 from torch import Tensor
 
 from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.schema import parse_json, read_value
 from optvis.viz.result import to_json
+from optvis.viz.tensor_file import check_axes, check_count, check_range, read_tensor_file
 
 SUFFIX = ".safetensors"
 HEADER, RECIPE = "optvis.samples", "recipe"  # keys of the file's header
 TENSORS = {"vectors": "vectors", "attribution": "attribution", "positions": "positions", "indices": "places"}
 """The name of each tensor in the file."""
+AXES = {"vectors": "N C", "attribution": "N K", "positions": "N 2: int", "indices": "N: int"}
+TEXTS = {"layer": str, "grid": tuple[int, int], "names": tuple[str, ...], "labels": tuple[str, ...]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,12 @@ class Samples:
     names: tuple[str, ...]
     labels: tuple[str, ...]
     recipe: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        sizes = check_axes({name: getattr(self, name) for name in TENSORS}, AXES, {})
+        check_count("labels", len(self.labels), sizes["K"], "classes")
+        check_range("indices", self.indices, 0, len(self.names))
+        check_range("positions", self.positions, 0, max(self.grid))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -94,20 +103,14 @@ class Samples:
             FileNotFoundError: no such file.
             ValueError: the file is damaged, or holds something else.
         """
-        from safetensors import SafetensorError, safe_open
+        return read_tensor_file(path, "samples", cls._from_file)
 
-        target = Path(path)
-        if not target.is_file():
-            raise FileNotFoundError(f"no file {str(target)!r}")
-        try:
-            with safe_open(target, "pt") as file:
-                header = file.metadata()
-                tensors = {name: file.get_tensor(key) for name, key in TENSORS.items()}
-            texts, recipe = json.loads(header[HEADER]), json.loads(header[RECIPE])
-            lists = {"grid": tuple(texts["grid"]), "names": tuple(texts["names"]), "labels": tuple(texts["labels"])}
-            return cls(layer=texts["layer"], recipe=recipe, **lists, **tensors)  # type: ignore[arg-type]
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{str(target)!r} is damaged, or holds no samples: {error}") from error
+    @classmethod
+    def _from_file(cls, tensors: dict[str, Tensor], header: dict[str, str]) -> Samples:
+        recipe = read_value(Mapping[str, Any], parse_json(header[RECIPE]), RECIPE)
+        texts = read_value(Mapping[str, Any], parse_json(header[HEADER]), HEADER)
+        values = {name: read_value(hint, texts[name], name) for name, hint in TEXTS.items()}
+        return cls(recipe=recipe, **values, **{name: tensors[key] for name, key in TENSORS.items()})
 
     def __repr__(self) -> str:
         count, channels = self.vectors.shape

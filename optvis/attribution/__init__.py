@@ -1,5 +1,6 @@
 """Attribution: how much each channel, position or group of a layer contributes to a score."""
 
+from optvis.arguments import check_room
 from optvis.attribution.attribute import attribute
 from optvis.attribution.captum import FromCaptum
 from optvis.attribution.layer_function import LayerFunction
@@ -33,3 +34,5 @@ __all__ = [
     "ValueMethod",
     "attribute",
 ]
+
+check_room(__name__)

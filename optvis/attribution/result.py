@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -46,15 +46,15 @@ class Attribution(Result):
 
     KIND = "attribution"
     TENSOR_FIELDS: ClassVar = {
-        "images": 4,
-        "values": None,
-        "activations": None,
-        "scores": 1,
-        "baseline_scores": 1,
-        "gradients": None,
+        "images": "B 3 H W",
+        "values": "B ...",
+        "activations": "B ...: any",
+        "scores": "B",
+        "baseline_scores": "B",
+        "gradients": "B ...",
     }
     TEXT_FIELDS = ("layer", "units", "objective")
-    JSON_FIELDS: ClassVar = {"channel_axis": lambda axis: None if axis is None else int(axis)}
+    JSON_FIELDS: ClassVar = {"channel_axis": int | None}
 
     images: Tensor
     layer: str
@@ -67,6 +67,17 @@ class Attribution(Result):
     recipe: Mapping[str, Any]
     gradients: Tensor | None = None
     channel_axis: int | None = None
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        if self.units not in get_args(UnitKind):
+            raise ValueError(f"units is {self.units!r}; expected one of {', '.join(get_args(UnitKind))}")
+        axis, activations = self.channel_axis, self.activations
+        if axis is not None and not -activations.dim() <= axis < activations.dim():
+            raise ValueError(f"channel_axis is {axis} for activations of shape {tuple(activations.shape)}")
+        if self.units == "activations" and self.values.shape != activations.shape:
+            raise ValueError(f"values have shape {tuple(self.values.shape)}; expected {tuple(activations.shape)}")
+        if self.gradients is not None and self.gradients.shape != activations.shape:
+            raise ValueError(f"gradients have shape {tuple(self.gradients.shape)}; expected {tuple(activations.shape)}")
 
     def __len__(self) -> int:
         return len(self.images)

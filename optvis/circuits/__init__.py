@@ -1,5 +1,6 @@
 """Weights between layers, and Hinton diagrams of weights and activations."""
 
+from optvis.arguments import check_room
 from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits.weights import expanded_weights, strongest_inputs, weights
 
@@ -11,3 +12,5 @@ __all__ = [
     "strongest_inputs",
     "weights",
 ]
+
+check_room(__name__)

@@ -1,8 +1,11 @@
 """Images in any form: files, folders, arrays, tensors, datasets."""
 
+from optvis.arguments import check_room
 from optvis.data.crop import ResizeCrop
 from optvis.data.dataset import ImageDataset, as_dataset
 from optvis.data.folders import list_images
 from optvis.data.images import ImageLike, load_batch, load_image
 
 __all__ = ["ImageDataset", "ImageLike", "ResizeCrop", "as_dataset", "list_images", "load_batch", "load_image"]
+
+check_room(__name__)

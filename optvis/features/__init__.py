@@ -1,5 +1,6 @@
 """Parts of a layer that have names: channels, directions, groups of neurons, receptive fields; and its statistics."""
 
+from optvis.arguments import check_room
 from optvis.features.groups import Groups, group
 from optvis.features.receptive_field import Box, ReceptiveFields, crop, receptive_fields
 from optvis.features.statistics import ActivationStatistics, measure_statistics
@@ -18,3 +19,5 @@ __all__ = [
     "measure_statistics",
     "receptive_fields",
 ]
+
+check_room(__name__)

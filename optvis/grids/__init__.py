@@ -1,5 +1,6 @@
 """Activation grids and semantic dictionaries: icons of what a layer represents at each position of an image."""
 
+from optvis.arguments import check_room
 from optvis.grids.activation_grid import activation_grid
 from optvis.grids.optimizer import SoftSignSGD
 from optvis.grids.options import ICON_TRANSFORM, IconOptions
@@ -18,3 +19,5 @@ __all__ = [
     "build_grid_page",
     "semantic_dictionary",
 ]
+
+check_room(__name__)

@@ -14,20 +14,13 @@ from optvis.features.groups import Groups
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
+from optvis.viz.tensor_file import check_axes
 
 if TYPE_CHECKING:
     from PIL import Image
 
 GAP = 2  # pixels between the icons of a sheet
 GROUP_SCALE = 2  # side of a group's icon and map, in sides of an icon
-
-
-def read_grouping(value: Any) -> tuple[str, int | None] | None:
-    """Return decomposition and axis of the channels from JSON; None without groups."""
-    if value is None:
-        return None
-    decomposition, channel_axis = value
-    return decomposition, channel_axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +48,16 @@ class ActivationGrid(Result):
     """
 
     KIND = "activation grid"
-    TENSOR_FIELDS: ClassVar = {"images": 4, "activations": 4, "icons": 6, "present": 3, "scores": 3, "group_icons": 4}
+    TENSOR_FIELDS: ClassVar = {
+        "images": "B 3 H W",
+        "activations": "B C h w",
+        "icons": "B h w 3 S S",
+        "present": "B h w: bool",
+        "scores": "B h w",
+        "group_icons": "K 3 S S",
+    }
     TEXT_FIELDS = ("layer",)
-    JSON_FIELDS: ClassVar = {"groups": read_grouping}
+    JSON_FIELDS: ClassVar = {"groups": tuple[str, int | None] | None}  # decomposition, and axis of the channels
 
     images: Tensor
     layer: str
@@ -111,6 +111,11 @@ class ActivationGrid(Result):
         sheets = [self.sheet(index) for index in range(len(self))]
         return sheets[0] if len(sheets) == 1 else stack_rows([[one] for one in sheets])
 
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        if self.groups is not None:
+            parts = {"maps": self.groups.maps, "directions": self.groups.directions}
+            check_axes(parts, {"maps": "B K h w", "directions": "K C"}, sizes)
+
     def _tensors(self) -> dict[str, Tensor]:
         if self.groups is None or self.group_icons is None:
             return super()._tensors()
@@ -121,10 +126,9 @@ class ActivationGrid(Result):
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
-        maps, directions = tensors.pop("maps", None), tensors.pop("directions", None)
         groups = None
-        if maps is not None and directions is not None:
-            groups = Groups(values["layer"], maps, directions, *values["groups"])
+        if values["groups"] is not None:
+            groups = Groups(values["layer"], tensors.pop("maps"), tensors.pop("directions"), *values["groups"])
         return super()._from_parts(tensors, values | {"groups": groups})
 
     def _draw_icons(self, index: int, shares: Tensor, gap: int) -> Image.Image:

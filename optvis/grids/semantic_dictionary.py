@@ -43,7 +43,7 @@ class SemanticDictionary(Result):
     """
 
     KIND = "semantic dictionary"
-    TENSOR_FIELDS: ClassVar = {"input_image": 3, "indices": 3, "values": 3}
+    TENSOR_FIELDS: ClassVar = {"input_image": "3 H W", "indices": "h w K: int", "values": "h w K"}
     TEXT_FIELDS = ("layer",)
 
     input_image: Tensor
@@ -90,6 +90,11 @@ class SemanticDictionary(Result):
         """White, of the size of an icon."""
         return torch.ones_like(next(iter(self.icons.values()), torch.empty(3, 1, 1, dtype=torch.float32, device="cpu")))
 
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        missing = set(self.indices[self.values > 0].tolist()) - self.icons.keys()
+        if missing:
+            raise ValueError(f"icons lack channel {min(missing)}, which is active")
+
     def _tensors(self) -> dict[str, Tensor]:
         if not self.icons:
             return super()._tensors()
@@ -101,8 +106,10 @@ class SemanticDictionary(Result):
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
-        icons = tensors.pop("icons", torch.empty(0, dtype=torch.float32, device="cpu"))
-        channels = tensors.pop("icon_channels", torch.empty(0, dtype=torch.long, device="cpu")).tolist()
+        icons = tensors.pop("icons", torch.empty(0, 3, 1, 1, dtype=torch.float32, device="cpu"))
+        indices = tensors.pop("icon_channels", torch.empty(0, dtype=torch.long, device="cpu"))
+        check_axes({"icons": icons, "icon_channels": indices}, {"icons": "N 3 S S", "icon_channels": "N: int"}, {})
+        channels = indices.tolist()
         return super()._from_parts(tensors, values | {"icons": dict(zip(channels, icons, strict=True))})
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """A microscope: a static site with a page for each channel of a network's layers."""
 
+from optvis.arguments import check_room
 from optvis.microscope.builder import build_microscope
 from optvis.microscope.effects import Effects, measure_effects
 from optvis.microscope.plan import MicroscopeOptions
@@ -16,3 +17,5 @@ __all__ = [
     "find_top_activations",
     "measure_effects",
 ]
+
+check_room(__name__)

@@ -5,6 +5,7 @@ from optvis.models import Classifier, IMAGENET, layers
 layers(Classifier(my_network, IMAGENET, 224, labels=my_labels))
 """
 
+from optvis.arguments import check_room
 from optvis.models.activations import activations, running_statistics
 from optvis.models.classifier import Classifier
 from optvis.models.classify import Classification, classify
@@ -29,3 +30,5 @@ __all__ = [
     "load",
     "running_statistics",
 ]
+
+check_room(__name__)

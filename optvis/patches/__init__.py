@@ -1,5 +1,6 @@
 """Adversarial patches: pasted onto images to change the predicted class, with control patches."""
 
+from optvis.arguments import check_room
 from optvis.patches.controls import flat_patch, shuffle_patch
 from optvis.patches.paste import paste
 from optvis.patches.rate import Rate, estimate_rate
@@ -19,3 +20,5 @@ __all__ = [
     "shuffle_patch",
     "try_patch",
 ]
+
+check_room(__name__)

@@ -13,19 +13,15 @@ from torch import Tensor
 from optvis.patches.paste import paste
 from optvis.patches.rate import Rate, estimate_rate
 from optvis.viz.plots import plot_curves
-from optvis.viz.result import Result, read_mapping, read_texts
+from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
+from optvis.viz.tensor_file import check_axes, check_count
 
 if TYPE_CHECKING:
     from PIL import Image
 
 PLOT_SIZE = (190, 380)  # height and width of a plot in pixels
 PATCH_KEY = "patches"  # of a patch's tensor in a file: patches.<index of its name>.<index among those of the name>
-
-
-def read_positions(value: Any) -> dict[str, tuple[float, float]]:
-    """Return positions by name from JSON."""
-    return {name: (float(down), float(across)) for name, (down, across) in read_mapping(value).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +44,12 @@ class PatchTrial(Result):
     """
 
     KIND = "patch trial"
-    TENSOR_FIELDS: ClassVar = {"clean_confidence": 2, "predictions": 5, "images": 4}
+    TENSOR_FIELDS: ClassVar = {"clean_confidence": "B 2", "predictions": "N S L B 4", "images": "B 3 H W"}
     TEXT_FIELDS = ("source", "target")
     JSON_FIELDS: ClassVar = {
-        "names": read_texts,
-        "sizes": lambda sizes: tuple(map(int, sizes)),
-        "positions": read_positions,
+        "names": tuple[str, ...],
+        "sizes": tuple[int, ...],
+        "positions": Mapping[str, tuple[float, float]],
         "test_start": int,
     }
 
@@ -68,6 +64,15 @@ class PatchTrial(Result):
     images: Tensor
     patches: Mapping[str, Sequence[Tensor]]
     recipe: Mapping[str, Any]
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        for letter, name in (("N", "names"), ("S", "sizes"), ("L", "positions")):
+            check_count(name, len(getattr(self, name)), sizes[letter], "rows of predictions")
+        if not 0 <= self.test_start < len(self) or self.names[:1] != ("patch",):
+            raise ValueError(f"test_start is {self.test_start} of {len(self)} images, names are {self.names}")
+        for name in self.names:
+            for patch in self.patches[name]:
+                check_axes({f"patch {name!r}": patch}, {f"patch {name!r}": "4 h w"}, {})
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,5 +1,6 @@
 """Images that maximise an objective."""
 
+from optvis.arguments import check_room
 from optvis.rendering.accentuate import accentuate
 from optvis.rendering.ascent import Step, ascend
 from optvis.rendering.dream import black_start, divide_by_std, dream, identity, noise_start
@@ -36,3 +37,5 @@ __all__ = [
     "noise_start",
     "render",
 ]
+
+check_room(__name__)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from optvis.data.files import atomic_write, ensure_dir
-from optvis.viz.result import Result, read_texts
+from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, encode_animation, encode_png, to_pil_image
+from optvis.viz.tensor_file import check_axes, check_count
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,8 +40,8 @@ class Rendering(Result):
     """
 
     KIND = "rendering"
-    TENSOR_FIELDS: ClassVar = {"images": 4, "scores": 2, "transparency": 4}
-    JSON_FIELDS: ClassVar = {"labels": read_texts}
+    TENSOR_FIELDS: ClassVar = {"images": "B C H W", "scores": "T B", "transparency": "B C H W"}
+    JSON_FIELDS: ClassVar = {"labels": tuple[str, ...]}
 
     images: Tensor
     scores: Tensor
@@ -122,6 +123,12 @@ class Rendering(Result):
         data = encode_animation(frames, target.suffix, milliseconds)
         ensure_dir(target.parent)
         return atomic_write(target, data)
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        for step, images in self.snapshots.items():
+            check_axes({f"snapshot {step}": images}, {f"snapshot {step}": "B C H W"}, sizes)
+        if self.labels:
+            check_count("labels", len(self.labels), len(self), "images")
 
     def _tensors(self) -> dict[str, Tensor]:
         return super()._tensors() | {f"{SNAPSHOT}{step}": images for step, images in self.snapshots.items()}

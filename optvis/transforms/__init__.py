@@ -1,5 +1,6 @@
 """Random transforms between image and network. Successive affine ones become one matrix and one sampling."""
 
+from optvis.arguments import check_room
 from optvis.transforms.affine import Flip, Jitter, Rotate, Scale
 from optvis.transforms.alpha import Blend, OnColor, OnRandomColor, OnRandomNoise
 from optvis.transforms.blur import Blur
@@ -43,3 +44,5 @@ __all__ = [
     "maco_crops",
     "natural_crops",
 ]
+
+check_room(__name__)

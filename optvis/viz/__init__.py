@@ -1,5 +1,6 @@
 """Images of results: sheets, plots, heatmaps, Hinton diagrams and pages; no network is known here."""
 
+from optvis.arguments import check_room
 from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.plots import label_table, plot_bars, plot_curves, plot_histogram, plot_lines
@@ -24,3 +25,5 @@ __all__ = [
     "stack_rows",
     "to_pil_image",
 ]
+
+check_room(__name__)

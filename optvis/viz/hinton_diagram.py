@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.viz.plots import label_table
-from optvis.viz.result import Result, read_texts
+from optvis.viz.result import Result
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class Hinton(Result):
     """
 
     KIND = "Hinton diagram"
-    TENSOR_FIELDS: ClassVar = {"values": 3, "icons": 4, "row_icons": 4}
+    TENSOR_FIELDS: ClassVar = {"values": "N R C", "icons": "I 3 S S", "row_icons": "J 3 Z Z"}
     JSON_FIELDS: ClassVar = {
         "extent": float,
-        **dict.fromkeys(("labels", "row_labels", "column_labels"), read_texts),
-        "panels_per_row": lambda count: None if count is None else int(count),
+        **dict.fromkeys(("labels", "row_labels", "column_labels"), tuple[str, ...]),
+        "panels_per_row": int | None,
     }
 
     values: Tensor

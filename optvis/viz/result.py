@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from torch import Tensor
 
 from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.schema import parse_json, read_value
 from optvis.viz.sheet import encode_png
+from optvis.viz.tensor_file import check_axes, read_tensor_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,14 +37,15 @@ class Result(ABC):
 
     Attributes:
         KIND: what the result is, a noun; it is written into files and named in error messages.
-        TENSOR_FIELDS: number of axes of each field that is a tensor; None for any number. A field whose default is
-            None may be None, and is then left out of the file.
+        TENSOR_FIELDS: the axes of each field that is a tensor, such as "B 3 H W", in which the same letter is the same
+            size in all tensors; see `check_axes`. The constructor checks them. A field whose default is None may be
+            None, and is then left out of the file.
         TEXT_FIELDS: fields that are texts.
-        JSON_FIELDS: for each other field, the function that builds its value from what JSON holds; it raises any
-            `ValueError`, `TypeError` or `KeyError` for something else.
+        JSON_FIELDS: the type of each other field: int, float, str, Any, a tuple, a mapping or a dataclass of them; see
+            `read_value`.
 
-    A subclass with other fields (a mapping of tensors, a nested dataclass) overrides `_tensors`, `_json_values` and
-    `_from_parts`.
+    A subclass with other fields (a mapping of tensors) overrides `_tensors`, `_json_values` and `_from_parts`. One
+    whose fields have to fit each other in more than axes overrides `_check`.
 
     Example:
         >>> import tempfile
@@ -52,9 +55,9 @@ class Result(ABC):
         >>> @dataclass(frozen=True, eq=False)
         ... class Heatmap(Result):
         ...     KIND = "heatmap"
-        ...     TENSOR_FIELDS: ClassVar = {"values": 2, "mask": 2}
+        ...     TENSOR_FIELDS: ClassVar = {"values": "H W", "mask": "H W"}
         ...     TEXT_FIELDS = ("layer",)
-        ...     JSON_FIELDS: ClassVar = {"labels": read_texts}
+        ...     JSON_FIELDS: ClassVar = {"labels": tuple[str, ...]}
         ...     layer: str
         ...     values: torch.Tensor
         ...     labels: tuple[str, ...]
@@ -70,9 +73,14 @@ class Result(ABC):
     """
 
     KIND: ClassVar[str]
-    TENSOR_FIELDS: ClassVar[Mapping[str, int | None]] = MappingProxyType({})
+    TENSOR_FIELDS: ClassVar[Mapping[str, str]] = MappingProxyType({})
     TEXT_FIELDS: ClassVar[tuple[str, ...]] = ()
-    JSON_FIELDS: ClassVar[Mapping[str, Callable[[Any], Any]]] = MappingProxyType({})
+    JSON_FIELDS: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+
+    def __post_init__(self) -> None:
+        values = {name: getattr(self, name) for name in self.TENSOR_FIELDS}
+        tensors = {name: value for name, value in values.items() if value is not None}
+        self._check(check_axes(tensors, self.TENSOR_FIELDS, {}))
 
     if TYPE_CHECKING:  # at runtime a property here would be taken for the default of the dataclass's field
 
@@ -133,21 +141,22 @@ class Result(ABC):
 
         Raises:
             FileNotFoundError: there is no file with the tensors.
-            ValueError: the file is damaged, or holds something else.
+            ValueError: the file is damaged, or holds something else; the message names the file and what is wrong.
         """
-        from safetensors import SafetensorError
+        given = Path(path)
+        target = given.with_suffix(TENSOR_SUFFIX) if given.name else given
+        hint = f": the tensors of a saved {cls.KIND} lie beside its PNG"
+        return read_tensor_file(target, cls.KIND, cls._from_file, hint)
 
-        target = Path(path).with_suffix(TENSOR_SUFFIX)
-        if not target.is_file():
-            raise FileNotFoundError(f"no file {str(target)!r}: the tensors of a saved {cls.KIND} lie beside its PNG")
-        try:
-            tensors, header = _read_safetensors(target)
-            if KIND not in header or header[KIND] == cls.KIND:  # files without a kind are valid
-                return cls._from_file(tensors, header)
-        except (SafetensorError, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-            reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
-            raise ValueError(f"{str(target)!r} is damaged or holds no {cls.KIND}: {reason}") from error
-        raise ValueError(f"{str(target)!r} holds the kind of result {header[KIND]!r}; expected {cls.KIND!r}")
+    def _check(self, sizes: Mapping[str, int]) -> None:  # noqa: B027, most have nothing more to check
+        """Check what the axes of `TENSOR_FIELDS` do not say.
+
+        Args:
+            sizes: of the letters in `TENSOR_FIELDS`.
+
+        Raises:
+            ValueError: fields do not fit each other.
+        """
 
     def _tensors(self) -> dict[str, Tensor]:
         """All tensors to save, by name."""
@@ -163,29 +172,29 @@ class Result(ABC):
         """Build the result.
 
         Args:
-            tensors: of the file, by name; those of `TENSOR_FIELDS` have been checked.
+            tensors: of the file, by name.
             values: of the other fields, recipe included.
 
         Raises:
-            ValueError: the file has a tensor that the result has no field for.
+            ValueError: a tensor is missing, or the file has one that the result has no field for.
         """
         unknown = sorted(tensors.keys() - cls.TENSOR_FIELDS.keys())
         if unknown:
             raise ValueError(f"unexpected tensors {', '.join(map(repr, unknown))}")
+        optional = {field.name for field in fields(cast(Any, cls)) if field.default is None}
+        for name in cls.TENSOR_FIELDS.keys() - tensors.keys() - optional:
+            raise ValueError(f"the tensor {name!r} is missing")
         return cls(**tensors, **values)
 
     @classmethod
-    def _from_file(cls, tensors: dict[str, Tensor], header: dict[str, str]) -> Self:
-        """Check what the file holds, and build the result."""
-        optional = {field.name for field in fields(cast(Any, cls)) if field.default is None}
-        for name, axes in cls.TENSOR_FIELDS.items():
-            if name not in tensors and name not in optional:
-                raise ValueError(f"the tensor {name!r} is missing")
-            if name in tensors and axes not in (None, tensors[name].dim()):
-                raise ValueError(f"{name!r} has shape {tuple(tensors[name].shape)}; expected {axes} axes")
+    def _from_file(cls, tensors: dict[str, Tensor], header: dict[str, str], **more: Any) -> Self:
+        """Check what the file holds, and build the result; `more` are values from elsewhere."""
+        if header.get(KIND, cls.KIND) != cls.KIND:  # files without a kind are valid
+            raise ValueError(f"it holds the kind of result {header[KIND]!r}; expected {cls.KIND!r}")
         values: dict[str, Any] = {name: header[name] for name in cls.TEXT_FIELDS}
-        values |= {name: build(json.loads(header[name])) for name, build in cls.JSON_FIELDS.items()}
-        return cls._from_parts(tensors, values | {RECIPE: read_mapping(json.loads(header[RECIPE]))})
+        hints = {**cls.JSON_FIELDS, RECIPE: Mapping[str, Any]}
+        values |= {name: read_value(hint, parse_json(header[name]), name) for name, hint in hints.items()}
+        return cls._from_parts(tensors, values | more)
 
     def _serialize(self) -> bytes:
         from safetensors.torch import save
@@ -208,28 +217,6 @@ def to_json(value: Any) -> str:
     return json.dumps(value, default=lambda value: value.tolist() if hasattr(value, "tolist") else asdict(value))
 
 
-def read_mapping(value: Any) -> dict[str, Any]:
-    """A JSON object, as it is.
-
-    Raises:
-        TypeError: something else.
-    """
-    if not isinstance(value, dict):
-        raise TypeError(f"expected a JSON object, got {value!r}")
-    return value
-
-
-def read_texts(value: Any) -> tuple[str, ...]:
-    """A JSON list of texts as a tuple.
-
-    Raises:
-        TypeError: something else.
-    """
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise TypeError(f"expected a list of texts, got {value!r}")
-    return tuple(value)
-
-
 def png_path(path: str | Path) -> Path:
     """A path that ends in .png.
 
@@ -240,11 +227,3 @@ def png_path(path: str | Path) -> Path:
     if target.suffix.casefold() != ".png":
         raise ValueError(f"saved as PNG, with tensors beside it: give a path ending in .png, not {str(path)!r}")
     return target
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        header = file.metadata() or {}
-        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118, no mapping

@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report_text import baseline_sentences, format_report, report_title
 from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
 from optvis.data.files import atomic_write
+from optvis.data.schema import parse_json, read_value
 from optvis.viz.pages.report.markup import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.plots import plot_histogram, plot_lines
-from optvis.viz.result import Result, read_mapping, read_texts
+from optvis.viz.result import Result
 from optvis.viz.sheet import stack_rows
+from optvis.viz.tensor_file import check_count
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,17 +47,30 @@ class Report(EvaluationResults, Result):
     """
 
     KIND = "evaluation report"
-    TENSOR_FIELDS: ClassVar = {"thumbnails": 4}
+    TENSOR_FIELDS: ClassVar = {"thumbnails": "B 3 h w"}
     TEXT_FIELDS = ("target",)
     JSON_FIELDS: ClassVar = {
-        "target_labels": read_texts,
-        "predictions": lambda rows: tuple(Prediction(**row) for row in rows),
-        "sets": lambda rows: tuple(map(SetMetrics.from_json, rows)),
-        "classes": lambda rows: tuple(map(SetMetrics.from_json, rows)),
-        "curve": UnitCurve.from_json,
-        "baseline": RandomBaseline.from_json,
-        "warnings": read_texts,
+        "target_labels": tuple[str, ...],
+        "predictions": tuple[Prediction, ...],
+        "sets": tuple[SetMetrics, ...],
+        "classes": tuple[SetMetrics, ...],
+        "curve": UnitCurve,
+        "baseline": RandomBaseline,
+        "warnings": tuple[str, ...],
     }
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        curve, baseline, names = self.curve, self.baseline, [one.name for one in self.sets]
+        if self.target not in names:
+            raise ValueError(f"no set is the target {self.target!r}; there are {', '.join(names)}")
+        for lines in (curve.removed, curve.kept, curve.removed_confidence, curve.kept_confidence):
+            for name in names:
+                check_count(f"the curve of {name!r}", len(lines.get(name, ())), len(curve.counts), "numbers of units")
+        check_count("log_odds_drops", len(baseline.log_odds_drops), len(baseline.drops), "random sets")
+        if baseline.other_log_odds_drops:
+            check_count("other_log_odds_drops", len(baseline.other_log_odds_drops), len(baseline.drops), "random sets")
+        if self.thumbnails is not None:
+            check_count("predictions", len(self.predictions), sizes["B"], "thumbnails")
 
     def image(self) -> Image.Image:
         """Recall over the number of units, removed and alone kept, and how far random sets bring the target down."""
@@ -110,11 +125,12 @@ class Report(EvaluationResults, Result):
             ValueError: the text is something else.
         """
         try:
-            values = read_mapping(json.loads(text))
-            parts = {name: build(values[name]) for name, build in cls.JSON_FIELDS.items()}
-            return cls(**parts, target=values["target"], recipe=read_mapping(values["recipe"]))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"this is no report of optvis: {error}") from error
+            values = read_value(Mapping[str, Any], parse_json(text))
+            hints = {**cls.JSON_FIELDS, "target": str, "recipe": Mapping[str, Any]}
+            return cls(**{name: read_value(hint, values[name], name) for name, hint in hints.items()})
+        except (KeyError, ValueError) as error:
+            reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
+            raise ValueError(f"this is no report of optvis: {reason}") from error
 
     def save(self, folder: str | Path) -> Path:
         """Write report.png, report.safetensors, report.json, report.txt and report.html, each atomically.

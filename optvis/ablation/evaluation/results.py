@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -34,12 +34,6 @@ class SetMetrics:
     confidence_drop: Estimate
     log_odds_drop: Estimate
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> SetMetrics:
-        """Build it from JSON types."""
-        names = {one.name for one in fields(cls)} - {"name", "images"}
-        return cls(values["name"], values["images"], **{name: Estimate(**values[name]) for name in names})
-
 
 @dataclass(frozen=True)
 class UnitCurve:
@@ -58,12 +52,6 @@ class UnitCurve:
     kept: Mapping[str, tuple[Estimate, ...]]
     removed_confidence: Mapping[str, tuple[Estimate, ...]]
     kept_confidence: Mapping[str, tuple[Estimate, ...]]
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> UnitCurve:
-        """Build it from JSON types."""
-        lines = {one.name: _read_estimates(values[one.name]) for one in fields(cls) if one.name != "counts"}
-        return cls(tuple(values["counts"]), **lines)
 
 
 @dataclass(frozen=True)
@@ -94,12 +82,6 @@ class RandomBaseline:
     p_log_odds: float
     smallest_p: float
     strength: Mapping[str, float]
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> RandomBaseline:
-        """Build it from JSON types."""
-        parts: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return cls(**parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +114,3 @@ class EvaluationResults:
     def worst(self) -> SetMetrics | None:
         """The metrics of the class with the largest drop beside the target; None without other classes."""
         return next(iter(self.collateral), None)
-
-
-def _read_estimates(values: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, tuple[Estimate, ...]]:
-    return {name: tuple(Estimate(**one) for one in row) for name, row in values.items()}

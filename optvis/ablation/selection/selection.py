@@ -63,9 +63,9 @@ class UnitSelection(Result, Sequence[Units]):
     KIND = "unit selection"
     TEXT_FIELDS = ("label",)
     JSON_FIELDS: ClassVar = {
-        "units": tuple,
+        "units": tuple[Mapping[str, Any], ...],
         "target": int,
-        "evidence": lambda rows: tuple(Evidence(**row) for row in rows),
+        "evidence": tuple[Evidence, ...],
     }
 
     units: tuple[Units, ...]

@@ -1,0 +1,135 @@
+"""Wrappers that check the types of arguments, and their place: the public names of a room."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from optvis.arguments.describe import describe_hint, describe_value
+from optvis.arguments.fits import SKIP, Fit, anything, build_fit
+
+# Modules whose calls are not checked, so that nothing is inside a step: the package, and `dataclasses.replace`.
+INSIDE = ("optvis.", "dataclasses")
+
+
+def check_room(room: str) -> None:
+    """Check the types of what users hand to the public names of a room: the last line of its `__init__`.
+
+    Functions are replaced by wrappers in the room alone, so that calls between files stay as they are. Classes stay
+    the same objects: their constructors and public methods are wrapped. `forward` is not, nor are properties.
+
+    A wrapper compares each argument with the hint of its parameter, where the call comes from outside the package.
+    Numbers of NumPy become those of Python, one-dimensional arrays become lists, and lists become tuples where the
+    hint is a tuple. A hint that names what is imported for type checkers alone, like an image of Pillow, fits anything.
+
+    Args:
+        room: name of the module, `__name__`.
+    """
+    module = sys.modules[room]
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value):
+            _check_class(value)
+        elif _is_ours(value):
+            checked = check_arguments(value)
+            checked.__module__ = room  # pickle finds it there
+            setattr(module, name, checked)
+
+
+def check_arguments(function: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+    """Wrap a function so that arguments of a wrong type raise one sentence.
+
+    Args:
+        function: has hints, which are read at the first call.
+        name: what messages call it; its own name by default.
+
+    Returns:
+        A function with the same signature, name and docstring.
+
+    Example:
+        >>> def area(side: float) -> float:
+        ...     return side * side
+        >>> check_arguments(area)(3)
+        9
+    """
+    label = name or function.__name__
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        caller = sys._getframe(1)  # noqa: SLF001, inspect's own way costs ten times as much
+        if caller.f_globals.get("__name__", "").startswith(INSIDE):
+            return function(*args, **kwargs)
+        positional, named = _parameters(function)
+        if args:
+            last = len(positional) - 1
+            args = tuple(_fit(label, positional[min(at, last)], value) for at, value in enumerate(args))
+        for key in kwargs:
+            if key in named:
+                kwargs[key] = _fit(label, named[key], kwargs[key])
+        return function(*args, **kwargs)
+
+    return checked
+
+
+Parameter = tuple[str, Any, Fit]  # name, hint, and what checks a value against it
+
+
+def _fit(label: str, parameter: Parameter, value: Any) -> Any:
+    name, hint, fit = parameter
+    fitted = fit(value)
+    if fitted is SKIP:
+        raise TypeError(f"{label}: {name} must be {describe_hint(hint)}, got {describe_value(value)}")
+    return fitted
+
+
+def _check_class(cls: type) -> None:
+    """Wrap the constructor and the public methods that a class defines itself."""
+    if getattr(cls, "_is_protocol", False) or issubclass(cls, BaseException):
+        return
+    for name, value in list(vars(cls).items()):
+        kind = type(value) if isinstance(value, classmethod | staticmethod) else None
+        function = value.__func__ if kind else value
+        is_public = name == "__init__" or not name.startswith("_")
+        if is_public and name != "forward" and _is_ours(function):
+            checked = check_arguments(function, cls.__name__ if name == "__init__" else f"{cls.__name__}.{name}")
+            setattr(cls, name, kind(checked) if kind else checked)
+
+
+def _is_ours(value: Any) -> bool:
+    """Whether this is a function of the package that is not wrapped yet."""
+    return inspect.isfunction(value) and not hasattr(value, "__wrapped__") and value.__module__.startswith("optvis.")
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> tuple[list[Parameter], dict[str, Parameter]]:
+    """The parameters of a function by position, of which the last takes what is left, and by name."""
+    positional, named = list[Parameter](), dict[str, Parameter]()
+    rest: Parameter = ("", Any, anything)
+    for parameter in inspect.signature(function).parameters.values():
+        hint = Any if parameter.name in ("self", "cls") else _evaluate(parameter.annotation, function)
+        found = (parameter.name, hint, build_fit(hint))
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            rest = found
+        elif parameter.kind is not parameter.VAR_KEYWORD:
+            named[parameter.name] = found
+        elif typing.get_origin(hint) is typing.Unpack:
+            named |= {
+                key: (key, each, build_fit(each)) for key, each in typing.get_type_hints(hint.__args__[0]).items()
+            }
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            positional.append(found)
+    return [*positional, rest], named
+
+
+def _evaluate(annotation: Any, function: Callable[..., Any]) -> Any:
+    """What an annotation's text stands for; Any where it names what is imported for type checkers alone."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, getattr(inspect.unwrap(function), "__globals__", {}))
+    except (NameError, TypeError, AttributeError):
+        return Any

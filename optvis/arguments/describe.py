@@ -1,0 +1,71 @@
+"""Hints and values in words, for error messages."""
+
+from __future__ import annotations
+
+import collections.abc
+import types
+import typing
+from collections.abc import Iterable
+from reprlib import Repr
+from typing import Any
+
+import numpy as np
+import torch
+
+LONGEST_VALUE = 60  # characters of a value that are shown
+
+
+def describe_hint(hint: Any) -> str:
+    """Say what fits a hint.
+
+    Example:
+        >>> from collections.abc import Sequence
+        >>> describe_hint(int | tuple[int, int] | Sequence[str] | None)
+        'int, (int, int), a sequence of str or None'
+    """
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _alternatives(map(describe_hint, parts))
+    if origin is typing.Literal:
+        return _alternatives(map(repr, parts))
+    if origin is tuple and parts[-1:] != (...,):
+        return f"({', '.join(map(describe_hint, parts))})"
+    if origin is collections.abc.Mapping:
+        return f"a mapping of {describe_hint(parts[0])} to {describe_hint(parts[1])}"
+    if origin is collections.abc.Callable:
+        return "a function"
+    if origin is not None:
+        return f"a {origin.__name__.casefold()} of {describe_hint(parts[0])}"
+    if isinstance(hint, typing.TypeVar):
+        return describe_hint(hint.__bound__)
+    return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def describe_value(value: Any) -> str:
+    """Say what a value is: its type, and what is short of it.
+
+    Example:
+        >>> describe_value("16"), describe_value(None), describe_value(torch.zeros(2, 8))
+        ("str '16'", 'None', 'Tensor of shape (2, 8)')
+    """
+    kind = type(value).__name__
+    if value is None:
+        return kind.removesuffix("Type")
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return f"{kind} of shape {tuple(value.shape)}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, torch.nn.Module) or callable(value):
+        return f"{kind} {getattr(value, '__name__', '')}".rstrip()
+    text = _SHORT.repr(value)
+    return kind if text.startswith("<") else f"{kind} {text}"
+
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST_VALUE
+
+
+def _alternatives(texts: Iterable[str]) -> str:
+    """Texts joined by commas and "or", each once."""
+    *first, last = dict.fromkeys(texts)
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,0 +1,122 @@
+"""Files of named tensors: one reader, whose errors name the file and what is wrong in it; and the axes of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Built = TypeVar("Built")
+SUFFIX = ".safetensors"
+DTYPES: dict[str, Callable[[torch.dtype], bool]] = {
+    "float": lambda dtype: dtype.is_floating_point,
+    "bool": lambda dtype: dtype == torch.bool,
+    "any": lambda dtype: True,
+    "int": lambda dtype: not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool),
+}
+
+
+def read_tensor_file(
+    path: str | Path, kind: str, build: Callable[[dict[str, Tensor], dict[str, str]], Built], hint: str = ""
+) -> Built:
+    """Read a safetensors file, and build what it holds.
+
+    Args:
+        path: of the file.
+        kind: what it should hold, a noun for error messages.
+        build: of tensors by name and of the header's texts; it raises any `ValueError` or `LookupError` for a file
+            of something else.
+        hint: where the file lies, for the error message where there is none.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    target = Path(path)
+    if not is_file(target):
+        raise FileNotFoundError(f"no file {str(path)!r}{hint}")
+    try:
+        with safe_open(target, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
+        return build(tensors, header)
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError) as error:
+        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{str(path)!r} is damaged or holds no {kind}: {reason}") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def check_axes(tensors: Mapping[str, Tensor], axes: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Check axes and dtypes of tensors.
+
+    Args:
+        tensors: by name.
+        axes: of each tensor a text such as "B 3 H W": a number is a size, and the same letter is the same size in all
+            tensors. "..." at the end stands for any further axes. The dtype follows after a colon: "B h w: bool",
+            "B: int", "B: any"; the default is "float".
+        sizes: known sizes of letters.
+
+    Returns:
+        The sizes of all letters.
+
+    Raises:
+        ValueError: a tensor has another shape or dtype.
+
+    Example:
+        >>> check_axes({"images": torch.rand(2, 3, 8, 6), "scores": torch.rand(9, 2)},
+        ...            {"images": "B 3 H W", "scores": "T B"}, {})
+        {'B': 2, 'H': 8, 'W': 6, 'T': 9}
+        >>> check_axes({"scores": torch.rand(9, 4)}, {"scores": "T B"}, {"B": 2})
+        Traceback (most recent call last):
+        ValueError: scores has shape (9, 4); expected (T, B) with B = 2
+    """
+    found = dict(sizes)
+    for name, tensor in tensors.items():
+        text, _, dtype = axes[name].partition(":")
+        letters = text.removesuffix("...").split()
+        is_open = text.endswith("...")
+        expected = f"({', '.join(text.split())})" + "".join(f" with {a} = {found[a]}" for a in letters if a in found)
+        if tensor.dim() < len(letters) or (tensor.dim() > len(letters) and not is_open):
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {expected}")
+        for letter, size in zip(letters, tensor.shape, strict=False):
+            if size != (int(letter) if letter.isdecimal() else found.setdefault(letter, size)):
+                raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {expected}")
+        if not DTYPES[dtype.strip() or "float"](tensor.dtype):
+            raise ValueError(
+                f"{name} is {str(tensor.dtype).removeprefix('torch.')}; expected {dtype.strip() or 'float'}"
+            )
+    return found
+
+
+def check_count(name: str, count: int, expected: int, of: str) -> None:
+    """Check the length of a list beside tensors.
+
+    Raises:
+        ValueError: it has another length.
+    """
+    if count != expected:
+        raise ValueError(f"{name} has {count} entries for {expected} {of}")
+
+
+def check_range(name: str, numbers: Tensor, start: int, stop: int) -> None:
+    """Check that integers are in [start, stop).
+
+    Raises:
+        ValueError: one is not.
+    """
+    if numbers.numel() and not (start <= int(numbers.min()) and int(numbers.max()) < stop):
+        raise ValueError(
+            f"{name} has numbers from {int(numbers.min())} to {int(numbers.max())}; expected {start}..{stop - 1}"
+        )
