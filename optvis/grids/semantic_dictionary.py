@@ -22,6 +22,7 @@ from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows, to_pil_image
+from optvis.viz.tensor_file import check_axes
 
 if TYPE_CHECKING:
     from PIL import Image

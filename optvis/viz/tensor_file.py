@@ -14,7 +14,7 @@ SUFFIX = ".safetensors"
 DTYPES: dict[str, Callable[[torch.dtype], bool]] = {
     "float": lambda dtype: dtype.is_floating_point,
     "bool": lambda dtype: dtype == torch.bool,
-    "any": lambda dtype: True,
+    "any": lambda _: True,
     "int": lambda dtype: not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool),
 }
 
@@ -93,10 +93,9 @@ def check_axes(tensors: Mapping[str, Tensor], axes: Mapping[str, str], sizes: Ma
         for letter, size in zip(letters, tensor.shape, strict=False):
             if size != (int(letter) if letter.isdecimal() else found.setdefault(letter, size)):
                 raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {expected}")
-        if not DTYPES[dtype.strip() or "float"](tensor.dtype):
-            raise ValueError(
-                f"{name} is {str(tensor.dtype).removeprefix('torch.')}; expected {dtype.strip() or 'float'}"
-            )
+        kind = dtype.strip() or "float"
+        if not DTYPES[kind](tensor.dtype):
+            raise ValueError(f"{name} is {str(tensor.dtype).removeprefix('torch.')}; expected {kind}")
     return found
 
 
@@ -116,7 +115,6 @@ def check_range(name: str, numbers: Tensor, start: int, stop: int) -> None:
     Raises:
         ValueError: one is not.
     """
-    if numbers.numel() and not (start <= int(numbers.min()) and int(numbers.max()) < stop):
-        raise ValueError(
-            f"{name} has numbers from {int(numbers.min())} to {int(numbers.max())}; expected {start}..{stop - 1}"
-        )
+    low, high = (int(numbers.min()), int(numbers.max())) if numbers.numel() else (start, stop - 1)
+    if low < start or high >= stop:
+        raise ValueError(f"{name} has numbers from {low} to {high}; expected {start}..{stop - 1}")
