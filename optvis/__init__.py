@@ -16,7 +16,7 @@ from optvis.ablation import Report, UnitSelection, bake, blinded, compare_render
 from optvis.atlas import ActivationAtlas, activation_atlas, class_atlas, compare_classes, sample_activations
 from optvis.attribution import Attribution, attribute
 from optvis.data import load_image
-from optvis.errors import NotFiniteError
+from optvis.errors import NetworkError, NotFiniteError
 from optvis.features import Channels, Directions, receptive_fields
 from optvis.grids import ActivationGrid, SemanticDictionary, activation_grid, semantic_dictionary
 from optvis.microscope import build_microscope
@@ -44,6 +44,7 @@ __all__ = [
     "Classification",
     "Classifier",
     "Directions",
+    "NetworkError",
     "Normalize",
     "NotFiniteError",
     "Rendering",

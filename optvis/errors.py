@@ -18,6 +18,10 @@ class NotFiniteError(ValueError):
     rendering: Any = None
 
 
+class NetworkError(RuntimeError):
+    """A network fails in its own forward pass, for example because images are too small for it."""
+
+
 def suggest(name: str, known: Iterable[str], otherwise: str = "", *, count: int = 3, cutoff: float = CUTOFF) -> str:
     """List the known names nearest to a wrong one, for an error message.
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_tensors_hooks
 
+from optvis.errors import NetworkError
 from optvis.models.outputs.adapt import original_of
 
 T = TypeVar("T")
@@ -103,8 +104,34 @@ def plain_mode() -> Iterator[None]:
 
 
 def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] = lambda: None) -> Any:
-    """Run a borrowed network's forward pass, again with gradients where it needs them; see `run_with_gradients`."""
-    return run_with_gradients(network, inputs, restart)
+    """Run a borrowed network's forward pass, again with gradients where it needs them; see `run_with_gradients`.
+
+    Raises:
+        NetworkError: the network's own code fails; the message has its reason and the shape of the images. Errors of
+            functions that this package has hooked into it stay as they are, and so does an exhausted memory.
+    """
+    try:
+        return run_with_gradients(network, inputs, restart)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        if _is_ours(error):
+            raise
+        reason = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
+        shape = tuple(inputs.shape)
+        raise NetworkError(
+            f"{type(network).__name__} fails on images of shape {shape}: {reason}; give images that it takes, such as "
+            "those of its own size"
+        ) from error
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether this package raised the error: in the innermost frame."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return str(name).startswith("optvis.") and not str(name).startswith("optvis.models.embedded")
 
 
 def run_with_gradients(run: Callable[[Tensor], T], a: Tensor, restart: Callable[[], None] = lambda: None) -> T:
