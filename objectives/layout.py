@@ -71,6 +71,7 @@ def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
         axis: the axis to index; the result does not have it.
 
     Raises:
+        ValueError: another axis, or another number of indices.
         IndexError: an index outside the axis. Only checked for an index on the CPU, where it needs no
             synchronisation with the device.
 
@@ -79,6 +80,9 @@ def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
         >>> pick(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0]))
         tensor([2., 3.])
     """
+    if not -a.dim() <= axis < a.dim() or index.dim() != 1 or len(index) not in (1, len(a)):
+        expected = "an axis of `a`, and one index per image or one for all"
+        raise ValueError(f"axis {axis} of {tuple(a.shape)}, index of shape {tuple(index.shape)}; expected {expected}")
     axis = axis % a.dim()
     shape, size = list(a.shape), a.shape[axis]
     wrong = [i for i in index.tolist() if not 0 <= i < size] if index.device.type == "cpu" else []

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import describe_value
 from optvis.objectives.layout import IMAGE
 from optvis.objectives.product import factors, product
 from optvis.objectives.repr import default_name, format_sum
@@ -290,7 +291,7 @@ def _as_weight(weight: Weight) -> Tensor:
     try:
         rows = torch.as_tensor(weight, dtype=torch.float64, device="cpu").detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"weight is {weight!r}; expected a number, or one per image, (B,)") from error
+        raise TypeError(f"weight is {describe_value(weight)}; expected a number, or one per image, (B,)") from error
     if rows.dim() > 1 or rows.numel() == 0:
         raise ValueError(f"weight is {tuple(rows.shape)}; expected a number, or one per image, (B,)")
     return rows.reshape(-1)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import describe_value
+
 
 def as_rows(target: Any, axes: int = 1, name: str = "target", expected: str = "") -> Tensor:
     """Turn a target into a tensor with a row per image, (B, ...), or with one for all, (1, ...).
@@ -25,7 +27,9 @@ def as_rows(target: Any, axes: int = 1, name: str = "target", expected: str = ""
     try:
         rows = _copy_tensor(target)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"target is {target!r}; expected numbers: a tensor with a row per image, (B, ...)") from error
+        raise TypeError(
+            f"{name} is {describe_value(target)}; expected numbers: a tensor with a row per image, (B, ...)"
+        ) from error
     rows = rows.unsqueeze(0) if rows.dim() < axes else rows
     if len(rows) == 0:
         raise ValueError(f"{name} is {tuple(rows.shape)}; expected a row per image, or one for all")
@@ -52,7 +56,7 @@ def as_index(index: Any, name: str) -> Tensor:
         >>> as_index(range(3), "channel"), as_index(7, "channel")
         (tensor([0, 1, 2]), tensor([7]))
     """
-    message = f"{name} is {index!r}; expected an integer, or a sequence with one integer per image"
+    message = f"{name} is {describe_value(index)}; expected an integer, or a sequence with one integer per image"
     try:
         rows = as_rows(list(index) if isinstance(index, Iterable) and not isinstance(index, Tensor) else index)
     except (TypeError, ValueError) as error:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from optvis.params.dtype import parameter_dtype
 from optvis.params.streams import Streams
 
+MAX_PIXELS = 2**26  # of one image: a spectrum of more would take gigabytes
+MAX_DECAY = 8  # the spectrum of a larger one overflows
+MAX_SD = 1e3  # of noise in front of a sigmoid
 LUCID_SD = 0.01  # standard deviation of the first noise (lucid.optvis.param, 2017)
 LUCID_GAIN = 4.0  # the image is divided by this, which keeps the sigmoid out of saturation (likewise)
 
@@ -21,7 +24,7 @@ def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
     """Return (H, W) in pixels for a side or for both.
 
     Raises:
-        ValueError: no positive integer, nor two of them.
+        ValueError: no positive integer, nor two of them; more than 2^26 pixels.
 
     Example:
         >>> height_and_width(64), height_and_width((33, 47))
@@ -30,6 +33,8 @@ def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
     sides = tuple(size) if isinstance(size, Iterable) else (size, size)
     if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
         raise ValueError(f"size is {size!r}; expected one positive integer or (height, width), in pixels")
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise ValueError(f"size is {size!r}, {sides[0] * sides[1]:,} pixels; expected at most {MAX_PIXELS:,}")
     return sides[0], sides[1]
 
 
@@ -107,9 +112,9 @@ class Pixels(Canvas):
     def __init__(self, size: int | tuple[int, int], streams: Streams, channels: int = 3, sd: float = LUCID_SD) -> None:
         super().__init__()
         self._size = height_and_width(size)
-        noise = streams.normal(channels, *self._size)
+        noise = check_sd(sd) * streams.normal(channels, *self._size)
         self.streams, self.sd = streams, sd
-        self.values = nn.Parameter((sd * noise).to(parameter_dtype()))
+        self.values = nn.Parameter(noise.to(parameter_dtype()))
 
     def forward(self) -> Tensor:
         return self.values
@@ -152,9 +157,9 @@ class FFT(Canvas):
         self._size = height_and_width(size)
         self.streams, self.decay, self.sd = streams, decay, sd
         height, width = self._size
-        noise = streams.normal(channels, height, width // 2 + 1, 2)
+        noise = check_sd(sd) * streams.normal(channels, height, width // 2 + 1, 2)
         dtype = parameter_dtype()
-        self.spectrum = nn.Parameter((sd * noise).to(dtype))
+        self.spectrum = nn.Parameter(noise.to(dtype))
         self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
 
     def forward(self) -> Tensor:
@@ -174,11 +179,24 @@ class FFT(Canvas):
 
 def frequency_scale(size: tuple[int, int], decay: float, gain: float = LUCID_GAIN) -> Tensor:
     """Compute max(f, 1 / max(H, W))^-decay / gain for each frequency f of a real FFT, (H, W // 2 + 1), float64."""
+    if not -MAX_DECAY <= decay <= MAX_DECAY:
+        raise ValueError(f"decay is {decay}; expected {-MAX_DECAY} to {MAX_DECAY}")
     height, width = size
     down = torch.fft.fftfreq(height, dtype=torch.float64, device="cpu")
     across = torch.fft.rfftfreq(width, dtype=torch.float64, device="cpu")
     frequency = torch.hypot(down.unsqueeze(1), across.unsqueeze(0))
     return frequency.clamp(min=1 / max(size)).pow(-decay) / gain
+
+
+def check_sd(sd: float) -> float:
+    """Return the standard deviation of a canvas's first noise.
+
+    Raises:
+        ValueError: it is negative, or so large that the image overflows.
+    """
+    if not 0 <= sd <= MAX_SD:
+        raise ValueError(f"sd is {sd}; expected 0 to {MAX_SD:g}")
+    return sd
 
 
 def require_shape(images: Tensor, shape: tuple[int, ...]) -> Tensor:

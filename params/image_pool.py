@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from optvis.params.canvas import LUCID_SD, Canvas, frequency_scale, height_and_width, require_shape
+from optvis.params.canvas import LUCID_SD, Canvas, check_sd, frequency_scale, height_and_width, require_shape
 from optvis.params.dtype import parameter_dtype
 from optvis.params.streams import Streams
 
@@ -128,5 +128,5 @@ def _noise(
     noise = torch.empty(len(seeds), *shape, dtype=dtype, device="cpu")
     for start in range(0, len(seeds), NOISE_BATCH_SIZE):
         batch = slice(start, start + NOISE_BATCH_SIZE)
-        noise[batch] = sd * Streams(seeds[batch], purpose).normal(*shape)
+        noise[batch] = check_sd(sd) * Streams(seeds[batch], purpose).normal(*shape)
     return noise

@@ -67,10 +67,11 @@ class Phase(Canvas):
         self._size = height_and_width(size)
         self.streams, self.spectrum, self.decay = streams, spectrum, decay
         magnitude = one_over_f(self._size, decay).unsqueeze(0) if spectrum is None else spectrum
-        if magnitude.dim() != 3 or len(magnitude) not in (1, channels) or not (magnitude >= 0).all():
+        is_real = magnitude.is_floating_point() and bool(magnitude.isfinite().all() and (magnitude >= 0).all())
+        if magnitude.dim() != 3 or len(magnitude) not in (1, channels) or not is_real or not magnitude.any():
             raise ValueError(
-                f"spectrum is {tuple(magnitude.shape)}; expected magnitudes ({channels}, H, W // 2 + 1), 0 or more, "
-                "as mean_spectrum(images) returns them"
+                f"spectrum is {tuple(magnitude.shape)}; expected magnitudes ({channels}, H, W // 2 + 1), finite, 0 or "
+                "more and not all 0, as mean_spectrum(images) returns them"
             )
         dtype, images = parameter_dtype(), len(streams)
         shape = (channels, self._size[0], self._size[1] // 2 + 1)

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from optvis.params.canvas import LUCID_SD, Canvas, height_and_width, require_shape
+from optvis.params.canvas import LUCID_SD, Canvas, check_sd, height_and_width, require_shape
 from optvis.params.color import DecorrelatedColor, Sigmoid
 from optvis.params.dtype import parameter_dtype
 from optvis.params.image import ImageParam
 from optvis.params.streams import Streams
+
+MAX_LEVELS = 32  # each is half of the one before: all further ones are a single pixel
 
 
 class Pyramid(Canvas):
@@ -42,8 +44,8 @@ class Pyramid(Canvas):
         self, size: int | tuple[int, int], streams: Streams, levels: int = 4, channels: int = 3, sd: float = LUCID_SD
     ) -> None:
         super().__init__()
-        if levels < 1:
-            raise ValueError(f"levels is {levels}; expected 1 or more")
+        if not 1 <= levels <= MAX_LEVELS:
+            raise ValueError(f"levels is {levels}; expected 1 to {MAX_LEVELS}")
         self.streams, self.sd = streams, sd
         self._size = height_and_width(size)
         self.levels = coarse_noise(self._size, streams, [2**level for level in range(levels)], channels, sd)
@@ -70,7 +72,7 @@ def coarse_noise(
 ) -> nn.ParameterList:
     """Draw N(0, sd) tensors of the size divided by each divisor, (B, C, H // d, W // d), at least a pixel wide."""
     sides = [(max(1, size[0] // divisor), max(1, size[1] // divisor)) for divisor in divisors]
-    noise = [sd * streams.normal(channels, *side) for side in sides]
+    noise = [check_sd(sd) * streams.normal(channels, *side) for side in sides]
     return nn.ParameterList(nn.Parameter(values.to(parameter_dtype())) for values in noise)
 
 

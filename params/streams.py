@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import operator
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 STEPS_PER_PAGE = 64
 NUMBERS_PER_PAGE = 64
+MAX_IMAGES = 2**20
+MAX_NUMBERS = 2**30  # 8 GiB in float64
 
 
 class Streams:
@@ -31,8 +34,9 @@ class Streams:
     """
 
     def __init__(self, seeds: Sequence[int], purpose: str) -> None:
-        if len(seeds) == 0:
-            raise ValueError("no seeds; expected one integer per image, e.g. seeds=(0,)")
+        if not 0 < len(seeds) <= MAX_IMAGES:
+            expected = f"one integer per image, e.g. seeds=(0,), for at most {MAX_IMAGES:,} images"
+            raise ValueError(f"{len(seeds) or 'no'} seeds; expected {expected}")
         self.seeds = tuple(int(operator.index(seed)) for seed in seeds)
         self.purpose = purpose
         self._distinct = tuple(dict.fromkeys(self.seeds))
@@ -63,7 +67,7 @@ class Streams:
 
     def uniform(self, count: int) -> Tensor:
         """Draw the next `count` numbers of each image, uniform in [0, 1): (B, count), float64, on the CPU."""
-        if count > NUMBERS_PER_PAGE:
+        if not 0 <= count <= NUMBERS_PER_PAGE:
             raise ValueError(f"{count} numbers at once; expected at most {NUMBERS_PER_PAGE}, or normal() for images")
         if self._position % NUMBERS_PER_PAGE + count > NUMBERS_PER_PAGE:
             self._position += -self._position % NUMBERS_PER_PAGE
@@ -72,7 +76,15 @@ class Streams:
         return self._page(page)[self._step % STEPS_PER_PAGE, self._rows, start : start + count]
 
     def normal(self, *shape: int) -> Tensor:
-        """Draw standard normal numbers for each image: `(B, *shape)`, float64, on the CPU."""
+        """Draw standard normal numbers for each image: `(B, *shape)`, float64, on the CPU.
+
+        Raises:
+            ValueError: an axis under 1, or more numbers than 2^30.
+        """
+        count = math.prod(shape) * len(self.seeds)
+        if min(shape, default=1) < 1 or count > MAX_NUMBERS:
+            expected = f"1 or more of each, and at most {MAX_NUMBERS:,} numbers for all images"
+            raise ValueError(f"noise of shape {shape} for {len(self.seeds)} images; expected {expected}")
         word = f"normal {self._step} {self._position}"
         self._position += 1
         noise = [torch.randn(shape, generator=g, dtype=torch.float64, device="cpu") for g in self._generators(word)]

@@ -15,6 +15,8 @@ from optvis.arguments.fits import SKIP, Fit, anything, build_fit
 # Modules whose calls are not checked, so that nothing is inside a step: the package, and `dataclasses.replace`.
 INSIDE = ("optvis.", "dataclasses")
 
+CHECKED = "arguments_are_checked"  # the attribute of a wrapper
+
 
 def check_room(room: str) -> None:
     """Check the types of what users hand to the public names of a room: the last line of its `__init__`.
@@ -72,6 +74,7 @@ def check_arguments(function: Callable[..., Any], name: str | None = None) -> Ca
                 kwargs[key] = _fit(label, named[key], kwargs[key])
         return function(*args, **kwargs)
 
+    vars(checked)[CHECKED] = True
     return checked
 
 
@@ -101,7 +104,7 @@ def _check_class(cls: type) -> None:
 
 def _is_ours(value: Any) -> bool:
     """Whether this is a function of the package that is not wrapped yet."""
-    return inspect.isfunction(value) and not hasattr(value, "__wrapped__") and value.__module__.startswith("optvis.")
+    return inspect.isfunction(value) and not hasattr(value, CHECKED) and value.__module__.startswith("optvis.")
 
 
 @functools.cache

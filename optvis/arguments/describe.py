@@ -57,7 +57,7 @@ def describe_value(value: Any) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, torch.nn.Module) or callable(value):
         return f"{kind} {getattr(value, '__name__', '')}".rstrip()
-    text = _SHORT.repr(value)
+    text = " ".join(_SHORT.repr(value).split())
     return kind if text.startswith("<") else f"{kind} {text}"
 
 

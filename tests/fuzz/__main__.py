@@ -1,0 +1,84 @@
+"""Run long: `python -m tests.fuzz --examples 10000 [--only parts]` prints a table of outcomes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from .outcomes import Outcome, outcome_of
+from .targets import TARGETS
+
+LONGEST_CALL = 30  # seconds
+MEMORY = 6 * 2**30  # bytes of address space beyond what the imports take
+
+
+class _TookTooLongError(BaseException):
+    pass
+
+
+def main() -> int:
+    """Draw examples, and count their outcomes; exit with 1 if one was raw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=1000, help="of each kind of input")
+    parser.add_argument("--only", choices=TARGETS, help="one kind")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, _interrupt)
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()  # noqa: SIM115, PTH123
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, -1))
+    failed = False
+    for kind in [options.only] if options.only else TARGETS:
+        start, counts, first = time.monotonic(), Counter[str](), dict[str, tuple[int, str]]()
+        run(kind, options.examples, options.seed, counts, first)
+        total = ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
+        print(f"{kind}: {sum(counts.values())} tries in {time.monotonic() - start:.0f} s: {total}")
+        for place, (count, example) in sorted(first.items(), key=lambda item: -item[1][0]):
+            print(f"  {count} × {place}\n      {example}")
+        failed |= counts["RAW"] + counts["HANG"] > 0
+    return int(failed)
+
+
+def run(kind: str, examples: int, number: int, counts: Counter[str], first: dict[str, tuple[int, str]]) -> None:
+    """Draw examples of one kind, and count."""
+
+    @seed(number)
+    @settings(max_examples=examples, phases=[Phase.generate], deadline=None, database=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(st.data())
+    def draw(data: Any) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            call, text = TARGETS[kind](data)
+            signal.alarm(LONGEST_CALL)
+            try:
+                found = outcome_of(call)
+            except _TookTooLongError:
+                found = Outcome("HANG", text=text)
+            finally:
+                signal.alarm(0)
+        counts[found.kind] += 1
+        if found.kind in ("RAW", "HANG"):
+            place = found.where or found.text[:80]
+            first[place] = (first.get(place, (0, ""))[0] + 1, f"{found.text[:160]}\n      {text[:300]}")
+
+    draw()
+
+
+def _interrupt(*_: Any) -> None:
+    raise _TookTooLongError
+
+
+if __name__ == "__main__":
+    sys.exit(main())

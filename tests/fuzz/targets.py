@@ -1,0 +1,33 @@
+"""The kinds of inputs: parts that are combined, operations, methods of results, saved files, command lines."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from .calls import OPERATIONS, PARTS, arguments, call_and_use, public
+
+Drawn = tuple[Callable[[], Any], str]  # what to call, and a text that says what
+
+
+def draw_call(data: Any, rooms: tuple[str, ...]) -> Drawn:
+    """A call of something public in these rooms."""
+    name, function = data.draw(st.sampled_from(public(rooms)))
+    positional, named = data.draw(arguments(function))
+    texts = [*map(short, positional), *(f"{key}={short(value)}" for key, value in named.items())]
+    return functools.partial(call_and_use, function, positional, named), f"{name}({', '.join(texts)})"
+
+
+def short(value: Any) -> str:
+    """A value in a few letters."""
+    shape = getattr(value, "shape", None)
+    return f"{type(value).__name__}{tuple(shape)}" if shape is not None else repr(value)[:60].replace("\n", " ")
+
+
+TARGETS: dict[str, Callable[[Any], Drawn]] = {
+    "parts": functools.partial(draw_call, rooms=PARTS),
+    "operations": functools.partial(draw_call, rooms=OPERATIONS),
+}
