@@ -24,7 +24,7 @@ def progress_bar(
         total: how many steps, where the iterable has no length.
         unit: what one step is called.
         unit_scale: how many units one step is.
-        show: False for no bar.
+        show: False for no bar. None is shown where standard error is a file or a pipe, either.
         smoothing: weight of the latest speed in the estimate of what is left, in [0, 1]; 0.3 is tqdm's own.
 
     Example:
@@ -39,7 +39,7 @@ def progress_bar(
         desc=description,
         unit=unit,
         unit_scale=unit_scale,
-        disable=not show,
+        disable=None if show else True,
         leave=False,
         smoothing=smoothing,
     )

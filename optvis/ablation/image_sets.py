@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from optvis.data.files import is_dir
 from optvis.data.folders import list_images
 from optvis.data.images import ImageLike
 from optvis.errors import suggest
@@ -48,7 +49,7 @@ def load_images(source: Any, classifier: Classifier) -> tuple[Tensor, tuple[str,
 
 def _expand_folder(source: Any) -> list[Any]:
     """The image files of a folder; anything else alone."""
-    is_folder = isinstance(source, str | os.PathLike) and Path(source).is_dir()
+    is_folder = isinstance(source, str | os.PathLike) and is_dir(Path(source))
     return list(list_images(source)) if is_folder else [source]
 
 

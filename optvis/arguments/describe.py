@@ -57,6 +57,8 @@ def describe_value(value: Any) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, torch.nn.Module) or callable(value):
         return f"{kind} {getattr(value, '__name__', '')}".rstrip()
+    if isinstance(value, int) and value.bit_length() > 63:
+        return f"{kind} of {value.bit_length()} bits; 63 is the most"
     text = " ".join(_SHORT.repr(value).split())
     return kind if text.startswith("<") else f"{kind} {text}"
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+MAX_INT = 2**63  # larger integers fit no tensor
 SKIP = object()  # what a value that does not fit becomes
 Fit = Callable[[Any], Any]  # a value -> the value to pass on, or SKIP
 
@@ -52,7 +53,8 @@ def anything(value: Any) -> Any:
 
 
 def _int(value: Any) -> Any:
-    return value if isinstance(value, int) else int(value) if isinstance(value, np.integer) else SKIP
+    value = int(value) if isinstance(value, np.integer) else value
+    return value if isinstance(value, int) and -MAX_INT <= value < MAX_INT else SKIP
 
 
 def _float(value: Any) -> Any:

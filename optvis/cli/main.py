@@ -10,9 +10,8 @@ from typing import Any
 from optvis.cli.options import create_command
 from optvis.version import __version__
 
-# RuntimeError comes from torch: an image too small for the network, a device without memory.
-USER_MISTAKES = (ValueError, TypeError, KeyError, IndexError, OSError, ImportError, RuntimeError)
 FAILED, INTERRUPTED = 1, 130
+OUT_OF_MEMORY = "can't allocate memory"  # in what torch says of the memory beside the CPU
 COMMANDS = (
     *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
     *("atlas", "microscope", "hinton", "patch", "demo"),
@@ -28,16 +27,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], None] = options.run
     try:
         run(options)
-    except USER_MISTAKES as error:
+    except Exception as error:  # --debug shows where
         if options.debug:
             raise
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"optvis: error: {' '.join(str(text).split())}", file=sys.stderr)
+        print(f"optvis: error: {describe_error(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("optvis: interrupted", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def describe_error(error: Exception) -> str:
+    """Say in one line what went wrong.
+
+    >>> describe_error(KeyError("no layer 'x'")), describe_error(MemoryError())
+    ("no layer 'x'", 'the memory of this machine is not enough; choose fewer or smaller images')
+    """
+    text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY in text:
+        return "the memory of this machine is not enough; choose fewer or smaller images"
+    return text or type(error).__name__
 
 
 class _Command(argparse.ArgumentParser):

@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from optvis.data import ImageLike
+from optvis.data.files import is_dir, is_file
 from optvis.models import Classifier
+from optvis.objectives import Objective
 
 AddOption = Callable[..., argparse.Action]  # the method `add_argument` of a parser
+NEEDS_NO_WEIGHTS = ("layers",)  # commands that show what any weights have in common
+ALL = "all"  # channels
+MAX_NUMBERS = 100_000  # in a list on the command line; no layer has as many channels
+MAX_SHOWN = 60  # characters
+MAX_DIGITS = 18  # of a number; more do not fit 64 bits
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
 
 
@@ -35,8 +42,12 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
         optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
         add("network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **optional)
         weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
-        add("--weights", default="DEFAULT", help=weights)
+        add("--weights", default="none" if name in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
         add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
+        labels = (
+            "a text file with a label a line, in place of the published ones; of a file of weights it says the classes"
+        )
+        add("--labels", type=Path, metavar="FILE", help=labels)
     add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")
     module.add_options(add)
@@ -47,18 +58,44 @@ def load_model(options: argparse.Namespace) -> Classifier:
     from optvis.models.zoo import load
 
     weights = None if options.weights.casefold() == "none" else options.weights
-    return move_to_device(load(options.network, weights=weights, architecture=options.architecture), options.device)
+    labels = None if options.labels is None else read_labels(options.labels)
+    classifier = load(options.network, weights=weights, architecture=options.architecture, labels=labels)
+    return move_to_device(classifier, options.device)
+
+
+def read_labels(path: Path) -> list[str]:
+    """Read a file with a label a line; empty lines at the end do not count.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no text in UTF-8, or has no label or an empty line among labels.
+    """
+    if not is_file(path):
+        raise FileNotFoundError(f"no file {str(path)!r} with labels")
+    try:
+        labels = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is no text in UTF-8; expected a label a line") from error
+    if not all(labels) or not labels:
+        raise ValueError(
+            f"{str(path)!r} has an empty line {1 + labels.index('') if labels else 1}; expected a label a line"
+        )
+    return labels
 
 
 def move_to_device(classifier: Classifier, device: str) -> Classifier:
     """Move a network to a device.
 
     Raises:
-        ValueError: the device does not exist.
+        ValueError: the device does not exist, or computes nothing.
     """
+    import torch
+
     try:
+        if torch.device(device).type == "meta":
+            raise ValueError(f"cannot use the device {device!r}: it holds shapes, and no numbers")
         classifier.network.to(device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"cannot use the device {device!r}: {str(error).splitlines()[0]}") from error
     return classifier
 
@@ -79,7 +116,7 @@ def list_image_files(paths: Sequence[str]) -> list[Path]:
 
     found: list[Path] = []
     for path in map(Path, paths):
-        found += list_images(path) if path.is_dir() else [path]
+        found += list_images(path) if is_dir(path) else [path]
     return found
 
 
@@ -116,7 +153,47 @@ def class_index(text: str, labels: Sequence[str]) -> int:
     """Return the index of a class that is given by index or label."""
     from optvis.objectives.labels import index_of
 
-    return int(text) if text.isdecimal() else index_of(text, labels)
+    if not text.isdecimal():
+        return index_of(text, labels)
+    if len(text) > MAX_DIGITS or (labels and int(text) >= len(labels)):
+        expected = f"a label, or 0 to {len(labels) - 1}" if labels else "the index of a class"
+        raise IndexError(f"class {shorten(text)}; expected {expected}")
+    return int(text)
+
+
+def class_score(text: str, labels: Sequence[str]) -> Objective:
+    """Build the logit of a class that is given by index or label; it prints as it was typed."""
+    from optvis.objectives import logit
+
+    return logit(class_index(text, labels) if text.isdecimal() else text)
+
+
+def parse_channels(text: str) -> list[int] | str:
+    """Parse channels: numbers and ranges, or "all"."""
+    return ALL if text.strip().casefold() == ALL else parse_numbers(text)
+
+
+def split_channel(layer: str, channels: list[int] | str | None) -> tuple[str, list[int] | str | None]:
+    """Take "layer:3,17" apart where channels are not given on their own.
+
+    >>> split_channel("mixed4:3-5", None), split_channel("mixed4", [3])
+    (('mixed4', [3, 4, 5]), ('mixed4', [3]))
+    """
+    name, colon, numbers = layer.rpartition(":")
+    return (name, parse_channels(numbers)) if colon and channels is None else (layer, channels)
+
+
+def list_channels(classifier: Classifier, layer: str, channels: list[int] | str) -> list[int]:
+    """List the channels that were asked: these, or all that the layer has."""
+    import torch
+
+    from optvis.models.activations import activations
+    from optvis.objectives.layout import channels_first
+
+    if not isinstance(channels, str):
+        return channels
+    gray = torch.full((1, 3, *classifier.size), 0.5)
+    return list(range(channels_first(activations(classifier, gray, [layer])[layer]).shape[1]))
 
 
 def parse_numbers(text: str) -> list[int]:
@@ -128,11 +205,22 @@ def parse_numbers(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        is_range = first.isdecimal() and last.isdecimal() and int(first) <= int(last)
-        if not is_range and ("-" in part or not first.isdecimal()):
-            raise argparse.ArgumentTypeError(f"{text!r}: expected numbers and ranges, like 50,450 or 0-63")
-        found += range(int(first), int(last or first) + 1)
+        if not first.isdecimal() or ("-" in part and not last.isdecimal()):
+            raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected numbers and ranges, like 50,450 or 0-63")
+        span = (
+            range(int(first), int(last or first) + 1) if len(first + last) < 2 * MAX_DIGITS else range(MAX_NUMBERS + 1)
+        )
+        if len(span) > MAX_NUMBERS - len(found):
+            raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected at most {MAX_NUMBERS:,} numbers")
+        if not span:
+            raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected ranges that rise, like 0-63")
+        found += span
     return found
+
+
+def shorten(text: str) -> str:
+    """Cut a long text for an error message."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def parse_size(text: str) -> int | tuple[int, int]:
@@ -141,6 +229,8 @@ def parse_size(text: str) -> int | tuple[int, int]:
     >>> parse_size("128"), parse_size("96x128")
     (128, (96, 128))
     """
+    if len(text) > 2 * MAX_DIGITS:
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected pixels, like 224 or 96x128")
     sides = text.casefold().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
         raise argparse.ArgumentTypeError(f"{text!r}: expected pixels, like 224 or 96x128")

@@ -20,7 +20,10 @@ def atomic_write(path: Path, data: bytes) -> Path:
     Raises:
         OSError: the folder does not exist or cannot be written.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    except OSError as error:
+        raise _name_file(error, path) from error
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -28,10 +31,16 @@ def atomic_write(path: Path, data: bytes) -> Path:
         os.umask(mask := os.umask(0))
         part.chmod(0o666 & ~mask)
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _name_file(error, path) from error
         raise
     return path
+
+
+def _name_file(error: OSError, path: Path) -> OSError:
+    return type(error)(f"cannot write {str(path)!r}: {error.strerror}")
 
 
 def ensure_dir(path: str | Path) -> Path:
@@ -43,11 +52,28 @@ def ensure_dir(path: str | Path) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot make the folder {str(folder)!r}: {error.strerror}; name another one") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OSError(f"cannot make the folder {str(folder)!r}: {reason}; name another one") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OSError(f"cannot write in the folder {str(folder)!r}; name another one, or change its permissions")
     return folder
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for a name that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_dir(path: Path) -> bool:
+    """Whether there is such a folder; False for a name that no folder can have."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def safe_file_name(text: str) -> str:
@@ -64,5 +90,5 @@ def read_json_or_none(path: Path) -> Any:
     """Read a JSON file; None where it does not exist or is no JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

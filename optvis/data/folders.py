@@ -6,6 +6,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from optvis.data.files import is_dir, is_file
+
 # Formats that Pillow decodes by itself. Others may start another program (EPS: Ghostscript) or are no images (PDF).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 
@@ -38,9 +40,9 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
         ValueError: it is a file, or holds no image.
     """
     root = Path(folder)
-    if not root.exists():
+    if not (is_dir(root) or is_file(root)):
         raise FileNotFoundError(f"no folder {str(root)!r}")
-    if not root.is_dir():
+    if not is_dir(root):
         raise ValueError(f"{str(root)!r} is a file; give the folder that holds the images")
     suffixes = image_suffixes()
     files = sorted(root.rglob("*") if recursive else root.iterdir())

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optvis.data.files import is_dir
 from optvis.data.folders import FORMATS, image_formats
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _open(source: Any) -> Any:
 def _read_file(path: Path) -> Any:
     from PIL import Image
 
-    if path.is_dir():
+    if is_dir(path):
         raise ValueError(f"{str(path)!r} is a folder; give the path of an image file in it")
     with _clear_errors(repr(str(path))), Image.open(path, formats=image_formats()) as image:
         image.load()

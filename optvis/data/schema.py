@@ -14,8 +14,6 @@ from typing import Any
 
 from optvis.arguments import describe_hint, describe_value
 
-MAX_INT = 2**63  # integers beyond do not fit a tensor
-
 
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON.
@@ -73,7 +71,7 @@ def _is_plain(hint: Any, value: Any) -> bool:
     """Whether a value is the number, text, truth value or None that a hint asks for."""
     if hint in (int, float):
         is_number = isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
-        return is_number and (math.isfinite(value) if isinstance(value, float) else abs(value) < MAX_INT)
+        return is_number and (math.isfinite(value) if isinstance(value, float) else value.bit_length() < 64)
     return type(value) is hint or (hint is None and value is None)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.crop import ResizeCrop
+from optvis.data.files import is_file
 from optvis.errors import suggest
 from optvis.models.checkpoint import match_names, read_state_dict
 from optvis.models.classifier import Classifier
@@ -149,7 +150,7 @@ def _weights_error(name: str, error: Exception) -> Exception:
 
 
 def _load_weight_file(path: Path, architecture: str | nn.Module | None, labels: Sequence[str] | None) -> Classifier:
-    if not path.is_file():
+    if not is_file(path):
         raise FileNotFoundError(f"no file {str(path)!r}")
     if architecture is None:
         raise ValueError(

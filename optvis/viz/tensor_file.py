@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from optvis.data.files import is_file
+
 Built = TypeVar("Built")
 SUFFIX = ".safetensors"
 DTYPES: dict[str, Callable[[torch.dtype], bool]] = {
@@ -48,14 +50,6 @@ def read_tensor_file(
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{str(path)!r} is damaged or holds no {kind}: {reason}") from error
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; False for a name that no file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def check_axes(tensors: Mapping[str, Tensor], axes: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, int]:

@@ -18,6 +18,8 @@ from optvis.objectives.labels import index_of
 from optvis.world.drawing.canvas import SIZE, SceneCanvas
 from optvis.world.scene_classes import SCENE_CLASSES, draw_scene
 
+MAX_SCENES = 2**24  # of one dataset
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -154,8 +156,8 @@ def draw_images(indices: Iterable[int], seed: int) -> NDArray[np.uint8]:
 
 def _check_size(n: int, seed: int) -> tuple[int, int]:
     n, seed = operator.index(n), operator.index(seed)
-    if n < 0 or seed < 0:
-        raise ValueError(f"n is {n}, seed is {seed}; expected 0 or more of both")
+    if not (0 <= n <= MAX_SCENES and seed >= 0):
+        raise ValueError(f"n is {n}, seed is {seed}; expected 0 to {MAX_SCENES:,}, and 0 or more")
     return n, seed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import AddOption, class_index, list_image_files, load_model, make_unique, resolve_classes
+from optvis.cli.options import AddOption, class_score, list_image_files, load_model, make_unique, resolve_classes
 
 # A literal, so that `--help` imports no torch.
 METHODS = ("midpoint", "grad_x_activation", "integrated_gradients", "stochastic_ig", "smoothgrad", "ablation")
@@ -33,9 +33,12 @@ def run(options: argparse.Namespace) -> None:
     paths = list_image_files(options.images)
     names = make_unique([safe_file_name(f"{path.stem}-{options.layer}") for path in paths])
     for path, name in zip(paths, names, strict=True):
-        (_, label), *_ = resolve_classes(classifier, path, None if options.label is None else [options.label])
-        objective = logit(label)
+        if options.label is not None:
+            objective = class_score(options.label, classifier.labels)
+        else:
+            (_, likeliest), *_ = resolve_classes(classifier, path, None)
+            objective = logit(likeliest)
         if options.against is not None:
-            objective -= logit(class_index(options.against, classifier.labels))
+            objective -= class_score(options.against, classifier.labels)
         found = attribute(classifier, path, options.layer, objective, method=options.method, progress=False)
         print(f"{path}\n{found.table(options.top)}\n{found.save(folder / f'{name}.png')}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import AddOption, load_model, parse_numbers
+from optvis.cli.options import ALL, AddOption, load_model, parse_channels
 from optvis.models import Classifier
 from optvis.viz import Hinton
 
@@ -15,7 +15,7 @@ EXAMPLE = "optvis hinton demo mixed4 --channels 17,40 --from mixed3 --out hinton
 
 def add_options(add: AddOption) -> None:
     add("layer", metavar="LAYER", help="layer name, as `optvis layers` lists them")
-    add("--channels", type=parse_numbers, help="which of its channels, like 3,17 or 0-15; all if not given")
+    add("--channels", type=parse_channels, help="which of its channels, like 3,17 or 0-15; all if not given")
     add("--from", dest="before", metavar="LAYER", help="an earlier layer: expanded weights between the two are drawn")
     image = "an image: the layer's activations for it are drawn; with --from, weights of active channels"
     add("--image", metavar="FILE", help=image)
@@ -40,7 +40,8 @@ def _draw(classifier: Classifier, options: argparse.Namespace) -> tuple[str, Hin
     """Draw the diagram; return a name for its file, and the diagram."""
     from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 
-    layer, channels, top = options.layer, options.channels, options.top
+    layer, top = options.layer, options.top
+    channels = None if options.channels == ALL else options.channels
     if options.before is not None:
         how = {"top": top, "images": options.image, "icons": options.icons, "seed": options.seed}
         diagram = hinton_of_expanded_weights(classifier, options.before, layer, channels, **how)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import AddOption, load_model, parse_numbers, select_images
+from optvis.cli.options import ALL, AddOption, load_model, parse_channels, select_images
 
 SCENES = 512  # of the embedded world, where no folder is given
 HELP = "write a site with a page for each channel of some layers; a stopped run continues when it is started again"
@@ -16,7 +16,7 @@ def add_options(add: AddOption) -> None:
     add("--layers", nargs="+", required=True, metavar="LAYER", help="names, as `optvis layers` lists them")
     add("--images", type=Path, metavar="FOLDER", help="images; scenes for the embedded network")
     add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
-    add("--channels", type=parse_numbers, help="which of each layer, like 50,450 or 0-63; all if not given")
+    add("--channels", type=parse_channels, help="which of each layer, like 50,450 or 0-63; all if not given")
     add("--size", type=int, help="side of each channel's renderings in pixels; 128 at most if not given")
     add("--steps", type=int, default=32, help="updates of each rendering")
     add("--group-size", type=int, default=8, help="channels rendered together")
@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> None:
 
     classifier = load_model(options)
     images = select_images(options)
-    how = {name: getattr(options, name) for name in ("channels", "size", "steps", "seed")}
+    how = {name: getattr(options, name) for name in ("size", "steps", "seed")}
+    how["channels"] = None if options.channels == ALL else options.channels
     how["options"] = MicroscopeOptions(options.group_size, options.top_images, options.sample_size)
     try:
         page = build_microscope(classifier, images, options.layers, options.out, **how)

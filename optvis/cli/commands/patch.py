@@ -10,6 +10,7 @@ from torch import Tensor
 from optvis.cli.options import AddOption, class_index, load_model
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
+SCENES_PER_SEED = 10_000  # of the next seed are others
 FIRST_SEED = 2_000_000  # of scenes that were not trained on
 HELP = "paste a patch onto images of one class, and count how often another class is predicted; with control patches"
 EXAMPLE = "optvis patch demo baseball --source 'grey whale' --target 'white shark' --out patch"
@@ -48,9 +49,11 @@ def run(options: argparse.Namespace) -> None:
 def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:
     from optvis.world import LABELS, scene
 
+    if not 1 <= options.images <= SCENES_PER_SEED:
+        raise ValueError(f"--images is {options.images}; expected 1 to {SCENES_PER_SEED}")
     if options.network != "demo":
         raise ValueError("--onto is missing: a folder of images of the source class; only demo has scenes of its own")
     if source >= len(LABELS):
         raise IndexError(f"class {source} of a network with 0..{len(LABELS) - 1}")
-    first = FIRST_SEED + options.seed * 10_000
+    first = FIRST_SEED + options.seed * SCENES_PER_SEED
     return [scene(LABELS[source], first + index).image for index in range(options.images)]

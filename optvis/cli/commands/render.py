@@ -8,7 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from optvis.cli.options import AddOption, class_index, load_model, make_unique, parse_numbers, parse_size
+from optvis.cli.options import (
+    AddOption,
+    class_index,
+    list_channels,
+    load_model,
+    make_unique,
+    parse_channels,
+    parse_size,
+    split_channel,
+)
 
 HELP = "draw feature visualizations of channels or classes, one PNG each"
 RECIPE_NAMES = ("natural", "fast", "plain", "lucid")  # of `optvis.rendering.RECIPES`, whose import takes a second
@@ -16,8 +25,9 @@ EXAMPLE = "optvis render squeezenet1_0 features.12 --channels 50,450 --out image
 
 
 def add_options(add: AddOption) -> None:
-    add("layer", metavar="LAYER", nargs="?", help="layer name, as `optvis layers` lists them")
-    add("--channels", type=parse_numbers, help="which channels: 50,450 or 0-63 or both mixed")
+    layer = "layer name, as `optvis layers` lists them, or LAYER:CHANNELS"
+    add("layer", metavar="LAYER", nargs="?", help=layer)
+    add("--channels", type=parse_channels, help="which channels: 50,450 or 0-63 or both mixed, or all")
     add("--label", action="append", help="render a class's logit, by label or index; may be repeated")
     add("--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist")
     add("--size", type=parse_size, help="side of the images in pixels, or HEIGHTxWIDTH; the network's own if not given")
@@ -41,13 +51,15 @@ def run(options: argparse.Namespace) -> None:
     from optvis.rendering.render import render
     from optvis.viz.sheet import encode_png
 
-    if (options.layer is None) == (options.label is None) or (options.layer is None) != (options.channels is None):
-        taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and options.channels else ""
+    layer, channels = split_channel(options.layer or "", options.channels)
+    if (options.layer is None) == (options.label is None) or (options.layer is None) != (channels is None):
+        taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and channels else ""
         raise ValueError(f"render needs LAYER and --channels, or else --label{taken}")
     classifier = load_model(options)
     folder = ensure_dir(options.out)
-    if options.label is None:
-        objective, names = channel(options.layer, options.channels), [f"{options.layer}-{n}" for n in options.channels]
+    if channels is not None:
+        channels = list_channels(classifier, layer, channels)
+        objective, names = channel(layer, channels), [f"{layer}-{n}" for n in channels]
     else:
         objective, names = logit([class_index(text, classifier.labels) for text in options.label]), options.label
     if options.total_variation:
