@@ -239,7 +239,7 @@ def test_a_label_asked_of_a_network_without_labels_is_refused(network):
 
 def test_an_objective_that_is_none_is_refused(small):
     for wrong in (lambda a: a, None, 3):
-        with pytest.raises(TypeError, match="objective is a"):
+        with pytest.raises(TypeError, match="objective must be Objective or str"):
             quick(small, wrong)
     with pytest.raises(ValueError, match="objective is 'conv1'; expected 'layer:channel'"):
         quick(small, "conv1")
@@ -264,12 +264,12 @@ def test_variation_of_what_has_no_rows_is_refused(small):
         ({"steps": -1}, "steps is -1"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"size": 0}, "size is 0"),
-        ({"size": (3,)}, "size is"),
+        ({"size": (3,)}, "size must be int"),
         ({"views": 0}, "views is 0"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(small, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         render(small, channel("conv1", 0), progress=False, **options)
 
 

@@ -250,7 +250,7 @@ def test_scores_of_another_shape_raise_with_a_cure(fn: Any, came: str) -> None:
 
 @pytest.mark.parametrize("fn", [3, None, "mean", A])
 def test_a_function_that_is_not_callable_raises(fn: Any) -> None:
-    with pytest.raises(TypeError, match=f"on\\(\\) got {type(fn).__name__}; expected a function"):
+    with pytest.raises(TypeError, match=r"on: fn must be a function, got \w+"):
         on("a", fn)
 
 

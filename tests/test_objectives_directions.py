@@ -116,5 +116,5 @@ def test_wrong_positions_raise_as_for_neuron() -> None:
         direction_neuron("l", V, 1)(ACTS)
     with pytest.raises(IndexError, match=r"4 is outside 0\.\.3"):
         direction_neuron("l", V, 4, 0)(ACTS)
-    with pytest.raises(TypeError, match=r"y is 1\.5"):
+    with pytest.raises(TypeError, match=r"y must be int, .*got float 1\.5"):
         direction_neuron("l", V, 1.5, 0)  # type: ignore[arg-type]

@@ -279,8 +279,8 @@ def test_lucids_standard_chain() -> None:
     ("make", "message"),
     [
         (lambda: Jitter(-1), "whole pixels"),
-        (lambda: Jitter(1.5), "whole pixels"),  # type: ignore[arg-type]
-        (lambda: Jitter("8"), "whole pixels"),  # type: ignore[arg-type]
+        (lambda: Jitter(1.5), "pixels must be int"),  # type: ignore[arg-type]
+        (lambda: Jitter("8"), "pixels must be int"),  # type: ignore[arg-type]
         (lambda: Scale([]), "positive factors"),
         (lambda: Scale([1.0, 0.0]), "positive factors"),
         (lambda: Scale([-1.0]), "positive factors"),
@@ -290,14 +290,14 @@ def test_lucids_standard_chain() -> None:
         (lambda: Rotate([math.nan]), "angles in degrees"),
         (lambda: Resize(0), "expected"),
         (lambda: Resize(-0.5), "expected"),
-        (lambda: Resize((3, 4, 5)), "expected"),  # type: ignore[arg-type]
+        (lambda: Resize((3, 4, 5)), r"size must be int, \(int, int\) or float"),  # type: ignore[arg-type]
         (lambda: Stages({}), "expected 0"),
         (lambda: Stages({1: Jitter(1)}), "expected 0"),
         (lambda: Stages({0: Jitter(1), -1: Jitter(1)}), "expected 0"),
         (lambda: Pad("mirror"), "'reflect' or 'edge'"),
-        (lambda: Compose(torch.sin), "expected modules"),  # type: ignore[arg-type]
-        (lambda: Compose(Jitter(1), None), "expected modules"),  # type: ignore[arg-type]
-        (lambda: Compose([Jitter(1)]), "expected modules"),  # type: ignore[arg-type]
+        (lambda: Compose(torch.sin), "parts must be Module"),  # type: ignore[arg-type]
+        (lambda: Compose(Jitter(1), None), "parts must be Module"),  # type: ignore[arg-type]
+        (lambda: Compose([Jitter(1)]), "parts must be Module"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_arguments_raise(make: Callable[[], nn.Module], message: str) -> None:

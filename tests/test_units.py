@@ -103,7 +103,7 @@ def test_a_channel_that_does_not_exist_is_refused(index):
     ("make", "error", "words"),
     [
         (lambda: Channels("x", -1), ValueError, "expected 0 or more"),
-        (lambda: Channels("x", 1.5), TypeError, "expected an integer"),
+        (lambda: Channels("x", 1.5), TypeError, "indices must be int, an iterable of int or Tensor, got float 1.5"),
         (lambda: Channels("x", 1, within=(2, 1)), ValueError, "lowest, highest"),
         (lambda: Directions("x", [0.0, 0.0]), ValueError, "zero or not finite"),
         (lambda: Directions("x", [float("nan"), 0.0]), ValueError, "not finite"),

@@ -94,7 +94,7 @@ class BeforeAfter(Result):
         return cls(before, after, values["recipe"], attributions or None)
 
     def __repr__(self) -> str:
-        before, after = (float(one.scores[-1].mean()) for one in (self.before, self.after))
+        before, after = (float(one.scores[-1:].mean()) for one in (self.before, self.after))  # NaN without steps
         return f"BeforeAfter({self.before.recipe['objective']}: {before:.4g} {BEFORE}, {after:.4g} {AFTER})"
 
 

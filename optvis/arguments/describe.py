@@ -35,7 +35,8 @@ def describe_hint(hint: Any) -> str:
     if origin is collections.abc.Callable:
         return "a function"
     if origin is not None:
-        return f"a {origin.__name__.casefold()} of {describe_hint(parts[0])}"
+        name = origin.__name__.casefold()
+        return f"{'an' if name == 'iterable' else 'a'} {name} of {describe_hint(parts[0])}"
     if isinstance(hint, typing.TypeVar):
         return describe_hint(hint.__bound__)
     return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))

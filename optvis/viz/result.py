@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KIND = "kind"  # the key of the header that names the kind of result
 RECIPE = "recipe"
+MAX_KIND = 60  # characters of a foreign kind in an error message
 TENSOR_SUFFIX = ".safetensors"
 
 
@@ -190,7 +191,7 @@ class Result(ABC):
     def _from_file(cls, tensors: dict[str, Tensor], header: dict[str, str], **more: Any) -> Self:
         """Check what the file holds, and build the result; `more` are values from elsewhere."""
         if header.get(KIND, cls.KIND) != cls.KIND:  # files without a kind are valid
-            raise ValueError(f"it holds the kind of result {header[KIND]!r}; expected {cls.KIND!r}")
+            raise ValueError(f"it holds the kind of result {header[KIND][:MAX_KIND]!r}; expected {cls.KIND!r}")
         values: dict[str, Any] = {name: header[name] for name in cls.TEXT_FIELDS}
         hints = {**cls.JSON_FIELDS, RECIPE: Mapping[str, Any]}
         values |= {name: read_value(hint, parse_json(header[name]), name) for name, hint in hints.items()}

@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -58,16 +59,18 @@ def run(kind: str, examples: int, number: int, counts: Counter[str], first: dict
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.data())
     def draw(data: Any) -> None:
+        home = Path.cwd()
         with tempfile.TemporaryDirectory() as folder:
-            os.chdir(folder)
-            call, text = TARGETS[kind](data)
-            signal.alarm(LONGEST_CALL)
             try:
+                os.chdir(folder)
+                call, text = TARGETS[kind](data)
+                signal.alarm(LONGEST_CALL)
                 found = outcome_of(call)
             except _TookTooLongError:
                 found = Outcome("HANG", text=text)
             finally:
                 signal.alarm(0)
+                os.chdir(home)
         counts[found.kind] += 1
         if found.kind in ("RAW", "HANG"):
             place = found.where or found.text[:80]

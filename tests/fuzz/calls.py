@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from optvis import Channels, ascend
 from optvis.objectives import Objective, channel
-from optvis.params import fft_image
+from optvis.params import Streams, fft_image
 from optvis.transforms import Transform
 from optvis.viz import Result
 
-from .values import SIZE, hostile, tiny_classifier, tiny_network, typed
+from .values import SIZE, FirstTwo, hostile, tiny_classifier, tiny_network, typed
 
 PARTS = ("objectives", "params", "transforms")
 OPERATIONS = (
@@ -66,7 +66,7 @@ USUAL: dict[str, Callable[[], Any]] = {
     "source": lambda: 1,
     "patch": lambda: torch.rand(3, 4, 4),
     "levels": lambda: [2],
-    "layout": lambda: lambda v, seed: v[:, :2],
+    "layout": FirstTwo,
 }
 
 
@@ -127,7 +127,7 @@ def use(value: Any) -> None:
         again = type(value).load(value.save("again/x.png"))
         assert again.recipe is not None
     elif isinstance(value, Transform):
-        value(torch.rand(1, 3, SIZE, SIZE))
+        value(torch.rand(1, 3, SIZE, SIZE), Streams((0,), "fuzz"))
     elif isinstance(value, nn.Module) and not list(inspect.signature(value.forward).parameters):
         check_finite(value())
     elif isinstance(value, Tensor) and value.is_floating_point():

@@ -9,6 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from .calls import OPERATIONS, PARTS, arguments, call_and_use, public
+from .command_lines import draw_command
+from .files import draw_file
 
 Drawn = tuple[Callable[[], Any], str]  # what to call, and a text that says what
 
@@ -30,4 +32,6 @@ def short(value: Any) -> str:
 TARGETS: dict[str, Callable[[Any], Drawn]] = {
     "parts": functools.partial(draw_call, rooms=PARTS),
     "operations": functools.partial(draw_call, rooms=OPERATIONS),
+    "files": draw_file,
+    "commands": draw_command,
 }
