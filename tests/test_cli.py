@@ -332,7 +332,7 @@ MISTAKES = {
     "unknown layer": (("render", *NET, "feature.3", "--channels", "1"), "no layer 'feature.3'; nearest: 'features.3"),
     "channel out of range": (("render", *NET, "features.3", "--channels", "999"), "index 999 is outside 0..127"),
     "unknown label": (("render", *NET, "--label", "contaner ship"), "nearest: 'container ship'"),
-    "class out of range": (("render", *NET, "--label", "1000"), "index 1000 is outside 0..999"),
+    "class out of range": (("render", *NET, "--label", "1000"), "class 1000; expected a label, or 0 to 999"),
     "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --label"),
     "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
     "layer and label": (("render", *NET, "features.3", "--label", "1"), "or else --label"),
@@ -392,7 +392,7 @@ def test_without_network_the_error_names_the_cures(run, elsewhere, monkeypatch):
 
     monkeypatch.setenv("TORCH_HOME", str(elsewhere / "home"))
     monkeypatch.setattr("torch.hub.urlopen", refused)
-    code, _, err = run("layers", "squeezenet1_0")
+    code, _, err = run("classify", "squeezenet1_0", "photo.png")
     assert code == 1
     assert "TORCH_HOME" in err
     assert "--weights none" in err
@@ -433,11 +433,13 @@ def test_ctrl_c_before_anything_is_there_exits_with_130(run, monkeypatch, elsewh
     assert files(elsewhere) == []
 
 
-def test_progress_is_on_the_error_stream_only(capsys, photo):
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_on_the_error_stream_only_and_only_on_a_terminal(capsys, photo, monkeypatch, is_terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     cli.main(["render", *NET, "features.3", "--channels", "7", "--size", "32", "--steps", "1"])
     out, err = capsys.readouterr()
     assert out.splitlines() == ["images/features.3-7.png"]
-    assert "render" in err
+    assert ("render" in err) == is_terminal
 
 
 def test_a_terminal_that_knows_no_unicode_is_no_reason_to_fail(monkeypatch):
@@ -494,7 +496,7 @@ def test_attribute_prints_a_table_and_writes_a_picture_for_each_photograph(run, 
         "attribute", "demo", photo, "--layer", "mixed5", "--label", "owl", "--against", 2, "--out", "a"
     )
     assert (code, err) == (0, "")
-    assert "logit(7) - logit(2)" in out
+    assert "logit('owl') - logit(2)" in out  # as typed
     assert files(elsewhere / "a") == ["photo-mixed5.png", "photo-mixed5.safetensors"]
     recipe = json.loads(Image.open(elsewhere / "a" / "photo-mixed5.png").text["optvis"])
     assert (recipe["layer"], recipe["network"]) == ("mixed5", "demo")

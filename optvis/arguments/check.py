@@ -121,7 +121,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[Parameter], dict[str
             named[parameter.name] = found
         elif typing.get_origin(hint) is typing.Unpack:
             named |= {
-                key: (key, each, build_fit(each)) for key, each in typing.get_type_hints(hint.__args__[0]).items()
+                key: (key, each, build_fit(each)) for key, each in typing.get_type_hints(typing.get_args(hint)[0]).items()
             }
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             positional.append(found)

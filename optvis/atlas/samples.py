@@ -109,8 +109,9 @@ class Samples:
     def _from_file(cls, tensors: dict[str, Tensor], header: dict[str, str]) -> Samples:
         recipe = read_value(Mapping[str, Any], parse_json(header[RECIPE]), RECIPE)
         texts = read_value(Mapping[str, Any], parse_json(header[HEADER]), HEADER)
-        values = {name: read_value(hint, texts[name], name) for name, hint in TEXTS.items()}
-        return cls(recipe=recipe, **values, **{name: tensors[key] for name, key in TENSORS.items()})
+        values: dict[str, Any] = {name: read_value(hint, texts[name], name) for name, hint in TEXTS.items()}
+        values |= {name: tensors[key] for name, key in TENSORS.items()}
+        return cls(recipe=recipe, **values)
 
     def __repr__(self) -> str:
         count, channels = self.vectors.shape

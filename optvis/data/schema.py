@@ -96,7 +96,7 @@ def _read_union(parts: Sequence[Any], value: Any, name: str, hint: Any) -> Any:
 
 def _read_dataclass(cls: type[Any], value: Any, name: str) -> Any:
     _require(isinstance(value, dict), value, name, Mapping[str, Any])
-    hints = _hints(cls)
+    hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]
     needed = {one.name for one in fields(cls) if one.default is MISSING and one.default_factory is MISSING}
     missing, unknown = sorted(needed - value.keys()), sorted(map(repr, value.keys() - hints.keys()))
     if missing or unknown:
