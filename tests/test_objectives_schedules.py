@@ -87,7 +87,7 @@ def test_a_schedule_that_returns_no_number_raises(wrong: Any) -> None:
 
 @pytest.mark.parametrize("step", [-1, math.nan])
 def test_after_raises_for_a_wrong_step(step: Any) -> None:
-    with pytest.raises((ValueError, TypeError), match="expected the index of a step|step must be int"):
+    with pytest.raises((ValueError, TypeError), match=r"expected the index of a step|step must be int"):
         After(step)
 
 

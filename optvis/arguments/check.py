@@ -120,9 +120,8 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[Parameter], dict[str
         elif parameter.kind is not parameter.VAR_KEYWORD:
             named[parameter.name] = found
         elif typing.get_origin(hint) is typing.Unpack:
-            named |= {
-                key: (key, each, build_fit(each)) for key, each in typing.get_type_hints(typing.get_args(hint)[0]).items()
-            }
+            options = typing.get_type_hints(typing.get_args(hint)[0])
+            named |= {key: (key, each, build_fit(each)) for key, each in options.items()}
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             positional.append(found)
     return [*positional, rest], named

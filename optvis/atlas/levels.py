@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.arguments import describe_value
 from optvis.atlas.layout import cell_index
 from optvis.atlas.samples import Samples
+
+MAX_CELLS, MAX_LEVELS = 500, 16  # cells per side: more are smaller than the points of a map
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +86,12 @@ def resolve_levels(sizes: Sequence[int]) -> tuple[int, ...]:
     """Sort sizes of levels from coarse to fine, each once.
 
     Raises:
-        ValueError: there are none, or one is below 1.
+        ValueError: there are none or over 16, or one is below 1 or over 500.
     """
-    levels = tuple(sorted(set(sizes)))
-    if not levels or any(type(size) is not int or size < 1 for size in levels):
-        raise ValueError(f"levels are {list(sizes)}; expected numbers of cells per side, such as (10, 20, 40)")
+    levels = tuple(sorted(set(sizes[: MAX_LEVELS + 1])))
+    if not levels or levels[0] < 1 or levels[-1] > MAX_CELLS or len(levels) > MAX_LEVELS:
+        expected = f"at most {MAX_LEVELS} numbers of cells per side, 1 to {MAX_CELLS}, such as (10, 20, 40)"
+        raise ValueError(f"levels are {describe_value(sizes)}; expected {expected}")
     return levels
 
 
