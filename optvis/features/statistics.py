@@ -24,7 +24,7 @@ from optvis.objectives.channel_moments import moments
 from optvis.objectives.layout import INPUT
 from optvis.objectives.statistics_term import pool
 from optvis.viz.plots import plot_bars
-from optvis.viz.result import Result, read_texts
+from optvis.viz.result import Result
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,11 +51,11 @@ class ActivationStatistics(Result, Mapping[str, tuple[Tensor, Tensor]]):
     """
 
     KIND = "activation statistics"
-    TENSOR_FIELDS: ClassVar = {"mean": 1, "variance": 1}
+    TENSOR_FIELDS: ClassVar = {"mean": "C", "variance": "C"}
     JSON_FIELDS: ClassVar = {
-        "layers": read_texts,
-        "channels": lambda counts: tuple(map(int, counts)),
-        "channel_axis": lambda axis: None if axis is None else int(axis),
+        "layers": tuple[str, ...],
+        "channels": tuple[int, ...],
+        "channel_axis": int | None,
     }
 
     layers: tuple[str, ...]
@@ -65,7 +65,7 @@ class ActivationStatistics(Result, Mapping[str, tuple[Tensor, Tensor]]):
     recipe: Mapping[str, Any]
     channel_axis: int | None = None
 
-    def __post_init__(self) -> None:
+    def _check(self, sizes: Mapping[str, int]) -> None:
         if len(self.layers) != len(self.channels) or not sum(self.channels) == len(self.mean) == len(self.variance):
             raise ValueError(
                 f"{len(self.mean)} means and {len(self.variance)} variances for {len(self.layers)} layers of "
