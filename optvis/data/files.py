@@ -40,7 +40,7 @@ def atomic_write(path: Path, data: bytes) -> Path:
 
 
 def _name_file(error: OSError, path: Path) -> OSError:
-    return type(error)(f"cannot write {str(path)!r}: {error.strerror}")
+    return type(error)(f"cannot write {str(path)!r}: {error.strerror or error}")
 
 
 def ensure_dir(path: str | Path) -> Path:
