@@ -138,7 +138,7 @@ def small() -> Classifier:
 @pytest.fixture
 def fingerprint() -> Callable[[nn.Module], dict[str, Any]]:
     """Everything about a network that a call could change, as values that compare by ==."""
-    return _fingerprint
+    return fingerprint_of
 
 
 @pytest.fixture
@@ -149,15 +149,16 @@ def untouched() -> Callable[[nn.Module], AbstractContextManager[None]]:
 
 @contextmanager
 def _untouched(network: nn.Module) -> Iterator[None]:
-    before = _fingerprint(network)
+    before = fingerprint_of(network)
     try:
         yield
     finally:
-        after = _fingerprint(network)
+        after = fingerprint_of(network)
         assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == set()
 
 
-def _fingerprint(network: nn.Module) -> dict[str, Any]:
+def fingerprint_of(network: nn.Module) -> dict[str, Any]:
+    """Everything about a network that a call could change, as values that compare by ==."""
     found: dict[str, Any] = {}
     for name, module in network.named_modules():
         hooks = {key: list(value.items()) for key, value in vars(module).items() if "hooks" in key}

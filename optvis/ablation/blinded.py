@@ -30,7 +30,8 @@ def blinded(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normal
     it, take its gradients. No weight and no activation is written to: forward hooks return a new tensor in which the
     units are replaced. Several units of one layer are replaced one after the other, in the order given. Blocks nest:
     an inner block measures its fill while the units of the outer block are off. Call the network itself, not one of
-    its modules: calls such as "relu#1" are counted from the start of its forward pass.
+    its modules: calls such as "relu#1" are counted from the start of its forward pass. The units are off in this
+    thread; functions of optvis that use the network in another thread wait until the block is over.
 
     Args:
         model: a network, or a Classifier.

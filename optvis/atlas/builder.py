@@ -21,6 +21,7 @@ from optvis.atlas.result import ActivationAtlas
 from optvis.atlas.sample_activations import sample_activations
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset, as_dataset
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -67,12 +68,14 @@ class AtlasBuilder:
     channel_axis: int | None = None
     progress: bool = True
 
+    @plain_mode()
     def all(self, levels: Sequence[int] = LEVELS) -> ActivationAtlas:
         """Build the atlas of all classes; see `activation_atlas`."""
         sizes, samples = resolve_levels(levels), self._samples
         points, layout = lay_out(samples.vectors, self.options.layout, seed=self.seed)
         return self._build("activation_atlas", samples, points, sizes, layout=layout)
 
+    @plain_mode()
     def of_class(self, label: int | str, levels: Sequence[int] = CLASS_LEVELS) -> ActivationAtlas:
         """Build the atlas of one class; see `class_atlas`."""
         sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
@@ -82,6 +85,7 @@ class AtlasBuilder:
         details: dict[str, Any] = {"layout": layout, "class": name, "rank": rank}
         return self._build("class_atlas", chosen, points, sizes, title=f"Contributions to {name}", **details)
 
+    @plain_mode()
     def compare(self, first: int | str, second: int | str, levels: Sequence[int] = CLASS_LEVELS) -> Comparison:
         """Compare two classes; see `compare_classes`."""
         sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank

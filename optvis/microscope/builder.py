@@ -20,7 +20,7 @@ from optvis.microscope.pages import IMAGES, INDEX, SITE, write_site
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.top_activations import TopActivations, find_top_activations
-from optvis.models.borrow import borrow, plain_mode
+from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -144,6 +144,5 @@ def _group_builder(plan: MicroscopePlan, layer: str, folder: Path, top: TopActiv
     fields = receptive_fields(classifier, layer, channel_axis=plan.renderer.channel_axis)
     batches = plan.dataset.subset(plan.sample_indices()).batches(classifier.load_batch)
     images = torch.cat([batch for _, batch in batches])
-    with borrow(classifier.network):
-        sample = AblationSample(classifier, images, layer)
+    sample = AblationSample(classifier, images, layer)
     return GroupBuilder(plan, layer, folder, top, fields, sample)

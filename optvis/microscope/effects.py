@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
+from optvis.models.jvp import math_attention
 from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import ACTIVATIONS_PER_PASS
 
@@ -78,7 +78,7 @@ def _attribute_channel(cached: CachedNetwork, unit: Channels) -> Tensor:
     """
     layer = unit.layer
     own = cached.tail.activations - unit.replace(cached.tail.activations)
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+    with torch.enable_grad(), math_attention():
         weights = torch.zeros_like(cached.before, requires_grad=True)
         start = cached.tail.activations.detach().requires_grad_()
         total = (cached.logits({layer: lambda _: start.clone()}) * weights).sum()
@@ -94,7 +94,7 @@ class AblationSample:
     """A sample of images on which each channel of a layer is switched off in turn.
 
     Args:
-        classifier: the network; it has to be borrowed while the sample is in use.
+        classifier: the network.
         images: (B, 3, H, W) in [0, 1].
         layer: name as in `layers(net)`.
 
@@ -103,8 +103,8 @@ class AblationSample:
     """
 
     def __init__(self, classifier: Classifier, images: Tensor, layer: str) -> None:
-        self.layer, self.head = layer, classifier.read_head(images)
-        with torch.no_grad():
+        self.classifier, self.layer, self.head = classifier, layer, classifier.read_head(images)
+        with borrow(classifier.network), torch.no_grad():
             first = CachedNetwork(classifier, images[:1], [layer])
             size = max(1, ACTIVATIONS_PER_PASS // first.tail.activations.numel())
             self.batches = [CachedNetwork(classifier, batch, [layer]) for batch in torch.split(images, size)]
@@ -113,7 +113,7 @@ class AblationSample:
     def logits_without(self, channel: int, channel_axis: int | None = None) -> Tensor:
         """The logits without a channel, (B, classes)."""
         unit = Channels(self.layer, channel, channel_axis=channel_axis)
-        with torch.no_grad():
+        with borrow(self.classifier.network), torch.no_grad():
             return torch.cat([batch.logits({self.layer: unit.replace}) for batch in self.batches]).float().cpu()
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_tensors_hooks
 
 from optvis.errors import NetworkError
+from optvis.interrupts import hold_interrupts, hold_lock
 from optvis.models.outputs.adapt import original_of
 
 T = TypeVar("T")
@@ -37,12 +38,17 @@ REENTRANT = (
 
 
 @contextmanager
-def borrow(network: nn.Module) -> Iterator[nn.Module]:
+def borrow(network: nn.Module, *, gradients: bool | None = True) -> Iterator[nn.Module]:
     """Inside, a network is in eval mode with frozen weights; flags and buffers are restored on any exit.
 
     Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
-    Inside, gradients are on, and autocast, inference mode and gradient checkpointing are off, whatever the
+    Inside, autocast, inference mode and gradient checkpointing are off, whatever the
     surroundings are, and a default device is the network's own, so that results do not depend on them.
+
+    Args:
+        network: any network.
+        gradients: whether gradients are on inside; None for as they are outside. A network that is borrowed already
+            leaves them as they are.
 
     Raises:
         RuntimeError: weights that were made in inference mode, which cannot be frozen and released; inside, a gradient
@@ -57,15 +63,15 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
         (True, True)
     """
     original = original_of(network)
-    loan = _loan_of(original)
-    with loan.lock:
+    loan, is_enabled = _loan_of(original), torch.is_grad_enabled() if gradients is None else gradients
+    with hold_lock(loan.lock):
         if loan.depth:
             yield network  # flags are set already
             return
         device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
         with (
             plain_mode(),
-            torch.enable_grad(),
+            torch.set_grad_enabled(is_enabled),
             _default_device(device),
             without_checkpointing(),
             _frozen(original),
@@ -83,7 +89,7 @@ def borrow(network: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def plain_mode() -> Iterator[None]:
-    """Inside, torch.inference_mode() and torch.autocast() of the surroundings are off.
+    """Inside, torch.inference_mode() and torch.autocast() of the surroundings are off, and Ctrl-C breaks no context.
 
     Public functions that compute outside `borrow`, or make tensors that are differentiated later, run in it.
 
@@ -95,7 +101,7 @@ def plain_mode() -> Iterator[None]:
         ...     double(torch.ones(1)).is_inference()
         False
     """
-    with ExitStack() as stack:
+    with hold_interrupts(), ExitStack() as stack:
         stack.enter_context(torch.inference_mode(mode=False))
         for device in DEVICES:
             if torch.is_autocast_enabled(device):
@@ -171,11 +177,12 @@ def without_checkpointing() -> Iterator[None]:
         >>> len(calls)
         1
     """
-    before = ignore_saved_tensors_hooks(True)  # what torch.compile does while it traces
-    try:
-        yield
-    finally:
-        ignore_saved_tensors_hooks(before)
+    with hold_interrupts():
+        before = ignore_saved_tensors_hooks(True)  # what torch.compile does while it traces
+        try:
+            yield
+        finally:
+            ignore_saved_tensors_hooks(before)
 
 
 def _default_device(device: torch.device) -> AbstractContextManager[object]:
@@ -211,7 +218,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 @contextmanager
 def lock(network: nn.Module) -> Iterator[None]:
     """Inside, no other thread can borrow a network."""
-    with _loan_of(original_of(network)).lock:
+    with hold_lock(_loan_of(original_of(network)).lock):
         yield
 
 
@@ -221,7 +228,10 @@ def _loan_of(network: nn.Module) -> _Loan:
 
 
 def finish(restore: Callable[[], None]) -> None:
-    """Run something to its end: after Ctrl-C it is run again, and the interrupt is raised afterwards."""
+    """Run something to its end: after KeyboardInterrupt it is run again, and the interrupt is raised afterwards.
+
+    `hold_interrupts` holds SIGINT back; handlers of other signals can raise KeyboardInterrupt at any moment.
+    """
     interrupt: KeyboardInterrupt | None = None
     while True:
         try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import partial
+from threading import get_ident
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
+from optvis.interrupts import hold_interrupts
 from optvis.models.borrow import finish
 from optvis.models.outputs.adapt import original_of
 
@@ -114,18 +116,20 @@ def suspend_intercepts(network: nn.Module) -> Iterator[None]:
         for counter in counters:
             counter.is_suspended = False
 
-    try:
-        for counter in counters:
-            counter.is_suspended = True
-        yield
-    finally:
-        finish(resume)
+    with hold_interrupts():
+        try:
+            for counter in counters:
+                counter.is_suspended = True
+            yield
+        finally:
+            finish(resume)
 
 
 def _open_counters(network: nn.Module) -> list[_CallCounter]:
     modules = dict.fromkeys([*network.modules(), original_of(network)])
     hooks = (hook for module in modules for hook in module._forward_pre_hooks.values())
-    found = (getattr(hook, "__self__", None) for hook in hooks)
+    functions = (hook.function for hook in hooks if isinstance(hook, _OwnThread))
+    found = (getattr(function, "__self__", None) for function in functions)
     return [counter for counter in found if isinstance(counter, _CallCounter)]
 
 
@@ -144,25 +148,30 @@ def hook_modules(
         before: called with the module and its inputs.
         after: called with the module, its inputs and its output; what it returns replaces the output, unless None.
         prepend: call `after` before the hooks that the modules have already.
+
+    Calls in other threads are left as they are.
     """
     modules = list(modules)
     for module in modules:
         refuse_torchscript(module)
 
+    first, last = _OwnThread(before), _OwnThread(after)
+
     def remove() -> None:
         for module in modules:
-            _remove_hook(module._forward_pre_hooks, before)
-            _remove_hook(module._forward_hooks, after)
+            _remove_hook(module._forward_pre_hooks, first)
+            _remove_hook(module._forward_hooks, last)
 
-    try:
-        for module in modules:
-            if before is not None:
-                module.register_forward_pre_hook(before)
-            if after is not None:
-                module.register_forward_hook(after, prepend=prepend)
-        yield
-    finally:
-        finish(remove)
+    with hold_interrupts():
+        try:
+            for module in modules:
+                if before is not None:
+                    module.register_forward_pre_hook(first)
+                if after is not None:
+                    module.register_forward_hook(last, prepend=prepend)
+            yield
+        finally:
+            finish(remove)
 
 
 def refuse_torchscript(module: nn.Module) -> None:
@@ -175,9 +184,19 @@ def refuse_torchscript(module: nn.Module) -> None:
         raise TypeError("TorchScript networks run no hooks, so their layers cannot be read; load the original network")
 
 
-def _remove_hook(hooks: MutableMapping[int, Any], function: Any) -> None:
-    """Remove a function from a module's hooks. Handles would be lost if Ctrl-C came before they are kept."""
-    for key in [key for key, hook in hooks.items() if function is not None and hook == function]:
+class _OwnThread:
+    """A hook that is called in the thread that registered it, and does nothing in others."""
+
+    def __init__(self, function: Any) -> None:
+        self.function, self.thread = function, get_ident()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments) if get_ident() == self.thread else None
+
+
+def _remove_hook(hooks: MutableMapping[int, Any], own: _OwnThread) -> None:
+    """Remove a hook from a module's. Handles would be lost if an interrupt came before they are kept."""
+    for key in [key for key, hook in hooks.items() if hook is own]:
         hooks.pop(key, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from optvis.interrupts import hold_lock
 from optvis.models.activations import read_activations, replace_output
 from optvis.models.borrow import run_network
 from optvis.models.hooks import intercept
 from optvis.models.outputs.select import select_scores
 from optvis.objectives import OUTPUT
 
+_KERNELS = threading.RLock()
 TOLERANCE = 1e-2  # of the norm: a dropped derivative differs by far more, rounding by far less
 
 
@@ -139,13 +142,24 @@ def is_jvp_exact(
 
 
 @contextmanager
+def math_attention() -> Iterator[None]:
+    """Inside, attention is computed by the one kernel that can be differentiated forward, and twice.
+
+    Torch switches kernels for the whole process, so that one thread at a time can do so.
+    """
+    with hold_lock(_KERNELS):
+        fast_path = torch.backends.mha.get_fastpath_enabled()
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextmanager
 def _forward_mode() -> Iterator[None]:
-    """Forward-mode differentiation, without the attention kernels that do not support it."""
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch compiles some derivatives with an old compiler
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
+    """Forward-mode differentiation, which the process can do once at a time."""
+    with math_attention(), torch.no_grad(), forward_ad.dual_level(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch compiles some derivatives with an old compiler
+        yield

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from optvis.interrupts import hold_interrupts
 from optvis.models.activations import read_activations, replace_output, require_gradients
-from optvis.models.borrow import finish, run_network, run_with_gradients
+from optvis.models.borrow import borrow, finish, run_network, run_with_gradients
 from optvis.models.hooks import Call, hook_modules, intercept
 from optvis.models.layers import find_module
 from optvis.objectives import IMAGE
@@ -27,33 +28,34 @@ class Tail:
     """All that a network computes after a layer, for other activations of that layer.
 
     One whole forward pass is recorded. When the tail runs, every module that had finished before the layer returns its
-    recorded output, so that only what follows the layer is computed. The network must be borrowed, and must compute
-    the same each time.
+    recorded output, so that only what follows the layer is computed. The network must compute the same each time.
 
     Some networks pass activations on in other ways than from module to module: kept by hooks or in attributes, in
     generators, or with the number of images in them. So the tail is checked first, on the recorded activations. Where
     it does not give the recorded output, the whole network runs each time, with the layer's output replaced.
 
     Args:
-        network: a borrowed network.
+        network: any network.
         images: (B, 3, H, W) in [0, 1], for objectives that read them.
         inputs: the same, ready for the network.
         layer: name as in `layers(net)`; "<image>" is not one.
         copies: how many variations run together in the check; 1 where `run` never gets more.
 
     Example:
-        >>> from optvis.models.borrow import borrow
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
         >>> images = torch.rand(2, 3, 8, 8)
-        >>> with borrow(net):
-        ...     tail = Tail(net, images, images, "1")
-        ...     tail.run(tail.activations, [""])[""].equal(net(images))
+        >>> tail = Tail(net, images, images, "1")
+        >>> tail.run(tail.activations, [""])[""].equal(net(images))
         True
     """
 
     def __init__(self, network: nn.Module, images: Tensor, inputs: Tensor, layer: str, copies: int = 2) -> None:
         self.network, self.images, self.inputs, self.layer = network, images, inputs, layer
         self.call = find_module(network, layer)
+        with borrow(network):
+            self._record(network, inputs, layer, copies)
+
+    def _record(self, network: nn.Module, inputs: Tensor, layer: str, copies: int) -> None:
         recorder = _Recorder(network, self.call, frozenset())
         while True:
             with (
@@ -89,7 +91,8 @@ class Tail:
                 )
             return found if own is activations else {name: a.detach() for name, a in found.items()}
 
-        found = run_with_gradients(run, activations)
+        with borrow(self.network, gradients=None):
+            found = run_with_gradients(run, activations)
         return found | ({IMAGE: self._repeat_for(activations, self.images)} if IMAGE in wanted else {})
 
     def _replacing(self, activations: Tensor) -> AbstractContextManager[None]:
@@ -223,12 +226,13 @@ def _replacing_forward(known: Mapping[Call, Any], layer: str) -> Iterator[None]:
             else:
                 vars(module)["forward"] = forward
 
-    try:
-        for module in modules:
-            vars(module)["forward"] = _replay_forward(module, known, layer)
-        yield
-    finally:
-        finish(restore)
+    with hold_interrupts():
+        try:
+            for module in modules:
+                vars(module)["forward"] = _replay_forward(module, known, layer)
+            yield
+        finally:
+            finish(restore)
 
 
 def _replay_forward(module: nn.Module, known: Mapping[Call, Any], layer: str) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from optvis.ablation.fills import Constant, FillLike, Gaussian, Noise, Replaceme
 from optvis.ablation.units_json import units_to_json
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.features.units import Units
-from optvis.models.borrow import borrow, plain_mode
+from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
@@ -65,9 +65,10 @@ def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalize
     """
     network = bare_network(model)
     check_units(network, units)
-    _check_bakeable(network, units, fill)
-    fills = [_constant(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
-    baked = copy.deepcopy(network)
+    with lock(network):  # another thread may have it in eval mode, or without units
+        _check_bakeable(network, units, fill)
+        fills = [_constant(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
+        baked = copy.deepcopy(network)
     with borrow(baked), torch.no_grad():
         baked, folded, inserted = _remove_units(baked, model, list(zip(units, fills, strict=True)))
     _copy_training_modes(network, baked)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from optvis.ablation.baking.tracer import ModuleTracer
 from optvis.models.hooks import Call
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
@@ -191,7 +192,7 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
 }
 
 
-class _OutputTracer(fx.Tracer):
+class _OutputTracer(ModuleTracer):
     """A tracer that records the node of each module call's output."""
 
     def __init__(self) -> None:
@@ -215,7 +216,7 @@ class _OutputTracer(fx.Tracer):
         return output
 
 
-class CallTracer(fx.Tracer):
+class CallTracer(ModuleTracer):
     """A tracer that only enters modules that contain a certain one, down to its calls."""
 
     def __init__(self, inner: nn.Module) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optvis.features.units import Channels, Units
+from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.hooks import replace_outputs
 from optvis.models.layers import find_module
@@ -24,8 +25,6 @@ Change: TypeAlias = Callable[[Tensor], Tensor]  # a layer's activations -> what 
 class CachedNetwork:
     """The logits of some images, computed from cached activations of the first of some layers.
 
-    The network has to be borrowed.
-
     Args:
         classifier: with the network.
         images: (B, 3, H, W) in [0, 1].
@@ -37,11 +36,12 @@ class CachedNetwork:
 
     def __init__(self, classifier: Classifier, images: Tensor, layers: Sequence[str]) -> None:
         self.network, self.layers = classifier.network, tuple(layers)
-        self.head, self.name = classifier.read_head(images), classifier.name
-        self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0], copies=1)
-        self.before = self.logits({}).detach()
-        check_finite(self.before, f"the outputs of {self.name}", self.network, self.tail.inputs)
-        self._free_memory()
+        with borrow(self.network, gradients=None):
+            self.head, self.name = classifier.read_head(images), classifier.name
+            self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0], copies=1)
+            self.before = self.logits({}).detach()
+            check_finite(self.before, f"the outputs of {self.name}", self.network, self.tail.inputs)
+            self._free_memory()
 
     def logits(self, changes: Mapping[str, Change]) -> Tensor:
         """Compute the logits, (B, classes), with changes to some of the layers."""
@@ -49,7 +49,7 @@ class CachedNetwork:
         activations = self.tail.activations
         activations = changes[first](activations) if first in changes else activations
         functions = {find_module(self.network, name): changes[name] for name in later if name in changes}
-        with replace_outputs(self.network, functions):
+        with borrow(self.network, gradients=None), replace_outputs(self.network, functions):
             return self.head.logits(check_logits(self.tail.run(activations, [OUTPUT])[OUTPUT]))
 
     def gradients(self, score: Tensor, start: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch._C import _are_functorch_transforms_active as is_functorch_active
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointFunction
 
+from optvis.interrupts import hold_interrupts
 from optvis.models.borrow import REENTRANT, without_checkpointing
 
 
@@ -19,6 +20,7 @@ class OverrideMode(TorchFunctionMode):
     """Inside, some functions of torch are replaced, and gradient checkpointing (use_reentrant=False) is off.
 
     Torch switches function modes off during a backward pass, so what checkpointing runs again would not be replaced.
+    Ctrl-C cannot leave it switched on.
 
     Raises:
         RuntimeError: inside, gradient checkpointing with use_reentrant=True, which cannot be switched off.
@@ -36,6 +38,7 @@ class OverrideMode(TorchFunctionMode):
 
     def __enter__(self) -> OverrideMode:
         with ExitStack() as stack:
+            stack.enter_context(hold_interrupts())
             stack.enter_context(without_checkpointing())
             super().__enter__()
             self.exits.append(stack.pop_all())
