@@ -62,7 +62,7 @@ def check_arguments(function: Callable[..., Any], name: str | None = None) -> Ca
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        caller = sys._getframe(1)  # noqa: SLF001, inspect's own way costs ten times as much
+        caller = sys._getframe(1)  # inspect's own way costs ten times as much
         if caller.f_globals.get("__name__", "").startswith(INSIDE):
             return function(*args, **kwargs)
         positional, named = _parameters(function)
