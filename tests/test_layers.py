@@ -103,3 +103,33 @@ def test_the_root_names_itself_output_and_every_other_name_can_be_asked(small):
     table = layers(small)
     names = dict(small.network.named_modules())
     assert [row.name for row in table] == [*(name for name in names if name), ""]
+
+
+class Residual(nn.Module):
+    """A convolution, an identity, and dropout that does nothing in eval mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Identity(), nn.Dropout(), nn.ReLU())
+        self.head = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+def test_layers_are_found_by_name_depth_and_pattern():
+    table = layers(Classifier(Residual(), None, 8))
+    assert table.names == ("body.0", "body.1", "body.2", "body.3", "body", "head", "")
+    assert table["body.3"].type == "ReLU"
+    assert table[""].output == "1 × 2 × 6 × 6"
+    assert table.select().names == ("body.0", "body.3", "body", "head", "")
+    assert table.select(identities=True).names == table.names
+    assert table.select(depth=1).names == ("body", "head", "")
+    assert table.select("body.?").names == ("body.0", "body.3")
+    assert table.select("body.[01]", identities=True).names == ("body.0", "body.1")
+    assert len(table.select("tail*")) == 0
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(KeyError, match=r"no layer 'hed' runs; nearest: 'head'"):
+        layers(Classifier(Residual(), None, 8))["hed"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, overload
 
 import torch
@@ -17,6 +18,8 @@ from optvis.models.hooks import Call, hook_modules, refuse_torchscript
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 
+#: Modules that give what they get, in eval mode.
+IDENTITIES = frozenset({"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropPath", "StochasticDepth"})
 COMPILED = "_orig_mod."  # torch.compile puts it before the names of a network's layers
 
 
@@ -43,6 +46,12 @@ class LayerTable(Sequence[Layer]):
 
     Args:
         rows: one per call of a layer.
+
+    Example:
+        >>> from optvis import load
+        >>> table = layers(load("demo"))
+        >>> table["mixed4"].output, len(table.select("mixed*", depth=1))
+        ('1 × 128 × 12 × 12', 3)
     """
 
     rows: tuple[Layer, ...]
@@ -50,9 +59,48 @@ class LayerTable(Sequence[Layer]):
     @overload
     def __getitem__(self, place: int) -> Layer: ...
     @overload
+    def __getitem__(self, place: str) -> Layer: ...
+    @overload
     def __getitem__(self, place: slice) -> LayerTable: ...
-    def __getitem__(self, place: int | slice) -> Layer | LayerTable:
+    def __getitem__(self, place: int | str | slice) -> Layer | LayerTable:
+        """Return the layer at a place or of a name, or a table of the layers of a slice.
+
+        Raises:
+            KeyError: no layer of this name runs.
+        """
+        if isinstance(place, str):
+            return self._find(place)
         return LayerTable(self.rows[place]) if isinstance(place, slice) else self.rows[place]
+
+    def _find(self, name: str) -> Layer:
+        by_name = {row.name: row for row in self.rows}
+        if name not in by_name:
+            raise KeyError(f"no layer {name!r} runs; {suggest(name, by_name, 'print the table to see all')}")
+        return by_name[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the layers, in order."""
+        return tuple(row.name for row in self.rows)
+
+    def select(self, pattern: str = "*", *, depth: int | None = None, identities: bool = False) -> LayerTable:
+        """Select layers by their names.
+
+        Args:
+            pattern: of names, as file names have it: `*` is any text, `?` any character, `[ab]` one of these.
+            depth: largest number of parts of a name, which dots separate; by default any. `depth=1` lists the
+                network's own children.
+            identities: whether to list layers that do nothing: Identity, and Dropout and DropPath in eval mode.
+        """
+        return LayerTable(
+            tuple(
+                row
+                for row in self.rows
+                if fnmatchcase(row.name, pattern)
+                and (depth is None or len(row.name.split(".")) <= depth)
+                and (identities or row.type not in IDENTITIES)
+            )
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
