@@ -17,10 +17,17 @@ BORDER = 20  # width of the border in pixels
 DISTANCE_WEIGHT = 0.8  # weight of a pixel's squared distance to the constant
 
 
-def neighbor_differences(a: Tensor, channel_axis: int | None = None, smoothing: float = 0.0) -> Tensor:
-    """Compute Σ‖Δ_h A‖ + Σ‖Δ_w A‖ with ‖d‖ = √(d² + s²) − s for a smoothing s.  a (B, C, H, W) -> (B,)"""
+def neighbor_differences(
+    a: Tensor, channel_axis: int | None = None, smoothing: float = 0.0, mean: bool = False
+) -> Tensor:
+    """Compute Σ‖Δ_h A‖ + Σ‖Δ_w A‖ with ‖d‖ = √(d² + s²) − s for a smoothing s.  a (B, C, H, W) -> (B,)
+
+    With `mean`, it is divided by the number of differences.
+    """
     a = planes(a, channel_axis, "total variation")
-    return sum(_absolute(a.diff(dim=axis), smoothing).flatten(1).sum(1) for axis in (2, 3))  # type: ignore[return-value]
+    differences = [_absolute(a.diff(dim=axis), smoothing).flatten(1) for axis in (2, 3)]
+    total = differences[0].sum(1) + differences[1].sum(1)
+    return total / max(1, sum(one.shape[1] for one in differences)) if mean else total
 
 
 def _absolute(differences: Tensor, smoothing: float) -> Tensor:
@@ -103,7 +110,9 @@ def planes(a: Tensor, channel_axis: int | None, what: str) -> Tensor:
     return a
 
 
-def total_variation(layer: str = IMAGE, *, smoothing: float = 0.0, channel_axis: int | None = None) -> Objective:
+def total_variation(
+    layer: str = IMAGE, *, smoothing: float = 0.0, mean: bool = False, channel_axis: int | None = None
+) -> Objective:
     """Measure Σ|Δ_h x| + Σ|Δ_w x|, the differences of neighbouring pixels. Subtract it to smooth.
 
     Anisotropic total variation (Rudin, Osher & Fatemi 1992), as Mahendran & Vedaldi 2015 (arXiv:1412.0035) use it for
@@ -114,6 +123,7 @@ def total_variation(layer: str = IMAGE, *, smoothing: float = 0.0, channel_axis:
         smoothing: differences well under this count by their square, which makes the gradient continuous:
             √(Δ² + smoothing²) − smoothing takes the place of |Δ| (Charbonnier et al. 1994,
             doi:10.1109/ICIP.1994.413553).
+        mean: divide by the number of differences, so that the value does not depend on the size.
         channel_axis: axis of the channels in the layer's output; by default axis 1.
 
     Raises:
@@ -126,7 +136,7 @@ def total_variation(layer: str = IMAGE, *, smoothing: float = 0.0, channel_axis:
     """
     if not 0 <= smoothing < math.inf:
         raise ValueError(f"total_variation got smoothing={smoothing!r}; expected a difference, 0 or more")
-    options = {"channel_axis": channel_axis, "smoothing": float(smoothing)}
+    options = {"channel_axis": channel_axis, "smoothing": float(smoothing), "mean": mean}
     return make_objective("total_variation", layer, neighbor_differences, **options)
 
 

@@ -33,10 +33,10 @@ from optvis.rendering import FAST_ADAM, RECIPES, ImageAdam, Prior, Recipe
 from optvis.rendering.blank import BLANK, blank_images
 from optvis.transforms import STANDARD, Compose, Flip, GaussianNoise, Pad, RandomResizedCrop, Resize, Rotate
 
-CROPS = [Pad("reflect"), RandomResizedCrop((0.4, 1.0)), Flip(), Rotate(range(-10, 11)), Resize(0.72)]
+CROPS = [Pad("reflect"), RandomResizedCrop((0.55, 1.1)), Flip(), Rotate(range(-10, 11)), Resize(0.72)]
 VIEWS = {
     "transform": Compose(*CROPS, GaussianNoise(0.1)),
-    "priors": [Prior(total_variation(smoothing=0.02), 0.05)],
+    "priors": [Prior(total_variation(smoothing=0.02, mean=True), 0.04, level=0.02)],
 }
 LUCID = {"transform": STANDARD, "priors": (), "redirect_steps": 16}
 PARTS = {

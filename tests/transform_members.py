@@ -175,7 +175,7 @@ MEMBERS = {
         oracles.sequence(
             affine(
                 oracles.reflect,
-                oracles.random_resized_crop((0.4, 1.0), 0.05),
+                oracles.random_resized_crop((0.55, 1.1), 0.05),
                 oracles.flip(0.5),
                 oracles.rotate(range(-10, 11)),
                 oracles.resize((12, 9)),

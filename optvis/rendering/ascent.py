@@ -186,9 +186,10 @@ class Ascent:
                     if len(slices) == 1
                     else [self._backward([r[rows] for r in roots], [p[rows] for p in parts]) for rows in slices]
                 )
-            ends = [torch.cat(gradients) for gradients in zip(*(gradients for _, gradients in results), strict=True)]
-            gradients = self._pull_back(images, roots, ends)
-        report = {name: torch.cat([part[name] for part, _ in results]) for name in results[0][0]}
+            ends = [torch.cat(parts) for parts in zip(*(gradients for _, gradients, _ in results), strict=True)]
+            values = [torch.cat(parts) for parts in zip(*(penalties for *_, penalties in results), strict=True)]
+            gradients = self._pull_back(images, roots, ends, values)
+        report = {name: torch.cat([part[name] for part, *_ in results]) for name in results[0][0]}
         return Step(index, _copy_images(images), total_score(report), report), gradients
 
     def _layers(self) -> tuple[str, ...]:
@@ -196,8 +197,10 @@ class Ascent:
         penalties = (prior.penalty for prior in self.priors)
         return tuple(dict.fromkeys(layer for part in (self.objective, *penalties) for layer in part.layers))
 
-    def _backward(self, roots: Sequence[Tensor], parts: Sequence[Objective]) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Return the score of each term, and gradients of inputs and, if it is read, image.
+    def _backward(
+        self, roots: Sequence[Tensor], parts: Sequence[Objective]
+    ) -> tuple[dict[str, Tensor], list[Tensor], list[Tensor]]:
+        """Return the score of each term, gradients of inputs and, if it is read, image; and each penalty.
 
         The gradients are those of the negative score, followed by those of each penalty.
 
@@ -210,7 +213,8 @@ class Ascent:
         inputs = ends[0].clone()
         activations = read_activations(self.classifier.network, inputs, self._layers()) | {IMAGE: ends[-1]}
         report, scores = score_terms(parts[0], activations)
-        losses = [-scores.sum(), *(penalty(activations).sum() for penalty in parts[1:])]
+        penalties = [penalty(activations) for penalty in parts[1:]]
+        losses = [-scores.sum(), *(values.sum() for values in penalties)]
         gradients = [
             gradient
             for place, loss in enumerate(losses, 1)
@@ -218,16 +222,20 @@ class Ascent:
                 loss, ends, retain_graph=place < len(losses), allow_unused=True, materialize_grads=True
             )
         ]
-        return {name: score.detach() for name, score in report.items()}, gradients
+        detached = {name: score.detach() for name, score in report.items()}
+        return detached, gradients, [values.detach() for values in penalties]
 
-    def _pull_back(self, images: Tensor, roots: Sequence[Tensor], ends: Sequence[Tensor]) -> Sequence[Tensor | None]:
-        """Return the gradients of the trainable parameters, from those of inputs and image."""
+    def _pull_back(
+        self, images: Tensor, roots: Sequence[Tensor], ends: Sequence[Tensor], values: Sequence[Tensor]
+    ) -> Sequence[Tensor | None]:
+        """Return the gradients of the trainable parameters, from those of inputs and image, and penalties."""
         if not self.priors:
             return torch.autograd.grad(roots, self.trainable, ends, allow_unused=True)
         step = len(roots)
         pairs = [ends[start : start + step] for start in range(0, len(ends), step)]
         score, *penalties = (torch.autograd.grad(roots, images, pair, retain_graph=True)[0] for pair in pairs)
-        total = add_priors(score, penalties, [prior.share for prior in self.priors])
+        shares = [prior.choose_share(penalty) for prior, penalty in zip(self.priors, values, strict=True)]
+        total = add_priors(score, penalties, shares)
         return torch.autograd.grad(images, self.trainable, total, allow_unused=True)
 
     def _batch_slices(self, inputs: Tensor) -> list[slice]:

@@ -63,7 +63,7 @@ def maco_crops(size: int | Size = 224, noise: float = 0.04) -> Compose:
 
 
 def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1) -> Compose:
-    """Build the chain of the recipe "natural": crops of 0.4 to 1 of the side, mirrored and turned, with noise.
+    """Build the chain of the recipe "natural": crops of 0.55 to 1.1 of the side, mirrored and turned, with noise.
 
     A picture that has to be right at every scale and place, and under noise, is one that other networks recognise;
     docs/picture_quality.md shows what each part adds.
@@ -82,7 +82,7 @@ def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1) -> Compos
         >>> natural_crops()(torch.rand(2, 3, 100, 100), Streams((0, 1), "demo")).shape
         torch.Size([2, 3, 72, 72])
     """
-    crops = [Pad("reflect"), RandomResizedCrop((0.4, 1.0)), Flip(), Rotate(range(-10, 11)), Resize(size)]
+    crops = [Pad("reflect"), RandomResizedCrop((0.55, 1.1)), Flip(), Rotate(range(-10, 11)), Resize(size)]
     return Compose(*crops, GaussianNoise(noise))
 
 
