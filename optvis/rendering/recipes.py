@@ -20,8 +20,8 @@ FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means 
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PLAIN_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
 VIEW_SHARE = 0.72  # side of a view, in sides of the canvas: half of the pixels, twice as fast
-#: The prior of "natural": neighbouring pixels differ a little less than those of photographs. The median over 14 of these,
-#: at 224 px, is 0.026.
+#: The prior of "natural": neighbouring pixels differ a little less than those of photographs, of which the median over
+#: 14 at 224 px is 0.026.
 SMOOTH = (Prior(total_variation(smoothing=0.02, mean=True), 0.04, level=0.02),)
 SLOW_ADAM = partial(ImageAdam, lr=0.1, betas=(0.5, 0.99), eps=0.5, halving=64.0)  #: the optimizer of "natural"
 
