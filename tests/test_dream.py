@@ -15,8 +15,8 @@ from optvis import IMAGENET, Classifier, dream
 from optvis.errors import NotFiniteError
 from optvis.objectives import channel, gram, layer_norm, mean_square, on
 from optvis.params import Streams
-from optvis.rendering.dream import black_start, divide_by_std, identity, noise_start
-from optvis.rendering.octaves import Octaves, tiles
+from optvis.rendering.dreams.dream import black_start, divide_by_std, identity, noise_start
+from optvis.rendering.dreams.octaves import Octaves, tiles
 
 quiet = partial(dream, progress=False)
 

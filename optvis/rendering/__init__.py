@@ -3,10 +3,10 @@
 from optvis.arguments import check_room
 from optvis.rendering.accentuate import accentuate
 from optvis.rendering.ascent import Step, ascend
-from optvis.rendering.dream import black_start, divide_by_std, dream, identity, noise_start
+from optvis.rendering.dreams.dream import black_start, divide_by_std, dream, identity, noise_start
+from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.job import RenderOptions
 from optvis.rendering.maco import NADAM, maco
-from optvis.rendering.octaves import Octaves
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam
 from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import FROM_RECIPE, RECIPES, SLOW_ADAM, Recipe

@@ -194,9 +194,9 @@ from optvis.params import (
 )
 from optvis.patches import cut_patch, flat_patch, load_patch, paste, shuffle_patch, try_patch
 from optvis.rendering.accentuate import accentuate
-from optvis.rendering.dream import black_start, divide_by_std, identity, noise_start
+from optvis.rendering.dreams.dream import black_start, divide_by_std, identity, noise_start
+from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.maco import NADAM, maco
-from optvis.rendering.octaves import Octaves
 from optvis.rendering.optimizers import ADAM, ImageAdam
 from optvis.transforms import (
     ATLAS,

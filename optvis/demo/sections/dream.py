@@ -10,7 +10,7 @@ from optvis.demo.figures import build_figure, require_complete
 from optvis.demo.page import Content
 from optvis.models.classifier import Classifier
 from optvis.objectives import layer_norm
-from optvis.rendering.dream import dream
+from optvis.rendering.dreams.dream import dream
 from optvis.world.scenes import scene
 
 FILE = "dream.png"

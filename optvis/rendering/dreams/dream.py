@@ -23,7 +23,7 @@ from optvis.params import Streams
 from optvis.params.canvas import height_and_width
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import score_terms
-from optvis.rendering.octaves import DreamCanvas, Octaves, tiles
+from optvis.rendering.dreams.octaves import DreamCanvas, Octaves, tiles
 from optvis.rendering.result import Rendering
 from optvis.rendering.runner import History, conclude, run
 from optvis.rendering.setup import load_whole, resolve_objective
