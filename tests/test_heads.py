@@ -12,11 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from optvis import Channels, Classifier, NotFiniteError, attribute, classify, dream, render
+from optvis import Channels, Classifier, NotFiniteError, as_classifier, attribute, classify, dream, render
 from optvis.ablation import Gaussian, Mean, Optimal, blinded, compare_predictions, evaluate, find_units, leave_one_out
-from optvis.ablation.selection import Subspace
+from optvis.ablation.selection import Subspace, find_directions
 from optvis.atlas import sample_activations
+from optvis.data import as_dataset
+from optvis.features import group
+from optvis.grids import activation_grid
 from optvis.microscope import measure_effects
+from optvis.microscope.top_activations import find_top_activations
 from optvis.models import activations, layers
 from optvis.objectives import channel, log_odds, logit
 from optvis.patches import try_patch
@@ -407,6 +411,28 @@ def test_networks_with_weights_that_are_not_finite_say_so(value: float, call: st
         NOT_FINITE[call](model)
 
 
+METHODS = ("midpoint", "grad_x_activation", "integrated_gradients", "stochastic_ig", "smoothgrad", "ablation")
+WITHOUT_CLASSES: dict[str, Callable[[Classifier], Any]] = {
+    "grid": lambda model: activation_grid(model, images(1)[0], "relu", steps=1, size=SIDE, progress=False),
+    "groups": lambda model: group(activations(model, images(), ["relu"])["relu"], 2, layer="relu"),
+    "directions": lambda model: find_directions(model, images(), images().flip(1), "relu"),
+    "top activations": lambda model: find_top_activations(model, as_dataset(images()), ["relu"], 2),
+    "samples": lambda model: sample_activations(model, images(), "relu", progress=False),
+} | {
+    name: lambda model, name=name: attribute(model, images(), "conv", logit(0), method=name, progress=False)
+    for name in METHODS
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("call", WITHOUT_CLASSES)
+def test_activations_that_are_not_finite_are_refused(call: str, value: float) -> None:
+    model = plain(Net())
+    model.network.conv.weight.data[0, 0] = value
+    with pytest.raises(NotFiniteError, match="weights"):
+        WITHOUT_CLASSES[call](model)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_a_layer_that_overflows_is_named_with_the_cure(dtype: torch.dtype) -> None:
     network = Net(scale=1e30).to(dtype)
@@ -428,3 +454,45 @@ def test_a_blinded_network_that_overflows_says_so() -> None:
         pytest.raises(NotFiniteError, match=r"the outputs of Net are NaN or infinite; layer 'fc'|layer ''"),
     ):
         classify(model, images())
+
+
+# Labels that a network brings
+
+
+@pytest.fixture
+def residual() -> Callable[..., Any]:
+    timm = pytest.importorskip("timm")
+
+    def build(count: int = 1000, **config: Any) -> Any:
+        network = timm.create_model("resnet10t", num_classes=count)
+        network.pretrained_cfg = network.pretrained_cfg | config
+        return network
+
+    return build
+
+
+@pytest.mark.parametrize(("count", "config"), [
+    (0, {}), (2, {}), (1000, {"tag": "mine"}), (1000, {"tag": None}), (1000, {"tag": "untrained"}),
+    (2, {"label_names": ["a", "b", "c"], "num_classes": 3}),
+])  # fmt: skip
+def test_labels_that_are_not_known_are_not_made_up(residual: Any, count: int, config: dict[str, Any]) -> None:
+    assert as_classifier(residual(count, **config)).labels == ()
+
+
+def test_a_networks_own_labels_come_before_imagenets(residual: Any) -> None:
+    names = [f"n{index}" for index in range(1000)]
+    assert as_classifier(residual()).labels[0].startswith("tench")
+    assert as_classifier(residual(label_names=names)).labels == tuple(names)
+    described = as_classifier(residual(2, label_names=["a", "b"], label_descriptions={"a": "ant"}))
+    assert described.labels == ("ant", "b")
+
+
+def test_a_head_that_was_replaced_has_no_labels(residual: Any) -> None:
+    network = residual()
+    network.fc = nn.Linear(512, 3)
+    assert as_classifier(network).labels == ()
+
+
+def test_a_network_without_class_head_is_an_embedding(residual: Any) -> None:
+    with pytest.raises(ValueError, match=r"embedding.*channel\(''"):
+        classify(residual(0), torch.rand(1, 3, 64, 64))

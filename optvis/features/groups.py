@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from optvis.errors import suggest
+from optvis.errors import NotFiniteError, suggest
 from optvis.features.units import Directions
 from optvis.objectives.layout import channels_first
 
@@ -98,8 +99,8 @@ def group(
         channel_axis: axis of the channels; by default the second, or the last of three.
 
     Raises:
-        ValueError: more groups than channels or positions; activations that are all zero, or not finite; signed
-            ones for NMF.
+        ValueError: more groups than channels or positions; activations that are all zero; signed ones for NMF.
+            NotFiniteError: activations that are NaN or infinite, or too large to be squared.
         KeyError: there is no such decomposition; the nearest names are given.
         TypeError: an estimator without `fit_transform` or `components_`.
 
@@ -113,7 +114,13 @@ def group(
     samples = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
     estimator = _build_estimator(decomposition, groups, seed, *samples.shape)
     if not np.isfinite(samples).all():
-        raise ValueError(f"the activations of {layer!r} have NaN or infinite values")
+        raise NotFiniteError(f"the activations of {layer!r} have NaN or infinite values; check the network's weights")
+    largest, limit = float(np.abs(samples).max()), math.sqrt(float(np.finfo(samples.dtype).max) / samples.size)
+    if largest > limit:
+        raise NotFiniteError(
+            f"the activations of {layer!r} are up to {largest:.2g}, so that their squares overflow; expected "
+            f"{limit:.2g} or less: check the network's weights and the normalisation"
+        )
     if not samples.any():
         raise ValueError(f"every activation of {layer!r} is zero; choose another layer or other images")
     factors, directions = _decompose(estimator, _clip_negative(samples, estimator, layer))

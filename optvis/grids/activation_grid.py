@@ -19,11 +19,12 @@ from optvis.grids.optimizer import SoftSignSGD, require_stateless
 from optvis.grids.options import DEFAULT_ICONS, IconOptions, validate_integer
 from optvis.grids.result import ActivationGrid
 from optvis.models.activations import activations
-from optvis.models.borrow import plain_mode
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import layers
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective, direction
 from optvis.objectives.layout import channels_first
@@ -116,8 +117,11 @@ def _read_map(classifier: Classifier, images: Tensor, layer: str, channel_axis: 
         cure = f"; {table[-1].name!r} is the last that has" if table else ""
         raise ValueError(f"layer {layer!r} gives {tuple(output.shape)}, without rows and columns of positions{cure}")
     a = channels_first(output, channel_axis).float().cpu().contiguous()
-    if not bool(a.isfinite().all()) or not bool(a.any()):
-        raise ValueError(f"the activations of {layer!r} are all zero, or not finite; choose other images")
+    with borrow(classifier.network):
+        what = f"the activations of {layer!r} of {classifier.name}"
+        check_finite(a, what, classifier.network, classifier.preprocess(images))
+    if not bool(a.any()):
+        raise ValueError(f"the activations of {layer!r} are all zero; choose other images")
     return a
 
 

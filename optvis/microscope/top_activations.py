@@ -13,6 +13,7 @@ from optvis.data.dataset import ImageDataset
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
+from optvis.models.outputs.finite import check_finite
 from optvis.objectives import layout
 
 BATCH_SIZE = 32
@@ -79,7 +80,10 @@ def find_top_activations(
     merged: dict[str, TopActivations] = {}
     for indices, images in dataset.batches(classifier.load_batch, BATCH_SIZE):
         with borrow(classifier.network), torch.no_grad():
-            a = read_activations(classifier.network, classifier.preprocess(images), layers)
+            inputs = classifier.preprocess(images)
+            a = read_activations(classifier.network, inputs, layers)
+            for layer in layers:
+                check_finite(a[layer], f"the activations of {layer!r}", classifier.network, inputs)
         for layer in layers:
             batch = _strongest(a[layer], indices, channel_axis)
             empty = TopActivations(batch.values[:, :0], batch.indices[:, :0], batch.positions[:, :0])

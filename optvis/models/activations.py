@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
 from optvis.errors import suggest
+from optvis.models.adapted.select import select_scores
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.outputs.select import select_scores
 from optvis.objectives import IMAGE, OUTPUT
 from optvis.objectives.layout import INPUT
 

@@ -14,7 +14,7 @@ from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_
 
 from optvis.errors import NetworkError
 from optvis.interrupts import hold_interrupts, hold_lock
-from optvis.models.outputs.adapt import original_of
+from optvis.models.adapted.network import original_of
 
 T = TypeVar("T")
 

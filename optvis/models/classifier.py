@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from optvis.data.crop import ResizeCrop
 from optvis.data.images import load_batch
+from optvis.models.adapted.network import Forward, adapt, original_of
+from optvis.models.adapted.select import Selector, require_scores
 from optvis.models.borrow import borrow, run_network
 from optvis.models.normalize import Normalizer
-from optvis.models.outputs.adapt import Forward, adapt, original_of
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
-from optvis.models.outputs.select import Selector, require_scores
 from optvis.params.canvas import height_and_width
 
 BATCH_SIZE = 64  # images that go through a network together

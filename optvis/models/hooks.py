@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from optvis.interrupts import hold_interrupts
+from optvis.models.adapted.network import original_of
 from optvis.models.borrow import finish
-from optvis.models.outputs.adapt import original_of
 
 Call: TypeAlias = tuple[nn.Module, int]  # a module, and which of its calls in one forward pass, from 0
 Before: TypeAlias = Callable[[nn.Module, Any], None]  # (module, inputs)

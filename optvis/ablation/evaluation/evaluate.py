@@ -162,6 +162,7 @@ def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Sur
         first = next(iter(found))
         logits.append(_read_logits(classifier, images[rows], found[OUTPUT]))
         for one in units:
+            _check(classifier, images[rows], found[one.layer], f"activations of {one.layer!r}")
             a = positions(found[one.layer], one.channel_axis)
             one.basis(a.shape[1])
             norms[one.layer] = norms.get(one.layer, 0) + torch.linalg.vector_norm(a, dim=2).double().sum(0).cpu()
@@ -171,8 +172,12 @@ def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Sur
 
 
 def _read_logits(classifier: Classifier, images: Tensor, output: Tensor) -> Tensor:
-    check_finite(output, f"the outputs of {classifier.name}", classifier.network, classifier.preprocess(images))
+    _check(classifier, images, output, "outputs")
     return classifier.read_head(images).logits(check_logits(output))
+
+
+def _check(classifier: Classifier, images: Tensor, values: Tensor, what: str) -> None:
+    check_finite(values, f"the {what} of {classifier.name}", classifier.network, classifier.preprocess(images))
 
 
 def _second_moment(units: Units, a: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.objectives.layout import channels_first, positions, restore_layout
 from optvis.progress import progress_bar
 
@@ -190,6 +191,9 @@ def find_directions(
         raise ValueError(f"{len(pairs[0])} images with the thing, {len(pairs[1])} without; expected pairs")
     with borrow(classifier.network), torch.no_grad():
         found = [read_activations(classifier.network, classifier.preprocess(images), [layer]) for images in pairs]
+        for images, one in zip(pairs, found, strict=True):
+            what = f"the activations of {layer!r} of {classifier.name}"
+            check_finite(one[layer], what, classifier.network, classifier.preprocess(images))
     differences = positions(found[0][layer]) - positions(found[1][layer])
     return Directions(layer, _principal_directions(differences.double(), dimensions))
 

@@ -1,4 +1,4 @@
-"""What a network's output means: which tensor it is, whether its numbers are logits or probabilities, of which classes.
+"""What a network's outputs mean: logits or probabilities, of which classes, and whether they are finite.
 
 from optvis.models.outputs.head import Head
 

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from optvis.models.adapted.network import AdaptedNetwork
+from optvis.models.adapted.select import require_scores
 from optvis.models.borrow import borrow
 from optvis.models.hooks import suspend_intercepts
-from optvis.models.outputs.adapt import AdaptedNetwork
 from optvis.models.outputs.head import Head, Kind
-from optvis.models.outputs.select import require_scores
 
 #: What a Classifier takes as `head`. Of the first three it is found whether the outputs are probabilities already.
 HEADS = (*get_args(Kind), "probabilities", "sigmoid_probabilities")

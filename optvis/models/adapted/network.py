@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from optvis.models.outputs.select import Selector, select_scores
+from optvis.models.adapted.select import Selector, select_scores
 
 Forward: TypeAlias = Callable[[nn.Module, Tensor], Any] | None
 
