@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from optvis.data.files import is_dir
+from optvis.data.files import display_name, is_dir
 from optvis.data.folders import list_images
 from optvis.data.images import ImageLike
 from optvis.errors import suggest
@@ -54,7 +54,8 @@ def _expand_folder(source: Any) -> list[Any]:
 
 
 def _name(source: Any, index: int) -> str:
-    return "/".join(Path(source).parts[-2:]) if isinstance(source, str | os.PathLike) else f"image {index}"
+    is_path = isinstance(source, str | os.PathLike)
+    return display_name("/".join(Path(source).parts[-2:])) if is_path else f"image {index}"
 
 
 def digest_images(images: Tensor) -> list[str]:

@@ -178,10 +178,10 @@ class AtlasBuilder:
             classifier, empty, samples, options, seed=self.seed, channel_axis=self.channel_axis, progress=self.progress
         )
         rows = torch.cat([level.nearest.flatten() for level in levels])
-        exemplars = crop_exemplars(
+        exemplars, unreadable = crop_exemplars(
             classifier, self._dataset, samples, rows, channel_axis=self.channel_axis, progress=self.progress
         )
-        is_cut_short = bool((exemplars.index(rows) < 0)[rows >= 0].any())
+        is_cut_short = len(exemplars) + unreadable < len(rows[rows >= 0].unique())  # type: ignore[no-untyped-call]
         recipe = provenance(
             classifier,
             method,
@@ -196,6 +196,7 @@ class AtlasBuilder:
             power=options.power,
             damping=options.damping,
             seed=self.seed,
+            unreadable=unreadable,
             interrupted=not samples.complete or bool(icons["interrupted"]) or is_cut_short,
             samples=dict(samples.recipe),
             icons=icons,

@@ -52,8 +52,10 @@ def crop_exemplars(
     *,
     channel_axis: int | None = None,
     progress: bool = True,
-) -> Exemplars:
+) -> tuple[Exemplars, int]:
     """Crop the patches that some samples come from; after Ctrl-C return those that are ready.
+
+    Images that can no longer be read are left out, with a warning.
 
     Args:
         classifier: the network that was sampled.
@@ -63,20 +65,28 @@ def crop_exemplars(
         size: side of a patch in pixels.
         channel_axis: as in `sample_activations`.
         progress: whether to show a progress bar.
+
+    Returns:
+        The exemplars, and how many samples have none because their image cannot be read.
     """
+    nothing = torch.empty(0, 3, size, size, dtype=torch.float32, device="cpu")
     wanted = rows[rows >= 0].unique()  # type: ignore[no-untyped-call]
     if not len(wanted):
-        return Exemplars(wanted, torch.empty(0, 3, size, size, dtype=torch.float32, device="cpu"))
+        return Exemplars(wanted, nothing), 0
     fields = receptive_fields(classifier, samples.layer, channel_axis=channel_axis)
-    patches = list[Tensor]()
-    with suppress(KeyboardInterrupt):
-        for row in progress_bar(wanted.tolist(), show=progress, unit="img", description="patches"):
-            image = dataset.load([int(samples.indices[row])], classifier.load_batch)[0].float().cpu()
-            patches.append(_crop_patch(image, samples, row, fields, size))
-    return Exemplars(
-        wanted[: len(patches)],
-        torch.stack(patches) if patches else torch.empty(0, 3, size, size, dtype=torch.float32, device="cpu"),
-    )
+    patches, tried = dict[int, Tensor](), 0
+    images = dataset.each_readable(samples.indices[wanted].tolist(), classifier.load_batch)
+    with (
+        suppress(KeyboardInterrupt),
+        progress_bar(total=len(wanted), show=progress, unit="img", description="patches") as bar,
+    ):
+        for place, image in images:
+            patches[place] = _crop_patch(image[0].float().cpu(), samples, int(wanted[place]), fields, size)
+            bar.update(place + 1 - tried)
+            tried = place + 1
+        tried = len(wanted)
+    rows = wanted[list(patches)]
+    return Exemplars(rows, torch.stack([*patches.values()]) if patches else nothing), tried - len(patches)
 
 
 def check_same_images(dataset: ImageDataset, names: Sequence[str]) -> None:

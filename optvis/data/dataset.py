@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from optvis.data.files import display_name
 from optvis.data.folders import list_images
 from optvis.data.images import ImageLike
 
@@ -58,6 +59,25 @@ class ImageDataset:
         """
         return torch.cat([self._load_one(index, loader) for index in indices])
 
+    def each_readable(self, indices: Sequence[int], loader: Loader) -> Iterator[tuple[int, Tensor]]:
+        """Load some of the images one after the other, and leave out those that cannot be read.
+
+        A warning at the end counts them and names the first.
+
+        Args:
+            indices: which images.
+            loader: loads one image in any form, e.g. `classifier.load_batch`.
+
+        Yields:
+            The place in `indices`, and the image (1, 3, H, W) in [0, 1].
+        """
+        failures: list[str] = []
+        for place, index in enumerate(indices):
+            found, images = self._load_readable([index], loader, failures)
+            if found:
+                yield place, images
+        _warn_left_out(failures, len(indices))
+
     def batches(self, loader: Loader, batch_size: int = BATCH_SIZE) -> Iterator[tuple[list[int], Tensor]]:
         """Load all images in order, reading the next batch while the current one is in use.
 
@@ -85,11 +105,9 @@ class ImageDataset:
                     yield indices, images
         if len(failures) == len(self):
             raise ValueError(f"no image could be read; the first: {failures[0]}")
-        if failures:
-            listing = "; ".join(failures[:MAX_FILES_IN_WARNING])
-            warnings.warn(f"{len(failures)} of {len(self)} images are left out: {listing}", stacklevel=2)
+        _warn_left_out(failures, len(self))
 
-    def _load_readable(self, part: range, loader: Loader, failures: list[str]) -> tuple[list[int], Tensor]:
+    def _load_readable(self, part: Sequence[int], loader: Loader, failures: list[str]) -> tuple[list[int], Tensor]:
         """Load those that can be read, and note the errors of the others."""
         indices, images = list[int](), list[Tensor]()
         for index in part:
@@ -105,10 +123,17 @@ class ImageDataset:
         try:
             images = loader(item[0] if isinstance(item, tuple | list) else item)
         except (ValueError, TypeError) as error:
-            raise type(error)(f"image {self.names[index]!r}: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"image {self.names[index]!r}: {error}") from error
         if len(images) != 1:
             raise ValueError(f"item {self.names[index]!r} holds {len(images)} images; give each alone")
         return images
+
+
+def _warn_left_out(failures: Sequence[str], count: int) -> None:
+    if failures:
+        listing = "; ".join(failures[:MAX_FILES_IN_WARNING])
+        warnings.warn(f"{len(failures)} of {count} images are left out: {listing}", stacklevel=3)
 
 
 def as_dataset(source: Any) -> ImageDataset:
@@ -128,7 +153,7 @@ def as_dataset(source: Any) -> ImageDataset:
         return source
     if isinstance(source, str | os.PathLike):
         files = list_images(source, recursive=True)
-        return ImageDataset(tuple(files), tuple(path.relative_to(source).as_posix() for path in files))
+        return ImageDataset(tuple(files), tuple(display_name(path.relative_to(source).as_posix()) for path in files))
     if isinstance(source, Tensor) and source.dim() == 3:
         source = source.unsqueeze(0)
     if not hasattr(source, "__len__") or not hasattr(source, "__getitem__") or isinstance(source, dict):
@@ -140,7 +165,7 @@ def as_dataset(source: Any) -> ImageDataset:
         raise ValueError("no images: the source is empty")
     is_list = isinstance(source, list | tuple)
     names = [
-        Path(item).name if is_list and isinstance(item, str | os.PathLike) else str(index)
+        display_name(Path(item).name) if is_list and isinstance(item, str | os.PathLike) else str(index)
         for index, item in enumerate(source if is_list else range(len(source)))
     ]
     return ImageDataset(source, tuple(names))

@@ -86,6 +86,15 @@ def safe_file_name(text: str) -> str:
     return f"_{plain}" if not plain or plain.partition(".")[0].casefold() in RESERVED else plain
 
 
+def display_name(path: str | os.PathLike[str]) -> str:
+    r"""Write a path as text that every file and page can hold: bytes that are no UTF-8 are escaped.
+
+    >>> display_name("cat.png"), display_name(os.fsdecode(b"caf\xe9.png"))
+    ('cat.png', 'caf\\xe9.png')
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def read_json_or_none(path: Path) -> Any:
     """Read a JSON file; None where it does not exist or is no JSON."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, A
 
 TOLERANCE = 1e-3  # floats may leave [0, 1] by this much, and are clipped
 MAX_ASPECT_RATIO = 50  # a longer strip would be enlarged to gigabytes
+MAX_PIXELS = 2**26  # of a file, whatever its compressed size: 256 MiB once decoded
 
 
 def load_image(source: ImageLike, size: int | None = None) -> Tensor:
@@ -102,7 +102,8 @@ def _open(source: Any) -> Any:
     if isinstance(source, str | os.PathLike):
         return _read_file(Path(source))
     if isinstance(source, Image.Image):
-        with _clear_errors(f"the {source.format or 'Pillow'} image"):
+        file = getattr(source, "filename", "")
+        with _clear_errors(repr(os.fsdecode(file)) if file else f"the {source.format or 'Pillow'} image"):
             return _to_rgb(source)
     if isinstance(source, np.ndarray):
         is_image = source.dtype == np.uint8 and (
@@ -110,7 +111,9 @@ def _open(source: Any) -> Any:
         )
         if is_image and source.size:
             return _to_rgb(Image.fromarray(source.squeeze(2) if source.shape[2:] == (1,) else source))
-        source = torch.from_numpy(np.ascontiguousarray(source)) if source.dtype.kind in "biufc" else source
+        if source.dtype.kind in "biufc":
+            native = source.astype(source.dtype.newbyteorder("="), copy=False)  # files of scans are big-endian
+            source = torch.from_numpy(np.ascontiguousarray(native))
     if isinstance(source, Tensor):
         return _check_tensor(source)
     raise TypeError(
@@ -125,7 +128,6 @@ def _read_file(path: Path) -> Any:
     if is_dir(path):
         raise ValueError(f"{str(path)!r} is a folder; give the path of an image file in it")
     with _clear_errors(repr(str(path))), Image.open(path, formats=image_formats()) as image:
-        image.load()
         return _to_rgb(image)
 
 
@@ -135,14 +137,11 @@ def _clear_errors(name: str) -> Iterator[None]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
+        yield
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no file {name}") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = f"{Image.MAX_IMAGE_PIXELS:,} pixels"
-        raise ValueError(f"{name} would unpack to more than {limit}; shrink it first") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise ValueError(f"{name} would unpack to more than {MAX_PIXELS:,} pixels; shrink it first") from error
     except UnidentifiedImageError as error:
         raise ValueError(f"{name} is no image of a known format ({', '.join(FORMATS)})") from error
     except (PermissionError, _UnusableImageError):
@@ -157,9 +156,13 @@ class _UnusableImageError(ValueError):
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation, lay transparency over white, and convert to RGB."""
-    from PIL import Image, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
-    image = ImageOps.exif_transpose(image)
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError  # before any of them is decoded
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     _check_aspect(image.size[1], image.size[0])
     if image.mode == "F":
         levels = np.asarray(image)
@@ -170,8 +173,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits a pixel
         image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert("RGB")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.new("RGB", image.size, "white")
+        image.paste(layer, mask=layer.getchannel("A"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _check_aspect(height: int, width: int) -> None:
@@ -181,7 +186,7 @@ def _check_aspect(height: int, width: int) -> None:
 
 def _to_tensor(image: Any) -> Tensor:
     """(H, W, 3) uint8 -> (3, H, W) float32 in [0, 1]"""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
 
 
 def _check_tensor(image: Tensor) -> Tensor:

@@ -134,9 +134,9 @@ def _top_activations(plan: MicroscopePlan, folder: Path) -> Mapping[str, TopActi
 
 def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, TopActivations]) -> None:
     rows = [top[layer].of_channel(channel) for layer, channels in plan.channels.items() for channel in channels]
-    for index in sorted({index for row in rows for index, *_ in row}):
-        image = plan.dataset.load([index], plan.classifier.load_batch)[0]
-        atomic_write(folder / image_file(index), encode_webp(image))
+    indices = sorted({index for row in rows for index, *_ in row})
+    for place, image in plan.dataset.each_readable(indices, plan.classifier.load_batch):
+        atomic_write(folder / image_file(indices[place]), encode_webp(image[0]))
 
 
 def _group_builder(plan: MicroscopePlan, layer: str, folder: Path, top: TopActivations) -> GroupBuilder:

@@ -56,25 +56,27 @@ class GroupBuilder:
 
     def describe(self, channel: int) -> dict[str, Any]:
         """All numbers and texts of a channel's page, in JSON types."""
-        classifier, effects = self.plan.classifier, self._effects(channel)
+        classifier, top = self.plan.classifier, self.top.of_channel(channel)
+        readable = dict(self.plan.dataset.each_readable([index for index, *_ in top], classifier.load_batch))
+        effects = self._effects(channel, list(readable.values()))
         after = self.sample.logits_without(channel, self.plan.renderer.channel_axis)
         return {
             "channel": channel,
             "images": describe_images(
-                classifier, self.top.of_channel(channel), self.plan.dataset.names, self.fields, effects
+                classifier, [top[place] for place in readable], self.plan.dataset.names, self.fields, effects
             ),
             "prediction_changes": 0 if effects is None else effects.prediction_changes,
             "classes": [] if effects is None else describe_classes(classifier, effects),
             "ablation": describe_ablation(classifier, self.sample.head, self.sample.logits, after),
         }
 
-    def _effects(self, channel: int) -> Effects | None:
+    def _effects(self, channel: int, images: Sequence[Tensor]) -> Effects | None:
         """Of a channel on the images that activate it most; None where none does, or the network has no classes."""
-        plan, indices = self.plan, [index for index, *_ in self.top.of_channel(channel)]
-        if not indices or not self.sample.head.has_classes:
+        if not images or not self.sample.head.has_classes:
             return None
-        images = plan.dataset.load(indices, plan.classifier.load_batch)
-        return measure_effects(plan.classifier, images, self.layer, channel, plan.renderer.channel_axis)
+        return measure_effects(
+            self.plan.classifier, torch.cat([*images]), self.layer, channel, self.plan.renderer.channel_axis
+        )
 
 
 def read_group(folder: Path, channels: Sequence[int]) -> Mapping[str, Any] | None:

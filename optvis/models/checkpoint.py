@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ KEYS = (
     "teacher",
 )
 
+MAX_RATIO = 4  # of an archive's unpacked size to its own; compressed weights are about as large as they are
+FREE_BYTES = 2**24  # an archive may unpack to as much, whatever its size
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read the weights of a file as data: no code in it runs.
@@ -31,10 +35,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             under "state_dict", "model" or the like.
 
     Raises:
-        ValueError: the file is damaged, holds more than data, or no weights by name.
+        ValueError: the file is damaged, holds more than data, or no weights by name; an archive that unpacks to far
+            more than its own size.
     """
     try:
+        _check_unpacked_size(path)
         state = _read_file(path)
+    except _TooLargeError:
+        raise
     except Exception as error:
         raise ValueError(
             f"{path.name} is damaged, or holds code beside weights, which is not run; save its state_dict() alone"
@@ -77,6 +85,23 @@ def match_names(weights: Mapping[str, Tensor], expected: Collection[str]) -> dic
             return dict(weights)
         found = {name.partition(".")[2]: value for name, value in found.items()}
     return found
+
+
+class _TooLargeError(ValueError):
+    """An archive that would fill the memory."""
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """Refuse a small archive of huge weights before it is read: torch.save does not compress."""
+    if not is_zipfile(path):
+        return
+    with ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > max(FREE_BYTES, MAX_RATIO * path.stat().st_size):
+        raise _TooLargeError(
+            f"{path.name} has {path.stat().st_size:,} bytes and would unpack to {unpacked:,}, which no weights do; "
+            "save its state_dict() again"
+        )
 
 
 def _read_file(path: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,16 +19,23 @@ BACKGROUND, TEXT_COLOR = (255, 255, 255), (40, 40, 40)
 # The ends of ColorBrewer's PuOr (colorbrewer2.org): orange and violet, safe for colour-blind readers.
 POSITIVE_COLOR, NEGATIVE_COLOR = (230, 97, 1), (94, 60, 153)
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+RANGE_TOLERANCE = 1e-3  # how far values may lie outside [0, 1] without a warning
 MAX_LINES = 3  # of a label
 
 
 def to_pil_image(image: Tensor) -> Image.Image:
-    """(C, H, W) in [0, 1] -> a Pillow image; values outside are clipped.
+    """(C, H, W) in [0, 1] -> a Pillow image; values outside are clipped, with a warning.
 
     1 channel is gray, 3 are RGB, 4 RGB with alpha; any others stand side by side, in gray.
     """
     from PIL import Image
 
+    lowest, highest = (float(end) for end in image.detach().float().aminmax())
+    if lowest < -RANGE_TOLERANCE or highest > 1 + RANGE_TOLERANCE:
+        warnings.warn(
+            f"an image runs from {lowest:.4g} to {highest:.4g}; expected [0, 1]: values outside are clipped",
+            stacklevel=2,
+        )
     levels = (image.detach().float().clamp(0, 1) * 255).round().byte().cpu()
     if len(levels) not in (1, 3, 4):
         levels = levels.transpose(0, 1).flatten(1).unsqueeze(0)

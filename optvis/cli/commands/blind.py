@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         leave_one_out,
         save_baked,
     )
-    from optvis.data.files import ensure_dir
+    from optvis.data.files import display_name, ensure_dir
 
     classifier = load_model(options)
     folder = ensure_dir(options.out)
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
         alone = leave_one_out(classifier, options.target, target, keep=keep, **how)
         print(f"each image with units that were found without it:\n{alone}\n")
     folders = [options.target, *options.keep] if options.evaluate_on is None else options.evaluate_on
-    sets = dict(zip(make_unique([Path(path).name for path in folders]), folders, strict=True))
+    sets = dict(zip(make_unique([display_name(Path(path).name) for path in folders]), folders, strict=True))
     first, *_ = sets
     sets[first] = LabeledImages(sets[first], target)
     report = evaluate(classifier, units, sets, random_sets=options.random, seed=options.seed)
