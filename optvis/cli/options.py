@@ -192,7 +192,7 @@ def list_channels(classifier: Classifier, layer: str, channels: list[int] | str)
 
     if not isinstance(channels, str):
         return channels
-    gray = torch.full((1, 3, *classifier.size), 0.5)
+    gray = torch.full((1, 3, *classifier.size), 0.5, device="cpu")
     return list(range(channels_first(activations(classifier, gray, [layer])[layer]).shape[1]))
 
 
