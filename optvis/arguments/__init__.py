@@ -1,6 +1,15 @@
-"""The check of argument types at the public border: one sentence for an argument of a wrong type."""
+"""Checks of arguments: types at the public border, axes of tensors; each error is one sentence."""
 
+from optvis.arguments.axes import check_axes, check_count, check_range
 from optvis.arguments.check import check_arguments, check_room
 from optvis.arguments.describe import describe_hint, describe_value
 
-__all__ = ["check_arguments", "check_room", "describe_hint", "describe_value"]
+__all__ = [
+    "check_arguments",
+    "check_axes",
+    "check_count",
+    "check_range",
+    "check_room",
+    "describe_hint",
+    "describe_value",
+]

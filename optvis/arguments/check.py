@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Callable
 from typing import Any
 
 from optvis.arguments.describe import describe_hint, describe_value
-from optvis.arguments.fits import SKIP, Fit, anything, build_fit
+from optvis.arguments.fits import SKIP, Fit, PillowImage, anything, build_fit
 
-# Modules whose calls are not checked, so that nothing is inside a step: the package, and `dataclasses.replace`.
-INSIDE = ("optvis.", "dataclasses")
+# Modules whose calls are not checked, so that nothing is inside a step: the package, what calls for it in turn, such as
+# torch its optimizers, and `dataclasses.replace`.
+INSIDE = ("optvis.", "torch.", "dataclasses")
 
+LATE = {"Image": types.SimpleNamespace(Image=PillowImage)}  # what hints name, and modules import when it is needed
 CHECKED = "arguments_are_checked"  # the attribute of a wrapper
 
 
@@ -26,7 +29,7 @@ def check_room(room: str) -> None:
 
     A wrapper compares each argument with the hint of its parameter, where the call comes from outside the package.
     Numbers of NumPy become those of Python, one-dimensional arrays become lists, and lists become tuples where the
-    hint is a tuple. A hint that names what is imported for type checkers alone, like an image of Pillow, fits anything.
+    hint is a tuple. A hint that names what is imported for type checkers alone fits anything.
 
     Args:
         room: name of the module, `__name__`.
@@ -42,12 +45,12 @@ def check_room(room: str) -> None:
             setattr(module, name, checked)
 
 
-def check_arguments(function: Callable[..., Any], name: str | None = None) -> Callable[..., Any]:
+def check_arguments(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     """Wrap a function so that arguments of a wrong type raise one sentence.
 
     Args:
         function: has hints, which are read at the first call.
-        name: what messages call it; its own name by default.
+        name: what messages call it, where "{}" stands for the class of a method; its own name by default.
 
     Returns:
         A function with the same signature, name and docstring.
@@ -58,7 +61,7 @@ def check_arguments(function: Callable[..., Any], name: str | None = None) -> Ca
         >>> check_arguments(area)(3)
         9
     """
-    label = name or function.__name__
+    label = name if name else function.__name__
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -68,10 +71,11 @@ def check_arguments(function: Callable[..., Any], name: str | None = None) -> Ca
         positional, named = _parameters(function)
         if args:
             last = len(positional) - 1
-            args = tuple(_fit(label, positional[min(at, last)], value) for at, value in enumerate(args))
+            values = [_fit(label, args, positional[min(at, last)], value) for at, value in enumerate(args)]
+            args = tuple(values)
         for key in kwargs:
             if key in named:
-                kwargs[key] = _fit(label, named[key], kwargs[key])
+                kwargs[key] = _fit(label, args, named[key], kwargs[key])
         return function(*args, **kwargs)
 
     vars(checked)[CHECKED] = True
@@ -81,11 +85,14 @@ def check_arguments(function: Callable[..., Any], name: str | None = None) -> Ca
 Parameter = tuple[str, Any, Fit]  # name, hint, and what checks a value against it
 
 
-def _fit(label: str, parameter: Parameter, value: Any) -> Any:
+def _fit(label: str, args: tuple[Any, ...], parameter: Parameter, value: Any) -> Any:
     name, hint, fit = parameter
     fitted = fit(value)
     if fitted is SKIP:
-        raise TypeError(f"{label}: {name} must be {describe_hint(hint)}, got {describe_value(value)}")
+        owner = args[0] if args and isinstance(args[0], type) else type(args[0] if args else None)
+        raise TypeError(
+            f"{label.format(owner.__name__)}: {name} must be {describe_hint(hint)}, got {describe_value(value)}"
+        )
     return fitted
 
 
@@ -98,8 +105,14 @@ def _check_class(cls: type) -> None:
         function = value.__func__ if kind else value
         is_public = name == "__init__" or not name.startswith("_")
         if is_public and name != "forward" and _is_ours(function):
-            checked = check_arguments(function, cls.__name__ if name == "__init__" else f"{cls.__name__}.{name}")
+            checked = check_arguments(function, _label(cls, name, kind))
             setattr(cls, name, kind(checked) if kind else checked)
+
+
+def _label(cls: type, name: str, kind: type | None) -> str:
+    if kind is staticmethod:
+        return f"{cls.__name__}.{name}"
+    return "{}" if name == "__init__" else f"{{}}.{name}"
 
 
 def _is_ours(value: Any) -> bool:
@@ -132,6 +145,6 @@ def _evaluate(annotation: Any, function: Callable[..., Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, getattr(inspect.unwrap(function), "__globals__", {}))
+        return eval(annotation, getattr(inspect.unwrap(function), "__globals__", {}), LATE)
     except (NameError, TypeError, AttributeError):
         return Any

@@ -18,6 +18,16 @@ SKIP = object()  # what a value that does not fit becomes
 Fit = Callable[[Any], Any]  # a value -> the value to pass on, or SKIP
 
 
+class _Late(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        module = sys.modules.get("PIL.Image")  # where nobody has imported it, there is no image
+        return module is not None and isinstance(value, module.Image)
+
+
+class PillowImage(metaclass=_Late):
+    """Stands for `PIL.Image.Image` without importing Pillow."""
+
+
 @functools.cache
 def build_fit(hint: Any) -> Fit:
     """Build the function that fits values to a hint; anything fits what is neither a class nor a container of them.
@@ -115,6 +125,8 @@ def _fit_items(origin: Any, item: Fit) -> Fit:
         value = _as_list(value)
         if isinstance(value, str | bytes) or not _is_collection(value, origin):
             return SKIP
+        if isinstance(value, dict):  # its keys
+            return value if all(item(each) is each for each in value) else SKIP
         if isinstance(value, tuple | list | set | frozenset):
             return _rebuild(value, [item(each) for each in value], tuple if origin is tuple else type(value))
         return tuple(value) if origin is tuple else value

@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from optvis.arguments import check_axes
+
 Layout: TypeAlias = "str | Any"
 NAMES = ("auto", "umap", "tsne")
 N_NEIGHBORS, MIN_DIST = 50, 0.05  # of UMAP, from Lucid's notebook of the activation atlas (2019)
@@ -46,6 +48,9 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
         >>> points.shape, points.min().item(), points.max().item(), method
         (torch.Size([20, 2]), 0.0, 1.0, 'TSNE(perplexity=6.33, cosine)')
     """
+    check_axes({"vectors": vectors}, {"vectors": "N C"}, {})
+    if not len(vectors) or axes < 1:
+        raise ValueError(f"{len(vectors)} vectors on {axes} axes; expected 1 or more of both")
     array = vectors.detach().cpu().double().numpy()
     lengths = np.linalg.norm(array, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not (lengths > 0).all():
@@ -55,7 +60,10 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
         warnings.simplefilter("ignore")  # UMAP and scikit-learn warn about threads, neighbours and missing packages
         estimator, method = _build_estimator(layout, unit, axes, seed)
         points = estimator.fit_transform(unit)
-    return _scale_axes(np.asarray(points, dtype=np.float64).reshape(len(unit), axes)), method
+    found = np.asarray(points, dtype=np.float64)
+    if found.size != len(unit) * axes:
+        raise ValueError(f"{method} gives points of shape {found.shape}; expected ({len(unit)}, {axes})")
+    return _scale_axes(found.reshape(len(unit), axes)), method
 
 
 def _build_estimator(layout: Layout, unit: NDArray[np.float32], axes: int, seed: int) -> tuple[Any, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_axes, check_count, check_range
 from optvis.atlas.cell import Cell
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.levels import Level
@@ -20,7 +21,7 @@ from optvis.viz.pages.atlas.markup import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.result import Result, to_json
 from optvis.viz.sheet import draw_cells, encode_png
-from optvis.viz.tensor_file import check_axes, check_count, check_range, read_tensor_file
+from optvis.viz.tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
+from optvis.arguments import check_axes, check_count, check_range
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.result import to_json
-from optvis.viz.tensor_file import check_axes, check_count, check_range, read_tensor_file
+from optvis.viz.tensor_file import read_tensor_file
 
 SUFFIX = ".safetensors"
 HEADER, RECIPE = "optvis.samples", "recipe"  # keys of the file's header

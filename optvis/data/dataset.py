@@ -91,8 +91,10 @@ class ImageDataset:
             The indices of the images, and the images (B, 3, H, W) in [0, 1].
 
         Raises:
-            ValueError: no image can be read.
+            ValueError: no image can be read; a batch size below 1.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
         failures: list[str] = []
         parts = [range(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)]
         with ThreadPoolExecutor(1) as reader:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.rendering.optimizers import OptimizerMaker, root_mean_square
+from optvis.rendering.optimizers import OptimizerMaker, list_parameters, root_mean_square
 
 
 class SoftSignSGD(torch.optim.Optimizer):
@@ -43,7 +43,7 @@ class SoftSignSGD(torch.optim.Optimizer):
         half_updates: float = 32.0,
         share: float = 1.0,
     ) -> None:
-        super().__init__(params, {"lr": lr, "eps": eps})
+        super().__init__(list_parameters(params), {"lr": lr, "eps": eps})
         self.half_updates, self.share, self.step_count = half_updates, share, 0
 
     @torch.no_grad()

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.arguments import check_axes
 from optvis.features.groups import Groups
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
-from optvis.viz.tensor_file import check_axes
 
 if TYPE_CHECKING:
     from PIL import Image

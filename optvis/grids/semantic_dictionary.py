@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_axes
 from optvis.data.images import ImageLike
 from optvis.models.activations import activations
 from optvis.models.borrow import plain_mode
@@ -22,7 +23,6 @@ from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows, to_pil_image
-from optvis.viz.tensor_file import check_axes
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from optvis.arguments import check_axes, check_count
 from optvis.data.images import ImageLike
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -27,6 +28,12 @@ class Classification:
     labels: tuple[tuple[str, ...], ...]
     indices: Tensor
     confidences: Tensor
+
+    def __post_init__(self) -> None:
+        axes = {"indices": "B K: int", "confidences": "B K"}
+        sizes = check_axes({"indices": self.indices, "confidences": self.confidences}, axes, {"B": len(self.labels)})
+        for row in self.labels:
+            check_count("labels", len(row), sizes["K"], "classes")
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -28,6 +28,7 @@ def shuffle_patch(patch: Tensor, seed: int = 0) -> Tensor:
         >>> shuffle_patch(torch.rand(4, 32, 32)).shape
         torch.Size([4, 32, 32])
     """
+    check_patch(patch, channels=(4,))
     sides = [max(1, round(side * CELLS / max(patch.shape[1:]))) for side in patch.shape[1:]]
     premultiplied = torch.cat([patch[:3] * patch[3:], patch[3:]])[None]
     coarse = F.interpolate(premultiplied, sides, mode="area")[0].flatten(1)

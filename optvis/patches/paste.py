@@ -46,10 +46,11 @@ def paste(patch: Tensor, images: Tensor, size: int, position: tuple[float, float
     return pasted
 
 
-def check_patch(patch: Tensor) -> None:
+def check_patch(patch: Tensor, channels: tuple[int, ...] = (3, 4)) -> None:
     """Check shape and dtype of a patch: ValueError, TypeError."""
-    if patch.ndim != 3 or patch.shape[0] not in (3, 4) or 0 in patch.shape:
-        raise ValueError(f"patch has shape {tuple(patch.shape)}; expected (3, h, w) or (4, h, w)")
+    if patch.ndim != 3 or patch.shape[0] not in channels or 0 in patch.shape:
+        expected = " or ".join(f"({count}, h, w)" for count in channels)
+        raise ValueError(f"patch has shape {tuple(patch.shape)}; expected {expected}")
     if not patch.is_floating_point():
         raise TypeError(f"patch is {patch.dtype}; expected floats in [0, 1]: divide by 255")
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_axes, check_count
 from optvis.patches.paste import paste
 from optvis.patches.rate import Rate, estimate_rate
 from optvis.viz.plots import plot_curves
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
-from optvis.viz.tensor_file import check_axes, check_count
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import describe_value
+
 OptimizerMaker: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -19,6 +21,22 @@ def default_optimizer(
     """The given optimizer; else the one that the parameterization's canvas brings; else another one, or `FAST_ADAM`."""
     own: OptimizerMaker | None = getattr(param, "optimizer", None)
     return next(maker for maker in (optimizer, own, otherwise, FAST_ADAM) if maker is not None)
+
+
+def list_parameters(params: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """List the parameters that an optimizer was given.
+
+    Raises:
+        ValueError: there are none.
+        TypeError: something else is among them.
+    """
+    found = list(params)
+    if not found:
+        raise ValueError("no parameters; expected one or more, as param.parameters() gives them")
+    for one in found:
+        if not isinstance(one, torch.Tensor) or not one.is_leaf or not one.is_floating_point():
+            raise TypeError(f"a parameter is {describe_value(one)}; expected leaf tensors of floats")
+    return found
 
 
 class ImageAdam(torch.optim.Adam):
@@ -53,7 +71,10 @@ class ImageAdam(torch.optim.Adam):
         eps: float = 0.5,
         halving: float = 32.0,
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, fused=True)
+        if not (lr >= 0 and eps >= 0 and halving > 0 and all(0 <= beta < 1 for beta in betas)):
+            expected = "0 or more, 0 or more, over 0, and two numbers from 0 to under 1"
+            raise ValueError(f"lr, eps, halving and betas are {lr}, {eps}, {halving}, {betas}; expected {expected}")
+        super().__init__(list_parameters(params), lr=lr, betas=betas, eps=eps, fused=True)
         self.first_rate, self.halving, self.step_count = lr, halving, 0
 
     def step(self, closure: Any = None) -> Any:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_axes, check_count
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, encode_animation, encode_png, to_pil_image
-from optvis.viz.tensor_file import check_axes, check_count
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.arguments import check_axes
 from optvis.viz.plots import label_table
 from optvis.viz.result import Result
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, stack_rows, to_pil_image
@@ -172,6 +173,9 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
         >>> (0.94 - pixels[0, 2]).view(9, 2, 9).sum((0, 2)).round()
         tensor([60., 15.])
     """
+    check_axes({"values": values}, {"values": "N R C"}, {})
+    if cell < 1 or values.numel() * cell**2 > MAX_PIXELS or not math.isfinite(extent):
+        raise ValueError(f"cell is {cell}, extent is {extent}; expected 1 or more, at most {MAX_PIXELS} pixels, finite")
     panels, height, width = values.shape
     sizes = values.abs().float()
     shares = (sizes / extent).clamp(max=1) if extent > 0 else sizes.zero_()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_axes
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR
 
 IMAGE_CONTRAST = 0.35  # of the gray image below the colors
@@ -25,6 +26,9 @@ def overlay_heatmap(image: Tensor, values: Tensor, extent: float | None = None) 
         >>> overlay_heatmap(torch.rand(3, 8, 8), torch.tensor([[1.0, -1.0]])).shape
         torch.Size([3, 8, 8])
     """
+    check_axes({"image": image, "values": values}, {"image": "3 H W", "values": "h w"}, {})
+    if not values.numel() or (extent is not None and not extent > 0):
+        raise ValueError(f"values have shape {tuple(values.shape)}, extent is {extent}; expected one or more, over 0")
     most = values.abs().max().clamp(min=torch.finfo(values.dtype).tiny) if extent is None else values.new_tensor(extent)
     shares = resize_map((values / most).clamp(-1, 1), (image.shape[1], image.shape[2]))
     gray = 1 - IMAGE_CONTRAST * (1 - image.mean(0, keepdim=True))

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from torch import Tensor
 
+from optvis.arguments import check_axes
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.sheet import encode_png
-from optvis.viz.tensor_file import check_axes, read_tensor_file
+from optvis.viz.tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
     from PIL import Image

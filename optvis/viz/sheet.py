@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from optvis.arguments import check_axes, check_count, check_range, describe_value
+
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
 GAP = 6  # pixels between tiles
+MAX_SIDE = 2**14  # of a sheet of cells, in pixels
 BACKGROUND, TEXT_COLOR = (255, 255, 255), (40, 40, 40)
 # The ends of ColorBrewer's PuOr (colorbrewer2.org): orange and violet, safe for colour-blind readers.
 POSITIVE_COLOR, NEGATIVE_COLOR = (230, 97, 1), (94, 60, 153)
@@ -103,9 +106,15 @@ def draw_cells(
     """
     from PIL import Image
 
+    check_axes({"images": images, "cells": cells}, {"images": "B 3 S S", "cells": "B 2: int"}, {})
     side = images.shape[-1]
-    canvas = Image.new(mode, (size * side, size * side), BACKGROUND if mode == "RGB" else 0)
     shares = [1.0] * len(images) if shares is None else shares
+    check_count("shares", len(shares), len(images), "images")
+    if mode not in ("RGB", "RGBA") or not 0 < size * side <= MAX_SIDE or not all(0 < share <= 1 for share in shares):
+        expected = f"RGB or RGBA, sides of 1 to {MAX_SIDE} pixels, shares over 0, up to 1"
+        raise ValueError(f"mode is {mode!r}, size is {size}, shares are {describe_value(shares)}; expected {expected}")
+    check_range("cells", cells, 0, size)
+    canvas = Image.new(mode, (size * side, size * side), BACKGROUND if mode == "RGB" else 0)
     for image, (row, column), share in zip(images, cells.tolist(), shares, strict=True):
         smaller = max(1, round(share * side))
         inset = (side - smaller) // 2
@@ -119,6 +128,8 @@ def stack_rows(images: Sequence[Sequence[Image.Image]]) -> Image.Image:
     """Draw images in rows, each row as high as its highest image."""
     from PIL import Image
 
+    if not images or not all(images):
+        raise ValueError(f"{len(images)} rows of images, some of them empty; expected one or more, with an image each")
     heights = [max(image.height for image in row) for row in images]
     width = max(sum(image.width + GAP for image in row) for row in images) + GAP
     canvas = Image.new("RGB", (width, sum(height + GAP for height in heights) + GAP), BACKGROUND)

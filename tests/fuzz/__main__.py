@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from .outcomes import Outcome, outcome_of
 from .targets import TARGETS
 
-LONGEST_CALL = 30  # seconds
+LONGEST_CALL = 120  # seconds
 MEMORY = 6 * 2**30  # bytes of address space beyond what the imports take
 
 

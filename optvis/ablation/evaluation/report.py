@@ -13,6 +13,7 @@ from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report_text import baseline_sentences, format_report, report_title
 from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
+from optvis.arguments import check_count
 from optvis.data.files import atomic_write
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.pages.report.markup import report_html
@@ -20,7 +21,6 @@ from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, Re
 from optvis.viz.plots import plot_histogram, plot_lines
 from optvis.viz.result import Result
 from optvis.viz.sheet import stack_rows
-from optvis.viz.tensor_file import check_count
 
 if TYPE_CHECKING:
     from PIL import Image

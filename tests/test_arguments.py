@@ -1,0 +1,152 @@
+"""Arguments at the public border: a wrong type is one sentence, numbers of NumPy are numbers, all else stays."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from optvis import Channels, Classifier, Rendering, attribute, evaluate, load, maco, render
+from optvis.arguments import check, check_arguments
+from optvis.objectives import channel, logit, total_variation
+from optvis.params import FFT, Streams, fft_image, pixel_image
+from optvis.transforms import Jitter
+
+ROOMS = (
+    *("ablation", "atlas", "attribution", "circuits", "data", "demo", "features", "grids", "microscope", "models"),
+    *("objectives", "params", "patches", "rendering", "transforms", "viz", "world"),
+)
+IMAGE = torch.rand(3, 16, 16)
+
+
+def public():
+    modules = [importlib.import_module(f"optvis.{room}") for room in ROOMS]
+    return [(module.__name__, name, getattr(module, name)) for module in modules for name in module.__all__]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net: render(net, "conv1:0", size="16"), "render: size must be int, (int, int) or None, got str '16'"),
+        (lambda net: render(net, 3), "render: objective must be Objective or str, got int 3"),
+        (lambda net: render(3, "conv1:0"), "render: model must be Module or Classifier, got int 3"),
+        (lambda net: render(net, "conv1:0", steps=2.0), "render: steps must be int or None, got float 2.0"),
+        (lambda net: render(net, "conv1:0", seed=[1, "a"]), "render: seed must be int or a sequence of int, got list"),
+        (lambda net: render(net, "conv1:0", optimizer=5), "render: optimizer must be a function or None, got int 5"),
+        (lambda net: maco(net, "conv1:0", views="2"), "maco: views must be int, got str '2'"),
+        (lambda net: attribute(net, IMAGE, 7, logit(0)), "attribute: layer must be str, got int 7"),
+        (lambda net: evaluate(net, Channels("conv1", [0]), [IMAGE]), "evaluate: image_sets must be a mapping of"),
+        (lambda net: Rendering.load(5), "Rendering.load: path must be str or Path, got int 5"),
+        (lambda net: Rendering(5, 5, 5), "Rendering: images must be Tensor, got int 5"),
+        (lambda net: FFT(16, None), "FFT: streams must be Streams, got None"),
+        (lambda net: Jitter([1]), "Jitter: pixels must be int, got list [1]"),
+        (lambda net: fft_image(16, seeds=10**30), "fft_image: seeds must be a sequence of int, got int of 100 bits"),
+        (lambda net: fft_image(2**70), "fft_image: size must be int or (int, int), got int of 71 bits; 63 is the most"),
+        (lambda net: Classifier(net.network, None, 16, "ab"), "Classifier: labels must be a sequence of str, got"),
+        (lambda net: load(weights=5), "load: weights must be str or None, got int 5"),
+        (lambda net: channel("conv1", {1: 2, "a": 2}), "channel: index must be int, an iterable of int or Tensor"),
+    ],
+)  # fmt: skip
+def test_a_wrong_type_is_one_sentence(small, call, message):
+    with pytest.raises(TypeError) as caught:
+        call(small)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_numpy_are_numbers(small):
+    plain = render(small, "conv1:1", size=16, steps=2, seed=3, progress=False)
+    options = {"size": np.int32(16), "steps": np.int64(2), "seed": np.uint8(3), "progress": np.bool_(False)}
+    again = render(small, "conv1:1", **options)
+    assert torch.equal(again.images, plain.images)
+    assert again.recipe == plain.recipe
+    assert pixel_image(np.array([8, 9]), seeds=np.arange(2), sd=np.float32(0.5))().shape == (2, 3, 8, 9)
+    assert fft_image([8, 9])().shape == (1, 3, 8, 9)
+    assert (np.float64(0.5) * channel("conv1", np.int64(3))).batch == 1
+
+
+def test_signatures_names_docstrings_and_classes_stay():
+    for room, name, value in public():
+        if inspect.isfunction(value):
+            assert inspect.signature(value) == inspect.signature(inspect.unwrap(value)), name
+            assert value.__doc__ == inspect.unwrap(value).__doc__
+            assert pickle.loads(pickle.dumps(value)) is value, name
+            assert value.__module__ in (room, "optvis.models", "optvis.world") or value.__module__.startswith("optvis.")
+        elif inspect.isclass(value):
+            assert getattr(importlib.import_module(value.__module__), name) is value
+            assert value.__init__.__doc__ == inspect.unwrap(value.__init__).__doc__
+    assert pickle.loads(pickle.dumps(Streams((0,), "x"))).seeds == (0,)
+
+
+def test_every_public_function_is_checked():
+    functions = [value for _, _, value in public() if inspect.isfunction(value)]
+    assert len(functions) > 90
+    assert all(hasattr(value, check.CHECKED) for value in functions)
+
+
+def test_what_goes_unchecked_is_known():
+    """Images have readers of their own; hints that name a class of Pillow fit anything."""
+    unread = set()
+    for _, name, value in public():
+        target = value.__init__ if inspect.isclass(value) else value
+        if not hasattr(target, check.CHECKED) or getattr(value, "_is_protocol", False):
+            continue
+        function = target.__wrapped__
+        for parameter in inspect.signature(function).parameters.values():
+            text = str(parameter.annotation)
+            if check._evaluate(parameter.annotation, function) is Any and text not in ("Any", "typing.Any", "'Any'"):
+                unread.add((name, parameter.name, text))
+    texts = {text for *_, text in unread if not any(word in text for word in ("Image", "Classes", "_empty"))}
+    assert texts <= {"Layout", "Targets", "Mapping[str, ImageSet]", "Method", "str | Method", "Tensor | None"}
+
+
+def test_nothing_is_checked_inside_a_step(small, monkeypatch):
+    calls = Counter()
+    parameters = check._parameters
+
+    def spy(function):
+        calls[function.__qualname__] += 1
+        return parameters(function)
+
+    monkeypatch.setattr(check, "_parameters", spy)
+
+    def checks(steps):
+        calls.clear()
+        render(small, channel("conv1", [0, 1]) - 0.01 * total_variation(), size=16, steps=steps, progress=False)
+        return dict(calls)
+
+    assert checks(2) == checks(6)
+    assert sum(checks(2).values()) < 20
+
+
+def test_a_call_from_inside_the_package_is_not_checked():
+    inside: dict[str, Any] = {"__name__": "optvis.somewhere", "f": check_arguments(_identity)}
+    exec("def call(value): return f(value)", inside)
+    assert inside["call"]("text") == "text"
+    with pytest.raises(TypeError, match="_identity: value must be int, got str 'text'"):
+        inside["f"]("text")
+
+
+def _identity(value: int) -> int:
+    return value
+
+
+def test_hostile_representations_do_not_spoil_the_message():
+    class Hostile:
+        def __repr__(self):
+            raise RuntimeError
+
+    with pytest.raises(TypeError, match="must be int, got"):
+        check_arguments(_identity)(Hostile())
+    with pytest.raises(TypeError) as caught:
+        check_arguments(_identity)([list(range(10**5))] * 10**4)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(TypeError, match="must be int, got PosixPath"):
+        check_arguments(_identity)(Path("x" * 10_000))
