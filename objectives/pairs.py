@@ -13,6 +13,8 @@ from optvis.objectives.objective import Objective
 from optvis.objectives.shorthand import as_objective
 from optvis.objectives.term import Target
 
+MAX_IMAGES = 2**20  # of an interpolation
+
 
 def positive_negative(objective: Objective | str) -> Objective:
     """Maximise and minimise an objective: two images, with the weights 1 and −1.
@@ -60,8 +62,8 @@ def interpolate(first: Objective | str, second: Objective | str, images: int) ->
         >>> interpolate("mixed4:17", "mixed4:40", 3)
         [1.0, 0.5, 0.0] * channel('mixed4', 17) + [0.0, 0.5, 1.0] * channel('mixed4', 40)
     """
-    if images < 1:
-        raise ValueError(f"images is {images}; expected 1 or more")
+    if not 1 <= images <= MAX_IMAGES:
+        raise ValueError(f"images is {images}; expected 1 to {MAX_IMAGES:,}")
     steps = torch.linspace(0, 1, images, dtype=torch.float64, device="cpu")
     return (1 - steps) * as_objective(first) + steps * as_objective(second)
 

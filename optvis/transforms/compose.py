@@ -38,7 +38,7 @@ class Compose(Transform):
         self.parts = nn.ModuleList(_flatten(parts))
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        padding = EDGE
+        padding, images = EDGE, _require_images(images)
         matrix: Tensor | None = None
         size = (images.shape[2], images.shape[3])
         for part in self.parts:
@@ -50,12 +50,21 @@ class Compose(Transform):
                 size = part.result_size(size)
             else:
                 images = images if matrix is None else warp(images, matrix, size, padding)
-                images = part(images, streams) if isinstance(part, Transform) else _run_seeded(part, images, streams)
+                moved = part(images, streams) if isinstance(part, Transform) else _run_seeded(part, images, streams)
+                images = _require_images(moved, part)
                 matrix, size = None, (images.shape[2], images.shape[3])
         return images if matrix is None else warp(images, matrix, size, padding)
 
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.parts))})"
+
+
+def _require_images(images: Any, part: nn.Module | None = None) -> Tensor:
+    if not isinstance(images, Tensor) or images.dim() != 4:
+        shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        origin = "images are" if part is None else f"{type(part).__name__} gives"
+        raise ValueError(f"{origin} {shape}; expected images, (B, C, H, W)")
+    return images
 
 
 class Stages(Transform):

@@ -76,7 +76,8 @@ def public(rooms: tuple[str, ...]) -> list[tuple[str, Callable[..., Any]]]:
     modules = [importlib.import_module(f"optvis.{room}") for room in rooms]
     found = [(f"{room}.{name}", getattr(module, name)) for room, module in zip(rooms, modules, strict=True)
              for name in module.__all__ if name not in LEFT_OUT]  # fmt: skip
-    return [(name, value) for name, value in found if callable(value) and not inspect.isabstract(value)]
+    calls = [(name, value) for name, value in found if inspect.isclass(value) or inspect.isfunction(value)]
+    return [(name, value) for name, value in calls if not inspect.isabstract(value)]
 
 
 def hints_of(function: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
