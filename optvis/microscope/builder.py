@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from optvis.arguments import check_range
 from optvis.data.dataset import as_dataset
 from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
 from optvis.features.receptive_field import receptive_fields
@@ -121,14 +122,26 @@ def _build_groups(plan: MicroscopePlan, folder: Path, progress: bool) -> None:
 def _top_activations(plan: MicroscopePlan, folder: Path) -> Mapping[str, TopActivations]:
     """The top activations of each layer, from the files of an earlier run; or compute them and write the files."""
     files = {layer: ensure_dir(folder / name) / TOP_ACTIVATIONS for layer, name in plan.folders.items()}
-    stored = {layer: read_json_or_none(file) for layer, file in files.items()}
-    if all(values is not None for values in stored.values()):
-        return {layer: TopActivations.from_dict(values) for layer, values in stored.items()}
+    stored = {layer: _read_top_activations(plan, layer, file) for layer, file in files.items()}
+    complete = {layer: top for layer, top in stored.items() if top is not None}
+    if len(complete) == len(stored):
+        return complete
     axis = plan.renderer.channel_axis
     top = find_top_activations(plan.classifier, plan.dataset, list(plan.channels), plan.options.top_images, axis)
     _write_images(plan, ensure_dir(folder / IMAGES), top)
     for layer, file in files.items():
         write_json(file, top[layer].to_dict())
+    return top
+
+
+def _read_top_activations(plan: MicroscopePlan, layer: str, file: Path) -> TopActivations | None:
+    """What an earlier run wrote; None if the file is missing, damaged, or of other images or channels."""
+    try:
+        top = TopActivations.from_dict(read_json_or_none(file))
+        check_range("indices", top.indices, 0, len(plan.dataset))
+        check_range("channels", torch.tensor(plan.channels[layer], device="cpu"), 0, len(top.values))
+    except ValueError:
+        return None
     return top
 
 

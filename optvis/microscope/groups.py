@@ -18,6 +18,7 @@ from optvis.microscope.channel_data import describe_ablation, describe_classes, 
 from optvis.microscope.effects import AblationSample, Effects, measure_effects
 from optvis.microscope.output_dir import write_json
 from optvis.microscope.plan import MicroscopePlan
+from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
 from optvis.microscope.top_activations import TopActivations
 from optvis.viz.sheet import to_pil_image
@@ -83,7 +84,7 @@ def read_group(folder: Path, channels: Sequence[int]) -> Mapping[str, Any] | Non
     """Read the numbers of a group; None if one of its files is missing or damaged."""
     names = [thumbnails_file(channels), *(rendering_file(channel) for channel in channels)]
     numbers = read_json_or_none(folder / group_file(channels))
-    is_complete = isinstance(numbers, dict) and all((folder / name).is_file() for name in names)
+    is_complete = is_group(numbers, channels) and all((folder / name).is_file() for name in names)
     return numbers if is_complete else None
 
 

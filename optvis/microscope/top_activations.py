@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_axes
 from optvis.data.dataset import ImageDataset
+from optvis.data.schema import read_value
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
@@ -17,6 +19,15 @@ from optvis.models.outputs.finite import check_finite
 from optvis.objectives import layout
 
 BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class TopActivationsRecord:
+    """The tensors of `TopActivations` as JSON holds them."""
+
+    values: tuple[tuple[float, ...], ...]
+    indices: tuple[tuple[int, ...], ...]
+    positions: tuple[tuple[tuple[int, int], ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +43,10 @@ class TopActivations:
     values: Tensor
     indices: Tensor
     positions: Tensor
+
+    def __post_init__(self) -> None:
+        tensors = {"values": self.values, "indices": self.indices, "positions": self.positions}
+        check_axes(tensors, {"values": "C N", "indices": "C N: int", "positions": "C N 2: int"}, {})
 
     def merge(self, other: TopActivations, top: int) -> TopActivations:
         """Keep the strongest of both."""
@@ -54,11 +69,16 @@ class TopActivations:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TopActivations:
-        """Build from what `to_dict` returned."""
+        """Build from what `to_dict` returned.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        record: TopActivationsRecord = read_value(TopActivationsRecord, values)
         return cls(
-            torch.tensor(values["values"], dtype=torch.float32, device="cpu"),
-            torch.tensor(values["indices"], dtype=torch.long, device="cpu"),
-            torch.tensor(values["positions"], dtype=torch.long, device="cpu"),
+            torch.tensor(record.values, dtype=torch.float32, device="cpu"),
+            torch.tensor(record.indices, dtype=torch.long, device="cpu"),
+            torch.tensor(record.positions, dtype=torch.long, device="cpu"),
         )
 
 
