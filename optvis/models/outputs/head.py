@@ -32,10 +32,9 @@ class Head:
         is_pair: the one output z stands for two classes, with logits −z and z.
 
     Example:
-        >>> torch.set_printoptions(precision=4)
-        >>> Head("softmax", "probabilities").confidences(Head("softmax", "probabilities").logits(torch.eye(2)))
-        tensor([[1., 0.],
-                [0., 1.]])
+        >>> head = Head("softmax", "probabilities")
+        >>> head.confidences(head.logits(torch.tensor([[0.25, 0.75]])))
+        tensor([[0.2500, 0.7500]])
         >>> Head("sigmoid").log_odds(torch.tensor([[2.0]]), torch.tensor([0]))
         tensor([2.])
     """
