@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -496,3 +497,10 @@ def test_a_head_that_was_replaced_has_no_labels(residual: Any) -> None:
 def test_a_network_without_class_head_is_an_embedding(residual: Any) -> None:
     with pytest.raises(ValueError, match=r"embedding.*channel\(''"):
         classify(residual(0), torch.rand(1, 3, 64, 64))
+
+
+def test_a_network_with_a_config_is_told_its_size_and_labels() -> None:
+    network = Net()
+    network.config = SimpleNamespace(id2label={0: "cat", 1: "dog", 2: "cow"}, image_size=SIDE)
+    with pytest.raises(ValueError, match=r"processor.image_std\), 12, \[\*network.config.id2label.values\(\)\]\)"):
+        classify(network, images())

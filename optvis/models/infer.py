@@ -46,11 +46,23 @@ def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = I
             raise ValueError(
                 f"{type(model).__name__} does not say how its input is normalised; give normalize=IMAGENET, "
                 "normalize=Normalize(mean, std), a function, or None if it takes [0, 1] as it is "
-                "(from optvis import IMAGENET, Normalize)"
+                f"(from optvis import IMAGENET, Normalize){_tell_config(model)}"
             )
         _warn_once(inferred)
         return inferred
     return replace(inferred, normalize=normalize) if inferred else Classifier(model, normalize, DEFAULT_SIZE)
+
+
+def _tell_config(network: nn.Module) -> str:
+    """How a network of transformers becomes a Classifier, for an error message."""
+    config = getattr(network, "config", None)
+    if not hasattr(config, "id2label"):
+        return ""
+    size = getattr(config, "image_size", None)
+    return (
+        "; with its size and labels: Classifier(network, Normalize(processor.image_mean, processor.image_std), "
+        f"{size if size else 'size'}, [*network.config.id2label.values()])"
+    )
 
 
 def infer_classifier(network: nn.Module) -> Classifier | None:
