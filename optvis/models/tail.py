@@ -134,7 +134,8 @@ class Tail:
                 run_network(self.network, inputs)
 
         try:
-            run_network(self.network, noise)  # what modules keep from pass to pass is now of another image
+            # What modules before the layer keep from pass to pass is now of another image.
+            read_activations(self.network, noise, [self.layer])
             run_with_gradients(run, _repeat(self.activations, copies))
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False

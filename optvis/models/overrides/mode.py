@@ -40,13 +40,13 @@ class OverrideMode(TorchFunctionMode):
         with ExitStack() as stack:
             stack.enter_context(hold_interrupts())
             stack.enter_context(without_checkpointing())
-            super().__enter__()
+            super().__enter__()  # type: ignore[no-untyped-call]
             self.exits.append(stack.pop_all())
         return self
 
     def __exit__(self, *error: Any) -> None:
         with self.exits.pop():
-            super().__exit__(*error)
+            super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
