@@ -115,6 +115,9 @@ def total_variation(
 ) -> Objective:
     """Measure Σ|Δ_h x| + Σ|Δ_w x|, the differences of neighbouring pixels. Subtract it to smooth.
 
+    A sum over rows, columns and channels, as in Lucid: a weight that fits 96 px is four times as strong at 192 px. As a
+    prior, `render(…, priors=[Prior(total_variation(), 0.2)])`, one share fits all sizes and networks.
+
     Anisotropic total variation (Rudin, Osher & Fatemi 1992), as Mahendran & Vedaldi 2015 (arXiv:1412.0035) use it for
     the inversion of networks.
 
@@ -144,8 +147,9 @@ def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None)
     """Measure ½ Σ (x − blur₃ x)², with the gradient x − blur₃ x. Subtract it to blur the image a little at each step.
 
     Lucid's name. There is no gradient through blur₃ x, so that a step of size k is x ← (1 − k) x + k · blur₃ x, as in
-    Nguyen et al. 2015 (arXiv:1412.1897). The kernel of blur₃ is 3 × 3, 0.5 with a centre of 1, normalised by its sum
-    within the image.
+    Nguyen et al. 2015 (arXiv:1412.1897). It is a sum over rows, columns and channels, so that k is the weight; as a
+    prior, `Prior(blur_input_each_step(), 0.1)`, its gradient is a share of the score's. The kernel of blur₃ is 3 × 3,
+    0.5 with a centre of 1, normalised by its sum within the image.
 
     Args:
         layer: name as in `layers(model)`; by default the image before transforms, in [0, 1].
@@ -164,6 +168,8 @@ def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None)
 def blur_alpha_each_step() -> Objective:
     """Measure ½ Σ (α − blur₃ α)²: `blur_input_each_step` of the alpha channel. Subtract it. Lucid's name.
 
+    A sum over rows and columns.
+
     Raises:
         ValueError: at the first step, images without alpha.
 
@@ -179,8 +185,9 @@ def blur_alpha_each_step() -> Objective:
 def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, constant: float = 0.5) -> Objective:
     """Maximise −Σ mask · [(blur₅ x − x)² + 0.8 (x − k)²]: a uniform border near the colour k. Add it: it is negative.
 
-    Lucid's name and numbers. The kernel of blur₅ is 5 × 5, 0.5 with an inner 3 × 3 of 1, normalised by its sum within
-    the image.
+    Lucid's name and numbers: a sum over pixels and channels, so that a border of twice the length counts twice. As a
+    prior it is negated, `Prior(-penalize_boundary_complexity(), 0.1)`. The kernel of blur₅ is 5 × 5, 0.5 with an inner
+    3 × 3 of 1, normalised by its sum within the image.
 
     Args:
         mask: the weight of each pixel, (H, W), or one per image, (B, H, W); by default 1 on the border and 0 inside.
@@ -209,6 +216,8 @@ def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, const
 
 def input_diff(image: Any) -> Objective:
     """Measure √mean((x − x₀)²), the difference from an image. Subtract it to stay near x₀. Lucid's name.
+
+    A mean over pixels and channels, in [0, 1]: the same for any size.
 
     Where x = x₀ the gradient is 0, not NaN, so that the ascent can start from x₀.
 

@@ -12,6 +12,7 @@ from optvis import Rendering, attribute, load, render
 from optvis.ablation import BeforeAfter, blinded, compare_renderings
 from optvis.features.units import Channels
 from optvis.objectives import logit
+from optvis.rendering import RECIPES
 from optvis.world import scene
 
 UNITS = Channels("mixed5", range(30))
@@ -33,13 +34,17 @@ def comparison(net, owls):
     return compare_renderings(net, UNITS, OBJECTIVE, images=owls, size=32, steps=2, progress=False)
 
 
-def test_renderings_are_those_of_render(net, comparison):
-    before = render(net, OBJECTIVE, size=32, steps=2, progress=False)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_renderings_are_those_of_render(net, recipe):
+    options = {"recipe": recipe, "size": 32, "steps": 2, "progress": False}
+    comparison = compare_renderings(net, UNITS, OBJECTIVE, **options)
+    before = render(net, OBJECTIVE, **options)
     with blinded(net, UNITS):
-        after = render(net, OBJECTIVE, size=32, steps=2, progress=False)
+        after = render(net, OBJECTIVE, **options)
     assert comparison.before.images.equal(before.images)
     assert comparison.after.images.equal(after.images)
     assert not before.images.equal(after.images)
+    assert comparison.recipe["recipe"] == recipe
 
 
 def test_attributions_are_those_of_attribute(net, owls, comparison):

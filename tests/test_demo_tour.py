@@ -116,6 +116,7 @@ def test_pngs_have_their_recipe(tour_folder):
             recipe = json.loads(image.text["optvis"])
         assert recipe["network"] == "demo"
         assert recipe["steps"] == TINY.steps
+        assert recipe["recipe"] == TINY.recipe
 
 
 # The code below each figure
@@ -171,7 +172,7 @@ def test_code_reproduces_its_figure(net, monkeypatch, tmp_path, section, seed):
 
 
 def test_options_leave_out_defaults():
-    assert TourConfig().render_options() == {}
+    assert TourConfig().render_options() == {"recipe": TourConfig().recipe}
     assert TourConfig().dream_options() == {"size": TourConfig().dream_size}
 
 

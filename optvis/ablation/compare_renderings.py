@@ -22,7 +22,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective, as_objective
-from optvis.rendering.recipes import PLAIN_STEPS
+from optvis.rendering.recipes import Recipe
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 from optvis.viz.result import Result
@@ -107,7 +107,8 @@ def compare_renderings(
     images: ImageLike | Sequence[ImageLike] | None = None,
     layer: str | None = None,
     fill: FillLike = 0.0,
-    steps: int = PLAIN_STEPS,
+    recipe: str | Recipe = "plain",
+    steps: int | None = None,
     size: int | tuple[int, int] | None = None,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
@@ -122,7 +123,8 @@ def compare_renderings(
         images: to attribute the objective in; none by default.
         layer: whose positions the attributions show; by default that of the last units.
         fill: what replaces units, see `blinded`.
-        steps: number of updates of each rendering.
+        recipe: of both renderings, as in `render`.
+        steps: number of updates of each rendering; the recipe's by default.
         size: side, or (height, width), of the rendered images in pixels; the network's own by default.
         seed: of the start and the transforms, the same for both renderings.
         normalize: see `render`; by default what the model carries.
@@ -144,7 +146,7 @@ def compare_renderings(
     place = chosen[-1].layer if layer is None else layer
 
     def run() -> tuple[Rendering, Attribution | None]:
-        rendering = render(classifier, goal, recipe="plain", size=size, steps=steps, seed=seed, progress=progress)
+        rendering = render(classifier, goal, recipe=recipe, size=size, steps=steps, seed=seed, progress=progress)
         if rendering.recipe["interrupted"]:
             raise KeyboardInterrupt
         if images is None:
@@ -154,16 +156,17 @@ def compare_renderings(
     before, attribution = run()
     with blinded(classifier, *chosen, fill=fill):
         after, attribution_after = run()
-    recipe = provenance(
+    settings = provenance(
         classifier,
         "compare_renderings",
         objective=before.recipe["objective"],
         units=[units_to_json(one) for one in chosen],
         fill=" ".join(repr(fill).split()),
         layer=place,
-        steps=steps,
+        recipe=before.recipe["recipe"],
+        steps=before.recipe["steps"],
         size=list(before.images.shape[2:]),
         seed=seed,
     )
     pair = None if attribution is None or attribution_after is None else (attribution, attribution_after)
-    return BeforeAfter(before, after, recipe, pair)
+    return BeforeAfter(before, after, settings, pair)

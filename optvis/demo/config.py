@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optvis.rendering.recipes import PLAIN_STEPS
-
 DEFAULT_DREAM_STEPS = 10
 
 
@@ -17,7 +15,8 @@ class TourConfig:
 
     Args:
         seed: 0 or more; of scenes, noise and transforms.
-        steps: of each rendered image.
+        recipe: of `render`, for images of classes and channels.
+        steps: of each rendered image; the recipe's if None.
         class_size: side of the image of a class in pixels; None for the network's input size.
         channels: number of channels of each stage, evenly spaced.
         icon_size: side of an icon of the activation grid in pixels.
@@ -35,7 +34,8 @@ class TourConfig:
     """
 
     seed: int = 0
-    steps: int = PLAIN_STEPS
+    recipe: str = "fast"
+    steps: int | None = None
     class_size: int | None = None
     channels: int = 24
     icon_size: int = 48
@@ -53,12 +53,13 @@ class TourConfig:
             raise ValueError(f"seed is {self.seed}; expected 0 or more")
 
     def render_options(self, size: int | None = None) -> dict[str, Any]:
-        """Keyword arguments of `render`, without those that have their default.
+        """Recipe for `render`, with the other keyword arguments that do not have their default.
 
         >>> TourConfig(seed=3).render_options(48)
-        {'size': 48, 'seed': 3}
+        {'recipe': 'fast', 'size': 48, 'seed': 3}
         """
-        return _without_defaults({"size": (size, None), "steps": (self.steps, PLAIN_STEPS), "seed": (self.seed, 0)})
+        options = {"size": (size, None), "steps": (self.steps, None), "seed": (self.seed, 0)}
+        return {"recipe": self.recipe} | _without_defaults(options)
 
     def dream_options(self) -> dict[str, Any]:
         """Keyword arguments of `dream`, without those that have their default."""

@@ -23,7 +23,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
         model.labels,
         [f"an image that maximises the score of the class {label}" for label in model.labels],
         columns=(4, 2),
-        caption=f"One image for each class, {config.steps} steps from noise.",
+        caption=f"One image for each class, {rendering.recipe['steps']} steps from noise.",
         code=f"render(net, logit(LABELS){format_keywords(options)})",
         recipe=rendering.recipe,
     )

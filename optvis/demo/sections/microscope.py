@@ -18,13 +18,13 @@ from optvis.world.scenes import Scenes
 
 FILE = "microscope.png"
 LAYER, CHANNEL = "mixed5", 150
-SCENES, TOP_PATCHES, TOP_CLASSES, MAX_STEPS = 96, 6, 3, 32
+SCENES, TOP_PATCHES, TOP_CLASSES, STEPS = 96, 6, 3, 32
 VIEWS = ("positive", "negative", "diverse 1", "diverse 2", "diverse 3", "diverse 4")
 
 
 def build_section(model: Classifier, config: TourConfig) -> Content:
     """One channel: six images, the patches with the highest activations, and the classes that need it most."""
-    side, steps = model.size[0], min(config.steps, MAX_STEPS)
+    side, steps = model.size[0], STEPS if config.steps is None else config.steps
     scenes = as_dataset(Scenes(SCENES, config.seed))
     top = find_top_activations(model, scenes, [LAYER], TOP_PATCHES)[LAYER].of_channel(CHANNEL)
     images = scenes.load([index for index, *_ in top], model.load_batch)
