@@ -39,7 +39,7 @@ def run(example, folder, monkeypatch):
 
 
 def copy_photographs(photographs, folder):
-    """Write the files and folders that the example names: two photographs to find units with, the others to evaluate."""
+    """Write the files and folders that the example names: two photographs to find units with, others to evaluate."""
     ships = [path for path in photographs if path.parent.name == "container_ship"]
     liners = [path for path in photographs if path.parent.name == "ocean_liner"]
     others = [path for path in photographs if path not in ships + liners]
