@@ -115,8 +115,9 @@ def total_variation(
 ) -> Objective:
     """Measure Σ|Δ_h x| + Σ|Δ_w x|, the differences of neighbouring pixels. Subtract it to smooth.
 
-    A sum over rows, columns and channels, as in Lucid: a weight that fits 96 px is four times as strong at 192 px. As a
-    prior, `render(…, priors=[Prior(total_variation(), 0.2)])`, one share fits all sizes and networks.
+    A sum over rows, columns and channels, as in Lucid: a weight that fits 96 px is four times as strong at 192 px. The
+    mean has the same scale for any size. As a prior, `Prior(total_variation(), 0.2)`, its gradient is a share of the
+    score's, the same for any size and network.
 
     Anisotropic total variation (Rudin, Osher & Fatemi 1992), as Mahendran & Vedaldi 2015 (arXiv:1412.0035) use it for
     the inversion of networks.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,6 +34,8 @@ from optvis.params import fft_image
 from optvis.rendering import FAST_ADAM, RECIPES, ImageAdam, Prior, Recipe
 from optvis.rendering.blank import BLANK, blank_images
 from optvis.transforms import STANDARD, Compose, Flip, GaussianNoise, Pad, RandomResizedCrop, Resize, Rotate
+
+from .checks import ROOT
 
 CROPS = [Pad("reflect"), RandomResizedCrop((0.55, 1.1)), Flip(), Rotate(range(-10, 11)), Resize(0.72)]
 VIEWS = {
@@ -222,3 +226,22 @@ def test_a_few_steps_are_no_reason_for_a_warning(tiny):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         render(tiny, channel("2", 1) - 1e3 * total_variation(), steps=4, progress=False)
+
+
+def test_the_call_on_the_page_of_recipes_has_the_settings_of_the_default():
+    page = (ROOT / "docs" / "picture_quality.md").read_text(encoding="utf-8")
+    (cell,) = re.findall(r"^```{code-cell}\n([^`]*^rebuilt = [^`]*)^```", page, re.M)
+    one, options = torch.ones(1), {}
+
+    def record(*_, **given):
+        options.update(given)
+        return SimpleNamespace(images=one)
+
+    code = re.sub("^(?=rebuilt = )", "render = record\n", cell, flags=re.M)
+    exec(code, {"record": record, "net": None, "logit": logit, "names": ["owl"], "pictures": [one]})
+    natural = RECIPES["natural"]
+    optimizer = options.pop("optimizer")
+    assert (optimizer.func, optimizer.keywords) == (natural.optimizer.func, natural.optimizer.keywords)
+    expected = [natural.steps, natural.build_transform(Classifier(nn.Identity(), None, 32)), [*natural.priors]]
+    settings = dict(zip(["steps", "transform", "priors"], expected, strict=True))
+    assert repr(options) == repr(settings | {"redirect_steps": natural.redirect_steps})
