@@ -24,7 +24,7 @@ SMALL = {
     "find_units": {"layers": ["features.12"], "max_units": 2},
     "evaluate": {"random_sets": 9},
     "activation_atlas": {"levels": [4], "options": AtlasOptions(layout="tsne", size=24, steps=1, min_points=1)},
-    "build_microscope": {"size": 24, "steps": 1, "channels": range(8), "options": MicroscopeOptions(sample_size=8)},
+    "build_microscope": {"size": 64, "steps": 1, "channels": range(8), "options": MicroscopeOptions(sample_size=8)},
 }
 
 
