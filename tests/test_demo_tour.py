@@ -14,8 +14,9 @@ from optvis import ActivationGrid, Attribution, Classifier, load, render
 from optvis.ablation import BeforeAfter
 from optvis.atlas import Comparison
 from optvis.cli import main as cli
+from optvis.data.own_files import read_kind
 from optvis.demo.config import TourConfig
-from optvis.demo.output_dir import is_own_file, sign_recipe
+from optvis.demo.output_dir import FIGURE_KIND, PAGE_KIND
 from optvis.demo.page import Content, Figure
 from optvis.demo.sections import ablation, attribution, channels, dream, microscope, world
 from optvis.demo.sections.atlas import atlas_image, cells_image
@@ -52,7 +53,7 @@ def net():
 
 
 def signed_png():
-    return encode_png(to_pil_image(torch.zeros(3, 2, 2)), sign_recipe({}))
+    return encode_png(to_pil_image(torch.zeros(3, 2, 2)), "{}", FIGURE_KIND)
 
 
 def example_section(title, build=None):
@@ -87,7 +88,7 @@ def test_tour_writes_the_page_and_the_files_of_its_sections(tour_folder):
     files = [file for section in SECTIONS for file in section.files]
     assert len(files) == len(set(files))
     assert {path.name for path in tour_folder.iterdir()} == {"index.html", *files}
-    assert all(is_own_file(path) for path in tour_folder.iterdir())
+    assert {read_kind(path) for path in tour_folder.iterdir()} == {PAGE_KIND, FIGURE_KIND}
 
 
 def test_page_shows_every_section(tour_folder):
@@ -350,7 +351,7 @@ def test_command_passes_its_seed_to_the_page(command, tmp_path):
     [
         (("--seed", "-1"), "seed is -1"),
         (("--device", "abacus"), "cannot use the device 'abacus'"),
-        (("--out", "foreign"), "was not written by `optvis demo`; choose another folder with --out"),
+        (("--out", "foreign"), "is no demo page that optvis wrote; give another path, on the command line with --out"),
         (("--out", "foreign/index.html"), "cannot make the folder"),
     ],
 )

@@ -200,7 +200,7 @@ def test_other_images_and_other_weights_are_another_recipe(small, site):
 def test_files_of_others_stay(small, tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
-    with pytest.raises(FileExistsError, match="was not written by a microscope"):
+    with pytest.raises(FileExistsError, match=r"exists and (is no|was not written by a) microscope"):
         rebuild(small, tmp_path)
     assert files(tmp_path) == {name: b"mine"}
 

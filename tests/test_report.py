@@ -157,7 +157,7 @@ def test_five_files_are_written_and_no_other(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
     folder = tmp_path / "in" / "it"
     assert Report.from_json((folder / "report.json").read_text(encoding="utf-8")).json() == report.json()
-    assert (folder / "report.txt").read_text(encoding="utf-8") == f"{report}\n"
+    assert (folder / "report.txt").read_text(encoding="utf-8") == f"{report}\n\nWritten by optvis: evaluation report\n"
     assert (folder / "report.html").read_text(encoding="utf-8") == report.html()
     with Image.open(folder / "report.png") as picture:
         assert json.loads(picture.text["optvis"]) == report.recipe

@@ -13,10 +13,9 @@ from optvis.atlas.cell import Cell
 from optvis.atlas.class_mask import class_index
 from optvis.atlas.levels import Level
 from optvis.atlas.result import ActivationAtlas
-from optvis.data.files import atomic_write
 from optvis.data.schema import read_value
-from optvis.viz.result import Result, to_json
-from optvis.viz.sheet import encode_png, stack_rows, to_pil_image
+from optvis.viz.result import Result
+from optvis.viz.sheet import stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -114,16 +113,18 @@ class Comparison(Result):
             The path of the page.
 
         Raises:
+            FileExistsError: one of the files exists and is no atlas's.
             OSError: the folder cannot be written.
         """
-        page = self.atlas.save(path)
-        recipe = to_json(dict(self.recipe))
-        if self.top(1):
-            atomic_write(page.parent / "differences.png", encode_png(self.sheet(), recipe))
+        images = {"differences.png": self.sheet()} if self.top(1) else {}
         for number, cell in enumerate(self.toward(self.second), 1):
             for patch in cell.cutouts()[:1]:
-                atomic_write(page.parent / f"patch-{number}.png", encode_png(to_pil_image(patch), recipe))
-        return page
+                images[f"patch-{number}.png"] = to_pil_image(patch)
+        return self.atlas.save_with(path, images)
+
+    @classmethod
+    def check_target(cls, path: str | Path) -> None:
+        ActivationAtlas.check_target(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -15,8 +15,9 @@ from optvis.arguments import check_axes, check_count, check_range
 from optvis.atlas.cell import Cell
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.levels import Level
-from optvis.atlas.samples import Samples
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.atlas.samples import SAMPLES_KIND, Samples
+from optvis.data.files import ensure_dir
+from optvis.data.own_files import check_own_files, remove_old_files, write_own_files
 from optvis.viz.pages.atlas.markup import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.result import Result, to_json
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 MIN_ICON_SHARE = 0.45  # of a cell's side; the icon of the emptiest cell
 MAX_CLASSES = 100  # on the page
+PAGE_KIND = "atlas page"  # what `read_kind` reads from index.html
+OLD_FILES = ("atlas-*.png", "differences.png", "patch-*.png")  # of an older atlas in the same folder
 PAGE, SAMPLES, TENSORS = "index.html", "samples.safetensors", "atlas.safetensors"
 LEVEL_AXES = {
     "cells": "M 2: int",
@@ -197,14 +200,31 @@ class ActivationAtlas(Result):
             The path of the page.
 
         Raises:
+            FileExistsError: one of the files exists and is no atlas's.
             OSError: the folder cannot be written.
         """
-        folder, recipe = ensure_dir(path), to_json(dict(self.recipe))
-        self.samples.save(folder / SAMPLES)
-        atomic_write(folder / TENSORS, self._serialize())
-        for level in self.levels:
-            atomic_write(folder / f"atlas-{level.size}.png", encode_png(self.sheet(level.size), recipe))
-        return atomic_write(folder / PAGE, self.html().encode())
+        return self.save_with(path, {})
+
+    def save_with(self, path: str | Path, images: Mapping[str, Image.Image]) -> Path:
+        """Write what `save` writes, and further images by file name; remove what an older atlas has left there."""
+        folder, recipe = Path(path), to_json(dict(self.recipe))
+        sheets = {f"atlas-{level.size}.png": self.sheet(level.size) for level in self.levels}
+        files = {folder / TENSORS: (self.KIND, self._serialize())}
+        for name, image in (sheets | dict(images)).items():
+            files[folder / name] = self.KIND, encode_png(image, recipe, self.KIND)
+        files[folder / PAGE] = PAGE_KIND, self.html().encode()
+        check_own_files({path: kind for path, (kind, _) in files.items()})
+        self.samples.save(ensure_dir(folder) / SAMPLES)
+        write_own_files(files)
+        for pattern in OLD_FILES:
+            remove_old_files(folder, pattern, {self.KIND}, set(files))
+        return folder / PAGE
+
+    @classmethod
+    def check_target(cls, path: str | Path) -> None:
+        folder = Path(path)
+        kinds = {TENSORS: cls.KIND, PAGE: PAGE_KIND, SAMPLES: SAMPLES_KIND}
+        check_own_files({folder / name: kind for name, kind in kinds.items()})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -10,12 +10,14 @@ from typing import Any
 from torch import Tensor
 
 from optvis.arguments import check_axes, check_count, check_range
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.files import ensure_dir
+from optvis.data.own_files import KIND, write_own_files
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.result import to_json
-from optvis.viz.tensor_file import read_tensor_file
+from optvis.viz.tensor_file import encode_tensors, read_tensor_file
 
 SUFFIX = ".safetensors"
+SAMPLES_KIND = "samples"  # what `read_kind` reads from the file
 HEADER, RECIPE = "optvis.samples", "recipe"  # keys of the file's header
 TENSORS = {"vectors": "vectors", "attribution": "attribution", "positions": "positions", "indices": "places"}
 """The name of each tensor in the file."""
@@ -83,18 +85,18 @@ class Samples:
 
         Raises:
             ValueError: another suffix.
+            FileExistsError: the file exists and holds no samples.
             OSError: the folder cannot be written.
         """
-        from safetensors.torch import save
-
         target = Path(path)
         if target.suffix != SUFFIX:
             raise ValueError(f"samples are saved as safetensors: give a path ending in {SUFFIX}, not {str(path)!r}")
-        tensors = {key: getattr(self, name).contiguous() for name, key in TENSORS.items()}
+        tensors = {key: getattr(self, name) for name, key in TENSORS.items()}
         texts = {"layer": self.layer, "grid": self.grid, "names": self.names, "labels": self.labels}
-        header = {HEADER: to_json(texts), RECIPE: to_json(dict(self.recipe))}
+        header = {HEADER: to_json(texts), RECIPE: to_json(dict(self.recipe)), KIND: SAMPLES_KIND}
         ensure_dir(target.parent)
-        return atomic_write(target, save(tensors, header))
+        write_own_files({target: (SAMPLES_KIND, encode_tensors(tensors, header))})
+        return target
 
     @classmethod
     def load(cls, path: str | Path) -> Samples:
@@ -104,7 +106,7 @@ class Samples:
             FileNotFoundError: no such file.
             ValueError: the file is damaged, or holds something else.
         """
-        return read_tensor_file(path, "samples", cls._from_file)
+        return read_tensor_file(path, SAMPLES_KIND, cls._from_file)
 
     @classmethod
     def _from_file(cls, tensors: dict[str, Tensor], header: dict[str, str]) -> Samples:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+if sys.platform != "win32":  # there, a file that is open cannot be removed, and needs no lock
+    import fcntl
+
 # Device names that Windows reserves, with any extension.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+TEMPORARY_FILE = re.compile(r"\.[a-z0-9_]{8}\.part")  # of `atomic_write`
 MAX_NAME_LENGTH = 100  # characters; leaves room for suffixes under the 255 bytes of common file systems
 
 
@@ -27,10 +33,13 @@ def atomic_write(path: Path, data: bytes) -> Path:
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
+            _lock(handle)
             file.write(data)
-        os.umask(mask := os.umask(0))
-        part.chmod(0o666 & ~mask)
-        part.replace(path)
+            file.flush()
+            if sys.platform != "win32":  # while it is locked, so that no other process takes it for abandoned
+                _move(part, path)
+        if sys.platform == "win32":
+            _move(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -39,12 +48,40 @@ def atomic_write(path: Path, data: bytes) -> Path:
     return path
 
 
+def _move(part: Path, path: Path) -> None:
+    os.umask(mask := os.umask(0))
+    part.chmod(0o666 & ~mask)
+    part.replace(path)
+
+
+def _lock(file: int) -> bool:
+    """Lock a file for this process; False where another one has locked it."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what killed processes have left of `atomic_write` in a folder; files that are being written stay."""
+    for part in [each for each in folder.iterdir() if TEMPORARY_FILE.fullmatch(each.name)]:
+        with contextlib.suppress(OSError), part.open("rb") as file:
+            is_abandoned = _lock(file.fileno())
+            if is_abandoned and sys.platform != "win32":
+                part.unlink()
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
 def _name_file(error: OSError, path: Path) -> OSError:
     return type(error)(f"cannot write {str(path)!r}: {error.strerror or error}")
 
 
 def ensure_dir(path: str | Path) -> Path:
-    """Create a folder if it does not exist, and check that it can be written.
+    """Create a folder if it does not exist, check that it can be written, and remove abandoned temporary files in it.
 
     Raises:
         OSError: a file is in the way, or the folder cannot be written.
@@ -57,6 +94,7 @@ def ensure_dir(path: str | Path) -> Path:
         raise OSError(f"cannot make the folder {str(folder)!r}: {reason}; name another one") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OSError(f"cannot write in the folder {str(folder)!r}; name another one, or change its permissions")
+    remove_temporary_files(folder)
     return folder
 
 

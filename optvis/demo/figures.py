@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.demo.output_dir import sign_recipe
+from optvis.demo.output_dir import FIGURE_KIND
 from optvis.demo.page import Figure, FigureTile
 from optvis.viz.sheet import draw_sheet, encode_png, to_pil_image
 
@@ -40,7 +41,7 @@ def build_figure(
     pngs = [encode_png(to_pil_image(image)) for image in images]
     tiles = tuple(FigureTile(*parts) for parts in zip(pngs, alts, titles, notes or [""] * len(images), strict=True))
     labels = [f"{tile.title} {tile.note}" for tile in tiles]
-    png = encode_png(draw_sheet(images, labels, columns[0]), sign_recipe(recipe))
+    png = encode_png(draw_sheet(images, labels, columns[0]), json.dumps(dict(recipe)), FIGURE_KIND)
     return Figure(file, png, tiles, columns, caption, code, heading)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
+from optvis.data.files import atomic_write, ensure_dir, read_json_or_none, remove_temporary_files
+from optvis.data.own_files import KIND, check_own_files
 
 RECIPE = "recipe.json"
-MADE_BY = "optvis microscope"
-TEMPORARY_FILE = re.compile(r"\.[a-z0-9_]{8}\.part")  # the temporary files of `atomic_write`
+PAGE = "index.html"
+RECIPE_KIND, PAGE_KIND = "microscope recipe", "microscope page"  # what `read_kind` reads from the two
 MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 
 
@@ -36,7 +36,8 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Iterable
     """
     folder = Path(path)
     file = folder / RECIPE
-    own = {"made_by": MADE_BY, **recipe}
+    own = {KIND: RECIPE_KIND, **recipe}
+    check_own_files({file: RECIPE_KIND, folder / PAGE: PAGE_KIND})
     if os.path.lexists(file):
         _check_same_recipe(folder, read_json_or_none(file), json.loads(json.dumps(own)))
     else:
@@ -46,8 +47,9 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Iterable
             raise FileExistsError(f"{str(folder / taken[0])!r} exists and was not written by a microscope; {cure}")
         ensure_dir(folder)
         write_json(file, own)
-    for name in ("", *names):
-        _remove_temporary_files(folder / name)
+    for place in (folder, *(folder / name for name in names)):
+        if place.is_dir():
+            remove_temporary_files(place)
     return folder
 
 
@@ -56,16 +58,7 @@ def write_json(file: Path, value: Mapping[str, Any]) -> Path:
     return atomic_write(file, (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
 
 
-def _remove_temporary_files(folder: Path) -> None:
-    if folder.is_dir():
-        for file in [each for each in folder.iterdir() if TEMPORARY_FILE.fullmatch(each.name)]:
-            file.unlink(missing_ok=True)
-
-
 def _check_same_recipe(folder: Path, stored: Any, own: Mapping[str, Any]) -> None:
-    if not isinstance(stored, dict) or stored.get("made_by") != MADE_BY:
-        file = str(folder / RECIPE)
-        raise FileExistsError(f"{file!r} exists and was not written by a microscope; choose another folder")
     for key in [key for key in own if stored.get(key) != own[key]]:
         there, here = str(stored.get(key)), str(own[key])
         is_short = len(there + here) < MAX_VALUE_LENGTH

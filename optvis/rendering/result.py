@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import check_axes, check_count
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.files import ensure_dir
+from optvis.data.own_files import write_own_files
 from optvis.viz.result import Result
-from optvis.viz.sheet import draw_sheet, encode_animation, encode_png, to_pil_image
+from optvis.viz.sheet import ANIMATION, draw_sheet, encode_animation, encode_png, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -116,13 +117,15 @@ class Rendering(Result):
 
         Raises:
             ValueError: the rendering has no snapshots, or the path another suffix.
+            FileExistsError: the path is a file that no animation of optvis is.
             OSError: the folder cannot be written.
         """
         target, snapshots = Path(path), self.snapshots.values()
         frames = [draw_sheet(one, columns=columns) if len(self) > 1 else to_pil_image(one[0]) for one in snapshots]
         data = encode_animation(frames, target.suffix, milliseconds)
         ensure_dir(target.parent)
-        return atomic_write(target, data)
+        write_own_files({target: (ANIMATION, data)})
+        return target
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         for step, images in self.snapshots.items():

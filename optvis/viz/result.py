@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from torch import Tensor
 
 from optvis.arguments import check_axes
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.files import ensure_dir
+from optvis.data.own_files import KIND, check_own_files, write_own_files
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.sheet import encode_png
-from optvis.viz.tensor_file import read_tensor_file
+from optvis.viz.tensor_file import encode_tensors, read_tensor_file
 
 if TYPE_CHECKING:
     from PIL import Image
 
-KIND = "kind"  # the key of the header that names the kind of result
 RECIPE = "recipe"
 MAX_KIND = 60  # characters of a foreign kind in an error message
 TENSOR_SUFFIX = ".safetensors"
@@ -126,13 +126,33 @@ class Result(ABC):
 
         Raises:
             ValueError: the path does not end in .png.
+            FileExistsError: one of the two files exists and holds something else than such a result.
             OSError: the folder cannot be written.
         """
         target = png_path(path)
-        image, tensors = encode_png(self.image(), to_json(dict(self.recipe))), self._serialize()
+        files = self._files(target)
         ensure_dir(target.parent)
-        atomic_write(target.with_suffix(TENSOR_SUFFIX), tensors)
-        return atomic_write(target, image)
+        write_own_files(files)
+        return target
+
+    @classmethod
+    def check_target(cls, path: str | Path) -> None:
+        """Check, before a result is computed, that `save` can write it to a path.
+
+        Raises:
+            ValueError, FileExistsError: as in `save`.
+        """
+        check_own_files(cls._kinds(png_path(path)))
+
+    @classmethod
+    def _kinds(cls, target: Path) -> dict[Path, str]:
+        """The files that `save` writes for each result, and what they hold; see `read_kind`."""
+        return {target.with_suffix(TENSOR_SUFFIX): cls.KIND, target: cls.KIND}
+
+    def _files(self, target: Path) -> dict[Path, tuple[str, bytes]]:
+        """All files that `save` writes: what each holds, and its bytes."""
+        png = encode_png(self.image(), to_json(dict(self.recipe)), self.KIND)
+        return {target.with_suffix(TENSOR_SUFFIX): (self.KIND, self._serialize()), target: (self.KIND, png)}
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -199,10 +219,7 @@ class Result(ABC):
         return cls._from_parts(tensors, values | more)
 
     def _serialize(self) -> bytes:
-        from safetensors.torch import save
-
-        # A view is copied, so that not its whole storage is written.
-        return save({name: tensor.contiguous().clone() for name, tensor in self._tensors().items()}, self._header())
+        return encode_tensors(self._tensors(), self._header())
 
     def _header(self) -> dict[str, str]:
         """The header of the safetensors file: all that is no tensor, as texts."""

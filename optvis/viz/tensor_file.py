@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from optvis.data.files import is_file
 
 Built = TypeVar("Built")
+SIZE_BYTES = 8  # of the number before the header; the header's size is a multiple of it
 
 
 def read_tensor_file(
@@ -42,3 +44,25 @@ def read_tensor_file(
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{str(path)!r} is damaged or holds no {kind}: {reason}") from error
+
+
+def encode_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> bytes:
+    """Encode tensors as safetensors; equal tensors and headers always give the same bytes.
+
+    The library writes the header's texts in an order that changes from run to run; here they are sorted.
+
+    Args:
+        tensors: by name, on any device.
+        header: texts by name.
+    """
+    from safetensors.torch import save
+
+    # A view is copied, so that not its whole storage is written.
+    plain = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    size = int.from_bytes(plain[:SIZE_BYTES], "little")
+    entries = json.loads(plain[SIZE_BYTES : SIZE_BYTES + size])
+    text = json.dumps({"__metadata__": dict(sorted(header.items())), **entries}, separators=(",", ":")).encode()
+    padding = b" " * (-len(text) % SIZE_BYTES)  # so that the tensors are aligned
+    return b"".join(
+        [(len(text) + len(padding)).to_bytes(SIZE_BYTES, "little"), text, padding, plain[SIZE_BYTES + size :]]
+    )

@@ -19,7 +19,8 @@ from optvis.ablation.baking.weight_folding import Edits, Job, WeightFolding, bui
 from optvis.ablation.blinded import bare_network, check_units, is_ablated
 from optvis.ablation.fills import Constant, FillLike, Gaussian, Noise, Replacement, Resampled, resolve_fill
 from optvis.ablation.units_json import units_to_json
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.files import ensure_dir
+from optvis.data.own_files import KIND, write_own_files
 from optvis.features.units import Units
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
@@ -27,9 +28,11 @@ from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
+from optvis.viz.tensor_file import encode_tensors
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
 SUFFIX = ".safetensors"
+BAKED_KIND = "baked network"  # what `read_kind` reads from the file
 
 
 @plain_mode()
@@ -100,13 +103,12 @@ def save_baked(model: nn.Module | Classifier, path: str | Path) -> Path:
 
     Raises:
         ValueError: a network that is not baked, or another suffix.
+        FileExistsError: the file exists and holds no baked network.
         OSError: the folder cannot be written.
 
     Warns:
         UserWarning: the network has inserted modules, which the original architecture lacks.
     """
-    from safetensors.torch import save
-
     network, target = bare_network(model), Path(path)
     recipe = getattr(network, "baked", None)
     if not isinstance(recipe, dict):
@@ -120,8 +122,9 @@ def save_baked(model: nn.Module | Classifier, path: str | Path) -> Path:
         cure = "load the file into bake() of the same units"
         warnings.warn(f"modules were inserted behind {names}, which {recipe['network']} lacks: {cure}", stacklevel=2)
     ensure_dir(target.parent)
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    return atomic_write(target, save(tensors, {"baked": json.dumps(recipe)}))
+    weights = encode_tensors(network.state_dict(), {"baked": json.dumps(recipe), KIND: BAKED_KIND})
+    write_own_files({target: (BAKED_KIND, weights)})
+    return target
 
 
 def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) -> None:

@@ -78,7 +78,9 @@ def _subclass(kind: type[nn.Module], tracer: ModuleTracer, proxies: dict[str, fx
 
     forward = _wrap_functions(kind.forward, tracer)
     body = {"__call__": call, "__getattr__": read, "__module__": kind.__module__, "forward": forward}
-    return type(kind)(kind.__name__, (kind,), body)
+    metaclass: Any = type(kind)
+    watched: type[nn.Module] = metaclass(kind.__name__, (kind,), body)
+    return watched
 
 
 def _wrap_functions(function: Any, tracer: ModuleTracer) -> Any:

@@ -14,7 +14,7 @@ from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report_text import baseline_sentences, format_report, report_title
 from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
 from optvis.arguments import check_count
-from optvis.data.files import atomic_write
+from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.pages.report.markup import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
@@ -25,6 +25,7 @@ from optvis.viz.sheet import stack_rows
 if TYPE_CHECKING:
     from PIL import Image
 
+PAGE_KIND = "report page"  # what `read_kind` reads from report.html
 FILE = "report.png"  # and .json, .txt, .html, .safetensors beside it
 PANEL = (300, 440)  # height and width in pixels of each panel of the plot
 
@@ -114,7 +115,7 @@ class Report(EvaluationResults, Result):
 
     def json(self) -> str:
         """All numbers and texts, without images."""
-        values = {"target": self.target, **self._json_values(), "recipe": dict(self.recipe)}
+        values = {KIND: self.KIND, "target": self.target, **self._json_values(), "recipe": dict(self.recipe)}
         return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False, default=asdict)
 
     @classmethod
@@ -138,13 +139,25 @@ class Report(EvaluationResults, Result):
         The folder is created if it is missing, and returned.
 
         Raises:
-            OSError: it cannot be created or written.
+            FileExistsError: one of the files exists and is no report's.
+            OSError: the folder cannot be created or written.
         """
-        files = {".json": self.json().encode(), ".txt": f"{self}\n".encode(), ".html": self.html().encode()}
-        target = super().save(Path(folder) / FILE)
-        for suffix, data in files.items():
-            atomic_write(target.with_suffix(suffix), data)
-        return target.parent
+        return super().save(Path(folder) / FILE).parent
+
+    @classmethod
+    def check_target(cls, folder: str | Path) -> None:
+        super().check_target(Path(folder) / FILE)
+
+    @classmethod
+    def _kinds(cls, target: Path) -> dict[Path, str]:
+        texts = {target.with_suffix(suffix): cls.KIND for suffix in (".json", ".txt")}
+        return super()._kinds(target) | texts | {target.with_suffix(".html"): PAGE_KIND}
+
+    def _files(self, target: Path) -> dict[Path, tuple[str, bytes]]:
+        texts = {".json": self.json(), ".txt": f"{self}\n\n{TEXT_KIND}{self.KIND}\n", ".html": self.html()}
+        kinds = self._kinds(target)
+        paths = {target.with_suffix(suffix): text.encode() for suffix, text in texts.items()}
+        return super()._files(target) | {path: (kinds[path], data) for path, data in paths.items()}
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

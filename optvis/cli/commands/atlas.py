@@ -31,13 +31,14 @@ def add_options(add: AddOption) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.atlas import AtlasBuilder, AtlasOptions, Samples
+    from optvis.atlas import ActivationAtlas, AtlasBuilder, AtlasOptions, Samples
     from optvis.data.files import ensure_dir
 
     if options.against is not None and options.label is None:
         raise ValueError("--against needs --class: the class to compare with")
     classifier = load_model(options)
     images, folder = select_images(options), ensure_dir(options.out)
+    ActivationAtlas.check_target(folder)
     labels = [class_index(text, classifier.labels) for text in (options.label, options.against) if text is not None]
     samples = None if options.samples is None else Samples.load(options.samples)
     atlas_options = AtlasOptions(options.layout, min_points=options.min_points, size=options.size, steps=options.steps)

@@ -25,6 +25,7 @@ def add_options(add: AddOption) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from optvis.attribution.attribute import attribute
+    from optvis.attribution.result import Attribution
     from optvis.data.files import ensure_dir, safe_file_name
     from optvis.objectives import logit
 
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> None:
     folder = ensure_dir(options.out)
     paths = list_image_files(options.images)
     names = make_unique([safe_file_name(f"{path.stem}-{options.layer}") for path in paths])
+    for name in names:
+        Attribution.check_target(folder / f"{name}.png")
     for path, name in zip(paths, names, strict=True):
         if options.label is not None:
             objective = class_score(options.label, classifier.labels)

@@ -30,6 +30,7 @@ def add_options(add: AddOption) -> None:
 def run(options: argparse.Namespace) -> None:
     from optvis.ablation import (
         LabeledImages,
+        Report,
         bake,
         compare_predictions,
         evaluate,
@@ -37,10 +38,15 @@ def run(options: argparse.Namespace) -> None:
         leave_one_out,
         save_baked,
     )
+    from optvis.ablation.baking.bake import BAKED_KIND
     from optvis.data.files import display_name, ensure_dir
+    from optvis.data.own_files import check_own_files
 
     classifier = load_model(options)
     folder = ensure_dir(options.out)
+    weights = folder / "blinded.safetensors"
+    Report.check_target(folder)
+    check_own_files({weights: BAKED_KIND} if options.bake else {})
     target = class_index(options.label, classifier.labels)
     keep = options.keep if options.keep else None
     how = {"layers": options.layer, "method": options.method, "max_units": options.max_units, "seed": options.seed}
@@ -57,4 +63,4 @@ def run(options: argparse.Namespace) -> None:
     print(f"{report}\n")
     print(report.save(folder))
     if options.bake:
-        print(save_baked(bake(classifier, *units), folder / "blinded.safetensors"))
+        print(save_baked(bake(classifier, *units), weights))

@@ -33,7 +33,7 @@ def add_options(add: AddOption) -> None:
 def run(options: argparse.Namespace) -> None:
     from optvis.data.files import ensure_dir, safe_file_name
     from optvis.objectives import gram, layer_norm
-    from optvis.rendering import Octaves, black_start, divide_by_std, dream, identity, noise_start
+    from optvis.rendering import Octaves, Rendering, black_start, divide_by_std, dream, identity, noise_start
 
     if (options.image is None) == (options.start is None):
         raise ValueError("dream needs an IMAGE, or else --start noise or --start black")
@@ -44,6 +44,9 @@ def run(options: argparse.Namespace) -> None:
     size = classifier.resolve_size(options.size)
     starts = {"noise": lambda: noise_start(size, options.seed), "black": lambda: black_start(size)}
     objective = 1e-5 * gram(options.layer) if options.loss == "gram" else layer_norm(options.layer, options.channel)
+    start = Path(options.image).stem if options.image else options.start
+    file = folder / f"{safe_file_name(f'{start}-{options.layer}-{options.loss}')}.png"
+    Rendering.check_target(file)
     result = dream(
         classifier,
         options.image if options.start is None else starts[options.start](),
@@ -56,10 +59,8 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         snapshots=options.animate is not None,
     )
-    start = Path(options.image).stem if options.image else options.start
-    name = safe_file_name(f"{start}-{options.layer}-{options.loss}")
-    print(result.save(folder / f"{name}.png"))
+    print(result.save(file))
     if options.animate:
-        print(result.animate(folder / f"{name}-growing.{options.animate}", milliseconds=200))
+        print(result.animate(file.with_name(f"{file.stem}-growing.{options.animate}"), milliseconds=200))
     if result.recipe["interrupted"]:
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from optvis.cli.options import AddOption, load_model, resolve_classes
 
+PAGE_KIND, GROUPS_KIND = "grid page", "sheet of groups"  # what `read_kind` reads from the files
 HELP = "draw the activation grid of an image: an icon at each position, neuron groups, and an interactive page"
 EXAMPLE = "optvis grid squeezenet1_0 image.jpg --layer features.12 --out grid"
 
@@ -26,24 +27,31 @@ def add_options(add: AddOption) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from optvis.attribution.attribute import attribute
-    from optvis.data.files import atomic_write, ensure_dir, safe_file_name
+    from optvis.data.files import ensure_dir, safe_file_name
+    from optvis.data.own_files import check_own_files, write_own_files
     from optvis.grids.activation_grid import activation_grid
     from optvis.grids.page import AnnotatedGrid, build_grid_page
+    from optvis.grids.result import ActivationGrid
     from optvis.grids.semantic_dictionary import semantic_dictionary
     from optvis.objectives import logit
     from optvis.viz.sheet import encode_png
 
     classifier = load_model(options)
     folder = ensure_dir(options.out)
+    page, names = folder / "index.html", [safe_file_name(layer) for layer in options.layer]
+    check_own_files({page: PAGE_KIND} | {folder / f"{name}-groups.png": GROUPS_KIND for name in names})
+    for name in names:
+        ActivationGrid.check_target(folder / f"{name}.png")
     labels = resolve_classes(classifier, options.image, options.label)
     annotated = []
     icons = {"size": options.size, "seed": options.seed}
-    for layer in options.layer:
+    for layer, name in zip(options.layer, names, strict=True):
         grid = activation_grid(classifier, options.image, layer, groups=options.groups, steps=options.steps, **icons)
-        name = safe_file_name(layer)
         print(grid.save(folder / f"{name}.png"))
         if grid.groups is not None:
-            print(atomic_write(folder / f"{name}-groups.png", encode_png(grid.groups_sheet())))
+            sheet = encode_png(grid.groups_sheet(), kind=GROUPS_KIND)
+            write_own_files({folder / f"{name}-groups.png": (GROUPS_KIND, sheet)})
+            print(folder / f"{name}-groups.png")
         attributions = {
             text: attribute(classifier, options.image, layer, logit(index), progress=False) for text, index in labels
         }
@@ -53,4 +61,5 @@ def run(options: argparse.Namespace) -> None:
         annotated.append(AnnotatedGrid(grid, attributions, dictionary))
         if grid.recipe["interrupted"]:
             raise KeyboardInterrupt
-    print(atomic_write(folder / "index.html", build_grid_page(annotated).encode()))
+    write_own_files({page: (PAGE_KIND, build_grid_page(annotated).encode())})
+    print(page)

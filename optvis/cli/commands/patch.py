@@ -32,6 +32,7 @@ def add_options(add: AddOption) -> None:
 def run(options: argparse.Namespace) -> None:
     from optvis.data.files import ensure_dir, safe_file_name
     from optvis.patches.sources import load_patch
+    from optvis.patches.trial import PatchTrial
     from optvis.patches.try_patch import try_patch
     from optvis.world import object_patch
 
@@ -40,10 +41,11 @@ def run(options: argparse.Namespace) -> None:
     images = _scenes(options, source) if options.onto is None else options.onto
     is_object = options.patch in OBJECTS and not Path(options.patch).exists()
     patch = object_patch(options.patch, options.seed) if is_object else load_patch(options.patch)
-    folder = ensure_dir(options.out)
+    file = ensure_dir(options.out) / f"{safe_file_name(Path(options.patch).stem)}.png"
+    PatchTrial.check_target(file)
     result = try_patch(classifier, patch, images, source, target, seed=options.seed, progress=True)
     print(result.table())
-    print(result.save(folder / f"{safe_file_name(Path(options.patch).stem)}.png"))
+    print(result.save(file))
 
 
 def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:

@@ -19,6 +19,7 @@ from optvis.cli.options import (
     split_channel,
 )
 
+SHEET, SHEET_KIND = "sheet.png", "sheet"  # the file of all images, and what `read_kind` reads from it
 HELP = "draw feature visualizations of channels or classes, one PNG each"
 RECIPE_NAMES = ("natural", "fast", "plain", "lucid")  # of `optvis.rendering.RECIPES`, whose import takes a second
 EXAMPLE = "optvis render squeezenet1_0 features.12 --channels 50,450 --out images"
@@ -44,11 +45,13 @@ def add_options(add: AddOption) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.data.files import atomic_write, ensure_dir, safe_file_name
+    from optvis.data.files import ensure_dir, safe_file_name
+    from optvis.data.own_files import check_own_files, write_own_files
     from optvis.objectives import channel, logit, total_variation
     from optvis.params import fft_image, pixel_image
     from optvis.rendering.recipes import find_recipe
     from optvis.rendering.render import render
+    from optvis.rendering.result import Rendering
     from optvis.viz.sheet import encode_png
 
     layer, channels = split_channel(options.layer or "", options.channels)
@@ -65,6 +68,10 @@ def run(options: argparse.Namespace) -> None:
     if options.total_variation:
         objective -= options.total_variation * total_variation()
     steps = find_recipe(options.recipe).steps if options.steps is None else options.steps
+    files = [folder / f"{name}.png" for name in make_unique([safe_file_name(name) for name in names])]
+    check_own_files({folder / SHEET: SHEET_KIND} if len(files) > 1 else {})
+    for file in files:
+        Rendering.check_target(file)
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * len(names)
     build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
     result = render(
@@ -79,12 +86,13 @@ def run(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         **({"transform": None} if options.no_transforms else {}),
     )
-    files = make_unique([safe_file_name(name) for name in names])
     for index in range(len(result)):
-        print(result[index].save(folder / f"{files[index]}.png"))
+        print(result[index].save(files[index]))
         if options.animate:
-            print(result[index].animate(folder / f"{files[index]}-growing.{options.animate}"))
+            print(result[index].animate(files[index].with_name(f"{files[index].stem}-growing.{options.animate}")))
     if len(result) > 1:
-        print(atomic_write(folder / "sheet.png", encode_png(result.sheet(labels=names[: len(result)]))))
+        image = encode_png(result.sheet(labels=names[: len(result)]), kind=SHEET_KIND)
+        write_own_files({folder / SHEET: (SHEET_KIND, image)})
+        print(folder / SHEET)
     if result.recipe["interrupted"]:
         raise KeyboardInterrupt
