@@ -99,6 +99,9 @@ MEMBERS = {
     "Flip 0.85": Member(lambda: Flip(0.85), affine(oracles.edge, oracles.flip(0.85))),
     "Resize": Member(lambda: Resize((12, 9)), affine(oracles.edge, oracles.resize((12, 9))), draws=False),
     "Resize to a share": Member(lambda: Resize(0.7), affine(oracles.edge, oracles.resize(0.7)), draws=False),
+    "Resize to a share at least": Member(
+        lambda: Resize(0.5, at_least=(8, 20)), affine(oracles.edge, oracles.resize(0.5, (8, 20))), draws=False
+    ),
     "Margin": Member(lambda: Margin(3), affine(oracles.edge, oracles.margin(3)), draws=False),
     "Pad and Margin": Member(lambda: Compose(Pad(0.5), Margin(3)), affine(GREY, oracles.margin(3)), draws=False),
     "CropOrPad": Member(lambda: CropOrPad((10, 23)), affine(oracles.edge, oracles.crop_or_pad((10, 23))), draws=False),

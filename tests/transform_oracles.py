@@ -144,9 +144,11 @@ def flip(chance: float) -> Part:
     return part
 
 
-def resize(size: Size | float) -> Part:
+def resize(size: Size | float, at_least: Size = (1, 1)) -> Part:
     def part(old: Size, streams: Streams) -> tuple[Point, Size]:
         new = (max(1, round(old[0] * size)), max(1, round(old[1] * size))) if isinstance(size, float) else size
+        if isinstance(size, float):
+            new = tuple(old[i] if old[i] < at_least[i] else max(new[i], at_least[i]) for i in range(2))
         return lambda x, y: ((x + 0.5) * old[1] / new[1] - 0.5, (y + 0.5) * old[0] / new[0] - 0.5), new
 
     return part

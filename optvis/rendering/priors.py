@@ -45,8 +45,6 @@ class Prior:
     level: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.penalty, Objective):
-            raise TypeError(f"Prior got {self.penalty!r}; expected an objective, e.g. total_variation()")
         if not 0 <= self.share < math.inf:
             raise ValueError(f"Prior got a share of {self.share}; expected a number of 0 or more")
         if self.level is not None and not 0 < self.level < math.inf:

@@ -15,6 +15,7 @@ from optvis.objectives import Objective, total_variation
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam, OptimizerMaker
 from optvis.rendering.priors import Prior
 from optvis.transforms import STANDARD, natural_crops
+from optvis.transforms.sizes import scale_size
 
 FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means no transform
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
@@ -60,8 +61,13 @@ class Recipe:
 
 
 def build_natural_crops(classifier: Classifier) -> nn.Module:
-    """Crops with half of the canvas's pixels, or of the one size that the network takes."""
-    return natural_crops(classifier.size if classifier.fixed_size else VIEW_SHARE)
+    """Crops of the one size that the network takes, or with about half of the canvas's pixels.
+
+    They are not smaller than `VIEW_SHARE` of the network's own size: a small canvas is seen whole.
+    """
+    if classifier.fixed_size:
+        return natural_crops(classifier.size)
+    return natural_crops(VIEW_SHARE, at_least=scale_size(classifier.size, VIEW_SHARE))
 
 
 def build_standard(_: Classifier) -> nn.Module:

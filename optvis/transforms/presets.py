@@ -62,7 +62,7 @@ def maco_crops(size: int | Size = 224, noise: float = 0.04) -> Compose:
     return Compose(Pad(0.5), Zoom(), Resize(size), GaussianNoise(noise), UniformNoise(noise / 2))
 
 
-def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1) -> Compose:
+def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1, at_least: int | Size = 1) -> Compose:
     """Build the chain of the recipe "natural": crops of 0.55 to 1.1 of the side, mirrored and turned, with noise.
 
     A picture that has to be right at every scale and place, and under noise, is one that other networks recognise;
@@ -72,6 +72,7 @@ def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1) -> Compos
         size: of the network's input: side, or (height, width), in pixels; a float is a share of the canvas's sides.
             Fewer pixels make a step faster.
         noise: standard deviation of the Gaussian noise, for images in [0, 1].
+        at_least: with a share, the smallest side, or (height, width), of a view in pixels; see `Resize`.
 
     Returns:
         A chain for images (B, C, H, W) in [0, 1], of any size.
@@ -82,7 +83,7 @@ def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1) -> Compos
         >>> natural_crops()(torch.rand(2, 3, 100, 100), Streams((0, 1), "demo")).shape
         torch.Size([2, 3, 72, 72])
     """
-    crops = [Pad("reflect"), RandomResizedCrop((0.55, 1.1)), Flip(), Rotate(range(-10, 11)), Resize(size)]
+    crops = [Pad("reflect"), RandomResizedCrop((0.55, 1.1)), Flip(), Rotate(range(-10, 11)), Resize(size, at_least)]
     return Compose(*crops, GaussianNoise(noise))
 
 

@@ -17,17 +17,22 @@ class Resize(Affine):
 
     Args:
         size: side, or (height, width), in pixels; a float is a share of the image's sides.
+        at_least: with a share, the smallest side, or (height, width), in pixels; images smaller than this keep their
+            size.
 
     Example:
+        >>> Resize(0.5, at_least=40)(torch.rand(1, 3, 64, 96), Streams((0,), "demo")).shape
+        torch.Size([1, 3, 40, 48])
         >>> Resize(32)(torch.rand(2, 3, 64, 64), Streams((0, 1), "demo")).shape
         torch.Size([2, 3, 32, 32])
     """
 
-    def __init__(self, size: int | Size | float) -> None:
+    def __init__(self, size: int | Size | float, at_least: int | Size = 1) -> None:
         if isinstance(size, float) and not size > 0:
             raise ValueError(f"Resize got {size}; expected pixels, or a positive share of the image's sides")
         size = size if isinstance(size, float) else height_and_width(size)
-        super().__init__(size)
+        self.at_least = height_and_width(at_least)
+        super().__init__(size, *([] if self.at_least == (1, 1) else [self.at_least]))
         self.size = size
 
     def matrix(self, size: Size, streams: Streams) -> Tensor:
@@ -39,7 +44,13 @@ class Resize(Affine):
         return matrix.repeat(len(streams), 1, 1)
 
     def result_size(self, size: Size) -> Size:
-        return scale_size(size, self.size) if isinstance(self.size, float) else self.size
+        if not isinstance(self.size, float):
+            return self.size
+        scaled = scale_size(size, self.size)
+        height, width = (
+            max(side, min(own, least)) for side, own, least in zip(scaled, size, self.at_least, strict=True)
+        )
+        return height, width
 
 
 class Margin(Affine):
