@@ -31,6 +31,7 @@ class ImagePool(Canvas):
         active: how many images are free parameters at a time, B; at first the first B of the pool.
         decay: power of the frequency that scales the spectrum down.
         sd: standard deviation of the real and imaginary parts of the first spectra.
+        channels: number of channels C.
 
     Raises:
         ValueError: weights of another shape, or `active` outside 1..N.
@@ -55,6 +56,7 @@ class ImagePool(Canvas):
         active: int,
         decay: float = 1.0,
         sd: float = LUCID_SD,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         count = len(seeds)
@@ -64,7 +66,7 @@ class ImagePool(Canvas):
             raise ValueError(f"active is {active}; expected 1 to {count}, the number of images")
         self._size, self.decay, self.sd, self.seeds = height_and_width(size), decay, sd, tuple(seeds)
         dtype = parameter_dtype()
-        shape = (3, self._size[0], self._size[1] // 2 + 1, 2)
+        shape = (channels, self._size[0], self._size[1] // 2 + 1, 2)
         self.register_buffer("pool", _noise(self.seeds, shape, sd, dtype), persistent=False)
         self.register_buffer("weights", weights.detach().to(dtype).clone(), persistent=False)
         self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
@@ -91,7 +93,7 @@ class ImagePool(Canvas):
 
     @torch.no_grad()
     def images(self, rows: Tensor) -> Tensor:
-        """Any images of the pool, (R,) -> (R, 3, H, W)."""
+        """Any images of the pool, (R,) -> (R, C, H, W)."""
         self.write_back()
         return self._synthesize(self.pool[rows], self.weights[rows])
 
@@ -108,7 +110,7 @@ class ImagePool(Canvas):
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
         """Set the unique parts of the active images so that the output is `images`; the groups do not change."""
-        images = require_shape(images, (len(self), 3, *self._size)).to(self.unique)
+        images = require_shape(images, (len(self), self.unique.shape[1], *self._size)).to(self.unique)
         spectrum = torch.view_as_real(torch.fft.rfft2(images, norm="ortho") / self.scale)
         if self.groups is not None:
             spectrum = (spectrum - self._group_part(self.weights[self.rows])) / UNIQUE_SHARE

@@ -125,6 +125,7 @@ def phase_image(
     seeds: Sequence[int] = (0,),
     spectrum: Tensor | None = None,
     decay: float = 1.0,
+    channels: int = 3,
 ) -> ImageParam:
     """Build images of which only the phase is free, with decorrelated colour: the default of `maco`.
 
@@ -133,9 +134,10 @@ def phase_image(
         seeds: one per image (B of them).
         spectrum: magnitudes as `mean_spectrum` returns them, (3, h, w // 2 + 1); by default 1 / f^decay.
         decay: power of the frequency in that law.
+        channels: number of channels C; only three have decorrelated colour.
 
     Returns:
-        A module whose output is (B, 3, H, W) in (0, 1). Source: see `Phase`.
+        A module whose output is (B, C, H, W) in (0, 1). Source: see `Phase`.
 
     Raises:
         ValueError: a spectrum of another shape, or with negative numbers in it.
@@ -145,4 +147,5 @@ def phase_image(
         >>> phase_image((33, 47), spectrum=mean_spectrum(torch.rand(5, 3, 32, 32)))().shape
         torch.Size([1, 3, 33, 47])
     """
-    return ImageParam(Phase(size, Streams(seeds, "canvas"), spectrum, decay), DecorrelatedColor(), Sigmoid())
+    canvas = Phase(size, Streams(seeds, "canvas"), spectrum, decay, channels)
+    return ImageParam(canvas, *([DecorrelatedColor()] if channels == 3 else []), Sigmoid())

@@ -37,7 +37,7 @@ def load_images(source: Any, classifier: Classifier) -> tuple[Tensor, tuple[str,
         0 for an empty list or tensor.
     """
     items = source if isinstance(source, list | tuple) else [source]
-    batches = [torch.empty(0, 3, *classifier.size, dtype=classifier.image_dtype, device=classifier.device)]
+    batches = [classifier.gray_image()[:0]]
     names: list[str] = []
     for one in (image for item in items for image in _expand_folder(item)):
         if isinstance(one, Tensor) and len(one) == 0:

@@ -15,6 +15,7 @@ from optvis.data.dataset import ImageDataset
 from optvis.features.receptive_field import ReceptiveFields, crop, receptive_fields
 from optvis.models.classifier import Classifier
 from optvis.progress import progress_bar
+from optvis.viz.sheet import as_rgb
 
 PATCH_SIZE = 40  # side in pixels
 FIELD_SHARE = 0.5  # side of a patch as a share of the receptive field's
@@ -81,7 +82,7 @@ def crop_exemplars(
         progress_bar(total=len(wanted), show=progress, unit="img", description="patches") as bar,
     ):
         for place, image in images:
-            patches[place] = _crop_patch(image[0].float().cpu(), samples, int(wanted[place]), fields, size)
+            patches[place] = _crop_patch(as_rgb(image[0].float().cpu()), samples, int(wanted[place]), fields, size)
             bar.update(place + 1 - tried)
             tried = place + 1
         tried = len(wanted)

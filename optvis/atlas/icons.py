@@ -16,6 +16,7 @@ from optvis.models.classifier import Classifier
 from optvis.objectives import direction, whitening
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
+from optvis.viz.sheet import as_rgb
 
 BATCH_SIZE = 64  # icons rendered together, so that memory does not grow with the atlas
 
@@ -89,5 +90,5 @@ def _add_icons(level: Level, rows: Tensor, icons: Tensor, scores: Tensor) -> Lev
     all_icons = torch.full((len(level), 3, side, side), 0.5, dtype=torch.float32, device="cpu")
     all_scores = torch.full((len(level),), torch.nan, dtype=torch.float32, device="cpu")
     present = torch.zeros(len(level), dtype=torch.bool, device="cpu")
-    all_icons[rows], all_scores[rows], present[rows] = icons.float(), scores.float(), True
+    all_icons[rows], all_scores[rows], present[rows] = as_rgb(icons.float()), scores.float(), True
     return replace(level, icons=all_icons, scores=all_scores, present=present)

@@ -17,7 +17,7 @@ from optvis.objectives.layout import channels_first
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.plots import plot_bars
 from optvis.viz.result import Result
-from optvis.viz.sheet import stack_rows, to_pil_image
+from optvis.viz.sheet import as_rgb, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +46,7 @@ class Attribution(Result):
 
     KIND = "attribution"
     TENSOR_FIELDS: ClassVar = {
-        "images": "B 3 H W",
+        "images": "B D H W",
         "values": "B ...",
         "activations": "B ...: any",
         "scores": "B",
@@ -183,7 +183,7 @@ class Attribution(Result):
     def _row(self, index: int, top: int) -> list[Image.Image]:
         _, height, width = self.images[index].shape
         side = max(height, MIN_HEIGHT)
-        tiles = [self.images[index]]
+        tiles = [as_rgb(self.images[index])]
         if self.units in ("activations", "positions") and self.positions.dim() == 3:
             tiles.append(self.overlay(index))
         row = [to_pil_image(tile).resize((side * width // height, side)) for tile in tiles]

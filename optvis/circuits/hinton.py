@@ -22,6 +22,7 @@ from optvis.objectives.layout import channels_first
 from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.hinton_diagram import Hinton, hinton
+from optvis.viz.sheet import as_rgb
 
 MAPS_PER_ROW = 8
 WEIGHT_NORM = "norm of weights"
@@ -102,8 +103,7 @@ def hinton_of_expanded_weights(
         Hinton(6 panels of 10 × 10, full square at ...)
     """
     classifier = as_classifier(model, normalize)
-    gray = torch.full((1, 3, *classifier.size), 0.5, dtype=torch.float32, device="cpu")
-    count = channels_first(activations(classifier, gray, [after])[after], channel_axis).shape[1]
+    count = channels_first(activations(classifier, classifier.gray_image(), [after])[after], channel_axis).shape[1]
     indices = resolve_channels(channels, count, after)
     values = expanded_weights(classifier, before, after, indices, channel_axis=channel_axis)
     recipe = provenance(
@@ -132,7 +132,7 @@ def hinton_of_expanded_weights(
 
     own, row_icons = render_icons(before, best.flatten().tolist()), render_icons(after, indices)
     recipe |= {"icons": icons, "steps": steps, "seed": seed}
-    return replace(diagram, icons=own, row_icons=row_icons, recipe=recipe)
+    return replace(diagram, icons=as_rgb(own), row_icons=as_rgb(row_icons), recipe=recipe)
 
 
 @plain_mode()

@@ -98,10 +98,7 @@ def expanded_weights(
         torch.Size([2, 80, 10, 10])
     """
     classifier = as_classifier(model, normalize)
-    noise = torch.rand(
-        (1, 3, *classifier.size), generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
-    )
-    inputs = classifier.preprocess(noise.to(classifier.device))
+    inputs = classifier.preprocess(classifier.noise_image())
     with borrow(classifier.network), linearize():
         _check_order(classifier.network, inputs, before, after)
         tail = Tail(classifier.network, inputs, inputs, before)

@@ -185,15 +185,12 @@ def split_channel(layer: str, channels: list[int] | str | None) -> tuple[str, li
 
 def list_channels(classifier: Classifier, layer: str, channels: list[int] | str) -> list[int]:
     """List the channels that were asked: these, or all that the layer has."""
-    import torch
-
     from optvis.models.activations import activations
     from optvis.objectives.layout import channels_first
 
     if not isinstance(channels, str):
         return channels
-    gray = torch.full((1, 3, *classifier.size), 0.5, device="cpu")
-    return list(range(channels_first(activations(classifier, gray, [layer])[layer]).shape[1]))
+    return list(range(channels_first(activations(classifier, classifier.gray_image(), [layer])[layer]).shape[1]))
 
 
 def parse_numbers(text: str) -> list[int]:

@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 #: An image in any form: a path, a PIL image, an array or a tensor.
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor"
 
+RGB = 3  # channels
 TOLERANCE = 1e-3  # floats may leave [0, 1] by this much, and are clipped
 MAX_ASPECT_RATIO = 50  # a longer strip would be enlarged to gigabytes
 MAX_PIXELS = 2**26  # of a file, whatever its compressed size: 256 MiB once decoded
 
 
-def load_image(source: ImageLike, size: int | None = None) -> Tensor:
+def load_image(source: ImageLike, size: int | None = None, channels: int = RGB) -> Tensor:
     """Load an image whole, without cropping it for a network.
 
     Args:
-        source: a path, a Pillow image, an (H, W, 3) uint8 array, or a (3, H, W) or (B, 3, H, W) tensor in [0, 1].
-            EXIF orientation is applied; greyscale becomes RGB; transparent pixels show white.
+        source: a path, a Pillow image, an (H, W, C) uint8 array, or a (C, H, W) or (B, C, H, W) tensor in [0, 1]; an
+            (H, W) array or tensor is gray. EXIF orientation is applied; transparent pixels show white.
         size: the longer side in pixels; the image's own by default.
+        channels: C. Gray becomes RGB where it is 3, and RGB gray where it is 1.
 
     Returns:
-        (B, 3, H, W) float32 in [0, 1].
+        (B, C, H, W) float32 in [0, 1].
 
     Raises:
         ValueError: a file that is no image, is truncated or absurdly large; a tensor of another shape or range, or
@@ -49,7 +51,7 @@ def load_image(source: ImageLike, size: int | None = None) -> Tensor:
     """
     if size is not None and size < 1:
         raise ValueError(f"size is {size}; expected 1 pixel or more")
-    image = _open(source)
+    image = _open(source, channels)
     whole = image.float() if isinstance(image, Tensor) else _to_tensor(image)
     whole = whole if whole.dim() == 4 else whole.unsqueeze(0)
     if size is None:
@@ -64,6 +66,7 @@ def load_batch(
     size: tuple[int, int],
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    channels: int = RGB,
 ) -> Tensor:
     """Load images as one batch of one size.
 
@@ -74,9 +77,10 @@ def load_batch(
         size: (height, width) of the batch in pixels.
         device: of the batch.
         dtype: of the batch.
+        channels: C, as in `load_image`.
 
     Returns:
-        (B, 3, H, W) in [0, 1].
+        (B, C, H, W) in [0, 1].
 
     Raises:
         ValueError, FileNotFoundError, TypeError: as in `load_image`; an empty list.
@@ -84,8 +88,8 @@ def load_batch(
     if isinstance(source, list | tuple):
         if not source:
             raise ValueError("no images: the list is empty")
-        return torch.cat([load_batch(one, crop, size, device, dtype) for one in source])
-    image = _open(source)
+        return torch.cat([load_batch(one, crop, size, device, dtype, channels) for one in source])
+    image = _open(source, channels)
     if not isinstance(image, Tensor):
         return _to_tensor(crop(image)).unsqueeze(0).to(device, dtype)
     batch = (image if image.dim() == 4 else image.unsqueeze(0)).to(device, dtype)
@@ -95,27 +99,28 @@ def load_batch(
     return fitted.clamp(0, 1)  # bicubic overshoots
 
 
-def _open(source: Any) -> Any:
-    """Open any form as a Pillow RGB image, or as a float tensor (3, H, W) or (B, 3, H, W) in [0, 1]."""
+def _open(source: Any, channels: int) -> Any:
+    """Open any form as a Pillow image, RGB or gray, or as a float tensor (C, H, W) or (B, C, H, W) in [0, 1]."""
     from PIL import Image
 
     if isinstance(source, str | os.PathLike):
-        return _read_file(Path(source))
+        return _match_mode(_read_file(Path(source)), channels)
     if isinstance(source, Image.Image):
         file = getattr(source, "filename", "")
         with _clear_errors(repr(os.fsdecode(file)) if file else f"the {source.format or 'Pillow'} image"):
-            return _to_rgb(source)
+            return _match_mode(_to_rgb(source), channels)
     if isinstance(source, np.ndarray):
-        is_image = source.dtype == np.uint8 and (
-            source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4))
-        )
-        if is_image and source.size:
-            return _to_rgb(Image.fromarray(source.squeeze(2) if source.shape[2:] == (1,) else source))
+        is_bytes = source.dtype == np.uint8 and source.ndim == 3 and source.size > 0
+        if is_bytes and channels not in (1, RGB) and source.shape[2] == channels:
+            return torch.from_numpy(np.ascontiguousarray(source)).permute(2, 0, 1).float() / 255
+        if is_bytes and source.shape[2] in (1, 3, 4):
+            image = _to_rgb(Image.fromarray(source.squeeze(2) if source.shape[2] == 1 else source))
+            return _match_mode(image, channels)
         if source.dtype.kind in "biufc":
             native = source.astype(source.dtype.newbyteorder("="), copy=False)  # files of scans are big-endian
             source = torch.from_numpy(np.ascontiguousarray(native))
     if isinstance(source, Tensor):
-        return _check_tensor(source)
+        return _match_channels(_check_tensor(source, channels), channels)
     raise TypeError(
         f"an image is a path, a Pillow image, an (H, W, 3) uint8 array or a (3, H, W) or (B, 3, H, W) float "
         f"tensor in [0, 1]; got {type(source).__name__}{f' of {source.dtype}' if hasattr(source, 'dtype') else ''}"
@@ -179,21 +184,48 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _match_mode(image: Image.Image, channels: int) -> Image.Image:
+    """Turn an RGB image into gray where the network takes that.
+
+    Raises:
+        ValueError: it takes neither.
+    """
+    if channels == RGB:
+        return image
+    if channels == 1:
+        return image.convert("L")
+    raise ValueError(
+        f"a picture has {RGB} channels, and the network takes {channels}; give tensors ({channels}, H, W) in [0, 1]"
+    )
+
+
+def _match_channels(image: Tensor, channels: int) -> Tensor:
+    """Repeat gray for RGB, and turn RGB into gray."""
+    from torchvision.transforms import functional as F
+
+    if image.shape[-3] == channels:
+        return image
+    return F.rgb_to_grayscale(image, channels) if channels == 1 else image.expand(*image.shape[:-3], channels, -1, -1)
+
+
 def _check_aspect(height: int, width: int) -> None:
     if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
         raise _UnusableImageError(f"an image of {height} × {width} pixels is too long and narrow; crop it first")
 
 
 def _to_tensor(image: Any) -> Tensor:
-    """(H, W, 3) uint8 -> (3, H, W) float32 in [0, 1]"""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div_(255)
+    """(H, W, 3) or (H, W) uint8 -> (C, H, W) float32 in [0, 1]"""
+    levels = torch.from_numpy(np.array(image))
+    return torch.atleast_3d(levels).permute(2, 0, 1).float().div_(255)
 
 
-def _check_tensor(image: Tensor) -> Tensor:
-    shape = tuple(image.shape)
-    if image.dim() not in (3, 4) or shape[-3] != 3 or 0 in shape:
-        cure = "; move the channels first: permute(2, 0, 1)" if shape[-1:] == (3,) else ""
-        raise ValueError(f"image tensor is {shape}; expected (3, H, W) or (B, 3, H, W){cure}")
+def _check_tensor(image: Tensor, channels: int) -> Tensor:
+    """(H, W), (C, H, W) or (B, C, H, W) -> (C, H, W) or (B, C, H, W) floats in [0, 1]; C may be 1 for 3, or 3 for 1."""
+    image = image.unsqueeze(0) if image.dim() == 2 and channels in (1, RGB) else image
+    shape, allowed = tuple(image.shape), (1, RGB) if channels in (1, RGB) else (channels,)
+    if image.dim() not in (3, 4) or shape[-3] not in allowed or 0 in shape:
+        cure = "; move the channels first: permute(2, 0, 1)" if shape[-1:] == (channels,) else ""
+        raise ValueError(f"image tensor is {shape}; expected ({channels}, H, W) or (B, {channels}, H, W){cure}")
     _check_aspect(*shape[-2:])
     if image.dtype == torch.uint8:
         return image.float() / 255

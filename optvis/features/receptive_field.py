@@ -96,8 +96,7 @@ def receptive_fields(
     """
     classifier = as_classifier(model, normalize)
     size = classifier.size
-    noise = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
-    start = classifier.preprocess(noise.to(classifier.device))
+    start = classifier.preprocess(classifier.noise_image())
     with borrow(classifier.network), torch.no_grad():
         shape = channels_first(read_activations(classifier.network, start, [layer])[layer], channel_axis).shape
     if len(shape) != 4:

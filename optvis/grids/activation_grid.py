@@ -129,7 +129,7 @@ def _build_ascent(
     classifier: Classifier, pool: IconPool, objective: Objective, icons: IconOptions, size: int, seed: int
 ) -> tuple[IconAscent, dict[str, Any]]:
     """Build the ascent of all icons; return it and its options for the recipe."""
-    param = pool.build_param(size, icons.batch_size, seed)
+    param = pool.build_param(size, icons.batch_size, seed, classifier.channels)
     default = partial(SoftSignSGD, share=len(param) / len(pool))
     optimizer = default if icons.optimizer is None else icons.optimizer
     steps_per_update = math.ceil(len(pool) / len(param))  # in which every icon is updated once

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.data.images import RGB
 from optvis.features.groups import Groups
 from optvis.grids.ascent import IconAscent
 from optvis.grids.result import ActivationGrid
 from optvis.params import DecorrelatedColor, ImageParam, Sigmoid
 from optvis.params.image_pool import ImagePool
+from optvis.viz.sheet import as_rgb
 
 BORDER = 2  # pixels cut from each side of a finished icon, as in Lucid's notebook "Activation Grids" (2018)
 ICON_BATCH_SIZE = 64  # icons synthesised together, so that memory does not grow with the grid
@@ -54,12 +56,12 @@ class IconPool:
             ]
         )
 
-    def build_param(self, size: int, batch_size: int, seed: int) -> ImageParam:
+    def build_param(self, size: int, batch_size: int, seed: int, channels: int = RGB) -> ImageParam:
         """Build the parameterization: with groups all icons start from the same noise, without each from its own."""
         count = len(self)
         seeds = tuple(range(seed, seed + count)) if self.groups is None else (seed,) * count
-        pool = ImagePool(size + 2 * BORDER, seeds, self.weights, min(batch_size, count))
-        return ImageParam(pool, DecorrelatedColor(), Sigmoid())
+        pool = ImagePool(size + 2 * BORDER, seeds, self.weights, min(batch_size, count), channels=channels)
+        return ImageParam(pool, *([DecorrelatedColor()] if channels == RGB else []), Sigmoid())
 
     def build_grid(self, ascent: IconAscent, images: Tensor, recipe: dict[str, Any]) -> ActivationGrid:
         """Build the result from the current icons of an ascent."""
@@ -72,7 +74,7 @@ class IconPool:
         scores[places] = ascent.scores.cpu()[:count].float()
         group_icons = [some for _, some in _synthesize(ascent, range(count, len(self)))]
         return ActivationGrid(
-            images.detach().cpu(),
+            as_rgb(images.detach().cpu()),
             recipe["layer"],
             self.activations,
             icons.view(*self.present.shape, 3, size, size),
@@ -89,4 +91,4 @@ def _synthesize(ascent: IconAscent, rows: range) -> Iterator[tuple[Tensor, Tenso
     inside = slice(BORDER, -BORDER)
     for start in rows[::ICON_BATCH_SIZE]:
         batch = torch.arange(start, min(start + ICON_BATCH_SIZE, rows.stop), device="cpu")
-        yield batch, ascent.icons(batch)[:, :, inside, inside].float().cpu()
+        yield batch, as_rgb(ascent.icons(batch)[:, :, inside, inside].float().cpu())

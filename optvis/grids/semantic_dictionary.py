@@ -22,7 +22,7 @@ from optvis.objectives.layout import channels_first
 from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.result import Result
-from optvis.viz.sheet import draw_sheet, stack_rows, to_pil_image
+from optvis.viz.sheet import as_rgb, draw_sheet, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -172,9 +172,9 @@ def semantic_dictionary(
     if active:
         objective = channel(layer, active, channel_axis=channel_axis)
         rendering = render(classifier, objective, recipe="plain", size=size, steps=steps, seed=seed, progress=progress)
-        icons = dict(zip(active, rendering.images, strict=False))  # fewer images after Ctrl-C
+        icons = dict(zip(active, as_rgb(rendering.images), strict=False))  # fewer images after Ctrl-C
         options = {name: rendering.recipe[name] for name in ("param", "transform", "optimizer", "interrupted")}
     recipe = provenance(
         classifier, "semantic_dictionary", layer=layer, top=top, size=size, steps=steps, seed=seed, **options
     )
-    return SemanticDictionary(batch[0].cpu(), layer, best.indices, best.values, icons, recipe)
+    return SemanticDictionary(as_rgb(batch[0].cpu()), layer, best.indices, best.values, icons, recipe)

@@ -21,7 +21,7 @@ from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
 from optvis.microscope.top_activations import TopActivations
-from optvis.viz.sheet import to_pil_image
+from optvis.viz.sheet import as_rgb, to_pil_image
 
 THUMBNAIL_SIZE = 96  # pixels a side
 QUALITY = 85  # of WebP, 0 to 100
@@ -119,9 +119,9 @@ def draw_thumbnails(renderings: ChannelRenderings) -> Tensor:
 
 
 def encode_webp(image: Tensor) -> bytes:
-    """Encode an image (3, H, W) in [0, 1] as WebP."""
+    """Encode an image (C, H, W) in [0, 1] as WebP."""
     data = io.BytesIO()
-    to_pil_image(image).save(data, "WEBP", quality=QUALITY)
+    to_pil_image(as_rgb(image)).save(data, "WEBP", quality=QUALITY)
     return data.getvalue()
 
 

@@ -119,9 +119,8 @@ def resolve_channels(
     if not layers:
         raise ValueError("no layers; name one or more, as layers(net) lists them")
     chosen = None if channels is None else sorted(set(channels))
-    inputs = torch.full((1, 3, *classifier.size), 0.5, device=classifier.device)
     with borrow(classifier.network), torch.no_grad():
-        pixels = classifier.preprocess(inputs)
+        pixels = classifier.preprocess(classifier.gray_image())
         activations = [read_activations(classifier.network, pixels, [layer])[layer] for layer in layers]
     counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in zip(layers, activations, strict=True)}
     for layer, count in counts.items():

@@ -242,7 +242,7 @@ def _find_calls(classifier: Classifier) -> dict[str, nn.Module]:
             found[modules[module] + (f"#{call}" if call else "") + INPUT] = module
 
     if modules:
-        image = torch.full((1, 3, *classifier.size), 0.5, device=classifier.device, dtype=classifier.image_dtype)
+        image = classifier.gray_image()
         with borrow(classifier.network), torch.no_grad(), hook_modules(modules, before=note):
             classifier.network(classifier.preprocess(image))
     return found

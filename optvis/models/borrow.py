@@ -126,8 +126,8 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
         reason = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
         shape = tuple(inputs.shape)
         raise NetworkError(
-            f"{type(network).__name__} fails on images of shape {shape}: {reason}; give images that it takes, such as "
-            "those of its own size"
+            f"{type(network).__name__} fails on images of shape {shape}: {reason}; give images that it takes, of as "
+            "many channels (Classifier(..., channels=...)) and of its own size"
         ) from error
 
 

@@ -15,7 +15,7 @@ from optvis.data.images import load_batch
 from optvis.models.adapted.network import Forward, adapt, original_of
 from optvis.models.adapted.select import Selector, require_scores
 from optvis.models.borrow import borrow, run_network
-from optvis.models.normalize import Normalizer
+from optvis.models.normalize import Normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
@@ -29,7 +29,7 @@ class Classifier:
     """A network and how it is fed. Every function of optvis that takes a network takes a Classifier.
 
     Args:
-        network: any module that takes images (B, 3, H, W).
+        network: any module that takes images (B, C, H, W).
         normalize: what is done to images in [0, 1] before the network sees them; None leaves them as they are.
         size: side, or (height, width), of its input in pixels.
         labels: a text per class, in the order of its outputs. A network with one output takes one text, or two: of the
@@ -42,6 +42,7 @@ class Classifier:
             probabilities already. "probabilities" and "sigmoid_probabilities" say that. "embedding": of no classes.
         output: which part of what it returns holds its scores: a key, an index, or a function of the output; by default
             "logits" or "out", where there is one of them.
+        channels: of the images that it is given; by default those of its normalisation, else of its first layer.
         forward: how it is called, (network, inputs) -> output, where it takes more than the images; by default with
             these alone. The function calls the network.
 
@@ -65,6 +66,7 @@ class Classifier:
     head: str | None
     output: Selector
     forward: Forward
+    channels: int
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Classifier:
         head: str | None = None,
         output: Selector = None,
         forward: Forward = None,
+        channels: int | None = None,
     ) -> None:
         network = unwrap(network)
         if not isinstance(network, nn.Module):
@@ -103,6 +106,7 @@ class Classifier:
             head=head,
             output=output,
             forward=forward,
+            channels=count_channels(network, normalize, sides) if channels is None else channels,
             _found=None,
         )
 
@@ -139,16 +143,27 @@ class Classifier:
                 network's own size is taken as it is.
 
         Returns:
-            (B, 3, H, W) in [0, 1], on the network's device, of its dtype (float32 for half-precision networks).
+            (B, C, H, W) in [0, 1], on the network's device, of its dtype (float32 for half-precision networks).
 
         Raises:
             ValueError, FileNotFoundError, TypeError: as in `load_image`.
         """
-        batch = load_batch(images, self.crop, self.size, self.device, self.image_dtype)
+        batch = load_batch(images, self.crop, self.size, self.device, self.image_dtype, self.channels)
         return batch.clone() if batch.is_inference() else batch
 
+    def gray_image(self, size: int | tuple[int, int] | None = None) -> Tensor:
+        """A gray image of a size, by default the network's own, (1, C, H, W)."""
+        shape = (1, self.channels, *self.resolve_size(size))
+        return torch.full(shape, 0.5, dtype=self.image_dtype, device=self.device)
+
+    def noise_image(self, size: int | tuple[int, int] | None = None) -> Tensor:
+        """An image of noise in [0, 1], the same each time, (1, C, H, W); no two of its pixels are alike."""
+        shape, generator = (1, self.channels, *self.resolve_size(size)), torch.Generator().manual_seed(0)
+        noise = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
+        return noise.to(self.device, self.image_dtype)
+
     def preprocess(self, images: Tensor) -> Tensor:
-        """Turn images (B, 3, H, W) in [0, 1] into the network's input: normalised, channels last, of its dtype."""
+        """Turn images (B, C, H, W) in [0, 1] into the network's input: normalised, channels last, of its dtype."""
         images = images.to(self.image_dtype)
         inputs = images if self.normalize is None else self.normalize(images)
         if not isinstance(inputs, Tensor):

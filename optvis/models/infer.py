@@ -16,7 +16,7 @@ from torch import nn
 
 from optvis.data.crop import ResizeCrop
 from optvis.models.classifier import Classifier, unwrap
-from optvis.models.normalize import IMAGENET, INFER, Normalize, Normalizer
+from optvis.models.normalize import IMAGENET, INFER, RGB, Normalize, Normalizer, first_channels
 
 IMAGENET_TAG = re.compile(r"(in|imagenet)[-_]?(1k|12k|21k|22k)", re.IGNORECASE)  # of timm's weights
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -35,7 +35,7 @@ def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = I
     """
     model = unwrap(model)
     if isinstance(model, Classifier):
-        return model if isinstance(normalize, str) else replace(model, normalize=normalize)
+        return model if isinstance(normalize, str) else _with_normalization(model, normalize)
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}; expected an nn.Module or a Classifier, e.g. load(name)")
     inferred = infer_classifier(model)
@@ -50,7 +50,12 @@ def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = I
             )
         _warn_once(inferred)
         return inferred
-    return replace(inferred, normalize=normalize) if inferred else Classifier(model, normalize, DEFAULT_SIZE)
+    return _with_normalization(inferred, normalize) if inferred else Classifier(model, normalize, DEFAULT_SIZE)
+
+
+def _with_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:
+    channels = None if isinstance(normalize, Normalize) else classifier.channels
+    return replace(classifier, normalize=normalize, channels=channels)  # type: ignore[arg-type]
 
 
 def _tell_config(network: nn.Module) -> str:
@@ -73,12 +78,14 @@ def infer_classifier(network: nn.Module) -> Classifier | None:
     if isinstance(getattr(network, "pretrained_cfg", None), dict):
         return classifier_from_timm(network)
     if _normalizes_inside(network):
-        return Classifier(network, None, DEFAULT_SIZE)
+        return Classifier(network, None, DEFAULT_SIZE, channels=RGB)
     published = _published_normalizations(network)
     if len(published) != 1:
         return None
     side = getattr(network, "image_size", None)
-    return Classifier(network, *published, side if side else DEFAULT_SIZE, fixed_size=side is not None)
+    (normalize,) = published
+    normalize = normalize.with_channels(first_channels(network, (DEFAULT_SIZE, DEFAULT_SIZE)))
+    return Classifier(network, normalize, side if side else DEFAULT_SIZE, fixed_size=side is not None)
 
 
 def _warn_once(inferred: Classifier) -> None:
@@ -162,7 +169,7 @@ def classifier_from_timm(network: nn.Module, name: str = "") -> Classifier:
     keeps_aspect = config["crop_mode"] != "squash" and height == width
     return Classifier(
         network,
-        Normalize(config["mean"], config["std"]),
+        Normalize(config["mean"], config["std"]).with_channels(first_channels(network, (height, width))),
         (height, width),
         labels_from_timm(network),
         ResizeCrop(covering[0] if keeps_aspect else covering, (height, width), config["interpolation"]),

@@ -151,8 +151,7 @@ def layers(
         (output)  Sequential  1 × 4 × 6 × 6
     """
     classifier = as_classifier(model, normalize)
-    height, width = classifier.resolve_size(size)
-    inputs = torch.full((1, 3, height, width), 0.5, device=classifier.device)
+    inputs = classifier.gray_image(size)
     with borrow(classifier.network), torch.no_grad():
         return _table(classifier.network, classifier.preprocess(inputs))
 

@@ -1,4 +1,4 @@
-"""How a network's input is normalised."""
+"""How a network's input is normalised, and how many channels it has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Normalizer: TypeAlias = Callable[[Tensor], Tensor] | None
 
@@ -43,6 +43,66 @@ class Normalize:
             raise ValueError(f"images have {images.shape[1]} channels, the network takes {len(self.mean)}{cure}")
         mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
         return torch.addcmul(-mean / std, images, 1 / std)
+
+    def with_channels(self, count: int) -> Normalize:
+        """The same for images of another number of channels: each gets the averages of these."""
+        if count == len(self.mean):
+            return self
+        return Normalize((sum(self.mean) / len(self.mean),) * count, (sum(self.std) / len(self.std),) * count)
+
+
+RGB = 3  # channels
+MAX_COLORS = 4  # a layer of more input channels may be one that is registered before the network's first
+
+
+def count_channels(network: nn.Module, normalize: Normalizer, size: tuple[int, int]) -> int:
+    """Count the channels of the images that a network is given: by its normalisation, else by its first layer.
+
+    A function that normalises may turn RGB into other channels; where it does not, the images have the network's own.
+
+    Example:
+        >>> count_channels(nn.Conv2d(1, 8, 3), None, (28, 28)), count_channels(nn.Linear(784, 10), None, (28, 28))
+        (1, 1)
+    """
+    if isinstance(normalize, Normalize):
+        return len(normalize.mean)
+    count = first_channels(network, size)
+    if count == RGB or normalize is None:
+        return count
+    return count if _keeps_channels(normalize, count, size) and not _makes(normalize, count, size) else RGB
+
+
+def first_channels(network: nn.Module, size: tuple[int, int]) -> int:
+    """The input channels of a network's first convolution, or of its first linear layer over all pixels; else 3."""
+    counts = [
+        module.in_channels for module in network.modules() if isinstance(getattr(module, "in_channels", None), int)
+    ]
+    if counts:
+        is_stem = 0 < counts[0] <= MAX_COLORS or RGB not in counts
+        return counts[0] if is_stem and counts[0] else RGB
+    linear = next((module for module in network.modules() if isinstance(module, nn.Linear)), None)
+    pixels = size[0] * size[1]
+    is_whole = linear is not None and linear.in_features % pixels == 0
+    return linear.in_features // pixels if linear is not None and is_whole else RGB
+
+
+def _keeps_channels(normalize: Callable[[Tensor], Tensor], count: int, size: tuple[int, int]) -> bool:
+    return _channels_after(normalize, count, size) == count
+
+
+def _makes(normalize: Callable[[Tensor], Tensor], count: int, size: tuple[int, int]) -> bool:
+    """Whether a function makes so many channels of RGB."""
+    return _channels_after(normalize, RGB, size) == count
+
+
+@torch.no_grad()
+def _channels_after(normalize: Callable[[Tensor], Tensor], count: int, size: tuple[int, int]) -> int | None:
+    """How many channels a function makes of so many; None where it takes no such images."""
+    try:
+        after = normalize(torch.zeros(1, count, *size, dtype=torch.float32, device="cpu"))
+    except Exception:  # whatever a function of somebody's raises
+        return None
+    return after.shape[1] if isinstance(after, Tensor) and after.dim() == 4 else None
 
 
 #: Mean and standard deviation of ImageNet's training pixels, as torchvision publishes them with its weights.

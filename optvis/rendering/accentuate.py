@@ -18,10 +18,10 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import IMAGE, Objective, as_objective, on
-from optvis.params import ImageParam, Streams, fft_image
+from optvis.params import ImageParam, Streams
 from optvis.rendering.job import RenderJob, RenderOptions
 from optvis.rendering.result import Rendering
-from optvis.rendering.setup import input_transform, load_whole, resolve_objective, resolve_seeds
+from optvis.rendering.setup import default_param, input_transform, load_whole, resolve_objective, resolve_seeds
 from optvis.rendering.views import Views
 from optvis.transforms import STANDARD, Transform
 
@@ -84,9 +84,11 @@ def accentuate(
     if not strength >= 0:
         raise ValueError(f"strength is {strength}; expected 0 or more")
     classifier, objective = as_classifier(model, normalize), as_objective(objective)
-    start = (classifier.load_batch(images) if size is None else load_whole(images, size)).to(classifier.device)
+    start = (classifier.load_batch(images) if size is None else load_whole(classifier, images, size)).to(
+        classifier.device
+    )
     count = max(len(start), resolve_objective(objective, classifier).batch)
-    param = fft_image((start.shape[2], start.shape[3]), seeds=(0,) * count) if param is None else param
+    param = default_param(classifier, (start.shape[2], start.shape[3]), (0,) * count) if param is None else param
     param.to(classifier.device, classifier.image_dtype)
     with torch.no_grad():
         original = param.fill_(start)().clone()  # not quite the image: a sigmoid reaches neither black nor white

@@ -22,11 +22,12 @@ from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
-from optvis.params import Streams, fft_image
+from optvis.params import Streams
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import (
+    default_param,
     input_transform,
     renew_inference_tensors,
     resolve_objective,
@@ -100,7 +101,7 @@ def ascend(
     preset, seeds = find_recipe(recipe), resolve_seeds(seed, objective, param)
     chain = preset.choose_transform(classifier, objective) if transform == FROM_RECIPE else as_transform(transform)
     maker = default_optimizer(param, optimizer, preset.optimizer)
-    param = fft_image(classifier.resolve_size(size), seeds=seeds) if param is None else param
+    param = default_param(classifier, size, seeds) if param is None else param
     return Ascent(
         classifier,
         objective,

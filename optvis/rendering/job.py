@@ -17,7 +17,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.overrides.max_pool import PoolGradient, gradient_text
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective
-from optvis.params import ImageParam, fft_image
+from optvis.params import ImageParam
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import Ascent, Step
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
@@ -25,7 +25,7 @@ from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import REDIRECT_STEPS
 from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
-from optvis.rendering.setup import image_labels, resolve_objective, resolve_seeds
+from optvis.rendering.setup import default_param, describe_default, image_labels, resolve_objective, resolve_seeds
 from optvis.rendering.views import Views, repeat_for_views, view_seeds
 from optvis.transforms import STANDARD
 
@@ -183,7 +183,7 @@ class RenderJob:
     def _copy_param(self, rows: slice) -> nn.Module:
         """Copy the parameterization of some images: the given one changes when they are done, and not before."""
         if self.param is None:
-            return fft_image(self.classifier.resolve_size(self.size), seeds=self.seeds[rows])
+            return default_param(self.classifier, self.size, self.seeds[rows])
         if self._is_whole(rows):
             return copy.deepcopy(self.param)
         if not isinstance(self.param, ImageParam):
@@ -200,12 +200,12 @@ class RenderJob:
 
     def recipe(self, interrupted: bool, images: int) -> dict[str, Any]:
         """The recipe of the first so many images, in JSON's types."""
-        size = self.classifier.resolve_size(self.size)
+        param = describe_default(self.classifier, self.size) if self.param is None else repr(self.param)
         return provenance(
             self.classifier,
             self.method,
             objective=repr(self._select(self.objective, slice(0, images))),
-            param=f"fft_image({size})" if self.param is None else " ".join(repr(self.param).split()),
+            param=" ".join(param.split()),
             transform=" ".join(repr(self.transform).split()),
             optimizer=describe_optimizer(default_optimizer(self.param, self.optimizer)),
             steps=self.steps,

@@ -76,7 +76,9 @@ def maco(
     seeds = resolve_seeds(seed, objective, None)
     height, width = classifier.resolve_size(size)
     scale = CANVAS if size is None else 1
-    param = phase_image((scale * height, scale * width), seeds=seeds, spectrum=spectrum, decay=decay)
+    param = phase_image(
+        (scale * height, scale * width), seeds=seeds, spectrum=spectrum, decay=decay, channels=classifier.channels
+    )
     defaults: RenderOptions = {"transform": maco_crops(classifier.size, MACO_NOISE), "optimizer": NADAM}
     settings: RenderOptions = {**defaults, **options}
     return RenderJob(

@@ -10,23 +10,35 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.data.images import ImageLike, load_image
+from optvis.data.images import RGB, ImageLike, load_image
 from optvis.models.activations import read_activations, running_statistics
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.objectives import IMAGE, Objective, as_objective
 from optvis.objectives.product import factors
-from optvis.params import ImageParam, Streams
+from optvis.params import ImageParam, Streams, channels_image, fft_image
 from optvis.transforms import Compose, Resize
 
 
-def load_whole(images: ImageLike | Sequence[ImageLike], size: int | None) -> Tensor:
-    """Load an image or several of one shape, (B, 3, H, W), with the longer side resized to `size` pixels."""
+def default_param(classifier: Classifier, size: int | tuple[int, int] | None, seeds: Sequence[int]) -> ImageParam:
+    """Build the parameterization of `render` for a network: `fft_image`, or `channels_image` where it takes no RGB."""
+    sides, channels = classifier.resolve_size(size), classifier.channels
+    return fft_image(sides, seeds=seeds) if channels == RGB else channels_image(sides, channels, seeds=seeds)
+
+
+def describe_default(classifier: Classifier, size: int | tuple[int, int] | None) -> str:
+    """The call that makes the default parameterization, for the recipe."""
+    sides, channels = classifier.resolve_size(size), classifier.channels
+    return f"fft_image({sides})" if channels == RGB else f"channels_image({sides}, {channels})"
+
+
+def load_whole(classifier: Classifier, images: ImageLike | Sequence[ImageLike], size: int | None) -> Tensor:
+    """Load an image or several of one shape, (B, C, H, W), with the longer side resized to `size` pixels."""
     if isinstance(images, Sequence) and not isinstance(images, str):
         if not images:
             raise ValueError("no images: the list is empty")
-        return torch.cat([load_image(image, size) for image in images])
-    return load_image(images, size)
+        return torch.cat([load_image(image, size, classifier.channels) for image in images])
+    return load_image(images, size, classifier.channels)
 
 
 def resolve_objective(objective: Objective | str, classifier: Classifier) -> Objective:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from torch.nn.functional import pad
 
 from optvis.arguments import check_axes, check_count, check_range, describe_value
 from optvis.data.own_files import EXIF_DESCRIPTION, PNG_KIND
@@ -45,6 +46,22 @@ def to_pil_image(image: Tensor) -> Image.Image:
     if len(levels) not in (1, 3, 4):
         levels = levels.transpose(0, 1).flatten(1).unsqueeze(0)
     return Image.fromarray((levels[0] if len(levels) == 1 else levels.permute(1, 2, 0)).numpy())
+
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Turn images of any number of channels into RGB for display, (..., C, H, W) -> (..., 3, H, W).
+
+    One channel is gray; of more than three the first three are shown; of two the third is black.
+
+    Example:
+        >>> import torch
+        >>> as_rgb(torch.rand(2, 1, 8, 8)).shape, as_rgb(torch.rand(5, 8, 8)).shape
+        (torch.Size([2, 3, 8, 8]), torch.Size([3, 8, 8]))
+    """
+    channels = images.shape[-3]
+    if channels == 1:
+        return images.expand(*images.shape[:-3], 3, -1, -1)
+    return pad(images, (0, 0, 0, 0, 0, max(0, 3 - channels)))[..., :3, :, :]
 
 
 def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None, gap: int = GAP) -> Image.Image:

@@ -29,6 +29,7 @@ from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.image_sets import NamedSet, digest_images
 from optvis.features.units import Channels, Units
 from optvis.models.classifier import Classifier
+from optvis.viz.sheet import as_rgb
 
 THUMBNAIL = 96  # pixels of the longer side
 MAX_STRENGTH_RATIO = 1.25  # a warning says where random units are stronger or weaker than this
@@ -221,6 +222,7 @@ def _warnings(sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Map
 
 
 def _thumbnails(images: Tensor) -> Tensor:
+    images = as_rgb(images)
     longer = max(images.shape[2:])
     if longer <= THUMBNAIL:
         return images.float().cpu()

@@ -114,9 +114,7 @@ def _run_layers(classifier: Classifier) -> list[LayerOutput]:
     The image is uniform noise: a constant image would make different layers return equal outputs.
     """
     rows, network = layers(classifier), classifier.network
-    image = torch.rand(
-        1, 3, *classifier.size, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
-    ).to(classifier.device)
+    image = classifier.noise_image()
     with borrow(network), torch.no_grad():
         found = read_activations(network, classifier.preprocess(image), [row.name for row in rows if row.is_tensor])
     return [LayerOutput(row.name, find_module(network, row.name)[0], found.get(row.name), row.output) for row in rows]

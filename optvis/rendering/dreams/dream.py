@@ -47,22 +47,22 @@ def identity(gradient: Tensor) -> Tensor:
     return gradient
 
 
-def noise_start(size: int | tuple[int, int], seed: int = 0) -> Tensor:
-    """Draw white noise to start a dream from: N(0.5, 0.1) pixels, (1, 3, H, W) in [0, 1].
+def noise_start(size: int | tuple[int, int], seed: int = 0, channels: int = 3) -> Tensor:
+    """Draw white noise to start a dream from: N(0.5, 0.1) pixels, (1, C, H, W) in [0, 1].
 
     >>> noise_start(8).shape
     torch.Size([1, 3, 8, 8])
     """
-    return (0.5 + 0.1 * Streams((seed,), "dream start").normal(3, *height_and_width(size))).clamp(0, 1).float()
+    return (0.5 + 0.1 * Streams((seed,), "dream start").normal(channels, *height_and_width(size))).clamp(0, 1).float()
 
 
-def black_start(size: int | tuple[int, int]) -> Tensor:
-    """Make a black image to start a dream from: (1, 3, H, W) of zeros.
+def black_start(size: int | tuple[int, int], channels: int = 3) -> Tensor:
+    """Make a black image to start a dream from: (1, C, H, W) of zeros.
 
     >>> float(black_start((2, 3)).max())
     0.0
     """
-    return torch.zeros(1, 3, *height_and_width(size), dtype=torch.float32, device="cpu")
+    return torch.zeros(1, channels, *height_and_width(size), dtype=torch.float32, device="cpu")
 
 
 @plain_mode()
@@ -122,7 +122,7 @@ def dream(
         raise ValueError(f"steps is {steps}; expected 0 or more")
     classifier, objective = as_classifier(model, normalize), as_objective(objective)
     resolved = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
-    start = load_whole(images, size).to(classifier.device, classifier.image_dtype)
+    start = load_whole(classifier, images, size).to(classifier.device, classifier.image_dtype)
     if resolved.batch not in (1, len(start)):
         raise ValueError(f"{len(start)} images and an objective for {resolved.batch}; give one for all, or as many")
     plan = _fit_tiles(octaves if isinstance(octaves, Octaves) else Octaves(octaves), classifier, start)
