@@ -140,8 +140,10 @@ def total_variation(
     """
     if not 0 <= smoothing < math.inf:
         raise ValueError(f"total_variation got smoothing={smoothing!r}; expected a difference, 0 or more")
-    options = {"channel_axis": channel_axis, "smoothing": float(smoothing), "mean": mean}
-    return make_objective("total_variation", layer, neighbor_differences, **options)
+    function = neighbor_differences
+    return make_objective(
+        "total_variation", layer, function, channel_axis=channel_axis, smoothing=float(smoothing), mean=mean
+    )
 
 
 def blur_input_each_step(layer: str = IMAGE, *, channel_axis: int | None = None) -> Objective:

@@ -257,6 +257,6 @@ def test_the_call_on_the_page_of_recipes_has_the_settings_of_the_default():
     natural = RECIPES["natural"]
     optimizer = options.pop("optimizer")
     assert (optimizer.func, optimizer.keywords) == (natural.optimizer.func, natural.optimizer.keywords)
-    expected = [natural.steps, natural.build_transform(Classifier(nn.Identity(), None, 32)), [*natural.priors]]
+    expected = [natural.steps, natural.build_transform(Classifier(nn.Identity(), None, 96)), [*natural.priors]]
     settings = dict(zip(["steps", "transform", "priors"], expected, strict=True))
     assert repr(options) == repr(settings | {"redirect_steps": natural.redirect_steps})

@@ -216,7 +216,8 @@ def _check_aspect(height: int, width: int) -> None:
 def _to_tensor(image: Any) -> Tensor:
     """(H, W, 3) or (H, W) uint8 -> (C, H, W) float32 in [0, 1]"""
     levels = torch.from_numpy(np.array(image))
-    return torch.atleast_3d(levels).permute(2, 0, 1).float().div_(255)
+    colored = levels.unsqueeze(2) if levels.dim() == 2 else levels
+    return colored.permute(2, 0, 1).float().div_(255)
 
 
 def _check_tensor(image: Tensor, channels: int) -> Tensor:

@@ -187,7 +187,7 @@ def without_checkpointing() -> Iterator[None]:
 
 def _default_device(device: torch.device) -> AbstractContextManager[object]:
     """Inside, tensors are made on this device where torch.set_default_device names another one than the CPU."""
-    default = torch.get_default_device()  # type: ignore[no-untyped-call]
+    default = torch.get_default_device()
     return nullcontext() if default in (torch.device("cpu"), device) else device
 
 

@@ -74,9 +74,8 @@ def count_channels(network: nn.Module, normalize: Normalizer, size: tuple[int, i
 
 def first_channels(network: nn.Module, size: tuple[int, int]) -> int:
     """The input channels of a network's first convolution, or of its first linear layer over all pixels; else 3."""
-    counts = [
-        module.in_channels for module in network.modules() if isinstance(getattr(module, "in_channels", None), int)
-    ]
+    found = (getattr(module, "in_channels", None) for module in network.modules())
+    counts = [count for count in found if isinstance(count, int)]
     if counts:
         is_stem = 0 < counts[0] <= MAX_COLORS or RGB not in counts
         return counts[0] if is_stem and counts[0] else RGB

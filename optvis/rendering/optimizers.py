@@ -39,6 +39,12 @@ def list_parameters(params: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return found
 
 
+def set_rate(optimizer: OptimizerMaker, rate: float | None) -> OptimizerMaker:
+    """The optimizer with another learning rate, `lr`; the same where that is None."""
+    maker: Any = optimizer
+    return optimizer if rate is None else partial(maker, lr=rate)
+
+
 class ImageAdam(torch.optim.Adam):
     """Adam on each image's gradient divided by its own root mean square, with a decreasing learning rate.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 
 from torch import nn
 
@@ -16,7 +15,7 @@ from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam
 from optvis.rendering.blank import warn_if_blank
 from optvis.rendering.job import RenderJob
-from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
+from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, set_rate
 from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.result import Rendering
@@ -103,7 +102,7 @@ def render(
         preset.steps if steps is None else steps,
         size=size,
         transform=preset.choose_transform(classifier, goal) if transform == FROM_RECIPE else as_transform(transform),
-        optimizer=maker if rate is None else partial(maker, lr=rate),
+        optimizer=set_rate(maker, rate),
         seed=seed,
         snapshots=snapshots,
         batch_size=batch_size,

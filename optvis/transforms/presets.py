@@ -87,7 +87,7 @@ def natural_crops(size: float | int | Size = 0.72, noise: float = 0.1, at_least:
     return Compose(*crops, GaussianNoise(noise))
 
 
-def as_transform(transform: nn.Module | Sequence[nn.Module] | None) -> nn.Module | None:
+def as_transform(transform: nn.Module | Sequence[nn.Module] | str | None) -> nn.Module | None:
     """Return a transform for what a user gave: a module, a list of modules applied in turn, or None for none.
 
     Raises:
@@ -99,6 +99,6 @@ def as_transform(transform: nn.Module | Sequence[nn.Module] | None) -> nn.Module
     """
     if transform is None or isinstance(transform, nn.Module):
         return transform
-    if isinstance(transform, Sequence) and not isinstance(transform, str):
+    if isinstance(transform, list | tuple):
         return Compose(*transform)
     raise TypeError(f"transform is {transform!r}; expected a module on (B, 3, H, W), a list of modules, or None")

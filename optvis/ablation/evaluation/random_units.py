@@ -34,9 +34,8 @@ def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: 
 
 def random_channels(units: Channels, norms: Tensor, count: int, generator: torch.Generator) -> list[Channels]:
     """Draw `count` sets of other channels of the layer, as many and as strong; see `draw_indices`."""
-    options = {"within": units.within, "channel_axis": units.channel_axis}
     draws = draw_indices(list(units.indices), norms, count, generator).tolist()
-    return [Channels(units.layer, draw, **options) for draw in draws]
+    return [Channels(units.layer, draw, within=units.within, channel_axis=units.channel_axis) for draw in draws]
 
 
 def draw_indices(indices: Sequence[int], norms: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -57,7 +56,7 @@ def draw_indices(indices: Sequence[int], norms: Tensor, count: int, generator: t
     layer = strata(norms)
     own = layer[list(indices)]
     draws = torch.empty(count, len(own), dtype=torch.long, device="cpu")
-    for stratum in own.unique().tolist():
+    for stratum in sorted(set(own.tolist())):
         members = (layer == stratum).nonzero().flatten()
         order = torch.rand(count, len(members), generator=generator, dtype=torch.float32, device="cpu").argsort(1)
         draws[:, own == stratum] = members[order[:, : int((own == stratum).sum())]]

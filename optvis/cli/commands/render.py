@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
     from optvis.data.own_files import check_own_files, write_own_files
     from optvis.objectives import channel, logit, total_variation
     from optvis.params import fft_image, pixel_image
-    from optvis.rendering.recipes import find_recipe
+    from optvis.rendering.recipes import FROM_RECIPE, find_recipe
     from optvis.rendering.render import render
     from optvis.rendering.result import Rendering
     from optvis.viz.sheet import encode_png
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         snapshots=range(steps + 1) if options.animate else (),
         batch_size=options.batch_size,
-        **({"transform": None} if options.no_transforms else {}),
+        transform=None if options.no_transforms else FROM_RECIPE,
     )
     for index in range(len(result)):
         print(result[index].save(files[index]))
