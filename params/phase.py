@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +116,26 @@ def deviation(a: Tensor) -> Tensor:
 
 def standardize(a: Tensor) -> Tensor:
     """Shift and scale each image to mean 0 and standard deviation 1.  a (B, C, H, W) -> (B, C, H, W)"""
-    return (a - mean(a)) / deviation(a)
+    values: Tensor = _Standardize.apply(a)
+    return values
+
+
+class _Standardize(torch.autograd.Function):
+    """y = (a − ⟨a⟩) / d with d = √(var a + ε): autograd's own gradient takes twice as many passes over the image."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        spread = deviation(a)
+        values = (a - mean(a)) / spread
+        ctx.save_for_backward(values, spread)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return (g − ⟨g⟩ − y ⟨g y⟩) / d."""
+        values, spread = ctx.saved_tensors
+        shift = gradient - mean(gradient)
+        return shift.addcmul_(values, -mean(gradient * values)).div_(spread)
 
 
 def phase_image(

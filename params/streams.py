@@ -19,7 +19,8 @@ MAX_NUMBERS = 2**30  # 8 GiB in float64
 class Streams:
     """Random numbers for B images, each from its own stream, determined by seed, purpose and step.
 
-    All numbers are drawn on the CPU in float64, so that they are the same for every device and dtype. The numbers of a
+    All numbers are drawn on the CPU in float64, so that they are the same for every device and dtype. Noise for every
+    pixel is computed on the device from the integers of `keys`, and is the same but for rounding. The numbers of a
     step do not depend on how many were drawn before it, so that a line search gets the same numbers when it evaluates a
     step again.
 
@@ -90,6 +91,22 @@ class Streams:
         noise = [torch.randn(shape, generator=g, dtype=torch.float64, device="cpu") for g in self._generators(word)]
         return torch.stack(noise)[self._rows]
 
+    def keys(self) -> Tensor:
+        """Draw a key for each distinct seed, (D, 2), int32, on the CPU: the start of numbers that a device computes.
+
+        `expand` gives each image what was computed from its own.
+        """
+        word = f"noise {self._step} {self._position}"
+        self._position += 1
+        digests = b"".join(self._digest(seed, word) for seed in self._distinct)
+        return torch.frombuffer(bytearray(digests), dtype=torch.int32).view(-1, 2)
+
+    def expand(self, rows: Tensor) -> Tensor:
+        """Repeat rows of the distinct seeds for the images, on their device.  (D, ...) -> (B, ...)"""
+        if len(rows) == len(self.seeds):  # each has its own, in order
+            return rows
+        return rows.expand(len(self.seeds), *rows.shape[1:]) if len(rows) == 1 else rows[self._rows.to(rows.device)]
+
     def _page(self, page: int) -> Tensor:
         """Numbers of 64 successive steps, (steps, distinct seeds, numbers), cached until the next block of steps."""
         block = self._step // STEPS_PER_PAGE
@@ -105,8 +122,11 @@ class Streams:
 
     def _generators(self, word: str) -> Iterator[torch.Generator]:
         for seed in self._distinct:
-            digest = hashlib.sha256(f"{self.purpose} {seed} {word}".encode()).digest()
-            yield torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
+            yield torch.Generator().manual_seed(int.from_bytes(self._digest(seed, word), "little"))
+
+    def _digest(self, seed: int, word: str) -> bytes:
+        """Eight bytes that depend on purpose, seed and word."""
+        return hashlib.sha256(f"{self.purpose} {seed} {word}".encode()).digest()[:8]
 
 
 def _format_seeds(seeds: tuple[int, ...]) -> str:

@@ -15,8 +15,20 @@ from optvis.objectives import channel, logit, on
 from optvis.params import Streams, mean_spectrum, phase_image
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.result import concatenate
-from optvis.rendering.views import Views, repeat_for_views, view_seeds
-from optvis.transforms import Compose, Resize, maco_crops
+from optvis.rendering.views import repeat_for_views, view_seeds
+from optvis.transforms import (
+    Blur,
+    Compose,
+    GaussianNoise,
+    Pad,
+    RandomResizedCrop,
+    Resize,
+    Rotate,
+    Stages,
+    UniformNoise,
+    Zoom,
+    maco_crops,
+)
 
 draw = partial(maco, steps=3, views=2, size=24, progress=False)
 
@@ -172,6 +184,29 @@ def test_views_repeat_rows_and_share_one_image():
     assert repeat_for_views(objective, 1) is objective
     assert view_seeds((3, 4), 2)[::2] == (3, 4)
     assert len(set(view_seeds(range(4), 5))) == 20
-    image = phase_image(6, seeds=(0, 1))
-    images = Views(image, 3)()
-    assert_close(images, image().repeat_interleave(3, 0), rtol=0, atol=0)
+
+
+CHAINS = {
+    "maco": maco_crops((10, 14), 0.1),
+    "nothing": Compose(),
+    "pixels first": Compose(GaussianNoise(0.1), Pad(0.2), Zoom()),
+    "random colour": Compose(Pad("random"), Zoom(side=(0.9, 0.3)), Resize((9, 7))),
+    "levels": Compose(Pad((0.1, 0.2, 0.3)), Rotate(range(-30, 31)), Resize(1)),
+    "reflect": Compose(Pad("reflect"), RandomResizedCrop((0.4, 1.3)), UniformNoise(0.1)),
+    "stages": Stages({0: maco_crops(8), 1: Blur(1.0)}),
+    "edge, and foreign": Compose(RandomResizedCrop(), Resize(12), torch.nn.AvgPool2d(2)),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+@pytest.mark.parametrize("views", [1, 2, 5])
+def test_views_are_those_of_copies_of_each_image(chain, views):
+    images = torch.rand(3, 3, 24, 20, dtype=torch.float64, requires_grad=True)
+    found, expected = (
+        Compose(chain)(batch, Streams(view_seeds((4, 5, 4), views), "transform").seek(1))
+        for batch in (images, images.repeat_interleave(views, 0))
+    )
+    assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    weights = torch.rand(expected.shape, dtype=torch.float64)
+    gradients = [torch.autograd.grad((weights * made).sum(), images)[0] for made in (found, expected)]
+    assert_close(gradients[0], gradients[1], rtol=1e-7, atol=1e-9)

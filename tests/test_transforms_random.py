@@ -196,6 +196,26 @@ def test_noise_has_the_same_deviation_in_every_pixel(noise: nn.Module, sd: float
         assert all(abs(count / drawn.numel() - 0.2) < 0.01 for count in counts.values())
 
 
+@pytest.mark.parametrize("noise", [GaussianNoise(1.0), UniformNoise(math.sqrt(3))], ids=repr)
+def test_the_numbers_of_noise_are_independent(noise: nn.Module) -> None:
+    """Of each other at any distance, of those of other images and steps, and of those of the other kind."""
+    zeros = torch.zeros(48, 3, 64, 64)
+    several = streams(*range(48))
+    drawn = torch.cat([noise(zeros, several.seek(step)) for step in (0, 1)]).flatten(1).double()
+    count = drawn.shape[1]
+    between = (drawn @ drawn.mT / math.sqrt(count)).fill_diagonal_(0)
+    assert float(between.abs().max()) < 5.5  # in standard deviations, of 4,560
+    for distance in (1, 2, 3, 4, 8, 16, 63, 64, 65, 128, 1024, 4096, count // 2):
+        products = drawn[:, distance:] * drawn[:, :-distance]
+        assert abs(float(products.mean())) * math.sqrt(products.numel()) < 4.5
+    sums = drawn.sum(1) / math.sqrt(count)
+    assert 0.7 < float(sums.std()) < 1.3
+    fourth = 3.0 if isinstance(noise, GaussianNoise) else 1.8
+    assert float(drawn.pow(4).mean()) == pytest.approx(fourth, rel=0.02)
+    half = noise(zeros.double(), several.seek(1)).flatten(1)
+    assert_close(half, drawn[48:], rtol=0, atol=1e-5)  # in another precision
+
+
 def test_blur_keeps_constants_and_slopes_and_removes_grain() -> None:
     level = torch.full((1, 3, 9, 9), 0.3, dtype=torch.float64)
     assert_close(Blur(2.0)(level, streams(1)), level)

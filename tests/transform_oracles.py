@@ -228,14 +228,40 @@ def blur(low: float, high: float | None = None) -> Oracle:
     return oracle
 
 
+def hashed(streams: Streams, count: int) -> list[int]:
+    """Unsigned 32-bit numbers from a key and their places, by Python's integers."""
+    first, second = (int(half) % 2**32 for half in streams.keys()[0])
+    found = []
+    for place in range(count):
+        x = place ^ first
+        x = (x ^ x >> 16) * 0x7FEB352D % 2**32 ^ second
+        x = (x ^ x >> 15) * 0x846CA68B % 2**32
+        found.append(x ^ x >> 16)
+    return found
+
+
+def signed(number: int) -> int:
+    return number - 2**32 if number >= 2**31 else number
+
+
 def gaussian_noise(sd: float) -> Oracle:
-    return lambda image, streams: image + sd * normals(streams, *image.shape)
+    def oracle(image: Array, streams: Streams) -> Array:
+        half = (image.size + 1) // 2
+        numbers = hashed(streams, 2 * half)
+        radii = [math.sqrt(-2 * math.log(((number >> 8) + 1) / 2**24)) for number in numbers[:half]]
+        angles = [math.pi * signed(number) / 2**31 for number in numbers[half:]]
+        pairs = list(zip(radii, angles, strict=True))
+        noise = [r * math.cos(t) for r, t in pairs] + [r * math.sin(t) for r, t in pairs]
+        found: Array = image + sd * np.array(noise[: image.size]).reshape(image.shape)
+        return found
+
+    return oracle
 
 
 def uniform_noise(most: float) -> Oracle:
     def oracle(image: Array, streams: Streams) -> Array:
-        share = np.vectorize(lambda z: (1 + math.erf(z / math.sqrt(2))) / 2)(normals(streams, *image.shape))
-        found: Array = image - most + 2 * most * share
+        noise = [signed(number) / 2**31 for number in hashed(streams, image.size)]
+        found: Array = image + most * np.array(noise).reshape(image.shape)
         return found
 
     return oracle

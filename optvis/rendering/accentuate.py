@@ -22,7 +22,6 @@ from optvis.params import ImageParam, Streams
 from optvis.rendering.job import RenderJob, RenderOptions
 from optvis.rendering.result import Rendering
 from optvis.rendering.setup import default_param, input_transform, load_whole, resolve_objective, resolve_seeds
-from optvis.rendering.views import Views
 from optvis.transforms import STANDARD, Transform
 
 DISTANCE = "distance to the start"
@@ -100,7 +99,7 @@ def accentuate(
     job = RenderJob(
         classifier, objective, param, steps, seed=seeds, views=views, transparency=True, method="accentuate", **settings
     )
-    weight = strength * balance(job, distance)
+    weight = strength * balance(job, param, distance)
     recipe = {"layer": layer, "strength": strength, "weights": weight.tolist()}
     return replace(job, penalty=-(weight.cpu() * distance), options=recipe).run()
 
@@ -146,18 +145,18 @@ class Distance:
         return read_activations(self.classifier.network, inputs, [self.layer])[self.layer]
 
 
-def balance(job: RenderJob, distance: Objective) -> Tensor:
+def balance(job: RenderJob, param: ImageParam, distance: Objective) -> Tensor:
     """Compute |∂score| / |∂distance| of each image after one update without the distance, on a copy, (B,).
 
     Each is the sum of absolute values over the image's parameters; 1 where the distance has no gradient.
     """
     objective = resolve_objective(job.objective, job.classifier)
     steady = Objective(tuple(replace(term, schedules=()) for term in objective.terms))  # a schedule may begin at 0
-    everything, views = slice(0, len(job.seeds)), Views(copy.deepcopy(job.param), job.views)  # type: ignore[arg-type]
-    ascent = job.build_ascent(everything, views, steady, None)
+    everything, param = slice(0, len(job.seeds)), copy.deepcopy(param)
+    ascent = job.build_ascent(everything, param, steady, None)
     next(ascent.steps())
     sizes = [
         reduce(torch.add, (gradient.abs().flatten(1).sum(1) for gradient in one.evaluate(1)[1] if gradient is not None))
-        for one in (ascent, job.build_ascent(everything, views, distance, None))
+        for one in (ascent, job.build_ascent(everything, param, distance, None))
     ]
     return torch.where(sizes[1] > 0, sizes[0] / sizes[1], 1)

@@ -35,6 +35,7 @@ from optvis.rendering.setup import (
     validate_objective,
 )
 from optvis.transforms.presets import as_transform
+from optvis.transforms.warp import repeat_each
 
 PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
 STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
@@ -175,7 +176,7 @@ class Ascent:
         with borrow(self.classifier.network), torch.enable_grad():
             images: Tensor = self.param()
             inputs = self.classifier.preprocess(self.chain(images, self.streams.seek(index)))
-            roots = [inputs, images] if IMAGE in self._layers() else [inputs]
+            roots = [inputs, repeat_each(images, len(inputs))] if IMAGE in self._layers() else [inputs]
             with (
                 redirect_relu() if index < self.redirect_steps else nullcontext(),
                 override_max_pool(self.pool_gradient),

@@ -26,7 +26,7 @@ from optvis.rendering.recipes import REDIRECT_STEPS
 from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
 from optvis.rendering.setup import default_param, describe_default, image_labels, resolve_objective, resolve_seeds
-from optvis.rendering.views import Views, repeat_for_views, view_seeds
+from optvis.rendering.views import SumOfGradients, repeat_for_views, view_seeds
 from optvis.transforms import STANDARD
 
 
@@ -129,9 +129,9 @@ class RenderJob:
     def _run_batch(self, rows: slice, bar: Any) -> tuple[Rendering | None, Stop]:
         """Render some images; return them and what ended the run early."""
         param = self._copy_param(rows)
-        views = Views(param, self.views, self.transparency)
+        recorder = SumOfGradients(param) if self.transparency else None
         try:
-            ascent = self.build_ascent(rows, views, self.objective, self.penalty)
+            ascent = self.build_ascent(rows, recorder or param, self.objective, self.penalty)
         except KeyboardInterrupt as stop:
             return None, stop
         penalties = ascent.objective.names[len(self.objective.terms) :]
@@ -139,7 +139,7 @@ class RenderJob:
 
         def record(step: Step) -> int:
             if step.index in history.snapshot_steps:
-                history.keep(step.images[:: self.views])
+                history.keep(step.images)
             scores = step.scores
             for name in penalties:
                 scores = scores - step.report[name]
@@ -152,17 +152,16 @@ class RenderJob:
         with torch.no_grad():
             images = param().detach().clone()
         labels = image_labels(self._select(self.objective, rows), len(images))
-        transparency = views.transparency if self.transparency else None
-        return history.rendering(images, {}, labels, transparency), ended
+        return history.rendering(images, {}, labels, recorder.total if recorder else None), ended
 
-    def build_ascent(self, rows: slice, views: Views, objective: Objective, penalty: Objective | None) -> Ascent:
-        """Build the ascent of some images, on views of them."""
+    def build_ascent(self, rows: slice, param: nn.Module, objective: Objective, penalty: Objective | None) -> Ascent:
+        """Build the ascent of some images, whose parameterization is given, on views of them."""
         score = resolve_objective(self._select(objective, rows), self.classifier)
         total = score if penalty is None else score + self._select(penalty, rows)
         return Ascent(
             self.classifier,
             repeat_for_views(total, self.views),
-            views,
+            param,
             self.transform,
             default_optimizer(self.param, self.optimizer),
             view_seeds(self.seeds[rows], self.views),

@@ -72,7 +72,33 @@ def maco(
         >>> made, made.with_transparency().shape
         (Rendering(2 of 32 × 32 px, 4 steps, scores ...), torch.Size([2, 4, 32, 32]))
     """
-    classifier, objective = as_classifier(model, normalize), as_objective(objective)
+    job = maco_job(
+        as_classifier(model, normalize),
+        as_objective(objective),
+        spectrum=spectrum,
+        decay=decay,
+        size=size,
+        steps=steps,
+        views=views,
+        seed=seed,
+        **options,
+    )
+    return job.run()
+
+
+def maco_job(
+    classifier: Classifier,
+    objective: Objective,
+    *,
+    spectrum: Tensor | None = None,
+    decay: float = 1.0,
+    size: int | tuple[int, int] | None = None,
+    steps: int = MACO_STEPS,
+    views: int = 6,
+    seed: int | Sequence[int] = 0,
+    **options: Unpack[RenderOptions],
+) -> RenderJob:
+    """Build the settings of a rendering with MACO. Arguments as in `maco`."""
     seeds = resolve_seeds(seed, objective, None)
     height, width = classifier.resolve_size(size)
     scale = CANVAS if size is None else 1
@@ -83,4 +109,4 @@ def maco(
     settings: RenderOptions = {**defaults, **options}
     return RenderJob(
         classifier, objective, param, steps, seed=seeds, views=views, transparency=True, method="maco", **settings
-    ).run()
+    )

@@ -13,35 +13,31 @@ from optvis.objectives import Objective
 SEED_STRIDE = 1_000_003  # between the seeds of an image's views
 
 
-class Views(nn.Module):
-    """A parameterization that gives each image several times in a row, and can sum up its absolute gradients.
+class SumOfGradients(nn.Module):
+    """A parameterization that sums up the absolute gradients of its images over backward passes.
 
     The sum is the transparency map of MACO (Fel et al. 2023, arXiv:2306.06805).
 
     Example:
         >>> from optvis.params import pixel_image
-        >>> views = Views(pixel_image(8, seeds=(0, 1)), 3, transparency=True)
-        >>> images = views()
-        >>> images.shape, torch.equal(images[0], images[2])
-        (torch.Size([6, 3, 8, 8]), True)
-        >>> images.sum().backward()
-        >>> views.transparency.unique()
-        tensor([3.])
+        >>> param = SumOfGradients(pixel_image(8, seeds=(0, 1)))
+        >>> (3 * param()).sum().backward()
+        >>> param.total.shape, param.total.unique()
+        (torch.Size([2, 3, 8, 8]), tensor([3.]))
     """
 
-    def __init__(self, param: nn.Module, count: int, transparency: bool = False) -> None:
+    def __init__(self, param: nn.Module) -> None:
         super().__init__()
-        self.param, self.count = param, count
-        self.records_transparency, self.transparency = transparency, torch.zeros((), dtype=torch.float32, device="cpu")
+        self.param, self.total = param, torch.zeros((), dtype=torch.float32, device="cpu")
 
     def forward(self) -> Tensor:
         images: Tensor = self.param()
-        if self.records_transparency and images.requires_grad:
+        if images.requires_grad:
             images.register_hook(self._add)  # type: ignore[no-untyped-call]
-        return images if self.count == 1 else images.repeat_interleave(self.count, dim=0)
+        return images
 
     def _add(self, gradient: Tensor) -> None:
-        self.transparency = self.transparency.to(gradient) + gradient.detach().abs()
+        self.total = self.total.to(gradient) + gradient.detach().abs()
 
 
 def repeat_for_views(objective: Objective, count: int) -> Objective:

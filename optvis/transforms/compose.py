@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from optvis.params.streams import Streams
 from optvis.transforms.pad import Pad
 from optvis.transforms.transform import Affine, Transform
-from optvis.transforms.warp import EDGE, warp
+from optvis.transforms.warp import EDGE, repeat_each, warp
 
 
 class Compose(Transform):
@@ -20,6 +20,9 @@ class Compose(Transform):
     Any other module on (B, 3, H, W) can be in the chain, e.g. an augmentation of kornia. Where it draws from torch's
     global generator, this is seeded from the first image's stream and restored afterwards: the result repeats, but
     depends on the batch.
+
+    Where there are V times as many streams as images, it gives V views of each image, one after the other, without
+    copies of the images where the chain begins with affine transforms.
 
     Args:
         parts: transforms, or any modules.
@@ -50,11 +53,14 @@ class Compose(Transform):
                 matrix = step if matrix is None else step @ matrix
                 size = part.result_size(size)
             else:
-                images = images if matrix is None else warp(images, matrix, size, padding)
+                if matrix is not None:
+                    images = warp(images, matrix, size, padding)
+                elif not isinstance(part, Stages):
+                    images = repeat_each(images, len(streams))
                 moved = part(images, streams) if isinstance(part, Transform) else _run_seeded(part, images, streams)
                 images = _require_images(moved, part)
                 matrix, size = None, (images.shape[2], images.shape[3])
-        return images if matrix is None else warp(images, matrix, size, padding)
+        return repeat_each(images, len(streams)) if matrix is None else warp(images, matrix, size, padding)
 
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.parts))})"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Size = tuple[int, int]
+MIN_SIDE = 1e-14  # of an image with one pixel, as in kornia
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +28,54 @@ EDGE = Padding("border")
 
 
 def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding) -> Tensor:
-    """Sample images (B, C, H, W) once, bilinearly: pixel p of the result shows pixel matrix⁻¹ p, (B, C, *size)."""
+    """Sample images (B, C, H, W) once, bilinearly: pixel p of the result shows pixel matrix⁻¹ p, (N, C, *size).
+
+    Args:
+        images: (B, C, H, W).
+        matrix: one per result, (N, 3, 3): N = B, or N = V · B for V views of each image, one after the other.
+        size: (H, W) of the results.
+        padding: what is outside of the images; a level has a row for all, or one per result.
+    """
     from kornia.geometry.transform import warp_affine
 
+    if len(matrix) > len(images):
+        shared = padding.level is None or len(padding.level) == 1 or padding.level.dim() < 4
+        if shared and min(size) > 1:  # torch's affine grids are others for one pixel
+            return _warp_views(images, matrix, size, padding)
+        images = repeat_each(images, len(matrix))
     matrix = matrix[:, :2].to(images.dtype).to(images.device)
     level = padding.level
     shifted = images if level is None else images - level
     sampled: Tensor = warp_affine(shifted, matrix, size, padding_mode=padding.mode)
     return sampled if level is None else sampled.add_(level)
+
+
+def repeat_each(images: Tensor, count: int) -> Tensor:
+    """Repeat each image in a row, so that there are `count`."""
+    views = count // len(images)
+    return images.repeat_interleave(views, dim=0) if views > 1 else images
+
+
+def _warp_views(images: Tensor, matrix: Tensor, size: Size, padding: Padding) -> Tensor:
+    """Sample views of each image without copies of it: the grids of its views are one grid, one below the other."""
+    count, channels, *sides = images.shape
+    views, (height, width) = len(matrix) // count, size
+    source, result = (_pixels_to_unit((pair[0], pair[1])) for pair in (sides, size))
+    maps = (source @ torch.linalg.inv(matrix) @ torch.linalg.inv(result))[:, :2].to(images.dtype).to(images.device)
+    grid = torch.nn.functional.affine_grid(maps, [len(matrix), channels, height, width], align_corners=True)
+    level = padding.level
+    sampled = torch.nn.functional.grid_sample(
+        images if level is None else images - level,
+        grid.view(count, views * height, width, 2),
+        padding_mode=padding.mode,
+        align_corners=True,
+    )
+    rows = sampled.view(count, channels, views, height, width).transpose(1, 2).flatten(0, 1)
+    return rows if level is None else rows + level
+
+
+def _pixels_to_unit(size: Size) -> Tensor:
+    """The matrix from pixels (x, y, 1) to [−1, 1], with the centres of the outermost pixels at ±1."""
+    scales = [2 / max(side - 1, MIN_SIDE) for side in (size[1], size[0])]
+    rows = [[scales[0], 0.0, -1.0], [0.0, scales[1], -1.0], [0.0, 0.0, 1.0]]
+    return torch.tensor(rows, dtype=torch.float64, device="cpu")
