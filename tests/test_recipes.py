@@ -30,7 +30,7 @@ from optvis.objectives import (
     tensor_direction,
     total_variation,
 )
-from optvis.params import fft_image
+from optvis.params import fft_image, pixel_image
 from optvis.rendering import FAST_ADAM, RECIPES, ImageAdam, Prior, Recipe
 from optvis.rendering.blank import BLANK, blank_images
 from optvis.transforms import STANDARD, Compose, Flip, GaussianNoise, Pad, RandomResizedCrop, Resize, Rotate
@@ -200,6 +200,16 @@ def test_an_image_with_priors_is_the_same_alone_and_in_a_batch(tiny, views, batc
         own = [Prior(prior.penalty[place : place + 1], prior.share) for prior in priors]
         alone = render(tiny, objective[place : place + 1], priors=own, **options)
         torch.testing.assert_close(alone.images[0], together.images[place], rtol=0, atol=1e-10)
+
+
+def test_transparency_sums_the_gradients_that_the_images_follow(tiny):
+    options = {"steps": 1, "recipe": "plain", "transform": None, "transparency": True, "progress": False}
+    plain, made = (
+        render(tiny, channel("2", 1), pixel_image(14).double(), priors=priors, **options).transparency
+        for priors in ((), [Prior(on(IMAGE, contrast), 0.5)])
+    )
+    ratio = float(made.square().mean().sqrt() / plain.square().mean().sqrt())
+    assert 0.5 < ratio <= 1.5  # one gradient, and not the score's, the prior's and both of them
 
 
 def test_a_prior_on_batchnorm_statistics_brings_them_nearer():

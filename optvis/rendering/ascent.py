@@ -236,7 +236,8 @@ class Ascent:
         step = len(roots)
         pairs = [ends[start : start + step] for start in range(0, len(ends), step)]
         score, *penalties = (torch.autograd.grad(roots, images, pair, retain_graph=True)[0] for pair in pairs)
-        shares = [prior.choose_share(penalty) for prior, penalty in zip(self.priors, values, strict=True)]
+        means = [penalty.view(len(images), -1).sum(1) for penalty in values]  # over views, each of which has its part
+        shares = [prior.choose_share(mean) for prior, mean in zip(self.priors, means, strict=True)]
         total = add_priors(score, penalties, shares)
         return torch.autograd.grad(images, self.trainable, total, allow_unused=True)
 

@@ -34,7 +34,7 @@ class SumOfGradients(nn.Module):
         images: Tensor = self.param()
         if images.requires_grad:
             images.register_hook(self._add)  # type: ignore[no-untyped-call]
-        return images
+        return images.view_as(images)  # a gradient of the output alone, as priors take it, does not pass the hook
 
     def _add(self, gradient: Tensor) -> None:
         self.total = self.total.to(gradient) + gradient.detach().abs()
