@@ -32,7 +32,7 @@ from optvis.models import (
     load,
 )
 from optvis.patches import load_patch, try_patch
-from optvis.rendering import Rendering, accentuate, ascend, dream, maco, render
+from optvis.rendering import Prior, Rendering, accentuate, ascend, dream, maco, render
 from optvis.version import __version__
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "NetworkError",
     "Normalize",
     "NotFiniteError",
+    "Prior",
     "Rendering",
     "Report",
     "SemanticDictionary",

@@ -216,7 +216,7 @@ def test_an_icon_equals_the_rendering_of_its_direction_alone(net, samples, atlas
     place = int(level.present.nonzero()[0])
     matrix = whitening(samples.vectors, damping=2.0)
     question = direction("mixed5", level.vectors[place], power=2.0, whitening=matrix)
-    alone = render(net, question, size=16, steps=2, progress=False)
+    alone = render(net, question, recipe="plain", size=16, steps=2, progress=False)
     assert torch.allclose(alone.images[0], level.icons[place], atol=2e-3)
 
 
@@ -323,7 +323,7 @@ def test_files_of_different_atlases_are_refused(atlas, samples, tmp_path):
     atlas.save(tmp_path)
     for others in (samples[:20], replace(samples, recipe={**samples.recipe, "seed": 9})):
         others.save(tmp_path / "samples.safetensors")
-        with pytest.raises(ValueError, match="are of different atlases"):
+        with pytest.raises(ValueError, match=r"are of different atlases|damaged or holds no activation atlas"):
             ActivationAtlas.load(tmp_path)
 
 

@@ -176,7 +176,7 @@ def test_samples_are_saved_and_loaded_again(samples, tmp_path):
 def test_damaged_samples_are_refused(samples, tmp_path):
     path = samples.save(tmp_path / "a.safetensors")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match="damaged, or holds no samples"):
+    with pytest.raises(ValueError, match="damaged or holds no samples"):
         Samples.load(path)
     with pytest.raises(FileNotFoundError, match=r"no file .*b.safetensors"):
         Samples.load(tmp_path / "b.safetensors")

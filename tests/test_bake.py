@@ -386,7 +386,7 @@ def test_it_is_written_as_onnx(tmp_path):
         (Directions("relu1", [1.0, 2.0]), 0.0, ValueError, "directions of 2 numbers"),
         (Channels("relu1#1", 0), 0.0, ValueError, "never runs"),
         (Channels("relu9", 0), 0.0, KeyError, "nearest"),
-        ("relu1", 0.0, TypeError, "expected Channels"),
+        ("relu1", 0.0, TypeError, "must be Channels"),
     ],
 )
 def test_what_cannot_be_baked_is_refused(small, untouched, unit, fill, error, match):

@@ -338,7 +338,7 @@ MISTAKES = {
     "layer and label": (("render", *NET, "features.3", "--label", "1"), "or else --label"),
     "steps": (("render", *NET, "features.3", "--channels", "1", "--steps", "-1"), "steps is -1"),
     "chunk": (("render", *NET, "features.3", "--channels", "1", "--batch-size", "0"), "batch_size is 0"),
-    "rate": (("render", *NET, "features.3", "--channels", "1", "--rate", "-1"), "learning rate"),
+    "rate": (("render", *NET, "features.3", "--channels", "1", "--rate", "-1"), "lr"),
     "too small": (("layers", *NET, "--size", "4"), "size"),
     "device": (("layers", *NET, "--device", "abacus"), "cannot use the device 'abacus'"),
     "no photograph": (("dream", *NET, "--layer", "features.3"), "needs an IMAGE, or else --start"),

@@ -476,7 +476,8 @@ def test_measured_fills_are_measured_once(small, sets):
 
 
 @pytest.mark.parametrize("at", [1, 3, 8, 20])
-def test_an_interrupt_or_an_error_goes_through_and_leaves_nothing(small, sets, at, untouched):
+def test_an_interrupt_or_an_error_goes_through_and_leaves_nothing(small, sets, at, untouched, monkeypatch):
+    monkeypatch.setattr("optvis.models.tail.ACTIVATIONS_PER_PASS", 12 * 25)
     for error in (KeyboardInterrupt(), RuntimeError("blown")):
         small.network.fuse.arm(error, at=at)
         with untouched(small.network), pytest.raises(type(error)):

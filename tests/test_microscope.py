@@ -104,7 +104,7 @@ def test_renderings_of_a_channel_do_not_depend_on_the_group(small):
 def test_a_negative_falls_below_zero():
     net = load()
     renderings = ChannelRenderer(64, 24).render(net, "mixed5", [5, 50])
-    plain = render(net, -1 * channel("mixed5", [5, 50]), size=64, steps=24, progress=False)
+    plain = render(net, -1 * channel("mixed5", [5, 50]), recipe="plain", size=64, steps=24, progress=False)
     inner = "mixed5.0"  # what goes into the ReLU
     means = [activations(net, images, [inner])[inner].mean((2, 3)) for images in (renderings.negative, plain.images)]
     assert (means[0][[0, 1], [5, 50]] < 2 * means[1][[0, 1], [5, 50]]).all()

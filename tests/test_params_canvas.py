@@ -174,7 +174,7 @@ def test_to_float64_moves_parameters_and_buffers(make: Callable[..., Canvas]) ->
 @each_canvas
 @pytest.mark.parametrize("size", [0, -1, 2.0, (3,), (3, 4, 5), (0, 3), (3, 2.5), "ab", "64"], ids=repr)
 def test_a_wrong_size_raises(make: Callable[..., Canvas], size: Any) -> None:
-    with pytest.raises((ValueError, TypeError), match="expected one positive integer or"):
+    with pytest.raises((ValueError, TypeError), match=r"one positive integer or|size must be int or"):
         make(size, streams(1))
 
 

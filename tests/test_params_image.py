@@ -166,7 +166,7 @@ def test_images_of_another_shape_raise(make: Callable[..., ImageParam], shape: t
 @pytest.mark.parametrize("make", [fft_image, pixel_image])
 @pytest.mark.parametrize("size", [0, -3, 2.5, (3,), (3, 4, 5), (3, 0), "big"], ids=repr)
 def test_a_wrong_size_raises(make: Callable[..., ImageParam], size: Any) -> None:
-    with pytest.raises((ValueError, TypeError), match="expected one positive integer or"):
+    with pytest.raises((ValueError, TypeError), match=r"one positive integer or|size must be int or"):
         make(size)
 
 

@@ -182,7 +182,7 @@ def test_fill_sets_the_magnitude_of_a_phase_image():
 
 @pytest.mark.parametrize("spectrum", [torch.ones(2, 4, 3), torch.ones(4, 3), -torch.ones(3, 4, 3)])
 def test_a_wrong_spectrum_raises(spectrum):
-    with pytest.raises(ValueError, match=r"expected magnitudes \(3, H, W // 2 \+ 1\), 0 or more"):
+    with pytest.raises(ValueError, match=r"expected magnitudes \(3, H, W // 2 \+ 1\), finite, 0 or more"):
         phase_image(4, spectrum=spectrum)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sys
 
 import torch
 from torch import nn
@@ -41,7 +42,8 @@ def test_suggestions_do_not_look_at_case_and_fall_back():
     assert suggest("x", ["mixed4"], "there is mixed4") == "there is mixed4"
 
 
-def test_a_progress_bar_writes_to_stderr_only_where_it_is_shown(capsys):
+def test_a_progress_bar_writes_to_stderr_only_where_it_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # bars are hidden where it is a file
     assert list(progress_bar(range(3), description="hidden", show=False)) == [0, 1, 2]
     assert capsys.readouterr().err == ""
     assert list(progress_bar(range(3), description="shown")) == [0, 1, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -312,9 +313,10 @@ def test_images_that_see_each_other_are_not_split_where_memory_ends(small):
 def test_a_bare_network_is_refused_without_its_normalisation(network):
     with pytest.raises(ValueError, match="normalize=IMAGENET"):
         draw(network, channel("conv1", 0))
-    given = draw(network, channel("conv1", 0), normalize=IMAGENET, size=20)
-    assert torch.equal(given.images, draw(Classifier(network, IMAGENET, 20), channel("conv1", 0)).images)
-    other = draw(network, channel("conv1", 0), normalize=None, size=20)
+    given = draw(network, channel("conv1", 0), recipe="plain", normalize=IMAGENET, size=20)
+    told = draw(Classifier(network, IMAGENET, 20), channel("conv1", 0), recipe="plain")
+    assert torch.equal(given.images, told.images)
+    other = draw(network, channel("conv1", 0), recipe="plain", normalize=None, size=20)
     assert not torch.equal(other.images, given.images)
     assert other.recipe["normalize"] == "None"
 
@@ -391,7 +393,8 @@ def test_the_recipe_says_what_was_done(small):
     assert recipe["interrupted"] is False
 
 
-def test_progress_goes_to_the_error_stream_or_nowhere(small, capsys):
+def test_progress_goes_to_the_error_stream_or_nowhere(small, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # bars are hidden where it is a file
     draw(small, channel("conv2", 1), size=20)
     assert capsys.readouterr() == ("", "")
     render(small, channel("conv2", 1), size=20, steps=2)

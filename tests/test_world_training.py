@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def test_folding_batch_norm_keeps_the_outputs():
 
 
 @pytest.mark.parametrize("build", [judge_network, lambda: demo_network(batch_norm=True)], ids=["judge", "demo"])
-def test_training_is_repeatable_and_changes_the_weights(build, capsys):
+def test_training_is_repeatable_and_changes_the_weights(build, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # bars are hidden where it is a file
     states = []
     for _ in range(2):
         torch.manual_seed(0)

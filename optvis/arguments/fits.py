@@ -63,7 +63,7 @@ def anything(value: Any) -> Any:
 
 
 def _int(value: Any) -> Any:
-    value = int(value) if isinstance(value, np.integer) else value
+    value = int(value) if isinstance(value, np.integer) or _is_whole_tensor(value) else value
     return value if isinstance(value, int) and -MAX_INT <= value < MAX_INT else SKIP
 
 
@@ -169,3 +169,9 @@ def _is_collection(value: Any, origin: Any) -> bool:
         is_table = isinstance(value, Mapping | set | frozenset | np.ndarray | torch.Tensor)
         return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not is_table
     return isinstance(value, origin)
+
+
+def _is_whole_tensor(value: Any) -> bool:
+    """Whether this is a tensor of one integer, such as `torch.tensor(3)`."""
+    is_integer = isinstance(value, torch.Tensor) and not value.is_floating_point() and not value.is_complex()
+    return is_integer and value.dim() == 0 and value.dtype != torch.bool

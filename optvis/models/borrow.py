@@ -120,7 +120,7 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
         return run_with_gradients(network, inputs, restart)
     except (torch.OutOfMemoryError, MemoryError):
         raise
-    except Exception as error:
+    except RuntimeError as error:
         if _is_ours(error):
             raise
         reason = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__

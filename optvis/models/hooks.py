@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from contextlib import contextmanager
 from functools import partial
 from threading import get_ident
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
@@ -26,7 +25,7 @@ def intercept(
     network: nn.Module,
     functions: Mapping[Call, Callable[[Any], Any]],
     *,
-    before: Mapping[Call, Callable[[Any], None]] = MappingProxyType({}),
+    before: Mapping[Call, Callable[[Any], None]] | None = None,
     purpose: str = "",
     required: Mapping[Call, str] | None = None,
     prepend: bool = False,
@@ -53,6 +52,7 @@ def intercept(
         ...     net(torch.zeros(2))
         tensor([1., 1.])
     """
+    before = {} if before is None else before  # hooks have to be copied with their network
     counter = _CallCounter(functions, before, purpose, {} if required is None else required)
     modules = dict.fromkeys(module for module, _ in (*functions, *before))
     roots = dict.fromkeys((network, original_of(network)))

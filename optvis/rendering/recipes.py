@@ -14,6 +14,7 @@ from optvis.models.classifier import Classifier
 from optvis.objectives import Objective, total_variation
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam, OptimizerMaker
 from optvis.rendering.priors import Prior
+from optvis.rendering.setup import accepts_size
 from optvis.transforms import STANDARD, natural_crops
 from optvis.transforms.sizes import scale_size
 
@@ -67,7 +68,8 @@ def build_natural_crops(classifier: Classifier) -> nn.Module:
     """
     if classifier.fixed_size:
         return natural_crops(classifier.size)
-    return natural_crops(VIEW_SHARE, at_least=scale_size(classifier.size, VIEW_SHARE))
+    smallest = scale_size(classifier.size, VIEW_SHARE)
+    return natural_crops(VIEW_SHARE, at_least=smallest) if accepts_size(classifier, smallest) else natural_crops(1.0)
 
 
 def build_standard(_: Classifier) -> nn.Module:

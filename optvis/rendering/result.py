@@ -164,6 +164,6 @@ def concatenate(parts: Sequence[Rendering], recipe: Mapping[str, Any]) -> Render
         torch.cat(scores, dim=1),
         recipe,
         {step: torch.cat([part.snapshots[step] for part in parts]) for step in common},
-        tuple(label for part in parts for label in part.labels),
+        tuple(label for part in parts for label in part.labels) if all(part.labels for part in parts) else (),
         None if any(part.transparency is None for part in parts) else torch.cat([p.transparency for p in parts]),  # type: ignore[misc]
     )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optvis.data.images import RGB, ImageLike, load_image
 from optvis.models.activations import read_activations, running_statistics
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.objectives import IMAGE, Objective, as_objective
 from optvis.objectives.product import factors
@@ -103,6 +103,17 @@ def renew_inference_tensors(module: nn.Module) -> None:
                 setattr(
                     part, name, nn.Parameter(values.clone(), values.requires_grad) if is_trained else values.clone()
                 )
+
+
+def accepts_size(classifier: Classifier, size: tuple[int, int]) -> bool:
+    """Whether a network runs on images of a size, (H, W) in pixels: one with a linear layer over pixels may not."""
+    images = torch.full((1, classifier.channels, *size), 0.5, device=classifier.device, dtype=classifier.image_dtype)
+    try:
+        with borrow(classifier.network), torch.no_grad():
+            run_network(classifier.network, classifier.preprocess(images))
+    except Exception:
+        return False
+    return True
 
 
 def validate_objective(

@@ -49,7 +49,7 @@ class Scene:
         return f"scene({self.label!r}, seed={self.seed}): {', '.join(self.masks)}"
 
 
-def scene(label: str, seed: int = 0, *, without: Iterable[str] = (), adding: Iterable[str] = ()) -> Scene:
+def scene(label: str, seed: int = 0, *, without: str | Iterable[str] = (), adding: str | Iterable[str] = ()) -> Scene:
     """Draw a scene of a class; the same seed gives the same pixels, with or without one of its parts.
 
     Args:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..checks import FOLDERS, ROOT
+from tests.checks import FOLDERS, ROOT
 
 DOCUMENTED = (ValueError, TypeError, KeyError, IndexError, OSError, RuntimeError, ImportError)
 LONGEST = 900  # characters of a message

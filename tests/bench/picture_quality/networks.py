@@ -139,7 +139,8 @@ def read(classifier: Classifier, images: Tensor | Sequence[ImageLike]) -> Readin
 
     with hook_modules([last], before=keep):
         logits = classifier.logits(classifier.load_batch(images))
-    return Reading(logits.cpu(), torch.cat(found).float().cpu())
+    features = torch.cat([part.detach() for part in found])[-len(logits) :]  # passes that find the head come before
+    return Reading(logits.cpu(), features.float().cpu())
 
 
 @dataclass(frozen=True)
