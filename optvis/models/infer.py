@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -98,7 +99,7 @@ def _warn_once(inferred: Classifier) -> None:
     warnings.warn(
         f"{type(network).__name__} is fed as torchvision's published weights are; if it was trained otherwise, give "
         f"its own normalize=Normalize(mean, std), else normalize={text}",
-        stacklevel=4,
+        stacklevel=_levels_to_caller(),
     )
 
 
@@ -199,3 +200,11 @@ def _count_outputs(network: Any) -> int:
     """How many classes a timm network has; 0 without class head. Its head may have been replaced."""
     head = network.get_classifier() if hasattr(network, "get_classifier") else None
     return int(getattr(head, "out_features", getattr(network, "num_classes", 0)))
+
+
+def _levels_to_caller() -> int:
+    """How many frames above the one that warns the user's own code is."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "optvis":
+        frame, level = frame.f_back, level + 1
+    return level
