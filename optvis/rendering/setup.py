@@ -111,7 +111,7 @@ def accepts_size(classifier: Classifier, size: tuple[int, int]) -> bool:
     try:
         with borrow(classifier.network), torch.no_grad():
             run_network(classifier.network, classifier.preprocess(images))
-    except Exception:
+    except (RuntimeError, ValueError, AssertionError):
         return False
     return True
 
