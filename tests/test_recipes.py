@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from functools import partial
@@ -13,6 +14,7 @@ from torch import nn
 from torchvision import models
 
 from optvis import Classifier, ascend, render
+from optvis.cli.commands.render import RECIPE_NAMES
 from optvis.objectives import (
     IMAGE,
     batchnorm_statistics,
@@ -86,6 +88,11 @@ def test_natural_is_the_default_of_render_and_ascend(tiny):
     assert made.recipe["recipe"] == "natural"
     for index, step in zip(range(3), loop, strict=False):
         assert torch.equal(step.images, made.snapshots[index])
+
+
+def test_the_command_line_offers_all_recipes_and_the_same_default():
+    assert tuple(RECIPES) == RECIPE_NAMES
+    assert inspect.signature(render).parameters["recipe"].default == RECIPE_NAMES[0]
 
 
 def test_what_is_given_replaces_the_recipes_part(tiny):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -152,6 +153,8 @@ def _clear_errors(name: str) -> Iterator[None]:
     except (PermissionError, _UnusableImageError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            raise FileNotFoundError(f"no file {name}: its name is too long") from error
         raise ValueError(f"{name} is damaged or truncated: {error}") from error
 
 

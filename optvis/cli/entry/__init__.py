@@ -1,4 +1,7 @@
-"""What the command `optvis` runs: it stands outside the package, so that Ctrl-C while that is imported is one line."""
+"""What the command `optvis` runs. It is installed as `optvis_command`, because an import under `optvis` takes seconds.
+
+So Ctrl-C while that is imported is one line.
+"""
 
 from __future__ import annotations
 
