@@ -111,11 +111,12 @@ def _open(source: Any, channels: int) -> Any:
         with _clear_errors(repr(os.fsdecode(file)) if file else f"the {source.format or 'Pillow'} image"):
             return _match_mode(_to_rgb(source), channels)
     if isinstance(source, np.ndarray):
-        is_bytes = source.dtype == np.uint8 and source.ndim == 3 and source.size > 0
-        if is_bytes and channels not in (1, RGB) and source.shape[2] == channels:
+        is_bytes = source.dtype == np.uint8 and source.ndim in (2, 3) and source.size > 0
+        depth = source.shape[2] if source.ndim == 3 else 1
+        if is_bytes and channels not in (1, RGB) and depth == channels:
             return torch.from_numpy(np.ascontiguousarray(source)).permute(2, 0, 1).float() / 255
-        if is_bytes and source.shape[2] in (1, 3, 4):
-            image = _to_rgb(Image.fromarray(source.squeeze(2) if source.shape[2] == 1 else source))
+        if is_bytes and depth in (1, 3, 4):  # the same picture as in a file
+            image = _to_rgb(Image.fromarray(source.squeeze(2) if source.shape[2:] == (1,) else source))
             return _match_mode(image, channels)
         if source.dtype.kind in "biufc":
             native = source.astype(source.dtype.newbyteorder("="), copy=False)  # files of scans are big-endian

@@ -802,7 +802,12 @@ def _() -> Any:
 
 @result("ascend, a class")
 def _() -> Any:
-    steps = islice(ascend(small(), logit("owl"), pixel_image(40), optimizer=ADAM, redirect_steps=1, transform=None), 4)
+    steps = islice(
+        ascend(
+            small(), logit("owl"), pixel_image(40), optimizer=ADAM, redirect_steps=1, recipe="plain", transform=None
+        ),
+        4,
+    )
     return [[one.images.clone(), one.scores] for one in steps]
 
 
@@ -1556,6 +1561,8 @@ COMMANDS: dict[str, Sequence[str]] = {
         "render",
         "demo",
         "mixed4",
+        "--recipe",
+        "plain",
         "--channels",
         "17",
         "--size",
@@ -1565,7 +1572,20 @@ COMMANDS: dict[str, Sequence[str]] = {
         "--total-variation",
         "0.001",
     ),
-    "render a class": ("render", "demo", "--label", "owl", "--size", "40x48", "--steps", "2", "--param", "pixel"),
+    "render a class": (
+        "render",
+        "demo",
+        "--label",
+        "owl",
+        "--recipe",
+        "plain",
+        "--size",
+        "40x48",
+        "--steps",
+        "2",
+        "--param",
+        "pixel",
+    ),
     "dream": ("dream", "demo", "--start", "noise", "--layer", "mixed4", "--size", "64", "--steps", "1"),
 }
 
