@@ -125,7 +125,7 @@ def total_variation(
     Args:
         layer: name as in `layers(model)`; by default the image before transforms, in [0, 1].
         smoothing: differences well under this count by their square, which makes the gradient continuous:
-            √(Δ² + smoothing²) − smoothing takes the place of |Δ| (Charbonnier et al. 1994,
+            √(Δ² + smoothing²) − smoothing takes the place of the absolute Δ (Charbonnier et al. 1994,
             doi:10.1109/ICIP.1994.413553).
         mean: divide by the number of differences, so that the value does not depend on the size.
         channel_axis: axis of the channels in the layer's output; by default axis 1.
