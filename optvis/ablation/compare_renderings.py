@@ -55,6 +55,11 @@ class BeforeAfter(Result):
     recipe: Mapping[str, Any]
     attributions: tuple[Attribution, Attribution] | None = None
 
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        if self.before.images.shape != self.after.images.shape:
+            shapes = tuple(self.before.images.shape), tuple(self.after.images.shape)
+            raise ValueError(f"images have shapes {shapes[0]} before and {shapes[1]} after; expected the same")
+
     def image(self) -> Image.Image:
         """The renderings before and after; below, overlays of the attributions on one scale."""
         pairs = zip(self.before.images, self.after.images, strict=True)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from .outcomes import Outcome, outcome_of
 from .targets import TARGETS
 
-LONGEST_CALL = 120  # seconds
+LONGEST_CALL = 60  # seconds of the processor
 MEMORY = 6 * 2**30  # bytes of address space beyond what the imports take
 
 
@@ -34,15 +34,16 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=1000, help="of each kind of input")
     parser.add_argument("--only", choices=TARGETS, help="one kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no more of a kind are drawn")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, _interrupt)
+    signal.signal(signal.SIGPROF, _interrupt)
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()  # noqa: SIM115, PTH123
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, -1))
     failed = False
     for kind in [options.only] if options.only else TARGETS:
         start, counts, first = time.monotonic(), Counter[str](), dict[str, tuple[int, str]]()
-        run(kind, options.examples, options.seed, counts, first)
+        run(kind, options, counts, first)
         total = ", ".join(f"{outcome} {count}" for outcome, count in counts.most_common())
         print(f"{kind}: {sum(counts.values())} tries in {time.monotonic() - start:.0f} s: {total}")
         for place, (count, example) in sorted(first.items(), key=lambda item: -item[1][0]):
@@ -51,25 +52,28 @@ def main() -> int:
     return int(failed)
 
 
-def run(kind: str, examples: int, number: int, counts: Counter[str], first: dict[str, tuple[int, str]]) -> None:
+def run(kind: str, options: argparse.Namespace, counts: Counter[str], first: dict[str, tuple[int, str]]) -> None:
     """Draw examples of one kind, and count."""
+    end = time.monotonic() + options.seconds
 
-    @seed(number)
-    @settings(max_examples=examples, phases=[Phase.generate], deadline=None, database=None,
+    @seed(options.seed)
+    @settings(max_examples=options.examples, phases=[Phase.generate], deadline=None, database=None,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.data())
     def draw(data: Any) -> None:
+        if time.monotonic() > end:
+            return
         home = Path.cwd()
         with tempfile.TemporaryDirectory() as folder:
             try:
                 os.chdir(folder)
                 call, text = TARGETS[kind](data)
-                signal.alarm(LONGEST_CALL)
+                signal.setitimer(signal.ITIMER_PROF, LONGEST_CALL)
                 found = outcome_of(call)
             except _TookTooLongError:
                 found = Outcome("HANG", text=text)
             finally:
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
                 os.chdir(home)
         counts[found.kind] += 1
         if found.kind in ("RAW", "HANG"):

@@ -26,8 +26,8 @@ OPERATIONS = (
     *("ablation", "atlas", "attribution", "circuits", "data", "features", "grids", "microscope", "models", "patches"),
     *("rendering", "viz", "world"),
 )
-# The tour renders for minutes. A protocol and an abstract class are no calls.
-LEFT_OUT = {"write_tour", "Result", "AttributionMethod", "GradientMethod", "ValueMethod"}
+# The tour renders for minutes. Protocols, abstract classes and a typed dictionary are no calls.
+LEFT_OUT = {"write_tour", "Result", "AttributionMethod", "GradientMethod", "ValueMethod", "RenderOptions"}
 
 
 def photos() -> Tensor:

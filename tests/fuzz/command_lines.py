@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import io
 import random
@@ -14,7 +15,7 @@ from typing import Any
 from hypothesis import strategies as st
 from PIL import Image
 
-from optvis.cli.main import COMMANDS, main
+from optvis.cli.main import COMMANDS, build_parser, main
 
 NETWORKS = ("demo", "demo", "demo", "demo", "nope", "w.pth", "", "timm/nope", "photo.png")
 LAYERS = ("mixed5", "mixed4", "head", "nope", "<image>", "", "mixed5#9", "mixed5:3", "x" * 300)
@@ -102,8 +103,17 @@ def _words(command: str, dice: random.Random) -> Iterable[str]:
         if dice.random() < 0.95:
             yield from (option, dice.choice(OPTIONS[option]))
     yield from QUICK[command]
-    for option in dice.sample(sorted(OPTIONS), dice.choice((0, 1, 1, 2, 3))):
+    known = sorted(OPTIONS.keys() & options_of(command)) if dice.random() < 0.95 else sorted(OPTIONS)
+    for option in dice.sample(known, dice.choice((0, 1, 1, 2, 3))):
         yield from (option, *([dice.choice(OPTIONS[option])] if OPTIONS[option] else []))
+
+
+@functools.cache
+def options_of(command: str) -> frozenset[str]:
+    """The options that a command has, but those that end it at once."""
+    (commands,) = (each for each in build_parser()._actions if isinstance(each, argparse._SubParsersAction))
+    found = {text for action in commands.choices[command]._actions for text in action.option_strings}
+    return frozenset(found - {"--help", "-h"})
 
 
 def write_files() -> None:
@@ -133,7 +143,9 @@ def run(line: list[str]) -> None:
     text = errors.getvalue().strip()
     if code == 1 and (not text.startswith("optvis: error: ") or "\n" in text or any(w in text for w in RAW_WORDS)):
         raise RawLineError(text[-600:])
-    if code not in (0, 1, 2):
+    if code == 2 and text:
+        raise SystemExit(code)
+    if code != 0 and code != 1:
         raise RawLineError(f"exit code {code}: {text[-300:]}")
     if code == 1:
         raise ValueError(text)

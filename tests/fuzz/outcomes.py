@@ -26,7 +26,7 @@ FOLDER_TEXTS = tuple(f"{folder}/" for folder in FOLDERS.values())
 class Outcome:
     """Of one call: its kind, and where and how it failed."""
 
-    kind: str  # "fine", "clear" or "RAW"
+    kind: str  # "fine", "clear", "usage" of the command line, or "RAW"
     where: str = ""
     text: str = ""
 
@@ -46,6 +46,8 @@ def outcome_of(call: Callable[[], Any]) -> Outcome:
     """Call, and judge what comes of it."""
     try:
         call()
+    except SystemExit:
+        return Outcome("usage")
     except Exception as error:
         return Outcome("clear") if str(error).startswith("optvis: error: ") else judge(error)
     return FINE

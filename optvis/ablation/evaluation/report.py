@@ -13,7 +13,7 @@ from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report_text import baseline_sentences, format_report, report_title
 from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
-from optvis.arguments import check_count
+from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.pages.report.markup import report_html
@@ -63,7 +63,9 @@ class Report(EvaluationResults, Result):
     def _check(self, sizes: Mapping[str, int]) -> None:
         curve, baseline, names = self.curve, self.baseline, [one.name for one in self.sets]
         if self.target not in names:
-            raise ValueError(f"no set is the target {self.target!r}; there are {', '.join(names)}")
+            raise ValueError(
+                f"no set is the target, {describe_value(self.target)}; expected one of {describe_value(names)}"
+            )
         for lines in (curve.removed, curve.kept, curve.removed_confidence, curve.kept_confidence):
             for name in names:
                 check_count(f"the curve of {name!r}", len(lines.get(name, ())), len(curve.counts), "numbers of units")
