@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 IMAGE = "<image>"  #: stands for a layer: the image before transforms, (B, 3, H, W) in [0, 1]
 OUTPUT = ""  #: the network's own output: the name of the root in named_modules()
 INPUT = "@input"  #: after a layer's name: what the layer takes instead of what it gives, "bn1@input"
+
+_INTEGERS = (torch.int32, torch.int64)
 
 
 def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:
@@ -71,7 +74,7 @@ def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
         axis: the axis to index; the result does not have it.
 
     Raises:
-        ValueError: another axis, or another number of indices.
+        ValueError: another axis, or other indices.
         IndexError: an index outside the axis. Only checked for an index on the CPU, where it needs no
             synchronisation with the device.
 
@@ -80,13 +83,15 @@ def pick(a: Tensor, index: Tensor, axis: int = 1) -> Tensor:
         >>> pick(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0]))
         tensor([2., 3.])
     """
-    if not -a.dim() <= axis < a.dim() or index.dim() != 1 or len(index) not in (1, len(a)):
-        expected = "an axis of `a`, and one index per image or one for all"
-        raise ValueError(f"axis {axis} of {tuple(a.shape)}, index of shape {tuple(index.shape)}; expected {expected}")
+    is_axis = -a.dim() <= axis < a.dim() and axis % a.dim() > 0
+    if not is_axis or index.dim() != 1 or len(index) not in (1, len(a)) or index.dtype not in _INTEGERS:
+        expected = "an axis of `a` after the first, and one integer per image or one for all"
+        given = f"axis {axis} of {tuple(a.shape)}, index of shape {tuple(index.shape)} and {index.dtype}"
+        raise ValueError(f"{given}; expected {expected}")
     axis = axis % a.dim()
     shape, size = list(a.shape), a.shape[axis]
     wrong = [i for i in index.tolist() if not 0 <= i < size] if index.device.type == "cpu" else []
     if wrong:
         raise IndexError(f"index {wrong[0]} is outside 0..{size - 1}")
     shape[axis] = 1
-    return a.gather(axis, index.view(-1, *[1] * (a.dim() - 1)).expand(shape)).squeeze(axis)
+    return a.gather(axis, index.long().view(-1, *[1] * (a.dim() - 1)).expand(shape)).squeeze(axis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import signal
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -42,7 +43,8 @@ ALLOWED_SKIPS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the reasons of skips."""
+    """Watch the reasons of skips, and interrupt as in the foreground: a shell's background job ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(SkipGate(), "skip gate")
 
 

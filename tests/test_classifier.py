@@ -51,7 +51,7 @@ def test_a_size_that_is_none_is_refused(size):
 def test_what_is_no_network_or_normalisation_is_refused():
     with pytest.raises(TypeError, match="network must be Module, got function"):
         Classifier(lambda x: x, None, 8)
-    with pytest.raises(TypeError, match="normalize must be a function or None, got str 'imagenet'"):
+    with pytest.raises(TypeError, match="normalize is .imagenet.; expected Normalize"):
         Classifier(nn.Flatten(), "imagenet", 8)
     with pytest.raises(TypeError, match=r"model is a str; expected an nn\.Module or a Classifier"):
         as_classifier("squeezenet1_0")
@@ -122,7 +122,7 @@ def test_what_is_told_wins_over_what_is_carried():
 
 
 def test_a_normalisation_that_is_a_wrong_word_is_refused(network):
-    with pytest.raises(ValueError, match="normalize must be a function or None, got str 'imagenet'"):
+    with pytest.raises(ValueError, match="normalize is 'imagenet'; expected Normalize"):
         as_classifier(network, "imagenet")
 
 

@@ -59,7 +59,7 @@ def test_no_channel_that_photographs_excite_stays_grey(squeezenet, excitable):
 def test_a_drawn_channel_excites_its_channel_more_than_any_photograph(squeezenet, photographs):
     """What is drawn is what the channel looks for, not what slips through: seen whole, still and resized."""
     chosen = [50, 450]
-    made = render(squeezenet, channel(LAYER, chosen), size=128, steps=48, progress=False)
+    made = render(squeezenet, channel(LAYER, chosen), size=128, recipe="fast", progress=False)
     drawn = activations(squeezenet, made.images, [LAYER])[LAYER].mean((2, 3))
     real = activations(squeezenet, photographs, [LAYER])[LAYER].mean((2, 3))
     for row, index in enumerate(chosen):

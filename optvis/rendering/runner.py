@@ -57,7 +57,7 @@ class History:
         images = images.cpu()
         if len(self) in self.snapshot_steps:
             self.keep(images)
-        nothing = torch.empty(0, len(images), dtype=torch.float32, device="cpu")
+        nothing = torch.empty(0, len(images), dtype=images.dtype, device="cpu")
         scores = torch.stack(self.scores).cpu() if self.scores else nothing
         importance = None if transparency is None else torch.zeros_like(images) + transparency.cpu()
         return Rendering(images, scores, recipe, self.snapshots, labels, importance)
