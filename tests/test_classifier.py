@@ -51,7 +51,7 @@ def test_a_size_that_is_none_is_refused(size):
 def test_what_is_no_network_or_normalisation_is_refused():
     with pytest.raises(TypeError, match="network must be Module, got function"):
         Classifier(lambda x: x, None, 8)
-    with pytest.raises(TypeError, match="normalize is .imagenet.; expected Normalize"):
+    with pytest.raises(TypeError, match="normalize must be a function or None, got str 'imagenet'"):
         Classifier(nn.Flatten(), "imagenet", 8)
     with pytest.raises(TypeError, match=r"model is a str; expected an nn\.Module or a Classifier"):
         as_classifier("squeezenet1_0")
