@@ -383,7 +383,7 @@ def test_folders_files_and_tensors_are_the_same_photographs(demo, scenes, tmp_pa
     ("change", "error", "said"),
     [
         ({"keep": None}, ValueError, "keep is missing"),
-        ({"method": "serch"}, KeyError, "no method 'serch'; there are greedy, subspace"),
+        ({"method": "serch"}, KeyError, "no method 'serch'; there are auto, greedy, subspace"),
         ({"method": 3}, TypeError, "method is 3"),
         ({"method": "subspace", "max_units": 3}, TypeError, "max_units=3"),
         ({"max_units": 0}, ValueError, "max_units"),

@@ -25,8 +25,11 @@ from optvis.ablation.fills import Constant, Fill, Gaussian, Mean, Noise, Resampl
 from optvis.ablation.image_sets import LabeledImages
 from optvis.ablation.optimal_fill import Optimal
 from optvis.ablation.selection import (
+    Attempt,
+    Automatic,
     CachedNetwork,
     ChannelGates,
+    Choice,
     Contrast,
     Evidence,
     GreedySearch,
@@ -41,9 +44,12 @@ from optvis.ablation.selection import (
 from optvis.arguments import check_room
 
 __all__ = [
+    "Attempt",
+    "Automatic",
     "BeforeAfter",
     "CachedNetwork",
     "ChannelGates",
+    "Choice",
     "Constant",
     "Contrast",
     "Estimate",

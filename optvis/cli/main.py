@@ -10,7 +10,7 @@ from typing import Any
 from optvis.cli.options import create_command
 from optvis.version import __version__
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, NOT_REACHED, INTERRUPTED = 1, 3, 130
 OUT_OF_MEMORY = "can't allocate memory"  # in what torch says of the memory beside the CPU
 COMMANDS = (
     *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
@@ -19,14 +19,17 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    """Run the command; returns its exit code.
+
+    0; 1 for an error, 2 for wrong usage, 3 where it did not reach its goal, 130 after Ctrl-C.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     options = build_parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], None] = options.run
+    run: Callable[[argparse.Namespace], bool | None] = options.run
     try:
-        run(options)
+        has_reached = run(options)
     except Exception as error:  # --debug shows where
         if options.debug:
             raise
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("optvis: interrupted", file=sys.stderr)
         return INTERRUPTED
-    return 0
+    return NOT_REACHED if has_reached is False else 0
 
 
 def describe_error(error: Exception) -> str:

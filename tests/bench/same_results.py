@@ -1133,7 +1133,7 @@ def sharks() -> Tensor:
 
 
 FINDERS: dict[str, dict[str, Any]] = {
-    "search": {"max_units": 4},
+    "search": {"method": "greedy", "max_units": 4},
     "search with settings": {
         "method": GreedySearch(max_units=3, harm_weight=2.0, views=1, candidates=2, max_swaps=1, target_weights=(0.2,))
     },

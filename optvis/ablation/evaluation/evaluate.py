@@ -24,6 +24,7 @@ from optvis.ablation.evaluation.variants import (
 )
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill, split_batch
 from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_overlaps, find_target_set, load_sets
+from optvis.ablation.selection.attempt import Attempt, describe_goal
 from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
@@ -121,11 +122,21 @@ def evaluate(
         sets={one.name: {"images": len(one), "truth": "predicted" if one.classes is None else "given"} for one in sets},
         target=target_set.name,
         overlap=overlap,
+        goal=_goal(units if found_on is None else found_on),
         random_sets=int(random_sets),
         seed=int(seed),
     )
     evaluation = Evaluation(classifier, sets, target_set, truth, predict(survey.logits, truth, head), after)
     return build_report(evaluation, plan, variants, recipe)
+
+
+def _goal(selection: Any) -> dict[str, Any] | None:
+    """Whether a selection reached its goal, and in words; None for units that no selection chose."""
+    recipe = getattr(selection, "recipe", None)
+    if not isinstance(recipe, Mapping) or "attempts" not in recipe:
+        return None
+    attempts = [Attempt(**one) for one in recipe["attempts"]]
+    return {"reached": recipe["reached"], "text": describe_goal(attempts)}
 
 
 @dataclass(frozen=True, eq=False)

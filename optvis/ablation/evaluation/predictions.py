@@ -132,8 +132,8 @@ def leave_one_out(
     *,
     keep: Any,
     layers: Sequence[str] | None = None,
-    method: str | Method = "greedy",
-    max_units: int | None = None,
+    method: str | Method = "auto",
+    max_units: float | None = None,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
@@ -166,7 +166,7 @@ def leave_one_out(
     rows: list[Prediction] = []
     with borrow(task.classifier.network):
         for index in progress_bar(evaluated, show=progress, description="leave one out"):
-            units = run_method(select, task.subset(indices != index))
+            units = run_method(select, task.subset(indices != index)).units
             rows += _predict(task.subset(indices == index), units)
     return PredictionTable(tuple(rows))
 

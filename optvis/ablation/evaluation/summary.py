@@ -127,7 +127,7 @@ def build_report(
         classes,
         _unit_curve(plan, variants, rows),
         baseline,
-        _warnings(sets, baseline, recipe["overlap"] or {}),
+        (*_goal_warnings(recipe["goal"]), *_warnings(sets, baseline, recipe["overlap"] or {})),
         recipe,
         _thumbnails(torch.cat([one.images for one in evaluation.sets])),
     )
@@ -197,6 +197,10 @@ def _identity(units: Units) -> object:
     if isinstance(units, Channels):
         return frozenset(units.indices)
     return tuple(units.orthonormal_basis.flatten().tolist())
+
+
+def _goal_warnings(goal: Mapping[str, Any] | None) -> tuple[str, ...]:
+    return () if goal is None or goal["reached"] else (f"the selection: {goal['text'].removeprefix('! ')}",)
 
 
 def _warnings(sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Mapping[str, int]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Selection: which units carry a class."""
 
+from optvis.ablation.selection.attempt import Attempt, Choice
+from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates
 from optvis.ablation.selection.directions import Subspace, find_directions
 from optvis.ablation.selection.find_units import find_units
@@ -9,8 +11,11 @@ from optvis.ablation.selection.selection import Evidence, UnitSelection
 from optvis.ablation.selection.task import SelectionTask
 
 __all__ = [
+    "Attempt",
+    "Automatic",
     "CachedNetwork",
     "ChannelGates",
+    "Choice",
     "Contrast",
     "Evidence",
     "GreedySearch",

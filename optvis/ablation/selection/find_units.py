@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from optvis.ablation.blinded import check_units
 from optvis.ablation.image_sets import digest_images
+from optvis.ablation.selection.attempt import Attempt, Choice, count_errors, judge
+from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import GreedySearch
+from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
-from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units
+from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units, summarize
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
@@ -29,9 +32,10 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 
-Method: TypeAlias = Callable[[SelectionTask], Units | Sequence[Units]]
+Method: TypeAlias = Callable[[SelectionTask], Choice | Units | Sequence[Units]]
 
 METHODS: Mapping[str, Method] = {
+    "auto": Automatic(),
     "greedy": GreedySearch(),
     "subspace": Subspace(),
     "contrast": Contrast(),
@@ -48,8 +52,8 @@ def find_units(
     *,
     keep: Any = None,
     layers: Sequence[str] | None = None,
-    method: str | Method = "greedy",
-    max_units: int | None = None,
+    method: str | Method = "auto",
+    max_units: float | None = None,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
@@ -64,20 +68,23 @@ def find_units(
         keep: images whose labels must stay, in any of these forms. What counts is the network's own prediction. The
             methods "top_norm" and "most_frequent" do not need them.
         layers: to select units from; by default the last stage before the class head.
-        method: "greedy" (channels, with a cost on harm), "subspace" (directions), "contrast" (channels, by contrastive
-            attribution), "top_norm" or "most_frequent" (channels with large activations); an object of the classes
-            `GreedySearch`, `Subspace`, `Contrast`, `TopNorm`, `MostFrequent` with its own settings; or any function
-            of a `SelectionTask` that returns Units.
-        max_units: number of channels at most: over all layers ("greedy", "contrast"), or of each layer ("top_norm",
-            "most_frequent"); a function of one's own gets it as its argument `max_units`. By default the method's own
-            number. A subspace has `dimensions` instead.
+        method: "auto" (channels, as few as lose the class on images that did not choose them, or directions where
+            channels cannot), "greedy" (channels, with a cost on harm), "subspace" (directions), "contrast" (channels,
+            by contrastive attribution), "top_norm" or "most_frequent" (channels with large activations); an object of
+            the classes `Automatic`, `GreedySearch`, `Subspace`, `Contrast`, `TopNorm`, `MostFrequent` with its own
+            settings; or any function of a `SelectionTask` that returns Units.
+        max_units: number of channels at most: over all layers ("auto", "greedy", "contrast"), or of each layer
+            ("top_norm", "most_frequent"); "auto" also takes a share of the layers' channels, and a tenth by default; a
+            function of one's own gets it as its argument `max_units`. By default the method's own number. A subspace
+            has `dimensions` instead.
         seed: of random draws; the same seed gives the same units.
         normalize: see `render`; by default what the model carries.
         progress: show a progress bar.
 
     Returns:
         A sequence of Units, one a layer, with the evidence for each channel or direction: use it as
-        `blinded(model, *selection)`.
+        `blinded(model, *selection)`. Its `reached` says whether the label goes and all others stay; where not, the
+        selection is printed with what was tried.
 
     Raises:
         ValueError: the network recognises no image of the target, or predicts the target for an image to keep; `keep`
@@ -92,19 +99,21 @@ def find_units(
         >>> images, labels = dataset(32)
         >>> ships, others = images[labels == 0], images[labels != 0]
         >>> selection = find_units(load("demo"), ships, "container ship", keep=others, progress=False)
-        >>> selection[0].layer, len(selection[0])
-        ('mixed5', 10)
+        >>> selection[0].layer, selection.reached
+        ('mixed5', True)
     """
     classifier = as_classifier(model, normalize)
     select = resolve_method(method, max_units)
     task = build_task(classifier, target_images, target, keep, layers, seed, progress)
     with borrow(classifier.network):
-        units = run_method(select, task)
-        evidence = _measure_evidence(task, units)
-    return UnitSelection(units, task.target, task.label, evidence, _recipe(task, select, units))
+        choice = run_method(select, task)
+        evidence = _measure_evidence(task, choice.units)
+        attempts = choice.attempts if choice.attempts else (_attempt(task, choice.units),)
+    recipe = _recipe(task, select, choice.units, attempts)
+    return UnitSelection(choice.units, task.target, task.label, evidence, recipe)
 
 
-def resolve_method(method: str | Method, max_units: int | None) -> Method:
+def resolve_method(method: str | Method, max_units: float | None) -> Method:
     """Find a method by its name, and set its `max_units`; errors as in `find_units`."""
     if isinstance(method, str):
         if method not in METHODS:
@@ -120,12 +129,14 @@ def resolve_method(method: str | Method, max_units: int | None) -> Method:
     return cast(Method, copy(method, max_units=max_units))
 
 
-def run_method(method: Method, task: SelectionTask) -> tuple[Units, ...]:
+def run_method(method: Method, task: SelectionTask) -> Choice:
     """Run a method, and check that it returns units (else TypeError) of layers that exist (else KeyError)."""
-    units = method(task)
-    selected = (units,) if isinstance(units, Channels | Directions) else tuple(units)
-    check_units(task.classifier.network, selected)
-    return selected
+    found = method(task)
+    if isinstance(found, Channels | Directions):
+        found = (found,)
+    choice = found if isinstance(found, Choice) else Choice(tuple(found))
+    check_units(task.classifier.network, choice.units)
+    return choice
 
 
 def _settings(method: Any) -> dict[str, Any]:
@@ -149,6 +160,16 @@ def _measure_evidence(task: SelectionTask, units: Sequence[Units]) -> tuple[Evid
     return tuple(rows)
 
 
+def _attempt(task: SelectionTask, units: tuple[Units, ...]) -> Attempt:
+    """What is left on the images that the units were chosen on."""
+    layers = order_layers(task.classifier, [one.layer for one in units])
+    cached = CachedNetwork(task.classifier, task.images, layers)
+    groups = {layer: [one for one in units if one.layer == layer] for layer in layers}
+    with torch.no_grad():
+        logits = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})
+    return judge(task, summarize(units), count_errors(task, cached.before, logits), held_out=False)
+
+
 def _evidence(task: SelectionTask, unit: Units, name: str, changes: Tensor) -> Evidence:
     target, kept = float(changes[task.is_target].mean()), changes[~task.is_target]
     if not len(kept):
@@ -159,7 +180,7 @@ def _evidence(task: SelectionTask, unit: Units, name: str, changes: Tensor) -> E
     return Evidence(unit.layer, name, target, worst, image if worst < 0 else "")
 
 
-def _recipe(task: SelectionTask, method: Method, units: Sequence[Units]) -> dict[str, Any]:
+def _recipe(task: SelectionTask, method: Method, units: Sequence[Units], attempts: Sequence[Attempt]) -> dict[str, Any]:
     settings = json.loads(json.dumps(_settings(method), default=repr))
     function: Any = method.func if isinstance(method, partial) else method
     return provenance(
@@ -173,4 +194,6 @@ def _recipe(task: SelectionTask, method: Method, units: Sequence[Units]) -> dict
         digests=digest_images(task.images),
         units=[units_to_json(one) for one in units],
         seed=task.seed,
+        reached=attempts[-1].reached,
+        attempts=[asdict(one) for one in attempts],
     )

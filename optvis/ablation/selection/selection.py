@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from torch import Tensor
 
+from optvis.ablation.selection.attempt import Attempt, describe_goal
 from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.features.units import Channels, Directions, Units
 from optvis.viz.formatting import format_html_table, format_table
@@ -49,7 +50,7 @@ class UnitSelection(Result, Sequence[Units]):
         target: index of the class.
         label: of the class.
         evidence: for each channel and direction, in the order in which they were selected.
-        recipe: everything that computed it, in JSON types.
+        recipe: everything that computed it, in JSON types; with `attempts`.
 
     Example:
         >>> evidence = Evidence("mixed5", "channel 3", -2.5, -0.1, "dogs/4.jpg")
@@ -87,6 +88,16 @@ class UnitSelection(Result, Sequence[Units]):
     def __iter__(self) -> Iterator[Units]:
         return iter(self.units)
 
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What was tried, and what was left; the last is that of the units."""
+        return tuple(Attempt(**one) for one in self.recipe.get("attempts", ()))
+
+    @property
+    def reached(self) -> bool:
+        """Whether no image of the target keeps the label and no other loses its own."""
+        return bool(self.attempts) and self.attempts[-1].reached
+
     def image(self) -> Image.Image:
         """Bars of the change of the target's margin, in logits, with each unit alone switched off."""
         labels = [f"{row.layer}, {row.unit}" for row in self.evidence]
@@ -94,16 +105,18 @@ class UnitSelection(Result, Sequence[Units]):
         return plot_bars([row.target_change for row in self.evidence], labels, size)
 
     def table(self) -> str:
-        """The evidence as text: the effect of each unit when it alone is switched off."""
-        return format_table(HEAD, self._cells(), right=(3, 4))
+        """Whether the goal was reached, and the evidence: the effect of each unit when it alone is switched off."""
+        goal = describe_goal(self.attempts)
+        return f"{goal}\n" * bool(goal) + format_table(HEAD, self._cells(), right=(3, 4))
 
     def __str__(self) -> str:
-        return f"{self.label}: {_summarize(self.units)}\n{self.table()}"
+        return f"{self.label}: {summarize(self.units)}\n{self.table()}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return format_html_table(HEAD, self._cells(), f"{self.label}: {_summarize(self.units)}")
+        title = f"{self.label}: {summarize(self.units)}"
+        return format_html_table(HEAD, self._cells(), " – ".join(filter(None, (title, describe_goal(self.attempts)))))
 
     def _cells(self) -> list[tuple[str, ...]]:
         return [
@@ -142,7 +155,7 @@ def split_units(units: Sequence[Units]) -> list[tuple[str, Units]]:
     return single
 
 
-def _summarize(units: Sequence[Units]) -> str:
+def summarize(units: Sequence[Units]) -> str:
     """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
     kinds = ("channel" if isinstance(one, Channels) else "direction" for one in units)
     counts = (f"{len(one)} {kind}{'' if len(one) == 1 else 's'}" for kind, one in zip(kinds, units, strict=True))

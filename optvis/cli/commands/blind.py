@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optvis.cli.options import AddOption, class_index, load_model, make_unique
 
-METHODS = ("greedy", "subspace", "contrast", "top_norm", "most_frequent")
+METHODS = ("auto", "greedy", "subspace", "contrast", "top_norm", "most_frequent")
 HELP = "find units whose ablation removes a class, and evaluate what that costs"
 EXAMPLE = "optvis blind squeezenet1_0 --target ships --class 'container ship' --keep liners controls --out blinded"
 
@@ -18,8 +18,8 @@ def add_options(add: AddOption) -> None:
     add("--keep", nargs="+", default=[], help="folders of images whose labels must stay")
     add("--evaluate-on", nargs="+", help="folders of other images, the target's first; those above if not given")
     add("--layer", action="append", help="layer to ablate; may be repeated; the last stage if not given")
-    add("--method", choices=METHODS, default="greedy", help="how units are found")
-    add("--max-units", type=int, help="channels at most; the method's own number if not given")
+    add("--method", choices=METHODS, default="auto", help="how units are found")
+    add("--max-units", type=float, help="channels at most, or a share below 1; the method's own number if not given")
     add("--leave-one-out", action="store_true", help="also predict each image without units that were found without it")
     add("--random", type=int, default=200, help="random sets of the same size to compare with")
     add("--seed", type=int, default=0, help="of all random draws")
@@ -27,7 +27,8 @@ def add_options(add: AddOption) -> None:
     add("--out", type=Path, default=Path("blinded"), help="folder for the report; created if it does not exist")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> bool:
+    """Blind; False where the label stays on an image, or another image loses its own."""
     from optvis.ablation import (
         LabeledImages,
         Report,
@@ -49,7 +50,9 @@ def run(options: argparse.Namespace) -> None:
     check_own_files({weights: BAKED_KIND} if options.bake else {})
     target = class_index(options.label, classifier.labels)
     keep = options.keep if options.keep else None
-    how = {"layers": options.layer, "method": options.method, "max_units": options.max_units, "seed": options.seed}
+    most = options.max_units
+    most = int(most) if most is not None and most == int(most) else most
+    how = {"layers": options.layer, "method": options.method, "max_units": most, "seed": options.seed}
     units = find_units(classifier, options.target, target, keep=keep, **how)
     print(f"{units}\n\n{compare_predictions(classifier, units, options.target, target, keep=keep)}\n")
     if options.leave_one_out:
@@ -64,3 +67,4 @@ def run(options: argparse.Namespace) -> None:
     print(report.save(folder))
     if options.bake:
         print(save_baked(bake(classifier, *units), weights))
+    return units.reached

@@ -31,7 +31,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     target, seed = model.labels.index(TARGET), config.seed + FIND_SEED_OFFSET
     images, labels = dataset(config.ablation_scenes, seed)
     own, others, count = images[labels == target], images[labels != target], config.ablation_channels
-    units = find_units(model, own, TARGET, keep=others, max_units=count, progress=config.progress)
+    units = find_units(model, own, TARGET, keep=others, method="greedy", max_units=count, progress=config.progress)
     options = config.render_options(None)
     comparison = compare_renderings(model, units, log_odds(TARGET), **options, progress=config.progress)
     scenes = torch.stack([scene(TARGET, config.seed + number).image for number in range(SHOWN)])
@@ -48,7 +48,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
         caption=_summarize(report),
         code=f"images, labels = dataset({config.ablation_scenes}, seed={seed})\n"
         f'units = find_units(net, images[labels == {target}], "{TARGET}", keep=images[labels != {target}], '
-        f"max_units={count})\n"
+        f'method="greedy", max_units={count})\n'
         f'compare_renderings(net, units, log_odds("{TARGET}"){format_keywords(options)})',
         recipe={**dict(units.recipe), "renderings": dict(comparison.after.recipe)},
     )

@@ -1,0 +1,95 @@
+"""Attempts of a selection: whether the target's label is gone without some units, and all others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from optvis.ablation.selection.task import SelectionTask
+from optvis.features.units import Units
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What is left without some units.
+
+    Args:
+        units: what is switched off, such as "12 channels".
+        held_out: whether each image was predicted without units that it took part in choosing.
+        target_images: images of the target that the network recognises with all units.
+        target_kept: how many of them keep the label.
+        other_images: images to keep.
+        others_lost: how many of them lose their label.
+    """
+
+    units: str
+    held_out: bool
+    target_images: int
+    target_kept: int
+    other_images: int
+    others_lost: int
+
+    @property
+    def reached(self) -> bool:
+        """Whether no image of the target keeps the label and no other loses its own."""
+        return not self.target_kept and not self.others_lost
+
+    @property
+    def errors(self) -> float:
+        """The share of the target's images that keep the label, plus the share of the others that lose theirs."""
+        return self.target_kept / max(1, self.target_images) + self.others_lost / max(1, self.other_images)
+
+    def __str__(self) -> str:
+        where = "images that took no part in choosing" if self.held_out else "images that units were chosen on"
+        kept = f"{self.target_kept} of {self.target_images} keep the label"
+        return f"without {self.units}, of {where}, {kept}, {self.others_lost} of {self.other_images} others lose theirs"
+
+
+def count_errors(task: SelectionTask, before: Tensor, after: Tensor, slack: float = 0.0) -> Tensor:
+    """How many images of the target keep the label, and how many others lose theirs, without some units: (2,).
+
+    Args:
+        task: with the images.
+        before: logits with all units, (B, classes).
+        after: logits without the units.
+        slack: logits by which another class has to lead before the target's label counts as gone.
+    """
+    leads = task.head.margins(after, task.classes)
+    is_recognized = (task.predicted == task.classes) & (task.head.margins(before, task.classes) >= 0)
+    kept = (leads >= -slack) & task.is_target & is_recognized
+    lost = (leads < 0) & ~task.is_target & is_recognized
+    return torch.stack([kept.sum(), lost.sum()]).cpu()
+
+
+def judge(task: SelectionTask, units: str, errors: Tensor, held_out: bool) -> Attempt:
+    """Build the attempt that leaves these errors, (2,)."""
+    recognized = int((task.is_target & (task.predicted == task.classes)).sum())
+    kept, lost = errors.tolist()
+    return Attempt(units, held_out, recognized, kept, int((~task.is_target).sum()), lost)
+
+
+def describe_goal(attempts: Sequence[Attempt]) -> str:
+    """Say in a line whether the last attempt, whose units were taken, reached the goal, and what else was tried."""
+    if not attempts:
+        return ""
+    *others, taken = attempts
+    if taken.reached:
+        return f"goal reached: {taken}"
+    tried = "".join(f"; tried before: {other}" for other in others)
+    return f"! goal not reached: {taken}{tried}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Units that a method chose, and what it tried.
+
+    Args:
+        units: to switch off, one a layer.
+        attempts: in their order; the last is that of the units.
+    """
+
+    units: tuple[Units, ...]
+    attempts: tuple[Attempt, ...] = ()
