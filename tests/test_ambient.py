@@ -169,7 +169,8 @@ USES: dict[str, Callable[[Classifier, Path], Any]] = (
         "expanded_weights": lambda net, _: expanded_weights(net, "2", "4", [0, 3]),
         "hinton": lambda net, _: hinton_of_expanded_weights(net, "2", "4", [0], top=2, icons=1, **DRAWN).values,
         "find_units": lambda net, _: [
-            list(part.indices) for part in find_units(net, DOGS, "dog", keep=OTHERS, layers=["4"], **QUIET)
+            list(part.indices)
+            for part in find_units(net, DOGS, "dog", keep=OTHERS, layers=["4"], method="greedy", **QUIET)
         ],
         "evaluate": lambda net, _: _evaluate(net),
         "bake": lambda net, _: [*bake(net, UNITS).network.state_dict().values()],
