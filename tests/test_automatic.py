@@ -8,16 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from optvis import Classifier, blinded, evaluate, find_units
+from optvis import Channels, Classifier, blinded, evaluate, find_units
 from optvis.ablation import Attempt, Automatic, GreedySearch, UnitSelection
 from optvis.ablation.image_sets import digest_images
 from optvis.ablation.selection.attempt import count_errors, describe_goal
-from optvis.ablation.selection.automatic import split_task
+from optvis.ablation.selection.automatic import _check_on_all, split_task
 from optvis.ablation.selection.task import build_task
 from optvis.cli.main import main
+from optvis.models.borrow import borrow
 from optvis.world import dataset
 
 WIDTH = 40
+NAN, INF = float("nan"), float("inf")
 
 
 class Spread(nn.Module):
@@ -156,7 +158,29 @@ def test_the_goal_in_words():
     assert "3 of 4 keep the label, 1 of 8 others lose theirs; tried before: without 2 channels" in text
 
 
-@pytest.mark.parametrize("bad", [{"max_units": 0}, {"max_units": 2.5}, {"max_units": -1}, {"slack": -1}])
+@pytest.mark.parametrize("method", ["auto", "greedy", "contrast", "top_norm"])
+@pytest.mark.parametrize("max_units", [2.5, NAN, INF])
+def test_a_number_of_units_that_is_no_count_is_refused_by_every_method(method, max_units):
+    with pytest.raises(ValueError, match="max_units is"):
+        select(1, method=method, max_units=max_units)
+    assert len(select(1, method="contrast", max_units=2.0)[0]) == 2
+
+
+def test_units_that_fail_on_the_images_themselves_have_not_reached_the_goal():
+    net = Classifier(Spread(2), None, 6)
+    task = build_task(net, colors(0, 4, 0), 0, colors(1, 4, 1), ["relu"])
+    good = Attempt("1 channel", True, 4, 0, 4, 0)
+    with borrow(net.network):
+        kept, select_units = _check_on_all(task, good, lambda: (Channels("relu", [30]),))
+        assert (kept.reached, kept.held_out, kept.target_kept) == (False, False, 4)
+        assert select_units()[0].indices == (30,)
+        assert _check_on_all(task, good, lambda: (Channels("relu", [0, 3]),))[0] is good
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"max_units": 0}, {"max_units": 2.5}, {"max_units": -1}, {"max_units": NAN}, {"max_units": INF}, {"slack": -1}],
+)
 def test_settings_that_mean_nothing_are_refused(bad):
     with pytest.raises(ValueError, match="expected max_units"):
         Automatic(**bad)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from optvis.ablation.selection.cached_network import CachedNetwork, ablate
+from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
-from optvis.features.units import Units
+from optvis.features.units import Channels, Units
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,16 @@ def judge(task: SelectionTask, units: str, errors: Tensor, held_out: bool) -> At
     return Attempt(units, held_out, recognized, kept, int((~task.is_target).sum()), lost)
 
 
+def judge_units(task: SelectionTask, units: Sequence[Units]) -> Attempt:
+    """What is left without some units on the images that they were chosen on. The network has to be borrowed."""
+    layers = order_layers(task.classifier, [one.layer for one in units])
+    cached = CachedNetwork(task.classifier, task.images, layers)
+    groups = {layer: [one for one in units if one.layer == layer] for layer in layers}
+    with torch.no_grad():
+        logits = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})
+    return judge(task, summarize(units), count_errors(task, cached.before, logits), held_out=False)
+
+
 def describe_goal(attempts: Sequence[Attempt]) -> str:
     """Say in a line whether the last attempt, whose units were taken, reached the goal, and what else was tried."""
     if not attempts:
@@ -80,6 +93,13 @@ def describe_goal(attempts: Sequence[Attempt]) -> str:
         return f"goal reached: {taken}"
     tried = "".join(f"; tried before: {other}" for other in others)
     return f"! goal not reached: {taken}{tried}"
+
+
+def summarize(units: Sequence[Units]) -> str:
+    """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
+    kinds = ("channel" if isinstance(one, Channels) else "direction" for one in units)
+    counts = (f"{len(one)} {kind}{'' if len(one) == 1 else 's'}" for kind, one in zip(kinds, units, strict=True))
+    return ", ".join(f"{count} of {one.layer}" for count, one in zip(counts, units, strict=True))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from optvis.ablation.selection.attempt import Attempt, Choice, count_errors, judge
+from optvis.ablation.selection.attempt import Attempt, Choice, count_errors, judge, judge_units
 from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import UNITS_PER_MARGIN, GreedySearch
@@ -27,18 +27,19 @@ _Trial: TypeAlias = tuple[Attempt, Callable[[], tuple[Units, ...]]]  # and what 
 class Automatic:
     """Channels, or directions where channels cannot do it; as few as lose the target on images left out.
 
-    The images are split in three; with two or three of the target, each is left out in turn. On the rest of each split
-    channels are taken as in `GreedySearch`, one by one at first and then in growing blocks, until in all splits the
-    images left out have lost the target's label, and all others left out keep theirs. As many are then taken on all
-    images. If the share does not suffice, the search is
-    repeated with a larger weight on the target, then with subspaces of one and more dimensions. If nothing reaches the
-    goal, the attempt with the fewest errors is taken.
+    The images are split in three; with two images of the target that the network recognises, in two. Each part is
+    left out in turn. On the others channels are taken as in `GreedySearch`, one by one at first and then in growing
+    blocks, until in all splits the images left out have lost the target's label, and all others left out keep theirs.
+    As many are then taken on all images, which must reach the goal too. If the share does not suffice, the search is
+    repeated with a larger weight on the target, then with subspaces of one and more dimensions. If nothing reaches
+    the goal, the attempt with the fewest errors is taken.
 
     Args:
         max_units: channels at most, over all layers: a number, or a share below 1 of the layers' channels.
         target_weights: as in `GreedySearch`, each for one attempt.
         dimensions: of the subspaces that are tried after channels; none over several layers, or above `max_units`.
-        slack: by how far another class has to lead on images left out, in eighths of a mean margin.
+        slack: by how far another class has to lead on images left out, in eighths of a mean margin; where it does not,
+            the attempt counts the label as kept.
     """
 
     max_units: float = 0.1
@@ -47,8 +48,8 @@ class Automatic:
     slack: float = 1.0
 
     def __post_init__(self) -> None:
-        is_share = 0 < self.max_units < 1
-        if not (is_share or self.max_units == int(self.max_units) >= 1) or not self.target_weights or self.slack < 0:
+        is_count = self.max_units >= 1 and float(self.max_units).is_integer()
+        if not (is_count or 0 < self.max_units < 1) or not self.target_weights or not self.slack >= 0:
             raise ValueError(
                 f"{self}: expected max_units as a number of 1 or more or as a share below 1, at least one of "
                 "target_weights, and slack of 0 or more"
@@ -61,14 +62,14 @@ class Automatic:
             ValueError: no images to keep; nothing lowers the cost.
         """
         task.require_keep("the automatic selection")
-        attempts: list[_Trial] = []
+        trials: list[_Trial] = []
         for attempt, select in self._attempts(task, split_task(task)):
-            attempts.append((attempt, select))
-            if attempt.reached:
+            trials.append(_check_on_all(task, attempt, select) if attempt.reached else (attempt, select))
+            if trials[-1][0].reached:
                 break
-        best = min(range(len(attempts)), key=lambda index: attempts[index][0].errors)
-        others = [attempt for index, (attempt, _) in enumerate(attempts) if index != best]
-        taken, select = attempts[best]
+        best = min(range(len(trials)), key=lambda index: trials[index][0].errors)
+        others = [attempt for index, (attempt, _) in enumerate(trials) if index != best]
+        taken, select = trials[best]
         return Choice(select(), (*others, taken))
 
     def _attempts(self, task: SelectionTask, splits: Sequence[Split]) -> Iterator[_Trial]:
@@ -121,6 +122,13 @@ def split_task(task: SelectionTask) -> list[Split]:
         fold[~task.is_target] = count  # left out of no split
     quiet = replace(task, progress=False)
     return [Split(quiet.subset(fold != place), quiet.subset(fold == place)) for place in range(count)]
+
+
+def _check_on_all(task: SelectionTask, attempt: Attempt, select: Callable[[], tuple[Units, ...]]) -> _Trial:
+    """Select the units on all images, and replace an attempt that reached its goal by theirs where they do not."""
+    units = select()
+    on_all = judge_units(task, units)
+    return (attempt if on_all.reached else on_all), lambda: units
 
 
 def _try_channels(

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 
 from optvis.ablation.blinded import check_units
 from optvis.ablation.image_sets import digest_images
-from optvis.ablation.selection.attempt import Attempt, Choice, count_errors, judge
+from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import GreedySearch
-from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
-from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units, summarize
+from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
@@ -108,7 +107,7 @@ def find_units(
     with borrow(classifier.network):
         choice = run_method(select, task)
         evidence = _measure_evidence(task, choice.units)
-        attempts = choice.attempts if choice.attempts else (_attempt(task, choice.units),)
+        attempts = choice.attempts if choice.attempts else (judge_units(task, choice.units),)
     recipe = _recipe(task, select, choice.units, attempts)
     return UnitSelection(choice.units, task.target, task.label, evidence, recipe)
 
@@ -125,8 +124,11 @@ def resolve_method(method: str | Method, max_units: float | None) -> Method:
         return method
     if "max_units" not in _settings(method):
         raise TypeError(f"max_units={max_units} for {method!r}, which has no setting of that name")
+    is_whole = float(max_units).is_integer()
+    if not is_whole and not max_units < 1:
+        raise ValueError(f"max_units is {max_units}; expected a whole number, or for 'auto' a share below 1")
     copy: Callable[..., Any] = replace if is_dataclass(method) else partial
-    return cast(Method, copy(method, max_units=max_units))
+    return cast(Method, copy(method, max_units=int(max_units) if is_whole else max_units))
 
 
 def run_method(method: Method, task: SelectionTask) -> Choice:
@@ -158,16 +160,6 @@ def _measure_evidence(task: SelectionTask, units: Sequence[Units]) -> tuple[Evid
                 changes = task.head.margins(cached.logits({unit.layer: partial(ablate, [unit])}), task.classes) - before
             rows.append(_evidence(task, unit, name, changes))
     return tuple(rows)
-
-
-def _attempt(task: SelectionTask, units: tuple[Units, ...]) -> Attempt:
-    """What is left on the images that the units were chosen on."""
-    layers = order_layers(task.classifier, [one.layer for one in units])
-    cached = CachedNetwork(task.classifier, task.images, layers)
-    groups = {layer: [one for one in units if one.layer == layer] for layer in layers}
-    with torch.no_grad():
-        logits = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})
-    return judge(task, summarize(units), count_errors(task, cached.before, logits), held_out=False)
 
 
 def _evidence(task: SelectionTask, unit: Units, name: str, changes: Tensor) -> Evidence:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from torch import Tensor
 
-from optvis.ablation.selection.attempt import Attempt, describe_goal
+from optvis.ablation.selection.attempt import Attempt, describe_goal, summarize
 from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.features.units import Channels, Directions, Units
 from optvis.viz.formatting import format_html_table, format_table
@@ -153,10 +153,3 @@ def split_units(units: Sequence[Units]) -> list[tuple[str, Units]]:
         else:
             single += [(f"direction {i}", Directions(one.layer, row)) for i, row in enumerate(one.vectors, 1)]
     return single
-
-
-def summarize(units: Sequence[Units]) -> str:
-    """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
-    kinds = ("channel" if isinstance(one, Channels) else "direction" for one in units)
-    counts = (f"{len(one)} {kind}{'' if len(one) == 1 else 's'}" for kind, one in zip(kinds, units, strict=True))
-    return ", ".join(f"{count} of {one.layer}" for count, one in zip(counts, units, strict=True))

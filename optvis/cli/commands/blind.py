@@ -50,9 +50,7 @@ def run(options: argparse.Namespace) -> bool:
     check_own_files({weights: BAKED_KIND} if options.bake else {})
     target = class_index(options.label, classifier.labels)
     keep = options.keep if options.keep else None
-    most = options.max_units
-    most = int(most) if most is not None and most == int(most) else most
-    how = {"layers": options.layer, "method": options.method, "max_units": most, "seed": options.seed}
+    how = {"layers": options.layer, "method": options.method, "max_units": options.max_units, "seed": options.seed}
     units = find_units(classifier, options.target, target, keep=keep, **how)
     print(f"{units}\n\n{compare_predictions(classifier, units, options.target, target, keep=keep)}\n")
     if options.leave_one_out:
