@@ -39,7 +39,7 @@ from optvis.transforms import STANDARD, Compose, Flip, GaussianNoise, Pad, Rando
 
 from .checks import ROOT
 
-CROPS = [Pad("reflect"), RandomResizedCrop((0.55, 1.1)), Flip(), Rotate(range(-10, 11)), Resize(0.72, at_least=10)]
+CROPS = [Pad("reflect"), RandomResizedCrop((0.55, 1.1)), Flip(), Rotate(range(-10, 11)), Resize(0.72, at_least=14)]
 VIEWS = {
     "transform": Compose(*CROPS, GaussianNoise(0.1)),
     "priors": [Prior(total_variation(smoothing=0.02, mean=True), 0.04, level=0.02)],

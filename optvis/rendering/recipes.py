@@ -22,6 +22,7 @@ FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means 
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PLAIN_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
 VIEW_SHARE = 0.72  # side of a view, in sides of the canvas: half of the pixels, twice as fast
+WHOLE_VIEW = 112  # pixels a side up to which views of a network are not reduced: 69 px hide details from one of 96 px
 #: The prior of "natural": neighbouring pixels differ a little less than those of photographs, of which the median over
 #: 14 at 224 px is 0.026.
 SMOOTH = (Prior(total_variation(smoothing=0.02, mean=True), 0.04, level=0.02),)
@@ -64,12 +65,15 @@ class Recipe:
 def build_natural_crops(classifier: Classifier) -> nn.Module:
     """Crops of the one size that the network takes, or with about half of the canvas's pixels.
 
-    They are not smaller than `VIEW_SHARE` of the network's own size: a small canvas is seen whole.
+    They are not smaller than `VIEW_SHARE` of the network's own size, or than `WHOLE_VIEW` if the network takes more: a
+    small canvas is seen whole.
     """
     if classifier.fixed_size:
         return natural_crops(classifier.size)
-    smallest = scale_size(classifier.size, VIEW_SHARE)
-    return natural_crops(VIEW_SHARE, at_least=smallest) if accepts_size(classifier, smallest) else natural_crops(1.0)
+    shares = scale_size(classifier.size, VIEW_SHARE)
+    height, width = (max(share, min(own, WHOLE_VIEW)) for share, own in zip(shares, classifier.size, strict=True))
+    accepts = accepts_size(classifier, (height, width))
+    return natural_crops(VIEW_SHARE, at_least=(height, width)) if accepts else natural_crops(1.0)
 
 
 def build_standard(_: Classifier) -> nn.Module:
