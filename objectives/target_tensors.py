@@ -21,21 +21,36 @@ def as_rows(target: Any, axes: int = 1, name: str = "target", expected: str = ""
         expected: its shapes, in words; the result must then have exactly `axes` axes and hold a number.
 
     Raises:
-        TypeError: a target that does not hold numbers.
+        TypeError: a target that does not hold real numbers.
         ValueError: a target without rows, or of another shape than is expected.
     """
-    try:
-        rows = _copy_tensor(target)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"{name} is {describe_value(target)}; expected numbers: a tensor with a row per image, (B, ...)"
-        ) from error
+    rows = as_numbers(target, name, ": a tensor with a row per image, (B, ...)")
     rows = rows.unsqueeze(0) if rows.dim() < axes else rows
     if len(rows) == 0:
         raise ValueError(f"{name} is {tuple(rows.shape)}; expected a row per image, or one for all")
     if expected and (rows.dim() != axes or rows.numel() == 0):
         raise ValueError(f"{name} is {tuple(rows.shape)}; expected {expected}")
     return rows
+
+
+def as_numbers(target: Any, name: str, form: str = "") -> Tensor:
+    """Copy numbers in any form to a tensor on the CPU.
+
+    Args:
+        target: numbers in any form.
+        name: what error messages call it.
+        form: what they add to "expected numbers".
+
+    Raises:
+        TypeError: what does not hold real numbers.
+    """
+    try:
+        numbers = _copy_tensor(target)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} is {describe_value(target)}; expected numbers{form}") from error
+    if numbers.is_complex():
+        raise TypeError(f"{name} is {numbers.dtype}; expected real numbers: take .real, .imag or .abs()")
+    return numbers
 
 
 def as_vectors(vector: Any, name: str) -> Tensor:

@@ -32,7 +32,7 @@ def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.
         (C, C), float64.
 
     Raises:
-        ValueError: a negative damping.
+        ValueError: a negative damping; activations that are empty, complex or not finite.
 
     Example:
         >>> whitening(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
@@ -41,8 +41,12 @@ def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.
     """
     if not damping >= 0:
         raise ValueError(f"damping is {damping}; expected 0 or more")
+    if a.is_complex() or not a.numel():
+        raise ValueError(f"activations are {a.dtype}, {tuple(a.shape)}; expected real ones, of one image or more")
     samples = positions(a.detach(), channel_axis).transpose(0, 1).flatten(1).double()
     moment = samples @ samples.mT / samples.shape[1]
+    if not bool(moment.isfinite().all()):
+        raise ValueError("the squares of these activations are not finite; check the network's weights")
     moment.diagonal().add_(damping * moment.diagonal().mean())
     inverse: Tensor = torch.linalg.pinv(moment, hermitian=True)
     return inverse

@@ -14,6 +14,7 @@ from optvis.params.dtype import parameter_dtype
 from optvis.params.streams import Streams
 
 MAX_PIXELS = 2**26  # of one image: a spectrum of more would take gigabytes
+MAX_CHANNELS = 2**14
 MAX_DECAY = 8  # the spectrum of a larger one overflows
 MAX_SD = 1e3  # of noise in front of a sigmoid
 LUCID_SD = 0.01  # standard deviation of the first noise (lucid.optvis.param, 2017)
@@ -36,6 +37,17 @@ def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
     if sides[0] * sides[1] > MAX_PIXELS:
         raise ValueError(f"size is {size!r}, {sides[0] * sides[1]:,} pixels; expected at most {MAX_PIXELS:,}")
     return sides[0], sides[1]
+
+
+def check_channels(channels: int) -> int:
+    """Return a number of channels.
+
+    Raises:
+        ValueError: under 1, or more than a convolution takes.
+    """
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise ValueError(f"channels is {channels}; expected 1 to {MAX_CHANNELS:,}")
+    return channels
 
 
 class Canvas(nn.Module, ABC):
@@ -112,7 +124,7 @@ class Pixels(Canvas):
     def __init__(self, size: int | tuple[int, int], streams: Streams, channels: int = 3, sd: float = LUCID_SD) -> None:
         super().__init__()
         self._size = height_and_width(size)
-        noise = check_sd(sd) * streams.normal(channels, *self._size)
+        noise = check_sd(sd) * streams.normal(check_channels(channels), *self._size)
         self.streams, self.sd = streams, sd
         self.values = nn.Parameter(noise.to(parameter_dtype()))
 
@@ -157,7 +169,7 @@ class FFT(Canvas):
         self._size = height_and_width(size)
         self.streams, self.decay, self.sd = streams, decay, sd
         height, width = self._size
-        noise = check_sd(sd) * streams.normal(channels, height, width // 2 + 1, 2)
+        noise = check_sd(sd) * streams.normal(check_channels(channels), height, width // 2 + 1, 2)
         dtype = parameter_dtype()
         self.spectrum = nn.Parameter(noise.to(dtype))
         self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)

@@ -68,6 +68,11 @@ class DecorrelatedColor(ColorMap):
 
     def __init__(self, matrix: Sequence[Sequence[float]] | Tensor = IMAGENET_COLOR) -> None:
         super().__init__()
+        lengths = {len(row) for row in matrix} if isinstance(matrix, Sequence) else set()
+        if len(lengths) > 1:
+            raise ValueError(
+                f"colour matrix has rows of {min(lengths)} and {max(lengths)} numbers; expected 3 rows of 3"
+            )
         exact = torch.as_tensor(matrix, dtype=torch.float64, device="cpu").detach().cpu()
         if exact.shape != (3, 3):
             raise ValueError(f"colour matrix is {tuple(exact.shape)}; expected 3 rows of 3")

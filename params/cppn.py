@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from optvis.params.canvas import Canvas, height_and_width
+from optvis.params.canvas import Canvas, check_channels, height_and_width
 from optvis.params.color import Sigmoid
 from optvis.params.dtype import parameter_dtype
 from optvis.params.image import ImageParam
@@ -52,6 +52,7 @@ class CPPN(Canvas):
         dtype, images = parameter_dtype(), len(streams)
         inputs = [2] + [2 * WIDTH] * (LAYERS - 1)
         weights = [streams.normal(WIDTH, width) / width**0.5 for width in inputs]
+        check_channels(channels)
         weights.append(torch.zeros(images, channels, 2 * WIDTH, dtype=dtype, device="cpu"))
         self.weights = nn.ParameterList(nn.Parameter(layer.to(dtype)) for layer in weights)
         self.biases = nn.ParameterList(

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels, require_shape
+from optvis.params.canvas import FFT, LUCID_SD, Canvas, Pixels, check_channels, require_shape
 from optvis.params.color import ColorMap, DecorrelatedColor, Grayscale, Sigmoid
 from optvis.params.streams import Streams
 
@@ -197,6 +197,5 @@ def channels_image(
         >>> channels_image(28, 1)().shape, channels_image(64, 12, seeds=(0, 1))().shape
         (torch.Size([1, 1, 28, 28]), torch.Size([2, 12, 64, 64]))
     """
-    if channels < 1:
-        raise ValueError(f"channels is {channels}; expected 1 or more")
+    check_channels(channels)
     return ImageParam(FFT(size, Streams(seeds, "canvas"), decay, channels, sd), Sigmoid())

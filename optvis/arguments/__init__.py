@@ -3,8 +3,10 @@
 from optvis.arguments.axes import check_axes, check_count, check_range
 from optvis.arguments.check import check_arguments, check_room
 from optvis.arguments.describe import describe_hint, describe_value
+from optvis.arguments.fields import TensorFields
 
 __all__ = [
+    "TensorFields",
     "check_arguments",
     "check_axes",
     "check_count",

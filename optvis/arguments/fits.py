@@ -164,8 +164,13 @@ def _as_list(value: Any) -> Any:
 
 
 def _is_collection(value: Any, origin: Any) -> bool:
-    """Whether a value is what the hint's class asks for; whatever has a length and takes an index is a sequence."""
+    """Whether a value is what the hint's class asks for.
+
+    Whatever has a length and takes an index is a sequence; units of this package, which take slices alone, are not.
+    """
     if origin in (tuple, Sequence):
+        if type(value).__module__.startswith("optvis."):
+            return isinstance(value, Sequence)
         is_table = isinstance(value, Mapping | set | frozenset | np.ndarray | torch.Tensor)
         return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not is_table
     return isinstance(value, origin)

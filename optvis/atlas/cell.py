@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.arguments import TensorFields, check_count
 from optvis.patches.sources import cut_patch
 from optvis.viz.sheet import draw_sheet, encode_png
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class Cell(TensorFields):
     """A cell of an activation atlas; shows itself in a notebook.
 
     Args:
@@ -31,7 +33,18 @@ class Cell:
         rows: of the nearest samples, nearest first, (J,).
         patches: of the images that these come from, (J, 3, p, p) in [0, 1].
         names: of these images.
+
+    Raises:
+        ValueError: tensors of other axes, or labels and names that do not fit them.
     """
+
+    TENSOR_FIELDS: ClassVar = {
+        "vector": "C",
+        "attribution": "K",
+        "icon": "3 S T",
+        "rows": "J: int",
+        "patches": "J 3 p q",
+    }
 
     size: int
     position: tuple[int, int]
@@ -43,6 +56,10 @@ class Cell:
     rows: Tensor
     patches: Tensor
     names: tuple[str, ...]
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        check_count("labels", len(self.labels), sizes["K"], "classes")
+        check_count("names", len(self.names), sizes["J"], "patches")
 
     def classes(self, count: int = 3) -> list[tuple[str, float]]:
         """The classes with the largest attribution, and their attributions."""

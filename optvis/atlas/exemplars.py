@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.arguments import TensorFields
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset
 from optvis.features.receptive_field import ReceptiveFields, crop, receptive_fields
@@ -22,13 +24,15 @@ FIELD_SHARE = 0.5  # side of a patch as a share of the receptive field's
 
 
 @dataclass(frozen=True, eq=False)
-class Exemplars:
+class Exemplars(TensorFields):
     """Patches of E images.
 
     Args:
         rows: of the samples that they belong to, ascending, (E,).
         patches: the middle of each position's receptive field, (E, 3, p, p) in [0, 1].
     """
+
+    TENSOR_FIELDS: ClassVar = {"rows": "E: int", "patches": "E 3 p q"}
 
     rows: Tensor
     patches: Tensor

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.arguments import describe_value
+from optvis.arguments import TensorFields, check_range, describe_value
 from optvis.atlas.layout import cell_index
 from optvis.atlas.samples import Samples
 
@@ -17,7 +18,7 @@ MAX_CELLS, MAX_LEVELS = 500, 16  # cells per side: more are smaller than the poi
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class Level(TensorFields):
     """The occupied cells of an n × n map, M of them, row by row.
 
     Args:
@@ -30,7 +31,21 @@ class Level:
         icons: feature visualizations of the mean activation, (M, 3, S, S) in [0, 1].
         present: which cells have an icon, (M,).
         scores: of each icon, at the last step under its transforms, (M,); NaN where there is no icon.
+
+    Raises:
+        ValueError: tensors of other axes, or cells outside the map.
     """
+
+    TENSOR_FIELDS: ClassVar = {
+        "cells": "M 2: int",
+        "counts": "M: int",
+        "vectors": "M C",
+        "attribution": "M K",
+        "nearest": "M J: int",
+        "icons": "M 3 S Z",
+        "present": "M: bool",
+        "scores": "M",
+    }
 
     size: int
     cells: Tensor
@@ -41,6 +56,9 @@ class Level:
     icons: Tensor
     present: Tensor
     scores: Tensor
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        check_range("cells", self.cells, 0, self.size)
 
     def __len__(self) -> int:
         return len(self.cells)

@@ -32,16 +32,7 @@ MAX_CLASSES = 100  # on the page
 PAGE_KIND = "atlas page"  # what `read_kind` reads from index.html
 OLD_FILES = ("atlas-*.png", "differences.png", "patch-*.png")  # of an older atlas in the same folder
 PAGE, SAMPLES, TENSORS = "index.html", "samples.safetensors", "atlas.safetensors"
-LEVEL_AXES = {
-    "cells": "M 2: int",
-    "counts": "M: int",
-    "vectors": "M C",
-    "attribution": "M K",
-    "nearest": "M J: int",
-    "icons": "M 3 S Z",
-    "present": "M: bool",
-    "scores": "M",
-}
+LEVEL_AXES = Level.TENSOR_FIELDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,13 +253,10 @@ class ActivationAtlas(Result):
     def _check(self, sizes: Mapping[str, int]) -> None:
         samples, count = self.samples, sizes["N"]
         check_count("samples", len(samples), count, "points")
-        exemplars = {"exemplars' rows": self.exemplars.rows, "patches": self.exemplars.patches}
-        check_axes(exemplars, {"exemplars' rows": "E: int", "patches": "E 3 p q"}, {})
         check_range("exemplars' rows", self.exemplars.rows, 0, count)
         known = {"C": samples.vectors.shape[1], "K": samples.attribution.shape[1]}
         for level in self.levels:
             check_axes({name: getattr(level, name) for name in LEVEL_AXES}, LEVEL_AXES, known)
-            check_range("cells", level.cells, 0, level.size)
             check_range("nearest", level.nearest, -1, count)
             check_range("counts", level.counts, 1, count + 1)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from optvis.arguments import check_axes, check_count, check_range
+from optvis.arguments import TensorFields, check_count, check_range
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
 from optvis.data.schema import parse_json, read_value
@@ -21,12 +21,11 @@ SAMPLES_KIND = "samples"  # what `read_kind` reads from the file
 HEADER, RECIPE = "optvis.samples", "recipe"  # keys of the file's header
 TENSORS = {"vectors": "vectors", "attribution": "attribution", "positions": "positions", "indices": "places"}
 """The name of each tensor in the file."""
-AXES = {"vectors": "N C", "attribution": "N K", "positions": "N 2: int", "indices": "N: int"}
 TEXTS = {"layer": str, "grid": tuple[int, int], "names": tuple[str, ...], "labels": tuple[str, ...]}
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class Samples(TensorFields):
     """Activation vectors of one layer, one of each image.
 
     Args:
@@ -49,6 +48,13 @@ class Samples:
         (Samples('mixed5', 2 vectors of 2 channels, 0 classes), 1)
     """
 
+    TENSOR_FIELDS: ClassVar = {
+        "vectors": "N C",
+        "attribution": "N K",
+        "positions": "N 2: int",
+        "indices": "N: int",
+    }
+
     layer: str
     vectors: Tensor
     attribution: Tensor
@@ -59,8 +65,7 @@ class Samples:
     labels: tuple[str, ...]
     recipe: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        sizes = check_axes({name: getattr(self, name) for name in TENSORS}, AXES, {})
+    def _check(self, sizes: Mapping[str, int]) -> None:
         check_count("labels", len(self.labels), sizes["K"], "classes")
         check_range("indices", self.indices, 0, len(self.names))
         check_range("positions", self.positions, 0, max(self.grid))

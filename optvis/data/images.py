@@ -57,8 +57,10 @@ def load_image(source: ImageLike, size: int | None = None, channels: int = RGB) 
     whole = whole if whole.dim() == 4 else whole.unsqueeze(0)
     if size is None:
         return whole
-    sides = [max(1, round(side * size / max(whole.shape[2:]))) for side in whole.shape[2:]]
-    return torch.nn.functional.interpolate(whole, sides, mode="bilinear", antialias=True).clamp(0, 1)
+    height, width = (max(1, round(side * size / max(whole.shape[2:]))) for side in whole.shape[2:])
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"size is {size}, {height * width:,} pixels; expected at most {MAX_PIXELS:,}")
+    return torch.nn.functional.interpolate(whole, (height, width), mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def load_batch(

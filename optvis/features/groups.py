@@ -7,13 +7,14 @@ import inspect
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from optvis.arguments import TensorFields
 from optvis.errors import NotFiniteError, suggest
 from optvis.features.units import Directions
 from optvis.objectives.layout import channels_first
@@ -24,7 +25,7 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class Groups(TensorFields):
     """Groups of neurons of a layer: activations ≈ Σ_k map_k · direction_k, the strongest group first.
 
     Args:
@@ -35,11 +36,16 @@ class Groups:
         decomposition: the estimator, as scikit-learn prints it.
         channel_axis: axis of the channels in the layer's output; None as in `optvis.objectives.layout`.
 
+    Raises:
+        ValueError: tensors of other axes.
+
     Example:
         >>> two = Groups("mixed3", torch.rand(1, 2, 4, 4), torch.eye(2, 8), "NMF(n_components=2)")
         >>> len(two), two.units(1)
         (2, Directions('mixed3', 1 of 8))
     """
+
+    TENSOR_FIELDS: ClassVar = {"maps": "B K ...", "directions": "K C"}
 
     layer: str
     maps: Tensor

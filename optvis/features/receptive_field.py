@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from optvis.arguments import check_axes
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -114,8 +115,19 @@ def receptive_fields(
 
 
 def crop(image: Tensor, box: Box, size: int) -> Tensor:
-    """Crop an image (3, H, W) and resize its longer side to `size` pixels, (3, h, w)."""
+    """Crop an image (3, H, W) and resize its longer side to `size` pixels, (3, h, w).
+
+    Raises:
+        ValueError: a box that is empty or reaches outside, or a size under 1.
+    """
+    check_axes({"image": image}, {"image": "C H W"}, {})
+    _, height, width = image.shape
     top, bottom, left, right = box
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width and size >= 1):
+        raise ValueError(
+            f"the box is {box}, size {size}; expected top < bottom and left < right in an image of {height} × {width} "
+            "pixels, and a size of 1 or more"
+        )
     part = image[None, :, top:bottom, left:right]
     longer = max(part.shape[2:])
     sides = [max(1, math.floor(side * size / longer + 0.5)) for side in part.shape[2:]]

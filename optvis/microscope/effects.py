@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from optvis.ablation.selection.cached_network import CachedNetwork
+from optvis.arguments import TensorFields
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -17,7 +19,7 @@ from optvis.models.tail import ACTIVATIONS_PER_PASS
 
 
 @dataclass(frozen=True, eq=False)
-class Effects:
+class Effects(TensorFields):
     """The effect of one channel on the logits of some images.
 
     Args:
@@ -25,6 +27,8 @@ class Effects:
         before: logits, (B, classes).
         after: logits without the channel, (B, classes).
     """
+
+    TENSOR_FIELDS: ClassVar = {"attribution": "B K", "before": "B K", "after": "B K"}
 
     attribution: Tensor
     before: Tensor

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from optvis.arguments import TensorFields
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.relu import open_relu
 from optvis.objectives import After, Objective, channel, diversity
@@ -24,7 +25,7 @@ MEAN_STEPS = 4  # a channel's own score is the mean over so many last steps
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelRenderings:
+class ChannelRenderings(TensorFields):
     """Renderings of K channels.
 
     Args:
@@ -32,6 +33,8 @@ class ChannelRenderings:
         negative: minimise each channel, (K, 3, H, W).
         diverse: four different images that maximise each channel, (K, 4, 3, H, W).
     """
+
+    TENSOR_FIELDS: ClassVar = {"positive": "K C H W", "negative": "K C H W", "diverse": "K 4 C H W"}
 
     positive: Tensor
     negative: Tensor

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from optvis.arguments import check_axes
+from optvis.arguments import TensorFields
 from optvis.data.dataset import ImageDataset
 from optvis.data.schema import read_value
 from optvis.models.activations import read_activations
@@ -31,7 +31,7 @@ class TopActivationsRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class TopActivations:
+class TopActivations(TensorFields):
     """The N images that activate each of C channels most, strongest first; of equal ones the earlier first.
 
     Args:
@@ -40,13 +40,11 @@ class TopActivations:
         positions: row and column of that activation, (C, N, 2); zero where the layer has no map of positions.
     """
 
+    TENSOR_FIELDS: ClassVar = {"values": "C N", "indices": "C N: int", "positions": "C N 2: int"}
+
     values: Tensor
     indices: Tensor
     positions: Tensor
-
-    def __post_init__(self) -> None:
-        tensors = {"values": self.values, "indices": self.indices, "positions": self.positions}
-        check_axes(tensors, {"values": "C N", "indices": "C N: int", "positions": "C N 2: int"}, {})
 
     def merge(self, other: TopActivations, top: int) -> TopActivations:
         """Keep the strongest of both."""

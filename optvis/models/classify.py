@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from optvis.arguments import check_axes, check_count
+from optvis.arguments import TensorFields, check_count
 from optvis.data.images import ImageLike
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -16,7 +17,7 @@ from optvis.models.normalize import INFER, Normalizer
 
 
 @dataclass(frozen=True, eq=False)
-class Classification:
+class Classification(TensorFields):
     """The most likely classes of each image; prints as a table.
 
     Args:
@@ -25,13 +26,14 @@ class Classification:
         confidences: their probabilities, (B, K), in [0, 1].
     """
 
+    TENSOR_FIELDS: ClassVar = {"indices": "B K: int", "confidences": "B K"}
+
     labels: tuple[tuple[str, ...], ...]
     indices: Tensor
     confidences: Tensor
 
-    def __post_init__(self) -> None:
-        axes = {"indices": "B K: int", "confidences": "B K"}
-        sizes = check_axes({"indices": self.indices, "confidences": self.confidences}, axes, {"B": len(self.labels)})
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        check_count("labels", len(self.labels), sizes["B"], "images")
         for row in self.labels:
             check_count("labels", len(row), sizes["K"], "classes")
 

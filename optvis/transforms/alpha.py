@@ -69,6 +69,9 @@ class OnRandomColor(Blend):
         torch.Size([2, 3, 8, 8])
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def background(self, images: Tensor, streams: Streams) -> Tensor:
         return streams.uniform(3).to(images).view(-1, 3, 1, 1)
 

@@ -11,6 +11,7 @@ from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
 
 RADIUS = 4  # of the kernel, in standard deviations; the part of a Gaussian beyond it weighs 6e-5
+MAX_SIGMA = 4096  # pixels: more is wider than any image here
 
 
 class Blur(Transform):
@@ -30,8 +31,9 @@ class Blur(Transform):
     def __init__(self, sigma: float | tuple[float, float]) -> None:
         super().__init__(sigma)
         low, high = sigma if isinstance(sigma, tuple) else (sigma, sigma)
-        if not 0 < low <= high < math.inf:
-            raise ValueError(f"Blur got {sigma!r}; expected a positive number of pixels, or a range (low, high)")
+        if not 0 < low <= high <= MAX_SIGMA:
+            expected = f"a positive number of pixels up to {MAX_SIGMA:,}, or a range (low, high)"
+            raise ValueError(f"Blur got {sigma!r}; expected {expected}")
         self.sigma = sigma
         self.low, self.high = float(low), float(high)
 

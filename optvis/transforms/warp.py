@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from optvis.params.canvas import height_and_width
+
 Size = tuple[int, int]
 MIN_SIDE = 1e-14  # of an image with one pixel, as in kornia
 
@@ -35,9 +37,13 @@ def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding) -> Tensor
         matrix: one per result, (N, 3, 3): N = B, or N = V · B for V views of each image, one after the other.
         size: (H, W) of the results.
         padding: what is outside of the images; a level has a row for all, or one per result.
+
+    Raises:
+        ValueError: results of more than 2^26 pixels.
     """
     from kornia.geometry.transform import warp_affine
 
+    height_and_width(size)
     if len(matrix) > len(images):
         shared = padding.level is None or len(padding.level) == 1 or padding.level.dim() < 4
         if shared and min(size) > 1:  # torch's affine grids are others for one pixel

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.arguments import check_axes
+from optvis.objectives.target_tensors import as_numbers
 from optvis.viz.plots import label_table
 from optvis.viz.result import Result
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, stack_rows, to_pil_image
@@ -55,6 +56,23 @@ class Hinton(Result):
     icons: Tensor | None = None
     row_icons: Tensor | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        panels, height, width = sizes["N"], sizes["R"], sizes["C"]
+        if not self.values.numel() or (self.panels_per_row is not None and self.panels_per_row < 1):
+            raise ValueError(
+                f"values are {tuple(self.values.shape)}, panels_per_row is {self.panels_per_row}; expected one or more"
+            )
+        columns = math.ceil(math.sqrt(panels)) if self.panels_per_row is None else self.panels_per_row
+        rows_of_panels = math.ceil(panels / columns)
+        if self.column_labels and not self.is_table:
+            raise ValueError(f"column_labels belong to a single panel; there are {panels}")
+        rows = height if self.is_table else rows_of_panels
+        counts = {"labels": panels, "row_labels": rows, "column_labels": width, "icons": panels}
+        for name, count in (counts | {"row_icons": rows_of_panels}).items():
+            values = getattr(self, name)
+            if values is not None and len(values) not in (0, count):
+                raise ValueError(f"{len(values)} {name} for {count}")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -145,16 +163,14 @@ def hinton(
         >>> hinton([[1.0, -0.5], [0.25, 0.0]])
         Hinton(2 × 2, full square at 1)
     """
-    panels = _as_panels(values)
+    numbers = as_numbers(values, "the array of values")
+    panels = _as_panels(numbers)
     most = float(panels.abs().max()) if extent is None else float(extent)
     if extent is not None and not 0 < most < float("inf"):
         raise ValueError(f"extent is {extent}; expected a positive number")
-    shape = torch.as_tensor(values, device="cpu").shape
-    columns = shape[1] if len(shape) == 4 and panels_per_row is None else panels_per_row
+    columns = numbers.shape[1] if numbers.dim() == 4 and panels_per_row is None else panels_per_row
     texts = tuple(labels), tuple(row_labels), tuple(column_labels)
-    diagram = Hinton(panels, most, *texts, columns, icons, row_icons, recipe)
-    _check_counts(diagram)
-    return diagram
+    return Hinton(panels, most, *texts, columns, icons, row_icons, recipe)
 
 
 def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
@@ -190,11 +206,8 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
     return BACKGROUND_GRAY * (1 - cover) + torch.where(signs, above, below) * cover
 
 
-def _as_panels(values: Any) -> Tensor:
-    """(N, R, C), finite floats on the CPU."""
-    a = torch.as_tensor(values, device="cpu").detach().cpu()
-    if a.is_complex():
-        raise TypeError(f"values are {a.dtype}; expected real numbers: take .real, .imag or .abs()")
+def _as_panels(a: Tensor) -> Tensor:
+    """(N, R, C), finite floats."""
     if not 1 <= a.dim() <= 4 or a.numel() == 0:
         raise ValueError(f"values are {tuple(a.shape)}; expected (C,), (R, C), (N, R, C) or (M, N, R, C)")
     numbers = a if a.is_floating_point() else a.float()
@@ -202,21 +215,6 @@ def _as_panels(values: Any) -> Tensor:
     if wrong:
         raise ValueError(f"{wrong} of {numbers.numel()} values are NaN or infinite; replace them first")
     return numbers.view(1, 1, -1) if numbers.dim() == 1 else numbers.reshape(-1, *numbers.shape[-2:])
-
-
-def _check_counts(diagram: Hinton) -> None:
-    """Check that there are as many labels and icons as panels, rows and columns."""
-    panels, height, width = diagram.values.shape
-    columns = math.ceil(math.sqrt(panels)) if diagram.panels_per_row is None else diagram.panels_per_row
-    rows_of_panels = math.ceil(panels / max(1, columns))
-    if diagram.column_labels and not diagram.is_table:
-        raise ValueError(f"column_labels belong to a single panel; there are {panels}")
-    rows = height if diagram.is_table else rows_of_panels
-    counts = {"labels": panels, "row_labels": rows, "column_labels": width, "icons": panels}
-    for name, count in (counts | {"row_icons": rows_of_panels}).items():
-        values = getattr(diagram, name)
-        if values is not None and len(values) not in (0, count):
-            raise ValueError(f"{len(values)} {name} for {count}")
 
 
 def _resize_to_width(images: Tensor, panels: Tensor) -> Tensor:

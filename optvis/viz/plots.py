@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optvis.arguments import check_count
 from optvis.viz.sheet import BACKGROUND, GAP, NEGATIVE_COLOR, POSITIVE_COLOR, TEXT_COLOR, load_font, wrap_text
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Drawing = tuple[Image.Image, ImageDraw.ImageDraw]
 
 Lines = Mapping[str, Sequence[float]]  # the values of each line, by its name
+MIN_SIDE, MAX_SIDE = 72, 2**13  # of a plot with axes, in pixels: 72 are those of its texts alone
 MAX_MARGIN = 220  # pixels of the labels of rows
 # Okabe & Ito 2008 (jfly.uni-koeln.de/color), safe for colour-blind readers.
 COLORS = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (86, 180, 233), (230, 159, 0), (110, 110, 110))
@@ -57,7 +59,10 @@ def plot_curves(x: Sequence[float], values: Lines, title: str, size: tuple[int, 
         x: T rising numbers.
         values: T of them, in [0, 100], a line by its name.
         title: above it.
-        size: (height, width) in pixels.
+        size: (height, width) in pixels, each 72 or more.
+
+    Raises:
+        ValueError: no x, another count of numbers in a line, or a size too small for the texts.
 
     Example:
         >>> plot_curves([8, 16], {"ships": [100, 50], "liners": [0, 50]}, "confidence", (100, 240)).size
@@ -66,6 +71,7 @@ def plot_curves(x: Sequence[float], values: Lines, title: str, size: tuple[int, 
     width, font = size[1], load_font(120)
     legend = min(width * 2 // 5, int(max((font.getlength(name) for name in values), default=0)) + 1)
     right = width - legend - 4 * GAP
+    _check_lines(x, values)
     axes = _Axes(x[0], x[-1], right, size)
     canvas, draw = axes.draw(title, font, [(end, f"{end:g}") for end in dict.fromkeys((x[0], x[-1]))])
     for row, (name, line) in enumerate(values.items()):
@@ -118,6 +124,7 @@ def plot_lines(x: Sequence[float], values: Lines, title: str, size: tuple[int, i
     width, font = size[1], load_font(140)
     names = {name: _first_line(name, font, width // 3) for name in values}
     right = width - GAP - int(max((font.getlength(name) for name in names.values()), default=0)) - GAP
+    _check_lines(x, values)
     axes = _Axes(x[0], x[-1], right, size)
     canvas, draw = axes.draw(title, font, [(x[0], f"{x[0]:g}"), (x[-1], f"{x[-1]:g}")])
     taken: list[float] = []
@@ -175,6 +182,9 @@ class _Axes:
     def draw(self, title: str, font: Any, ticks: Sequence[tuple[float, str]], top: str = "100") -> Drawing:
         """Draw a title, lines at 0, 50 and 100, and numbers below, on a new image."""
         height, width = self.size
+        if not all(MIN_SIDE <= side <= MAX_SIDE for side in self.size):
+            expected = f"(height, width), each of {MIN_SIDE} to {MAX_SIDE:,} pixels"
+            raise ValueError(f"size is {self.size}; expected {expected}")
         canvas, draw = _new_canvas(self.size)
         draw.text((GAP, GAP), _first_line(title, font, width - 2 * GAP), fill=TEXT_COLOR, font=font)
         for share in (0, 50, 100):
@@ -185,6 +195,14 @@ class _Axes:
         for place, text in ticks:
             draw.text((self.at(place, 0)[0], height - 20), text, fill=TEXT_COLOR, font=font, anchor="ma")
         return canvas, draw
+
+
+def _check_lines(x: Sequence[float], values: Lines) -> None:
+    """Raise ValueError where a line has not a number for each x, or where there is no x."""
+    if not x:
+        raise ValueError("x is empty; expected one number or more")
+    for name, line in values.items():
+        check_count(f"the line {name!r}", len(line), len(x), "numbers x")
 
 
 def _new_canvas(size: tuple[int, int]) -> Drawing:

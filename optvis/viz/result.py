@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from torch import Tensor
 
-from optvis.arguments import check_axes
+from optvis.arguments import TensorFields
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, check_own_files, write_own_files
 from optvis.data.schema import parse_json, read_value
@@ -27,7 +27,7 @@ MAX_KIND = 60  # characters of a foreign kind in an error message
 TENSOR_SUFFIX = ".safetensors"
 
 
-class Result(ABC):
+class Result(TensorFields, ABC):
     """Something computed from a network, with the recipe that computed it: a mixin for frozen dataclasses.
 
     `save` writes two files: a PNG of `image()` with the recipe in its text chunk "optvis", and beside it a safetensors
@@ -39,9 +39,8 @@ class Result(ABC):
 
     Attributes:
         KIND: what the result is, a noun; it is written into files and named in error messages.
-        TENSOR_FIELDS: the axes of each field that is a tensor, such as "B 3 H W", in which the same letter is the same
-            size in all tensors; see `check_axes`. The constructor checks them. A field whose default is None may be
-            None, and is then left out of the file.
+        TENSOR_FIELDS: the axes of each field that is a tensor, which the constructor checks; see `TensorFields`. A
+            field whose default is None may be None, and is then left out of the file.
         TEXT_FIELDS: fields that are texts.
         JSON_FIELDS: the type of each other field: int, float, str, Any, a tuple, a mapping or a dataclass of them; see
             `read_value`.
@@ -75,14 +74,8 @@ class Result(ABC):
     """
 
     KIND: ClassVar[str]
-    TENSOR_FIELDS: ClassVar[Mapping[str, str]] = MappingProxyType({})
     TEXT_FIELDS: ClassVar[tuple[str, ...]] = ()
     JSON_FIELDS: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-
-    def __post_init__(self) -> None:
-        values = {name: getattr(self, name) for name in self.TENSOR_FIELDS}
-        tensors = {name: value for name, value in values.items() if value is not None}
-        self._check(check_axes(tensors, self.TENSOR_FIELDS, {}))
 
     if TYPE_CHECKING:  # at runtime a property here would be taken for the default of the dataclass's field
 
@@ -169,16 +162,6 @@ class Result(ABC):
         target = given.with_suffix(TENSOR_SUFFIX) if given.name else given
         hint = f": the tensors of a saved {cls.KIND} lie beside its PNG"
         return read_tensor_file(target, cls.KIND, cls._from_file, hint)
-
-    def _check(self, sizes: Mapping[str, int]) -> None:  # noqa: B027, most have nothing more to check
-        """Check what the axes of `TENSOR_FIELDS` do not say.
-
-        Args:
-            sizes: of the letters in `TENSOR_FIELDS`.
-
-        Raises:
-            ValueError: fields do not fit each other.
-        """
 
     def _tensors(self) -> dict[str, Tensor]:
         """All tensors to save, by name."""

@@ -74,7 +74,7 @@ def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None =
         gap: pixels between them.
 
     Raises:
-        ValueError: another number of labels than of images; columns under 1.
+        ValueError: images of other axes, or without pixels; another number of labels than of images; columns under 1.
 
     Example:
         >>> import torch
@@ -83,7 +83,10 @@ def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None =
     """
     from PIL import Image, ImageDraw
 
-    batch, channels, height, width = images.shape
+    sizes = check_axes({"images": images}, {"images": "B C H W"}, {})
+    batch, channels, height, width = sizes["B"], sizes["C"], sizes["H"], sizes["W"]
+    if not images.numel():
+        raise ValueError(f"images are {tuple(images.shape)}; expected one or more, of one pixel or more")
     width *= 1 if channels in (1, 3, 4) else channels
     if labels and len(labels) != batch:
         raise ValueError(f"{len(labels)} labels for {batch} images")

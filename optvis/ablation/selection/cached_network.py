@@ -30,12 +30,17 @@ class CachedNetwork:
         images: (B, 3, H, W) in [0, 1].
         layers: names, in the order in which they finish.
 
+    Raises:
+        ValueError: no layers.
+
     Attributes:
         before: the logits without any change, (B, classes).
     """
 
     def __init__(self, classifier: Classifier, images: Tensor, layers: Sequence[str]) -> None:
         self.network, self.layers = classifier.network, tuple(layers)
+        if not self.layers:
+            raise ValueError("no layers; expected one or more names, in the order in which they finish")
         with borrow(self.network, gradients=None):
             self.head, self.name = classifier.read_head(images), classifier.name
             self.tail = Tail(self.network, images, classifier.preprocess(images), self.layers[0], copies=1)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_axes
 from optvis.data.images import ImageLike
 from optvis.errors import NotFiniteError
 from optvis.models.activations import read_activations
@@ -38,7 +39,11 @@ def divide_by_std(gradient: Tensor) -> Tensor:
 
     DeepDream's own rule divides by the mean absolute value (Mordvintsev et al., "Inceptionism", 2015); the later
     TensorFlow tutorial "DeepDream" by the standard deviation.
+
+    Raises:
+        ValueError: a gradient of other axes.
     """
+    check_axes({"gradient": gradient}, {"gradient": "B C H W"}, {})
     return gradient / (gradient.flatten(1).std(1).view(-1, 1, 1, 1) + EPS)
 
 
