@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill
 from optvis.features.units import Channels, Directions, Units
+from optvis.models.activations import check_real
 from optvis.models.borrow import lock
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, is_intercepted, replace_outputs
@@ -98,12 +99,13 @@ def is_ablated(network: nn.Module) -> bool:
 
 
 def replace_each(group: Sequence[tuple[Units, Replacement]], output: Any) -> Tensor:
-    """Replace units of one layer in its output, one after the other. TypeError: the output is no tensor."""
+    """Replace units of one layer in its output, one after the other. TypeError: it is no tensor of real numbers."""
     for units, replacement in group:
         if not isinstance(output, Tensor):
             raise TypeError(
                 f"layer {units.layer!r} gives {describe_output(output)}, not a tensor; "
                 "layers(model) lists those that do"
             )
+        check_real(units.layer, output)
         output = units.replace(output, replacement(channels_first(output, units.channel_axis)))
     return output  # type: ignore[no-any-return]

@@ -100,7 +100,9 @@ class BeforeAfter(Result):
 
     def __repr__(self) -> str:
         before, after = (float(one.scores[-1:].mean()) for one in (self.before, self.after))  # NaN without steps
-        return f"BeforeAfter({self.before.recipe['objective']}: {before:.4g} {BEFORE}, {after:.4g} {AFTER})"
+        return (
+            f"BeforeAfter({self.before.recipe.get('objective', 'a score')}: {before:.4g} {BEFORE}, {after:.4g} {AFTER})"
+        )
 
 
 @plain_mode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optvis.arguments import check_axes
+from optvis.quiet import ignore_warnings
 
 Layout: TypeAlias = "str | Any"
 NAMES = ("auto", "umap", "tsne")
@@ -56,8 +56,7 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
     if not np.isfinite(lengths).all() or not (lengths > 0).all():
         raise ValueError("some vectors are all zero or not finite; a layout needs their directions")
     unit = (array / lengths).astype(np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # UMAP and scikit-learn warn about threads, neighbours and missing packages
+    with ignore_warnings():  # UMAP and scikit-learn warn about threads, neighbours and missing packages
         estimator, method = _build_estimator(layout, unit, axes, seed)
         points = estimator.fit_transform(unit)
     found = np.asarray(points, dtype=np.float64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from optvis.models.layers import explain_no_gradient
 from optvis.models.tail import Tail
 from optvis.objectives import Objective
 from optvis.objectives.layout import channels_first, restore_layout
@@ -51,7 +52,10 @@ class LayerFunction:
         start = variations.flatten(0, 1).detach().requires_grad_()
         with torch.enable_grad():
             scores = self.raw_scores(start)
-        return torch.autograd.grad(scores.sum(), start)[0].view(variations.shape)
+        (gradient,) = torch.autograd.grad(scores.sum(), start, allow_unused=True)
+        if gradient is None:
+            raise ValueError(self._explain_no_gradient())
+        return gradient.view(variations.shape)
 
     def batches(self, count: int) -> Iterator[Tensor]:
         """Split the numbers 0 … count − 1 into batches of as many variations as fit into one pass through the tail."""
@@ -77,8 +81,11 @@ class LayerFunction:
         objective = self.objective.repeat(len(activations) // len(self.activations))
         scores = objective(self.tail.run(activations, self.objective.layers))
         if activations.requires_grad and torch.is_grad_enabled() and not scores.requires_grad:
-            raise ValueError(
-                f"{self.objective} does not depend on layer {self.tail.layer!r}; "
-                "name an objective of a later layer, or a logit"
-            )
+            raise ValueError(self._explain_no_gradient())
         return scores
+
+    def _explain_no_gradient(self) -> str:
+        reason = explain_no_gradient(self.tail.network)
+        cure = reason if reason else "; name an objective of a later layer, or a logit"
+        effect = "has no gradient in" if reason else "does not depend on"
+        return f"{self.objective} {effect} layer {self.tail.layer!r}{cure}"

@@ -117,7 +117,9 @@ class Attribution(Result):
                 groups are of other images or another layer.
         """
         if self.gradients is None:
-            raise ValueError(f"{self.recipe['attribution_method']} has no gradients; use method=Ablation(groups)")
+            raise ValueError(
+                f"{self.recipe.get('attribution_method', 'its method')} has no gradients; use method=Ablation(groups)"
+            )
         parts = group_parts(groups, self.layer, self.activations, self.channel_axis)
         return torch.stack([(part * self.gradients).flatten(1).sum(1) for part in parts], dim=1)
 

@@ -11,14 +11,13 @@ from torch import Tensor, nn
 
 from optvis.circuits.weights import ChannelIndices, expanded_weights, resolve_channels, strongest_inputs, weights
 from optvis.data.images import ImageLike
-from optvis.models.activations import activations
+from optvis.models.activations import read_channels
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
-from optvis.objectives.layout import channels_first
 from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.hinton_diagram import Hinton, hinton
@@ -103,7 +102,7 @@ def hinton_of_expanded_weights(
         Hinton(6 panels of 10 × 10, full square at ...)
     """
     classifier = as_classifier(model, normalize)
-    count = channels_first(activations(classifier, classifier.gray_image(), [after])[after], channel_axis).shape[1]
+    count = read_channels(classifier, classifier.gray_image(), after, channel_axis).shape[1]
     indices = resolve_channels(channels, count, after)
     values = expanded_weights(classifier, before, after, indices, channel_axis=channel_axis)
     recipe = provenance(
@@ -117,7 +116,7 @@ def hinton_of_expanded_weights(
     )
     scales = torch.ones(values.shape[1], dtype=torch.float32, device="cpu")
     if images is not None:
-        a = channels_first(activations(classifier, images, [before])[before], channel_axis).detach().transpose(0, 1)
+        a = read_channels(classifier, images, before, channel_axis).detach().transpose(0, 1)
         scales = a.flatten(1).square().mean(1).sqrt().cpu()
     best = _rank_inputs(values * scales.view(-1, *[1] * (values.dim() - 2)), top)
     diagram = _draw_weights(values, best, _channel_labels(classifier, after, indices, count), before, recipe)
@@ -171,7 +170,7 @@ def hinton_of_activations(
     batch = classifier.load_batch(image)
     if len(batch) != 1:
         raise ValueError(f"{len(batch)} images; give one")
-    a = channels_first(activations(classifier, batch, [layer])[layer], channel_axis)[0].detach().cpu()
+    a = read_channels(classifier, batch, layer, channel_axis)[0].detach().cpu()
     chosen = strongest_inputs(a.unsqueeze(0), top)[0] if channels is None else channels
     indices = resolve_channels(chosen, len(a), layer)
     recipe = provenance(classifier, "hinton_of_activations", layer=layer, channels=list(indices), top=top)

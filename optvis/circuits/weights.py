@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_axes
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -116,7 +117,10 @@ def strongest_inputs(weights: Tensor, count: int) -> Tensor:
 
     Args:
         weights: (O, I, ...).
-        count: how many, K, 1 or more, else a ValueError; at most I are returned.
+        count: how many, K; at most I are returned.
+
+    Raises:
+        ValueError: weights of other axes; a count under 1.
 
     Returns:
         indices, (O, K), largest norm first.
@@ -125,6 +129,7 @@ def strongest_inputs(weights: Tensor, count: int) -> Tensor:
         >>> strongest_inputs(torch.tensor([[0.0, -3.0, 1.0]]), 2)
         tensor([[1, 2]])
     """
+    check_axes({"weights": weights}, {"weights": "O I ..."}, {})
     if count < 1:
         raise ValueError(f"count is {count}; expected 1 or more")
     norms = torch.linalg.vector_norm(weights.flatten(2) if weights.dim() > 2 else weights.unsqueeze(2), dim=2)
@@ -177,7 +182,10 @@ def _gradient(number: Tensor, start: Tensor, before: str, after: str) -> Tensor:
     if number.requires_grad:
         (gradient,) = torch.autograd.grad(number, start, retain_graph=True, allow_unused=True)
     if gradient is None:
-        raise ValueError(f"{after!r} does not depend on {before!r}; they lie on different branches")
+        raise ValueError(
+            f"{after!r} does not depend on {before!r}: they lie on different branches, or what lies between "
+            "has no gradients, such as quantised modules"
+        )
     return gradient
 
 

@@ -185,12 +185,11 @@ def split_channel(layer: str, channels: list[int] | str | None) -> tuple[str, li
 
 def list_channels(classifier: Classifier, layer: str, channels: list[int] | str) -> list[int]:
     """List the channels that were asked: these, or all that the layer has."""
-    from optvis.models.activations import activations
-    from optvis.objectives.layout import channels_first
+    from optvis.models.activations import read_channels
 
     if not isinstance(channels, str):
         return channels
-    return list(range(channels_first(activations(classifier, classifier.gray_image(), [layer])[layer]).shape[1]))
+    return list(range(read_channels(classifier, classifier.gray_image(), layer).shape[1]))
 
 
 def parse_numbers(text: str) -> list[int]:

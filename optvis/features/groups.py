@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -18,6 +17,7 @@ from optvis.arguments import TensorFields
 from optvis.errors import NotFiniteError, suggest
 from optvis.features.units import Directions
 from optvis.objectives.layout import channels_first
+from optvis.quiet import ignore_warnings
 
 MAX_NEGATIVE = 1e-6  # activations down to this share of the largest below zero are rounding errors
 MIN_STRENGTH = 1e-6  # factors weaker than this share of the strongest are rounding errors
@@ -177,9 +177,8 @@ def _decompose(estimator: Any, samples: Array) -> tuple[Array, Array]:
     """Fit the estimator; return maps (P, K) and directions (K, C), the strongest first."""
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)  # it divides by variances that may be zero
+    # It divides by variances that may be zero.
+    with ignore_warnings(ConvergenceWarning), ignore_warnings(RuntimeWarning):
         maps = np.asarray(estimator.fit_transform(samples), dtype=samples.dtype)
     directions = _component_directions(estimator).astype(samples.dtype)
     lengths = np.linalg.norm(directions, axis=1)

@@ -89,6 +89,7 @@ def receptive_fields(
 
     Raises:
         KeyError: there is no such layer; the nearest names are given.
+        ValueError: a layer through which no gradient flows.
 
     Example:
         >>> net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), None, 8)
@@ -146,6 +147,11 @@ def _field_masks(
             "bchw,c->bhw", a, torch.linspace(1, 2, a.shape[1], dtype=torch.float32, device="cpu").to(a).sin()
         )
         total = torch.stack([weighted[row, y, x] for row, (y, x) in enumerate(positions)]).sum()
+        if not total.requires_grad:
+            raise ValueError(
+                f"layer {layer!r} has no gradient: an operation before it cannot be differentiated, so that its "
+                "receptive field cannot be measured; choose a layer before that operation"
+            )
         (gradient,) = torch.autograd.grad(total, images)
     return gradient.ne(0).any(1).cpu()
 

@@ -18,7 +18,7 @@ from optvis.grids.icon_pool import IconPool
 from optvis.grids.optimizer import SoftSignSGD, require_stateless
 from optvis.grids.options import DEFAULT_ICONS, IconOptions, validate_integer
 from optvis.grids.result import ActivationGrid
-from optvis.models.activations import activations
+from optvis.models.activations import activations, check_real
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -112,6 +112,7 @@ def _read_map(classifier: Classifier, images: Tensor, layer: str, channel_axis: 
     """Read the layer's activations, (B, C, h, w), on the CPU."""
     with torch.no_grad():
         output = activations(classifier, images, [layer])[layer]
+    check_real(layer, output)
     if output.dim() != 4:
         table = [row for row in layers(classifier) if row.is_tensor and row.output.count("×") == 3]
         cure = f"; {table[-1].name!r} is the last that has" if table else ""

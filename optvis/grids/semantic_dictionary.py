@@ -11,14 +11,13 @@ from torch import Tensor, nn
 
 from optvis.arguments import check_axes
 from optvis.data.images import ImageLike
-from optvis.models.activations import activations
+from optvis.models.activations import read_channels
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
-from optvis.objectives.layout import channels_first
 from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.result import Result
@@ -162,7 +161,7 @@ def semantic_dictionary(
     batch = classifier.load_batch(image)
     if len(batch) != 1:
         raise ValueError(f"{len(batch)} images; a dictionary is of one")
-    a = channels_first(activations(classifier, batch, [layer])[layer], channel_axis)[0].cpu()
+    a = read_channels(classifier, batch, layer, channel_axis)[0].cpu()
     if a.dim() != 3:
         raise ValueError(f"layer {layer!r} has no map of positions; name one that gives (B, C, H, W)")
     best = a.movedim(0, -1).topk(min(top, len(a)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
@@ -135,8 +136,18 @@ def resolve_channels(
 def _weights_digest(classifier: Classifier) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(classifier.network.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + _to_bytes(tensor))
     return digest.hexdigest()[:DIGEST_LENGTH]
+
+
+def _to_bytes(value: Any) -> bytes:
+    """The bytes of a tensor's numbers; of what else a state dict may hold, such as packed int8 weights, too."""
+    if isinstance(value, tuple | list):
+        return b"".join(map(_to_bytes, value))
+    if not isinstance(value, Tensor):
+        return repr(value).encode()
+    numbers = value.detach().dequantize() if value.is_quantized else value.detach()
+    return bytes(numbers.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
 
 
 def _dataset_digest(dataset: ImageDataset, classifier: Classifier) -> str:

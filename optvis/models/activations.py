@@ -21,7 +21,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import IMAGE, OUTPUT
-from optvis.objectives.layout import INPUT
+from optvis.objectives.layout import INPUT, channels_first
 
 SAY_OUTPUT = "say which part holds scores, Classifier(..., output=key, index or function), or "
 
@@ -65,8 +65,21 @@ def activations(
     classifier = as_classifier(model, normalize)
     batch = classifier.load_batch(images)
     with borrow(classifier.network), torch.set_grad_enabled(batch.requires_grad):
-        found = read_activations(classifier.network, classifier.preprocess(batch), layers)
+        found = read_activations(classifier.network, classifier.preprocess(batch), layers, any_dtype=True)
     return found | ({IMAGE: batch} if IMAGE in layers else {})
+
+
+def read_channels(
+    classifier: Classifier, images: ImageLike | Sequence[ImageLike], layer: str, channel_axis: int | None = None
+) -> Tensor:
+    """Read the activations of one layer like `activations`, with its channels on axis 1, (B, C, ...).
+
+    Raises:
+        TypeError: also a layer that gives no real numbers.
+    """
+    found = activations(classifier, images, [layer])[layer]
+    check_real(layer, found)
+    return channels_first(found, channel_axis)
 
 
 def read_activations(
@@ -76,6 +89,7 @@ def read_activations(
     *,
     whole: bool = False,
     differentiable: bool | None = None,
+    any_dtype: bool = False,
 ) -> dict[str, Tensor]:
     """Read activations of a borrowed network, like `activations`, from inputs that are preprocessed already.
 
@@ -85,9 +99,11 @@ def read_activations(
         layers: names as in `activations`.
         whole: run the forward pass to its end, whatever the network returns.
         differentiable: whether gradients of the activations are wanted; by default where the inputs require them.
+        any_dtype: whether layers may give integers, truth values and complex numbers too.
 
     Raises:
         ValueError: also where the network computes a layer without gradients, and they are wanted.
+        TypeError: also a layer that gives no real numbers, unless `any_dtype`.
     """
     has_gradients = torch.is_grad_enabled()
     differentiable = has_gradients and (inputs.requires_grad if differentiable is None else differentiable)
@@ -128,6 +144,8 @@ def read_activations(
                 f"{SAY_OUTPUT if name == OUTPUT else ''}{suggest_layer(network, inputs, name)}"
             )
         _check_batch(name, found[name], inputs)
+        if not any_dtype:
+            check_real(name, found[name])
         found[name] = found[name] if has_gradients else found[name].detach()
         _keep_layout(found[name])
     return found
@@ -151,6 +169,16 @@ def _check_batch(layer: str, a: Tensor, inputs: Tensor) -> None:
         )
 
 
+def check_real(layer: str, a: Tensor) -> None:
+    """Raise TypeError where a layer gives integers, truth values, quantised or complex numbers."""
+    if not a.is_floating_point():
+        dtype = str(a.dtype).removeprefix("torch.")
+        raise TypeError(
+            f"layer {layer!r} gives {dtype}, which has no means and gradients; expected floating-point numbers: choose "
+            "a layer before or behind it"
+        )
+
+
 def _keep_layout(a: Tensor) -> None:
     """Keep gradients channels last where activations are: a mixture slows every layer below."""
     if a.requires_grad and a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last):
@@ -163,7 +191,7 @@ def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Te
 
     Raises:
         KeyError: no such layer.
-        TypeError: inside, a layer whose output is no tensor.
+        TypeError: inside, a layer whose output is no tensor of real numbers.
         ValueError: inside, a layer that the network computes without gradients, where gradients were on outside.
     """
     has_gradients = torch.is_grad_enabled()
@@ -173,6 +201,7 @@ def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Te
             raise TypeError(
                 f"layer {layer!r} gives {describe_output(output)}, not a tensor; layers(net) lists those that do"
             )
+        check_real(layer, output)
         if has_gradients:
             require_gradients(layer)
         return change(output)

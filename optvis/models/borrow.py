@@ -38,7 +38,7 @@ REENTRANT = (
 
 
 @contextmanager
-def borrow(network: nn.Module, *, gradients: bool | None = True) -> Iterator[nn.Module]:
+def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool = False) -> Iterator[nn.Module]:
     """Inside, a network is in eval mode with frozen weights; flags and buffers are restored on any exit.
 
     Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
@@ -49,8 +49,10 @@ def borrow(network: nn.Module, *, gradients: bool | None = True) -> Iterator[nn.
         network: any network.
         gradients: whether gradients are on inside; None for as they are outside. A network that is borrowed already
             leaves them as they are.
+        on_meta: whether the weights may be on the device "meta", which holds no numbers.
 
     Raises:
+        ValueError: weights on the device "meta".
         RuntimeError: weights that were made in inference mode, which cannot be frozen and released; inside, a gradient
             through gradient checkpointing with use_reentrant=True.
 
@@ -63,6 +65,8 @@ def borrow(network: nn.Module, *, gradients: bool | None = True) -> Iterator[nn.
         (True, True)
     """
     original = original_of(network)
+    if not on_meta:
+        require_weights(original)
     loan, is_enabled = _loan_of(original), torch.is_grad_enabled() if gradients is None else gradients
     with hold_lock(loan.lock):
         if loan.depth:
@@ -129,6 +133,15 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
             f"{type(network).__name__} fails on images of shape {shape}: {reason}; give images that it takes, of as "
             "many channels (Classifier(..., channels=...)) and of its own size"
         ) from error
+
+
+def require_weights(network: nn.Module) -> None:
+    """Raise ValueError for a network whose weights lie on the device "meta", which holds no numbers."""
+    if any(weight.is_meta for weight in network.parameters()):
+        raise ValueError(
+            f'the weights of {type(network).__name__} are on the device "meta", which holds no numbers: '
+            "network.to_empty(device=...), then load_state_dict(...); layers(network) needs none"
+        )
 
 
 def _is_ours(error: Exception) -> bool:

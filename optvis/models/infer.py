@@ -16,8 +16,10 @@ import torch
 from torch import nn
 
 from optvis.data.crop import ResizeCrop
+from optvis.models.borrow import require_weights
 from optvis.models.classifier import Classifier, unwrap
 from optvis.models.normalize import IMAGENET, INFER, RGB, Normalize, Normalizer, first_channels
+from optvis.quiet import ignore_warnings
 
 IMAGENET_TAG = re.compile(r"(in|imagenet)[-_]?(1k|12k|21k|22k)", re.IGNORECASE)  # of timm's weights
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -25,16 +27,26 @@ _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
 DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
 
 
-def as_classifier(model: nn.Module | Classifier, normalize: Normalizer | str = INFER) -> Classifier:
+def as_classifier(
+    model: nn.Module | Classifier, normalize: Normalizer | str = INFER, *, on_meta: bool = False
+) -> Classifier:
     """Make a Classifier of a bare network; return a Classifier as it is, or with another normalisation.
 
     A bare network of torchvision may be trained on other images than its published weights; a warning says so once.
 
+    Args:
+        model: a network, or a Classifier.
+        normalize: see `render`.
+        on_meta: whether the weights may be on the device "meta", which holds no numbers.
+
     Raises:
         TypeError: the model is neither.
-        ValueError: a bare network whose normalisation is neither given nor known.
+        ValueError: a bare network whose normalisation is neither given nor known; weights on the device "meta".
     """
     model = unwrap(model)
+    network = model.network if isinstance(model, Classifier) else model
+    if isinstance(network, nn.Module) and not on_meta:
+        require_weights(network)
     if isinstance(model, Classifier):
         return model if isinstance(normalize, str) else _with_normalization(model, normalize)
     if not isinstance(model, nn.Module):
@@ -149,8 +161,7 @@ def _is_architecture(network: nn.Module, name: str) -> bool:
     """Whether a network has the weights of one of torchvision's, by name and shape; its last child may differ."""
     from torchvision import models
 
-    with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")  # of slow random weights
+    with ignore_warnings(), torch.device("meta"):  # of slow random weights
         expected = models.get_model(name, weights=None)
     *_, head = (child for child, _ in expected.named_children())
     own, other = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from optvis.models.adapted.select import select_scores
 from optvis.models.borrow import run_network
 from optvis.models.hooks import intercept
 from optvis.objectives import OUTPUT
+from optvis.quiet import ignore_warnings
 
 _KERNELS = threading.RLock()
 TOLERANCE = 1e-2  # of the norm: a dropped derivative differs by far more, rounding by far less
@@ -160,6 +160,6 @@ def math_attention() -> Iterator[None]:
 @contextmanager
 def _forward_mode() -> Iterator[None]:
     """Forward-mode differentiation, which the process can do once at a time."""
-    with math_attention(), torch.no_grad(), forward_ad.dual_level(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch compiles some derivatives with an old compiler
+    quiet = ignore_warnings(FutureWarning)  # torch compiles some derivatives with an old compiler
+    with math_attention(), torch.no_grad(), forward_ad.dual_level(), quiet:
         yield

@@ -150,9 +150,9 @@ def layers(
         1         ReLU        1 × 4 × 6 × 6
         (output)  Sequential  1 × 4 × 6 × 6
     """
-    classifier = as_classifier(model, normalize)
+    classifier = as_classifier(model, normalize, on_meta=True)
     inputs = classifier.gray_image(size)
-    with borrow(classifier.network), torch.no_grad():
+    with borrow(classifier.network, on_meta=True), torch.no_grad():
         return _table(classifier.network, classifier.preprocess(inputs))
 
 
@@ -217,6 +217,14 @@ def suggest_layer(network: nn.Module, inputs: Tensor, name: str) -> str:
     later = [row for row in order[order.index(name) + 1 :] if row in tensors] if name in order else []
     choice = [row for row in inside[:-2:-1] + enclosing + later if row][:1]
     return f"use {choice[0]!r}" if choice else _nearest(name, [row for row in tensors if row])
+
+
+def explain_no_gradient(network: nn.Module) -> str:
+    """Why something may have no gradient, for the end of an error message: "" or a clause that begins with ": "."""
+    quantized = next((m for m in network.modules() if ".quantized" in type(m).__module__), None)
+    if quantized is None:
+        return ""
+    return f": quantised modules such as {type(quantized).__name__} have no gradients, so use the network of floats"
 
 
 def describe_output(output: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,12 +17,15 @@ from torch import Tensor, nn
 from optvis.data.crop import ResizeCrop
 from optvis.data.files import is_file
 from optvis.errors import suggest
+from optvis.interrupts import hold_lock
 from optvis.models.checkpoint import match_names, read_state_dict
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm, infer_classifier
 from optvis.models.normalize import Normalize
+from optvis.quiet import ignore_warnings
 
 DEMO = "demo"
+_BUILDING = threading.RLock()  # seeds and the switch of torch are of the process
 DEFAULT = "DEFAULT"
 TIMM = "timm/"
 MAX_NAMES = 3  # of weights in an error message
@@ -123,8 +126,8 @@ def _load_timm(name: str, weights: str | None, **options: Any) -> Classifier:
 
 def _build_network(name: str, build: Callable[[], nn.Module], weights: str | None) -> nn.Module:
     """Build a network with published weights, read as data; or with random ones, the same each time."""
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), _weights_as_data():
-        warnings.filterwarnings("ignore", message="The default weight initialization of", category=FutureWarning)
+    slow = ignore_warnings(FutureWarning, "The default weight initialization of")
+    with hold_lock(_BUILDING), slow, torch.random.fork_rng(devices=[]), _weights_as_data():
         torch.manual_seed(0)
         try:
             return build()

@@ -15,7 +15,7 @@ from optvis.data.dataset import Images, as_dataset
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
-from optvis.models.normalize import INFER, Normalizer
+from optvis.models.normalize import INFER, RGB, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives.labels import index_of
 from optvis.patches.controls import crop_into_outline, flat_patch, shuffle_patch
@@ -107,7 +107,8 @@ def try_patch(
 
     Raises:
         ValueError: patches of other shapes or ranges; no sizes or positions; fewer than two images that are predicted
-            as `source`; both classes the same; a network that gives no finite score per class.
+            as `source`; both classes the same; a network that gives no finite score per class, or
+            does not take RGB.
         KeyError, IndexError: a class that the network does not have.
         TypeError, FileNotFoundError: as in `as_dataset`.
 
@@ -121,6 +122,9 @@ def try_patch(
         (1.0, 0.0)
     """
     classifier = as_classifier(model, normalize)
+    if classifier.channels != RGB:
+        count = f"{classifier.channels} channel{'s' if classifier.channels > 1 else ''}"
+        raise ValueError(f"patches are RGB, and this network takes {count}; try_patch is for networks that take 3")
     pair = _resolve_classes(classifier, source, target)
     given = _load_patches(patch, controls)
     sizes = _resolve_sizes(sizes, classifier)

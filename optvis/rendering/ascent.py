@@ -276,7 +276,7 @@ def score_terms(objective: Objective, activations: Mapping[str, Tensor]) -> tupl
     report = objective.term_scores(activations)
     scores = total_score(report)
     if not scores.requires_grad:
-        raise ValueError(f"the score of {objective} does not depend on the image; is something detached?")
+        raise ValueError(f"the score of {objective} does not depend on the image; is something detached or quantised?")
     return report, scores
 
 

@@ -93,11 +93,16 @@ def plot_bars(values: Sequence[float], labels: Sequence[str], size: tuple[int, i
         labels: a text a bar.
         size: (height, width) in pixels.
 
+    Raises:
+        ValueError: another count of labels; a size that no image has.
+
     Example:
         >>> plot_bars([1.0, -0.5], ["17", "40"], (60, 160)).size
         (160, 60)
     """
     height, width = size
+    _check_size(size, 1)
+    check_count("labels", len(labels), len(values), "bars")
     canvas, draw = _new_canvas(size)
     font = load_font(min(140, 10 * height // max(1, len(values))))
     texts = [f"{label}  {value:+.3g}" for label, value in zip(labels, values, strict=True)]
@@ -182,9 +187,7 @@ class _Axes:
     def draw(self, title: str, font: Any, ticks: Sequence[tuple[float, str]], top: str = "100") -> Drawing:
         """Draw a title, lines at 0, 50 and 100, and numbers below, on a new image."""
         height, width = self.size
-        if not all(MIN_SIDE <= side <= MAX_SIDE for side in self.size):
-            expected = f"(height, width), each of {MIN_SIDE} to {MAX_SIDE:,} pixels"
-            raise ValueError(f"size is {self.size}; expected {expected}")
+        _check_size(self.size, MIN_SIDE)
         canvas, draw = _new_canvas(self.size)
         draw.text((GAP, GAP), _first_line(title, font, width - 2 * GAP), fill=TEXT_COLOR, font=font)
         for share in (0, 50, 100):
@@ -195,6 +198,12 @@ class _Axes:
         for place, text in ticks:
             draw.text((self.at(place, 0)[0], height - 20), text, fill=TEXT_COLOR, font=font, anchor="ma")
         return canvas, draw
+
+
+def _check_size(size: tuple[int, int], least: int) -> None:
+    """Raise ValueError where a plot is smaller than its texts, or larger than an image may be."""
+    if not all(least <= side <= MAX_SIDE for side in size):
+        raise ValueError(f"size is {size}; expected (height, width), each of {least} to {MAX_SIDE:,} pixels")
 
 
 def _check_lines(x: Sequence[float], values: Lines) -> None:

@@ -44,6 +44,7 @@ class Result(TensorFields, ABC):
         TEXT_FIELDS: fields that are texts.
         JSON_FIELDS: the type of each other field: int, float, str, Any, a tuple, a mapping or a dataclass of them; see
             `read_value`.
+        RECIPE_FIELDS: the type of each entry of the recipe that the result itself reads, likewise; loading checks them.
 
     A subclass with other fields (a mapping of tensors) overrides `_tensors`, `_json_values` and `_from_parts`. One
     whose fields have to fit each other in more than axes overrides `_check`.
@@ -76,6 +77,7 @@ class Result(TensorFields, ABC):
     KIND: ClassVar[str]
     TEXT_FIELDS: ClassVar[tuple[str, ...]] = ()
     JSON_FIELDS: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    RECIPE_FIELDS: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     if TYPE_CHECKING:  # at runtime a property here would be taken for the default of the dataclass's field
 
@@ -197,9 +199,17 @@ class Result(TensorFields, ABC):
         if header.get(KIND, cls.KIND) != cls.KIND:  # files without a kind are valid
             raise ValueError(f"it holds the kind of result {header[KIND][:MAX_KIND]!r}; expected {cls.KIND!r}")
         values: dict[str, Any] = {name: header[name] for name in cls.TEXT_FIELDS}
-        hints = {**cls.JSON_FIELDS, RECIPE: Mapping[str, Any]}
-        values |= {name: read_value(hint, parse_json(header[name]), name) for name, hint in hints.items()}
+        values |= {name: read_value(hint, parse_json(header[name]), name) for name, hint in cls.JSON_FIELDS.items()}
+        values[RECIPE] = cls._read_recipe(parse_json(header[RECIPE]))
         return cls._from_parts(tensors, values | more)
+
+    @classmethod
+    def _read_recipe(cls, value: Any) -> Mapping[str, Any]:
+        """Check a recipe, and the entries that the result reads."""
+        recipe: Mapping[str, Any] = read_value(Mapping[str, Any], value, RECIPE)
+        for name, hint in cls.RECIPE_FIELDS.items():
+            read_value(hint, recipe[name], f"{RECIPE}[{name!r}]")
+        return recipe
 
     def _serialize(self) -> bytes:
         return encode_tensors(self._tensors(), self._header())

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from .outcomes import Outcome, outcome_of
 from .targets import TARGETS
 
+EXAMPLES_PER_CHUNK = 50
 LONGEST_CALL = 60  # seconds of the processor
 MEMORY = 6 * 2**30  # bytes of address space beyond what the imports take
 
@@ -55,14 +56,23 @@ def main() -> int:
 def run(kind: str, options: argparse.Namespace, counts: Counter[str], first: dict[str, tuple[int, str]]) -> None:
     """Draw examples of one kind, and count."""
     end = time.monotonic() + options.seconds
+    for chunk, first_example in enumerate(range(0, options.examples, EXAMPLES_PER_CHUNK)):
+        if time.monotonic() < end:
+            _run_chunk(
+                kind,
+                1000 * options.seed + chunk,
+                min(EXAMPLES_PER_CHUNK, options.examples - first_example),
+                counts,
+                first,
+            )
 
-    @seed(options.seed)
-    @settings(max_examples=options.examples, phases=[Phase.generate], deadline=None, database=None,
+
+def _run_chunk(kind: str, number: int, examples: int, counts: Counter[str], first: dict[str, tuple[int, str]]) -> None:
+    @seed(number)
+    @settings(max_examples=examples, phases=[Phase.generate], deadline=None, database=None,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.data())
     def draw(data: Any) -> None:
-        if time.monotonic() > end:
-            return
         home = Path.cwd()
         with tempfile.TemporaryDirectory() as folder:
             try:

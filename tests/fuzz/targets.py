@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from .calls import OPERATIONS, PARTS, arguments, call_and_use, public
 from .command_lines import draw_command
 from .files import draw_file
+from .networks import draw_network
 
 Drawn = tuple[Callable[[], Any], str]  # what to call, and a text that says what
 
@@ -32,6 +33,7 @@ def short(value: Any) -> str:
 TARGETS: dict[str, Callable[[Any], Drawn]] = {
     "parts": functools.partial(draw_call, rooms=PARTS),
     "operations": functools.partial(draw_call, rooms=OPERATIONS),
+    "networks": draw_network,
     "files": draw_file,
     "commands": draw_command,
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
-from optvis.ablation.evaluation.report_text import baseline_sentences, format_report, report_title
+from optvis.ablation.evaluation.report_text import UnitsRecord, baseline_sentences, format_report, report_title
 from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
 from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
@@ -59,6 +59,7 @@ class Report(EvaluationResults, Result):
         "baseline": RandomBaseline,
         "warnings": tuple[str, ...],
     }
+    RECIPE_FIELDS: ClassVar = {"network": str, "units": tuple[UnitsRecord, ...]}
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         curve, baseline, names = self.curve, self.baseline, [one.name for one in self.sets]
@@ -129,8 +130,9 @@ class Report(EvaluationResults, Result):
         """
         try:
             values = read_value(Mapping[str, Any], parse_json(text))
-            hints = {**cls.JSON_FIELDS, "target": str, "recipe": Mapping[str, Any]}
-            return cls(**{name: read_value(hint, values[name], name) for name, hint in hints.items()})
+            hints = {**cls.JSON_FIELDS, "target": str}
+            fields = {name: read_value(hint, values[name], name) for name, hint in hints.items()}
+            return cls(**fields, recipe=cls._read_recipe(values["recipe"]))
         except (KeyError, ValueError) as error:
             reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
             raise ValueError(f"this is no report of optvis: {reason}") from error

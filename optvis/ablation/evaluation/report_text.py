@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.results import EvaluationResults, SetMetrics
@@ -26,6 +28,20 @@ def format_report(results: EvaluationResults) -> str:
         *(line for one in results.sets for line in _prediction_tables(results, one.name)),
     ]
     return "\n".join(parts).rstrip()
+
+
+@dataclass(frozen=True)
+class UnitsRecord:
+    """An entry of a recipe's "units": what `units_to_json` writes, how many they are, and of how many channels."""
+
+    kind: str
+    layer: str
+    count: int
+    of: int
+    within: Any
+    channel_axis: int | None
+    indices: tuple[int, ...] = ()
+    vectors: tuple[tuple[float, ...], ...] = ()
 
 
 def report_title(results: EvaluationResults) -> str:

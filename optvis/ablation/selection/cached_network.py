@@ -13,7 +13,7 @@ from optvis.features.units import Channels, Units
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.hooks import replace_outputs
-from optvis.models.layers import find_module
+from optvis.models.layers import explain_no_gradient, find_module
 from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
@@ -61,7 +61,10 @@ class CachedNetwork:
         """Differentiate a score of the logits by what the layers were changed with. ValueError: it has no effect."""
         if not score.requires_grad:
             names = ", ".join(map(repr, self.layers))
-            raise ValueError(f"the network's output does not depend on {names}; name layers that it is computed from")
+            raise ValueError(
+                f"the network's output does not depend on {names}; name layers that it is computed from"
+                f"{explain_no_gradient(self.network)}"
+            )
         return torch.autograd.grad(score, start)[0]
 
     def _free_memory(self) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optvis.models.adapted.network import AdaptedNetwork
 from optvis.models.adapted.select import require_scores
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, run_network
 from optvis.models.hooks import suspend_intercepts
 from optvis.models.outputs.head import Head, Kind
 
@@ -92,7 +92,7 @@ def _probe(network: nn.Module, preprocess: Callable[[Tensor], Tensor], images: T
     probes = (0.5 + (noise - 0.5) * contrast).to(images.device, images.dtype)
     with borrow(network), suspend_intercepts(network), torch.random.fork_rng(devices=[]), torch.enable_grad():
         inputs = preprocess(probes).detach().requires_grad_()
-        return require_scores(network(inputs.clone()))  # the network may begin in place
+        return require_scores(run_network(network, inputs.clone()))  # the network may begin in place
 
 
 def _read_output(output: Tensor, told: str | None) -> Head:

@@ -1,0 +1,73 @@
+"""Odd networks, and odd layers of them: a finite result, or one sentence. `python -m tests.fuzz --only networks` draws
+all operations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from optvis import Classifier, attribute, layers
+from optvis.objectives import channel, logit
+from optvis.patches import try_patch
+from tests.fuzz.networks import NETWORKS, run
+from tests.fuzz.outcomes import outcome_of
+from tests.fuzz.values import LABELS, SIZE
+from tests.operations import OPERATIONS
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of quantised modules, and of scripts
+QUICK = ("activations", "classify", "receptive_fields", "render", "dream", "attribute by midpoint", "blinded",
+         "hinton_of_activations", "sample_activations", "find_top_activations", "measure_effects")  # fmt: skip
+ODD = ("integer layer", "bool layer", "complex layer", "tuple layer", "scalar layer", "transposed layer", "empty layer")
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_each_operation_gives_a_finite_result_or_one_sentence(kind):
+    late = "odd" if kind in ODD else "relu2"
+    for name in QUICK:
+        found = outcome_of(lambda name=name: run(kind, name, "relu1", late))
+        assert not found.is_raw, f"{name}: {found}"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in QUICK if name not in ("activations", "classify", "receptive_fields")]
+)
+@pytest.mark.parametrize("kind", ["integer layer", "bool layer", "complex layer"])
+def test_a_layer_without_real_numbers_is_refused_by_its_name(kind, name):
+    with pytest.raises(TypeError, match=r"layer 'odd' gives (int64|bool|complex64), which has no means and gradients"):
+        run(kind, name, "odd", "odd")
+
+
+@pytest.mark.parametrize("kind", ["dynamic int8", "static int8"])
+@pytest.mark.parametrize("method", ["midpoint", "grad_x_activation", "integrated_gradients"])
+def test_attribution_through_quantised_modules_is_refused(kind, method):
+    classifier = Classifier(NETWORKS[kind](), None, SIZE, LABELS)
+    says = "quantised modules such as Linear have no gradients" if kind == "dynamic int8" else "gives quint8"
+    with pytest.raises((ValueError, TypeError), match=says):
+        attribute(classifier, torch.rand(1, 3, SIZE, SIZE), "relu2", logit(1), method=method, progress=False)
+
+
+def test_a_network_on_meta_lists_its_layers_and_runs_nothing():
+    network = NETWORKS["on meta"]()
+    assert "conv2" in layers(Classifier(network, None, SIZE)).names
+    for name in OPERATIONS.keys() - {"layers", "weights", "hinton_of_weights", "running_statistics"}:
+        with pytest.raises(ValueError, match='on the device "meta", which holds no numbers'):
+            run("on meta", name, "conv1", "relu2")
+
+
+def test_a_patch_is_for_networks_that_take_rgb():
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 14 * 14, len(LABELS)))
+    classifier = Classifier(network, None, SIZE, LABELS, channels=1)
+    with pytest.raises(ValueError, match="patches are RGB, and this network takes 1 channel"):
+        try_patch(classifier, torch.rand(3, 4, 4), torch.rand(4, 1, SIZE, SIZE), 0, 1, sizes=[4], progress=False)
+
+
+def test_a_receptive_field_behind_an_operation_without_gradient_is_refused():
+    with pytest.raises(ValueError, match="layer 'relu2' has no gradient: an operation before it"):
+        run("integer layer", "receptive_fields", "relu1", "relu2")
+
+
+def test_a_layer_without_gradient_is_named_where_an_objective_asks_for_it():
+    classifier = Classifier(NETWORKS["integer layer"](), None, SIZE, LABELS)
+    with pytest.raises(ValueError, match="does not depend on layer 'relu1'"):
+        attribute(classifier, torch.rand(1, 3, SIZE, SIZE), "relu1", channel("relu2", 0), progress=False)
