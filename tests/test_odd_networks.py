@@ -71,3 +71,10 @@ def test_a_layer_without_gradient_is_named_where_an_objective_asks_for_it():
     classifier = Classifier(NETWORKS["integer layer"](), None, SIZE, LABELS)
     with pytest.raises(ValueError, match="does not depend on layer 'relu1'"):
         attribute(classifier, torch.rand(1, 3, SIZE, SIZE), "relu1", channel("relu2", 0), progress=False)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - {"compare_renderings"}))
+@pytest.mark.parametrize(("early", "late"), [("<image>", "relu2"), ("relu1", "<image>"), ("nope", "relu1#7")])
+def test_what_is_no_layer_is_one_sentence(name, early, late):
+    found = outcome_of(lambda: run("copied", name, early, late))
+    assert not found.is_raw, found

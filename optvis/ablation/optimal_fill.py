@@ -17,7 +17,7 @@ from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
-from optvis.objectives import IMAGE, Objective
+from optvis.objectives import Objective
 from optvis.objectives.objective import total_score
 from optvis.progress import progress_bar
 from optvis.rendering.setup import resolve_objective
@@ -118,7 +118,8 @@ class Optimal(Fill):
 
         def negative_score(rows: slice) -> Tensor:
             own = objective[rows] if objective.batch == count else objective
-            found = read_activations(network, classifier.preprocess(images[rows]), own.layers) | {IMAGE: images[rows]}
+            inputs = classifier.preprocess(images[rows])
+            found = read_activations(network, inputs, own.layers, images=images[rows])
             return -total_score(own.term_scores(found)).sum() / count
 
         return negative_score, [slice(0, count)] if objective.couples_images else split_batch(images)

@@ -65,8 +65,7 @@ def activations(
     classifier = as_classifier(model, normalize)
     batch = classifier.load_batch(images)
     with borrow(classifier.network), torch.set_grad_enabled(batch.requires_grad):
-        found = read_activations(classifier.network, classifier.preprocess(batch), layers, any_dtype=True)
-    return found | ({IMAGE: batch} if IMAGE in layers else {})
+        return read_activations(classifier.network, classifier.preprocess(batch), layers, images=batch, any_dtype=True)
 
 
 def read_channels(
@@ -87,6 +86,7 @@ def read_activations(
     inputs: Tensor,
     layers: Iterable[str],
     *,
+    images: Tensor | None = None,
     whole: bool = False,
     differentiable: bool | None = None,
     any_dtype: bool = False,
@@ -97,17 +97,22 @@ def read_activations(
         network: a borrowed network.
         inputs: preprocessed images.
         layers: names as in `activations`.
+        images: what "<image>" stands for; by default that name is refused.
         whole: run the forward pass to its end, whatever the network returns.
         differentiable: whether gradients of the activations are wanted; by default where the inputs require them.
         any_dtype: whether layers may give integers, truth values and complex numbers too.
 
     Raises:
-        ValueError: also where the network computes a layer without gradients, and they are wanted.
+        ValueError: also where the network computes a layer without gradients, and they are wanted; "<image>" where it
+            is no layer.
         TypeError: also a layer that gives no real numbers, unless `any_dtype`.
     """
     has_gradients = torch.is_grad_enabled()
     differentiable = has_gradients and (inputs.requires_grad if differentiable is None else differentiable)
-    calls = {name: find_module(network, name.removesuffix(INPUT)) for name in layers if name != IMAGE}
+    names = list(layers)
+    if IMAGE in names and images is None:
+        raise ValueError(f"{IMAGE!r} is no layer here, it stands for the images; name one that layers(network) lists")
+    calls = {name: find_module(network, name.removesuffix(INPUT)) for name in names if name != IMAGE}
     found: dict[str, Any] = {}
 
     def store(names: Sequence[str], value: Any, copy: bool = True) -> None:
@@ -148,7 +153,7 @@ def read_activations(
             check_real(name, found[name])
         found[name] = found[name] if has_gradients else found[name].detach()
         _keep_layout(found[name])
-    return found
+    return found if images is None or IMAGE not in names else {**found, IMAGE: images}
 
 
 def require_gradients(layer: str) -> None:

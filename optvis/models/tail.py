@@ -83,11 +83,12 @@ class Tail:
                 require them.
         """
         wanted = list(layers)
+        inside = [name for name in wanted if name != IMAGE]
 
         def run(own: Tensor) -> dict[str, Tensor]:
             with self._replacing(own):
                 found = read_activations(
-                    self.network, self._repeat_for(own, self.inputs), wanted, differentiable=own.requires_grad
+                    self.network, self._repeat_for(own, self.inputs), inside, differentiable=own.requires_grad
                 )
             return found if own is activations else {name: a.detach() for name, a in found.items()}
 

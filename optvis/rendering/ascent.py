@@ -213,7 +213,7 @@ class Ascent:
         ends = [root.detach().requires_grad_() for root in roots]
         # A copy, because a network may begin in place, which autograd refuses on what it starts from.
         inputs = ends[0].clone()
-        activations = read_activations(self.classifier.network, inputs, self._layers()) | {IMAGE: ends[-1]}
+        activations = read_activations(self.classifier.network, inputs, self._layers(), images=ends[-1])
         report, scores = score_terms(parts[0], activations)
         penalties = [penalty(activations) for penalty in parts[1:]]
         losses = [-scores.sum(), *(values.sum() for values in penalties)]

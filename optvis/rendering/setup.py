@@ -14,7 +14,7 @@ from optvis.data.images import RGB, ImageLike, load_image
 from optvis.models.activations import read_activations, running_statistics
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
-from optvis.objectives import IMAGE, Objective, as_objective
+from optvis.objectives import Objective, as_objective
 from optvis.objectives.product import factors
 from optvis.params import ImageParam, Streams, channels_image, fft_image
 from optvis.transforms import Compose, Resize
@@ -129,7 +129,7 @@ def validate_objective(
         seen = chain(images, Streams(seeds[:1], "transform"))
         objective = objective.with_head(lambda: classifier.read_head(seen))
         inputs = classifier.preprocess(seen)
-        activations = read_activations(classifier.network, inputs, objective.layers) | {IMAGE: images}
+        activations = read_activations(classifier.network, inputs, objective.layers, images=images)
     for part in (factor for term in objective.terms for factor in factors(term)):
         if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
             shapes = {layer: (len(seeds), *activations[layer].shape[1:]) for layer in part.layers}

@@ -1,4 +1,4 @@
-"""The kinds of inputs: parts that are combined, operations, methods of results, saved files, command lines."""
+"""The kinds of inputs: parts that are combined, operations, odd networks, saved files, images, command lines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from .calls import OPERATIONS, PARTS, arguments, call_and_use, public
 from .command_lines import draw_command
 from .files import draw_file
+from .images import draw_image
 from .networks import draw_network
 
 Drawn = tuple[Callable[[], Any], str]  # what to call, and a text that says what
@@ -35,5 +36,6 @@ TARGETS: dict[str, Callable[[Any], Drawn]] = {
     "operations": functools.partial(draw_call, rooms=OPERATIONS),
     "networks": draw_network,
     "files": draw_file,
+    "images": draw_image,
     "commands": draw_command,
 }

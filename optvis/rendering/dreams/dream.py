@@ -19,7 +19,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
-from optvis.objectives import IMAGE, Objective, as_objective
+from optvis.objectives import Objective, as_objective
 from optvis.params import Streams
 from optvis.params.canvas import height_and_width
 from optvis.progress import progress_bar
@@ -233,7 +233,7 @@ class Dreamer:
             tile = images[:, :, rows, columns].detach().requires_grad_()
             with borrow(network), torch.enable_grad():
                 inputs = self.classifier.preprocess(tile)
-                activations = read_activations(network, inputs, objective.layers) | {IMAGE: tile}
+                activations = read_activations(network, inputs, objective.layers, images=tile)
                 _, score = score_terms(objective, activations)
                 gradient[:, :, rows, columns] = torch.autograd.grad(score.sum(), tile)[0]
             scores = scores + score.detach()
