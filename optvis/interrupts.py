@@ -1,19 +1,22 @@
-"""Ctrl-C at any moment: no context is left half entered or half left, and no import is cut short."""
+"""Contexts that are safe: Ctrl-C leaves none half entered or half left, and threads do not undo each other's."""
 
 from __future__ import annotations
 
 import _thread
 import contextlib
+import re
 import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
+Filter = tuple[str, "re.Pattern[str] | None", type[Warning], None, int]  # of `warnings`
 ENTERING_OR_LEAVING = ("__enter__", "__exit__", "enter_context")
 IMPORTING = "<frozen importlib._bootstrap>"  # the file of the frames below an import
 SECONDS_UNTIL_RETRY = 0.002
@@ -125,6 +128,41 @@ def hold_lock(lock: Any) -> Iterator[None]:
             yield
         finally:
             lock.release()
+
+
+@contextmanager
+def ignore_warnings(category: type[Warning] = Warning, message: str = "") -> Iterator[None]:
+    """Inside, warnings of a category are not shown. Several threads may be inside at once.
+
+    `warnings.catch_warnings` copies the list of filters, and puts the old one back: where two threads do that by turns,
+    the filters of one stay for ever. This adds one filter of its own, and takes that one away.
+
+    Args:
+        category: of the warnings, with all that are derived from it.
+        message: a regular expression for the beginning of their text.
+
+    Example:
+        >>> before = list(warnings.filters)
+        >>> with ignore_warnings(FutureWarning):
+        ...     warnings.warn("this will change", FutureWarning)
+        >>> warnings.filters == before
+        True
+    """
+    own: Filter = ("ignore", re.compile(message, re.IGNORECASE) if message else None, category, None, 0)
+    filters = cast(list[Any], warnings.filters)
+    with hold_interrupts():
+        try:
+            filters.insert(0, own)
+            yield
+        finally:
+            _remove_filter(filters, own)
+            if warnings.filters is not filters:  # somebody has copied the list meanwhile
+                _remove_filter(cast(list[Any], warnings.filters), own)
+
+
+def _remove_filter(filters: list[Any], own: Filter) -> None:
+    """Remove a filter itself, not one that is equal to it; the list stays the same object."""
+    filters[:] = [each for each in filters if each is not own]
 
 
 def _is_main_thread() -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optvis.arguments import check_axes
-from optvis.quiet import ignore_warnings
+from optvis.interrupts import ignore_warnings
 
 Layout: TypeAlias = "str | Any"
 NAMES = ("auto", "umap", "tsne")

@@ -16,8 +16,8 @@ from torch import Tensor
 from optvis.arguments import TensorFields
 from optvis.errors import NotFiniteError, suggest
 from optvis.features.units import Directions
+from optvis.interrupts import ignore_warnings
 from optvis.objectives.layout import channels_first
-from optvis.quiet import ignore_warnings
 
 MAX_NEGATIVE = 1e-6  # activations down to this share of the largest below zero are rounding errors
 MIN_STRENGTH = 1e-6  # factors weaker than this share of the strongest are rounding errors

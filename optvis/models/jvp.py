@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from optvis.interrupts import hold_lock
+from optvis.interrupts import hold_lock, ignore_warnings
 from optvis.models.activations import read_activations, replace_output
 from optvis.models.adapted.select import select_scores
 from optvis.models.borrow import run_network
 from optvis.models.hooks import intercept
 from optvis.objectives import OUTPUT
-from optvis.quiet import ignore_warnings
 
 _KERNELS = threading.RLock()
 TOLERANCE = 1e-2  # of the norm: a dropped derivative differs by far more, rounding by far less

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from optvis.data.crop import ResizeCrop
 from optvis.data.files import is_file
 from optvis.errors import suggest
-from optvis.interrupts import hold_lock
+from optvis.interrupts import hold_lock, ignore_warnings
 from optvis.models.checkpoint import match_names, read_state_dict
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm, infer_classifier
 from optvis.models.normalize import Normalize
-from optvis.quiet import ignore_warnings
 
 DEMO = "demo"
 _BUILDING = threading.RLock()  # seeds and the switch of torch are of the process

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from .outcomes import outcome_of
 from .targets import TARGETS
 
-EXAMPLES = {"parts": 300, "operations": 60, "networks": 60, "files": 60, "images": 60, "commands": 30}  # two minutes on one core
+EXAMPLES = {
+    "parts": 300,
+    "operations": 60,
+    "networks": 60,
+    "files": 60,
+    "images": 60,
+    "commands": 30,
+}  # two minutes on one core
 
 
 @pytest.mark.filterwarnings("ignore")

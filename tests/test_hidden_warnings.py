@@ -12,7 +12,7 @@ from PIL import Image
 from optvis import load_image
 from optvis.atlas import lay_out
 from optvis.features import group
-from optvis.quiet import ignore_warnings
+from optvis.interrupts import ignore_warnings
 from tests.operations import OPERATIONS, tiny
 
 THREADS = 6
