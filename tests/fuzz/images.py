@@ -21,8 +21,16 @@ from .values import SIZE, tiny_classifier
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "DDS", "EPS", "IM", "ICO", "TGA", "JPEG2000",
            "PCX", "SGI", "PDF", "MPO", "XBM")  # fmt: skip
 MODES = ("RGB", "L", "P", "RGBA", "CMYK", "1", "I;16", "F", "LA")
-BEGINNINGS = (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n", b"", b"\0" * 64,
-              b"GIF89a", b"P6 99999999 99999999 255\n", b"RIFF\xff\xff\xff\xffWEBPVP8 ", b"BM" + b"\xff" * 60, b"II*\0")  # fmt: skip
+BEGINNINGS = (
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{} loop\n",
+    b"",
+    b"\0" * 64,
+    b"GIF89a",
+    b"P6 99999999 99999999 255\n",
+    b"RIFF\xff\xff\xff\xffWEBPVP8 ",
+    b"BM" + b"\xff" * 60,
+    b"II*\0",
+)
 
 
 @functools.cache
