@@ -78,11 +78,12 @@ def test_a_copy_of_the_filters_inside_is_no_trouble():
 
 
 def test_only_the_category_and_the_message_are_hidden():
-    with warnings.catch_warnings(record=True) as shown, ignore_warnings(FutureWarning), ignore_warnings(message="hid"):
-        warnings.simplefilter("default", append=True)
-        warnings.warn("seen", UserWarning, stacklevel=1)
-        warnings.warn("hidden", UserWarning, stacklevel=1)
-        warnings.warn("that too", FutureWarning, stacklevel=1)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with ignore_warnings(FutureWarning), ignore_warnings(message="hidden"):
+            warnings.warn("seen", UserWarning, stacklevel=1)
+            warnings.warn("hidden", UserWarning, stacklevel=1)
+            warnings.warn("that too", FutureWarning, stacklevel=1)
     assert [str(each.message) for each in shown] == ["seen"]
 
 

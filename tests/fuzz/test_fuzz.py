@@ -13,13 +13,6 @@ from .targets import TARGETS
 
 # Two minutes together on one core.
 EXAMPLES = {"parts": 300, "operations": 60, "networks": 40, "files": 60, "images": 60, "commands": 30}
-    "parts": 300,
-    "operations": 60,
-    "networks": 60,
-    "files": 60,
-    "images": 60,
-    "commands": 30,
-}  # two minutes on one core
 
 
 @pytest.mark.filterwarnings("ignore")
