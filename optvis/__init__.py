@@ -13,6 +13,7 @@ if not (Path(__file__).parent / "objectives").is_dir():
     __path__.append(str(Path(__file__).parent.parent))
 
 from optvis.ablation import Report, UnitSelection, bake, blinded, compare_renderings, evaluate, find_units, save_baked
+from optvis.arguments import build_getattr
 from optvis.atlas import ActivationAtlas, activation_atlas, class_atlas, compare_classes, sample_activations
 from optvis.attribution import Attribution, attribute
 from optvis.data import load_image
@@ -35,6 +36,7 @@ from optvis.patches import load_patch, try_patch
 from optvis.rendering import Prior, Rendering, accentuate, ascend, dream, maco, render
 from optvis.version import __version__
 
+__getattr__ = build_getattr(__name__)
 __all__ = [
     "IMAGENET",
     "ActivationAtlas",

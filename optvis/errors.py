@@ -1,11 +1,14 @@
-"""Errors of the package's own, and the nearest known names that error messages suggest."""
+"""Errors and warnings of the package's own, and the nearest known names that error messages suggest."""
 
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
+OWN_FRAMES = ("optvis", "contextlib")  # modules whose frames are not the user's: decorators are contexts
 CUTOFF = 0.5  # of difflib's similarity in [0, 1]; names less alike are not suggested
 
 
@@ -41,3 +44,11 @@ def suggest(name: str, known: Iterable[str], otherwise: str = "", *, count: int 
     folded = {each.casefold(): each for each in known}
     close = difflib.get_close_matches(name.casefold(), folded, n=count, cutoff=cutoff)
     return "nearest: " + ", ".join(repr(folded[each]) for each in close) if close else otherwise
+
+
+def warn_user(message: str) -> None:
+    """Warn, and point at the line of the user's own code that called the package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in OWN_FRAMES:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from optvis import Channels, Classifier, Rendering, attribute, evaluate, load, maco, render
+from optvis import Channels, Classifier, Rendering, ascend, attribute, evaluate, load, maco, render
 from optvis.arguments import check, check_arguments
 from optvis.objectives import channel, logit, total_variation
 from optvis.params import FFT, Streams, fft_image, pixel_image
@@ -150,3 +150,69 @@ def test_hostile_representations_do_not_spoil_the_message():
     assert len(str(caught.value)) < 300
     with pytest.raises(TypeError, match="must be int, got PosixPath"):
         check_arguments(_identity)(Path("x" * 10_000))
+
+
+# Names that do not exist
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net: render(net, "conv1:0", batch=4), "render has no argument 'batch'; list the targets"),
+        (lambda net: render(net, "conv1:0", device="cuda"), "render has no argument 'device'; the network's own"),
+        (lambda net: render(net, "conv1:0", thresholds=(8,)), "render has no argument 'thresholds'; it is called snap"),
+        (lambda net: render(net, "conv1:0", stps=4), "render has no argument 'stps'; nearest: 'steps'"),
+        (lambda net: maco(net, "conv1:0", lr=1), "maco has no argument 'lr'; it is called rate"),
+        (lambda net: channel("conv1", 0, batch=2), "channel has no argument 'batch'; list the targets"),
+        (lambda net: Classifier(net.network, None, 8, mean=0), "Classifier has no argument 'mean'; "),
+        (lambda net: Rendering.load("x.png", mode=1), "Rendering.load has no argument 'mode'; there are path"),
+    ],
+)  # fmt: skip
+def test_an_unknown_argument_is_one_sentence_with_the_nearest_cure(small, call, message):
+    with pytest.raises(TypeError) as caught:
+        call(small)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("room", ["optvis", *(f"optvis.{room}" for room in ROOMS)])
+def test_an_unknown_name_of_any_room_is_one_sentence(room):
+    module = importlib.import_module(room)
+    with pytest.raises(AttributeError, match=f"{room} has no 'zzzz'; "):
+        module.zzzz  # noqa: B018
+    with pytest.raises(ImportError, match=f"{room} has no 'zzzz'; "):
+        exec(f"from {room} import zzzz")
+    assert not hasattr(module, "zzzz")
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "message"),
+    [
+        ("optvis.objectives", "deepdream", "optvis.objectives has no 'deepdream'; here it is mean_square(layer)"),
+        ("optvis", "render_vis", "optvis has no 'render_vis'; here it is render of optvis"),
+        ("optvis", "channel", "optvis has no 'channel'; it is in optvis.objectives"),
+        ("optvis", "rander", "optvis has no 'rander'; nearest: 'render'"),
+        ("optvis.transforms", "jitter", "optvis.transforms has no 'jitter'; nearest: 'Jitter'"),
+    ],
+)
+def test_an_unknown_name_leads_to_the_right_one(room, name, message):
+    with pytest.raises(ImportError) as caught:
+        exec(f"from {room} import {name}")
+    assert str(caught.value).startswith(message)
+
+
+def test_files_of_a_room_are_imported_as_ever():
+    exec("from optvis.objectives import layout; from optvis.atlas import levels; from optvis import arguments")
+
+
+@pytest.mark.parametrize("build", [pixel_image, fft_image])
+@pytest.mark.parametrize("call", [render, ascend])
+def test_a_size_beside_another_parameterization_is_refused(small, call, build):
+    with pytest.raises(ValueError, match="size is 24 × 24 px for a parameterization of 16 × 16 px"):
+        call(small, "conv1:0", build(16), size=24)
+    call(small, "conv1:0", build(16), size=(16, 16), **({} if call is ascend else {"steps": 1, "progress": False}))
+
+
+def test_a_classifier_moves_like_its_network(small):
+    assert small.to("cpu") is small
+    assert small.to("meta").device.type == "meta"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from optvis.atlas import (
 )
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.layout import cell_index, scale_differences
-from optvis.atlas.levels import build_level
+from optvis.atlas.levels import build_level, choose_levels
 from optvis.features.receptive_field import crop, receptive_fields
 from optvis.objectives import direction, whitening
 from optvis.patches import load_patch
@@ -302,8 +303,13 @@ def test_a_saved_atlas_is_loaded_again(atlas, tmp_path):
     assert again.to_dict()["tensors"]["points"] == {"shape": [160, 2], "dtype": "float64"}
 
 
-def test_an_atlas_without_icons_is_loaded_again(net, samples, tmp_path):
-    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161, nearest=0))
+def without_icons(atlas):
+    """An atlas as it is after Ctrl-C before the first icon."""
+    return replace(atlas, levels=tuple(replace(one, present=torch.zeros_like(one.present)) for one in atlas.levels))
+
+
+def test_an_atlas_without_icons_is_loaded_again(atlas, tmp_path):
+    result = without_icons(atlas)
     result.save(tmp_path)
     check_same_atlas(ActivationAtlas.load(tmp_path), result)
 
@@ -387,10 +393,56 @@ class Interrupted(nn.Module):
 
 
 def test_cells_with_too_few_points_have_no_icon(net, samples):
-    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=161))
-    assert not result.levels[0].present.any()
-    assert result.html()
-    assert result.sheet().size == (32, 32)
+    whole = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **QUICK).levels[0]
+    fewest = int(whole.counts.max())
+    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=fewest))
+    assert torch.equal(result.levels[0].present, whole.counts >= fewest)
+    assert not result.levels[0].present.all()
+
+
+def test_an_atlas_without_icons_has_a_page(atlas):
+    assert without_icons(atlas).html()
+    assert without_icons(atlas).sheet(2).size == (32, 32)
+
+
+# Levels follow the number of points
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 10, 14, 40, 99])
+@pytest.mark.parametrize("kind", ["all", "of_class", "compare"])
+def test_a_small_atlas_has_icons_at_each_level(net, samples, kind, count):
+    rows = torch.arange(len(samples)) < count
+    if kind != "all":
+        rows = (class_mask(samples, "wok") | class_mask(samples, "frying pan")).nonzero().flatten()[:count]
+    builder = AtlasBuilder(net, SCENES, "mixed5", samples[rows], OPTIONS, progress=False)
+    calls = {"all": (), "of_class": ("wok",), "compare": ("wok", "frying pan")}
+    result = getattr(builder, kind)(*calls[kind])
+    atlas = result.atlas if kind == "compare" else result
+    assert all(bool(level.present.any()) for level in atlas.levels)
+    assert [level.size for level in atlas.levels] == atlas.recipe["levels"]
+    assert atlas.recipe["min_points"] == atlas.min_points <= 5
+
+
+@pytest.mark.parametrize("points", [*range(1, 60), 100, 499, 500, 2000, 10**6])
+@pytest.mark.parametrize("coarsest", [5, 10])
+def test_chosen_levels_grow_with_the_points_up_to_the_largest(points, coarsest):
+    min_points = AtlasOptions().choose_min_points(points)
+    sizes = choose_levels(points, min_points, coarsest)
+    assert sizes == (sizes[0], 2 * sizes[0], 4 * sizes[0])
+    assert 1 <= sizes[0] <= coarsest
+    assert sizes[0] ** 2 * min_points <= points
+    assert sizes[0] == coarsest or (sizes[0] + 1) ** 2 * min_points > points
+
+
+def test_levels_that_leave_the_map_empty_are_refused(net, samples):
+    some = samples[torch.arange(len(samples)) < 14]
+    build = partial(activation_atlas, net, SCENES, "mixed5", samples=some)
+    with pytest.raises(ValueError, match=r"no cell of 10 × 10, 20 × 20 holds 5 of the 14 points.*min_points=\d\)"):
+        build(levels=[10, 20], **quick(min_points=5))
+    with pytest.raises(ValueError, match="no cell of 1 × 1 holds 15 of the 14 points"):
+        build(**quick(min_points=15))
+    with pytest.warns(UserWarning, match="no cell of 40 × 40 holds 8 points"):
+        build(levels=[1, 40], **quick(min_points=8))
 
 
 def test_one_image_has_an_atlas(net):
@@ -495,18 +547,9 @@ def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp
     check_same_atlas(again.atlas, result.atlas)
     assert (again.first, again.second, repr(again)) == (result.first, result.second, repr(result))
     assert again.to_dict()["first"] == LABELS.index("grey whale")
-    nothing = compare_classes(
-        net,
-        SCENES,
-        "mixed5",
-        0,
-        1,
-        samples=samples,
-        levels=[2],
-        **quick(min_points=999),
-    )
+    nothing = replace(result, atlas=without_icons(result.atlas))
     assert nothing.top() == []
-    with pytest.raises(ValueError, match="no cell holds 999 points"):
+    with pytest.raises(ValueError, match="no cell holds 1 points"):
         nothing.sheet()
 
 

@@ -4,9 +4,11 @@ from optvis.arguments.axes import check_axes, check_count, check_range
 from optvis.arguments.check import check_arguments, check_room
 from optvis.arguments.describe import describe_hint, describe_value
 from optvis.arguments.fields import TensorFields
+from optvis.arguments.unknown import build_getattr
 
 __all__ = [
     "TensorFields",
+    "build_getattr",
     "check_arguments",
     "check_axes",
     "check_count",

@@ -12,6 +12,7 @@ from typing import Any
 
 from optvis.arguments.describe import describe_hint, describe_value
 from optvis.arguments.fits import SKIP, Fit, PillowImage, anything, build_fit
+from optvis.arguments.unknown import build_getattr, explain_argument
 
 # Modules whose calls are not checked, so that nothing is inside a step: the package, what calls for it in turn, such as
 # torch its optimizers, and `dataclasses.replace`.
@@ -29,12 +30,14 @@ def check_room(room: str) -> None:
 
     A wrapper compares each argument with the hint of its parameter, where the call comes from outside the package.
     Numbers of NumPy become those of Python, one-dimensional arrays become lists, and lists become tuples where the
-    hint is a tuple. A hint that names what is imported for type checkers alone fits anything.
+    hint is a tuple. A hint that names what is imported for type checkers alone fits anything. Unknown arguments and
+    unknown names of the room raise one sentence with the nearest cure.
 
     Args:
         room: name of the module, `__name__`.
     """
     module = sys.modules[room]
+    vars(module)["__getattr__"] = build_getattr(room)
     for name in module.__all__:
         value = getattr(module, name)
         if inspect.isclass(value):
@@ -68,7 +71,7 @@ def check_arguments(function: Callable[..., Any], name: str = "") -> Callable[..
         caller = sys._getframe(1)  # inspect's own way costs ten times as much
         if caller.f_globals.get("__name__", "").startswith(INSIDE):
             return function(*args, **kwargs)
-        positional, named = _parameters(function)
+        positional, named, takes_any = _parameters(function)
         if args:
             last = len(positional) - 1
             values = [_fit(label, args, positional[min(at, last)], value) for at, value in enumerate(args)]
@@ -76,6 +79,8 @@ def check_arguments(function: Callable[..., Any], name: str = "") -> Callable[..
         for key in kwargs:
             if key in named:
                 kwargs[key] = _fit(label, args, named[key], kwargs[key])
+            elif not takes_any:
+                raise TypeError(explain_argument(_format_label(label, args), key, named))
         return function(*args, **kwargs)
 
     vars(checked)[CHECKED] = True
@@ -89,11 +94,16 @@ def _fit(label: str, args: tuple[Any, ...], parameter: Parameter, value: Any) ->
     name, hint, fit = parameter
     fitted = fit(value)
     if fitted is SKIP:
-        owner = args[0] if args and isinstance(args[0], type) else type(args[0] if args else None)
         raise TypeError(
-            f"{label.format(owner.__name__)}: {name} must be {describe_hint(hint)}, got {describe_value(value)}"
+            f"{_format_label(label, args)}: {name} must be {describe_hint(hint)}, got {describe_value(value)}"
         )
     return fitted
+
+
+def _format_label(label: str, args: tuple[Any, ...]) -> str:
+    """The name of a function, or that of a method with its class."""
+    owner = args[0] if args and isinstance(args[0], type) else type(args[0] if args else None)
+    return label.format(owner.__name__)
 
 
 def _check_class(cls: type) -> None:
@@ -121,10 +131,14 @@ def _is_ours(value: Any) -> bool:
 
 
 @functools.cache
-def _parameters(function: Callable[..., Any]) -> tuple[list[Parameter], dict[str, Parameter]]:
-    """The parameters of a function by position, of which the last takes what is left, and by name."""
+def _parameters(function: Callable[..., Any]) -> tuple[list[Parameter], dict[str, Parameter], bool]:
+    """The parameters of a function by position, of which the last takes what is left, and by name.
+
+    And whether it takes any other name as well.
+    """
     positional, named = list[Parameter](), dict[str, Parameter]()
     rest: Parameter = ("", Any, anything)
+    takes_any = False
     for parameter in inspect.signature(function).parameters.values():
         hint = Any if parameter.name in ("self", "cls") else _evaluate(parameter.annotation, function)
         found = (parameter.name, hint, build_fit(hint))
@@ -135,9 +149,11 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[Parameter], dict[str
         elif typing.get_origin(hint) is typing.Unpack:
             options = typing.get_type_hints(typing.get_args(hint)[0])
             named |= {key: (key, each, build_fit(each)) for key, each in options.items()}
+        else:
+            takes_any = True
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             positional.append(found)
-    return [*positional, rest], named
+    return [*positional, rest], named, takes_any
 
 
 def _evaluate(annotation: Any, function: Callable[..., Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from optvis.atlas.builder import CLASS_LEVELS, LEVELS, AtlasBuilder
+from optvis.atlas.builder import AtlasBuilder
 from optvis.atlas.comparison import Comparison
 from optvis.atlas.options import DEFAULT_OPTIONS, AtlasOptions
 from optvis.atlas.result import ActivationAtlas
@@ -24,7 +24,7 @@ def activation_atlas(
     layer: str,
     *,
     samples: Samples | None = None,
-    levels: Sequence[int] = LEVELS,
+    levels: Sequence[int] | None = None,
     options: AtlasOptions = DEFAULT_OPTIONS,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
@@ -45,7 +45,8 @@ def activation_atlas(
         images: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.data.as_dataset`.
         layer: name as in `layers(net)`.
         samples: what `sample_activations` returned for the same images; computed if None.
-        levels: cells per side of each zoom level.
+        levels: cells per side of each zoom level; by default 10, 20 and 40, of classes 5, 10 and 20, and fewer where
+            there are few points.
         options: of the layout and the icons, see `AtlasOptions`.
         seed: of positions, layout, noise and transforms.
         normalize: see `render`; by default the model's own.
@@ -57,7 +58,8 @@ def activation_atlas(
 
     Raises:
         KeyError: no such layer; the message names the nearest.
-        ValueError: numbers out of range; no images, or others than the samples'; all activations are zero.
+        ValueError: numbers out of range; no images, or others than the samples'; all activations are zero; no cell
+            holds enough points for an icon.
         ImportError: UMAP is not installed and was requested.
 
     Example:
@@ -80,7 +82,7 @@ def class_atlas(
     label: int | str,
     *,
     samples: Samples | None = None,
-    levels: Sequence[int] = CLASS_LEVELS,
+    levels: Sequence[int] | None = None,
     options: AtlasOptions = DEFAULT_OPTIONS,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
@@ -122,7 +124,7 @@ def compare_classes(
     second: int | str,
     *,
     samples: Samples | None = None,
-    levels: Sequence[int] = CLASS_LEVELS,
+    levels: Sequence[int] | None = None,
     options: AtlasOptions = DEFAULT_OPTIONS,
     seed: int = 0,
     normalize: Normalizer | str = INFER,

@@ -15,7 +15,7 @@ from optvis.atlas.comparison import CLASS_INDICES, Comparison
 from optvis.atlas.exemplars import check_same_images, crop_exemplars
 from optvis.atlas.icons import render_icons
 from optvis.atlas.layout import lay_out, scale_differences
-from optvis.atlas.levels import build_level, resolve_levels
+from optvis.atlas.levels import build_level, choose_levels, keep_occupied, resolve_levels
 from optvis.atlas.options import DEFAULT_OPTIONS, AtlasOptions
 from optvis.atlas.result import ActivationAtlas
 from optvis.atlas.sample_activations import sample_activations
@@ -27,8 +27,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 
-LEVELS = (10, 20, 40)
-CLASS_LEVELS = (5, 10, 20)
+COARSEST, CLASS_COARSEST = 10, 5  # cells per side of the coarsest level, where there are points enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,26 +68,27 @@ class AtlasBuilder:
     progress: bool = True
 
     @plain_mode()
-    def all(self, levels: Sequence[int] = LEVELS) -> ActivationAtlas:
+    def all(self, levels: Sequence[int] | None = None) -> ActivationAtlas:
         """Build the atlas of all classes; see `activation_atlas`."""
-        sizes, samples = resolve_levels(levels), self._samples
+        sizes, samples = _resolve(levels), self._samples
         points, layout = lay_out(samples.vectors, self.options.layout, seed=self.seed)
-        return self._build("activation_atlas", samples, points, sizes, layout=layout)
+        return self._build("activation_atlas", samples, points, sizes, COARSEST, layout=layout)
 
     @plain_mode()
-    def of_class(self, label: int | str, levels: Sequence[int] = CLASS_LEVELS) -> ActivationAtlas:
+    def of_class(self, label: int | str, levels: Sequence[int] | None = None) -> ActivationAtlas:
         """Build the atlas of one class; see `class_atlas`."""
-        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
+        sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
         name = samples.labels[class_index(samples, label)]
         chosen = select_samples(samples, class_mask(samples, label, rank), f"contribute to {name!r}")
         points, layout = lay_out(chosen.vectors, self.options.layout, seed=self.seed)
         details: dict[str, Any] = {"layout": layout, "class": name, "rank": rank}
-        return self._build("class_atlas", chosen, points, sizes, title=f"Contributions to {name}", **details)
+        title = f"Contributions to {name}"
+        return self._build("class_atlas", chosen, points, sizes, CLASS_COARSEST, title=title, **details)
 
     @plain_mode()
-    def compare(self, first: int | str, second: int | str, levels: Sequence[int] = CLASS_LEVELS) -> Comparison:
+    def compare(self, first: int | str, second: int | str, levels: Sequence[int] | None = None) -> Comparison:
         """Compare two classes; see `compare_classes`."""
-        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
+        sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
         left, right = class_index(samples, first), class_index(samples, second)
         names = samples.labels[left], samples.labels[right]
         if left == right:
@@ -102,6 +102,7 @@ class AtlasBuilder:
             chosen,
             torch.stack([across, down.squeeze(1)], dim=1),
             sizes,
+            CLASS_COARSEST,
             ends=names,
             title=f"Differences between {names[0]} and {names[1]}",
             layout=f"the difference of attributions across; {layout} down",
@@ -155,7 +156,8 @@ class AtlasBuilder:
         method: str,
         samples: Samples,
         points: Tensor,
-        sizes: Sequence[int],
+        sizes: Sequence[int] | None,
+        coarsest: int,
         *,
         ends: tuple[str, str] | None = None,
         title: str = "Activation atlas",
@@ -167,13 +169,17 @@ class AtlasBuilder:
             method: the function that the atlas comes from.
             samples: N vectors.
             points: their places on the map.
-            sizes: of the levels.
+            sizes: of the levels; None to choose them by the number of points.
+            coarsest: cells per side of the coarsest of chosen levels, at most.
             ends: texts at the left and the right end of the map.
             title: of the page.
             details: entries of the recipe.
         """
         classifier, options = self._classifier, self.options
-        empty = [build_level(samples, points, size, options.nearest) for size in sizes]
+        min_points = options.choose_min_points(len(samples))
+        chosen = choose_levels(len(samples), min_points, coarsest) if sizes is None else sizes
+        every = [build_level(samples, points, size, options.nearest) for size in chosen]
+        empty = keep_occupied(every, min_points, are_chosen=sizes is None)
         levels, icons = render_icons(
             classifier, empty, samples, options, seed=self.seed, channel_axis=self.channel_axis, progress=self.progress
         )
@@ -187,10 +193,10 @@ class AtlasBuilder:
             method,
             layer=samples.layer,
             points=len(samples),
-            levels=list(sizes),
+            levels=[level.size for level in levels],
             **details,
             nearest=options.nearest,
-            min_points=options.min_points,
+            min_points=min_points,
             size=options.size,
             steps=options.steps,
             power=options.power,
@@ -201,4 +207,9 @@ class AtlasBuilder:
             samples=dict(samples.recipe),
             icons=icons,
         )
-        return ActivationAtlas(samples, points, levels, exemplars, options.min_points, recipe, ends, title)
+        return ActivationAtlas(samples, points, levels, exemplars, min_points, recipe, ends, title)
+
+
+def _resolve(levels: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Check levels that were given, before anything is sampled."""
+    return None if levels is None else resolve_levels(levels)

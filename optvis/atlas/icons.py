@@ -45,7 +45,8 @@ def render_icons(
     Returns:
         The levels with icons, and the recipe of the rendering, in which "interrupted" is True after Ctrl-C.
     """
-    rows = [(level.counts >= options.min_points).nonzero().flatten() for level in levels]
+    min_points = options.choose_min_points(len(samples))
+    rows = [(level.counts >= min_points).nonzero().flatten() for level in levels]
     vectors = torch.cat([level.vectors[chosen] for level, chosen in zip(levels, rows, strict=True)])
     if not len(vectors):
         nothing = torch.empty(0, 3, options.size, options.size, dtype=torch.float32, device="cpu")

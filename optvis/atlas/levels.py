@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +16,7 @@ from optvis.arguments import TensorFields, check_range, describe_value
 from optvis.atlas.layout import cell_index
 from optvis.atlas.samples import Samples
 
+ZOOMS = (1, 2, 4)  # of the levels, where none are given
 MAX_CELLS, MAX_LEVELS = 500, 16  # cells per side: more are smaller than the points of a map
 
 
@@ -111,6 +114,46 @@ def resolve_levels(sizes: Sequence[int]) -> tuple[int, ...]:
         expected = f"at most {MAX_LEVELS} numbers of cells per side, 1 to {MAX_CELLS}, such as (10, 20, 40)"
         raise ValueError(f"levels are {describe_value(sizes)}; expected {expected}")
     return levels
+
+
+def choose_levels(points: int, min_points: int, coarsest: int) -> tuple[int, ...]:
+    """Choose cells per side for so many points: on average the coarsest cells hold as many as an icon needs.
+
+    Args:
+        points: number of points.
+        min_points: how many points an icon needs.
+        coarsest: the most cells per side of the coarsest level; each finer one has twice as many.
+
+    Example:
+        >>> choose_levels(4000, 5, 10), choose_levels(14, 1, 10)
+        ((10, 20, 40), (3, 6, 12))
+    """
+    first = max(1, min(coarsest, math.isqrt(points // min_points)))
+    return tuple(first * zoom for zoom in ZOOMS)
+
+
+def keep_occupied(levels: Sequence[Level], min_points: int, *, are_chosen: bool) -> list[Level]:
+    """Leave out chosen levels of which no cell holds enough points for an icon; warn of those that were given.
+
+    Raises:
+        ValueError: no cell of any level holds enough points.
+    """
+    occupied = [level for level in levels if bool((level.counts >= min_points).any())]
+    if not occupied:
+        points, largest = int(levels[0].counts.sum()), max(int(level.counts.max()) for level in levels)
+        raise ValueError(
+            f"no cell of {_list_sizes(levels)} holds {min_points} of the {points} points, so that the map would be "
+            f"empty; give more images, fewer cells (levels=[1, 2]), or options=AtlasOptions(min_points={largest})"
+        )
+    empty = [level for level in levels if level not in occupied]
+    if are_chosen or not empty:
+        return occupied
+    warnings.warn(f"no cell of {_list_sizes(empty)} holds {min_points} points: these levels are empty", stacklevel=2)
+    return list(levels)
+
+
+def _list_sizes(levels: Sequence[Level]) -> str:
+    return ", ".join(f"{level.size} × {level.size}" for level in levels)
 
 
 def _nearest_rows(vectors: Tensor, means: Tensor, member: Tensor, counts: Tensor, nearest: int) -> Tensor:

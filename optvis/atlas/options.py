@@ -11,6 +11,8 @@ from optvis.atlas.layout import Layout
 from optvis.objectives.directions import check_power
 from optvis.transforms import STANDARD
 
+MIN_POINTS, POINTS_PER_MIN_POINT = 5, 20  # an icon of the mean of so many points; fewer in small atlases
+
 
 @dataclass(frozen=True, eq=False)
 class AtlasOptions:
@@ -23,7 +25,7 @@ class AtlasOptions:
         layout: "auto", "umap", "tsne" or an object with `fit_transform`, see `optvis.atlas.lay_out`.
         rank: of atlases of classes: a vector belongs to the classes to which it adds most, this many of them.
         nearest: how many images of each cell are kept: those whose vectors are nearest to the cell's mean.
-        min_points: a cell with fewer points has no icon.
+        min_points: a cell with fewer points has no icon; by default 5, or 1 in 20 where there are less than 100 points.
         size: side of an icon in pixels.
         steps: updates of each icon.
         power: p; a larger one favours images whose activation has the direction of v alone.
@@ -38,7 +40,7 @@ class AtlasOptions:
     layout: Layout = "auto"
     rank: int = RANK
     nearest: int = 4
-    min_points: int = 5
+    min_points: int | None = None
     size: int = 64
     steps: int = 48
     power: float = 2.0
@@ -48,11 +50,17 @@ class AtlasOptions:
     def __post_init__(self) -> None:
         for name, least in (("rank", 1), ("nearest", 0), ("min_points", 1), ("size", 1), ("steps", 0)):
             value = getattr(self, name)
+            if value is None and name == "min_points":
+                continue
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} is {value!r}; expected a whole number, {least} or more")
         check_power(self.power)
         if self.damping is not None and not self.damping >= 0:
             raise ValueError(f"damping is {self.damping}; expected 0 or more, or None for no whitening")
+
+    def choose_min_points(self, points: int) -> int:
+        """How many points a cell needs for an icon, where there are so many in all."""
+        return max(1, min(MIN_POINTS, points // POINTS_PER_MIN_POINT)) if self.min_points is None else self.min_points
 
 
 DEFAULT_OPTIONS = AtlasOptions()

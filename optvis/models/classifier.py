@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -109,6 +109,16 @@ class Classifier:
             channels=count_channels(network, normalize, sides) if channels is None else channels,
             _found=None,
         )
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the network to a device, in place, as `nn.Module.to` does; returns this Classifier.
+
+        Example:
+            >>> Classifier(nn.Conv2d(3, 4, 3), None, 8).to("cpu").device
+            device(type='cpu')
+        """
+        self.network.to(device)
+        return self
 
     @property
     def device(self) -> torch.device:

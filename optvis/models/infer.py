@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from optvis.data.crop import ResizeCrop
+from optvis.errors import warn_user
 from optvis.interrupts import ignore_warnings
 from optvis.models.borrow import require_weights
 from optvis.models.classifier import Classifier, unwrap
@@ -108,10 +108,9 @@ def _warn_once(inferred: Classifier) -> None:
         return
     _WARNED.add(network)
     text = "IMAGENET" if normalize == IMAGENET else repr(normalize)
-    warnings.warn(
+    warn_user(
         f"{type(network).__name__} is fed as torchvision's published weights are; if it was trained otherwise, give "
-        f"its own normalize=Normalize(mean, std), else normalize={text}",
-        stacklevel=_levels_to_caller(),
+        f"its own normalize=Normalize(mean, std), else normalize={text}"
     )
 
 
@@ -211,11 +210,3 @@ def _count_outputs(network: Any) -> int:
     """How many classes a timm network has; 0 without class head. Its head may have been replaced."""
     head = network.get_classifier() if hasattr(network, "get_classifier") else None
     return int(getattr(head, "out_features", getattr(network, "num_classes", 0)))
-
-
-def _levels_to_caller() -> int:
-    """How many frames above the one that warns the user's own code is."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "optvis":
-        frame, level = frame.f_back, level + 1
-    return level

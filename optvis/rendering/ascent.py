@@ -27,6 +27,7 @@ from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import (
+    check_param_size,
     default_param,
     input_transform,
     renew_inference_tensors,
@@ -98,6 +99,7 @@ def ascend(
         torch.Size([1, 3, 16, 16])
     """
     classifier = as_classifier(model, normalize)
+    check_param_size(param, size)
     objective = resolve_objective(objective, classifier)
     preset, seeds = find_recipe(recipe), resolve_seeds(seed, objective, param)
     chain = preset.choose_transform(classifier, objective) if transform == FROM_RECIPE else as_transform(transform)
@@ -181,7 +183,7 @@ class Ascent:
                 redirect_relu() if index < self.redirect_steps else nullcontext(),
                 override_max_pool(self.pool_gradient),
             ):
-                slices = self._batch_slices(inputs)
+                slices = self.batch_slices(inputs)
                 parts = [self.objective.at_step(index), *(prior.penalty.at_step(index) for prior in self.priors)]
                 results = (
                     [self._backward(roots, parts)]
@@ -241,7 +243,7 @@ class Ascent:
         total = add_priors(score, penalties, shares)
         return torch.autograd.grad(images, self.trainable, total, allow_unused=True)
 
-    def _batch_slices(self, inputs: Tensor) -> list[slice]:
+    def batch_slices(self, inputs: Tensor) -> list[slice]:
         """Split a batch into those that pass through the network together: on a CPU, what fits its caches."""
         batch, pixels = len(inputs), math.prod(inputs.shape[2:])
         everything = sum((prior.penalty for prior in self.priors), self.objective)

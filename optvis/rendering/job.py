@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypedDict
 
@@ -14,18 +14,27 @@ from torch import nn
 
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
+from optvis.models.outputs.ceiling import Ceiling
 from optvis.models.overrides.max_pool import PoolGradient, gradient_text
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective
 from optvis.params import ImageParam
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import Ascent, Step
+from optvis.rendering.image_warnings import find_image_ceilings, warn_about_images
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import REDIRECT_STEPS
 from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
-from optvis.rendering.setup import default_param, describe_default, image_labels, resolve_objective, resolve_seeds
+from optvis.rendering.setup import (
+    check_param_size,
+    default_param,
+    describe_default,
+    image_labels,
+    resolve_objective,
+    resolve_seeds,
+)
 from optvis.rendering.views import SumOfGradients, repeat_for_views, view_seeds
 from optvis.transforms import STANDARD
 
@@ -72,12 +81,14 @@ class RenderJob:
     penalty: Objective | None = None
     method: str = "render"
     options: Mapping[str, Any] = field(default_factory=dict)
+    ceilings: list[Ceiling] = field(default_factory=list, init=False)  # of the images so far
 
     def __post_init__(self) -> None:
         for name, minimum in (("steps", 0), ("views", 1), ("batch_size", 1)):
             value = getattr(self, name)
             if value is not None and value < minimum:
                 raise ValueError(f"{name} is {value}; expected {minimum} or more")
+        check_param_size(self.param, self.size)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -90,7 +101,10 @@ class RenderJob:
         images = len(self.seeds)
         total, description = self.steps * images, self.method
         with progress_bar(total=total, show=self.progress, unit="img", description=description, smoothing=0.1) as bar:
-            return self._run_batches(images if self.batch_size is None else min(self.batch_size, images), bar)
+            rendering = self._run_batches(images if self.batch_size is None else min(self.batch_size, images), bar)
+        if rendering.complete:
+            warn_about_images(rendering, self.ceilings, self.steps)
+        return rendering
 
     def _run_batches(self, batch_size: int, bar: Any) -> Rendering:
         parts: list[Rendering] = []
@@ -148,11 +162,22 @@ class RenderJob:
 
         with borrow(self.classifier.network):  # once, not at each step
             ended = run(ascent.run(self.steps), bar, record)
+        if ended is None and self.steps:
+            ended = self._note_ceilings(ascent, rows)
         self._write_back(rows, param)
         with torch.no_grad():
             images = param().detach().clone()
         labels = image_labels(self._select(self.objective, rows), len(images))
         return history.rendering(images, {}, labels, recorder.total if recorder else None), ended
+
+    def _note_ceilings(self, ascent: Ascent, rows: slice) -> Stop:
+        """Note which images are at a ceiling; return a Ctrl-C that came meanwhile, which ends the run."""
+        try:
+            for one in find_image_ceilings(ascent, self.steps, self.views):
+                self.ceilings.append(replace(one, images=tuple((rows.start or 0) + row for row in one.images)))
+        except KeyboardInterrupt as stop:
+            return stop
+        return None
 
     def build_ascent(self, rows: slice, param: nn.Module, objective: Objective, penalty: Objective | None) -> Ascent:
         """Build the ascent of some images, whose parameterization is given, on views of them."""

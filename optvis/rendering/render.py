@@ -13,7 +13,6 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.max_pool import PoolGradient
 from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam
-from optvis.rendering.blank import warn_if_blank
 from optvis.rendering.job import RenderJob
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, set_rate
 from optvis.rendering.priors import Prior
@@ -48,7 +47,8 @@ def render(
     """Render images that maximise an objective: one per target, weight or seed.
 
     Ctrl-C (or interrupting a notebook's cell) stops early and returns the images so far. The network is restored on
-    every exit, errors included. A warning says which images ended blank.
+    every exit, errors included. A warning says which images ended blank, outside [0, 1], or at a ceiling of a
+    layer, such as that of a ReLU6.
 
     Args:
         model: a network, or a Classifier, which brings its normalisation, size and labels.
@@ -57,7 +57,8 @@ def render(
         recipe: "natural", pictures that other networks recognise; "fast", the same views in a quarter of the steps;
             "plain", Lucid's transforms in 64 steps; "lucid", its transforms, optimizer and 512 steps; or a `Recipe` of
             your own. Steps, transform and optimizer that are given replace the recipe's.
-        size: side, or (height, width), of the images in pixels; the network's own by default.
+        size: side, or (height, width), of the images in pixels; the network's own by default, a parameterization's own
+            where one is given.
         steps: number of updates; the recipe's by default.
         transform: between images and network: a module, or a list of modules applied in turn; None for none; the
             recipe's by default.
@@ -95,7 +96,7 @@ def render(
     classifier, preset = as_classifier(model, normalize), find_recipe(recipe)
     goal = as_objective(objective)
     maker = default_optimizer(param, optimizer, preset.optimizer)
-    rendering = RenderJob(
+    return RenderJob(
         classifier,
         goal,
         param,
@@ -114,6 +115,3 @@ def render(
         progress=progress,
         options={"recipe": preset.name},
     ).run()
-    if rendering.complete:
-        warn_if_blank(rendering, preset.steps if steps is None else steps)
-    return rendering

@@ -17,6 +17,7 @@ from optvis.models.classifier import Classifier
 from optvis.objectives import Objective, as_objective
 from optvis.objectives.product import factors
 from optvis.params import ImageParam, Streams, channels_image, fft_image
+from optvis.params.canvas import height_and_width
 from optvis.transforms import Compose, Resize
 
 
@@ -39,6 +40,23 @@ def load_whole(classifier: Classifier, images: ImageLike | Sequence[ImageLike], 
             raise ValueError("no images: the list is empty")
         return torch.cat([load_image(image, size, classifier.channels) for image in images])
     return load_image(images, size, classifier.channels)
+
+
+def check_param_size(param: nn.Module | None, size: int | tuple[int, int] | None) -> None:
+    """Refuse a size beside a parameterization that has another one.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if param is None or size is None:
+        return
+    with torch.no_grad():
+        own, given = tuple(param().shape[2:]), height_and_width(size)
+    if own != given:
+        raise ValueError(
+            f"size is {given[0]} × {given[1]} px for a parameterization of {own[0]} × {own[1]} px, which has its own; "
+            f"leave size out, or build the parameterization with it, such as fft_image({given})"
+        )
 
 
 def resolve_objective(objective: Objective | str, classifier: Classifier) -> Objective:

@@ -20,10 +20,11 @@ def add_options(add: AddOption) -> None:
     add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
     add("--class", dest="label", help="map only activations with attribution to this class, by label or index")
     add("--against", help="with --class: compare the two classes, this one on the right")
-    add("--levels", type=parse_numbers, help="cells per side of each level; 10,20,40 or, of classes, 5,10,20")
+    levels = "cells per side of each level; 10,20,40 or, of classes, 5,10,20, and fewer for few images"
+    add("--levels", type=parse_numbers, help=levels)
     add("--layout", choices=LAYOUTS, default="auto", help="auto is umap where it is installed")
     add("--samples", metavar="FILE", help="samples.safetensors of an earlier atlas of the same images")
-    add("--min-points", type=int, default=5, help="points that a cell needs for an icon")
+    add("--min-points", type=int, help="points that a cell needs for an icon; 5, or fewer for few images")
     add("--size", type=int, default=64, help="side of an icon in pixels")
     add("--steps", type=int, default=48, help="updates of each icon")
     add("--seed", type=int, default=0, help="of positions, layout, noise and transforms")
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     atlas_options = AtlasOptions(options.layout, min_points=options.min_points, size=options.size, steps=options.steps)
     builder = AtlasBuilder(classifier, images, options.layer, samples, atlas_options, options.seed)
     build: Any = (builder.all, builder.of_class, builder.compare)[len(labels)]
-    result = build(*labels) if options.levels is None else build(*labels, options.levels)
+    result = build(*labels, options.levels)
     print(result)
     print(result.save(folder))
     if not result.complete:

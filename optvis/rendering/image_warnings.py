@@ -1,0 +1,93 @@
+"""Warnings about images when they are done: blank ones, ones ones outside [0, 1], ones at a ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from optvis.errors import warn_user
+from optvis.models.borrow import borrow
+from optvis.models.outputs.ceiling import Ceiling, find_ceilings
+from optvis.objectives.layout import INPUT
+from optvis.rendering.ascent import Ascent
+from optvis.rendering.result import Rendering
+from optvis.transforms.warp import repeat_each
+
+BLANK = 0.02  # standard deviation under which an image looks uniform: five of 255 levels
+FEWEST_STEPS = 32  # fewer steps may be too few for any image
+TOLERANCE = 1 / 255  # by how much pixels may leave [0, 1] without a word: a level of 8 bits
+MAX_NAMES = 3  # of images in a warning
+
+
+def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: int) -> None:
+    """Warn about images without contrast, outside [0, 1], or at a ceiling, and name the first ones.
+
+    Args:
+        rendering: complete.
+        ceilings: as `find_image_ceilings` lists them, for all of its images.
+        steps: that it was to have; too few say nothing about blank images.
+    """
+    outside = _outside_images(rendering.images)
+    if outside:
+        images = rendering.images
+        warn_user(
+            f"{_say(rendering, outside, 'leave [0, 1]')}: pixels from {float(images.min()):.3g} to "
+            f"{float(images.max()):.3g}; let the parameterization give [0, 1], for example by torch.sigmoid"
+        )
+    blank = blank_images(rendering.images)
+    if blank and steps >= FEWEST_STEPS:
+        warn_user(
+            f"{_say(rendering, blank, 'are blank')}: either a penalty outweighs the score, then give it a smaller "
+            "weight or a share of the score, priors=[Prior(penalty, 0.1)]; or nothing excites the unit from noise, "
+            "then try another seed, a larger redirect_steps, or the layer before the ReLU"
+        )
+    for layer in dict.fromkeys(one.layer for one in ceilings):
+        _warn_about_ceiling(rendering, [one for one in ceilings if one.layer == layer])
+
+
+def _warn_about_ceiling(rendering: Rendering, ceilings: Sequence[Ceiling]) -> None:
+    images = sorted({image for one in ceilings for image in one.images})
+    (layer, value, before), *_ = ((one.layer, one.value, one.before) for one in ceilings)
+    cure = f"ask {before!r} instead, which goes into it" if before else "ask a layer before it"
+    if before == layer + INPUT:
+        cure = f"ask {before!r} instead, what it takes"
+    place = f"are at the ceiling of {layer!r}"
+    warn_user(
+        f"{_say(rendering, images, place)}: activations do not exceed {value:g}, and the "
+        f"gradient is zero there, so that more steps burn the image and change nothing; {cure}"
+    )
+
+
+def find_image_ceilings(ascent: Ascent, index: int, views: int) -> list[Ceiling]:
+    """List the ceilings at which the images of an ascent are after so many updates, with `views` views of each."""
+    with borrow(ascent.classifier.network), torch.no_grad():
+        images = ascent.param()
+        inputs = ascent.classifier.preprocess(ascent.chain(images, ascent.streams.seek(index)))
+        repeated, objective = repeat_each(images, len(inputs)), ascent.objective.at_step(index)
+        found: list[Ceiling] = []
+        for rows in ascent.batch_slices(inputs):
+            first = rows.start or 0
+            for one in find_ceilings(ascent.classifier.network, inputs[rows], repeated[rows], objective[rows]):
+                places = dict.fromkeys((first + row) // views for row in one.images)
+                found.append(Ceiling(tuple(places), one.layer, one.value, one.before))
+    return found
+
+
+def blank_images(images: Tensor) -> Sequence[int]:
+    """List the images, (B, C, H, W), whose standard deviation is under `BLANK`."""
+    blank: list[int] = (images.float().flatten(1).std(1, correction=0) < BLANK).nonzero().flatten().tolist()
+    return blank
+
+
+def _outside_images(images: Tensor) -> Sequence[int]:
+    flat = images.float().flatten(1)
+    outside: list[int] = ((flat.amin(1) < -TOLERANCE) | (flat.amax(1) > 1 + TOLERANCE)).nonzero().flatten().tolist()
+    return outside
+
+
+def _say(rendering: Rendering, images: Sequence[int], what: str) -> str:
+    """Say how many of the images are something, and name the first ones."""
+    names = ", ".join(rendering.labels[index] if rendering.labels else f"image {index}" for index in images[:MAX_NAMES])
+    return f"{len(images)} of {len(rendering)} images {what} ({names}{', …' if len(images) > MAX_NAMES else ''})"
