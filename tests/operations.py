@@ -27,7 +27,7 @@ from optvis.ablation import (
     leave_one_out,
 )
 from optvis.atlas import AtlasBuilder, AtlasOptions, activation_atlas, class_atlas, compare_classes, sample_activations
-from optvis.attribution.methods import METHODS
+from optvis.attribution.names import METHODS
 from optvis.circuits import expanded_weights, hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits import weights as read_weights
 from optvis.data import as_dataset

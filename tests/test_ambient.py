@@ -49,7 +49,7 @@ from optvis import (
 )
 from optvis.ablation import Gaussian, Mean
 from optvis.atlas import AtlasOptions
-from optvis.attribution.methods import METHODS
+from optvis.attribution.names import METHODS
 from optvis.circuits import expanded_weights, hinton_of_expanded_weights
 from optvis.microscope import MicroscopeOptions
 from optvis.objectives import channel, direction, layer_norm, logit, neuron, total_variation

@@ -13,7 +13,6 @@ from torch import nn
 from optvis import Attribution, Classifier, attribute, load
 from optvis.attribution.captum import FromCaptum
 from optvis.attribution.methods import (
-    METHODS,
     Ablation,
     GradientTimesActivation,
     IntegratedGradients,
@@ -21,6 +20,7 @@ from optvis.attribution.methods import (
     SmoothGrad,
     StochasticIntegratedGradients,
 )
+from optvis.attribution.names import METHODS
 from optvis.features.groups import group
 from optvis.features.units import Channels
 from optvis.objectives import channel, diversity, logit, on, position_norm
@@ -297,7 +297,7 @@ def test_the_image_is_saved_with_its_recipe(demo, ships, tmp_path):
         recipe = json.loads(image.text["optvis"])
         assert image.size[0] > 3 * 192
     assert recipe["objective"] == "logit('container ship') - logit('ocean liner')"
-    assert recipe["attribution_method"] == "MidpointAblation(folds=31)"
+    assert recipe["attribution_method"] == "MidpointAblation(folds=None)"
 
 
 @pytest.mark.parametrize("method", ["midpoint", "ablation", Ablation("positions")])

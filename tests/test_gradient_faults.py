@@ -28,7 +28,8 @@ from optvis import (
 from optvis.ablation import CachedNetwork, find_units
 from optvis.ablation.evaluation.variants import check_cached_scores
 from optvis.attribution import FromCaptum
-from optvis.attribution.methods import METHODS, Ablation
+from optvis.attribution.methods import Ablation
+from optvis.attribution.names import METHODS
 from optvis.circuits import expanded_weights
 from optvis.microscope.effects import measure_effects
 from optvis.models.borrow import borrow

@@ -5,7 +5,6 @@ from optvis.attribution.attribute import attribute
 from optvis.attribution.captum import FromCaptum
 from optvis.attribution.layer_function import LayerFunction
 from optvis.attribution.methods import (
-    METHODS,
     Ablation,
     AttributionMethod,
     GradientMethod,
@@ -16,6 +15,8 @@ from optvis.attribution.methods import (
     StochasticIntegratedGradients,
     ValueMethod,
 )
+from optvis.attribution.names import METHODS
+from optvis.attribution.pixels import Occlusion, Saliency
 from optvis.attribution.result import Attribution
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "IntegratedGradients",
     "LayerFunction",
     "MidpointAblation",
+    "Occlusion",
+    "Saliency",
     "SmoothGrad",
     "StochasticIntegratedGradients",
     "ValueMethod",

@@ -8,8 +8,10 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from optvis.attribution.image_tail import ImageTail
 from optvis.attribution.layer_function import LayerFunction
-from optvis.attribution.methods import METHODS, AttributionMethod
+from optvis.attribution.methods import AttributionMethod
+from optvis.attribution.names import METHODS
 from optvis.attribution.result import Attribution, UnitKind
 from optvis.data.images import ImageLike
 from optvis.features.groups import Groups
@@ -20,11 +22,12 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.models.tail import Tail
-from optvis.objectives import Objective, as_objective
+from optvis.objectives import IMAGE, Objective, as_objective
 from optvis.progress import progress_bar
 from optvis.rendering.setup import resolve_objective
 
 UNIT_KINDS = get_args(UnitKind)
+LAYER_METHOD, PIXEL_METHOD = "midpoint", "integrated_gradients"  # by default
 BATCH_SIZE = 16  # images whose activations upstream of the layer are in memory together
 
 
@@ -35,7 +38,7 @@ def attribute(
     layer: str,
     objective: Objective | str,
     *,
-    method: AttributionMethod | str = "midpoint",
+    method: AttributionMethod | str | None = None,
     channel_axis: int | None = None,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
@@ -44,13 +47,14 @@ def attribute(
 
     Args:
         images: an image in any form that `load_image` takes, or a list of them.
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(net)`; "<image>" attributes to the pixels.
         objective: a score per image, e.g. `logit("container ship") - logit("ocean liner")`: the objectives that
             `render` maximises. One for all images, or one for each; one image may have several.
-        method: "midpoint", which approximates the ablation of each channel with 32 passes; "grad_x_activation",
-            "integrated_gradients", "stochastic_ig", "smoothgrad"; "ablation", which sets each channel to zero in turn;
-            one of `optvis.attribution.methods` with options, `FromCaptum`, or an object of your own with a function
-            `gradients(layer_function)` or `values(layer_function)`, see `optvis.attribution.methods`.
+        method: "midpoint", which approximates the ablation of each channel, the default at a layer; "grad_x_activation"
+            (of pixels, input × gradient), "integrated_gradients", the default of pixels, "stochastic_ig", "smoothgrad";
+            "ablation", which sets each channel to zero in turn; "saliency", the size of the gradient; "occlusion",
+            which hides squares; one of `optvis.attribution` with options, `FromCaptum`, or an object of your own with
+            a function `gradients(layer_function)` or `values(layer_function)`, see `AttributionMethod`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         progress: show a progress bar, where the images need more than one batch.
         model, normalize: see `render`.
@@ -68,8 +72,11 @@ def attribute(
         >>> attribution = attribute(net, ship, "mixed5", logit("container ship") - logit("ocean liner"), progress=False)
         >>> attribution.channels.shape, attribution.positions.shape
         (torch.Size([1, 192]), torch.Size([1, 12, 12]))
+        >>> pixels = attribute(net, ship, "<image>", logit("container ship"), method="saliency", progress=False)
+        >>> pixels.positions.shape
+        torch.Size([1, 96, 96])
     """
-    resolved = resolve_method(method)
+    resolved = resolve_method(method, layer)
     classifier = as_classifier(model, normalize)
     each = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     loaded = classifier.load_batch(images)
@@ -89,8 +96,14 @@ def attribute(
     )
 
 
-def resolve_method(method: AttributionMethod | str) -> AttributionMethod:
-    """Look up a method by its name; return objects as they are. ValueError, TypeError: it is no method."""
+def resolve_method(method: AttributionMethod | str | None, layer: str) -> AttributionMethod:
+    """Look up a method by its name; return objects as they are, and for None the layer's default.
+
+    Raises:
+        ValueError, TypeError: it is no method.
+    """
+    if method is None:
+        return METHODS[PIXEL_METHOD if layer == IMAGE else LAYER_METHOD]
     if isinstance(method, str):
         if method not in METHODS:
             raise ValueError(f"no method {method!r}; there are {', '.join(map(repr, METHODS))}")
@@ -131,7 +144,7 @@ def _attribute_batch(
     rows: slice,
 ) -> dict[str, Tensor]:
     """Compute the tensors of an Attribution for some of the images."""
-    tail = Tail(classifier.network, images[rows], classifier.preprocess(images[rows]), layer)
+    tail = build_tail(classifier, images[rows], layer)
     layer_function = LayerFunction(tail, objective[rows], channel_axis, rows)
     a = layer_function.activations
     scores, baseline_scores = layer_function.scores(torch.stack([a, torch.zeros_like(a)]))
@@ -151,6 +164,13 @@ def _attribute_batch(
     _check_shape(gradients, layer_function, method, "activations")
     check("the attributions", gradients)
     return tensors | {"gradients": gradients, "values": gradients * a}
+
+
+def build_tail(classifier: Classifier, images: Tensor, layer: str) -> Tail | ImageTail:
+    """Build the function that is attributed: the network behind a layer, or all of it."""
+    if layer == IMAGE:
+        return ImageTail(classifier, images)
+    return Tail(classifier.network, images, classifier.preprocess(images), layer)
 
 
 def _check_shape(values: object, layer_function: LayerFunction, method: object, units: UnitKind) -> None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from optvis.attribution.layer_function import LayerFunction
+from optvis.attribution.pixels import SIDE, square_regions
+from optvis.objectives import IMAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,8 @@ class FromCaptum:
     """Any of Captum's methods for inputs, with a layer's activations as the input: Shapley values, GradientShap, ….
 
     Captum (Kokhlikyan et al. 2020, arXiv:2009.07896) attributes the tail, a function of the activations, so nothing
-    before the layer runs again. Methods that ablate features take whole channels as features.
+    before the layer runs again. Methods that ablate features take whole channels as features, and squares of 16 pixels
+    where the layer is "<image>", unless the options have a `feature_mask`.
 
     Args:
         method: a class of `captum.attr` whose `attribute` takes inputs, or a function that builds one from a forward
@@ -40,13 +43,22 @@ class FromCaptum:
         options = dict(self.options)
         takes_features = "feature_mask" in inspect.signature(method.attribute).parameters
         if takes_features and "feature_mask" not in options:
-            channels = torch.arange(layer_function.channels_first.shape[1], device=layer_function.activations.device)
-            options["feature_mask"] = layer_function.expand_channels(channels.view(1, 1, -1)).long()[0]
+            options["feature_mask"] = _choose_features(layer_function)
         start = layer_function.activations.detach().clone().requires_grad_()
         values: Tensor = method.attribute(start, **options).detach()
         if not takes_features or "feature_mask" in self.options:
             return values
-        return values / layer_function.channels_first[0, 0].numel()  # Captum gives each activation the whole value
+        features = options["feature_mask"].expand_as(values[:1])
+        return values / features.flatten().bincount()[features]  # Captum gives each activation the whole value
 
     def __repr__(self) -> str:
         return f"FromCaptum({getattr(self.method, '__name__', self.method)}, {dict(self.options)!r})"
+
+
+def _choose_features(layer_function: LayerFunction) -> Tensor:
+    """The number of the feature of each activation: its channel, or the square of a pixel."""
+    a = layer_function.activations
+    if layer_function.tail.layer == IMAGE:
+        return square_regions(SIDE, (a.shape[-2], a.shape[-1])).to(a.device).expand(1, a.shape[1], -1, -1)
+    channels = torch.arange(layer_function.channels_first.shape[1], device=a.device)
+    return layer_function.expand_channels(channels.view(1, 1, -1)).long()[0]

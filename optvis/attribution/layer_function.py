@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from optvis.attribution.image_tail import ImageTail
 from optvis.models.layers import explain_no_gradient
 from optvis.models.tail import Tail
 from optvis.objectives import Objective
@@ -21,13 +22,14 @@ class LayerFunction:
     Variations are K versions of the layer's activations for the same B images, stacked to (K, B, ...).
 
     Args:
-        tail: the network behind the layer, with the layer's activations for B images.
+        tail: the network behind the layer, with the layer's activations for B images; the whole of it, with the images,
+            for the layer "<image>".
         objective: a score for each of them.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         rows: where these images lie in the batch of all images.
     """
 
-    tail: Tail
+    tail: Tail | ImageTail
     objective: Objective
     channel_axis: int | None
     rows: slice

@@ -59,20 +59,30 @@ class MidpointAblation:
     disturb each other, so more folds are more exact. `docs/attribution.md` has the correlation with exact ablation.
 
     Args:
-        folds: number of groups, 1 or more; one pass each, and one pass before them.
+        folds: number of groups, 1 or more; one pass each, and one pass before them. By default 31, or one for 7
+            channels where there are more than 217.
     """
 
-    folds: int = 31
+    folds: int | None = None
+    FEWEST: ClassVar[int] = 31
+    CHANNELS_PER_FOLD: ClassVar[int] = 7
 
     def __post_init__(self) -> None:
-        validate_count(self.folds, "folds")
+        if self.folds is not None:
+            validate_count(self.folds, "folds")
+
+    def choose_folds(self, channels: int) -> int:
+        """The number of groups of so many channels."""
+        return max(self.FEWEST, channels // self.CHANNELS_PER_FOLD) if self.folds is None else self.folds
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         a = layer_function.activations
         first = GradientTimesActivation().gradients(layer_function)
-        fold = _assign_folds(sum_over_positions(first * a, layer_function.channel_axis), self.folds)
+        strengths = sum_over_positions(first * a, layer_function.channel_axis)
+        folds = self.choose_folds(strengths.shape[1])
+        fold = _assign_folds(strengths, folds)
         total = torch.zeros_like(a)
-        for batch in layer_function.batches(self.folds):
+        for batch in layer_function.batches(folds):
             mask = layer_function.expand_channels(fold == batch.view(-1, 1, 1))
             total += (layer_function.gradients(a * (1 - mask / 2)) * mask).sum(0)
         return total
@@ -259,14 +269,3 @@ def _mean_gradient(layer_function: LayerFunction, count: int, vary: Callable[[Te
 def _midpoints(activations: Tensor, batch: Tensor, steps: int) -> Tensor:
     """Return the midpoints of some of the steps from 0 to 1, (K, 1, ...)."""
     return ((batch + 0.5) / steps).view(-1, *[1] * activations.dim()).to(activations.dtype)
-
-
-#: The methods that `attribute` knows by name, with their default options.
-METHODS: dict[str, AttributionMethod] = {
-    "midpoint": MidpointAblation(),
-    "grad_x_activation": GradientTimesActivation(),
-    "integrated_gradients": IntegratedGradients(),
-    "stochastic_ig": StochasticIntegratedGradients(),
-    "smoothgrad": SmoothGrad(),
-    "ablation": Ablation(),
-}

@@ -11,18 +11,21 @@ import torch
 from torch import Tensor
 
 from optvis.attribution.methods import group_parts, sum_over_positions
+from optvis.attribution.pixels import expand_masks
 from optvis.features.groups import Groups
 from optvis.features.units import Channels
+from optvis.objectives import IMAGE
 from optvis.objectives.layout import channels_first
 from optvis.viz.overlay import overlay_heatmap
-from optvis.viz.plots import plot_bars
+from optvis.viz.plots import caption_image, plot_bars
 from optvis.viz.result import Result
-from optvis.viz.sheet import as_rgb, stack_rows, to_pil_image
+from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, as_rgb, stack_rows, to_pil_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
 UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
+SIGNS = (("raises it", POSITIVE_COLOR), ("lowers it", NEGATIVE_COLOR))  # what the colors of plots mean
 MIN_HEIGHT = 192  # of an image in plots, in pixels
 
 
@@ -123,6 +126,25 @@ class Attribution(Result):
         parts = group_parts(groups, self.layer, self.activations, self.channel_axis)
         return torch.stack([(part * self.gradients).flatten(1).sum(1) for part in parts], dim=1)
 
+    def by_region(self, masks: Tensor) -> Tensor:
+        """Sum the attribution of positions over regions, (B, K).
+
+        Args:
+            masks: as in `Occlusion`: a map of regions, (H, W) of integers, or masks (K, H, W), or (B, K, H, W).
+
+        Raises:
+            ValueError: masks of another size than the map of positions, or channels or groups were ablated.
+
+        Example:
+            >>> from optvis import attribute, load
+            >>> from optvis.objectives import logit
+            >>> image, halves = torch.rand(3, 96, 96), torch.arange(96).view(96, 1).expand(96, 96) // 48
+            >>> attribute(load("demo"), image, "<image>", logit("owl"), method="saliency").by_region(halves).shape
+            torch.Size([1, 2])
+        """
+        values = self.positions.unsqueeze(1)
+        return (values * expand_masks(masks, values.shape).to(values)).flatten(2).sum(2)
+
     def top(self, count: int = 10) -> Channels:
         """Select the channels with the largest positive attribution, on average over images.
 
@@ -148,11 +170,16 @@ class Attribution(Result):
 
     def table(self, count: int = 10) -> str:
         """Format the `top` and `bottom` channels, `count` of each at most, as a table."""
+        if self.layer == IMAGE or self.units not in ("activations", "channels"):
+            return self._title()
         mean = self.channels.mean(0)
         rows = [*self.top(count).indices, *reversed(self.bottom(count).indices)]
+        return "\n".join([self._title(), *(f"{index:>9}  {float(mean[index]):+10.4g}" for index in rows)])
+
+    def _title(self) -> str:
         score, baseline = float(self.scores.mean()), float(self.baseline_scores.mean())
-        title = f"{self.objective}: {score:+.4g}; with all of {self.layer} at zero {baseline:+.4g}"
-        return "\n".join([title, *(f"{index:>9}  {float(mean[index]):+10.4g}" for index in rows)])
+        without = "of a black image" if self.layer == IMAGE else f"with all of {self.layer} at zero"
+        return f"{self.objective}: {score:+.4g}; {without} {baseline:+.4g}"
 
     @property
     def completeness_gap(self) -> Tensor:
@@ -179,8 +206,15 @@ class Attribution(Result):
         return overlay_heatmap(self.images[index], values, extent)
 
     def image(self, top: int = 8) -> Image.Image:
-        """Draw each image, its overlay and its `top` strongest channels, as far as the method attributes to them."""
-        return stack_rows([self._row(index, top) for index in range(len(self))])
+        """Draw each image, its overlay and its `top` strongest channels, as far as the method attributes to them.
+
+        Above them stand the question and what the colors mean.
+        """
+        rows = stack_rows([self._row(index, top) for index in range(len(self))])
+        what = "each pixel" if self.layer == IMAGE else f"{self.units} of {self.layer}"
+        method = str(self.recipe.get("attribution_method", "")).partition("(")[0]
+        title = f"What makes {self.objective} high or low: {what}" + (f", {method}" if method else "")
+        return caption_image(rows, title, SIGNS)
 
     def _row(self, index: int, top: int) -> list[Image.Image]:
         _, height, width = self.images[index].shape
@@ -189,7 +223,7 @@ class Attribution(Result):
         if self.units in ("activations", "positions") and self.positions.dim() == 3:
             tiles.append(self.overlay(index))
         row = [to_pil_image(tile).resize((side * width // height, side)) for tile in tiles]
-        if self.units != "positions":
+        if self.units != "positions" and self.layer != IMAGE:
             values = self.values[index] if self.units == "groups" else self.channels[index]
             best = values.abs().topk(min(top, len(values))).indices
             unit = "group" if self.units == "groups" else "channel"

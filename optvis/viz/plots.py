@@ -52,6 +52,31 @@ def label_table(image: Image.Image, rows: Sequence[str], columns: Sequence[str])
     return canvas
 
 
+def caption_image(
+    image: Image.Image, title: str, legend: Sequence[tuple[str, tuple[int, int, int]]] = ()
+) -> Image.Image:
+    """Write a title above an image, over as many lines as it needs, and under it a legend: texts and their colors.
+
+    Example:
+        >>> from PIL import Image
+        >>> caption_image(Image.new("RGB", (200, 40)), "what it shows", [("raises it", (213, 94, 0))]).size[0]
+        200
+    """
+    font = load_font(120)
+    height = sum(map(int, font.getmetrics()))
+    lines = wrap_text(title, font, image.width - 2 * GAP)
+    canvas, draw = _new_canvas((GAP + height * (len(lines) + bool(legend)) + GAP + image.height, image.width))
+    for row, line in enumerate(lines):
+        draw.text((GAP, GAP + row * height), line, fill=TEXT_COLOR, font=font)
+    x, y = GAP, GAP + len(lines) * height
+    for text, color in legend:
+        draw.rectangle((x, y + height // 2 - 4, x + 8, y + height // 2 + 4), fill=color)
+        draw.text((x + 14, y), text, fill=TEXT_COLOR, font=font)
+        x += 14 + int(font.getlength(text)) + 4 * GAP
+    canvas.paste(image, (0, canvas.height - image.height))
+    return canvas
+
+
 def plot_curves(x: Sequence[float], values: Lines, title: str, size: tuple[int, int]) -> Image.Image:
     """Plot lines from 0 to 100 with a legend beside them, for lines that end close together.
 

@@ -8,17 +8,21 @@ from pathlib import Path
 from optvis.cli.options import AddOption, class_score, list_image_files, load_model, make_unique, resolve_classes
 
 # A literal, so that `--help` imports no torch.
-METHODS = ("midpoint", "grad_x_activation", "integrated_gradients", "stochastic_ig", "smoothgrad", "ablation")
-HELP = "attribute a class score to the channels and positions of a layer"
+METHODS = (
+    *("midpoint", "grad_x_activation", "integrated_gradients", "stochastic_ig", "smoothgrad", "ablation"),
+    *("saliency", "occlusion"),
+)
+HELP = "attribute a class score to the channels and positions of a layer, or to the pixels"
 EXAMPLE = "optvis attribute squeezenet1_0 image.jpg --layer features.12 --label 'container ship' --against liner"
 
 
 def add_options(add: AddOption) -> None:
     add("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
-    add("--layer", required=True, help="layer name, as `optvis layers` lists them")
+    add("--layer", required=True, help="layer name, as `optvis layers` lists them; '<image>' for the pixels")
     add("--label", help="the class, by label or index; the most likely one if not given")
     add("--against", help="another class, whose logit is subtracted")
-    add("--method", choices=METHODS, default="midpoint", help="attribution method; ablation switches off each channel")
+    method = "attribution method; midpoint at a layer, integrated_gradients of pixels"
+    add("--method", choices=METHODS, help=method)
     add("--top", type=int, default=10, help="how many channels of positive and of negative attribution")
     add("--out", type=Path, default=Path("attribution"), help="folder for the images")
 

@@ -1,0 +1,151 @@
+"""Methods for pixels, which work at layers too: saliency, and occlusion by masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from optvis.attribution.layer_function import LayerFunction
+from optvis.attribution.methods import GradientMethod, GradientTimesActivation
+from optvis.objectives import IMAGE
+from optvis.objectives.layout import restore_layout
+
+SIDE = 16  # of the squares that are hidden, where no masks are given, in pixels
+GRAY = 0.5
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """|∂score/∂a|: how much the score would change with each pixel, without the sign and without the pixel's own value.
+
+    Simonyan et al. 2013, arXiv:1312.6034. With `SmoothGrad()` in place of the gradient it is the map of Smilkov et al.
+    2017, arXiv:1706.03825.
+
+    Args:
+        gradient: the method whose gradients are taken.
+        is_signed: keep the sign.
+
+    Example:
+        >>> from optvis.attribution import SmoothGrad
+        >>> Saliency(SmoothGrad(samples=8)).gradient.samples
+        8
+    """
+
+    gradient: GradientMethod = field(default_factory=GradientTimesActivation)
+    is_signed: bool = False
+
+    def values(self, layer_function: LayerFunction) -> Tensor:
+        """Return the gradient of each activation, (B, ...)."""
+        gradients = self.gradient.gradients(layer_function)
+        return gradients if self.is_signed else gradients.abs()
+
+
+@dataclass(frozen=True, eq=False)
+class Occlusion:
+    """The loss of the score when a region is hidden, for each region in turn, shared out among its pixels.
+
+    Zeiler & Fergus 2013, arXiv:1311.2901, who hide gray squares. The regions may be any: superpixels, the masks of a
+    segmentation, or boxes. Where they do not overlap, `Attribution.by_region(masks)` gives the loss of each again.
+
+    Args:
+        masks: a map of regions (H, W) of integers, one for each region, as superpixels are; masks (K, H, W) in [0, 1],
+            of bool or numbers, or of each image its own, (B, K, H, W); or the side of squares in pixels.
+        fill: what hides a region: a number, or images (B or 1, C, H, W), such as blurred ones. By default gray, 0.5, in
+            images, and 0 in layers.
+
+    Raises:
+        ValueError: masks of another size than the image; numbers out of range.
+
+    Example:
+        >>> Occlusion(torch.arange(64).view(8, 8) // 8)
+        Occlusion(masks=(8, 8), fill=None)
+    """
+
+    masks: Tensor | int = SIDE
+    fill: float | Tensor | None = None
+
+    units = "positions"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.masks, int) and self.masks < 1:
+            raise ValueError(f"masks is {self.masks}; expected masks, or the side of squares, 1 or more")
+
+    def values(self, layer_function: LayerFunction) -> Tensor:
+        """Return the loss of each region divided by its area, summed at each position, (B, H, W)."""
+        a = layer_function.channels_first
+        masks = expand_masks(self.masks, a.shape).to(a)
+        fill = self._fill(layer_function.tail.layer, a)
+        before = layer_function.scores(layer_function.activations.unsqueeze(0))[0]
+        total = torch.zeros(len(a), *a.shape[2:], dtype=a.dtype, device=a.device)
+        for batch in layer_function.batches(masks.shape[1]):
+            some = masks[:, batch].transpose(0, 1).unsqueeze(2)  # (k, B or 1, 1, H, W)
+            hidden = torch.stack(
+                [
+                    restore_layout(one, layer_function.activations, layer_function.channel_axis)
+                    for one in a * (1 - some) + fill * some
+                ]
+            )
+            losses = before - layer_function.scores(hidden)  # (k, B)
+            areas = some.flatten(2).sum(2).clamp(min=torch.finfo(a.dtype).tiny)
+            total += ((losses / areas).view(*losses.shape, 1, 1) * some.squeeze(2)).sum(0)
+        return total
+
+    def _fill(self, layer: str, a: Tensor) -> Tensor:
+        fill = (GRAY if layer == IMAGE else 0.0) if self.fill is None else self.fill
+        tensor = torch.as_tensor(fill).to(a)
+        try:
+            torch.broadcast_shapes(tensor.shape, a.shape)
+        except RuntimeError as error:
+            raise ValueError(f"fill has shape {tuple(tensor.shape)}; expected {tuple(a.shape)}") from error
+        return tensor
+
+    def __repr__(self) -> str:
+        def show(value: object) -> str:
+            return str(tuple(value.shape)) if isinstance(value, Tensor) else str(value)
+
+        return f"Occlusion(masks={show(self.masks)}, fill={show(self.fill)})"
+
+
+def expand_masks(masks: Tensor | int, shape: torch.Size) -> Tensor:
+    """Turn any form of masks into float masks, (B or 1, K, H, W), for images or activations (B, C, H, W).
+
+    Raises:
+        ValueError: another size, or another number of images.
+
+    Example:
+        >>> expand_masks(2, torch.Size([1, 3, 4, 6])).shape
+        torch.Size([1, 6, 4, 6])
+    """
+    if len(shape) != 4:
+        raise ValueError(f"masks need rows and columns, and this layer has shape {tuple(shape)}")
+    size = tuple(shape[2:])
+    found = square_regions(masks, (size[0], size[1])) if isinstance(masks, int) else torch.as_tensor(masks)
+    if found.dim() == 2:
+        if found.is_floating_point():
+            raise ValueError("masks is one map of numbers; expected integers, one for each region, or masks (K, H, W)")
+        found = torch.stack([found == region for region in found.unique()])  # type: ignore[no-untyped-call]
+    if found.dim() == 3:
+        found = found.unsqueeze(0)
+    if found.dim() != 4 or tuple(found.shape[2:]) != size or len(found) not in (1, shape[0]):
+        raise ValueError(
+            f"masks have shape {tuple(torch.as_tensor(masks).shape)} for images (B, C, H, W) of {tuple(shape)}; "
+            "expected regions (H, W), masks (K, H, W) or (B, K, H, W)"
+        )
+    values = found.float()
+    if not bool(((values >= 0) & (values <= 1)).all()):
+        raise ValueError("masks have values outside [0, 1]; expected bool, or the share of each pixel")
+    return values
+
+
+def square_regions(side: int, size: tuple[int, int]) -> Tensor:
+    """Number squares from left to right and from top to bottom, (H, W); those at the right and lower edge may be cut.
+
+    Example:
+        >>> square_regions(2, (2, 5))
+        tensor([[0, 0, 1, 1, 2],
+                [0, 0, 1, 1, 2]])
+    """
+    rows, columns = (torch.arange(length, device="cpu") // side for length in size)
+    return rows.unsqueeze(1) * (int(columns.max()) + 1) + columns.unsqueeze(0)
