@@ -51,7 +51,7 @@ def activation_statistics(
 
 
 def batchnorm_statistics(
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str] | str | None = None,
     *,
     weights: Sequence[float] | None = None,
     per: Per = "image",
@@ -64,7 +64,7 @@ def batchnorm_statistics(
     images, so that the prior needs no images. They are read once, when a network is given to `render` and the like.
 
     Args:
-        layers: names of BatchNorm layers; by default all that run, in this order.
+        layers: names of BatchNorm layers, or one; by default all that run, in this order.
         weights: a weight w per layer; 1 by default. The paper's code gives the first layer 10.
         per: "image" takes mean and variance of each image alone. "batch", as in the paper, takes them of all images
             and views together: each image gets the same score, and the batch cannot be split.
@@ -79,6 +79,7 @@ def batchnorm_statistics(
         >>> logit(17) - 0.01 * batchnorm_statistics()
         logit(17) - 0.01 * batchnorm_statistics()
     """
+    layers = [layers] if isinstance(layers, str) else layers
     chosen = RunningStatistics(
         None if layers is None else tuple(layers),
         None if weights is None else tuple(map(float, weights)),

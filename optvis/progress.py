@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
+
+LONG = 10.0  # seconds, from which on an estimate is worth a line
 
 
 def progress_bar(
@@ -43,3 +46,25 @@ def progress_bar(
         leave=False,
         smoothing=smoothing,
     )
+
+
+def estimate_time(what: str, seconds: float, count: int, unit: str) -> None:
+    """Say on standard error how long an operation will take, from its first part; nothing where it is short.
+
+    Args:
+        what: name of the operation.
+        seconds: that the first part took.
+        count: number of parts.
+        unit: what they are called.
+
+    Example:
+        >>> import contextlib
+        >>> with contextlib.redirect_stderr(sys.stdout):
+        ...     estimate_time("leave_one_out", 12.0, 30, "selections")
+        leave_one_out: 30 selections of about 12 s, 6 min in all
+    """
+    total = seconds * count
+    if total < LONG:
+        return
+    text = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min"
+    print(f"{what}: {count} {unit} of about {seconds:.2g} s, {text} in all", file=sys.stderr, flush=True)

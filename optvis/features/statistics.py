@@ -101,7 +101,7 @@ class ActivationStatistics(Result, Mapping[str, tuple[Tensor, Tensor]]):
 def measure_statistics(
     model: nn.Module | Classifier,
     images: Any,
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str] | str | None = None,
     *,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
@@ -117,9 +117,9 @@ def measure_statistics(
         model: a network, or a Classifier.
         images: photographs like those that the network was trained on, hundreds or more: a folder, a list, a tensor
             (B, 3, H, W) in [0, 1], or a dataset. They are resized and cropped as the network's publisher does.
-        layers: names as in `layers(net)`; "conv1@input" is what a layer takes. By default the inputs of BatchNorm
-            layers; of networks without any the outputs of convolutions, where BatchNorm would sit; of networks with
-            fewer than two the inputs of LayerNorms, with channels last.
+        layers: names as in `layers(net)`, or one; "conv1@input" is what a layer takes. By default the inputs of
+            BatchNorm layers; of networks without any the outputs of convolutions, where BatchNorm would sit; of
+            networks with fewer than two the inputs of LayerNorms, with channels last.
         normalize: see `render`; by default what the model carries.
         channel_axis: axis of the channels in the given layers; by default axis 1, or axis 2 of three.
         batch_size: how many images go through the network together.
@@ -135,7 +135,7 @@ def measure_statistics(
         (ActivationStatistics(2 layers, 6 channels, 5 images), ['0', '2'], torch.Size([2]))
     """
     classifier, dataset = as_classifier(model, normalize), as_dataset(images)
-    names, axis = _choose_layers(classifier) if layers is None else (tuple(layers), channel_axis)
+    names, axis = _choose_layers(classifier) if layers is None else (_as_names(layers), channel_axis)
     if not names:
         raise ValueError("no layers; expected the names of one or more")
     parts: list[Tensor] = []
@@ -149,6 +149,10 @@ def measure_statistics(
     mean, variance = pool(torch.cat(parts))[0].to(classifier.image_dtype)
     recipe = provenance(classifier, "measure_statistics", images=sum(map(len, parts)))
     return ActivationStatistics(names, channels, mean, variance, recipe, axis)
+
+
+def _as_names(layers: Sequence[str] | str) -> tuple[str, ...]:
+    return (layers,) if isinstance(layers, str) else tuple(layers)
 
 
 def _choose_layers(classifier: Classifier) -> tuple[tuple[str, ...], int | None]:

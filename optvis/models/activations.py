@@ -33,7 +33,7 @@ class _AllRead(BaseException):
 def activations(
     model: nn.Module | Classifier,
     images: ImageLike | Sequence[ImageLike],
-    layers: Sequence[str],
+    layers: Sequence[str] | str,
     *,
     normalize: Normalizer | str = INFER,
 ) -> dict[str, Tensor]:
@@ -44,7 +44,7 @@ def activations(
     Args:
         model: a network, or a Classifier.
         images: an image in any form that `load_image` takes, or a list of them.
-        layers: names as in `layers(model)`; "relu#1" is the second call of a module that is used twice;
+        layers: names as in `layers(model)`, or one; "relu#1" is the second call of a module that is used twice;
             "" is the network's own output; "<image>" the images themselves; "bn1@input" what "bn1" takes.
         normalize: see `render`; by default what the model carries.
 
@@ -63,9 +63,9 @@ def activations(
         torch.Size([2, 4, 6, 6])
     """
     classifier = as_classifier(model, normalize)
-    batch = classifier.load_batch(images)
+    names, batch = [layers] if isinstance(layers, str) else layers, classifier.load_batch(images)
     with borrow(classifier.network), torch.set_grad_enabled(batch.requires_grad):
-        return read_activations(classifier.network, classifier.preprocess(batch), layers, images=batch, any_dtype=True)
+        return read_activations(classifier.network, classifier.preprocess(batch), names, images=batch, any_dtype=True)
 
 
 def read_channels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
-from optvis.progress import progress_bar
+from optvis.progress import estimate_time, progress_bar
 from optvis.viz.formatting import format_html_table, format_table
 
 HEAD = ("image", "before %", "label", "after %", "label", "margin", "")
@@ -105,6 +106,7 @@ def compare_predictions(
     target: int | str,
     *,
     keep: Any = None,
+    skip_mistaken: bool = False,
     normalize: Normalizer | str = INFER,
 ) -> PredictionTable:
     """Compare a network's predictions for images with and without some units.
@@ -112,14 +114,15 @@ def compare_predictions(
     Args:
         model: a network, or a Classifier.
         units: to switch off, such as a UnitSelection.
-        target_images, target, keep: as in `find_units`.
+        target_images, target, keep, skip_mistaken: as in `find_units`.
         normalize: see `render`; by default what the model carries.
 
     Raises:
         ValueError, KeyError, IndexError: as in `find_units`.
     """
     layers = list(dict.fromkeys(one.layer for one in units))
-    task = build_task(as_classifier(model, normalize), target_images, target, keep, layers if layers else None)
+    classifier, chosen = as_classifier(model, normalize), layers if layers else None
+    task = build_task(classifier, target_images, target, keep, chosen, skip_mistaken=skip_mistaken)
     with borrow(task.classifier.network):
         return PredictionTable(_predict(task, units))
 
@@ -131,7 +134,8 @@ def leave_one_out(
     target: int | str,
     *,
     keep: Any,
-    layers: Sequence[str] | None = None,
+    skip_mistaken: bool = False,
+    layers: Sequence[str] | str | None = None,
     method: str | Method = "auto",
     max_units: float | None = None,
     seed: int = 0,
@@ -145,16 +149,17 @@ def leave_one_out(
 
     Args:
         model: a network, or a Classifier.
-        target_images, target, keep, layers, method, max_units, seed: as in `find_units`.
+        target_images, target, keep, skip_mistaken, layers, method, max_units, seed: as in `find_units`.
         normalize: see `render`; by default what the model carries.
-        progress: show a progress bar.
+        progress: show a progress bar, and say after the first image how long all will take.
 
     Raises:
         ValueError: the network recognises fewer than two images of the target; as in `find_units`.
         KeyError, IndexError: as in `find_units`.
     """
     select = resolve_method(method, max_units)
-    task = build_task(as_classifier(model, normalize), target_images, target, keep, layers, seed, False)
+    classifier = as_classifier(model, normalize)
+    task = build_task(classifier, target_images, target, keep, layers, seed, False, skip_mistaken)
     is_recognized = task.predicted == task.target
     evaluated = (~task.is_target | is_recognized).nonzero().flatten().tolist()
     recognized = int((task.is_target & is_recognized).sum())
@@ -165,7 +170,10 @@ def leave_one_out(
     indices = torch.arange(len(task.images), device=task.images.device)
     rows: list[Prediction] = []
     with borrow(task.classifier.network):
-        for index in progress_bar(evaluated, show=progress, description="leave one out"):
+        start = time.perf_counter()
+        for place, index in enumerate(progress_bar(evaluated, show=progress, description="leave one out")):
+            if place == 1 and progress:
+                estimate_time("leave_one_out", time.perf_counter() - start, len(evaluated), "selections")
             units = run_method(select, task.subset(indices != index)).units
             rows += _predict(task.subset(indices == index), units)
     return PredictionTable(tuple(rows))

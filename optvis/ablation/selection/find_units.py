@@ -50,7 +50,8 @@ def find_units(
     target: int | str,
     *,
     keep: Any = None,
-    layers: Sequence[str] | None = None,
+    skip_mistaken: bool = False,
+    layers: Sequence[str] | str | None = None,
     method: str | Method = "auto",
     max_units: float | None = None,
     seed: int = 0,
@@ -66,7 +67,9 @@ def find_units(
         target: the class: its index, or its label.
         keep: images whose labels must stay, in any of these forms. What counts is the network's own prediction. The
             methods "top_norm" and "most_frequent" do not need them.
-        layers: to select units from; by default the last stage before the class head.
+        skip_mistaken: leave out images to keep that the network takes for the target; the result's `left_out` names
+            them. By default they are an error.
+        layers: to select units from, one or several; by default the last stage before the class head.
         method: "auto" (channels, as few as lose the class on images that did not choose them, or directions where
             channels cannot), "greedy" (channels, with a cost on harm), "subspace" (directions), "contrast" (channels,
             by contrastive attribution), "top_norm" or "most_frequent" (channels with large activations); an object of
@@ -86,8 +89,9 @@ def find_units(
         selection is printed with what was tried.
 
     Raises:
-        ValueError: the network recognises no image of the target, or predicts the target for an image to keep; `keep`
-            is missing where the method needs it; a layer whose channels are the classes; as in `load_image`.
+        ValueError: the network recognises no image of the target, or predicts the target for an image to keep and
+            does not skip it; `keep` is missing where the method needs it; a layer whose channels are the classes; as
+            in `load_image`.
         KeyError: no such layer, label or method.
         IndexError: no such class.
         TypeError: a method that is no function, or takes no `max_units`.
@@ -103,7 +107,7 @@ def find_units(
     """
     classifier = as_classifier(model, normalize)
     select = resolve_method(method, max_units)
-    task = build_task(classifier, target_images, target, keep, layers, seed, progress)
+    task = build_task(classifier, target_images, target, keep, layers, seed, progress, skip_mistaken)
     with borrow(classifier.network):
         choice = run_method(select, task)
         evidence = _measure_evidence(task, choice.units)
@@ -185,6 +189,7 @@ def _recipe(task: SelectionTask, method: Method, units: Sequence[Units], attempt
         images={"target": int(task.is_target.sum()), "keep": int((~task.is_target).sum())},
         digests=digest_images(task.images),
         units=[units_to_json(one) for one in units],
+        left_out=list(task.left_out),
         seed=task.seed,
         reached=attempts[-1].reached,
         attempts=[asdict(one) for one in attempts],

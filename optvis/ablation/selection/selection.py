@@ -109,14 +109,25 @@ class UnitSelection(Result, Sequence[Units]):
         goal = describe_goal(self.attempts)
         return f"{goal}\n" * bool(goal) + format_table(HEAD, self._cells(), right=(3, 4))
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of images to keep that took no part: the network takes them for the target."""
+        return tuple(self.recipe.get("left_out", ()))
+
     def __str__(self) -> str:
-        return f"{self.label}: {summarize(self.units)}\n{self.table()}"
+        return "\n".join([f"{self.label}: {summarize(self.units)}", *self._describe_left_out(), self.table()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        title = f"{self.label}: {summarize(self.units)}"
+        title = ". ".join([f"{self.label}: {summarize(self.units)}", *self._describe_left_out()])
         return format_html_table(HEAD, self._cells(), " – ".join(filter(None, (title, describe_goal(self.attempts)))))
+
+    def _describe_left_out(self) -> list[str]:
+        """A line about the images that were left out, if any."""
+        count = len(self.left_out)
+        what = f"{count} image{'s' if count > 1 else ''} of keep left out, as the network predicts {self.label}"
+        return [f"{what}: {', '.join(self.left_out)}"] if count else []
 
     def _cells(self) -> list[tuple[str, ...]]:
         return [

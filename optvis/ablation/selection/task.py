@@ -16,6 +16,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.objectives.labels import index_of
 
+MAX_NAMES = 3  # of images in a message
 MAX_FOR_VIEWS = 40  # images; up to that many are also mirrored and enlarged
 ZOOM = 5 / 6  # share of the side that the enlarged centre shows
 
@@ -34,6 +35,7 @@ class SelectionTask:
         layers: to select units from, in the order in which they finish.
         seed: of random draws.
         progress: show a progress bar.
+        left_out: names of the images to keep that the network takes for the target, where these were to be skipped.
     """
 
     classifier: Classifier
@@ -45,6 +47,7 @@ class SelectionTask:
     layers: tuple[str, ...]
     seed: int
     progress: bool
+    left_out: tuple[str, ...] = ()
 
     @property
     def head(self) -> Head:
@@ -83,9 +86,10 @@ def build_task(
     target_images: Any,
     target: int | str,
     keep: Any,
-    layers: Sequence[str] | None,
+    layers: Sequence[str] | str | None,
     seed: int = 0,
     progress: bool = True,
+    skip_mistaken: bool = False,
 ) -> SelectionTask:
     """Build a task from the arguments of `find_units`; errors as there."""
     own, own_names = load_images(target_images, classifier)
@@ -98,14 +102,16 @@ def build_task(
     head = classifier.read_head(images)
     head.require_classes("a selection of units for a class")
     logits = classifier.logits(images)
-    ordered = order_layers(classifier, [last_stage(classifier)] if layers is None else layers)
+    chosen = [last_stage(classifier)] if layers is None else [layers] if isinstance(layers, str) else layers
+    ordered = order_layers(classifier, chosen)
     index = _class_index(classifier, target, logits.shape[1])
     is_target = torch.arange(len(images), device=images.device) < len(own)
     predicted = _predict(head, logits, index)
-    _check_predictions(classifier, index, predicted[is_target], predicted[~is_target])
-    return SelectionTask(
-        classifier, index, images, is_target, predicted, own_names + kept_names, ordered, seed, progress
-    )
+    names = own_names + kept_names
+    task = SelectionTask(classifier, index, images, is_target, predicted, names, ordered, seed, progress)
+    _check_targets(task)
+    mistaken = ~is_target & (predicted == index)
+    return _skip(task, mistaken, skip_mistaken) if bool(mistaken.any()) else task
 
 
 def add_views(task: SelectionTask, views: int | None) -> SelectionTask:
@@ -165,17 +171,27 @@ def _class_index(classifier: Classifier, target: int | str, classes: int) -> int
     return int(target)
 
 
-def _check_predictions(classifier: Classifier, target: int, own: Tensor, kept: Tensor) -> None:
-    label = classifier.label(target)
-    if not bool((own == target).any()):
-        others = ", ".join(repr(classifier.label(index)) for index in sorted(set(own.tolist()))[:4])
+def _check_targets(task: SelectionTask) -> None:
+    """Refuse images of the target of which the network recognises none."""
+    own = task.predicted[task.is_target]
+    if not bool((own == task.target).any()):
+        others = ", ".join(repr(task.classifier.label(index)) for index in sorted(set(own.tolist()))[:4])
         raise ValueError(
-            f"the network predicts {label!r} for none of the {len(own)} target_images, but {others}; give images that "
-            "it recognises"
+            f"the network predicts {task.label!r} for none of the {len(own)} target_images, but {others}; give images "
+            "that it recognises"
         )
-    wrong = (kept == target).nonzero().flatten().tolist()
-    if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+
+
+def _skip(task: SelectionTask, mistaken: Tensor, is_allowed: bool) -> SelectionTask:
+    """Leave out images to keep that the network takes for the target; refuse them where that is not allowed."""
+    names = tuple(task.names[row] for row in mistaken.nonzero().flatten().tolist())
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    shown = ", ".join(map(repr, names[:MAX_NAMES])) + more
+    if not is_allowed:
         raise ValueError(
-            f"the network predicts {label!r}, the class to remove, for image {wrong[0]} of keep{more}; leave it out"
+            f"the network predicts {task.label!r}, the class to remove, for {shown} of keep; leave "
+            f"{'it' if len(names) == 1 else 'them'} out, or set skip_mistaken=True"
         )
+    if bool((task.is_target | mistaken).all()):
+        raise ValueError(f"the network predicts {task.label!r}, the class to remove, for all images to keep: {shown}")
+    return replace(task.subset(~mistaken), left_out=names)

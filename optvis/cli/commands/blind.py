@@ -16,6 +16,7 @@ def add_options(add: AddOption) -> None:
     add("--target", required=True, help="folder of images of the class")
     add("--class", dest="label", required=True, help="the class, by label or index")
     add("--keep", nargs="+", default=[], help="folders of images whose labels must stay")
+    add("--skip-mistaken", action="store_true", help="leave out images to keep that the network takes for the class")
     add("--evaluate-on", nargs="+", help="folders of other images, the target's first; those above if not given")
     add("--layer", action="append", help="layer to ablate; may be repeated; the last stage if not given")
     add("--method", choices=METHODS, default="auto", help="how units are found")
@@ -49,12 +50,12 @@ def run(options: argparse.Namespace) -> bool:
     Report.check_target(folder)
     check_own_files({weights: BAKED_KIND} if options.bake else {})
     target = class_index(options.label, classifier.labels)
-    keep = options.keep if options.keep else None
+    images = {"keep": options.keep if options.keep else None, "skip_mistaken": options.skip_mistaken}
     how = {"layers": options.layer, "method": options.method, "max_units": options.max_units, "seed": options.seed}
-    units = find_units(classifier, options.target, target, keep=keep, **how)
-    print(f"{units}\n\n{compare_predictions(classifier, units, options.target, target, keep=keep)}\n")
+    units = find_units(classifier, options.target, target, **images, **how)
+    print(f"{units}\n\n{compare_predictions(classifier, units, options.target, target, **images)}\n")
     if options.leave_one_out:
-        alone = leave_one_out(classifier, options.target, target, keep=keep, **how)
+        alone = leave_one_out(classifier, options.target, target, **images, **how)
         print(f"each image with units that were found without it:\n{alone}\n")
     folders = [options.target, *options.keep] if options.evaluate_on is None else options.evaluate_on
     sets = dict(zip(make_unique([display_name(Path(path).name) for path in folders]), folders, strict=True))
