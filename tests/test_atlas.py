@@ -439,7 +439,7 @@ def test_levels_that_leave_the_map_empty_are_refused(net, samples):
     build = partial(activation_atlas, net, SCENES, "mixed5", samples=some)
     with pytest.raises(ValueError, match=r"no cell of 10 × 10, 20 × 20 holds 5 of the 14 points.*min_points=\d\)"):
         build(levels=[10, 20], **quick(min_points=5))
-    with pytest.raises(ValueError, match="no cell of 1 × 1 holds 15 of the 14 points"):
+    with pytest.raises(ValueError, match="no cell of 1 × 1, 2 × 2, 4 × 4 holds 15 of the 14 points"):
         build(**quick(min_points=15))
     with pytest.warns(UserWarning, match="no cell of 40 × 40 holds 8 points"):
         build(levels=[1, 40], **quick(min_points=8))

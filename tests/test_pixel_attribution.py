@@ -179,7 +179,9 @@ def test_masks_that_do_not_fit_are_refused(small, images, masks, message):
         attribute(small, images, "<image>", QUESTION, method=Occlusion(masks))
 
 
-@pytest.mark.parametrize(("channels", "folds"), [(3, 31), (128, 31), (217, 31), (480, 68), (672, 96), (1280, 182)])
+@pytest.mark.parametrize(
+    ("channels", "folds"), [(3, 31), (128, 31), (192, 31), (256, 64), (512, 91), (672, 104), (1280, 143)]
+)
 def test_folds_follow_the_number_of_channels(channels, folds):
     assert MidpointAblation().choose_folds(channels) == folds
     assert MidpointAblation(5).choose_folds(channels) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol, TypeAlias
@@ -59,13 +60,14 @@ class MidpointAblation:
     disturb each other, so more folds are more exact. `docs/attribution.md` has the correlation with exact ablation.
 
     Args:
-        folds: number of groups, 1 or more; one pass each, and one pass before them. By default 31, or one for 7
-            channels where there are more than 217.
+        folds: number of groups, 1 or more; one pass each, and one pass before them. By default 31, and
+            4 √C of more than 192 channels C.
     """
 
     folds: int | None = None
     FEWEST: ClassVar[int] = 31
-    CHANNELS_PER_FOLD: ClassVar[int] = 7
+    NARROW: ClassVar[int] = 192  # channels, up to which these suffice
+    SLOPE: ClassVar[int] = 4  # of the folds by the root of the channels, where there are more
 
     def __post_init__(self) -> None:
         if self.folds is not None:
@@ -73,7 +75,9 @@ class MidpointAblation:
 
     def choose_folds(self, channels: int) -> int:
         """The number of groups of so many channels."""
-        return max(self.FEWEST, channels // self.CHANNELS_PER_FOLD) if self.folds is None else self.folds
+        if self.folds is not None:
+            return self.folds
+        return self.FEWEST if channels <= self.NARROW else round(self.SLOPE * math.sqrt(channels))
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         a = layer_function.activations
