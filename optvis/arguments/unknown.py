@@ -39,7 +39,7 @@ def explain_argument(label: str, name: str, known: Iterable[str]) -> str:
     """Say that a function has no such argument, and the nearest cure.
 
     Example:
-        >>> explain_argument("render", "step", ["steps", "size"])
+        >>> explain_argument("render", "step", ["steps", "views"])
         "render has no argument 'step'; nearest: 'steps'"
     """
     own = [each for each in known if each not in ("self", "cls")]
