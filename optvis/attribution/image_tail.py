@@ -34,7 +34,5 @@ class ImageTail:
 
     def run(self, activations: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute layers of the network for other images, (K · B, C, H, W)."""
-        wanted = list(layers)
         with borrow(self.network, gradients=None):
-            found = read_activations(self.network, self.classifier.preprocess(activations), wanted)
-        return found | ({IMAGE: activations} if IMAGE in wanted else {})
+            return read_activations(self.network, self.classifier.preprocess(activations), layers, images=activations)

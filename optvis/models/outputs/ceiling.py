@@ -80,12 +80,12 @@ def find_ceilings(network: nn.Module, inputs: Tensor, images: Tensor, objective:
         start = inputs.detach().requires_grad_()
         names = _Names(network)
         with hook_modules(names.modules, before=names.note_input, after=names.note_output):
-            activations = read_activations(network, start.clone(), objective.layers)
+            activations = read_activations(network, start.clone(), objective.layers, images=images)
         nodes = {layer: _find_node(activations[layer].grad_fn) for layer in dict.fromkeys(asked)}
         probes = {layer: _Probe(node) for layer, node in nodes.items() if node is not None}
         if not probes:
             return []
-        score = objective(activations | {IMAGE: images}).sum()
+        score = objective(activations).sum()
         torch.autograd.grad(score, start, allow_unused=True)
         found = [(layer, probe, probe.stuck_images(len(inputs))) for layer, probe in probes.items()]
         return [Ceiling(rows, layer, probe.value, names.before(probe.node)) for layer, probe, rows in found if rows]
