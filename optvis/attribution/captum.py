@@ -49,7 +49,8 @@ class FromCaptum:
         if not takes_features or "feature_mask" in self.options:
             return values
         features = options["feature_mask"].expand_as(values[:1])
-        return values / features.flatten().bincount()[features]  # Captum gives each activation the whole value
+        counts = features.flatten().bincount()[features]
+        return values.div(counts)  # Captum gives each activation the whole value
 
     def __repr__(self) -> str:
         return f"FromCaptum({getattr(self.method, '__name__', self.method)}, {dict(self.options)!r})"

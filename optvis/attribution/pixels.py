@@ -96,7 +96,7 @@ class Occlusion:
         fill = (GRAY if layer == IMAGE else 0.0) if self.fill is None else self.fill
         tensor = torch.as_tensor(fill).to(a)
         try:
-            torch.broadcast_shapes(tensor.shape, a.shape)
+            tensor.expand_as(a)
         except RuntimeError as error:
             raise ValueError(f"fill has shape {tuple(tensor.shape)}; expected {tuple(a.shape)}") from error
         return tensor

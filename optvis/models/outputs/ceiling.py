@@ -31,17 +31,9 @@ TOPS: dict[str, Callable[[Any], tuple[Tensor, float]]] = {
 }
 CLAMPS = ("Clamp", "ClampMax")  # their limits may be missing, or tensors
 #: Nodes that pass activations on without computing: what a layer may do behind its ceiling.
-PASSES = ("Clone", "Alias", "View", "UnsafeView", "Reshape", "Permute", "Transpose", "Squeeze", "Unsqueeze", "ToCopy")
-PASSES += (
-    "AsStrided",
-    "Mean",
-    "AvgPool2D",
-    "AdaptiveAvgPool2D",
-    "MaxPool2DWithIndices",
-    "Slice",
-    "Select",
-    "Expand",
-    "T",
+PASSES = frozenset(
+    {"Clone", "Alias", "View", "UnsafeView", "Reshape", "Permute", "Transpose", "Squeeze", "Unsqueeze", "AsStrided"}
+    | {"ToCopy", "Mean", "AvgPool2D", "AdaptiveAvgPool2D", "MaxPool2DWithIndices", "Slice", "Select", "Expand"}
 )
 
 
@@ -140,7 +132,7 @@ class _Names:
     def before(self, node: Any) -> str:
         """The layer that gives what a node takes; the input of a layer where no module gives it."""
         source = node.next_functions[0][0]
-        return self.outputs.get(source, self.inputs.get(source, ""))
+        return str(self.outputs.get(source, self.inputs.get(source, "")))
 
 
 def _find_node(node: Any) -> Any:
