@@ -110,7 +110,8 @@ class _Names:
     """Names of what modules take and give, by the node of autograd's graph that computed it."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.modules = {module: name for name, module in reversed(list(network.named_modules()))}
+        named = reversed(list(network.named_modules()))
+        self.modules: dict[nn.Module, str] = {module: name for name, module in named}
         self.calls: dict[nn.Module, int] = {}
         self.outputs: dict[Any, str] = {}
         self.inputs: dict[Any, str] = {}
