@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from optvis.ablation.blinded import blinded
 from optvis.ablation.fills import FillLike
-from optvis.ablation.units_json import units_to_json
+from optvis.ablation.selection.attempt import summarize
+from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.attribution.attribute import attribute
-from optvis.attribution.result import Attribution
+from optvis.attribution.result import SIGNS, Attribution
 from optvis.data.images import ImageLike
 from optvis.features.units import Units
 from optvis.models.borrow import plain_mode
@@ -25,6 +26,7 @@ from optvis.objectives import Objective, as_objective
 from optvis.rendering.recipes import Recipe
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
+from optvis.viz.plots import caption_image
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
 
@@ -61,18 +63,26 @@ class BeforeAfter(Result):
             raise ValueError(f"images have shapes {shapes[0]} before and {shapes[1]} after; expected the same")
 
     def image(self) -> Image.Image:
-        """The renderings before and after; below, overlays of the attributions on one scale."""
+        """The renderings before and after; below, overlays of the attributions on one scale.
+
+        Above them stand the objective and the units, and what the colors mean.
+        """
         pairs = zip(self.before.images, self.after.images, strict=True)
         images = torch.stack([image for pair in pairs for image in pair])
         renderings = draw_sheet(images, [BEFORE, AFTER] * len(self.before), columns=2)
         if self.attributions is None:
-            return renderings
+            return caption_image(renderings, self._title())
         extent = max(float(one.positions.abs().amax()) for one in self.attributions)
         originals = self.attributions[0].images
         tiles = [[image, *(one.overlay(i, extent) for one in self.attributions)] for i, image in enumerate(originals)]
         labels = ["the image", BEFORE, AFTER] * len(originals)
         overlays = draw_sheet(torch.stack([tile for row in tiles for tile in row]), labels, columns=3)
-        return stack_rows([[renderings], [overlays]])
+        return caption_image(stack_rows([[renderings], [overlays]]), self._title(), SIGNS)
+
+    def _title(self) -> str:
+        units = [units_from_json(row) for row in self.recipe.get("units", ())]
+        without = f": with all units, and without {summarize(units)}" if units else ""
+        return f"{self.before.recipe.get('objective', 'a score')}{without}"
 
     @property
     def _parts(self) -> dict[str, Result]:

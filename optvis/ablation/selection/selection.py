@@ -12,8 +12,9 @@ from optvis.ablation.selection.attempt import Attempt, describe_goal, summarize
 from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.features.units import Channels, Directions, Units
 from optvis.viz.formatting import format_html_table, format_table
-from optvis.viz.plots import plot_bars
+from optvis.viz.plots import caption_image, plot_bars
 from optvis.viz.result import Result
+from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -102,7 +103,9 @@ class UnitSelection(Result, Sequence[Units]):
         """Bars of the change of the target's margin, in logits, with each unit alone switched off."""
         labels = [f"{row.layer}, {row.unit}" for row in self.evidence]
         size = 18 * max(1, len(labels)), 480  # height and width in pixels
-        return plot_bars([row.target_change for row in self.evidence], labels, size)
+        bars = plot_bars([row.target_change for row in self.evidence], labels, size)
+        title = f"Change of the margin of {self.label} without each unit alone, in logits"
+        return caption_image(bars, title, (("rises", POSITIVE_COLOR), ("falls", NEGATIVE_COLOR)))
 
     def table(self) -> str:
         """Whether the goal was reached, and the evidence: the effect of each unit when it alone is switched off."""
