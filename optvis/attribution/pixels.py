@@ -18,7 +18,7 @@ GRAY = 0.5
 
 @dataclass(frozen=True)
 class Saliency:
-    """The size of ∂score/∂a: how much the score would change with each pixel, without the sign and without the pixel's own value.
+    """The size of ∂score/∂a: how much the score would change with each pixel, whatever its own value is.
 
     Simonyan et al. 2013, arXiv:1312.6034. With `SmoothGrad()` in place of the gradient it is the map of Smilkov et al.
     2017, arXiv:1706.03825.
