@@ -19,7 +19,7 @@ from optvis.world import LABELS, dataset
 from .training import card, train
 from .training.augment import augment
 from .training.judge import judge_network
-from .training.train import DEMO_CONFIG, fold_batch_norm, train_network
+from .training.train import DEMO_CONFIG, fold_batch_norm, leave_out_classes, train_network
 
 TINY = replace(DEMO_CONFIG, scenes=32, epochs=2, batch_size=16)
 
@@ -50,6 +50,17 @@ def test_training_is_repeatable_and_changes_the_weights(build, capsys, monkeypat
         assert not torch.equal(start, network[-1].weight)
     assert_close(*states, rtol=0, atol=0)
     assert "training" in capsys.readouterr().err
+
+
+def test_classes_are_left_out_of_training():
+    images, labels = dataset(32)
+    shown, kept = leave_out_classes(images, labels, ["white shark", "wok"])
+    left = [LABELS.index("white shark"), LABELS.index("wok")]
+    assert sorted(set(kept.tolist())) == [index for index in range(16) if index not in left]
+    assert torch.equal(shown, images[[int(label) not in left for label in labels]])
+    assert torch.equal(leave_out_classes(images, labels, [])[0], images)
+    with pytest.raises(ValueError, match="no class 'white shar'; did you mean 'white shark'"):
+        leave_out_classes(images, labels, ["white shar"])
 
 
 def test_augmentation_stays_in_range_and_depends_on_its_seed():

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import Units
 from optvis.models.activations import check_real
 from optvis.models.borrow import lock
 from optvis.models.classifier import Classifier
@@ -24,7 +24,7 @@ PURPOSE = "ablation"
 
 
 @contextmanager
-def blinded(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalizer | str = INFER) -> Iterator[Model]:
+def blinded(model: Model, *units: Units, fill: FillLike = None, normalize: Normalizer | str = INFER) -> Iterator[Model]:
     """Inside, run a network with some of its units switched off; outside, it is bit for bit the same as before.
 
     The model stays the same object, so every function of optvis works on the ablated network: render it, classify with
@@ -36,9 +36,10 @@ def blinded(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normal
 
     Args:
         model: a network, or a Classifier.
-        units: what to switch off: Channels and Directions, of any layers that `layers(model)` lists.
-        fill: what replaces the units: a number, 0 by default; a tensor (C,), one number per channel; a mapping of
-            layers to either; or a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`.
+        units: what to switch off: Channels, Directions and Projections, of any layers that `layers(model)` lists.
+        fill: what replaces the units: a number; a tensor (C,), one number per channel; a mapping of layers to either;
+            a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scale`, which turns them down or
+            up. By default 0, and of a Projection its own center.
         normalize: see `render`; by default what the model carries. Only a fill that is measured on images needs it.
 
     Yields:
@@ -72,9 +73,9 @@ def bare_network(model: nn.Module | Classifier) -> nn.Module:
 
 
 def check_units(network: nn.Module, units: Sequence[Units]) -> None:
-    """Check that units are Channels or Directions (else TypeError), of layers that exist (else KeyError)."""
+    """Check that units are Units (else TypeError), of layers that exist (else KeyError)."""
     for one in units:
-        if not isinstance(one, Channels | Directions):
+        if not isinstance(one, Units):
             raise TypeError(f"units are {one!r}; expected Channels(layer, indices) or Directions(layer, vectors)")
         find_module(network, one.layer)
 

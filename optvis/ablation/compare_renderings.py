@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.blinded import blinded
-from optvis.ablation.fills import FillLike
+from optvis.ablation.fills import FillLike, describe_fill
 from optvis.ablation.selection.attempt import summarize
 from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.attribution.attribute import attribute
@@ -123,7 +123,7 @@ def compare_renderings(
     *,
     images: ImageLike | Sequence[ImageLike] | None = None,
     layer: str | None = None,
-    fill: FillLike = 0.0,
+    fill: FillLike = None,
     recipe: str | Recipe = "plain",
     steps: int | None = None,
     size: int | tuple[int, int] | None = None,
@@ -178,7 +178,7 @@ def compare_renderings(
         "compare_renderings",
         objective=before.recipe["objective"],
         units=[units_to_json(one) for one in chosen],
-        fill=" ".join(repr(fill).split()),
+        fill=describe_fill(fill, chosen),
         layer=place,
         recipe=before.recipe["recipe"],
         steps=before.recipe["steps"],

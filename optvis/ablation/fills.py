@@ -6,13 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from optvis.ablation.image_sets import Images
-from optvis.features.units import Units
+from optvis.features.units import Projection, Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
@@ -54,7 +54,7 @@ class Fill(ABC):
         """
 
 
-FillLike: TypeAlias = Fill | float | Tensor | Mapping[str, float | Tensor]
+FillLike: TypeAlias = Fill | float | Tensor | Mapping[str, float | Tensor] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,7 @@ class Constant:
     """The same number everywhere, or one per channel, (C,), or anything that broadcasts to (B, C, ...)."""
 
     values: float | Tensor
+    factor: ClassVar[float] = 0.0  # of the activations
 
     def __post_init__(self) -> None:
         if not bool(torch.as_tensor(self.values, device="cpu").isfinite().all()):
@@ -160,6 +161,47 @@ class Resampled(Fill):
         return tuple(_ResampledReplacement(parts, one, self.seed) for parts, one in zip(batches, units, strict=True))
 
 
+@dataclass(frozen=True)
+class Scale(Fill):
+    """The units' own activations times a factor: units are turned down or up instead of switched off.
+
+    A factor of 1 is the network as it is, 0 switches units off, 2 doubles them, and −1 turns their sign. What is
+    scaled of a `Projection` is what its readers read, whatever its center.
+
+    Args:
+        factor: any finite number.
+
+    Example:
+        >>> from optvis.ablation import blinded
+        >>> from optvis import Channels
+        >>> net, images = nn.Conv2d(3, 4, 3), torch.rand(2, 3, 8, 8)
+        >>> with blinded(net, Channels("", 1), fill=Scale(0.5)):
+        ...     halved = net(images)[:, 1]
+        >>> torch.equal(halved, 0.5 * net(images)[:, 1])
+        True
+    """
+
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.factor):
+            raise ValueError(f"factor is {self.factor}; expected a finite number")
+
+    def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
+        return (ScaledActivations(float(self.factor)),) * len(units)
+
+
+@dataclass(frozen=True)
+class ScaledActivations:
+    """The activations themselves, times a factor."""
+
+    factor: float
+    values: ClassVar[float] = 0.0  # that are added
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        return self.factor * activations
+
+
 class _PassCounter:
     """Random streams of a batch's images, one step further in each forward pass."""
 
@@ -204,12 +246,20 @@ def resolve_fill(
     if isinstance(fill, Fill):
         is_inferred = isinstance(normalize, str) and normalize == INFER
         return tuple(fill.measure(model if is_inferred else as_classifier(model, normalize), units)) if units else ()
+    if fill is None:
+        return tuple(Constant(one.center if isinstance(one, Projection) else 0.0) for one in units)
     if isinstance(fill, Mapping):
         missing = [one.layer for one in units if one.layer not in fill]
         if missing:
             raise KeyError(f"fill has nothing for layer {missing[0]!r}; it has {', '.join(map(repr, fill))}")
         return tuple(_as_constant(fill[one.layer]) for one in units)
     return (_as_constant(fill),) * len(units)
+
+
+def describe_fill(fill: FillLike, units: Sequence[Units]) -> str:
+    """Describe a fill in one line, for recipes."""
+    own = "center" if any(isinstance(one, Projection) for one in units) else "0.0"
+    return own if fill is None else " ".join(repr(fill).split())
 
 
 def _as_constant(values: Any) -> Constant:
@@ -219,7 +269,7 @@ def _as_constant(values: Any) -> Constant:
         return Constant(float(values))
     raise TypeError(
         f"fill is {values!r}; expected a finite number, a tensor (C,), a mapping of layers to either, or Mean, Noise, "
-        "Gaussian, Resampled, Optimal of optvis.ablation"
+        "Gaussian, Resampled, Optimal, Scale of optvis.ablation"
     )
 
 

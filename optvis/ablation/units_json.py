@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optvis.features.units import Channels, Directions, Units
+import torch
+from torch import Tensor
+
+from optvis.features.units import Channels, Directions, Projection, Units
 
 
 def units_to_json(units: Units) -> dict[str, Any]:
@@ -15,15 +18,23 @@ def units_to_json(units: Units) -> dict[str, Any]:
         >>> units_to_json(Channels("mixed5", [3]))
         {'kind': 'channels', 'layer': 'mixed5', 'indices': [3], 'within': None, 'channel_axis': None}
     """
-    is_channels = isinstance(units, Channels)
-    members = {"indices": list(units.indices)} if is_channels else {"vectors": units.vectors.tolist()}  # type: ignore[union-attr]
+    members: dict[str, Any] = {"kind": "channels", "layer": units.layer}
+    if isinstance(units, Channels):
+        members["indices"] = list(units.indices)
+    else:
+        members["kind"] = "directions" if isinstance(units, Directions) else "projections"
+        members |= {name: values.tolist() for name, values in unit_tensors(units).items()}
     return {
-        "kind": "channels" if is_channels else "directions",
-        "layer": units.layer,
         **members,
         "within": None if units.within is None else list(units.within),
         "channel_axis": units.channel_axis,
     }
+
+
+def unit_tensors(units: Units) -> dict[str, Tensor]:
+    """The tensors that define units, by the names of their arguments; channels have none."""
+    names = {Channels: (), Directions: ("vectors",), Projection: ("vectors", "readers", "center")}[type(units)]
+    return {name: getattr(units, name) for name in names}
 
 
 def units_from_json(values: Mapping[str, Any]) -> Units:
@@ -36,4 +47,7 @@ def units_from_json(values: Mapping[str, Any]) -> Units:
     options = {"within": within, "channel_axis": values["channel_axis"]}
     if values["kind"] == "channels":
         return Channels(values["layer"], values["indices"], **options)
+    if values["kind"] == "projections":
+        tensors = (torch.as_tensor(values[name], dtype=torch.float64) for name in ("vectors", "readers", "center"))
+        return Projection(values["layer"], *tensors, **options)
     return Directions(values["layer"], values["vectors"], **options)

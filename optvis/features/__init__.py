@@ -4,7 +4,7 @@ from optvis.arguments import check_room
 from optvis.features.groups import Groups, group
 from optvis.features.receptive_field import Box, ReceptiveFields, crop, receptive_fields
 from optvis.features.statistics import ActivationStatistics, measure_statistics
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import Channels, Directions, Projection, Units
 
 __all__ = [
     "ActivationStatistics",
@@ -12,6 +12,7 @@ __all__ = [
     "Channels",
     "Directions",
     "Groups",
+    "Projection",
     "ReceptiveFields",
     "Units",
     "crop",

@@ -1,4 +1,4 @@
-"""Units of a layer: channels or directions, and the layer's activations without them."""
+"""Units of a layer: channels, directions or projections, and the layer's activations without them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from optvis.features.projection import Projection
+from optvis.features.unit_options import expand_fill, format_options, orthonormalize, validate_range
 from optvis.objectives.layout import channels_first, restore_layout
 from optvis.objectives.target_tensors import as_index, as_vectors
-
-MIN_SINGULAR_VALUE = 1e-6  # share of the largest; smaller ones are rounding errors
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -77,7 +77,7 @@ class Channels:
         mask = self.mask(values.shape[1], values.device).view(1, -1, *[1] * (values.dim() - 2))
         if self.within is not None:
             mask = mask & (values >= self.within[0]) & (values <= self.within[1])
-        return restore_layout(torch.where(mask, _expand_fill(fill, values), values), a, self.channel_axis)
+        return restore_layout(torch.where(mask, expand_fill(fill, values), values), a, self.channel_axis)
 
     def mask(self, channels: int, device: torch.device | None = None) -> Tensor:
         """Return a mask of the layer's channels, (C,) of bool; IndexError for one that the layer does not have."""
@@ -92,8 +92,12 @@ class Channels:
         self.mask(channels)
         return torch.eye(channels, dtype=torch.float64, device="cpu")[list(self.indices)]
 
+    def projector(self, channels: int) -> Tensor:
+        """Return the matrix of what is removed, (C, C), float64: ones on the diagonal at these channels."""
+        return self.mask(channels).double().diag()
+
     def __repr__(self) -> str:
-        return f"Channels({self.layer!r}, {list(self.indices)}{_format_options(self.within, self.channel_axis)})"
+        return f"Channels({self.layer!r}, {list(self.indices)}{format_options(self.within, self.channel_axis)})"
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -130,7 +134,7 @@ class Directions:
             raise ValueError("a direction is zero or not finite; expected a finite vector other than zero")
         if within is not None and len(rows) > 1:
             raise ValueError(f"within is given for {len(rows)} directions; make a Directions for each")
-        own = {"layer": layer, "vectors": rows, "orthonormal_basis": _orthonormal(rows)}
+        own = {"layer": layer, "vectors": rows, "orthonormal_basis": orthonormalize(rows)}
         vars(self).update(own, within=validate_range(within), channel_axis=channel_axis)
 
     def __len__(self) -> int:
@@ -147,7 +151,7 @@ class Directions:
         """
         values = channels_first(a, self.channel_axis)
         basis = self.basis(values.shape[1]).to(values)
-        excess = (values - _expand_fill(fill, values)).movedim(1, -1) @ basis.T
+        excess = (values - expand_fill(fill, values)).movedim(1, -1) @ basis.T
         if self.within is not None:
             along = values.movedim(1, -1) @ basis.T
             excess = excess * ((along >= self.within[0]) & (along <= self.within[1]))
@@ -160,41 +164,15 @@ class Directions:
             raise ValueError(f"directions of {length} numbers in {self.layer!r}, which has {channels} channels")
         return self.orthonormal_basis
 
+    def projector(self, channels: int) -> Tensor:
+        """Return the matrix of what is removed, the orthogonal projection onto the span, (C, C), float64."""
+        basis = self.basis(channels)
+        return basis.T @ basis
+
     def __repr__(self) -> str:
         count, channels = self.vectors.shape
-        return f"Directions({self.layer!r}, {count} of {channels}{_format_options(self.within, self.channel_axis)})"
+        return f"Directions({self.layer!r}, {count} of {channels}{format_options(self.within, self.channel_axis)})"
 
 
-#: What can be named in a layer, attributed to and ablated.
-Units: TypeAlias = Channels | Directions
-
-
-def validate_range(within: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return (lowest, highest) as floats, or None."""
-    if within is None:
-        return None
-    lowest, highest = (float(end) for end in within)
-    if not lowest <= highest:
-        raise ValueError(f"within is ({lowest:g}, {highest:g}); expected (lowest, highest)")
-    return lowest, highest
-
-
-def _orthonormal(rows: Tensor) -> Tensor:
-    """Return a basis of the rows' span: one row, scaled, or the right singular vectors that are not rounding errors."""
-    scaled: Tensor = rows.double() / torch.linalg.vector_norm(rows.double(), dim=1, keepdim=True)
-    if len(scaled) == 1:
-        return scaled
-    _, strengths, right = torch.linalg.svd(scaled, full_matrices=False)
-    basis: Tensor = right[strengths > MIN_SINGULAR_VALUE * strengths[0]]
-    return basis
-
-
-def _expand_fill(fill: Tensor | float, values: Tensor) -> Tensor:
-    """Make the fill broadcast with activations (B, C, ...); (C,) is one number a channel."""
-    filling = torch.as_tensor(fill, dtype=values.dtype, device=values.device)
-    return filling.view(1, -1, *[1] * (values.dim() - 2)) if filling.dim() == 1 else filling
-
-
-def _format_options(within: tuple[float, float] | None, channel_axis: int | None) -> str:
-    options = (("within", within), ("channel_axis", channel_axis))
-    return "".join(f", {name}={value}" for name, value in options if value is not None)
+#: What can be named in a layer and ablated.
+Units: TypeAlias = Channels | Directions | Projection

@@ -6,7 +6,7 @@ import argparse
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from optvis.data.files import atomic_write, ensure_dir
+from optvis.errors import suggest
 from optvis.models.embedded.network import NORMALIZE, demo_network
 from optvis.progress import progress_bar
+from optvis.world import LABELS
 from optvis.world.scene_classes import SCENE_CLASSES
 from optvis.world.scenes import draw_images
 
@@ -39,6 +41,7 @@ class TrainingConfig:
         epsilon: the largest change of the adversary in each number of an image.
         label_smoothing: of the cross-entropy.
         sparsity: weight of the sum of |weights| of the last layer.
+        leave_out: labels of classes that no scene shows; the network keeps outputs for them.
     """
 
     scenes: int = 12_000
@@ -49,6 +52,7 @@ class TrainingConfig:
     epsilon: float = 14 / 255
     label_smoothing: float = 0.05
     sparsity: float = 1e-3
+    leave_out: tuple[str, ...] = ()
 
 
 DEMO_CONFIG = TrainingConfig()
@@ -62,7 +66,7 @@ def train_network(network: nn.Sequential, config: TrainingConfig, seed: int) -> 
     al. 2020, arXiv:2001.03994). Networks trained this way have features that people can interpret (Engstrom et al.
     2019, arXiv:1906.00945). The adversary's epsilon grows over the first 30 % of the steps.
     """
-    images, labels = draw_dataset(config.scenes, seed)
+    images, labels = leave_out_classes(*draw_dataset(config.scenes, seed), config.leave_out)
     generator = Generator().manual_seed(seed)
     network = network.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(_parameter_groups(network, config.weight_decay), lr=config.learning_rate)
@@ -79,6 +83,15 @@ def train_network(network: nn.Sequential, config: TrainingConfig, seed: int) -> 
         optimizer.step()
         schedule.step()
     return network.eval()
+
+
+def leave_out_classes(images: Tensor, labels: Tensor, leave_out: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Drop scenes of some classes, given by their labels; a ValueError names one that does not exist."""
+    unknown = [label for label in leave_out if label not in LABELS]
+    if unknown:
+        raise ValueError(f"no class {unknown[0]!r}; {suggest(unknown[0], LABELS, 'there are ' + ', '.join(LABELS))}")
+    is_kept = ~torch.isin(labels, torch.tensor([LABELS.index(label) for label in leave_out], dtype=torch.long))
+    return images[is_kept], labels[is_kept]
 
 
 def fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
@@ -156,11 +169,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, help="file for the weights; default: ./demo.safetensors or ./judge.safetensors"
     )
+    parser.add_argument("--leave-out", nargs="+", default=[], metavar="CLASS", help="classes that no scene shows")
     options = parser.parse_args(arguments)
-    print(_train(options.judge, options.seed, options.out))
+    print(_train(options.judge, options.seed, options.out, options.leave_out))
 
 
-def _train(judge: str | None, seed: int | None, out: Path | None) -> Path:
+def _train(judge: str | None, seed: int | None, out: Path | None, leave_out: Sequence[str]) -> Path:
     """Train from random weights and write the result; returns the file."""
     from safetensors.torch import save
 
@@ -169,7 +183,8 @@ def _train(judge: str | None, seed: int | None, out: Path | None) -> Path:
     ensure_dir(target.parent)
     torch.manual_seed(seed)
     network = JUDGES[judge]() if judge else demo_network(batch_norm=True)
-    network = train_network(network, JUDGE_CONFIG if judge else DEMO_CONFIG, seed)
+    config = replace(JUDGE_CONFIG if judge else DEMO_CONFIG, leave_out=tuple(leave_out))
+    network = train_network(network, config, seed)
     state = network.state_dict()
     if not judge:
         state = {name: weight.half() for name, weight in fold_batch_norm(network).state_dict().items()}

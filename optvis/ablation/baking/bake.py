@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,7 +17,16 @@ from optvis.ablation.baking.dataflow import DataFlow
 from optvis.ablation.baking.modules import build_off_module, insert_module
 from optvis.ablation.baking.weight_folding import Edits, Job, WeightFolding, build_channel_map
 from optvis.ablation.blinded import bare_network, check_units, is_ablated
-from optvis.ablation.fills import Constant, FillLike, Gaussian, Noise, Replacement, Resampled, resolve_fill
+from optvis.ablation.fills import (
+    Constant,
+    FillLike,
+    Gaussian,
+    Noise,
+    Replacement,
+    Resampled,
+    ScaledActivations,
+    resolve_fill,
+)
 from optvis.ablation.units_json import units_to_json
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
@@ -36,7 +45,7 @@ BAKED_KIND = "baked network"  # what `read_kind` reads from the file
 
 
 @plain_mode()
-def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalizer | str = INFER) -> Model:
+def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normalizer | str = INFER) -> Model:
     """Copy a network without some units: the copy computes what the `blinded` network does, without any hook.
 
     The results are equal in eval mode, up to rounding. The ablation goes into the weights of the convolution, linear
@@ -47,7 +56,7 @@ def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalize
     Args:
         model: a network, or a Classifier. It is not changed.
         units: what to switch off, see `blinded`.
-        fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean` or `Optimal`; see `blinded`.
+        fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean`, `Optimal` or `Scale`; see `blinded`.
         normalize: see `render`; by default what the model carries. Only a fill that is measured on images needs it.
 
     Returns:
@@ -70,7 +79,7 @@ def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalize
     check_units(network, units)
     with lock(network):  # another thread may have it in eval mode, or without units
         _check_bakeable(network, units, fill)
-        fills = [_constant(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
+        fills = [_check_affine(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
         baked = copy.deepcopy(network)
     with borrow(baked), torch.no_grad():
         baked, folded, inserted = _remove_units(baked, model, list(zip(units, fills, strict=True)))
@@ -79,7 +88,7 @@ def bake(model: Model, *units: Units, fill: FillLike = 0.0, normalize: Normalize
         _describe_model(model, normalize),
         "bake",
         units=[units_to_json(one) for one in units],
-        fills=[value.tolist() if isinstance(value, Tensor) else value for value in fills],
+        fills=list(map(_fill_to_json, fills)),
         folded=folded,
         inserted=inserted,
     )
@@ -139,11 +148,19 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
             raise ValueError(f"{one} is off within a range only, which weights cannot express; use blinded()")
 
 
-def _constant(replacement: Replacement) -> float | Tensor:
+def _check_affine(replacement: Replacement) -> Constant | ScaledActivations:
+    if isinstance(replacement, ScaledActivations):
+        return replacement
     values = replacement.values if isinstance(replacement, Constant) else None
     if isinstance(values, float) or (isinstance(values, Tensor) and values.dim() < 2):
-        return values.double().cpu() if isinstance(values, Tensor) else values
+        return Constant(values.double().cpu() if isinstance(values, Tensor) else values)
     raise ValueError("fill differs between positions or passes; expected a number, or one per channel, (C,)")
+
+
+def _fill_to_json(fill: Constant | ScaledActivations) -> Any:
+    if isinstance(fill, ScaledActivations):
+        return {"factor": fill.factor}
+    return fill.values.tolist() if isinstance(fill.values, Tensor) else fill.values
 
 
 def _remove_units(

@@ -8,25 +8,27 @@ import torch
 from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import CallTracer
-from optvis.features.units import Channels, Directions, Units
+from optvis.ablation.fills import Constant, ScaledActivations
+from optvis.features.units import Channels, Directions, Projection, Units
 from optvis.models.hooks import Call
 from optvis.objectives.layout import channels_first, restore_layout
 
 
 class ChannelsOff(nn.Module):
-    """Set channels of the input to constants: what `Channels.replace` computes, as a module."""
+    """Set channels of the input to constants, or scale them: what `Channels.replace` computes, as a module."""
 
     indices: Tensor
     values: Tensor
 
-    def __init__(self, units: Channels, fill: float | Tensor, like: Tensor) -> None:
+    def __init__(self, units: Channels, fill: Constant | ScaledActivations, like: Tensor) -> None:
         super().__init__()
         self.channel_axis, self.layer, self.highest = units.channel_axis, units.layer, max(units.indices, default=-1)
-        if isinstance(fill, Tensor):
-            units.mask(len(fill))
+        self.factor, constant = fill.factor, fill.values
+        if isinstance(constant, Tensor):
+            units.mask(len(constant))
         indices = torch.tensor(units.indices, dtype=torch.long, device="cpu")
-        everywhere = torch.as_tensor(fill, dtype=torch.float32, device="cpu")
-        values = fill.cpu()[indices] if isinstance(fill, Tensor) else everywhere.expand(len(units))
+        everywhere = torch.as_tensor(constant, dtype=torch.float32, device="cpu")
+        values = constant.cpu()[indices] if isinstance(constant, Tensor) else everywhere.expand(len(units))
         self.register_buffer("indices", indices.to(like.device))
         self.register_buffer("values", values.to(like))
 
@@ -37,32 +39,36 @@ class ChannelsOff(nn.Module):
             raise IndexError(f"channel {self.highest} of {self.layer!r}, which has 0..{x.shape[1] - 1}")
         values = self.values.to(x).view(1, -1, *[1] * (x.dim() - 2))
         expanded = values.expand(x.shape[0], -1, *x.shape[2:])
+        if self.factor:
+            expanded = expanded + self.factor * x.index_select(1, self.indices)
         return restore_layout(x.index_copy(1, self.indices, expanded), a, self.channel_axis)
 
 
 class DirectionsOff(nn.Module):
-    """Set the input's part along directions to a constant: what `Directions.replace` computes, as a module."""
+    """Set the input's part along directions to a constant, or scale it: what `replace` of the units computes."""
 
-    basis: Tensor
+    vectors: Tensor
+    readers: Tensor
     along: Tensor
 
-    def __init__(self, units: Directions, fill: float | Tensor, like: Tensor) -> None:
+    def __init__(self, units: Directions | Projection, fill: Constant | ScaledActivations, like: Tensor) -> None:
         super().__init__()
-        self.channel_axis, self.layer = units.channel_axis, units.layer
-        basis = units.orthonormal_basis
-        along = basis @ torch.as_tensor(fill, dtype=basis.dtype, device=basis.device).expand(basis.shape[1])
-        self.register_buffer("basis", basis.to(like))
-        self.register_buffer("along", along.to(like))
+        self.channel_axis, self.layer, self.removed = units.channel_axis, units.layer, 1 - fill.factor
+        is_orthogonal = isinstance(units, Directions)
+        vectors, readers = (units.orthonormal_basis,) * 2 if is_orthogonal else (units.vectors, units.readers)
+        constant = torch.as_tensor(fill.values, dtype=readers.dtype, device=readers.device)
+        self.register_buffer("vectors", vectors.to(like))
+        self.register_buffer("readers", readers.to(like))
+        self.register_buffer("along", (readers @ constant.expand(readers.shape[1])).to(like))
 
     def forward(self, a: Tensor) -> Tensor:
         """(B, ...) -> (B, ...)"""
         x = channels_first(a, self.channel_axis)
-        count = self.basis.shape[1]
+        count = self.readers.shape[1]
         if count != x.shape[1]:
             raise ValueError(f"directions of {count} numbers in {self.layer!r}, which has {x.shape[1]} channels")
-        basis = self.basis.to(x)
-        excess = x.movedim(1, -1) @ basis.T - self.along.to(x)
-        return restore_layout(x - (excess @ basis).movedim(-1, 1), a, self.channel_axis)
+        excess = self.removed * (x.movedim(1, -1) @ self.readers.to(x).T) - self.along.to(x)
+        return restore_layout(x - (excess @ self.vectors.to(x)).movedim(-1, 1), a, self.channel_axis)
 
 
 class LayerWithout(nn.Module):
@@ -82,7 +88,7 @@ class LayerWithout(nn.Module):
             return getattr(super().__getattr__("layer"), name)
 
 
-def build_off_module(units: Units, fill: float | Tensor, like: Tensor) -> nn.Module:
+def build_off_module(units: Units, fill: Constant | ScaledActivations, like: Tensor) -> nn.Module:
     """Build a module that switches units of its input off, with buffers of the device and dtype of `like`."""
     return ChannelsOff(units, fill, like) if isinstance(units, Channels) else DirectionsOff(units, fill, like)
 

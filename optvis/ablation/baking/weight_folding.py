@@ -12,9 +12,10 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from optvis.ablation.baking.dataflow import BATCH_NORMS, CONVOLUTIONS, DataFlow, is_cat, is_flattening, is_in_place
+from optvis.ablation.fills import Constant, ScaledActivations
 from optvis.features.units import Channels, Units
 
-Job: TypeAlias = tuple[Units, float | Tensor]  # units, and the constant that replaces them
+Job: TypeAlias = tuple[Units, Constant | ScaledActivations]  # units, and what replaces them: factor · a + values
 Edits: TypeAlias = list[tuple[Tensor, Tensor]]  # weights, and their new values
 
 
@@ -58,13 +59,12 @@ def build_channel_map(jobs: Sequence[Job], channels: int, axes: int) -> ChannelM
     shift = torch.zeros(channels, dtype=torch.float64, device="cpu")
     off = torch.zeros(channels, dtype=torch.bool, device="cpu")
     for one, fill in jobs:
-        basis = one.basis(channels).cpu()
-        projection = basis.T @ basis
-        keep = torch.eye(channels, dtype=torch.float64, device="cpu") - projection
-        constant = torch.as_tensor(fill, dtype=torch.float64, device="cpu").expand(channels)
+        projection = one.projector(channels).cpu()
+        keep = torch.eye(channels, dtype=torch.float64, device="cpu") - (1 - fill.factor) * projection
+        constant = torch.as_tensor(fill.values, dtype=torch.float64, device="cpu").expand(channels)
         matrix, shift = keep @ matrix, keep @ shift + projection @ constant
         off |= projection.diagonal() == 1
-    is_channelwise = all(isinstance(one, Channels) for one, _ in jobs)
+    is_channelwise = all(isinstance(one, Channels) and fill.factor == 0 for one, fill in jobs)
     return ChannelMap(matrix, shift, axis.pop(), off if is_channelwise else None)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.ablation.blinded import check_units, replace_units
+from optvis.ablation.evaluation.forward import as_variant, logits_without, resolve_truth
 from optvis.ablation.evaluation.metrics import BatchPredictions, predict
+from optvis.ablation.evaluation.probes import AblationCase, Probes, look_inside
 from optvis.ablation.evaluation.random_units import random_units as draw_random_units
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.summary import Evaluation, VariantPlan, build_report
@@ -22,13 +23,13 @@ from optvis.ablation.evaluation.variants import (
     growing_variants,
     score_variants,
 )
-from optvis.ablation.fills import FillLike, Replacement, resolve_fill, split_batch
+from optvis.ablation.fills import FillLike, Replacement, describe_fill, resolve_fill, split_batch
 from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_overlaps, find_target_set, load_sets
 from optvis.ablation.selection.attempt import Attempt, describe_goal
 from optvis.ablation.units_json import units_to_json
-from optvis.features.units import Directions, Units
+from optvis.features.units import Channels, Units
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow, plain_mode, run_network
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -46,9 +47,10 @@ def evaluate(
     *,
     target: str | None = None,
     found_on: Any = None,
-    fill: FillLike = 0.0,
+    fill: FillLike = None,
     random_sets: int = 200,
     seed: int = 0,
+    probes: bool | Probes = False,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> Report:
@@ -64,8 +66,8 @@ def evaluate(
 
     Args:
         model: a network whose output is a score for each class, (B, classes), or a Classifier.
-        units: Channels or Directions, or several, one a layer, such as a UnitSelection. The curve takes them in their
-            order.
+        units: Channels, Directions or a Projection, or several, one a layer, such as a UnitSelection. The curve takes
+            them in their order.
         image_sets: images by the name of their set. Each is a folder, an image in any form that `load_image` takes, a
             tensor (B, 3, H, W), or a list of these; with labels as `(images, labels)` or `LabeledImages`: label texts
             or indices, one for all images or one each. Without labels, the network's own predictions count as true.
@@ -75,7 +77,11 @@ def evaluate(
         fill: what replaces units, see `blinded`. A measured fill is measured once, on the units: random units get
             the same values.
         random_sets: number of random sets, R.
-        seed: of random sets.
+        seed: of random sets, and of the batches of relearning.
+        probes: also measure whether the target can still be read inside the network, at the layers of the units and
+            every later stage, by a linear probe and by nearest neighbours fitted to half of the images; how alike the
+            activations stay; and how soon fine-tuning brings its recall back. True, or `Probes` with settings. The
+            output can forget what the layers still hold (arXiv:2604.08271, arXiv:2503.06991).
         normalize: see `render`; by default what the model carries.
         progress: show a progress bar.
 
@@ -85,7 +91,8 @@ def evaluate(
     Raises:
         KeyError: a layer, label or set that does not exist; the nearest are given.
         TypeError, IndexError, ValueError: units, images or labels that do not fit; two units for one layer; a network
-            that gives no score for each class; `random_sets` below 1.
+            that gives no score for each class; `random_sets` below 1; with `probes`,
+            fewer than four images of the target's classes, or of others.
 
     Example:
         >>> from optvis import Channels, load
@@ -97,8 +104,9 @@ def evaluate(
     """
     if index(random_sets) < 1:
         raise ValueError(f"random_sets is {random_sets}; expected 1 or more")
+    settings = Probes() if probes is True else probes
     classifier = as_classifier(model, normalize)
-    chosen = _as_variant(classifier, units)
+    chosen = as_variant(classifier, units)
     sets = load_sets(image_sets, classifier)
     target_set = find_target_set(sets, target)
     overlap = count_overlaps(sets, units if found_on is None and hasattr(units, "recipe") else found_on, classifier)
@@ -110,24 +118,33 @@ def evaluate(
         survey = _run_network(classifier, images, chosen)
         check_classes(sets, survey.logits.shape[1])
         check_cached_scores(classifier, images[:1], survey.first, chosen)
-        truth = _resolve_truth(sets, survey.logits)
-        after = predict(_scores_without(classifier, images, chosen, replacements), truth, head)
+        truth = resolve_truth(sets, survey.logits)
+        after = predict(logits_without(classifier, images, chosen, replacements), truth, head)
+        case = AblationCase(classifier, images, truth, _shows_target(sets, target_set, truth), chosen, replacements)
+        inside = look_inside(case, settings, seed, progress) if settings else ((), None)
         plan = _plan_variants(chosen, survey, random_sets, seed)
         variants = _predict_variants(classifier, images, truth, survey.first, plan.variants, replacements, progress)
     recipe = provenance(
         classifier,
         "evaluate",
         units=[{**units_to_json(one), "count": len(one), "of": len(survey.norms[one.layer])} for one in chosen],
-        fill=" ".join(repr(fill).split()),
+        fill=describe_fill(fill, chosen),
         sets={one.name: {"images": len(one), "truth": "predicted" if one.classes is None else "given"} for one in sets},
         target=target_set.name,
         overlap=overlap,
         goal=_goal(units if found_on is None else found_on),
         random_sets=int(random_sets),
         seed=int(seed),
+        **({"probes": settings.to_dict()} if settings else {}),
     )
     evaluation = Evaluation(classifier, sets, target_set, truth, predict(survey.logits, truth, head), after)
-    return build_report(evaluation, plan, variants, recipe)
+    return build_report(evaluation, plan, variants, recipe, inside)
+
+
+def _shows_target(sets: Sequence[NamedSet], target: NamedSet, truth: Tensor) -> Tensor:
+    """Which images show a class that the target set shows, (B,)."""
+    own = torch.cat([torch.full((len(one),), one is target) for one in sets])
+    return torch.isin(truth, truth[own.to(truth.device)])
 
 
 def _goal(selection: Any) -> dict[str, Any] | None:
@@ -147,19 +164,6 @@ class _Survey:
     first: str
     norms: Mapping[str, Tensor]
     moments: Mapping[str, Tensor]
-
-
-def _as_variant(classifier: Classifier, units: Units | Sequence[Units]) -> Variant:
-    """Units as a tuple, at least one, and one a layer; errors as in `evaluate`."""
-    variant = (units,) if not isinstance(units, Sequence) else tuple(units)
-    check_units(classifier.network, variant)
-    if not any(len(one) for one in variant):
-        raise ValueError("no units: there is nothing to switch off")
-    layers = [one.layer for one in variant]
-    twice = next((layer for layer in layers if layers.count(layer) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{layers.count(twice)} units for layer {twice!r}; join them into one Channels or Directions")
-    return variant
 
 
 def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Survey:
@@ -192,26 +196,11 @@ def _check(classifier: Classifier, images: Tensor, values: Tensor, what: str) ->
 
 
 def _second_moment(units: Units, a: Tensor) -> Tensor:
-    """The uncentred second moment of activations (B, C, P), (C, C); of use for directions only."""
-    if not isinstance(units, Directions):
+    """The uncentred second moment of activations (B, C, P), (C, C); of no use for channels."""
+    if isinstance(units, Channels):
         return torch.zeros((), dtype=torch.float32, device="cpu")
     rows = a.movedim(1, 2).flatten(0, 1).double()
     return (rows.T @ rows).cpu()
-
-
-def _resolve_truth(sets: Sequence[NamedSet], logits: Tensor) -> Tensor:
-    """The class of each image, (B,): as labelled, or as the network predicts."""
-    predicted = torch.split(logits.argmax(1), [len(one) for one in sets])
-    return torch.cat([own if one.classes is None else one.classes for one, own in zip(sets, predicted, strict=True)])
-
-
-def _scores_without(
-    classifier: Classifier, images: Tensor, units: Variant, replacements: Sequence[Replacement]
-) -> Tensor:
-    with replace_units(classifier.network, units, replacements):
-        batches = (classifier.preprocess(images[rows]) for rows in split_batch(images))
-        outputs = [check_logits(run_network(classifier.network, inputs)).detach() for inputs in batches]
-        return classifier.read_head(images).logits(torch.cat(outputs))
 
 
 def _plan_variants(units: Variant, survey: _Survey, random_sets: int, seed: int) -> VariantPlan:

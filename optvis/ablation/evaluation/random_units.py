@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optvis.ablation.evaluation.metrics import seeded_generator
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import Channels, Directions, Projection, Units
 
 STRATUM = 10  # channels of about the same strength
 MAX_POWER = 16.0  # of the second moment that random directions are stretched by
@@ -90,7 +90,9 @@ def chance_of_same(units: Units, norms: Tensor) -> float:
     return 1 / math.prod(math.comb(size, count) for size, count in pairs)
 
 
-def random_directions(units: Directions, moment: Tensor, count: int, generator: torch.Generator) -> list[Directions]:
+def random_directions(
+    units: Directions | Projection, moment: Tensor, count: int, generator: torch.Generator
+) -> list[Directions]:
     """Draw random subspaces of the same dimension that remove the same share of the activations' square norm.
 
     Each is spanned by normal vectors that are multiplied by a power of the layer's second moment M. The power, from
@@ -98,9 +100,9 @@ def random_directions(units: Directions, moment: Tensor, count: int, generator: 
     """
     eigenvalues, axes = torch.linalg.eigh(moment.double().cpu())
     weights = eigenvalues.clamp_min(1e-9 * float(eigenvalues[-1])) / eigenvalues.sum()
-    basis = units.basis(len(weights))
-    goal = float(((basis @ axes).square() @ weights).sum())
-    normal = torch.randn(count, len(weights), len(basis), generator=generator, dtype=torch.float64, device="cpu")
+    goal = float(((_rows(units, len(weights)) @ axes).square() @ weights).sum())
+    size = count, len(weights), len(units.basis(len(weights)))
+    normal = torch.randn(size, generator=generator, dtype=torch.float64, device="cpu")
     highest = torch.full((count,), MAX_POWER, dtype=torch.float32, device="cpu")
     lowest = -highest
     for _ in range(BISECTIONS):
@@ -124,5 +126,10 @@ def activation_mass(units: Units, norms: Tensor, moment: Tensor) -> float:
     if isinstance(units, Channels):
         return float(norms.double()[list(units.indices)].mean()) if len(units) else 0.0
     exact = moment.double().cpu()
-    basis = units.basis(len(exact))
-    return float(((basis @ exact) * basis).sum() / exact.trace())
+    rows = _rows(units, len(exact))
+    return float(((rows @ exact) * rows).sum() / exact.trace())
+
+
+def _rows(units: Directions | Projection, channels: int) -> Tensor:
+    """Rows whose dot products with an activation have the norm of the part that is removed, (·, C)."""
+    return units.basis(channels) if isinstance(units, Directions) else units.projector(channels).cpu()

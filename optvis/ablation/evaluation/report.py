@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
-from optvis.ablation.evaluation.report_text import UnitsRecord, baseline_sentences, format_report, report_title
+from optvis.ablation.evaluation.probes import LayerProbe, Relearning
+from optvis.ablation.evaluation.report_text import (
+    UnitsRecord,
+    baseline_sentences,
+    format_report,
+    probe_sentences,
+    report_title,
+)
 from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline, SetMetrics, UnitCurve
 from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
@@ -45,6 +52,8 @@ class Report(EvaluationResults, Result):
         warnings: what limits the numbers.
         recipe: everything that computed them, in JSON types.
         thumbnails: of the images, (B, 3, h, w) in [0, 1]; None in a report that was read from JSON.
+        probes: how well the target is read from each layer; empty where `evaluate` had no `probes`.
+        relearning: how soon fine-tuning brings it back; None where that was not measured.
     """
 
     KIND = "evaluation report"
@@ -58,6 +67,8 @@ class Report(EvaluationResults, Result):
         "curve": UnitCurve,
         "baseline": RandomBaseline,
         "warnings": tuple[str, ...],
+        "probes": tuple[LayerProbe, ...],
+        "relearning": Relearning | None,
     }
     RECIPE_FIELDS: ClassVar = {"network": str, "units": tuple[UnitsRecord, ...]}
 
@@ -114,7 +125,8 @@ class Report(EvaluationResults, Result):
         others = baseline.other_log_odds_drops
         log_odds = tuple(zip(others, baseline.log_odds_drops, strict=True)) if others else ()
         own = baseline.other_log_odds_drop, self.target_metrics.log_odds_drop.value or 0.0
-        return RandomSets(baseline.drops, baseline.p_drop, log_odds, own, baseline_sentences(self))
+        sentences = baseline_sentences(self) + probe_sentences(self)
+        return RandomSets(baseline.drops, baseline.p_drop, log_odds, own, sentences)
 
     def json(self) -> str:
         """All numbers and texts, without images."""

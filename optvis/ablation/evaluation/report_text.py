@@ -19,10 +19,12 @@ def format_report(results: EvaluationResults) -> str:
         report_title(results),
         *([f"! {warning}" for warning in results.warnings]),
         *_lead(results),
+        *probe_sentences(results),
         "",
         _metrics_table("set", results.sets),
         "",
         *_class_tables(results),
+        *_probe_table(results),
         _curve_table(results),
         "",
         *(line for one in results.sets for line in _prediction_tables(results, one.name)),
@@ -63,6 +65,10 @@ def _lead(results: EvaluationResults) -> list[str]:
     if worst is not None and worst.drop.value:
         others = f"Of {classes}, {worst.name} drops most: by {_format_estimate(worst.drop)}."
     sentences = [f"Recall of {results.target} goes from {before} to {after}.", others]
+    group = results.worst_group
+    if group is not None:
+        recalls = format_percent(group.before.value), _format_estimate(group.after)
+        sentences.append(f"Worst group: {group.name}, whose recall goes from {recalls[0]} to {recalls[1]}.")
     return [*map(to_one_line, sentences), *baseline_sentences(results)]
 
 
@@ -79,6 +85,45 @@ def baseline_sentences(results: EvaluationResults) -> list[str]:
         + (ties if baseline.smallest_p > 1 / (1 + count) else ""),
         f"The random units have {strength} times the activation mass of these units.",
     ]
+
+
+def probe_sentences(results: EvaluationResults) -> list[str]:
+    """What is left inside, in sentences; none where it was not measured."""
+    sentences = []
+    if results.probes:
+        highest = max(results.probes, key=lambda one: max(one.linear_after, one.neighbors_after))
+        value = max(highest.linear_after, highest.neighbors_after)
+        sentences.append(
+            f"Inside, the target is read with a balanced accuracy of up to {format_percent(value)}, from "
+            f"{highest.layer or 'the output'}; chance is 50.0 %."
+        )
+    relearning = results.relearning
+    if relearning is not None:
+        own, other = (
+            f"not back at {format_percent(relearning.goal)} after {relearning.max_steps} steps"
+            if steps is None
+            else f"back at {format_percent(relearning.goal)} after {steps} steps"
+            for steps in (relearning.steps, relearning.reference_steps)
+        )
+        beside = f"; of a network that never saw the class it is {other}" if relearning.has_reference else ""
+        sentences.append(f"Fine-tuned with the units off, the recall is {own}{beside}.")
+    return [to_one_line(sentence) for sentence in sentences]
+
+
+def _probe_table(results: EvaluationResults) -> list[str]:
+    if not results.probes:
+        return []
+    heads = ("layer", "linear probe before", "after", "neighbours before", "after", "CKA of target", "of others")
+    rows = [
+        (
+            to_one_line(one.layer or "the output"),
+            *(format_percent(value) for value in (one.linear_before, one.linear_after)),
+            *(format_percent(value) for value in (one.neighbors_before, one.neighbors_after)),
+            *("–" if value is None else f"{value:.3f}" for value in (one.target_similarity, one.other_similarity)),
+        )
+        for one in results.probes
+    ]
+    return [format_table(heads, rows), ""]
 
 
 def _bring(count: int) -> str:

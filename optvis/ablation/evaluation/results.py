@@ -10,6 +10,7 @@ from torch import Tensor
 
 from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
+from optvis.ablation.evaluation.probes import LayerProbe, Relearning
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class EvaluationResults:
     warnings: tuple[str, ...]
     recipe: Mapping[str, Any]
     thumbnails: Tensor | None = field(default=None, repr=False)
+    probes: tuple[LayerProbe, ...] = ()
+    relearning: Relearning | None = None
 
     @property
     def target_metrics(self) -> SetMetrics:
@@ -114,3 +117,11 @@ class EvaluationResults:
     def worst(self) -> SetMetrics | None:
         """The metrics of the class with the largest drop beside the target; None without other classes."""
         return next(iter(self.collateral), None)
+
+    @property
+    def worst_group(self) -> SetMetrics | None:
+        """The metrics of the class with the lowest recall afterwards beside the target; None without other classes.
+
+        The worst group of Sagawa et al. 2020, arXiv:1911.08731.
+        """
+        return min(self.collateral, key=lambda one: one.after.value or 0.0, default=None)

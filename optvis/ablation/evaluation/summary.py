@@ -22,6 +22,7 @@ from optvis.ablation.evaluation.metrics import (
     seeded_generator,
 )
 from optvis.ablation.evaluation.predictions import Prediction
+from optvis.ablation.evaluation.probes import LayerProbe, Relearning
 from optvis.ablation.evaluation.random_units import activation_mass, chance_of_same
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
@@ -108,7 +109,11 @@ class VariantPlan:
 
 
 def build_report(
-    evaluation: Evaluation, plan: VariantPlan, variants: BatchPredictions, recipe: Mapping[str, Any]
+    evaluation: Evaluation,
+    plan: VariantPlan,
+    variants: BatchPredictions,
+    recipe: Mapping[str, Any],
+    inside: tuple[tuple[LayerProbe, ...], Relearning | None],
 ) -> Report:
     """Build the report; `variants` are the predictions of each of the plan's variants for each image, (V, B)."""
     rows, truth = evaluation.rows, evaluation.truth.cpu()
@@ -130,6 +135,7 @@ def build_report(
         (*_goal_warnings(recipe["goal"]), *_warnings(sets, baseline, recipe["overlap"] or {})),
         recipe,
         _thumbnails(torch.cat([one.images for one in evaluation.sets])),
+        *inside,
     )
 
 
@@ -196,7 +202,7 @@ def _identity(units: Units) -> object:
     """A key that is equal for units that switch off the same."""
     if isinstance(units, Channels):
         return frozenset(units.indices)
-    return tuple(units.orthonormal_basis.flatten().tolist())
+    return tuple(units.basis(units.vectors.shape[1]).flatten().tolist())
 
 
 def _goal_warnings(goal: Mapping[str, Any] | None) -> tuple[str, ...]:

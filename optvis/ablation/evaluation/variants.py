@@ -11,7 +11,7 @@ from torch import Tensor
 
 from optvis.ablation.blinded import replace_each, replace_units
 from optvis.ablation.fills import Replacement
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import Channels, Directions, Projection, Units
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
 from optvis.models.tail import Tail
@@ -57,6 +57,9 @@ def _complement(units: Units, channels: int) -> Units:
     if isinstance(units, Channels):
         others = (~units.mask(channels)).nonzero().flatten().tolist()
         return Channels(units.layer, others, channel_axis=units.channel_axis)
+    if isinstance(units, Projection):
+        others = units.complement()
+        return first_units(units, 0) if others is None else others
     basis = units.basis(channels)
     if len(basis) == channels:
         return first_units(units, 0)
@@ -78,7 +81,7 @@ class _BatchUnits:
     def channel_axis(self) -> int | None:
         return self.parts[0].channel_axis
 
-    def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
+    def replace(self, a: Tensor, fill: Tensor | float) -> Tensor:
         """As in Units, for each of K parts of (K · B, ...)."""
         count = len(self.parts)
         is_each = isinstance(fill, Tensor) and fill.dim() > 1 and len(fill) == len(a)

@@ -19,12 +19,14 @@ from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import GreedySearch
+from optvis.ablation.selection.leace import Leace, Splince
+from optvis.ablation.selection.nullspace import Inlp, MeanProjection
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
 from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import Units
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -40,6 +42,10 @@ METHODS: Mapping[str, Method] = {
     "contrast": Contrast(),
     "top_norm": TopNorm(),
     "most_frequent": MostFrequent(),
+    "leace": Leace(),
+    "splince": Splince(),
+    "inlp": Inlp(),
+    "mean_projection": MeanProjection(),
 }
 
 
@@ -72,9 +78,11 @@ def find_units(
         layers: to select units from, one or several; by default the last stage before the class head.
         method: "auto" (channels, as few as lose the class on images that did not choose them, or directions where
             channels cannot), "greedy" (channels, with a cost on harm), "subspace" (directions), "contrast" (channels,
-            by contrastive attribution), "top_norm" or "most_frequent" (channels with large activations); an object of
-            the classes `Automatic`, `GreedySearch`, `Subspace`, `Contrast`, `TopNorm`, `MostFrequent` with its own
-            settings; or any function of a `SelectionTask` that returns Units.
+            by contrastive attribution), "top_norm" or "most_frequent" (channels with large activations), "leace",
+            "splince", "inlp" or "mean_projection" (linear erasure, which makes the class unreadable for linear
+            classifiers of the layer, and need not lose it behind); an object of the classes `Automatic`,
+            `GreedySearch`, `Subspace`, `Contrast`, `TopNorm`, `MostFrequent`, `Leace`, `Splince`, `Inlp`,
+            `MeanProjection` with its own settings; or any function of a `SelectionTask` that returns Units.
         max_units: number of channels at most: over all layers ("auto", "greedy", "contrast"), or of each layer
             ("top_norm", "most_frequent"); "auto" also takes a share of the layers' channels, and a tenth by default; a
             function of one's own gets it as its argument `max_units`. By default the method's own number. A subspace
@@ -138,7 +146,7 @@ def resolve_method(method: str | Method, max_units: float | None) -> Method:
 def run_method(method: Method, task: SelectionTask) -> Choice:
     """Run a method, and check that it returns units (else TypeError) of layers that exist (else KeyError)."""
     found = method(task)
-    if isinstance(found, Channels | Directions):
+    if isinstance(found, Units):
         found = (found,)
     choice = found if isinstance(found, Choice) else Choice(tuple(found))
     check_units(task.classifier.network, choice.units)

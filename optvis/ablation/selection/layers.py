@@ -74,6 +74,33 @@ def last_stage(classifier: Classifier) -> str:
     return stage
 
 
+def stages_from(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...]:
+    """Layers, and all later stages of the network, in the order in which they finish; the last computes its output.
+
+    Stages are modules that lie no deeper in the network than the deepest of the layers. Of modules that return the
+    same, such as dropout and what it follows, only the first counts.
+
+    >>> from optvis import load
+    >>> stages_from(load("demo"), ["mixed4"])
+    ('mixed4', 'mixed5', 'mean', 'head')
+    """
+    outputs = [one for one in _run_layers(classifier) if one.output is not None and one.channels is not None]
+    first = min(index for index, one in enumerate(outputs) if one.name in names)
+    depth = max(name.count(".") for name in names)
+    stages: list[LayerOutput] = []
+    for one in outputs[first:]:
+        is_stage = one.name in names or one.name == outputs[-1].name or one.name.count(".") <= depth
+        is_same = any(_is_same(one, other) for other in stages)
+        if one.name in names or (is_stage and not is_same):
+            stages.append(one)
+    return tuple(one.name for one in stages)
+
+
+def _is_same(one: LayerOutput, other: LayerOutput) -> bool:
+    a, b = one.output, other.output
+    return a is not None and b is not None and a.numel() == b.numel() and a.flatten().equal(b.flatten())
+
+
 def order_layers(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...]:
     """Sort layers by the order in which they finish, each once.
 

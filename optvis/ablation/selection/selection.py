@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 from torch import Tensor
 
 from optvis.ablation.selection.attempt import Attempt, describe_goal, summarize
-from optvis.ablation.units_json import units_from_json, units_to_json
-from optvis.features.units import Channels, Directions, Units
+from optvis.ablation.units_json import unit_tensors, units_from_json, units_to_json
+from optvis.features.units import Channels, Units
 from optvis.viz.formatting import format_html_table, format_table
 from optvis.viz.plots import caption_image, plot_bars
 from optvis.viz.result import Result
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 HEAD = ("rank", "layer", "unit", "target's margin", "worst kept margin", "of")
-VECTORS = "vectors "  # and the index of the units: the tensors in a file
 
 
 @dataclass(frozen=True)
@@ -146,15 +145,19 @@ class UnitSelection(Result, Sequence[Units]):
         ]
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {f"{VECTORS}{i}": one.vectors for i, one in enumerate(self.units) if isinstance(one, Directions)}
+        named = ((i, unit_tensors(one)) for i, one in enumerate(self.units))
+        return {f"{name} {i}": tensor for i, tensors in named for name, tensor in tensors.items()}
 
     def _json_values(self) -> dict[str, Any]:
-        units = [{**units_to_json(one), "vectors": None} for one in self.units]  # vectors are tensors of the file
-        return super()._json_values() | {"units": units}
+        rows = [units_to_json(one) | dict.fromkeys(unit_tensors(one)) for one in self.units]  # the file has the tensors
+        return super()._json_values() | {"units": rows}
 
     @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
-        rows = [{**row, "vectors": tensors.get(f"{VECTORS}{i}")} for i, row in enumerate(values["units"])]
+        rows = [
+            {name: tensors.get(f"{name} {i}", value) for name, value in row.items()}
+            for i, row in enumerate(values["units"])
+        ]
         return cls(**(values | {"units": tuple(map(units_from_json, rows))}))
 
 
@@ -165,5 +168,5 @@ def split_units(units: Sequence[Units]) -> list[tuple[str, Units]]:
         if isinstance(one, Channels):
             single += [(f"channel {channel}", Channels(one.layer, channel)) for channel in one.indices]
         else:
-            single += [(f"direction {i}", Directions(one.layer, row)) for i, row in enumerate(one.vectors, 1)]
+            single += [(f"direction {i + 1}", one[i : i + 1]) for i in range(len(one))]
     return single

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from optvis.cli.options import AddOption, class_index, load_model, make_unique
 
-METHODS = ("auto", "greedy", "subspace", "contrast", "top_norm", "most_frequent")
+METHODS = (
+    *("auto", "greedy", "subspace", "contrast", "top_norm", "most_frequent"),
+    *("leace", "splince", "inlp", "mean_projection"),
+)
 HELP = "find units whose ablation removes a class, and evaluate what that costs"
 EXAMPLE = "optvis blind squeezenet1_0 --target ships --class 'container ship' --keep liners controls --out blinded"
 

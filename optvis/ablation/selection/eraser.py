@@ -1,0 +1,115 @@
+"""The base class of linear erasure: affine maps of a layer, fitted to labels, after which they are not readable."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from optvis.ablation.blinded import replace_units
+from optvis.ablation.fills import resolve_fill, split_batch
+from optvis.ablation.moments import Moments
+from optvis.ablation.selection.task import SelectionTask
+from optvis.features.units import Units
+from optvis.models.activations import read_activations
+from optvis.models.outputs.finite import check_finite
+from optvis.objectives.layout import positions
+
+Rows = Literal["positions", "means"]
+
+
+class Eraser(ABC):
+    """A method of `find_units` that fits an affine map to labels; the map is bakeable.
+
+    In each layer the label is whether an image shows the target. Features are the channels at each position, or their
+    means over positions. A map is applied at each position; it commutes with the mean, and all positions of an image
+    have its label, so that a zero cross-covariance of the one is that of the other. With several layers, each is
+    fitted with the layers before it erased (concept scrubbing, Belrose et al. 2023, section 6).
+
+    Attributes:
+        rows: what one row of features is, "positions" or "means".
+        keeps_labels: whether it keeps the covariance with other labels.
+    """
+
+    rows: ClassVar[Rows] = "positions"
+    keeps_labels: ClassVar[bool] = False
+
+    @abstractmethod
+    def solve(self, moments: Moments, erased: int, layer: str) -> Units:
+        """Compute the units.
+
+        Args:
+            moments: of features and labels.
+            erased: how many of the labels, the first, are to be erased; the others are to be kept.
+            layer: name in the units.
+
+        Raises:
+            ValueError: features do not covary with the labels to erase.
+        """
+
+    def fit(self, x: Tensor, z: Tensor, y: Tensor | None = None, *, layer: str = "") -> Units:
+        """Fit units to features and labels.
+
+        Args:
+            x: features, (N, C).
+            z: what is to be erased: a number for each row, (N,), or several, (N, K), such as one-hot classes.
+            y: what is to be kept, (N,) or (N, M); for methods that keep labels.
+            layer: name of the layer in the units.
+
+        Returns:
+            Units, whose `replace(x)` erases the labels from features.
+        """
+        columns = [one[:, None] if one.dim() == 1 else one for one in (z, y) if one is not None]
+        if any(len(one) != len(x) for one in columns) or x.dim() != 2:
+            raise ValueError(f"features {tuple(x.shape)} and labels {tuple(z.shape)}; expected (N, C) and (N, K)")
+        if y is not None and not self.keeps_labels:
+            raise ValueError(f"y is given for {type(self).__name__}, which keeps no labels; use Splince")
+        moments = Moments(x.shape[1], sum(one.shape[1] for one in columns))
+        moments.update(x, torch.cat([one.to(x) for one in columns], dim=1))
+        return self.solve(moments, columns[0].shape[1], layer)
+
+    def __call__(self, task: SelectionTask) -> tuple[Units, ...]:
+        """Fit units of each of the task's layers. The network has to be borrowed.
+
+        Raises:
+            ValueError: no images to keep; a layer whose activations do not differ.
+        """
+        task.require_keep("erasure")
+        units: list[Units] = []
+        for layer in task.layers:
+            units.append(self.solve(self._measure(task, layer, units), 1, layer))
+        return tuple(units)
+
+    def _measure(self, task: SelectionTask, layer: str, erased: Sequence[Units]) -> Moments:
+        """Moments of a layer's activations, with other layers erased, and of the labels."""
+        network, labels = task.classifier.network, task.is_target.double()[:, None]
+        if self.keeps_labels:
+            labels = torch.cat([labels, kept_labels(task)], dim=1)
+        moments: Moments | None = None
+        with torch.no_grad(), replace_units(network, erased, resolve_fill(None, network, erased)):
+            for batch in split_batch(task.images):
+                inputs = task.classifier.preprocess(task.images[batch])
+                a = positions(read_activations(network, inputs, [layer])[layer])
+                check_finite(a, f"the activations of {layer!r} of {task.classifier.name}", network, inputs)
+                x = a.double().mean(2, keepdim=True) if self.rows == "means" else a
+                moments = Moments(x.shape[1], labels.shape[1]) if moments is None else moments
+                moments.update(x.movedim(1, 2).flatten(0, 1), labels[batch].repeat_interleave(x.shape[2], dim=0))
+        if moments is None:
+            raise ValueError("no images to fit an erasure on")
+        return moments
+
+
+def kept_labels(task: SelectionTask) -> Tensor:
+    """The predicted class of each image to keep, one-hot, (B, M); images of the target have the mean of the others.
+
+    So these labels do not covary with the target's, and a method can keep them and erase it.
+    """
+    _, classes = task.predicted[~task.is_target].unique(return_inverse=True)
+    own = F.one_hot(classes).double()
+    labels = own.mean(0).repeat(len(task.predicted), 1)
+    labels[~task.is_target] = own
+    return labels

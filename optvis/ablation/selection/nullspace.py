@@ -1,0 +1,105 @@
+"""Erasure by orthogonal projection: iterative nullspace projection, and mean projection along one direction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from optvis.ablation.moments import Moments
+from optvis.ablation.selection.eraser import Eraser, Rows
+from optvis.features.units import Directions, Projection, Units
+
+ROUNDING = 1e-9  # share of the largest eigenvalue; smaller ones are rounding errors
+
+
+@dataclass(frozen=True)
+class Inlp(Eraser):
+    """Directions of linear classifiers, projected out one after the other until none reads the label: INLP.
+
+    Each classifier is that of least squares, fitted to what the others left, of the channels' means over positions.
+    For two classes it is Fisher's linear discriminant, whose balanced accuracy for normal features is Φ(d / 2), with
+    d² = R² / ((1 − R²) σ²): R² is the share of the label's variance σ² that it explains. Ravfogel et al. 2020,
+    arXiv:2004.07667.
+
+    Args:
+        max_accuracy: balanced accuracy on the images themselves, at which no further direction is taken.
+        max_directions: number of directions at most.
+
+    Example:
+        >>> x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)).double()
+        >>> Inlp().fit(x, (x[:, 0] > 0).double())
+        Directions('', ... of 4)
+    """
+
+    max_accuracy: float = 0.51
+    max_directions: int = 64
+
+    rows: ClassVar[Rows] = "means"
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.max_accuracy < 1 or self.max_directions < 1:
+            raise ValueError(f"{self}: expected max_accuracy in (0.5, 1) and max_directions of 1 or more")
+
+    def solve(self, moments: Moments, erased: int, layer: str) -> Units:
+        covariance, cross, variances = moments.covariance, moments.cross_covariance, moments.label_variance
+        basis = cross.new_zeros(0, len(cross))
+        while len(basis) < min(self.max_directions, len(cross)):
+            keep = torch.eye(len(cross), dtype=cross.dtype, device=cross.device) - basis.T @ basis
+            left = keep @ cross
+            weights = torch.linalg.pinv(keep @ covariance @ keep, rtol=ROUNDING, hermitian=True) @ left
+            explained = (left * weights).sum(0) / variances
+            best = int(explained.argmax())
+            if not weights[:, best].any() or _accuracy(explained[best], variances[best]) <= self.max_accuracy:
+                break
+            new = keep @ weights[:, best]
+            basis = torch.cat([basis, (new / torch.linalg.vector_norm(new))[None]])
+        if not len(basis):
+            raise ValueError(
+                f"no linear classifier reads the labels with a balanced accuracy above {self.max_accuracy}: there is "
+                "nothing to erase"
+            )
+        return Directions(layer, basis)
+
+
+def _accuracy(explained: Tensor, variance: Tensor) -> float:
+    """The balanced accuracy of a linear discriminant that explains a share of a label's variance."""
+    share = min(1 - 1e-12, max(0.0, float(explained)))
+    return NormalDist().cdf(math.sqrt(share / ((1 - share) * float(variance))) / 2)
+
+
+@dataclass(frozen=True)
+class MeanProjection(Eraser):
+    """The part along one direction is set to that of the mean image without the label: P-ClArC.
+
+    The direction v is Σ_az, the difference between the means with and without (a pattern, Pahde et al. 2022,
+    arXiv:2202.03482); a ↦ a − v vᵀ (a − ā), where ā is the mean without. Anders et al. 2022, arXiv:1912.11425.
+
+    Args:
+        is_conditional: only at positions whose activation along v is nearer to the mean with than to that without,
+            as in reactive model correction, Bareeva et al. 2024, arXiv:2404.09601. This is no affine map, and is not
+            bakeable.
+
+    Example:
+        >>> x = torch.tensor([[0.0, 1.0], [0.0, 3.0], [4.0, 2.0]])
+        >>> MeanProjection().fit(x, torch.tensor([0, 0, 1])).replace(x)[:, 0]
+        tensor([0., 0., 0.])
+    """
+
+    is_conditional: bool = False
+
+    def solve(self, moments: Moments, erased: int, layer: str) -> Units:
+        share, variance = float(moments.label_mean[0]), float(moments.label_variance[0])
+        is_binary = moments.cross_covariance.shape[1] == 1 and abs(variance - share * (1 - share)) < ROUNDING
+        if not is_binary or not 0 < share < 1 or not bool(moments.cross_covariance.any()):
+            raise ValueError("mean projection takes one label of 0 and 1 that activations covary with")
+        difference = moments.cross_covariance[:, 0] / variance
+        direction = difference / torch.linalg.vector_norm(difference)
+        without = moments.mean - share * difference
+        middle = float(direction @ (without + difference / 2))
+        within = (middle, math.inf) if self.is_conditional else None
+        return Projection(layer, direction, center=without, within=within)
