@@ -72,6 +72,7 @@ demo without 3 channels of mixed5
 ! 3 images of 'others' are too few for an interval; give 5 or more
 Recall of container ship goes from 100.0 % to 25.0 % (15–35).
 Of 2 other classes, liner drops most: by 12.5 % (2–22).
+Worst group: liner, whose recall goes from 100.0 % to 87.5 % (78–98).
 Of 3 random sets of as many units, 1 brings it as low: p = 0.5.
 By log-odds none brings it as low: p = 0.25.
 The random units have 0.98 times the activation mass of these units.

@@ -59,7 +59,7 @@ def test_classes_are_left_out_of_training():
     assert sorted(set(kept.tolist())) == [index for index in range(16) if index not in left]
     assert torch.equal(shown, images[[int(label) not in left for label in labels]])
     assert torch.equal(leave_out_classes(images, labels, [])[0], images)
-    with pytest.raises(ValueError, match="no class 'white shar'; did you mean 'white shark'"):
+    with pytest.raises(ValueError, match="no class 'white shar'; nearest: 'white shark'"):
         leave_out_classes(images, labels, ["white shar"])
 
 

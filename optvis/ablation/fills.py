@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.image_sets import Images
-from optvis.features.units import Projection, Units
+from optvis.features.projection import Projection
+from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier

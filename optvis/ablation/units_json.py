@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.features.units import Channels, Directions, Projection, Units
+from optvis.features.projection import Projection
+from optvis.features.units import Channels, Directions, Units
 
 
 def units_to_json(units: Units) -> dict[str, Any]:

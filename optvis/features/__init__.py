@@ -2,9 +2,10 @@
 
 from optvis.arguments import check_room
 from optvis.features.groups import Groups, group
+from optvis.features.projection import Projection
 from optvis.features.receptive_field import Box, ReceptiveFields, crop, receptive_fields
 from optvis.features.statistics import ActivationStatistics, measure_statistics
-from optvis.features.units import Channels, Directions, Projection, Units
+from optvis.features.units import Channels, Directions, Units
 
 __all__ = [
     "ActivationStatistics",

@@ -9,7 +9,8 @@ from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import CallTracer
 from optvis.ablation.fills import Constant, ScaledActivations
-from optvis.features.units import Channels, Directions, Projection, Units
+from optvis.features.projection import Projection
+from optvis.features.units import Channels, Directions, Units
 from optvis.models.hooks import Call
 from optvis.objectives.layout import channels_first, restore_layout
 
@@ -54,8 +55,10 @@ class DirectionsOff(nn.Module):
     def __init__(self, units: Directions | Projection, fill: Constant | ScaledActivations, like: Tensor) -> None:
         super().__init__()
         self.channel_axis, self.layer, self.removed = units.channel_axis, units.layer, 1 - fill.factor
-        is_orthogonal = isinstance(units, Directions)
-        vectors, readers = (units.orthonormal_basis,) * 2 if is_orthogonal else (units.vectors, units.readers)
+        if isinstance(units, Directions):
+            vectors = readers = units.orthonormal_basis
+        else:
+            vectors, readers = units.vectors, units.readers
         constant = torch.as_tensor(fill.values, dtype=readers.dtype, device=readers.device)
         self.register_buffer("vectors", vectors.to(like))
         self.register_buffer("readers", readers.to(like))

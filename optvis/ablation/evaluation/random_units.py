@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from optvis.ablation.evaluation.metrics import seeded_generator
-from optvis.features.units import Channels, Directions, Projection, Units
+from optvis.features.projection import Projection
+from optvis.features.units import Channels, Directions, Units
 
 STRATUM = 10  # channels of about the same strength
 MAX_POWER = 16.0  # of the second moment that random directions are stretched by

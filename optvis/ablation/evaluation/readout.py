@@ -100,4 +100,5 @@ def _ridge_scores(known: Tensor, asked: Tensor, is_target: Tensor) -> Tensor:
         error = float(((root * labels - left @ (shrunk * along)) / (1 - leverage).clamp(min=1e-9)).square().sum())
         if error < least:
             best, least = strengths / (strengths.square() + penalty), error
-    return (asked - center) @ (right.T @ (best * along))
+    scores: Tensor = (asked - center) @ (right.T @ (best * along))
+    return scores

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from optvis.ablation.blinded import replace_each, replace_units
 from optvis.ablation.fills import Replacement
-from optvis.features.units import Channels, Directions, Projection, Units
+from optvis.features.projection import Projection
+from optvis.features.units import Channels, Directions, Units
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
 from optvis.models.tail import Tail
@@ -58,8 +59,8 @@ def _complement(units: Units, channels: int) -> Units:
         others = (~units.mask(channels)).nonzero().flatten().tolist()
         return Channels(units.layer, others, channel_axis=units.channel_axis)
     if isinstance(units, Projection):
-        others = units.complement()
-        return first_units(units, 0) if others is None else others
+        rest = units.complement()
+        return first_units(units, 0) if rest is None else rest
     basis = units.basis(channels)
     if len(basis) == channels:
         return first_units(units, 0)

@@ -108,7 +108,7 @@ def kept_labels(task: SelectionTask) -> Tensor:
 
     So these labels do not covary with the target's, and a method can keep them and erase it.
     """
-    _, classes = task.predicted[~task.is_target].unique(return_inverse=True)
+    _, classes = torch.unique(task.predicted[~task.is_target], return_inverse=True)
     own = F.one_hot(classes).double()
     labels = own.mean(0).repeat(len(task.predicted), 1)
     labels[~task.is_target] = own

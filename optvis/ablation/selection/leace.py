@@ -10,7 +10,8 @@ from torch import Tensor
 
 from optvis.ablation.moments import Moments, column_basis, whitening
 from optvis.ablation.selection.eraser import Eraser
-from optvis.features.units import Projection, Units
+from optvis.features.projection import Projection
+from optvis.features.units import Units
 
 
 @dataclass(frozen=True)

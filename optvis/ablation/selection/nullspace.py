@@ -12,7 +12,8 @@ from torch import Tensor
 
 from optvis.ablation.moments import Moments
 from optvis.ablation.selection.eraser import Eraser, Rows
-from optvis.features.units import Directions, Projection, Units
+from optvis.features.projection import Projection
+from optvis.features.units import Directions, Units
 
 ROUNDING = 1e-9  # share of the largest eigenvalue; smaller ones are rounding errors
 
