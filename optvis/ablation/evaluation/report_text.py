@@ -44,6 +44,8 @@ class UnitsRecord:
     channel_axis: int | None
     indices: tuple[int, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
+    readers: tuple[tuple[float, ...], ...] = ()
+    center: tuple[float, ...] = ()
 
 
 def report_title(results: EvaluationResults) -> str:
