@@ -16,6 +16,7 @@ from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
+from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Channels
 from optvis.viz.plots import COLORS, plot_histogram, plot_lines
 
@@ -59,7 +60,7 @@ def build_report(ship="container ship", file="1.jpg", others="others", **changes
         ("3 images of 'others' are too few for an interval; give 5 or more",),
         {
             "network": "demo",
-            "units": [{"layer": "mixed5", "kind": "channels", "count": 3, "of": 192, "indices": [1, 2, 3]}],
+            "units": [{**units_to_json(Channels("mixed5", [1, 2, 3])), "count": 3, "of": 192}],
             "fill": ship,
         },
         torch.rand(5, 3, 24, 32, generator=torch.Generator().manual_seed(0)),
