@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from optvis import Classifier, accentuate, activations, ascend, attribute, classify, dream, layers, maco, render
+from optvis import Classifier, accentuate, activations, ascend, attribute, classify, dream, layers, load, maco, render
 from optvis.ablation import (
     CachedNetwork,
     Mean,
@@ -37,6 +38,7 @@ from optvis.microscope import MicroscopeOptions, build_microscope, find_top_acti
 from optvis.models import Tail, running_statistics
 from optvis.objectives import channel, layer_norm, logit
 from optvis.patches import try_patch
+from optvis.world import scene
 
 CLASSES = 4
 COUNT = 11  # images: of fewer than 12 an atlas needs no UMAP
@@ -95,6 +97,19 @@ def tiny() -> Subject:
     """The tiny network with 12 pixels and labels, in training mode."""
     classifier = Classifier(tiny_network(), None, 12, labels=tuple("abcd"), name="tiny")
     return Subject(classifier, "relu1", "relu2", "conv2", coarse_images(COUNT, (12, 12)))
+
+
+def embedded() -> Subject:
+    """The embedded network, on drawn scenes of two of its classes, with small icons."""
+    labels = ["container ship"] * 6 + ["ocean liner"] * 5
+    images = torch.stack([scene(label, seed).image for seed, label in enumerate(labels)])
+    return Subject(load(), "mixed4", "mixed5", "mixed5.0", images)
+
+
+def squeezenet() -> Subject:
+    """SqueezeNet with its published weights, on small images."""
+    classifier = replace(load("squeezenet1_0"), size=(64, 64))
+    return Subject(classifier, "features.9", "features.12", "features.12.squeeze", coarse_images(COUNT, (64, 64)))
 
 
 Operation = Callable[[Subject], Any]

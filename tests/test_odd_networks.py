@@ -3,17 +3,23 @@ all operations."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
+from torch.ao.quantization import DeQuantStub, QuantStub, get_default_qat_qconfig, prepare_qat
 
 from optvis import Classifier, attribute, layers
+from optvis.ablation import bake, blinded
+from optvis.features import Channels, Directions
 from optvis.objectives import channel, logit
 from optvis.patches import try_patch
-from tests.fuzz.networks import NETWORKS, run
+from tests.fuzz.calls import photos
+from tests.fuzz.networks import NETWORKS, run, subject_of
 from tests.fuzz.outcomes import outcome_of
-from tests.fuzz.values import LABELS, SIZE
-from tests.operations import OPERATIONS
+from tests.fuzz.values import LABELS, SIZE, tiny_network
+from tests.operations import OPERATIONS, numbers
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of quantised modules, and of scripts
 QUICK = ("activations", "classify", "receptive_fields", "render", "dream", "attribute by midpoint", "blinded",
@@ -78,3 +84,49 @@ def test_a_layer_without_gradient_is_named_where_an_objective_asks_for_it():
 def test_what_is_no_layer_is_one_sentence(name, early, late):
     found = outcome_of(lambda: run("copied", name, early, late))
     assert not found.is_raw, found
+
+
+def on_two_devices() -> nn.DataParallel:
+    """Each forward pass of it replicates the network, and runs the replicas in threads of their own."""
+    network = nn.DataParallel(tiny_network())
+    network.device_ids = [0, 1]
+    network.src_device_obj = torch.device("cpu")
+    network.scatter = lambda inputs, kwargs, devices: ([(part,) for part in inputs[0].chunk(2)], [{}, {}])
+    network.replicate = lambda module, devices: [module._replicate_for_data_parallel() for _ in devices]
+    network.gather = lambda outputs, device: torch.cat(outputs)
+    return network
+
+
+@pytest.mark.parametrize("name", sorted({*QUICK} - {"receptive_fields"}))
+def test_a_network_on_several_devices_runs_on_the_first(name):
+    expected, images = {}, photos()
+    for key, network in {"one": nn.DataParallel(tiny_network()), "two": on_two_devices()}.items():
+        classifier = Classifier(network, None, SIZE, LABELS)
+        expected[key] = numbers(OPERATIONS[name](subject_of(classifier, images, "module.relu1", "module.relu2")))
+        assert network.device_ids == ([] if key == "one" else [0, 1])
+    assert expected["one"] == expected["two"]
+
+
+@pytest.mark.parametrize("name", sorted({*QUICK} - {"blinded"}))
+def test_observers_of_quantisation_which_write_without_a_version_stay(name):
+    parts = list(tiny_network().named_children())
+    network = nn.Sequential(OrderedDict([("quant", QuantStub()), *parts, ("dequant", DeQuantStub())])).train()
+    network.qconfig = get_default_qat_qconfig("fbgemm")
+    network = prepare_qat(network)
+    network(photos())
+    network.eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    classifier = Classifier(network, None, SIZE, LABELS)
+    found = outcome_of(lambda: OPERATIONS[name](subject_of(classifier, photos() / 2, "relu1", "relu2")))
+    assert not found.is_raw, found
+    assert all(value.equal(before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("fill", [torch.rand(3), torch.rand(2, 2), torch.rand(1, 1, 1, 1, 8), {"relu2": torch.rand(3)}])
+@pytest.mark.parametrize("units", [Channels("relu2", [0, 1]), Directions("relu2", torch.rand(8))])
+def test_a_fill_of_another_shape_than_the_layer_is_refused(units, fill):
+    classifier = Classifier(tiny_network(), None, SIZE, LABELS)
+    with pytest.raises(ValueError, match=r"fill (has|differs)"), blinded(classifier, units, fill=fill):
+        classifier.logits(photos())
+    with pytest.raises(ValueError, match=r"fill (has|differs)"):
+        bake(classifier, units, fill=fill)

@@ -70,9 +70,19 @@ class Constant:
             raise ValueError(f"fill is {self.values}; expected finite numbers")
 
     def __call__(self, activations: Tensor) -> Tensor | float:
-        if isinstance(self.values, Tensor) and self.values.dim() == 1 and len(self.values) != activations.shape[1]:
-            raise ValueError(f"fill has {len(self.values)} numbers; the layer has {activations.shape[1]} channels")
+        if isinstance(self.values, Tensor):
+            check_fill(self.values, activations.shape)
         return self.values
+
+
+def check_fill(values: Tensor, shape: Sequence[int]) -> None:
+    """Raise ValueError where values neither are one per channel nor broadcast to activations of a shape, (B, C, ...)."""
+    if values.dim() == 1 and len(values) != shape[1]:
+        raise ValueError(f"fill has {len(values)} numbers; the layer has {shape[1]} channels")
+    own = tuple(values.shape) if values.dim() > 1 else ()
+    pairs = zip(reversed(own), reversed(shape), strict=False)
+    if len(own) > len(shape) or any(side not in (1, whole) for side, whole in pairs):
+        raise ValueError(f"fill has shape {own}; expected one number per channel, (C,), of activations {tuple(shape)}")
 
 
 @dataclass(frozen=True, eq=False)

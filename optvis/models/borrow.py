@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -42,8 +42,8 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
     """Inside, a network is in eval mode with frozen weights; flags and buffers are restored on any exit.
 
     Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
-    Inside, autocast, inference mode and gradient checkpointing are off, whatever the
-    surroundings are, and a default device is the network's own, so that results do not depend on them.
+    Inside, autocast, inference mode and gradient checkpointing are off, whatever the surroundings are, and a default
+    device is the network's own, so that results do not depend on them; DataParallel runs on its first device alone.
 
     Args:
         network: any network.
@@ -208,6 +208,7 @@ def _default_device(device: torch.device) -> AbstractContextManager[object]:
 def _frozen(network: nn.Module) -> Iterator[None]:
     training = [(module, module.training) for module in network.modules()]
     learning = [(weight, weight.requires_grad) for weight in network.parameters()]
+    parallel = [(module, module.device_ids) for module in network.modules() if isinstance(module, nn.DataParallel)]
     if any(weight.is_inference() for weight, _ in learning):
         raise RuntimeError(
             "the network's weights were made inside torch.inference_mode(), which autograd cannot use; "
@@ -218,11 +219,13 @@ def _frozen(network: nn.Module) -> Iterator[None]:
     def restore() -> None:
         _set_flags(training, "training")
         _set_flags(learning, "requires_grad")
+        _set_flags(parallel, "device_ids")
         _restore_buffers(buffers)
 
     try:
         _set_flags(((module, False) for module, _ in training), "training")
         _set_flags(((weight, False) for weight, _ in learning), "requires_grad")
+        _set_flags(((module, []) for module, _ in parallel), "device_ids")  # replicas have modules of their own
         yield
     finally:
         finish(restore)
@@ -264,7 +267,18 @@ def _set_flags(flags: Iterable[tuple[object, bool]], name: str) -> None:
 
 
 @torch.no_grad()
-def _restore_buffers(buffers: Iterable[tuple[Tensor, int, Tensor]]) -> None:
+def _restore_buffers(buffers: Sequence[tuple[Tensor, int, Tensor]]) -> None:
+    """Copy old values back into the buffers that were written, and leave the others alone, which autograd may need.
+
+    Operations written in C++, such as those of quantisation-aware training, write without counting a version.
+    """
+    same = [(buffer, value) for buffer, version, value in buffers if buffer._version == version and not buffer.is_meta]
     for buffer, version, value in buffers:
         if buffer._version != version:
             buffer.copy_(value)
+    if same:
+        differs = [buffer.ne(value).any() for buffer, value in same]
+        flags = torch.stack([flag.to(differs[0].device) for flag in differs]).tolist()  # one wait for the device
+        for (buffer, value), flag in zip(same, flags, strict=True):
+            if flag:
+                buffer.copy_(value)

@@ -241,6 +241,6 @@ class _CallCounter:
                 reason = f"its module ran {count} times" if count else "its hook was never called"
                 raise RuntimeError(
                     f"layer {layer!r} did not run in this forward pass ({reason}), so nothing in it was replaced; "
-                    "layers(network) lists the layers that run; compiled networks skip hooks, and so do modules "
-                    "whose forward or weights are used directly"
+                    "layers(network) lists the layers that run; compiled networks skip hooks, and so do replicas on "
+                    "several devices and modules whose forward or weights are used directly"
                 )

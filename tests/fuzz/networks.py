@@ -157,14 +157,18 @@ def run(kind: str, name: str, early: str, late: str) -> None:
         prefix.get(kind, "") + layer if layer.startswith(("conv", "relu")) else layer for layer in (early, late)
     )
     classifier = Classifier(network, None, SIZE, LABELS if kind != "one class" else ("cat",))
-    subject = object.__new__(Subject)
-    images = photos()
-    fields = {"classifier": classifier, "early": early, "late": late, "conv": early, "images": images}
-    vars(subject).update(fields, source=0, target=1, own=images[:1], others=images[1:], units=Channels(late, [0, 2]))
-    subject.atlas = AtlasOptions(FirstTwo(), size=12, steps=1, min_points=1)
-    result = OPERATIONS[name](subject)
+    result = OPERATIONS[name](subject_of(classifier, photos(), early, late))
     for tensor in (result.values, result.scores) if isinstance(result, Attribution) else ():
         check_finite(tensor)
     if isinstance(result, Classification):
         check_finite(result.confidences)
     use(result)
+
+
+def subject_of(classifier: Classifier, images: Tensor, early: str, late: str) -> Subject:
+    """What the operations take, of a network that may not run at all."""
+    subject = object.__new__(Subject)
+    fields = {"classifier": classifier, "early": early, "late": late, "conv": early, "images": images}
+    vars(subject).update(fields, source=0, target=1, own=images[:1], others=images[1:], units=Channels(late, [0, 2]))
+    subject.atlas = AtlasOptions(FirstTwo(), size=12, steps=1, min_points=1)
+    return subject

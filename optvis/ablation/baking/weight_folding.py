@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from optvis.ablation.baking.dataflow import BATCH_NORMS, CONVOLUTIONS, DataFlow, is_cat, is_flattening, is_in_place
-from optvis.ablation.fills import Constant, ScaledActivations
+from optvis.ablation.fills import Constant, ScaledActivations, check_fill
 from optvis.features.units import Channels, Units
 
 Job: TypeAlias = tuple[Units, Constant | ScaledActivations]  # units, and what replaces them: factor · a + values
@@ -62,6 +62,8 @@ def build_channel_map(jobs: Sequence[Job], channels: int, axes: int) -> ChannelM
         projection = one.projector(channels).cpu()
         keep = torch.eye(channels, dtype=torch.float64, device="cpu") - (1 - fill.factor) * projection
         constant = torch.as_tensor(fill.values, dtype=torch.float64, device="cpu").expand(channels)
+        if isinstance(fill.values, Tensor):
+            check_fill(fill.values, (1, channels))
         matrix, shift = keep @ matrix, keep @ shift + projection @ constant
         off |= projection.diagonal() == 1
     is_channelwise = all(isinstance(one, Channels) and fill.factor == 0 for one, fill in jobs)
