@@ -76,7 +76,7 @@ class Constant:
 
 
 def check_fill(values: Tensor, shape: Sequence[int]) -> None:
-    """Raise ValueError where values neither are one per channel nor broadcast to activations of a shape, (B, C, ...)."""
+    """Raise ValueError where values are neither one per channel nor broadcast to activations of a shape (B, C, ...)."""
     if values.dim() == 1 and len(values) != shape[1]:
         raise ValueError(f"fill has {len(values)} numbers; the layer has {shape[1]} channels")
     own = tuple(values.shape) if values.dim() > 1 else ()
