@@ -61,9 +61,9 @@ def build_channel_map(jobs: Sequence[Job], channels: int, axes: int) -> ChannelM
     for one, fill in jobs:
         projection = one.projector(channels).cpu()
         keep = torch.eye(channels, dtype=torch.float64, device="cpu") - (1 - fill.factor) * projection
-        constant = torch.as_tensor(fill.values, dtype=torch.float64, device="cpu").expand(channels)
         if isinstance(fill.values, Tensor):
             check_fill(fill.values, (1, channels))
+        constant = torch.as_tensor(fill.values, dtype=torch.float64, device="cpu").expand(channels)
         matrix, shift = keep @ matrix, keep @ shift + projection @ constant
         off |= projection.diagonal() == 1
     is_channelwise = all(isinstance(one, Channels) and fill.factor == 0 for one, fill in jobs)
