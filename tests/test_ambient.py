@@ -170,7 +170,7 @@ USES: dict[str, Callable[[Classifier, Path], Any]] = (
         "hinton": lambda net, _: hinton_of_expanded_weights(net, "2", "4", [0], top=2, icons=1, **DRAWN).values,
         "find_units": lambda net, _: [
             list(part.indices)
-            for part in find_units(net, DOGS, "dog", keep=OTHERS, layers=["4"], method="greedy", **QUIET)
+            for part in find_units(net, DOGS, "dog", keep=OTHERS[2:3], layers=["4"], method="greedy", **QUIET)
         ],
         "evaluate": lambda net, _: _evaluate(net),
         "bake": lambda net, _: [*bake(net, UNITS).network.state_dict().values()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ from torch import nn
 from torchvision import models
 from torchvision.models._utils import IntermediateLayerGetter
 
-from optvis import IMAGENET, Normalize, activations, as_classifier, render
+from optvis import IMAGENET, Normalize, activations, render
+from optvis.models import infer
 from optvis.objectives import channel
 
 HALF = Normalize((0.5,) * 3, (0.5,) * 3)
+as_classifier = partial(infer.as_classifier, on_meta=True)  # most networks here are on the meta device
 WARNING = "is fed as torchvision's published weights are"
 
 

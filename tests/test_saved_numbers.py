@@ -79,8 +79,14 @@ def test_every_number_of_a_report_is_a_number_or_refused(report):
 
 def test_the_recipe_of_a_report_is_escaped(report):
     whole = json.loads(report.json())
+    pages = []
     for place in [place for place in numbers(whole) if place[0] == "recipe"]:
-        assert ATTACK not in Report.from_json(json.dumps(with_value(whole, place, ATTACK))).html()
+        try:
+            pages.append(Report.from_json(json.dumps(with_value(whole, place, ATTACK))).html())
+        except ValueError as error:  # a number of the units
+            assert str(error).startswith("this is no report of optvis: ")  # noqa: PT017
+    assert pages
+    assert not any(ATTACK in page for page in pages)
 
 
 def test_every_number_of_a_microscope_is_computed_again_where_it_is_no_number(tiny, tmp_path):

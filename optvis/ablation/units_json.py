@@ -49,6 +49,9 @@ def units_from_json(values: Mapping[str, Any]) -> Units:
     if values["kind"] == "channels":
         return Channels(values["layer"], values["indices"], **options)
     if values["kind"] == "projections":
-        tensors = (torch.as_tensor(values[name], dtype=torch.float64) for name in ("vectors", "readers", "center"))
+        tensors = (
+            torch.as_tensor(values[name], dtype=torch.float64, device="cpu")
+            for name in ("vectors", "readers", "center")
+        )
         return Projection(values["layer"], *tensors, **options)
     return Directions(values["layer"], values["vectors"], **options)

@@ -94,7 +94,7 @@ class Occlusion:
 
     def _fill(self, layer: str, a: Tensor) -> Tensor:
         fill = (GRAY if layer == IMAGE else 0.0) if self.fill is None else self.fill
-        tensor = torch.as_tensor(fill).to(a)
+        tensor = torch.as_tensor(fill, dtype=a.dtype, device=a.device)
         try:
             tensor.expand_as(a)
         except RuntimeError as error:
@@ -121,7 +121,7 @@ def expand_masks(masks: Tensor | int, shape: torch.Size) -> Tensor:
     if len(shape) != 4:
         raise ValueError(f"masks need rows and columns, and this layer has shape {tuple(shape)}")
     size = tuple(shape[2:])
-    found = square_regions(masks, (size[0], size[1])) if isinstance(masks, int) else torch.as_tensor(masks)
+    found = square_regions(masks, (size[0], size[1])) if isinstance(masks, int) else masks
     if found.dim() == 2:
         if found.is_floating_point():
             raise ValueError("masks is one map of numbers; expected integers, one for each region, or masks (K, H, W)")
@@ -130,7 +130,7 @@ def expand_masks(masks: Tensor | int, shape: torch.Size) -> Tensor:
         found = found.unsqueeze(0)
     if found.dim() != 4 or tuple(found.shape[2:]) != size or len(found) not in (1, shape[0]):
         raise ValueError(
-            f"masks have shape {tuple(torch.as_tensor(masks).shape)} for images (B, C, H, W) of {tuple(shape)}; "
+            f"masks have shape {tuple(found.shape)} for images (B, C, H, W) of {tuple(shape)}; "
             "expected regions (H, W), masks (K, H, W) or (B, K, H, W)"
         )
     values = found.float()

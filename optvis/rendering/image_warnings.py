@@ -69,7 +69,8 @@ def find_image_ceilings(ascent: Ascent, index: int, views: int) -> list[Ceiling]
         found: list[Ceiling] = []
         for rows in ascent.batch_slices(inputs):
             first = rows.start or 0
-            for one in find_ceilings(ascent.classifier.network, inputs[rows], repeated[rows], objective[rows]):
+            part = objective if len(inputs[rows]) == len(inputs) else objective[rows]
+            for one in find_ceilings(ascent.classifier.network, inputs[rows], repeated[rows], part):
                 places = dict.fromkeys((first + row) // views for row in one.images)
                 found.append(Ceiling(tuple(places), one.layer, one.value, one.before))
     return found

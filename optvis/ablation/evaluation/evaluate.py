@@ -143,7 +143,7 @@ def evaluate(
 
 def _shows_target(sets: Sequence[NamedSet], target: NamedSet, truth: Tensor) -> Tensor:
     """Which images show a class that the target set shows, (B,)."""
-    own = torch.cat([torch.full((len(one),), one is target) for one in sets])
+    own = torch.cat([torch.full((len(one),), one is target, dtype=torch.bool, device="cpu") for one in sets])
     return torch.isin(truth, truth[own.to(truth.device)])
 
 
