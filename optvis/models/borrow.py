@@ -259,7 +259,7 @@ def finish(restore: Callable[[], None]) -> None:
         raise interrupt
 
 
-def _set_flags(flags: Iterable[tuple[object, object]], name: str) -> None:
+def _set_flags(flags: Iterable[tuple[object, Any]], name: str) -> None:
     """Set the flags that differ: reading a flag is cheap, setting it is not."""
     for thing, flag in flags:
         if getattr(thing, name) != flag:
