@@ -69,4 +69,4 @@ def test_each_dataclass_with_a_tensor_that_users_can_build_checks_it():
         if not issubclass(cls, TensorFields) and any(field.type in ("Tensor", "Tensor | None") for field in fields(cls))
     ]
     # Units check what they are made of themselves; a scene, a step and a term are handed out, and read by nothing.
-    assert sorted(unchecked) == ["Directions", "Scene", "SelectionTask", "Step", "Term"]
+    assert sorted(unchecked) == ["Directions", "Projection", "Scene", "SelectionTask", "Step", "Term"]
