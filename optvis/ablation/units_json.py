@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import describe_value
 from optvis.features.projection import Projection
 from optvis.features.units import Channels, Directions, Units
 
@@ -42,8 +43,15 @@ def units_from_json(values: Mapping[str, Any]) -> Units:
     """Build units from what `units_to_json` writes.
 
     Raises:
-        KeyError, TypeError, ValueError: it is something else.
+        ValueError: it is something else.
     """
+    try:
+        return _build_units(values)
+    except (KeyError, IndexError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{describe_value(values)} says no units: {error}") from error
+
+
+def _build_units(values: Mapping[str, Any]) -> Units:
     within = None if values["within"] is None else (values["within"][0], values["within"][1])
     options = {"within": within, "channel_axis": values["channel_axis"]}
     if values["kind"] == "channels":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from optvis.arguments import check_axes
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow, plain_mode
+from optvis.models.borrow import borrow, plain_mode, require_weights
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import find_module
@@ -47,6 +47,7 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChannelIndices 
         torch.Size([2, 48, 3, 3])
     """
     module, _ = find_module(model.network if isinstance(model, Classifier) else model, layer)
+    require_weights(module)
     if not _has_weights(module):
         kind = type(module).__name__
         raise ValueError(f"{layer!r} is a {kind}, without weights of its own{_inner_hint(module, layer)}")

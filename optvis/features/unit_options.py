@@ -12,7 +12,10 @@ def validate_range(within: tuple[float, float] | None) -> tuple[float, float] | 
     """Return (lowest, highest) as floats, or None."""
     if within is None:
         return None
-    lowest, highest = (float(end) for end in within)
+    lowest, highest = within
+    if not all(isinstance(end, int | float) for end in (lowest, highest)):
+        raise TypeError(f"within is {within!r}; expected two numbers, (lowest, highest)")
+    lowest, highest = float(lowest), float(highest)
     if not lowest <= highest:
         raise ValueError(f"within is ({lowest:g}, {highest:g}); expected (lowest, highest)")
     return lowest, highest

@@ -175,13 +175,15 @@ def _check_batch(layer: str, a: Tensor, inputs: Tensor) -> None:
 
 
 def check_real(layer: str, a: Tensor) -> None:
-    """Raise TypeError where a layer gives integers, truth values, quantised or complex numbers."""
+    """Raise where a layer gives no real numbers: TypeError for other dtypes, ValueError for none at all."""
     if not a.is_floating_point():
         dtype = str(a.dtype).removeprefix("torch.")
         raise TypeError(
             f"layer {layer!r} gives {dtype}, which has no means and gradients; expected floating-point numbers: choose "
             "a layer before or behind it"
         )
+    if not a.numel():
+        raise ValueError(f"layer {layer!r} gives no numbers, {tuple(a.shape)}; choose another layer")
 
 
 def _keep_layout(a: Tensor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -38,6 +40,8 @@ def paste(patch: Tensor, images: Tensor, size: int, position: tuple[float, float
         raise ValueError(f"images have shape {tuple(images.shape)}; expected (3, H, W) or (B, 3, H, W)")
     if size < 1:
         raise ValueError(f"size is {size}; expected at least 1 pixel")
+    if not all(math.isfinite(share) for share in position):
+        raise ValueError(f"position is {position}; expected shares of height and width")
     colors, alpha = _resize(patch.to(images), size)
     axes = zip(position, images.shape[-2:], alpha.shape[-2:], strict=True)
     (rows, down), (columns, across) = (_overlap(share, whole, side) for share, whole, side in axes)

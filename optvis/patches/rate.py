@@ -24,7 +24,13 @@ class Rate:
 
 
 def estimate_rate(hits: int, images: int) -> Rate:
-    """Estimate the rate of hits among one or more images."""
+    """Estimate the rate of hits among one or more images.
+
+    Raises:
+        ValueError: no images, or more hits than images.
+    """
+    if not 0 <= hits <= images or images < 1:
+        raise ValueError(f"{hits} hits of {images} images; expected one image or more, and no more hits than images")
     from scipy.stats import binomtest  # takes seconds to import
 
     interval = binomtest(hits, images).proportion_ci(method="wilson")

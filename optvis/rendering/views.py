@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.objectives import Objective
+from optvis.params.streams import MAX_IMAGES
 
 SEED_STRIDE = 1_000_003  # between the seeds of an image's views
 
@@ -63,6 +64,8 @@ def view_seeds(seeds: Sequence[int], count: int) -> tuple[int, ...]:
     >>> view_seeds((7, 8), 2)
     (7, 1000010, 8, 1000011)
     """
+    if len(seeds) * count > MAX_IMAGES:
+        raise ValueError(f"{count} views of {len(seeds)} images; expected at most {MAX_IMAGES:,} together")
     return tuple(seed + SEED_STRIDE * view for seed in seeds for view in range(count))
 
 

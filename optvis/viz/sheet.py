@@ -33,9 +33,14 @@ def to_pil_image(image: Tensor) -> Image.Image:
     """(C, H, W) in [0, 1] -> a Pillow image; values outside are clipped, with a warning.
 
     1 channel is gray, 3 are RGB, 4 RGB with alpha; any others stand side by side, in gray.
+
+    Raises:
+        ValueError: an image of other axes, or without pixels.
     """
     from PIL import Image
 
+    if image.dim() != 3 or not image.numel():
+        raise ValueError(f"image is {tuple(image.shape)}; expected (C, H, W), with one pixel or more")
     lowest, highest = (float(end) for end in image.detach().float().aminmax())
     if lowest < -RANGE_TOLERANCE or highest > 1 + RANGE_TOLERANCE:
         warnings.warn(
@@ -92,6 +97,8 @@ def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None =
         raise ValueError(f"{len(labels)} labels for {batch} images")
     if columns is not None and columns < 1:
         raise ValueError(f"columns is {columns}; expected 1 or more")
+    if not 0 <= gap <= MAX_SIDE:
+        raise ValueError(f"gap is {gap}; expected 0 to {MAX_SIDE:,} pixels")
     across = min(batch, math.ceil(math.sqrt(batch)) if columns is None else columns)
     font = load_font(width)
     texts = [wrap_text(label, font, width) for label in labels]

@@ -105,7 +105,7 @@ def _words(command: str, dice: random.Random) -> Iterable[str]:
     yield from QUICK[command]
     names = OPTIONS.keys() - ({"--out"} if command == "demo" else set())  # the tour renders for minutes
     known = sorted(names & options_of(command) if dice.random() < 0.95 else names)
-    for option in dice.sample(known, dice.choice((0, 1, 1, 2, 3))):
+    for option in dice.sample(known, min(len(known), dice.choice((0, 1, 1, 2, 3)))):
         yield from (option, *([dice.choice(OPTIONS[option])] if OPTIONS[option] else []))
 
 

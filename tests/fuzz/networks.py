@@ -162,7 +162,8 @@ def run(kind: str, name: str, early: str, late: str) -> None:
         check_finite(tensor)
     if isinstance(result, Classification):
         check_finite(result.confidences)
-    use(result)
+    if not isinstance(result, Tensor):  # weights are as they are
+        use(result)
 
 
 def subject_of(classifier: Classifier, images: Tensor, early: str, late: str) -> Subject:

@@ -55,6 +55,11 @@ class SteeringCurve(Result):
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def _check(self, sizes: Mapping[str, int]) -> None:
+        if self.target not in self.recalls or 1.0 not in self.factors:
+            raise ValueError(
+                f"factors are {self.factors}, recalls are of {list(self.recalls)}; expected 1 among the factors, and "
+                f"recalls of {self.target!r}"
+            )
         for name, recalls in self.recalls.items():
             check_count(f"recalls of {name!r}", len(recalls), len(self.factors), "factors")
 

@@ -17,6 +17,7 @@ from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
+from optvis.models.layers import explain_no_gradient
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective, as_objective
@@ -235,6 +236,9 @@ class Dreamer:
                 inputs = self.classifier.preprocess(tile)
                 activations = read_activations(network, inputs, objective.layers, images=tile)
                 _, score = score_terms(objective, activations)
-                gradient[:, :, rows, columns] = torch.autograd.grad(score.sum(), tile)[0]
+                (found,) = torch.autograd.grad(score.sum(), tile, allow_unused=True)
+            if found is None:
+                raise ValueError(f"the score of {objective} has no gradient{explain_no_gradient(network)}")
+            gradient[:, :, rows, columns] = found
             scores = scores + score.detach()
         return scores, gradient
