@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from optvis import Classifier, accentuate, maco, render
 from optvis.models.borrow import borrow
-from optvis.models.outputs.ceiling import find_ceilings
 from optvis.objectives import channel, logit, neuron, total_variation
 from optvis.params import pixel_image
+from optvis.rendering.image_warnings import find_ceilings
 
 BOUNDED = {
     "ReLU6": nn.ReLU6(),

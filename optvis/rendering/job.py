@@ -14,14 +14,13 @@ from torch import nn
 
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.outputs.ceiling import Ceiling
 from optvis.models.overrides.max_pool import PoolGradient, gradient_text
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective
 from optvis.params import ImageParam
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import Ascent, Step
-from optvis.rendering.image_warnings import find_image_ceilings, warn_about_images
+from optvis.rendering.image_warnings import Ceiling, find_image_ceilings, warn_about_images
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import REDIRECT_STEPS

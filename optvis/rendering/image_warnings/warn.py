@@ -1,4 +1,4 @@
-"""Warnings about images when they are done: blank ones, ones ones outside [0, 1], ones at a ceiling."""
+"""Warnings about images when they are done: blank ones, ones outside [0, 1], ones at a ceiling."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from optvis.errors import warn_user
 from optvis.models.borrow import borrow
-from optvis.models.outputs.ceiling import Ceiling, find_ceilings
 from optvis.objectives.layout import INPUT
 from optvis.rendering.ascent import Ascent
+from optvis.rendering.image_warnings.ceiling import Ceiling, find_ceilings
 from optvis.rendering.result import Rendering
 from optvis.transforms.warp import repeat_each
 
