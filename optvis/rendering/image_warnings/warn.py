@@ -15,7 +15,7 @@ from optvis.rendering.image_warnings.ceiling import Ceiling, find_ceilings
 from optvis.rendering.result import Rendering
 from optvis.transforms.warp import repeat_each
 
-BLANK = 0.02  # standard deviation under which an image looks uniform: five of 255 levels
+BLANK = 0.02  #: standard deviation under which an image looks uniform: five of 255 levels
 FEWEST_STEPS = 32  # fewer steps may be too few for any image
 TOLERANCE = 1 / 255  # by how much pixels may leave [0, 1] without a word: a level of 8 bits
 MAX_NAMES = 3  # of images in a warning
