@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import optvis
 from tests.checks import FOLDERS, ROOT
 
 DOCUMENTED = (ValueError, TypeError, KeyError, IndexError, OSError, RuntimeError, ImportError)
@@ -19,7 +20,8 @@ LONGEST = 900  # characters of a message
 SIGNATURE = re.compile(
     r"\S+\(\) (got an unexpected|got multiple|missing \d+ required|takes )|Can't instantiate abstract"
 )
-FOLDER_TEXTS = tuple(f"{folder}/" for folder in FOLDERS.values())
+# The package as it is imported: from the checkout, or as it is installed.
+FOLDER_TEXTS = tuple(f"{folder}/" for folder in (*FOLDERS.values(), Path(optvis.__file__).resolve().parent))
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def judge(error: BaseException) -> Outcome:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if frame.filename.startswith(FOLDER_TEXTS)]
     last = ours[-1] if ours else frames[-1]
-    where = f"{Path(last.filename).relative_to(ROOT) if ours else last.filename}:{last.lineno}"
+    where = f"{last.filename.removeprefix(f'{ROOT}/')}:{last.lineno}"
     message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     text = f"{type(error).__name__}: {' '.join(message.split())[:200]}"
     is_deliberate = bool(ours) and last is frames[-1] and _is_raise(last.filename, last.lineno or 0)
