@@ -26,6 +26,7 @@ from optvis.ablation import (
     find_directions,
     find_units,
     leave_one_out,
+    steering_curve,
 )
 from optvis.atlas import AtlasBuilder, AtlasOptions, activation_atlas, class_atlas, compare_classes, sample_activations
 from optvis.attribution.names import METHODS
@@ -211,6 +212,9 @@ OPERATIONS: dict[str, Operation] = {
     "find_directions": lambda s: find_directions(s.classifier, s.own[:2], s.others[:2], s.late),
     "evaluate": lambda s: evaluate(
         s.classifier, s.units, {"own": (s.own, s.source), "others": (s.others, s.target)}, random_sets=2, **QUIET
+    ),
+    "steering_curve": lambda s: steering_curve(
+        s.classifier, s.units, {"own": (s.own, s.source), "others": (s.others, s.target)}, factors=(0, 1), **QUIET
     ),
     "CachedNetwork": lambda s: CachedNetwork(s.classifier, s.images, [s.early, s.late]).logits({s.late: torch.relu}),
     "Tail": _tail,

@@ -34,7 +34,7 @@ from tests.operations import OPERATIONS, tiny
 Saver = Callable[[Path], Any]  # writes into a folder
 
 RESULTS = ("render", "attribute by grad_x_activation", "activation_grid", "semantic_dictionary", "compare_renderings",
-           "find_units", "try_patch", "hinton_of_weights", "measure_statistics")  # fmt: skip
+           "find_units", "try_patch", "hinton_of_weights", "measure_statistics", "steering_curve")  # fmt: skip
 IN_FOLDERS = ("evaluate", "activation_atlas", "compare_classes")
 
 
