@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis import IMAGENET, Classifier, load
+from optvis.world import dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -123,6 +124,19 @@ def small_network() -> nn.Sequential:
         parts["bn1"].running_mean.uniform_(-0.5, 0.5)
         parts["bn1"].running_var.uniform_(0.5, 2)
         return nn.Sequential(parts)
+
+
+@pytest.fixture(scope="session")
+def demo() -> Classifier:
+    """The embedded network."""
+    return load("demo")
+
+
+@pytest.fixture(scope="session")
+def scenes() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Three of each class to find on, and two to judge on."""
+    images, labels = dataset(5 * 16, seed=51)
+    return (images[:48], labels[:48]), (images[48:], labels[48:])
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pickle
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ ROOMS = (
     *("objectives", "params", "patches", "rendering", "transforms", "viz", "world"),
 )
 IMAGE = torch.rand(3, 16, 16)
+
+
+def expect_one_sentence(call: Callable[[Classifier], object], net: Classifier, start: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        call(net)
+    assert str(caught.value).startswith(start)
+    assert "\n" not in str(caught.value)
 
 
 def public():
@@ -55,10 +63,7 @@ def public():
     ],
 )  # fmt: skip
 def test_a_wrong_type_is_one_sentence(small, call, message):
-    with pytest.raises(TypeError) as caught:
-        call(small)
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
+    expect_one_sentence(call, small, message)
 
 
 def test_numbers_of_numpy_are_numbers(small):
@@ -169,10 +174,7 @@ def test_hostile_representations_do_not_spoil_the_message():
     ],
 )  # fmt: skip
 def test_an_unknown_argument_is_one_sentence_with_the_nearest_cure(small, call, message):
-    with pytest.raises(TypeError) as caught:
-        call(small)
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
+    expect_one_sentence(call, small, message)
 
 
 @pytest.mark.parametrize("room", ["optvis", *(f"optvis.{room}" for room in ROOMS)])

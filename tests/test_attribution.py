@@ -38,11 +38,6 @@ SHORT = {
 
 
 @pytest.fixture(scope="module")
-def demo():
-    return load("demo")
-
-
-@pytest.fixture(scope="module")
 def ships():
     return torch.stack([scene(label, seed=3).image for label in ("container ship", "ocean liner", "lighthouse")])
 

@@ -18,11 +18,6 @@ from .training import measure
 STAGES = {"conv1": (32, 48), "conv2": (48, 24), "mixed3": (80, 24), "mixed4": (128, 12), "mixed5": (192, 12)}
 
 
-@pytest.fixture(scope="module")
-def demo():
-    return load("demo")
-
-
 def test_weights_file_is_small_and_float16():
     from safetensors.torch import load_file
 

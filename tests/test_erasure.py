@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from optvis import Channels, Classifier, bake, blinded, evaluate, find_units
 from optvis.ablation import Inlp, Leace, MeanProjection, Splince
 from optvis.ablation.moments import Moments
-from optvis.ablation.selection.eraser import kept_labels
+from optvis.ablation.selection.eraser import encode_labels_to_keep
 from optvis.ablation.selection.task import build_task
 from optvis.features import Projection
 from optvis.models.activations import read_activations
@@ -208,7 +208,7 @@ def test_a_later_layer_is_erased_as_it_is_without_the_earlier_one(net):
 
 def test_labels_to_keep_do_not_covary_with_the_target(net):
     task = build_task(net, OWN, 0, KEEP, ["1"])
-    labels = kept_labels(task)
+    labels = encode_labels_to_keep(task)
     assert labels.shape == (40, 2)
     assert float(covariance(labels, task.is_target.double()).abs().max()) < 1e-12
     assert labels[20:].sum(1).tolist() == [1.0] * 20

@@ -26,23 +26,11 @@ from optvis.features.units import Channels, Directions
 from optvis.models.borrow import borrow
 from optvis.models.outputs import Head
 from optvis.objectives.logits import odds
-from optvis.world import LABELS, dataset, scene
+from optvis.world import LABELS, scene
 
 from .template_network import FILTERS, attribution, template_classifier, templates
 
 CHAIN = ["conv1", "relu2"]  # one before an in-place ReLU, one behind it
-
-
-@pytest.fixture(scope="module")
-def demo():
-    return load("demo")
-
-
-@pytest.fixture(scope="module")
-def scenes():
-    """Three of each class to find on, and two to judge on."""
-    images, labels = dataset(5 * 16, seed=51)
-    return (images[:48], labels[:48]), (images[48:], labels[48:])
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from optvis import load
 from optvis.ablation.evaluation.predictions import Prediction, PredictionTable, compare_predictions, leave_one_out
 from optvis.ablation.selection.find_units import find_units
 from optvis.ablation.selection.rankings import Contrast, TopNorm
@@ -17,11 +16,6 @@ from optvis.models.activations import activations
 from optvis.world import dataset
 
 from .template_network import FILTERS, template_classifier, templates
-
-
-@pytest.fixture(scope="module")
-def demo():
-    return load("demo")
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,12 @@ from functools import partial
 import pytest
 import torch
 
-from optvis import activations, load
+from optvis import activations
 from optvis.ablation import compare_predictions, find_units, leave_one_out
 from optvis.ablation.selection.greedy_search import GreedySearch
 from optvis.features import measure_statistics
 from optvis.objectives import batchnorm_statistics
 from optvis.viz.sheet import to_pil_image
-from optvis.world import dataset
-
-
-@pytest.fixture(scope="module")
-def demo():
-    return load("demo")
-
-
-@pytest.fixture(scope="module")
-def scenes():
-    """Three of each class to find on, and two to judge on."""
-    images, labels = dataset(5 * 16, seed=51)
-    return (images[:48], labels[:48]), (images[48:], labels[48:])
 
 
 def test_files_to_keep_that_are_of_the_class_are_named_and_skipped(demo, scenes, tmp_path):

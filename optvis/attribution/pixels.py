@@ -121,7 +121,8 @@ def expand_masks(masks: Tensor | int, shape: torch.Size) -> Tensor:
     if len(shape) != 4:
         raise ValueError(f"masks need rows and columns, and this layer has shape {tuple(shape)}")
     size = tuple(shape[2:])
-    found = square_regions(masks, (size[0], size[1])) if isinstance(masks, int) else masks
+    given = square_regions(masks, (size[0], size[1])) if isinstance(masks, int) else masks
+    found = given
     if found.dim() == 2:
         if found.is_floating_point():
             raise ValueError("masks is one map of numbers; expected integers, one for each region, or masks (K, H, W)")
@@ -130,7 +131,7 @@ def expand_masks(masks: Tensor | int, shape: torch.Size) -> Tensor:
         found = found.unsqueeze(0)
     if found.dim() != 4 or tuple(found.shape[2:]) != size or len(found) not in (1, shape[0]):
         raise ValueError(
-            f"masks have shape {tuple(found.shape)} for images (B, C, H, W) of {tuple(shape)}; "
+            f"masks have shape {tuple(given.shape)} for images (B, C, H, W) of {tuple(shape)}; "
             "expected regions (H, W), masks (K, H, W) or (B, K, H, W)"
         )
     values = found.float()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -125,8 +126,8 @@ def use(value: Any) -> None:
         ascend(tiny_classifier(), value, fft_image(SIZE, seeds=range(min(value.batch or 1, 4))), steps=1)
     elif isinstance(value, Result):
         value.to_dict()
-        again = type(value).load(value.save("again/x.png"))
-        assert again.recipe is not None
+        with tempfile.TemporaryDirectory() as folder:
+            assert type(value).load(value.save(Path(folder) / "x.png")).recipe is not None
     elif isinstance(value, Transform):
         value(torch.rand(1, 3, SIZE, SIZE), Streams((0,), "fuzz"))
     elif isinstance(value, nn.Module) and not list(inspect.signature(value.forward).parameters):

@@ -71,12 +71,15 @@ class CachedNetwork:
         """Drop cached outputs of modules before the first layer, unless the logits need them; in most networks not."""
         cached = self.tail.before
         self.tail.before = {call: torch.empty(0, dtype=torch.float32, device="cpu") for call in cached}
+        if not self._gives_logits():
+            self.tail.before = cached
+
+    def _gives_logits(self) -> bool:
+        """Whether the logits without changes can be computed from what is cached now."""
         try:
-            if self.logits({}).equal(self.before):
-                return
+            return self.logits({}).equal(self.before)
         except Exception:  # a forward pass may raise anything for a tensor of another shape
-            pass
-        self.tail.before = cached
+            return False
 
 
 def ablate(units: Sequence[Units], a: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class Eraser(ABC):
         """Moments of a layer's activations, with other layers erased, and of the labels."""
         network, labels = task.classifier.network, task.is_target.double()[:, None]
         if self.keeps_labels:
-            labels = torch.cat([labels, kept_labels(task)], dim=1)
+            labels = torch.cat([labels, encode_labels_to_keep(task)], dim=1)
         moments: Moments | None = None
         with torch.no_grad(), replace_units(network, erased, resolve_fill(None, network, erased)):
             for batch in split_batch(task.images):
@@ -103,8 +103,8 @@ class Eraser(ABC):
         return moments
 
 
-def kept_labels(task: SelectionTask) -> Tensor:
-    """The predicted class of each image to keep, one-hot, (B, M); images of the target have the mean of the others.
+def encode_labels_to_keep(task: SelectionTask) -> Tensor:
+    """Encode the predicted class of each image to keep, one-hot, (B, M); images of the target get the others' mean.
 
     So these labels do not covary with the target's, and a method can keep them and erase it.
     """
