@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
-PENALTIES = tuple(10.0**power for power in range(-6, 3))  # of a ridge regression on standardised features
+PENALTIES = tuple(10.0**power for power in range(-4, 7))  # of a ridge regression on standardised features
 FOLDS = 2
 MIN_IMAGES = 2  # of the target, and of the others, in each fold
 
@@ -31,18 +34,19 @@ def balanced_accuracy(is_found: Tensor, is_target: Tensor) -> float:
 def probe_linearly(x: Tensor, is_target: Tensor) -> float:
     """The balanced accuracy of linear probes on the half of the rows that they were not fitted to.
 
-    A probe is a ridge regression of ±1 on standardised features, in which both classes weigh the same. Its penalty
-    has the least leave-one-out error (Golub, Heath & Wahba 1979, doi:10.1080/00401706.1979.10489751).
+    A probe is scikit-learn's `RidgeClassifierCV` on standardised features, in which both classes weigh the same. Its
+    penalty has the least leave-one-out error.
 
     Args:
         x: features, (B, C).
         is_target: (B,) of bool.
     """
-    fold, found = folds(is_target), torch.zeros_like(is_target)
-    for held_out in range(FOLDS):
-        rows = fold == held_out
-        found[rows] = _ridge_scores(*_standardize(x[~rows], x[rows]), is_target[~rows]) > 0
-    return balanced_accuracy(found, is_target)
+    from sklearn.linear_model import RidgeClassifierCV
+
+    def predict(known: Tensor, own: Tensor, asked: Tensor) -> Any:
+        return RidgeClassifierCV(PENALTIES, class_weight="balanced").fit(known, own).predict(asked)
+
+    return _hold_out(x, is_target, predict)
 
 
 def probe_neighbors(x: Tensor, is_target: Tensor, neighbors: int) -> float:
@@ -50,14 +54,26 @@ def probe_neighbors(x: Tensor, is_target: Tensor, neighbors: int) -> float:
 
     The vote of each neighbour is divided by the number of rows of its class.
     """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    def predict(known: Tensor, own: Tensor, asked: Tensor) -> Any:
+        shares = KNeighborsClassifier(min(neighbors, len(known))).fit(known, own).predict_proba(asked)
+        share = float(own.double().mean())
+        return shares[:, 1] / share > shares[:, 0] / (1 - share)
+
+    return _hold_out(x, is_target, predict)
+
+
+def _hold_out(x: Tensor, is_target: Tensor, predict: Callable[[Tensor, Tensor, Tensor], Any]) -> float:
+    """The balanced accuracy where each half of the rows is predicted from the other, on its scale."""
+    from sklearn.preprocessing import StandardScaler
+
     fold, found = folds(is_target), torch.zeros_like(is_target)
     for held_out in range(FOLDS):
         rows = fold == held_out
-        known, asked = _standardize(x[~rows], x[rows])
-        own = is_target[~rows]
-        nearest = torch.cdist(asked, known).topk(min(neighbors, len(known)), largest=False).indices
-        votes = own.double()[nearest].sum(1) / own.sum(), (~own).double()[nearest].sum(1) / (~own).sum()
-        found[rows] = votes[0] > votes[1]
+        scaler = StandardScaler().fit(x[~rows].double())
+        known, asked = (torch.from_numpy(scaler.transform(part.double())) for part in (x[~rows], x[rows]))
+        found[rows] = torch.from_numpy(predict(known, is_target[~rows], asked))
     return balanced_accuracy(found, is_target)
 
 
@@ -75,30 +91,3 @@ def linear_cka(x: Tensor, y: Tensor) -> float | None:
     if not norms[0] or not norms[1]:
         return None
     return round(float(torch.linalg.matrix_norm(b.T @ a)) ** 2 / (norms[0] * norms[1]), 12)
-
-
-def _standardize(known: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with the mean and the standard deviation of the former; a feature that is constant there becomes 0."""
-    exact = known.double()
-    mean, deviation = exact.mean(0), exact.std(0, correction=0)
-    scale = torch.where(deviation > 1e-9 * deviation.max(), 1 / deviation, 0.0)
-    return (exact - mean) * scale, (asked.double() - mean) * scale
-
-
-def _ridge_scores(known: Tensor, asked: Tensor, is_target: Tensor) -> Tensor:
-    """The scores of a balanced ridge regression, (B,): above 0 is the target."""
-    weights = torch.where(is_target, 0.5 / is_target.sum(), 0.5 / (~is_target).sum()).double()
-    labels = torch.where(is_target, 1.0, -1.0).double()
-    center = weights @ known
-    root = weights.sqrt()
-    left, strengths, right = torch.linalg.svd((known - center) * root[:, None], full_matrices=False)
-    along = left.T @ (root * labels)  # labels have the weighted mean 0
-    best, least = strengths, torch.inf
-    for penalty in PENALTIES:
-        shrunk = strengths.square() / (strengths.square() + penalty)
-        leverage = left.square() @ shrunk + weights
-        error = float(((root * labels - left @ (shrunk * along)) / (1 - leverage).clamp(min=1e-9)).square().sum())
-        if error < least:
-            best, least = strengths / (strengths.square() + penalty), error
-    scores: Tensor = (asked - center) @ (right.T @ (best * along))
-    return scores
