@@ -260,7 +260,7 @@ def test_a_few_steps_are_no_reason_for_a_warning(tiny):
         render(tiny, channel("2", 1) - 1e3 * total_variation(), steps=4, progress=False)
 
 
-def test_the_call_on_the_page_of_recipes_has_the_settings_of_the_default():
+def test_the_call_on_the_page_of_recipes_has_the_settings_of_the_fast_preset():
     page = (ROOT / "docs" / "picture_quality.md").read_text(encoding="utf-8")
     (cell,) = re.findall(r"^```{code-cell}\n([^`]*^rebuilt = [^`]*)^```", page, re.M)
     one, options = torch.ones(1), {}
@@ -270,10 +270,19 @@ def test_the_call_on_the_page_of_recipes_has_the_settings_of_the_default():
         return SimpleNamespace(images=one)
 
     code = re.sub("^(?=rebuilt = )", "render = record\n", cell, flags=re.M)
-    exec(code, {"record": record, "net": None, "logit": logit, "names": ["owl"], "pictures": [one]})
-    natural = RECIPES["natural"]
+    exec(code, {"record": record, "net": None, "logit": logit, "names": ["owl"], "pictures": [one, one]})
+    fast = RECIPES["fast"]
     optimizer = options.pop("optimizer")
-    assert (optimizer.func, optimizer.keywords) == (natural.optimizer.func, natural.optimizer.keywords)
-    expected = [natural.steps, natural.build_transform(Classifier(nn.Identity(), None, 96)), [*natural.priors]]
+    assert (optimizer.func, optimizer.keywords) == (fast.optimizer.func, fast.optimizer.keywords)
+    expected = [fast.steps, fast.build_transform(Classifier(nn.Identity(), None, 96)), [*fast.priors]]
     settings = dict(zip(["steps", "transform", "priors"], expected, strict=True))
-    assert repr(options) == repr(settings | {"redirect_steps": natural.redirect_steps})
+    assert repr(options) == repr(settings | {"redirect_steps": fast.redirect_steps})
+
+
+def test_the_page_of_recipes_says_what_natural_has_in_the_places_of_fast():
+    page = (ROOT / "docs" / "picture_quality.md").read_text(encoding="utf-8")
+    natural = RECIPES["natural"]
+    keywords = natural.optimizer.keywords
+    words = f"`lr={keywords['lr']}`, `halving={keywords['halving']}`"
+    sentence = " ".join(page.split('"natural" has ')[1].split(" in their places")[0].split())
+    assert sentence == f"`steps={natural.steps}`, {words} and `redirect_steps={natural.redirect_steps}`"

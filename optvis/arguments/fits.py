@@ -98,10 +98,14 @@ def _fit_union(fits: Sequence[Fit]) -> Fit:
     """A value that fits one member as it is stays as it is."""
 
     def fit(value: Any) -> Any:
-        fitted = [each(value) for each in fits]
-        return next(
-            (each for each in fitted if each is value), next((each for each in fitted if each is not SKIP), SKIP)
-        )
+        found = SKIP
+        for each in fits:  # no generator: an interrupt that comes while one is closed would be lost
+            fitted = each(value)
+            if fitted is value:
+                return value
+            if found is SKIP:
+                found = fitted
+        return found
 
     return anything if anything in fits else fit
 
