@@ -10,6 +10,8 @@ from torch import Tensor
 
 from optvis.arguments import describe_value
 
+MAX_NUMBERS = 2**24  # of a target that is given as a range
+
 
 def as_rows(target: Any, axes: int = 1, name: str = "target", expected: str = "") -> Tensor:
     """Turn a target into a tensor with a row per image, (B, ...), or with one for all, (1, ...).
@@ -73,7 +75,8 @@ def as_index(index: Any, name: str) -> Tensor:
     """
     message = f"{name} is {describe_value(index)}; expected an integer, or a sequence with one integer per image"
     try:
-        rows = as_rows(list(index) if isinstance(index, Iterable) and not isinstance(index, Tensor) else index)
+        is_list = isinstance(index, Iterable) and not isinstance(index, Tensor | range)
+        rows = as_rows(list(index) if is_list else index)
     except (TypeError, ValueError) as error:
         raise TypeError(message) from error
     if rows.dim() != 1 or rows.is_floating_point() or rows.is_complex() or rows.dtype == torch.bool:
@@ -86,6 +89,8 @@ def _copy_tensor(target: Any) -> Tensor:
     """Copy to the CPU, so that later changes by the caller have no effect. Lists may hold tensors or arrays."""
     if isinstance(target, Tensor):
         return target.detach().cpu().clone()
+    if isinstance(target, range) and len(target) > MAX_NUMBERS:
+        raise ValueError(f"{len(target):,} numbers; expected at most {MAX_NUMBERS:,}")
     if isinstance(target, list | tuple) and any(hasattr(row, "shape") for row in target):
         return torch.stack([_copy_tensor(row) for row in target])
     values = torch.tensor(target, device="cpu")

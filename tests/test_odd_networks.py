@@ -10,15 +10,17 @@ import torch
 from torch import nn
 from torch.ao.quantization import DeQuantStub, QuantStub, get_default_qat_qconfig, prepare_qat
 
-from optvis import Classifier, attribute, layers
-from optvis.ablation import bake, blinded
+from optvis import Classifier, NotFiniteError, attribute, layers, render
+from optvis.ablation import bake, blinded, compare_renderings, evaluate
+from optvis.errors import NetworkError
 from optvis.features import Channels, Directions
-from optvis.objectives import channel, logit
+from optvis.models import Tail
+from optvis.objectives import channel, direction, logit, match_distribution
 from optvis.patches import try_patch
 from tests.fuzz.calls import photos
 from tests.fuzz.networks import NETWORKS, run, subject_of
 from tests.fuzz.outcomes import outcome_of
-from tests.fuzz.values import LABELS, SIZE, tiny_network
+from tests.fuzz.values import LABELS, SIZE, tiny_classifier, tiny_network
 from tests.operations import OPERATIONS, numbers
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of quantised modules, and of scripts
@@ -130,3 +132,36 @@ def test_a_fill_of_another_shape_than_the_layer_is_refused(units, fill):
         classifier.logits(photos())
     with pytest.raises(ValueError, match=r"fill (has|differs)"):
         bake(classifier, units, fill=fill)
+
+
+def test_numbers_that_overflow_are_said_to_be_not_finite():
+    images = photos()
+    classifier = Classifier(NETWORKS["overflow"](), None, SIZE, LABELS)
+    sets = {"own": (images[:1], 0), "others": (images[1:], 1)}
+    with pytest.raises(NotFiniteError, match="norms of the activations of 'conv2'"):
+        evaluate(classifier, Channels("conv2", [0, 2]), sets, random_sets=2, progress=False)
+
+
+def test_an_error_of_the_network_inside_a_gradient_override_is_the_networks():
+    with pytest.raises(NetworkError, match="Sequential fails on images of shape"):
+        run("video", "expanded_weights", "conv1", "head")
+
+
+ENDLESS = range(10**12)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: match_distribution({"conv1": ENDLESS}),
+        lambda: direction("conv1", ENDLESS),
+        lambda: channel("conv1", ENDLESS),
+        lambda: compare_renderings(tiny_classifier(), ENDLESS, channel("conv1", 0), steps=1, progress=False),
+        lambda: Tail(tiny_network(), photos(), photos(), "conv2", copies=2**31),
+        lambda: render(tiny_classifier(), channel("conv1", 0), views=2**40, steps=1, progress=False),
+    ],
+    ids=["distribution", "direction", "channels", "units", "copies", "views"],
+)
+def test_what_fits_no_memory_is_refused_before_it_is_made(call):
+    found = outcome_of(call)
+    assert found.kind == "clear", found

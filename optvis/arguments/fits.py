@@ -129,6 +129,8 @@ def _fit_items(origin: Any, item: Fit) -> Fit:
         value = _as_list(value)
         if isinstance(value, str | bytes) or not _is_collection(value, origin):
             return SKIP
+        if isinstance(value, range) and any(item(end) is SKIP for end in (*value[:1], *value[-1:])):
+            return SKIP
         if isinstance(value, dict):  # its keys
             return value if all(item(each) is each for each in value) else SKIP
         if isinstance(value, tuple | list | set | frozenset):

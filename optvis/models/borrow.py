@@ -149,8 +149,12 @@ def _is_ours(error: Exception) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    name = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return str(name).startswith("optvis.") and not str(name).startswith("optvis.models.embedded")
+    name = str("" if trace is None else trace.tb_frame.f_globals.get("__name__", ""))
+    if str(error) == REENTRANT:
+        return True
+    return name.startswith("optvis.") and not name.startswith(
+        ("optvis.models.embedded", "optvis.models.overrides.mode")
+    )
 
 
 def run_with_gradients(run: Callable[[Tensor], T], a: Tensor, restart: Callable[[], None] = lambda: None) -> T:

@@ -21,6 +21,7 @@ from optvis.objectives import IMAGE
 
 # In one pass through the tail: 16 MB of float32 in the layer, which fit into the caches.
 ACTIVATIONS_PER_PASS = 2**22
+MAX_COPIES = 2**10
 IMAGES_PER_PASS = 16  # where the whole network runs
 
 
@@ -41,6 +42,9 @@ class Tail:
         layer: name as in `layers(net)`; "<image>" is not one.
         copies: how many variations run together in the check; 1 where `run` never gets more.
 
+    Raises:
+        ValueError: no copies, or more than 1,024.
+
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
         >>> images = torch.rand(2, 3, 8, 8)
@@ -50,6 +54,8 @@ class Tail:
     """
 
     def __init__(self, network: nn.Module, images: Tensor, inputs: Tensor, layer: str, copies: int = 2) -> None:
+        if not 1 <= copies <= MAX_COPIES:
+            raise ValueError(f"copies is {copies}; expected 1 to {MAX_COPIES:,}")
         self.network, self.images, self.inputs, self.layer = network, images, inputs, layer
         self.call = find_module(network, layer)
         with borrow(network):

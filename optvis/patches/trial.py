@@ -68,6 +68,8 @@ class PatchTrial(Result):
     def _check(self, sizes: Mapping[str, int]) -> None:
         for letter, name in (("N", "names"), ("S", "sizes"), ("L", "positions")):
             check_count(name, len(getattr(self, name)), sizes[letter], "rows of predictions")
+        if not bool(self.predictions.isfinite().all()):
+            raise ValueError("predictions are NaN or infinite; expected numbers in [0, 1]")
         if not 0 <= self.test_start < len(self) or self.names[:1] != ("patch",):
             raise ValueError(f"test_start is {self.test_start} of {len(self)} images, names are {self.names}")
         for name in self.names:

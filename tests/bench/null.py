@@ -68,7 +68,8 @@ class SqueezeNetTail:
         self.weight, self.bias = conv.weight.detach().flatten(1), conv.bias.detach()
 
     def images(self, target: int) -> Tensor:
-        return torch.stack([scene(LABELS[target], 10**7 + place, size=SIZE).image for place in range(2)])
+        images = torch.stack([scene(LABELS[target], 10**7 + place).image for place in range(2)])
+        return torch.nn.functional.interpolate(images, SIZE, mode="bilinear", antialias=True)
 
     def prepare(self, activations: Tensor) -> Tensor:
         return activations.flatten(2)

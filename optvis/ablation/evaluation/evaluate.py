@@ -183,6 +183,8 @@ def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Sur
             norms[one.layer] = norms.get(one.layer, 0) + torch.linalg.vector_norm(a, dim=2).double().sum(0).cpu()
             moments[one.layer] = moments.get(one.layer, 0) + _second_moment(one, a)
     means = {layer: total / len(images) for layer, total in norms.items()}
+    for layer, own in means.items():
+        _check(classifier, images[:1], own, f"norms of the activations of {layer!r}")
     return _Survey(torch.cat(logits), first, means, moments)
 
 
