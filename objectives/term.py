@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from optvis.arguments import describe_value
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE
 
@@ -64,6 +65,12 @@ class Term:
     batch: int = field(init=False)  # number of images that targets and weight are for; 1 if they are the same for all
 
     def __post_init__(self) -> None:
+        for rows in (*self.targets, self.weight):
+            if not hasattr(rows, "__len__") or (isinstance(rows, Tensor) and rows.dim() == 0):
+                raise TypeError(
+                    f"{self.name} has {describe_value(rows)} for a target or weight; expected rows, one per image, or "
+                    "one for all"
+                )
         sizes = [len(rows) for rows in (*self.targets, self.weight)]
         object.__setattr__(self, "batch", common_batch_size(sizes, self.name))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from optvis.features.units import Channels, Directions, Units
 STRATUM = 10  # channels of about the same strength
 MAX_POWER = 16.0  # of the second moment that random directions are stretched by
 BISECTIONS = 40  # of the interval in which that power lies
+CANDIDATES = 32  # random subspaces for each that is taken
+COMMON = (0.05, 0.95)  # quantiles between which a share is a common one
 
 
 def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: int) -> list[Units]:
@@ -97,22 +99,55 @@ def random_directions(
     """Draw random subspaces of the same dimension that remove the same share of the activations' square norm.
 
     Each is spanned by normal vectors that are multiplied by a power of the layer's second moment M. The power, from
-    −16 to 16, is chosen so that the subspace removes the same share tr(P M) / tr(M) as the units, as nearly as it can.
+    −16 to 16, is the one nearest to 0 at which the share tr(P M) / tr(M) of the units is a common one. Of
+    many such subspaces the nearest to this share is taken, and its power changed until the share is the same, as nearly
+    as it can.
+    So directions that are themselves drawn at random do not differ from these, and their p-value is uniform.
     """
     eigenvalues, axes = torch.linalg.eigh(moment.double().cpu())
     weights = eigenvalues.clamp_min(1e-9 * float(eigenvalues[-1])) / eigenvalues.sum()
     goal = float(((_rows(units, len(weights)) @ axes).square() @ weights).sum())
-    size = count, len(weights), len(units.basis(len(weights)))
-    normal = torch.randn(size, generator=generator, dtype=torch.float64, device="cpu")
-    highest = torch.full((count,), MAX_POWER, dtype=torch.float32, device="cpu")
+    shape = count, CANDIDATES, len(weights), len(units.basis(len(weights)))
+    normal = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+    power = _common_power(normal[:, 0], weights, goal)
+    captured = _captured(
+        normal.flatten(0, 1), weights, torch.full((count * CANDIDATES,), power, dtype=torch.float64, device="cpu")
+    )
+    nearest = (captured.view(count, CANDIDATES) - goal).abs().argmin(1)
+    chosen = normal[torch.arange(count, device="cpu"), nearest]
+    powers = _bisect(lambda powers: _captured(chosen, weights, powers) > goal, count)
+    columns = axes @ _stretch(chosen, weights, powers)
+    return [Directions(units.layer, one.T, within=units.within, channel_axis=units.channel_axis) for one in columns]
+
+
+def _common_power(normal: Tensor, weights: Tensor, goal: float) -> float:
+    """The power nearest to 0 at which the goal lies between the 5th and the 95th percentile of what is captured."""
+    shares = _captured(normal, weights, torch.zeros(len(normal), dtype=torch.float64, device="cpu"))
+    low, high = torch.quantile(shares, torch.tensor(COMMON, dtype=torch.float64, device="cpu")).tolist()
+    if low <= goal <= high:
+        return 0.0
+    level = torch.tensor(COMMON[0] if goal < low else COMMON[1], dtype=torch.float64, device="cpu")
+
+    def is_above(power: Tensor) -> Tensor:
+        return torch.quantile(_captured(normal, weights, power.expand(len(normal))), level) > goal
+
+    return float(_bisect(is_above, 1))
+
+
+def _captured(normal: Tensor, weights: Tensor, powers: Tensor) -> Tensor:
+    """The share of the square norm that each subspace removes, (R,)."""
+    return (_stretch(normal, weights, powers).square() * weights.view(1, -1, 1)).sum((1, 2))
+
+
+def _bisect(is_above: Callable[[Tensor], Tensor], count: int) -> Tensor:
+    """Powers at which what is captured crosses the goal, (count,)."""
+    highest = torch.full((count,), MAX_POWER, dtype=torch.float64, device="cpu")
     lowest = -highest
     for _ in range(BISECTIONS):
         middle = (lowest + highest) / 2
-        captured = (_stretch(normal, weights, middle).square() * weights.view(1, -1, 1)).sum((1, 2))
-        is_above = captured > goal
-        lowest, highest = torch.where(is_above, lowest, middle), torch.where(is_above, middle, highest)
-    columns = axes @ _stretch(normal, weights, (lowest + highest) / 2)
-    return [Directions(units.layer, one.T, within=units.within, channel_axis=units.channel_axis) for one in columns]
+        above = is_above(middle)
+        lowest, highest = torch.where(above, lowest, middle), torch.where(above, middle, highest)
+    return (lowest + highest) / 2
 
 
 def _stretch(normal: Tensor, weights: Tensor, power: Tensor) -> Tensor:

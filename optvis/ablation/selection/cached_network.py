@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from optvis.features.units import Channels, Units
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.hooks import replace_outputs
-from optvis.models.layers import explain_no_gradient, find_module
+from optvis.models.layers import describe_output, explain_no_gradient, find_module
 from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
@@ -53,7 +53,9 @@ class CachedNetwork:
         first, *later = self.layers
         activations = self.tail.activations
         activations = changes[first](activations) if first in changes else activations
-        functions = {find_module(self.network, name): changes[name] for name in later if name in changes}
+        functions = {
+            find_module(self.network, name): partial(_change, name, changes[name]) for name in later if name in changes
+        }
         with borrow(self.network, gradients=None), replace_outputs(self.network, functions):
             return self.head.logits(check_logits(self.tail.run(activations, [OUTPUT])[OUTPUT]))
 
@@ -80,6 +82,12 @@ class CachedNetwork:
             return self.logits({}).equal(self.before)
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False
+
+
+def _change(layer: str, change: Change, output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise TypeError(f"layer {layer!r} gives {describe_output(output)}, not a tensor; name a layer that gives one")
+    return change(output)
 
 
 def ablate(units: Sequence[Units], a: Tensor) -> Tensor:
