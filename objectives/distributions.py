@@ -110,6 +110,7 @@ def match_distribution(
 def _average_sorted(layer: str, activations: Any, channel_axis: int | None) -> Tensor:
     """Sort each channel of each image, and average over images; in the layer's layout, with one image."""
     rows = as_rows(activations)
+    rows = rows if rows.is_floating_point() else rows.float()
     if rows.dim() < 2:
         raise ValueError(f"references of {layer!r} are {tuple(rows.shape)}; expected activations, (N, C, ...)")
     quantiles = positions(rows, channel_axis).sort(2).values.mean(0, keepdim=True)
