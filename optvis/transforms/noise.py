@@ -30,7 +30,7 @@ class GaussianNoise(Transform):
         self.sd = sd
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        return images + streams.expand(self.sd * normal_noise(streams.keys(), images))
+        return _add(images, normal_noise(streams.keys(), images).mul_(self.sd), streams)
 
 
 class UniformNoise(Transform):
@@ -52,7 +52,12 @@ class UniformNoise(Transform):
         self.amplitude = amplitude
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        return images + streams.expand(self.amplitude * uniform_noise(streams.keys(), images))
+        return _add(images, uniform_noise(streams.keys(), images).mul_(self.amplitude), streams)
+
+
+def _add(images: Tensor, noise: Tensor, streams: Streams) -> Tensor:
+    """Add the noise of the distinct seeds to the images; in its own memory, where each image has its own."""
+    return noise.add_(images) if len(noise) == len(images) else images + streams.expand(noise)
 
 
 def uniform_noise(keys: Tensor, images: Tensor) -> Tensor:
@@ -65,7 +70,7 @@ def uniform_noise(keys: Tensor, images: Tensor) -> Tensor:
     Returns:
         (D, C, H, W).
     """
-    return _in_parts(keys, images, lambda part, count: _hash(part, count).to(images.dtype).mul_(2**-31))
+    return _in_parts(keys, images, lambda part, places: _hash(part, places).to(images.dtype).mul_(2**-31))
 
 
 def normal_noise(keys: Tensor, images: Tensor) -> Tensor:
@@ -74,33 +79,39 @@ def normal_noise(keys: Tensor, images: Tensor) -> Tensor:
     No number is larger than 5.8.
     """
 
-    def compute(part: Tensor, count: int) -> Tensor:
-        first, second = _hash(part, count + count % 2).chunk(2, dim=1)
+    def compute(part: Tensor, places: Tensor) -> Tensor:
+        first, second = _hash(part, places).chunk(2, dim=1)
         share = _shift(first, 8).to(images.dtype).add_(1).mul_(2**-24)  # in (0, 1]
         radius = share.log_().mul_(-2).sqrt_()
         angle = second.to(images.dtype).mul_(math.pi * 2**-31)
-        return torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], 1)[:, :count]
+        return torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], 1)
 
     return _in_parts(keys, images, compute)
 
 
-def _in_parts(keys: Tensor, images: Tensor, compute: Callable[[Tensor, int], Tensor]) -> Tensor:
+def _in_parts(keys: Tensor, images: Tensor, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Compute a row of numbers for each key, in the shape of an image; on a CPU one after the other, in its caches."""
-    shape, parts = (
-        images.shape[1:],
-        torch.split(keys.to(images.device), 1 if images.device.type == "cpu" else len(keys)),
-    )
-    return torch.cat([compute(part, shape.numel()) for part in parts]).view(-1, *shape)
+    keys, shape = keys.to(images.device), images.shape[1:]
+    count = shape.numel()
+    places = torch.arange(count + count % 2, dtype=torch.int32, device=keys.device)
+    places ^= _shift(places, 16)
+    parts = keys.split(1 if keys.device.type == "cpu" else len(keys))
+    return torch.cat([compute(part, places)[:, :count] for part in parts]).view(-1, *shape)
 
 
-def _hash(keys: Tensor, count: int) -> Tensor:
+def _hash(keys: Tensor, places: Tensor) -> Tensor:
     """Compute pseudorandom int32 numbers from each key, (D, count): integers are the same on every device.
 
     The mixer is lowbias32 (Wellons 2018, nullprogram.com/blog/2018/07/31) of the number's place, with one half of the
-    key before it and one half in the middle.
+    key before it and one half in the middle. Its first step, `n ^= n >> 16`, is done to places and keys alone, because
+    shifts and exclusive or can change places: the places are done once for all keys.
+
+    Args:
+        keys: (D, 2).
+        places: 0, 1, 2, … after the first step, (count).
     """
-    numbers = torch.arange(count, dtype=torch.int32, device=keys.device) ^ keys[:, :1]
-    numbers ^= _shift(numbers, 16)
+    start = keys[:, :1]
+    numbers = places ^ (start ^ _shift(start, 16))
     numbers *= 0x7FEB352D
     numbers ^= keys[:, 1:]
     numbers ^= _shift(numbers, 15)
