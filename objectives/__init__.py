@@ -10,6 +10,7 @@ from optvis.objectives.caricatures import caricature, dot_compare
 from optvis.objectives.channels import channel, channel_weights, neuron
 from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
 from optvis.objectives.distributions import match_distribution
+from optvis.objectives.features import feature
 from optvis.objectives.grams import gram, gram_distance, gram_matrix
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, INPUT, OUTPUT, pick, positions
@@ -56,6 +57,7 @@ __all__ = [
     "direction_neuron",
     "diversity",
     "dot_compare",
+    "feature",
     "gram",
     "gram_distance",
     "gram_matrix",

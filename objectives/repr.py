@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.objectives.autoencoder import Autoencoder
 from optvis.objectives.labels import Labels
 from optvis.objectives.product import factors
 from optvis.objectives.schedules import After, Decay
@@ -63,10 +64,11 @@ def _format_call(term: Term) -> str:
     layers = [repr(term.layers[0] if len(term.layers) == 1 else term.layers)]
     if not custom and term.factory in LAYERLESS.get(term.layers, "").split():
         layers = []
+    layers += [repr(value) for _, value in term.options if isinstance(value, Autoencoder)]
     keep_batch_axis = term.factory in KEEP_BATCH_AXIS
     targets = [_format_target(target, keep_batch_axis) for target in term.targets]
     arguments = layers + ([_format_function(term.fn)] if custom else []) + targets
-    keywords = [f"{key}={_format_number(value)}" for key, value in term.options]
+    keywords = [f"{key}={_format_number(value)}" for key, value in term.options if not isinstance(value, Autoencoder)]
     if custom and term.name != default_name(term.fn, term.layers):
         keywords.append(f"name={term.name!r}")
     if custom and term.couples_images:

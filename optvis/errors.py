@@ -52,3 +52,7 @@ def warn_user(message: str) -> None:
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] in OWN_FRAMES:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
+
+
+class MissingPartError(ValueError):
+    """A file describes something that it does not hold, such as the autoencoder of features, and that was not given."""

@@ -17,7 +17,6 @@ from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, is_intercepted, replace_outputs
 from optvis.models.layers import describe_output, find_module
 from optvis.models.normalize import INFER, Normalizer
-from optvis.objectives.layout import channels_first
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
 PURPOSE = "ablation"
@@ -36,10 +35,11 @@ def blinded(model: Model, *units: Units, fill: FillLike = None, normalize: Norma
 
     Args:
         model: a network, or a Classifier.
-        units: what to switch off: Channels, Directions and Projections, of any layers that `layers(model)` lists.
-        fill: what replaces the units: a number; a tensor (C,), one number per channel; a mapping of layers to either;
-            a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scale`, which turns them down or
-            up. By default 0, and of a Projection its own center.
+        units: what to switch off: Channels, Directions, Projections and Features of autoencoders, of any layers that
+            `layers(model)` lists.
+        fill: what replaces the units: a number; a tensor (C,), one number per channel or feature; a mapping of layers
+            to either; a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scale`, which turns
+            them down or up. By default 0, and of a Projection its own center.
         normalize: see `render`; by default what the model carries. Only a fill that is measured on images needs it.
 
     Yields:
@@ -48,7 +48,8 @@ def blinded(model: Model, *units: Units, fill: FillLike = None, normalize: Norma
     Raises:
         KeyError: a layer that does not exist, or that the fill's mapping lacks.
         TypeError: units or a fill of another type; inside the block, a layer whose output is no tensor.
-        IndexError, ValueError: inside the block, a channel that the layer does not have, directions of another length.
+        IndexError, ValueError: inside the block, a channel or feature that does not exist, directions of another
+            length, an autoencoder that does not fit the layer.
 
     Example:
         >>> import torch
@@ -76,7 +77,10 @@ def check_units(network: nn.Module, units: Sequence[Units]) -> None:
     """Check that units are Units (else TypeError), of layers that exist (else KeyError)."""
     for one in units:
         if not isinstance(one, Units):
-            raise TypeError(f"units are {one!r}; expected Channels(layer, indices) or Directions(layer, vectors)")
+            raise TypeError(
+                f"units are {one!r}; expected Channels(layer, indices), Directions(layer, vectors) or "
+                "Features(layer, sae, indices)"
+            )
         find_module(network, one.layer)
 
 
@@ -108,5 +112,5 @@ def replace_each(group: Sequence[tuple[Units, Replacement]], output: Any) -> Ten
                 "layers(model) lists those that do"
             )
         check_real(units.layer, output)
-        output = units.replace(output, replacement(channels_first(output, units.channel_axis)))
+        output = units.replace_by(output, replacement)
     return output  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from optvis.ablation.blinded import blinded
 from optvis.ablation.fills import FillLike, describe_fill
-from optvis.ablation.selection.attempt import summarize
+from optvis.ablation.selection.attempt import format_count, summarize
 from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.attribution.attribute import attribute
 from optvis.attribution.result import SIGNS, Attribution
@@ -80,8 +80,8 @@ class BeforeAfter(Result):
         return caption_image(stack_rows([[renderings], [overlays]]), self._title(), SIGNS)
 
     def _title(self) -> str:
-        units = [units_from_json(row) for row in self.recipe.get("units", ())]
-        without = f": with all units, and without {summarize(units)}" if units else ""
+        rows = self.recipe.get("units", ())
+        without = f": with all units, and without {', '.join(map(_summarize, rows))}" if rows else ""
         return f"{self.before.recipe.get('objective', 'a score')}{without}"
 
     @property
@@ -187,3 +187,10 @@ def compare_renderings(
     )
     pair = None if attribution is None or attribution_after is None else (attribution, attribution_after)
     return BeforeAfter(before, after, settings, pair)
+
+
+def _summarize(row: Mapping[str, Any]) -> str:
+    """Units of a recipe, counted; features without their autoencoder, which the recipe does not hold."""
+    if row.get("kind") == "features":
+        return format_count("feature", len(row["indices"]), row["layer"])
+    return summarize([units_from_json(row)])

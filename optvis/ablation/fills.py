@@ -19,11 +19,12 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.objectives.layout import channels_first, positions
+from optvis.objectives.layout import positions
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_PER_BATCH
 
-# The layer's activations, (B, C, ...), -> what replaces units in them: a number, or a tensor that broadcasts to them.
+# The layer's activations, (B, C, ...), or codes of features, (B, K, ...), -> what replaces units in them: a number, or
+# a tensor that broadcasts to them.
 Replacement: TypeAlias = Callable[[Tensor], Tensor | float]
 GPU_BATCH_FACTOR = 16  # a GPU gets larger batches than a CPU, whose batches fit into its cache
 
@@ -78,7 +79,7 @@ class Constant:
 def check_fill(values: Tensor, shape: Sequence[int]) -> None:
     """Raise ValueError where values are neither one per channel nor broadcast to activations of a shape (B, C, ...)."""
     if values.dim() == 1 and len(values) != shape[1]:
-        raise ValueError(f"fill has {len(values)} numbers; the layer has {shape[1]} channels")
+        raise ValueError(f"fill has {len(values)} numbers; the layer has {shape[1]} channels or features")
     own = tuple(values.shape) if values.dim() > 1 else ()
     pairs = zip(reversed(own), reversed(shape), strict=False)
     if len(own) > len(shape) or any(side not in (1, whole) for side, whole in pairs):
@@ -87,7 +88,7 @@ def check_fill(values: Tensor, shape: Sequence[int]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Mean(Fill):
-    """The mean of each channel over images and positions; for directions, the mean activation's part along them.
+    """The mean of each channel or feature over images and positions; for directions, the mean activation's part.
 
     Args:
         images: images in any form that `load_image` takes.
@@ -237,7 +238,7 @@ class _GaussianReplacement:
 
 class _ResampledReplacement:
     def __init__(self, batches: tuple[Tensor, ...], units: Units, seed: int) -> None:
-        self.samples, self.layer = channels_first(torch.cat(batches), units.channel_axis), units.layer
+        self.samples, self.layer = torch.cat(batches), units.layer
         self.counter = _PassCounter(seed, f"resampled {units.layer}")
 
     def __call__(self, activations: Tensor) -> Tensor:
@@ -287,30 +288,31 @@ def _as_constant(values: Any) -> Constant:
 def channel_moments(
     model: nn.Module | Classifier, images: Images, units: Sequence[Units]
 ) -> list[tuple[Tensor, Tensor]]:
-    """Mean and standard deviation of each unit's layer over images and positions, (C,) each, float64."""
+    """Mean and standard deviation of what each unit reads over images and positions, (C,) each, float64."""
     batches = _activations(model, images, units)
-    parts = [list(map(_sums, batch, (one.channel_axis for one in units))) for batch in batches]
+    parts = [list(map(_sums, batch)) for batch in batches]
     totals = [torch.stack(rows).sum(0) for rows in zip(*parts, strict=True)]
     means = [(sums / count, squares / count) for count, sums, squares in totals]
     return [(mean, (square - mean.square()).clamp_min(0).sqrt()) for mean, square in means]
 
 
-def _sums(a: Tensor, channel_axis: int | None) -> Tensor:
-    """Count, sum and sum of squares of each channel, (3, C)."""
-    exact = positions(a, channel_axis).double()
+def _sums(a: Tensor) -> Tensor:
+    """Count, sum and sum of squares of each channel of (B, C, ...), (3, C)."""
+    exact = positions(a, 1).double()
     sums = exact.sum((0, 2))
     return torch.stack([torch.full_like(sums, exact[:, 0].numel()), sums, exact.square().sum((0, 2))])
 
 
 def _activations(model: nn.Module | Classifier, images: Images, units: Sequence[Units]) -> Iterator[list[Tensor]]:
-    """The activations of each unit's layer, batch by batch."""
+    """What each unit reads in its layer, (B, C, ...): channels or codes, batch by batch."""
     classifier = as_classifier(model)
     batch = classifier.load_batch(images)
     layers = dict.fromkeys(one.layer for one in units)
     for rows in split_batch(batch):
         with borrow(classifier.network), torch.no_grad():
             found = read_activations(classifier.network, classifier.preprocess(batch[rows]), layers)
-        yield [found[one.layer] for one in units]
+            values = [one.read(found[one.layer]) for one in units]
+        yield values
 
 
 def split_batch(images: Tensor) -> list[slice]:

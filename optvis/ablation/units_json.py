@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import describe_value
+from optvis.errors import MissingPartError
+from optvis.features.autoencoder_units import Features
 from optvis.features.projection import Projection
 from optvis.features.units import Channels, Directions, Units
 
@@ -21,9 +23,11 @@ def units_to_json(units: Units) -> dict[str, Any]:
         {'kind': 'channels', 'layer': 'mixed5', 'indices': [3], 'within': None, 'channel_axis': None}
     """
     members: dict[str, Any] = {"kind": "channels", "layer": units.layer}
-    if isinstance(units, Channels):
+    if isinstance(units, Channels | Features):
         members["indices"] = list(units.indices)
-    else:
+    if isinstance(units, Features):
+        members |= {"kind": "features", "sae": units.autoencoder.describe()}
+    elif not isinstance(units, Channels):
         members["kind"] = "directions" if isinstance(units, Directions) else "projections"
         members |= {name: values.tolist() for name, values in unit_tensors(units).items()}
     return {
@@ -34,26 +38,57 @@ def units_to_json(units: Units) -> dict[str, Any]:
 
 
 def unit_tensors(units: Units) -> dict[str, Tensor]:
-    """The tensors that define units, by the names of their arguments; channels have none."""
-    names = {Channels: (), Directions: ("vectors",), Projection: ("vectors", "readers", "center")}[type(units)]
+    """The tensors that define units, by the names of their arguments; channels and features have none."""
+    names = {Directions: ("vectors",), Projection: ("vectors", "readers", "center")}.get(type(units), ())
     return {name: getattr(units, name) for name in names}
 
 
-def units_from_json(values: Mapping[str, Any]) -> Units:
+def units_from_json(values: Mapping[str, Any], sae: Any = None) -> Units:
     """Build units from what `units_to_json` writes.
 
+    Args:
+        values: that it wrote.
+        sae: the autoencoder, where the units are features of one: JSON describes it, and does not hold it.
+
     Raises:
-        ValueError: it is something else.
+        ValueError: it is something else. MissingPartError: features without their autoencoder, or with another one.
+        TypeError: an autoencoder without `encode` and `decode`.
     """
+    if values.get("kind") == "features":
+        return _build_features(values, sae)
     try:
         return _build_units(values)
     except (KeyError, IndexError, TypeError, RuntimeError) as error:
         raise ValueError(f"{describe_value(values)} says no units: {error}") from error
 
 
-def _build_units(values: Mapping[str, Any]) -> Units:
+def _build_features(values: Mapping[str, Any], sae: Any) -> Features:
+    try:
+        layer, own, indices = values["layer"], values["sae"], values["indices"]
+        options = _options(values)
+        name = f"the autoencoder {own['class']} of {own['features']} features of {layer!r}"
+        digest = own["weights"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"{describe_value(values)} says no units: {error}") from error
+    if sae is None:
+        raise MissingPartError(f"features need {name}, which is not in the file; give it: load(path, sae=autoencoder)")
+    found = Features(layer, sae, indices, **options)
+    if found.autoencoder.digest() != digest:
+        came = found.autoencoder
+        raise MissingPartError(
+            f"sae is a {came.kind} with weights {came.digest()}; expected {name}, with weights {digest}: load the "
+            "weights with which the units were saved"
+        )
+    return found
+
+
+def _options(values: Mapping[str, Any]) -> dict[str, Any]:
     within = None if values["within"] is None else (values["within"][0], values["within"][1])
-    options = {"within": within, "channel_axis": values["channel_axis"]}
+    return {"within": within, "channel_axis": values["channel_axis"]}
+
+
+def _build_units(values: Mapping[str, Any]) -> Units:
+    options = _options(values)
     if values["kind"] == "channels":
         return Channels(values["layer"], values["indices"], **options)
     if values["kind"] == "projections":

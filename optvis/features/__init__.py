@@ -1,6 +1,7 @@
 """Parts of a layer that have names: channels, directions, groups of neurons, receptive fields; and its statistics."""
 
 from optvis.arguments import check_room
+from optvis.features.autoencoder_units import Features
 from optvis.features.groups import Groups, group
 from optvis.features.projection import Projection
 from optvis.features.receptive_field import Box, ReceptiveFields, crop, receptive_fields
@@ -12,6 +13,7 @@ __all__ = [
     "Box",
     "Channels",
     "Directions",
+    "Features",
     "Groups",
     "Projection",
     "ReceptiveFields",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,14 @@ class Projection:
         """Some of them, by a slice."""
         options = {"within": self.within, "channel_axis": self.channel_axis}
         return Projection(self.layer, self.vectors[rows], self.readers[rows], self.center, **options)  # type: ignore[arg-type]
+
+    def read(self, a: Tensor) -> Tensor:
+        """What a fill replaces: the layer's activations, channels first, (B, C, ...)."""
+        return channels_first(a, self.channel_axis)
+
+    def replace_by(self, a: Tensor, replacement: Callable[[Tensor], Tensor | float]) -> Tensor:
+        """As `replace`, with a fill that is computed from what `read` returns."""
+        return self.replace(a, replacement(self.read(a)))
 
     def replace(self, a: Tensor, fill: Tensor | float | None = None) -> Tensor:
         """Replace what the readers read in the layer's activations by what they read in `fill`, or in the center.

@@ -1,14 +1,15 @@
-"""Units of a layer: channels, directions or projections, and the layer's activations without them."""
+"""Units of a layer: channels, directions, projections or features, and the layer's activations without them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from optvis.features.autoencoder_units import Features
 from optvis.features.projection import Projection
 from optvis.features.unit_options import expand_fill, format_options, orthonormalize, validate_range
 from optvis.objectives.layout import channels_first, restore_layout
@@ -61,7 +62,19 @@ class Channels:
 
     def __getitem__(self, rows: slice) -> Channels:
         """Some of them, by a slice."""
-        return Channels(self.layer, self.indices[rows], within=self.within, channel_axis=self.channel_axis)
+        return self.choose(self.indices[rows], self.within)
+
+    def choose(self, indices: Iterable[int], within: tuple[float, float] | None = None) -> Channels:
+        """Other channels of the layer."""
+        return Channels(self.layer, list(indices), within=within, channel_axis=self.channel_axis)
+
+    def read(self, a: Tensor) -> Tensor:
+        """What a fill replaces: the layer's activations, channels first, (B, C, ...)."""
+        return channels_first(a, self.channel_axis)
+
+    def replace_by(self, a: Tensor, replacement: Callable[[Tensor], Tensor | float]) -> Tensor:
+        """As `replace`, with a fill that is computed from what `read` returns."""
+        return self.replace(a, replacement(self.read(a)))
 
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """Replace these channels of the layer's activations with `fill`.
@@ -144,6 +157,14 @@ class Directions:
         """Some of them, by a slice."""
         return Directions(self.layer, self.vectors[rows], within=self.within, channel_axis=self.channel_axis)
 
+    def read(self, a: Tensor) -> Tensor:
+        """What a fill replaces: the layer's activations, channels first, (B, C, ...)."""
+        return channels_first(a, self.channel_axis)
+
+    def replace_by(self, a: Tensor, replacement: Callable[[Tensor], Tensor | float]) -> Tensor:
+        """As `replace`, with a fill that is computed from what `read` returns."""
+        return self.replace(a, replacement(self.read(a)))
+
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """Replace the part of the layer's activations along these directions with that of `fill`: a − P (a − fill).
 
@@ -175,4 +196,4 @@ class Directions:
 
 
 #: What can be named in a layer and ablated.
-Units: TypeAlias = Channels | Directions | Projection
+Units: TypeAlias = Channels | Directions | Projection | Features

@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -160,10 +161,15 @@ class Result(TensorFields, ABC):
             FileNotFoundError: there is no file with the tensors.
             ValueError: the file is damaged, or holds something else; the message names the file and what is wrong.
         """
+        return cls._load(path)
+
+    @classmethod
+    def _load(cls, path: str | Path, **more: Any) -> Self:
+        """The same, for results with fields that their file does not hold: `more` are their values."""
         given = Path(path)
         target = given.with_suffix(TENSOR_SUFFIX) if given.name else given
         hint = f": the tensors of a saved {cls.KIND} lie beside its PNG"
-        return read_tensor_file(target, cls.KIND, cls._from_file, hint)
+        return read_tensor_file(target, cls.KIND, partial(cls._from_file, **more), hint)
 
     def _tensors(self) -> dict[str, Tensor]:
         """All tensors to save, by name."""

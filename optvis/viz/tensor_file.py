@@ -10,6 +10,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from optvis.data.files import is_file
+from optvis.errors import MissingPartError
 
 Built = TypeVar("Built")
 SIZE_BYTES = 8  # of the number before the header; the header's size is a multiple of it
@@ -29,7 +30,7 @@ def read_tensor_file(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or holds something else.
+        ValueError: the file is damaged, or holds something else; MissingPartError: it needs something beside it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -41,6 +42,8 @@ def read_tensor_file(
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
         return build(tensors, header)
+    except MissingPartError:
+        raise
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{str(path)!r} is damaged or holds no {kind}: {reason}") from error

@@ -30,6 +30,7 @@ from optvis.ablation.fills import (
 from optvis.ablation.units_json import units_to_json
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
+from optvis.features.autoencoder_units import Features
 from optvis.features.units import Units
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
@@ -65,8 +66,8 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
     Raises:
         KeyError, TypeError: as in `blinded`.
         IndexError, ValueError: a channel that the layer does not have, directions of another length.
-        ValueError: noise or other images as fill, or units that are off `within` a range, which weights cannot
-            express; a layer that never runs; a network inside a `blinded` block.
+        ValueError: noise or other images as fill, features of an autoencoder, or units that are off `within` a range,
+            which weights cannot express; a layer that never runs; a network inside a `blinded` block.
 
     Example:
         >>> from optvis import Channels
@@ -144,6 +145,8 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
             f"{type(fill).__name__} is drawn anew in each pass, which weights cannot express; use Mean, or blinded()"
         )
     for one in units:
+        if isinstance(one, Features):
+            raise ValueError(f"{one} needs its autoencoder in each pass, which weights cannot express; use blinded()")
         if one.within is not None:
             raise ValueError(f"{one} is off within a range only, which weights cannot express; use blinded()")
 

@@ -27,6 +27,7 @@ from optvis.ablation.fills import FillLike, Replacement, describe_fill, resolve_
 from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_overlaps, find_target_set, load_sets
 from optvis.ablation.selection.attempt import Attempt, describe_goal
 from optvis.ablation.units_json import units_to_json
+from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
@@ -57,17 +58,17 @@ def evaluate(
     """Evaluate units by what the network predicts without them: for the target, for everything else, against chance.
 
     Random units are drawn from the same layers, as many and as strong: channels of the same strata of activation norm,
-    ten to a stratum, the units among them; subspaces that remove the same share of it. The p-value is the share of
-    random sets that lower the target's recall at least as far. A second one is for its log-odds; it is uniform for
-    units that are themselves drawn at random, at any strength. The report also says what remains where only the units
+    ten to a stratum, the units among them, and features of the same autoencoder likewise; subspaces that remove the
+    same share of it. The p-value is the share of random sets that lower the target's recall at least as far. A second
+    one is for its log-odds; it is uniform for units that are themselves drawn at random, at any strength. The report also says what remains where only the units
     are kept, as in Bau et al. 2020, doi:10.1073/pnas.1907375117. Intervals are at 95 %: Wilson's for recall, Student's
     from 10 images on for confidence and log-odds. Memory holds all images, and the cached activations of one image at a
     time.
 
     Args:
         model: a network whose output is a score for each class, (B, classes), or a Classifier.
-        units: Channels, Directions or a Projection, or several, one a layer, such as a UnitSelection. The curve takes
-            them in their order.
+        units: Channels, Directions, a Projection or Features, or several, one a layer, such as a UnitSelection. The
+            curve takes them in their order.
         image_sets: images by the name of their set. Each is a folder, an image in any form that `load_image` takes, a
             tensor (B, 3, H, W), or a list of these; with labels as `(images, labels)` or `LabeledImages`: label texts
             or indices, one for all images or one each. Without labels, the network's own predictions count as true.
@@ -178,7 +179,7 @@ def _run_network(classifier: Classifier, images: Tensor, units: Variant) -> _Sur
         logits.append(_read_logits(classifier, images[rows], found[OUTPUT]))
         for one in units:
             _check(classifier, images[rows], found[one.layer], f"activations of {one.layer!r}")
-            a = positions(found[one.layer], one.channel_axis)
+            a = positions(one.read(found[one.layer]), 1)
             one.basis(a.shape[1])
             norms[one.layer] = norms.get(one.layer, 0) + torch.linalg.vector_norm(a, dim=2).double().sum(0).cpu()
             moments[one.layer] = moments.get(one.layer, 0) + _second_moment(one, a)
@@ -198,8 +199,8 @@ def _check(classifier: Classifier, images: Tensor, values: Tensor, what: str) ->
 
 
 def _second_moment(units: Units, a: Tensor) -> Tensor:
-    """The uncentred second moment of activations (B, C, P), (C, C); of no use for channels."""
-    if isinstance(units, Channels):
+    """The uncentred second moment of activations (B, C, P), (C, C); of no use for channels and features."""
+    if isinstance(units, Channels | Features):
         return torch.zeros((), dtype=torch.float32, device="cpu")
     rows = a.movedim(1, 2).flatten(0, 1).double()
     return (rows.T @ rows).cpu()

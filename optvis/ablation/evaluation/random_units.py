@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from optvis.ablation.evaluation.metrics import seeded_generator
+from optvis.features.autoencoder_units import Features
 from optvis.features.projection import Projection
 from optvis.features.units import Channels, Directions, Units
+
+Listed = TypeVar("Listed", Channels, Features)  # units that are listed by their indices
 
 STRATUM = 10  # channels of about the same strength
 MAX_POWER = 16.0  # of the second moment that random directions are stretched by
@@ -24,21 +28,21 @@ def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: 
 
     Args:
         units: to compare with.
-        norms: mean activation norm of each channel, (C,).
+        norms: mean activation norm of each channel, (C,), or mean norm of each feature's codes, (K,).
         moment: uncentred second moment of the layer, (C, C).
         count: number of sets.
         seed: of the draws; other units have other draws.
     """
     generator = seeded_generator(seed, f"random units for {units!r}")
-    if isinstance(units, Channels):
+    if isinstance(units, Channels | Features):
         return list(random_channels(units, norms, count, generator))
     return list(random_directions(units, moment, count, generator))
 
 
-def random_channels(units: Channels, norms: Tensor, count: int, generator: torch.Generator) -> list[Channels]:
-    """Draw `count` sets of other channels of the layer, as many and as strong; see `draw_indices`."""
+def random_channels(units: Listed, norms: Tensor, count: int, generator: torch.Generator) -> list[Listed]:
+    """Draw `count` sets of other channels, or features, of the layer, as many and as strong; see `draw_indices`."""
     draws = draw_indices(list(units.indices), norms, count, generator).tolist()
-    return [Channels(units.layer, draw, within=units.within, channel_axis=units.channel_axis) for draw in draws]
+    return [units.choose(draw, units.within) for draw in draws]
 
 
 def draw_indices(indices: Sequence[int], norms: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -85,7 +89,7 @@ def chance_of_same(units: Units, norms: Tensor) -> float:
     >>> chance_of_same(Channels("mixed5", [20, 21]), torch.arange(24.0))  # two of the ten strongest
     0.02222...
     """
-    if not isinstance(units, Channels):
+    if not isinstance(units, Channels | Features):
         return 0.0
     sizes = torch.bincount(strata(norms))
     counts = torch.bincount(strata(norms)[list(units.indices)], minlength=len(sizes))
@@ -159,7 +163,7 @@ def _stretch(normal: Tensor, weights: Tensor, power: Tensor) -> Tensor:
 
 def activation_mass(units: Units, norms: Tensor, moment: Tensor) -> float:
     """What random units match: the mean norm of channels, or the share of the square norm along directions."""
-    if isinstance(units, Channels):
+    if isinstance(units, Channels | Features):
         return float(norms.double()[list(units.indices)].mean()) if len(units) else 0.0
     exact = moment.double().cpu()
     rows = _rows(units, len(exact))

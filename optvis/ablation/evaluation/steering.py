@@ -108,7 +108,7 @@ def steering_curve(
 
     Args:
         model: a network whose output is a score for each class, or a Classifier.
-        units: Channels, Directions or a Projection, or several, one a layer, such as a UnitSelection.
+        units: Channels, Directions, a Projection or Features, or several, one a layer, such as a UnitSelection.
         image_sets: images by the name of their set, as in `evaluate`.
         factors: what the units' activations are multiplied by, as with `Scale`; 1, the network as it is, is added.
         target: the set of the class; by default the first.

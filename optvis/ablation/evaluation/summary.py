@@ -28,6 +28,7 @@ from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
 from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.image_sets import NamedSet, digest_images
+from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 from optvis.models.classifier import Classifier
 from optvis.viz.sheet import as_rgb
@@ -73,7 +74,7 @@ class VariantPlan:
         removed: more and more of them off.
         kept: everything else off.
         random: random units off.
-        norms: mean activation norm of each channel, (C,), by layer.
+        norms: mean activation norm of each channel, (C,), or feature, (K,), by layer.
         moments: second moments, (C, C), by layer, where there are directions.
         seed: of the draws.
     """
@@ -200,7 +201,7 @@ def _tie_share(evaluation: Evaluation, plan: VariantPlan) -> float:
 
 def _identity(units: Units) -> object:
     """A key that is equal for units that switch off the same."""
-    if isinstance(units, Channels):
+    if isinstance(units, Channels | Features):
         return frozenset(units.indices)
     return tuple(units.basis(units.vectors.shape[1]).flatten().tolist())
 

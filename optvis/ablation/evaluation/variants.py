@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optvis.ablation.blinded import replace_each, replace_units
 from optvis.ablation.fills import Replacement
+from optvis.features.autoencoder_units import Features, replace_features
 from optvis.features.projection import Projection
 from optvis.features.units import Channels, Directions, Units
 from optvis.models.activations import read_activations
@@ -39,14 +40,17 @@ def growing_variants(units: Sequence[Units]) -> tuple[Variant, ...]:
 
 
 def first_units(units: Units, count: int) -> Units:
-    """The first of the units, in their order; none is Channels without an index."""
-    return units[:count] if count else Channels(units.layer, [], channel_axis=units.channel_axis)
+    """The first of the units, in their order; no directions are Channels without an index."""
+    if count or isinstance(units, Channels | Features):
+        return units[:count]
+    return Channels(units.layer, [], channel_axis=units.channel_axis)
 
 
 def complement(units: Variant, channels: Mapping[str, int]) -> Variant:
     """Everything else in the layers of some units: what is off where only these units are kept.
 
-    A channel is kept whole, whatever the range `within` which its unit is switched off.
+    A channel is kept whole, whatever the range `within` which its unit is switched off. With features, the part that
+    their autoencoder does not reconstruct is kept too.
 
     >>> complement((Channels("mixed5", [0, 2]),), {"mixed5": 4})  # of a layer with 4 channels
     (Channels('mixed5', [1, 3]),)
@@ -55,9 +59,9 @@ def complement(units: Variant, channels: Mapping[str, int]) -> Variant:
 
 
 def _complement(units: Units, channels: int) -> Units:
-    if isinstance(units, Channels):
+    if isinstance(units, Channels | Features):
         others = (~units.mask(channels)).nonzero().flatten().tolist()
-        return Channels(units.layer, others, channel_axis=units.channel_axis)
+        return units.choose(others)
     if isinstance(units, Projection):
         rest = units.complement()
         return first_units(units, 0) if rest is None else rest
@@ -82,9 +86,11 @@ class _BatchUnits:
     def channel_axis(self) -> int | None:
         return self.parts[0].channel_axis
 
-    def replace(self, a: Tensor, fill: Tensor | float) -> Tensor:
+    def replace_by(self, a: Tensor, replacement: Replacement) -> Tensor:
         """As in Units, for each of K parts of (K · B, ...)."""
-        count = len(self.parts)
+        if isinstance(self.parts[0], Features):
+            return replace_features(cast("tuple[Features, ...]", self.parts), a, replacement)
+        fill, count = replacement(self.parts[0].read(a)), len(self.parts)
         is_each = isinstance(fill, Tensor) and fill.dim() > 1 and len(fill) == len(a)
         fills = fill.chunk(count) if is_each else [fill] * count  # type: ignore[union-attr]
         parts = zip(self.parts, a.chunk(count), fills, strict=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
+from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 
 
@@ -97,9 +98,21 @@ def describe_goal(attempts: Sequence[Attempt]) -> str:
 
 def summarize(units: Sequence[Units]) -> str:
     """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
-    kinds = ("channel" if isinstance(one, Channels) else "direction" for one in units)
-    counts = (f"{len(one)} {kind}{'' if len(one) == 1 else 's'}" for kind, one in zip(kinds, units, strict=True))
-    return ", ".join(f"{count} of {one.layer}" for count, one in zip(counts, units, strict=True))
+    return ", ".join(format_count(name_kind(one), len(one), one.layer) for one in units)
+
+
+def format_count(kind: str, count: int, layer: str) -> str:
+    """A count in words.
+
+    >>> format_count("channel", 2, "mixed4")
+    '2 channels of mixed4'
+    """
+    return f"{count} {kind}{'' if count == 1 else 's'} of {layer}"
+
+
+def name_kind(units: Units) -> str:
+    """What one of the units is called: "channel", "feature", or "direction"."""
+    return {Channels: "channel", Features: "feature"}.get(type(units), "direction")
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from torch import Tensor
 
-from optvis.ablation.selection.attempt import Attempt, describe_goal, summarize
+from optvis.ablation.selection.attempt import Attempt, describe_goal, name_kind, summarize
 from optvis.ablation.units_json import unit_tensors, units_from_json, units_to_json
+from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 from optvis.viz.formatting import format_html_table, format_table
 from optvis.viz.plots import caption_image, plot_bars
@@ -44,6 +46,8 @@ class Evidence:
 @dataclass(frozen=True, eq=False, repr=False)
 class UnitSelection(Result, Sequence[Units]):
     """Units that carry a class: a sequence of Units, one a layer, so that `blinded(model, *selection)` works.
+
+    Saved features of an autoencoder are loaded with `UnitSelection.load(path, sae=autoencoder)`.
 
     Args:
         units: to switch off.
@@ -153,20 +157,33 @@ class UnitSelection(Result, Sequence[Units]):
         return super()._json_values() | {"units": rows}
 
     @classmethod
+    def load(cls, path: str | Path, sae: Any = None) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: of the PNG, or of the tensors beside it.
+            sae: the autoencoder of saved features, whose weights are not in the file.
+
+        Raises:
+            FileNotFoundError, ValueError: as in `Result.load`; features without their autoencoder, or with another.
+        """
+        return cls._load(path, sae=sae)
+
+    @classmethod
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
+        sae = values.pop("sae", None)
         rows = [
             {name: tensors.get(f"{name} {i}", value) for name, value in row.items()}
             for i, row in enumerate(values["units"])
         ]
-        return cls(**(values | {"units": tuple(map(units_from_json, rows))}))
+        return cls(**(values | {"units": tuple(units_from_json(row, sae) for row in rows)}))
 
 
 def split_units(units: Sequence[Units]) -> list[tuple[str, Units]]:
-    """Each channel and each direction as a unit of its own, with its name."""
+    """Each channel, feature and direction as a unit of its own, with its name."""
     single: list[tuple[str, Units]] = []
     for one in units:
-        if isinstance(one, Channels):
-            single += [(f"channel {channel}", Channels(one.layer, channel)) for channel in one.indices]
-        else:
-            single += [(f"direction {i + 1}", one[i : i + 1]) for i in range(len(one))]
+        numbers = one.indices if isinstance(one, Channels | Features) else range(1, len(one) + 1)
+        kind = name_kind(one)
+        single += [(f"{kind} {number}", one[i : i + 1]) for i, number in enumerate(numbers)]
     return single
