@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from optvis.arguments import describe_value
+from optvis.errors import MissingPartError
 from optvis.objectives.layout import channels_first, restore_layout
 
 DIGEST_LENGTH = 16  # hexadecimal digits
@@ -104,6 +105,14 @@ class Autoencoder:
         sizes = (None, None) if self.sizes is None else self.sizes
         return {"class": self.kind, "channels": sizes[0], "features": sizes[1], "weights": self.digest()}
 
+    def check_described(self, described: Mapping[str, Any]) -> None:
+        """Raise MissingPartError where what `describe` returned was of another autoencoder."""
+        if self.digest() != described["weights"]:
+            raise MissingPartError(
+                f"sae is {describe_autoencoder(self.describe())}; expected {describe_autoencoder(described)}: load the "
+                "weights that it was saved with"
+            )
+
     def digest(self) -> str | None:
         """A digest of the weights and buffers; None of an object that is no nn.Module."""
         if not isinstance(self.own, nn.Module):
@@ -139,6 +148,25 @@ class Autoencoder:
                     f"the autoencoder {self.kind} is {came}, and {self.layer!r} gives {expected}; move it: "
                     f'sae.to("{rows.device}", {rows.dtype})'
                 )
+
+
+def describe_autoencoder(described: Mapping[str, Any]) -> str:
+    """What `Autoencoder.describe` returned, in words.
+
+    >>> describe_autoencoder({"class": "TopKSAE", "channels": 128, "features": 512, "weights": None})
+    'a TopKSAE of 512 features, without weights'
+    """
+    count = "" if described["features"] is None else f" of {described['features']} features"
+    weights = "without weights" if described["weights"] is None else f"with weights {described['weights']}"
+    return f"a {described['class']}{count}, {weights}"
+
+
+def require_autoencoder(sae: Any, described: Mapping[str, Any], what: str) -> None:
+    """Raise MissingPartError where `what` needs an autoencoder that was not given."""
+    if sae is None:
+        raise MissingPartError(
+            f"{what} needs {describe_autoencoder(described)}, which is not in the file; give it: load(path, sae=...)"
+        )
 
 
 def _copy_frozen(sae: Any) -> Any:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import describe_value
-from optvis.errors import MissingPartError
 from optvis.features.autoencoder_units import Features
 from optvis.features.projection import Projection
 from optvis.features.units import Channels, Directions, Units
+from optvis.objectives.autoencoder import require_autoencoder
 
 
 def units_to_json(units: Units) -> dict[str, Any]:
@@ -64,21 +64,12 @@ def units_from_json(values: Mapping[str, Any], sae: Any = None) -> Units:
 
 def _build_features(values: Mapping[str, Any], sae: Any) -> Features:
     try:
-        layer, own, indices = values["layer"], values["sae"], values["indices"]
-        options = _options(values)
-        name = f"the autoencoder {own['class']} of {own['features']} features of {layer!r}"
-        digest = own["weights"]
-    except (KeyError, IndexError, TypeError) as error:
+        layer, described, indices, options = values["layer"], values["sae"], values["indices"], _options(values)
+        require_autoencoder(sae, described, f"a set of features of {layer!r}")
+    except (LookupError, TypeError) as error:
         raise ValueError(f"{describe_value(values)} says no units: {error}") from error
-    if sae is None:
-        raise MissingPartError(f"features need {name}, which is not in the file; give it: load(path, sae=autoencoder)")
     found = Features(layer, sae, indices, **options)
-    if found.autoencoder.digest() != digest:
-        came = found.autoencoder
-        raise MissingPartError(
-            f"sae is a {came.kind} with weights {came.digest()}; expected {name}, with weights {digest}: load the "
-            "weights with which the units were saved"
-        )
+    found.autoencoder.check_described(described)
     return found
 
 

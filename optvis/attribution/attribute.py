@@ -14,6 +14,7 @@ from optvis.attribution.methods import AttributionMethod
 from optvis.attribution.names import METHODS
 from optvis.attribution.result import Attribution, UnitKind
 from optvis.data.images import ImageLike
+from optvis.features.feature_network import FEATURES, describe_features, expose_features
 from optvis.features.groups import Groups
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -39,11 +40,12 @@ def attribute(
     objective: Objective | str,
     *,
     method: AttributionMethod | str | None = None,
+    features: Any = None,
     channel_axis: int | None = None,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> Attribution:
-    """Attribute a score to the channels and positions of a layer.
+    """Attribute a score to the channels and positions of a layer, or to the features of its autoencoder.
 
     Args:
         images: an image in any form that `load_image` takes, or a list of them.
@@ -55,6 +57,8 @@ def attribute(
             "ablation", which sets each channel to zero in turn; "saliency", the size of the gradient; "occlusion",
             which hides squares; one of `optvis.attribution` with options, `FromCaptum`, or an object of your own with
             a function `gradients(layer_function)` or `values(layer_function)`, see `AttributionMethod`.
+        features: a sparse autoencoder of the layer, see `optvis.Features`: its features take the place of channels, and
+            their codes that of activations. What it does not reconstruct is kept, also in `baseline_scores`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         progress: show a progress bar, where the images need more than one batch.
         model, normalize: see `render`.
@@ -77,7 +81,10 @@ def attribute(
         torch.Size([1, 96, 96])
     """
     resolved = resolve_method(method, layer)
-    classifier = as_classifier(model, normalize)
+    classifier, place = as_classifier(model, normalize), layer
+    if features is not None:
+        place = FEATURES
+        classifier = expose_features(classifier, layer, features, name=place, channel_axis=channel_axis)
     each = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     loaded = classifier.load_batch(images)
     each = each.with_head(lambda: classifier.read_head(loaded))
@@ -86,14 +93,15 @@ def attribute(
     text = repr(as_objective(objective))
     with borrow(classifier.network):
         parts = [
-            _attribute_batch(classifier, batch, each, layer, resolved, channel_axis, some)
+            _attribute_batch(classifier, batch, each, place, resolved, channel_axis, some)
             for some in progress_bar(rows, show=progress and len(rows) > 1, description="attribute")
         ]
     tensors = {key: torch.cat([part[key] for part in parts]).cpu() for key in parts[0]}
     recipe = provenance(classifier, "attribute", layer=layer, objective=text, attribution_method=repr(resolved))
-    return Attribution(
-        batch.cpu(), layer, unit_kind(resolved), text, recipe=recipe, channel_axis=channel_axis, **tensors
-    )
+    if features is not None:
+        recipe["features"] = describe_features(classifier)
+    own = {"recipe": recipe, "channel_axis": channel_axis, "sae": features}
+    return Attribution(batch.cpu(), layer, unit_kind(resolved), text, **own, **tensors)
 
 
 def resolve_method(method: AttributionMethod | str | None, layer: str) -> AttributionMethod:

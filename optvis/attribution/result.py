@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from optvis.attribution.methods import group_parts, sum_over_positions
 from optvis.attribution.pixels import expand_masks
+from optvis.features.autoencoder_units import Features
 from optvis.features.groups import Groups
 from optvis.features.units import Channels
 from optvis.objectives import IMAGE
+from optvis.objectives.autoencoder import require_autoencoder
 from optvis.objectives.layout import channels_first
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.plots import caption_image, plot_bars
@@ -33,6 +36,9 @@ MIN_HEIGHT = 192  # of an image in plots, in pixels
 class Attribution(Result):
     """How much each part of a layer contributes to a score.
 
+    Where the parts are features of an autoencoder, they take the place of channels, and a file is loaded with
+    `Attribution.load(path, sae=autoencoder)`; only `top` and `bottom` need it.
+
     Args:
         images: (B, 3, H, W) in [0, 1], on the CPU.
         layer: name as in `layers(net)`.
@@ -45,6 +51,7 @@ class Attribution(Result):
         recipe: everything that computed it, in JSON types.
         gradients: the factors of the activations in `values`, (B, ...); None of methods without gradients.
         channel_axis: axis of the channels in the layer's output.
+        sae: the autoencoder whose features have the place of channels; None without one. It is not saved.
     """
 
     KIND = "attribution"
@@ -70,6 +77,20 @@ class Attribution(Result):
     recipe: Mapping[str, Any]
     gradients: Tensor | None = None
     channel_axis: int | None = None
+    sae: Any = None
+
+    @classmethod
+    def load(cls, path: str | Path, sae: Any = None) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: of the PNG, or of the tensors beside it.
+            sae: the autoencoder, of an attribution to features.
+
+        Raises:
+            FileNotFoundError, ValueError: as in `Result.load`.
+        """
+        return cls._load(path, sae=sae)
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         if self.units not in get_args(UnitKind):
@@ -145,14 +166,15 @@ class Attribution(Result):
         values = self.positions.unsqueeze(1)
         return (values * expand_masks(masks, values.shape).to(values)).flatten(2).sum(2)
 
-    def top(self, count: int = 10) -> Channels:
-        """Select the channels with the largest positive attribution, on average over images.
+    def top(self, count: int = 10) -> Channels | Features:
+        """Select the channels, or features, with the largest positive attribution, on average over images.
 
         Args:
-            count: how many at most; channels with negative attribution are never among them.
+            count: how many at most; those with negative attribution are never among them.
 
         Raises:
-            ValueError: count below 1; positions or groups were ablated.
+            ValueError: count below 1; positions or groups were ablated; features whose autoencoder was not given when
+                they were loaded.
 
         Example:
             >>> from optvis import attribute, load
@@ -162,23 +184,24 @@ class Attribution(Result):
             >>> attribute(load("demo"), ship, "mixed5", logit("container ship")).top(3)
             Channels('mixed5', [..., ..., ...])
         """
-        return self._largest(self.channels.mean(0), count)
+        return self._select(self.channels.mean(0), count)
 
-    def bottom(self, count: int = 10) -> Channels:
-        """Select the channels with the largest negative attribution, the most negative first; see `top`."""
-        return self._largest(-self.channels.mean(0), count)
+    def bottom(self, count: int = 10) -> Channels | Features:
+        """Select those with the largest negative attribution, the most negative first; see `top`."""
+        return self._select(-self.channels.mean(0), count)
 
     def table(self, count: int = 10) -> str:
         """Format the `top` and `bottom` channels, `count` of each at most, as a table."""
         if self.layer == IMAGE or self.units not in ("activations", "channels"):
             return self._title()
         mean = self.channels.mean(0)
-        rows = [*self.top(count).indices, *reversed(self.bottom(count).indices)]
+        rows = [*_largest(mean, count), *reversed(_largest(-mean, count))]
         return "\n".join([self._title(), *(f"{index:>9}  {float(mean[index]):+10.4g}" for index in rows)])
 
     def _title(self) -> str:
         score, baseline = float(self.scores.mean()), float(self.baseline_scores.mean())
-        without = "of a black image" if self.layer == IMAGE else f"with all of {self.layer} at zero"
+        everything = "features" if self._described else "all"
+        without = "of a black image" if self.layer == IMAGE else f"with {everything} of {self.layer} at zero"
         return f"{self.objective}: {score:+.4g}; {without} {baseline:+.4g}"
 
     @property
@@ -211,7 +234,7 @@ class Attribution(Result):
         Above them stand the question and what the colors mean.
         """
         rows = stack_rows([self._row(index, top) for index in range(len(self))])
-        what = "each pixel" if self.layer == IMAGE else f"{self.units} of {self.layer}"
+        what = "each pixel" if self.layer == IMAGE else f"{self._unit_names} of {self.layer}"
         method = str(self.recipe.get("attribution_method", "")).partition("(")[0]
         title = f"What makes {self.objective} high or low: {what}" + (f", {method}" if method else "")
         return caption_image(rows, title, SIGNS)
@@ -226,16 +249,29 @@ class Attribution(Result):
         if self.units != "positions" and self.layer != IMAGE:
             values = self.values[index] if self.units == "groups" else self.channels[index]
             best = values.abs().topk(min(top, len(values))).indices
-            unit = "group" if self.units == "groups" else "channel"
+            unit = "group" if self.units == "groups" else "feature" if self._described else "channel"
             texts = [f"{unit} {number}" for number in best.tolist()]
             row.append(plot_bars(values[best].tolist(), texts, (side, side * 3 // 2)))
         return row
 
-    def _largest(self, values: Tensor, count: int) -> Channels:
-        if count < 1:
-            raise ValueError(f"count is {count}; expected 1 or more")
-        best = values.topk(min(count, len(values)))
-        return Channels(self.layer, best.indices[best.values > 0].tolist(), channel_axis=self.channel_axis)
+    @property
+    def _described(self) -> Mapping[str, Any] | None:
+        """Which autoencoder's features have the place of channels; None without one."""
+        return self.recipe.get("features")
+
+    @property
+    def _unit_names(self) -> str:
+        is_channelwise = self.units in ("activations", "channels")
+        return "features" if self._described and is_channelwise else self.units
+
+    def _select(self, values: Tensor, count: int) -> Channels | Features:
+        indices = _largest(values, count)
+        if self._described is None:
+            return Channels(self.layer, indices, channel_axis=self.channel_axis)
+        require_autoencoder(self.sae, self._described, "the selection of features")
+        found = Features(self.layer, self.sae, indices, channel_axis=self.channel_axis)
+        found.autoencoder.check_described(self._described)
+        return found
 
     def _values_of(self, units: UnitKind) -> Tensor:
         if self.units != units:
@@ -245,4 +281,13 @@ class Attribution(Result):
         return self.values
 
     def __repr__(self) -> str:
-        return f"Attribution({len(self)} images, {self.layer!r}, {self.objective}, of {self.units})"
+        return f"Attribution({len(self)} images, {self.layer!r}, {self.objective}, of {self._unit_names})"
+
+
+def _largest(values: Tensor, count: int) -> list[int]:
+    """The indices of the largest positive values, the largest first."""
+    if count < 1:
+        raise ValueError(f"count is {count}; expected 1 or more")
+    best = values.topk(min(count, len(values)))
+    indices: list[int] = best.indices[best.values > 0].tolist()
+    return indices

@@ -2,6 +2,7 @@
 
 from optvis.arguments import check_room
 from optvis.features.autoencoder_units import Features
+from optvis.features.feature_network import expose_features
 from optvis.features.groups import Groups, group
 from optvis.features.projection import Projection
 from optvis.features.receptive_field import Box, ReceptiveFields, crop, receptive_fields
@@ -19,6 +20,7 @@ __all__ = [
     "ReceptiveFields",
     "Units",
     "crop",
+    "expose_features",
     "group",
     "measure_statistics",
     "receptive_fields",

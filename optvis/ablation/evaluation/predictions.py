@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
-from optvis.ablation.selection.find_units import Method, resolve_method, run_method
+from optvis.ablation.selection.feature_search import restrict_method, search_layer
+from optvis.ablation.selection.find_units import Method, find_features, resolve_method, run_method
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.features.units import Units
 from optvis.models.borrow import borrow, plain_mode
@@ -136,6 +137,7 @@ def leave_one_out(
     keep: Any,
     skip_mistaken: bool = False,
     layers: Sequence[str] | str | None = None,
+    features: Any = None,
     method: str | Method = "auto",
     max_units: float | None = None,
     seed: int = 0,
@@ -149,7 +151,7 @@ def leave_one_out(
 
     Args:
         model: a network, or a Classifier.
-        target_images, target, keep, skip_mistaken, layers, method, max_units, seed: as in `find_units`.
+        target_images, target, keep, skip_mistaken, layers, features, method, max_units, seed: as in `find_units`.
         normalize: see `render`; by default what the model carries.
         progress: show a progress bar, and say after the first image how long all will take.
 
@@ -159,6 +161,8 @@ def leave_one_out(
     """
     select = resolve_method(method, max_units)
     classifier = as_classifier(model, normalize)
+    if features is not None:
+        layers, select = search_layer(classifier, layers), restrict_method(select)
     task = build_task(classifier, target_images, target, keep, layers, seed, False, skip_mistaken)
     is_recognized = task.predicted == task.target
     evaluated = (~task.is_target | is_recognized).nonzero().flatten().tolist()
@@ -174,7 +178,9 @@ def leave_one_out(
         for place, index in enumerate(progress_bar(evaluated, show=progress, description="leave one out")):
             if place == 1 and progress:
                 estimate_time("leave_one_out", time.perf_counter() - start, len(evaluated), "selections")
-            units = run_method(select, task.subset(indices != index)).units
+            others = task.subset(indices != index)
+            choice = run_method(select, others) if features is None else find_features(select, others, features)
+            units = choice.units
             rows += _predict(task.subset(indices == index), units)
     return PredictionTable(tuple(rows))
 

@@ -18,6 +18,7 @@ from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
+from optvis.ablation.selection.feature_search import as_features, restrict_method, search_layer
 from optvis.ablation.selection.greedy_search import GreedySearch
 from optvis.ablation.selection.leace import Leace, Splince
 from optvis.ablation.selection.nullspace import Inlp, MeanProjection
@@ -26,6 +27,7 @@ from optvis.ablation.selection.selection import Evidence, UnitSelection, split_u
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
+from optvis.features.feature_network import FEATURES, expose_features
 from optvis.features.units import Units
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -58,6 +60,7 @@ def find_units(
     keep: Any = None,
     skip_mistaken: bool = False,
     layers: Sequence[str] | str | None = None,
+    features: Any = None,
     method: str | Method = "auto",
     max_units: float | None = None,
     seed: int = 0,
@@ -76,6 +79,8 @@ def find_units(
         skip_mistaken: leave out images to keep that the network takes for the target; the result's `left_out` names
             them. By default they are an error.
         layers: to select units from, one or several; by default the last stage before the class head.
+        features: a sparse autoencoder of the one layer, see `optvis.Features`: its features are chosen instead of
+            channels, by the methods that choose channels; "auto" then tries no directions.
         method: "auto" (channels, as few as lose the class on images that did not choose them, or directions where
             channels cannot), "greedy" (channels, with a cost on harm), "subspace" (directions), "contrast" (channels,
             by contrastive attribution), "top_norm" or "most_frequent" (channels with large activations), "leace",
@@ -102,7 +107,7 @@ def find_units(
             in `load_image`.
         KeyError: no such layer, label or method.
         IndexError: no such class.
-        TypeError: a method that is no function, or takes no `max_units`.
+        TypeError: a method that is no function, or takes no `max_units`; one that chooses no channels, with `features`.
 
     Example:
         >>> from optvis import load
@@ -115,9 +120,11 @@ def find_units(
     """
     classifier = as_classifier(model, normalize)
     select = resolve_method(method, max_units)
+    if features is not None:
+        layers, select = search_layer(classifier, layers), restrict_method(select)
     task = build_task(classifier, target_images, target, keep, layers, seed, progress, skip_mistaken)
     with borrow(classifier.network):
-        choice = run_method(select, task)
+        choice = run_method(select, task) if features is None else find_features(select, task, features)
         evidence = _measure_evidence(task, choice.units)
         attempts = choice.attempts if choice.attempts else (judge_units(task, choice.units),)
     recipe = _recipe(task, select, choice.units, attempts)
@@ -151,6 +158,14 @@ def run_method(method: Method, task: SelectionTask) -> Choice:
     choice = found if isinstance(found, Choice) else Choice(tuple(found))
     check_units(task.classifier.network, choice.units)
     return choice
+
+
+def find_features(method: Method, task: SelectionTask, sae: Any) -> Choice:
+    """Run a method that chooses channels on the codes of the task's one layer; errors as in `run_method`."""
+    (layer,) = task.layers
+    exposed = expose_features(task.classifier, layer, sae, name=FEATURES)
+    choice = run_method(method, replace(task, classifier=exposed, layers=(FEATURES,)))
+    return as_features(choice, layer, sae)
 
 
 def _settings(method: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
@@ -31,6 +31,8 @@ class AdaptedNetwork(nn.Module):
         tensor([[0., 0., 0.]])
     """
 
+    has_own_layers: ClassVar[bool] = False  # of a subclass that computes more than the original
+
     def __init__(self, original: nn.Module, call: Forward = None, output: Selector = None) -> None:
         super().__init__()
         vars(self).update(original=original, call=call, output=output, training=original.training)
@@ -53,12 +55,16 @@ class AdaptedNetwork(nn.Module):
 
 
 def original_of(network: nn.Module) -> nn.Module:
-    """The network itself, where it is adapted."""
-    return network.original if isinstance(network, AdaptedNetwork) else network
+    """The network itself, where it is adapted, once or more."""
+    while isinstance(network, AdaptedNetwork):
+        network = network.original
+    return network
 
 
 def adapt(network: nn.Module, call: Forward, output: Selector) -> nn.Module:
     """Adapt a network where there is something to adapt; one that is adapted in this way stays the same object."""
+    if isinstance(network, AdaptedNetwork) and network.has_own_layers:
+        return network
     original = original_of(network)
     if call is None and output is None:
         return original
