@@ -66,11 +66,27 @@ class Autoencoder:
         """
         if len(a) > 1 and a.stride(0) == 0:  # copies of one image
             return self.encode(a[:1], channel_axis).expand(len(a), *[-1] * (a.dim() - 1))
+        return self._encode(a, channel_axis)[0]
+
+    def encode_with_gradients(self, a: Tensor, channel_axis: int | None = None) -> Tensor:
+        """The same codes; those of a feature that is off all over an image have the gradient of their pre-codes.
+
+        A code of 0 behind a ReLU or a threshold has no gradient, so that nothing could turn such a feature on. Only of
+        an autoencoder that returns pre-codes.
+        """
+        codes, pre = self._encode(a, channel_axis)
+        if pre is None or not pre.requires_grad:
+            return codes
+        is_off = (codes == 0).flatten(2).all(2) if codes.dim() > 2 else codes == 0
+        return codes + (pre - pre.detach()) * is_off.view(*is_off.shape, *[1] * (codes.dim() - 2))
+
+    def _encode(self, a: Tensor, channel_axis: int | None) -> tuple[Tensor, Tensor | None]:
+        """Codes, and pre-codes where there are some of the same shape, (B, K, ...)."""
         x = channels_first(a, channel_axis).movedim(1, -1)
         rows = x.flatten(0, -2)
         self._check_place(rows)
         found = self._call("encode", rows)
-        codes = found[1] if isinstance(found, tuple) and len(found) == 2 else found
+        pre, codes = found if isinstance(found, tuple) and len(found) == 2 else (None, found)
         is_rows = isinstance(codes, Tensor) and codes.dim() == 2 and len(codes) == len(rows)
         if not is_rows or not codes.is_floating_point():
             raise ValueError(
@@ -78,7 +94,10 @@ class Autoencoder:
                 f"codes ({len(rows)}, K), or a tuple (pre-codes, codes)"
             )
         self.sizes = rows.shape[1], codes.shape[1]
-        return codes.unflatten(0, x.shape[:-1]).movedim(-1, 1)
+        shaped = codes.unflatten(0, x.shape[:-1]).movedim(-1, 1)
+        if not isinstance(pre, Tensor) or pre.shape != codes.shape:
+            return shaped, None
+        return shaped, pre.unflatten(0, x.shape[:-1]).movedim(-1, 1)
 
     def decode(self, codes: Tensor, like: Tensor, channel_axis: int | None = None) -> Tensor:
         """Decode codes (B, K, ...), channels first -> activations, (B, ...) in the layout of `like`.

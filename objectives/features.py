@@ -15,14 +15,15 @@ from optvis.objectives.target_tensors import as_index
 
 def feature_mean(a: Tensor, index: Tensor, sae: Autoencoder, channel_axis: int | None = None) -> Tensor:
     """Average the code of one feature per image over positions.  a (B, ...), index (B,) or (1,) -> (B,)"""
-    return pick(positions(sae.encode(a, channel_axis), 1).mean(2), index)
+    return pick(positions(sae.encode_with_gradients(a, channel_axis), 1).mean(2), index)
 
 
 def feature(layer: str, sae: Any, index: Index, *, channel_axis: int | None = None) -> Objective:
     """Maximise the mean code of a feature of an autoencoder: ⟨z_k⟩ over positions.
 
-    Each position of the layer is a row of the autoencoder's input. Gradients flow through its encoder. It is copied
-    when the objective is built, and used in eval mode; see `optvis.features.Features`.
+    Each position of the layer is a row of the autoencoder's input. Gradients flow through its encoder. While a feature
+    is off all over an image, its code has no gradient; where the encoder returns pre-codes, theirs is taken instead.
+    The autoencoder is copied when the objective is built, and used in eval mode; see `optvis.features.Features`.
 
     Args:
         layer: name as in `layers(model)`.

@@ -18,7 +18,7 @@ from optvis.atlas import ActivationAtlas, activation_atlas, class_atlas, compare
 from optvis.attribution import Attribution, attribute
 from optvis.data import load_image
 from optvis.errors import NetworkError, NotFiniteError
-from optvis.features import Channels, Directions, receptive_fields
+from optvis.features import Channels, Directions, Features, expose_features, receptive_fields
 from optvis.grids import ActivationGrid, SemanticDictionary, activation_grid, semantic_dictionary
 from optvis.microscope import build_microscope
 from optvis.models import (
@@ -46,6 +46,7 @@ __all__ = [
     "Classification",
     "Classifier",
     "Directions",
+    "Features",
     "NetworkError",
     "Normalize",
     "NotFiniteError",
@@ -71,6 +72,7 @@ __all__ = [
     "compare_renderings",
     "dream",
     "evaluate",
+    "expose_features",
     "find_units",
     "layers",
     "load",

@@ -33,13 +33,16 @@ from optvis.attribution.names import METHODS
 from optvis.circuits import expanded_weights, hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits import weights as read_weights
 from optvis.data import as_dataset
-from optvis.features import Channels, measure_statistics, receptive_fields
+from optvis.features import Channels, Features, expose_features, measure_statistics, receptive_fields
 from optvis.grids import IconOptions, activation_grid, semantic_dictionary
 from optvis.microscope import MicroscopeOptions, build_microscope, find_top_activations, measure_effects
 from optvis.models import Tail, running_statistics
-from optvis.objectives import channel, layer_norm, logit
+from optvis.objectives import channel, feature, layer_norm, logit
+from optvis.objectives.layout import channels_first
 from optvis.patches import try_patch
 from optvis.world import scene
+
+from .sparse import Dictionary
 
 CLASSES = 4
 COUNT = 11  # images: of fewer than 12 an atlas needs no UMAP
@@ -86,6 +89,7 @@ class Subject:
         self.target = (self.source + 1) % int(classifier.logits(self.images[:1]).shape[1])
         self.own, self.others = self.images[predicted == self.source], self.images[predicted != self.source]
         self.units = Channels(late, [0, 2])
+        self.sae = Dictionary(channels_first(activations(classifier, images[:1], late)[late]).shape[1], 12)
         self.atlas = AtlasOptions(size=12, steps=1, min_points=1)
 
     @property
@@ -209,6 +213,21 @@ OPERATIONS: dict[str, Operation] = {
         s.classifier, s.own[:2], s.source, keep=s.others, layers=[s.late], max_units=1, **QUIET
     ),
     "compare_predictions": lambda s: compare_predictions(s.classifier, [s.units], s.own, s.source, keep=s.others),
+    "find_units among features": lambda s: find_units(
+        s.classifier, s.own, s.source, keep=s.others, layers=[s.late], features=s.sae, method="contrast", **QUIET
+    ),
+    "attribute to features": lambda s: attribute(
+        s.classifier, s.images[:2], s.late, logit(s.target), features=s.sae, **QUIET
+    ),
+    "render a feature": lambda s: render(s.classifier, feature(s.late, s.sae, [0, 1]), steps=2, **QUIET),
+    "expose_features": lambda s: activations(expose_features(s.classifier, s.late, s.sae), s.images, ["codes"]),
+    "evaluate features": lambda s: evaluate(
+        s.classifier,
+        Features(s.late, s.sae, [0, 2]),
+        {"own": (s.own, s.source), "others": (s.others, s.target)},
+        random_sets=2,
+        **QUIET,
+    ),
     "find_directions": lambda s: find_directions(s.classifier, s.own[:2], s.others[:2], s.late),
     "evaluate": lambda s: evaluate(
         s.classifier, s.units, {"own": (s.own, s.source), "others": (s.others, s.target)}, random_sets=2, **QUIET
