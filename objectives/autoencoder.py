@@ -94,10 +94,8 @@ class Autoencoder:
                 f"codes ({len(rows)}, K), or a tuple (pre-codes, codes)"
             )
         self.sizes = rows.shape[1], codes.shape[1]
-        shaped = codes.unflatten(0, x.shape[:-1]).movedim(-1, 1)
-        if not isinstance(pre, Tensor) or pre.shape != codes.shape:
-            return shaped, None
-        return shaped, pre.unflatten(0, x.shape[:-1]).movedim(-1, 1)
+        has_pre = isinstance(pre, Tensor) and pre.shape == codes.shape
+        return _shape_as(codes, x), _shape_as(pre, x) if has_pre else None
 
     def decode(self, codes: Tensor, like: Tensor, channel_axis: int | None = None) -> Tensor:
         """Decode codes (B, K, ...), channels first -> activations, (B, ...) in the layout of `like`.
@@ -113,7 +111,7 @@ class Autoencoder:
                 f"{self.kind}.decode gives {_describe(found)} for the {rows} places of {self.layer!r}; expected "
                 f"{(rows, width)}: give an autoencoder of this layer's {width} channels"
             )
-        return restore_layout(found.to(like.dtype).unflatten(0, x.shape[:-1]).movedim(-1, 1), like, channel_axis)
+        return restore_layout(_shape_as(found.to(like.dtype), x), like, channel_axis)
 
     def replace_codes(self, a: Tensor, codes: Tensor, new: Tensor, channel_axis: int | None = None) -> Tensor:
         """Activations with other codes, a + decode(new) − decode(codes): what the codes do not explain stays."""
@@ -167,6 +165,11 @@ class Autoencoder:
                     f"the autoencoder {self.kind} is {came}, and {self.layer!r} gives {expected}; move it: "
                     f'sae.to("{rows.device}", {rows.dtype})'
                 )
+
+
+def _shape_as(rows: Tensor, x: Tensor) -> Tensor:
+    """Rows (N, K) of the places of x, (B, ..., C) -> (B, K, ...)."""
+    return rows.view(*x.shape[:-1], rows.shape[1]).movedim(-1, 1)
 
 
 def describe_autoencoder(described: Mapping[str, Any]) -> str:

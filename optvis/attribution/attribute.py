@@ -100,8 +100,8 @@ def attribute(
     recipe = provenance(classifier, "attribute", layer=layer, objective=text, attribution_method=repr(resolved))
     if features is not None:
         recipe["features"] = describe_features(classifier)
-    own = {"recipe": recipe, "channel_axis": channel_axis, "sae": features}
-    return Attribution(batch.cpu(), layer, unit_kind(resolved), text, **own, **tensors)
+    own: dict[str, Any] = {"recipe": recipe, "channel_axis": channel_axis, "sae": features, **tensors}
+    return Attribution(batch.cpu(), layer, unit_kind(resolved), text, **own)
 
 
 def resolve_method(method: AttributionMethod | str | None, layer: str) -> AttributionMethod:

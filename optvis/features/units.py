@@ -195,5 +195,7 @@ class Directions:
         return f"Directions({self.layer!r}, {count} of {channels}{format_options(self.within, self.channel_axis)})"
 
 
+#: Units that are replaced by an affine map of the layer's activations.
+AffineUnits: TypeAlias = Channels | Directions | Projection
 #: What can be named in a layer and ablated.
-Units: TypeAlias = Channels | Directions | Projection | Features
+Units: TypeAlias = AffineUnits | Features

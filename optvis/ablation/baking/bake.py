@@ -31,7 +31,7 @@ from optvis.ablation.units_json import units_to_json
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
 from optvis.features.autoencoder_units import Features
-from optvis.features.units import Units
+from optvis.features.units import AffineUnits, Units
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
@@ -79,11 +79,11 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
     network = bare_network(model)
     check_units(network, units)
     with lock(network):  # another thread may have it in eval mode, or without units
-        _check_bakeable(network, units, fill)
+        own = _check_bakeable(network, units, fill)
         fills = [_check_affine(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
         baked = copy.deepcopy(network)
     with borrow(baked), torch.no_grad():
-        baked, folded, inserted = _remove_units(baked, model, list(zip(units, fills, strict=True)))
+        baked, folded, inserted = _remove_units(baked, model, list(zip(own, fills, strict=True)))
     _copy_training_modes(network, baked)
     baked.baked = provenance(  # type: ignore[assignment]
         _describe_model(model, normalize),
@@ -137,7 +137,9 @@ def save_baked(model: nn.Module | Classifier, path: str | Path) -> Path:
     return target
 
 
-def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) -> None:
+def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) -> list[AffineUnits]:
+    """Return the units, or raise ValueError where weights cannot express them or their fill."""
+    own: list[AffineUnits] = []
     if is_ablated(network):
         raise ValueError("the network is inside a blinded() block; bake all units together, outside of the block")
     if isinstance(fill, Noise | Gaussian | Resampled):
@@ -149,6 +151,8 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
             raise ValueError(f"{one} needs its autoencoder in each pass, which weights cannot express; use blinded()")
         if one.within is not None:
             raise ValueError(f"{one} is off within a range only, which weights cannot express; use blinded()")
+        own.append(one)
+    return own
 
 
 def _check_affine(replacement: Replacement) -> Constant | ScaledActivations:

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from optvis.ablation.baking.dataflow import CallTracer
 from optvis.ablation.fills import Constant, ScaledActivations
 from optvis.features.projection import Projection
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import AffineUnits, Channels, Directions
 from optvis.models.hooks import Call
 from optvis.objectives.layout import channels_first, restore_layout
 
@@ -91,7 +91,7 @@ class LayerWithout(nn.Module):
             return getattr(super().__getattr__("layer"), name)
 
 
-def build_off_module(units: Units, fill: Constant | ScaledActivations, like: Tensor) -> nn.Module:
+def build_off_module(units: AffineUnits, fill: Constant | ScaledActivations, like: Tensor) -> nn.Module:
     """Build a module that switches units of its input off, with buffers of the device and dtype of `like`."""
     return ChannelsOff(units, fill, like) if isinstance(units, Channels) else DirectionsOff(units, fill, like)
 

@@ -34,7 +34,9 @@ def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: 
         seed: of the draws; other units have other draws.
     """
     generator = seeded_generator(seed, f"random units for {units!r}")
-    if isinstance(units, Channels | Features):
+    if isinstance(units, Channels):
+        return list(random_channels(units, norms, count, generator))
+    if isinstance(units, Features):
         return list(random_channels(units, norms, count, generator))
     return list(random_directions(units, moment, count, generator))
 
