@@ -94,8 +94,8 @@ class Autoencoder:
                 f"codes ({len(rows)}, K), or a tuple (pre-codes, codes)"
             )
         self.sizes = rows.shape[1], codes.shape[1]
-        has_pre = isinstance(pre, Tensor) and pre.shape == codes.shape
-        return _shape_as(codes, x), _shape_as(pre, x) if has_pre else None
+        is_alike = isinstance(pre, Tensor) and pre.shape == codes.shape
+        return _shape_as(codes, x), _shape_as(pre, x) if is_alike and pre is not None else None
 
     def decode(self, codes: Tensor, like: Tensor, channel_axis: int | None = None) -> Tensor:
         """Decode codes (B, K, ...), channels first -> activations, (B, ...) in the layout of `like`.

@@ -18,8 +18,8 @@ from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
-from optvis.ablation.selection.feature_search import as_features, restrict_method, search_layer
 from optvis.ablation.selection.greedy_search import GreedySearch
+from optvis.ablation.selection.layers import last_stage
 from optvis.ablation.selection.leace import Leace, Splince
 from optvis.ablation.selection.nullspace import Inlp, MeanProjection
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
@@ -27,8 +27,9 @@ from optvis.ablation.selection.selection import Evidence, UnitSelection, split_u
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
+from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import FEATURES, expose_features
-from optvis.features.units import Units
+from optvis.features.units import Channels, Units
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -49,6 +50,7 @@ METHODS: Mapping[str, Method] = {
     "inlp": Inlp(),
     "mean_projection": MeanProjection(),
 }
+LISTED = "'auto', 'greedy', 'contrast', 'top_norm' or 'most_frequent'"  # the methods that choose channels
 
 
 @plain_mode()
@@ -165,7 +167,36 @@ def find_features(method: Method, task: SelectionTask, sae: Any) -> Choice:
     (layer,) = task.layers
     exposed = expose_features(task.classifier, layer, sae, name=FEATURES)
     choice = run_method(method, replace(task, classifier=exposed, layers=(FEATURES,)))
-    return as_features(choice, layer, sae)
+    return _as_features(choice, layer, sae)
+
+
+def search_layer(classifier: Classifier, layers: Sequence[str] | str | None) -> str:
+    """The one layer whose features are searched: the one that is named, or the last stage. ValueError: several."""
+    names = [last_stage(classifier)] if layers is None else [layers] if isinstance(layers, str) else list(layers)
+    if len(names) != 1:
+        raise ValueError(f"layers are {names}; an autoencoder belongs to one layer, so name that one")
+    return names[0]
+
+
+def restrict_method(method: Any) -> Any:
+    """The method as it is used for features: the automatic one tries no directions."""
+    return replace(method, dimensions=()) if isinstance(method, Automatic) else method
+
+
+def _as_features(choice: Choice, layer: str, sae: Any) -> Choice:
+    """What was chosen on the layer of codes, as features of the layer. TypeError: it is no list of channels."""
+    units = tuple(_to_features(one, layer, sae) for one in choice.units)
+    return Choice(units, tuple(_say_features(attempt, layer) for attempt in choice.attempts))
+
+
+def _to_features(units: Units, layer: str, sae: Any) -> Features:
+    if not isinstance(units, Channels):
+        raise TypeError(f"the method gives {units!r}; features are listed by numbers: use {LISTED}")
+    return Features(layer, sae, units.indices, within=units.within)
+
+
+def _say_features(attempt: Attempt, layer: str) -> Attempt:
+    return replace(attempt, units=attempt.units.replace("channel", "feature").replace(FEATURES, layer))
 
 
 def _settings(method: Any) -> dict[str, Any]:
