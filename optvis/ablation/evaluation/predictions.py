@@ -12,8 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
-from optvis.ablation.selection.feature_search import restrict_method, search_layer
-from optvis.ablation.selection.find_units import Method, find_features, resolve_method, run_method
+from optvis.ablation.selection.find_units import (
+    Method,
+    find_features,
+    resolve_method,
+    restrict_method,
+    run_method,
+    search_layer,
+)
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.features.units import Units
 from optvis.models.borrow import borrow, plain_mode
