@@ -29,7 +29,18 @@ from optvis import (
     layers,
     render,
 )
-from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, Scale, leave_one_out, steering_curve
+from optvis.ablation import (
+    Automatic,
+    Gaussian,
+    GreedySearch,
+    Mean,
+    Noise,
+    Optimal,
+    Resampled,
+    Scale,
+    leave_one_out,
+    steering_curve,
+)
 from optvis.ablation.evaluation.random_units import random_units
 from optvis.errors import MissingPartError
 from optvis.models.activations import activations
@@ -249,10 +260,14 @@ def test_networks_with_another_output_are_opened_too():
 # Found and judged
 
 
-@pytest.mark.parametrize("method", ["auto", "greedy", "contrast", "top_norm", "most_frequent"])
+@pytest.mark.parametrize(
+    "method",
+    [Automatic(max_units=2, target_weights=(0.1,)), GreedySearch(max_units=1), "contrast", "top_norm", "most_frequent"],
+    ids=["auto", "greedy", "contrast", "top_norm", "most_frequent"],
+)
 def test_features_are_found(demo, scenes, method, tmp_path):
     found_on, truth = scenes[0]
-    own, others = found_on[truth == 0], found_on[truth != 0]
+    own, others = found_on[truth == 0], found_on[truth != 0][::6]
     options: dict[str, Any] = {"keep": others, "layers": LAYER, "features": SPARSE, "method": method}
     selection = find_units(demo, own, 0, **options, **QUIET)
     (units,) = selection
