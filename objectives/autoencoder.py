@@ -167,6 +167,11 @@ class Autoencoder:
                 )
 
 
+def as_autoencoder(sae: Any, layer: str) -> Autoencoder:
+    """The autoencoder of a layer: the copy that was made of it, or a new one."""
+    return sae if isinstance(sae, Autoencoder) else Autoencoder(sae, layer)
+
+
 def _shape_as(rows: Tensor, x: Tensor) -> Tensor:
     """Rows (N, K) of the places of x, (B, ..., C) -> (B, K, ...)."""
     return rows.view(*x.shape[:-1], rows.shape[1]).movedim(-1, 1)

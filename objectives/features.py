@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.autoencoder import Autoencoder
+from optvis.objectives.autoencoder import Autoencoder, as_autoencoder
 from optvis.objectives.channels import Index
 from optvis.objectives.layout import pick, positions
 from optvis.objectives.objective import Objective, make_objective
@@ -48,6 +48,6 @@ def feature(layer: str, sae: Any, index: Index, *, channel_axis: int | None = No
         layer,
         feature_mean,
         as_index(index, "feature"),
-        sae=Autoencoder(sae, layer),
+        sae=as_autoencoder(sae, layer),
         channel_axis=channel_axis,
     )

@@ -43,9 +43,12 @@ from optvis.ablation import (
 )
 from optvis.ablation.evaluation.random_units import random_units
 from optvis.errors import MissingPartError
+from optvis.features.feature_network import channel_objective
+from optvis.microscope import MicroscopeOptions, build_microscope
 from optvis.models.activations import activations
 from optvis.objectives import feature, logit, on
 from optvis.objectives.layout import channels_first
+from optvis.world import Scenes
 from tests.sparse import Dictionary, Fused
 
 LAYER, C, K, SOME = "mixed4", 128, 160, [3, 90, 17]
@@ -427,3 +430,17 @@ def test_names_of_layers_are_not_taken_twice_and_weights_cannot_express_features
 def test_an_objective_takes_one_image_for_each_feature():
     assert feature("x", SPARSE, [1, 2, 3]).batch == 3
     assert (feature("x", SPARSE, 1) + on("x", lambda a: a.flatten(1).mean(1))).batch == 1
+
+
+def test_a_microscope_of_features(demo, tmp_path):
+    """Pages speak of features of the layer, and features that are off are turned on when they are rendered."""
+    exposed = expose_features(demo, LAYER, SPARSE)
+    options = MicroscopeOptions(top_images=2, sample_size=2)
+    build_microscope(exposed, Scenes(3), "codes", tmp_path, channels=[0, 3], size=32, steps=2, options=options, **QUIET)
+    page = (tmp_path / "layer-codes" / "3.html").read_text(encoding="utf-8")
+    assert "Feature 3 of mixed4" in page
+    assert "all features" in page
+    assert "channel" not in page.casefold().replace("channel_axis", "")
+    objective = channel_objective(exposed, "codes", [3, 4])
+    assert str(objective) == "feature('mixed4', <Dictionary>, [3, 4])"
+    assert str(channel_objective(exposed, LAYER, [3])) == "channel('mixed4', 3)"

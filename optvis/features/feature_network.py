@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import find_module
 from optvis.models.normalize import INFER, Normalizer
+from optvis.objectives import Objective, channel, feature
 from optvis.objectives.autoencoder import Autoencoder
 from optvis.objectives.layout import channels_first, restore_layout
 
@@ -138,6 +140,38 @@ def expose_features(
     with borrow(exposed), torch.no_grad():
         read_activations(exposed, inputs, [name])
     return replace(classifier, network=exposed, name=f"{classifier.name} with features of {layer}")
+
+
+def name_units(classifier: Classifier, layer: str) -> tuple[str, str]:
+    """What the channels of a layer are called, and of which layer: features of the layer that was encoded.
+
+    >>> from optvis import load
+    >>> name_units(load("demo"), "mixed4")
+    ('channel', 'mixed4')
+    """
+    own = _encoded(classifier, layer)
+    return ("channel", layer) if own is None else ("feature", own[0])
+
+
+def channel_objective(
+    classifier: Classifier, layer: str, channels: Sequence[int], channel_axis: int | None = None
+) -> Objective:
+    """`channel` of a layer; of a layer of codes `feature`, whose gradients reach features that are off."""
+    own = _encoded(classifier, layer)
+    if own is None:
+        return channel(layer, channels, channel_axis=channel_axis)
+    return feature(own[0], own[1], channels, channel_axis=channel_axis)
+
+
+def _encoded(classifier: Classifier, layer: str) -> tuple[str, Autoencoder] | None:
+    """The layer whose codes a layer has, and its autoencoder; None of any other layer."""
+    network = classifier.network
+    while isinstance(network, AdaptedNetwork):
+        own = vars(network)
+        if isinstance(network, FeatureNetwork) and own["_modules"].get(layer) is own["_codes"]:
+            return own["_layer"], own["_autoencoder"]
+        network = own["original"]
+    return None
 
 
 def describe_features(classifier: Classifier) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optvis.data.files import atomic_write
+from optvis.features.feature_network import name_units
 from optvis.microscope.groups import read_group, rendering_file, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.viz.pages.assets import read_assets
@@ -31,7 +32,8 @@ def write_site(plan: MicroscopePlan, folder: Path, recipe: Mapping[str, Any]) ->
         complete = [(group, numbers["channels"]) for group, numbers in groups if numbers is not None]
         if complete:
             _write_layer(plan, layer, folder / name, complete, recipe)
-        link = LayerLink(layer, name, len(plan.channels[layer]), sum(len(group) for group, _ in complete))
+        unit, shown = name_units(plan.classifier, layer)
+        link = LayerLink(shown, name, len(plan.channels[layer]), sum(len(group) for group, _ in complete), unit)
         first = complete[0][0] if complete else []
         links.append((link, f"{name}/{thumbnails_file(first)}" if first else "", len(first)))
     atomic_write(folder / INDEX, index_html(plan.network_name, links, recipe).encode())
@@ -44,6 +46,7 @@ def _write_layer(
     complete: Sequence[tuple[Sequence[int], Sequence[Any]]],
     recipe: Mapping[str, Any],
 ) -> None:
+    unit, shown = name_units(plan.classifier, layer)
     layer_recipe = {key: value for key, value in recipe.items() if key != "channels"} | {"layer": layer}
     channels = [channel for _, numbers in complete for channel in numbers]
     neighbours: dict[int, list[int | None]] = {channel["channel"]: [None, None] for channel in channels}
@@ -53,14 +56,14 @@ def _write_layer(
         number = channel["channel"]
         before, after = neighbours[number]
         renderings, images = (rendering_file(number), plan.renderer.size), (f"../{IMAGES}/", plan.classifier.size)
-        page = ChannelPage(plan.network_name, layer, channel, *renderings, *images, before, after, layer_recipe)
+        page = ChannelPage(plan.network_name, shown, channel, *renderings, *images, before, after, layer_recipe, unit)
         atomic_write(folder / f"{number}.html", channel_html(page).encode())
     tiles = [
         Tile(channel["channel"], thumbnails_file(group), index, len(group), _top_label(channel), _strength(channel))
         for group, numbers in complete
         for index, channel in enumerate(numbers)
     ]
-    sheet = SheetPage(plan.network_name, layer, tuple(tiles), len(plan.channels[layer]))
+    sheet = SheetPage(plan.network_name, shown, tuple(tiles), len(plan.channels[layer]), unit)
     atomic_write(folder / INDEX, sheet_html(sheet).encode())
 
 

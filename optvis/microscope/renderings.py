@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import TensorFields
+from optvis.features.feature_network import channel_objective
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.relu import open_relu
-from optvis.objectives import After, Objective, channel, diversity
+from optvis.objectives import After, Objective, diversity
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 from optvis.transforms.presets import COARSE_TO_FINE
@@ -83,11 +84,11 @@ class ChannelRenderer:
         Raises:
             KeyboardInterrupt: after Ctrl-C.
         """
-        objective = channel(layer, channels, channel_axis=self.channel_axis)
+        objective = channel_objective(classifier, layer, channels, self.channel_axis)
         positive = self._render(classifier, objective, self.seed, REDIRECT_STEPS)
         with open_relu():
             negative = self._render(classifier, -1.0 * objective, self.seed, 0)
-        different = diverse_objective(layer, channels, positive.scores, self.channel_axis)
+        different = diverse_objective(classifier, layer, channels, positive.scores, self.channel_axis)
         diverse = self._render(classifier, different, self.seed + 1, REDIRECT_STEPS)
         groups = diverse.images.reshape(-1, DIVERSE_COUNT, *diverse.images.shape[1:])
         return ChannelRenderings(positive.images, negative.images, groups)
@@ -101,10 +102,13 @@ class ChannelRenderer:
         return rendering
 
 
-def diverse_objective(layer: str, channels: Sequence[int], scores: Tensor, channel_axis: int | None) -> Objective:
+def diverse_objective(
+    classifier: Classifier, layer: str, channels: Sequence[int], scores: Tensor, channel_axis: int | None
+) -> Objective:
     """Build the objective of four diverse images of each channel.
 
     Args:
+        classifier: the network.
         layer: name as in `layers(net)`.
         channels: K of them.
         scores: of their positive renderings, (T, K).
@@ -115,6 +119,7 @@ def diverse_objective(layer: str, channels: Sequence[int], scores: Tensor, chann
     """
     own = scores[-MEAN_STEPS:].abs().double().mean(0) if len(scores) else scores.new_ones(len(channels))
     weight = (DIVERSITY_WEIGHT / (DIVERSE_COUNT - 1) * own).repeat_interleave(DIVERSE_COUNT)
-    each = channel(layer, [c for c in channels for _ in range(DIVERSE_COUNT)], channel_axis=channel_axis)
+    repeated = [number for number in channels for _ in range(DIVERSE_COUNT)]
+    each = channel_objective(classifier, layer, repeated, channel_axis)
     similarity = diversity(layer, group_size=DIVERSE_COUNT, channel_axis=channel_axis) * After(DIVERSITY_START)
     return each - weight * similarity

@@ -11,7 +11,7 @@ from optvis.viz.pages.document import page_footer
 from optvis.viz.pages.microscope.site import site_page
 
 VIEWS = ("Positive", "Negative", "Diverse 1", "Diverse 2", "Diverse 3", "Diverse 4")
-HELP = "Arrow keys lead to the previous and to the next channel; Escape leads to all channels."
+HELP = "Arrow keys lead to the previous and to the next {unit}; Escape leads to all {unit}s."
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class ChannelPage:
         previous: the channel before this one, or None.
         next: the channel after this one, or None.
         recipe: everything that computed it, in JSON types.
+        unit: what the page calls it, a noun.
     """
 
     network: str
@@ -41,6 +42,7 @@ class ChannelPage:
     previous: int | None
     next: int | None
     recipe: Mapping[str, Any]
+    unit: str = "channel"
 
 
 def channel_html(page: ChannelPage) -> str:
@@ -59,22 +61,23 @@ def channel_html(page: ChannelPage) -> str:
         _top_images(page),
         '<div class="columns">',
         _classes(page),
-        _ablation(page.record["ablation"]),
+        _ablation(page),
         "</div>",
-        page_footer(page.recipe, HELP),
+        page_footer(page.recipe, HELP.format(unit=page.unit)),
     ]
     breadcrumbs = (
         f'<nav class="breadcrumbs"><a href="../index.html">{escape(page.network)}</a> / '
         f'<a href="index.html" rel="up">{escape(page.layer or "(output)")}</a></nav>'
     )
-    title = f"Channel {page.record['channel']} of {page.layer or 'the output'}"
+    title = f"{page.unit.capitalize()} {page.record['channel']} of {page.layer or 'the output'}"
     return site_page(title, breadcrumbs, parts, "../microscope.css", "../turn.js")
 
 
 def _neighbor_links(page: ChannelPage) -> str:
     before = "" if page.previous is None else f'<a rel="prev" href="{page.previous}.html">← {page.previous}</a>'
     after = "" if page.next is None else f'<a rel="next" href="{page.next}.html">{page.next} →</a>'
-    return f'<nav class="neighbors" aria-label="channels">{before}<a href="index.html">all channels</a>{after}</nav>'
+    units = f"{page.unit}s"
+    return f'<nav class="neighbors" aria-label="{units}">{before}<a href="index.html">all {units}</a>{after}</nav>'
 
 
 def _views(page: ChannelPage) -> str:
@@ -97,7 +100,7 @@ def _top_images(page: ChannelPage) -> str:
     return (
         f'<section class="activations">{heading}<label class="whole"><input type="checkbox"> Whole images</label>'
         f'<div class="photographs">{figures}</div>'
-        f"<p>Without the channel, {changed} of {_count_images(count)} get another prediction.</p></section>"
+        f"<p>Without the {page.unit}, {changed} of {_count_images(count)} get another prediction.</p></section>"
     )
 
 
@@ -132,13 +135,14 @@ def _classes(page: ChannelPage) -> str:
         f"<td>{_format_number(one['logit_drop'], True)}</td></tr>"
         for one in rows
     )
-    text = "Gradient × activation, and the drop of the logit when the channel is off: means over the images above."
+    text = f"Gradient × activation, and the drop of the logit when the {page.unit} is off: means over the images above."
     table = f"<p>{text}</p>{_table(('Attribution', 'Logit drop'), bars)}"
     return f'<section class="classes"><h2>Attribution to classes</h2>{table if rows else "<p>None.</p>"}</section>'
 
 
-def _ablation(record: Mapping[str, Any]) -> str:
+def _ablation(page: ChannelPage) -> str:
     """What changes on a sample of images when the channel is off."""
+    record = page.record["ablation"]
     most = max((one["probability_drop"] for one in record["classes"]), default=0.0)
     bars = "".join(
         f'<tr><th scope="row">{escape(one["label"])}</th><td>{_bar(one["probability_drop"], most)}</td>'
@@ -148,8 +152,8 @@ def _ablation(record: Mapping[str, Any]) -> str:
     table = _table(("Probability drop",), bars)
     return (
         '<section class="ablation"><h2>Effect of ablation</h2>'
-        f"<p>Without the channel, {record['prediction_changes']} of {_count_images(record['images'])}, the same for "
-        f"all channels, get another prediction.</p>{table if bars else ''}</section>"
+        f"<p>Without the {page.unit}, {record['prediction_changes']} of {_count_images(record['images'])}, the same "
+        f"for all {page.unit}s, get another prediction.</p>{table if bars else ''}</section>"
     )
 
 

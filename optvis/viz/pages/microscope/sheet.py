@@ -42,12 +42,14 @@ class SheetPage:
         layer: name of the layer.
         tiles: of the finished channels.
         channels: how many the finished layer has.
+        unit: what the page calls them, a noun.
     """
 
     network: str
     layer: str
     tiles: tuple[Tile, ...]
     channels: int
+    unit: str = "channel"
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,14 @@ class LayerLink:
         folder: of its pages.
         channels: how many the finished layer has.
         finished: how many are finished.
+        unit: what the page calls them, a noun.
     """
 
     layer: str
     folder: str
     channels: int
     finished: int
+    unit: str = "channel"
 
 
 def sheet_html(page: SheetPage) -> str:
@@ -78,7 +82,7 @@ def sheet_html(page: SheetPage) -> str:
     breadcrumbs = f'<nav class="breadcrumbs"><a href="../index.html">{escape(page.network)}</a></nav>'
     count = len(page.tiles) if len(page.tiles) == page.channels else f"{len(page.tiles)} of {page.channels}"
     tiles, tools = "\n".join(map(_tile, page.tiles)), read_assets("microscope/tools.html").rstrip()
-    parts = [f'<p class="lead">{count} channels</p>', tools, f'<div class="tiles">\n{tiles}\n</div>']
+    parts = [f'<p class="lead">{count} {page.unit}s</p>', tools, f'<div class="tiles">\n{tiles}\n</div>']
     return site_page(page.layer or "(output)", breadcrumbs, parts, "../microscope.css", "../sheet.js")
 
 
@@ -112,7 +116,9 @@ def _thumbnail(sprite: str, index: int, count: int) -> str:
 def _layer(link: LayerLink, sprite: str, count: int) -> str:
     thumbnails = "".join(_thumbnail(sprite, index, count) for index in range(min(count, 8)))
     name = escape(link.layer or "(output)")
-    count_text = f"{link.channels} channels" + ("" if link.finished == link.channels else f", {link.finished} finished")
+    count_text = f"{link.channels} {link.unit}s" + (
+        "" if link.finished == link.channels else f", {link.finished} finished"
+    )
     inside = f'<span class="strip">{thumbnails}</span><b>{name}</b> <span>{count_text}</span>'
     return (
         f'<li><a href="{escape(link.folder)}/index.html">{inside}</a></li>' if link.finished else f"<li>{inside}</li>"
