@@ -63,7 +63,7 @@ def anything(value: Any) -> Any:
 
 
 def _int(value: Any) -> Any:
-    value = int(value) if isinstance(value, bool | np.integer) or _is_whole_tensor(value) else value
+    value = int(value) if isinstance(value, np.integer) or _is_whole_tensor(value) else value
     return value if isinstance(value, int) and -MAX_INT <= value < MAX_INT else SKIP
 
 
