@@ -90,12 +90,14 @@ class Subject:
         self.own, self.others = self.images[predicted == self.source], self.images[predicted != self.source]
         self.units = Channels(late, [0, 2])
         self.sae = Dictionary(channels_first(activations(classifier, images[:1], late)[late]).shape[1], 12)
-        self.atlas = AtlasOptions(size=12, steps=1, min_points=1)
+        self.side = max(12, images.shape[-1] // 2)  # of small pictures
+        self.atlas = AtlasOptions(size=self.side, steps=1, min_points=1)
 
     @property
     def folder_options(self) -> dict[str, Any]:
         """Of a microscope."""
-        return {"channels": [0, 1], "size": 12, "steps": 1, "options": MicroscopeOptions(1, 2, 2), "progress": False}
+        options = MicroscopeOptions(1, 2, 2)
+        return {"channels": [0, 1], "size": self.side, "steps": 1, "options": options, "progress": False}
 
 
 def tiny() -> Subject:
@@ -153,6 +155,13 @@ def _baked(s: Subject, fill: Any = 0.0) -> dict[str, Tensor]:
     return dict(bake(s.classifier, s.units, fill=fill).network.state_dict())
 
 
+def _running_statistics(s: Subject) -> Any:
+    try:
+        return running_statistics(s.classifier)
+    except ValueError as error:  # a network without batch normalisation
+        return str(error)
+
+
 PATCH = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(2))
 
 OPERATIONS: dict[str, Operation] = {
@@ -167,10 +176,10 @@ OPERATIONS: dict[str, Operation] = {
     "accentuate": lambda s: accentuate(s.classifier, s.images[:1], channel(s.late, 0), s.early, steps=2, **QUIET),
     "dream": lambda s: dream(s.classifier, s.images[:1], layer_norm(s.late), steps=1, octaves=2, **QUIET),
     "activation_grid": lambda s: activation_grid(
-        s.classifier, s.images[:1], s.late, groups=2, size=8, steps=2, icons=IconOptions(batch_size=4), **QUIET
+        s.classifier, s.images[:1], s.late, groups=2, size=s.side, steps=2, icons=IconOptions(batch_size=4), **QUIET
     ),
     "semantic_dictionary": lambda s: semantic_dictionary(
-        s.classifier, s.images[0], s.late, top=1, size=8, steps=1, **QUIET
+        s.classifier, s.images[0], s.late, top=1, size=s.side, steps=1, **QUIET
     ),
     **{
         f"attribute by {method}": lambda s, method=method: attribute(
@@ -183,7 +192,7 @@ OPERATIONS: dict[str, Operation] = {
     "hinton_of_weights": lambda s: hinton_of_weights(s.classifier, s.conv, [0], top=2),
     "hinton_of_activations": lambda s: hinton_of_activations(s.classifier, s.images[0], s.late, top=2),
     "hinton_of_expanded_weights": lambda s: hinton_of_expanded_weights(
-        s.classifier, s.early, s.late, [0], top=2, images=s.images[:1], icons=12, steps=1, **QUIET
+        s.classifier, s.early, s.late, [0], top=2, images=s.images[:1], icons=s.side, steps=1, **QUIET
     ),
     "sample_activations": lambda s: sample_activations(s.classifier, s.images, s.late, **QUIET),
     "activation_atlas": lambda s: activation_atlas(
@@ -210,7 +219,7 @@ OPERATIONS: dict[str, Operation] = {
         s.classifier, s.own, s.source, keep=s.others, layers=[s.late], max_units=2, **QUIET
     ),
     "leave_one_out": lambda s: leave_one_out(
-        s.classifier, s.own[:2], s.source, keep=s.others, layers=[s.late], max_units=1, **QUIET
+        s.classifier, s.own[:2], s.source, keep=s.others, layers=[s.late], max_units=1, method="greedy", **QUIET
     ),
     "compare_predictions": lambda s: compare_predictions(s.classifier, [s.units], s.own, s.source, keep=s.others),
     "find_units among features": lambda s: find_units(
@@ -238,7 +247,7 @@ OPERATIONS: dict[str, Operation] = {
     "CachedNetwork": lambda s: CachedNetwork(s.classifier, s.images, [s.early, s.late]).logits({s.late: torch.relu}),
     "Tail": _tail,
     "measure_statistics": lambda s: measure_statistics(s.classifier, s.images, [s.early]),
-    "running_statistics": lambda s: running_statistics(s.classifier),
+    "running_statistics": _running_statistics,
     "find_top_activations": lambda s: find_top_activations(s.classifier, as_dataset(s.images), [s.early, s.late], 2),
     "measure_effects": lambda s: measure_effects(s.classifier, s.images[:2], s.early, 0),
     "build_microscope": _microscope,
