@@ -219,7 +219,7 @@ OPERATIONS: dict[str, Operation] = {
         s.classifier, s.own, s.source, keep=s.others, layers=[s.late], max_units=2, **QUIET
     ),
     "leave_one_out": lambda s: leave_one_out(
-        s.classifier, s.own[:2], s.source, keep=s.others, layers=[s.late], max_units=1, method="greedy", **QUIET
+        s.classifier, s.own[:2], s.source, keep=s.others, layers=[s.late], max_units=1, method="contrast", **QUIET
     ),
     "compare_predictions": lambda s: compare_predictions(s.classifier, [s.units], s.own, s.source, keep=s.others),
     "find_units among features": lambda s: find_units(
