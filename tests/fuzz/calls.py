@@ -19,6 +19,7 @@ from optvis.objectives import Objective, channel
 from optvis.params import Streams, fft_image
 from optvis.transforms import Transform
 from optvis.viz import Result
+from tests.sparse import Dictionary
 
 from .values import SIZE, FirstTwo, hostile, tiny_classifier, tiny_network, typed
 
@@ -50,6 +51,7 @@ USUAL: dict[str, Callable[[], Any]] = {
     **dict.fromkeys(("images", "source_images", "target_images", "keep"), photos),
     "image_sets": image_sets,
     "units": lambda: Channels("conv2", [0, 1]),
+    **dict.fromkeys(("sae", "features"), lambda: Dictionary(8, 6, is_sparse=True)),
     "param": lambda: fft_image(SIZE),
     **dict.fromkeys(("layer", "to_layer"), lambda: "conv2"),
     "before": lambda: "conv1",

@@ -13,9 +13,10 @@ import torch
 from hypothesis import strategies as st
 from torch import nn
 
-from optvis import Channels, Classifier, Directions
+from optvis import Channels, Classifier, Directions, Features
 from optvis.objectives import Objective, channel
 from optvis.params import ImageParam, Streams, fft_image
+from tests.sparse import Dictionary
 
 LAYERS = ("conv1", "relu1", "conv2", "pool", "head", "")
 LABELS = ("cat", "dog", "container ship, box ship", "ocean liner", "tench")
@@ -111,6 +112,7 @@ def typed(hint: Any) -> st.SearchStrategy[Any]:
         ImageParam: st.builds(fft_image, st.just(SIZE)),
         Channels: st.builds(Channels, st.sampled_from(LAYERS[:4]), st.lists(st.integers(0, 7), min_size=1)),
         Directions: st.just(Directions("conv1", torch.rand(8))),
+        Features: st.builds(Features, st.just("conv1"), st.just(Dictionary(8, 6)), st.lists(st.integers(0, 7))),
         Classifier: st.builds(tiny_classifier),
         nn.Module: st.builds(tiny_network),
         os.PathLike: st.builds(Path, TEXTS),
