@@ -20,6 +20,7 @@ from optvis.attribution import Attribution
 from optvis.features import Channels
 from optvis.models import Classification
 from tests.operations import OPERATIONS, Subject
+from tests.sparse import Dictionary
 
 from .calls import check_finite, photos, use
 from .values import LABELS, SIZE, FirstTwo, tiny_network
@@ -171,5 +172,5 @@ def subject_of(classifier: Classifier, images: Tensor, early: str, late: str) ->
     subject = object.__new__(Subject)
     fields = {"classifier": classifier, "early": early, "late": late, "conv": early, "images": images}
     vars(subject).update(fields, source=0, target=1, own=images[:1], others=images[1:], units=Channels(late, [0, 2]))
-    subject.atlas = AtlasOptions(FirstTwo(), size=12, steps=1, min_points=1)
+    subject.atlas, subject.sae = AtlasOptions(FirstTwo(), size=12, steps=1, min_points=1), Dictionary(8, 12)
     return subject
