@@ -66,22 +66,10 @@ class Autoencoder:
         """
         if len(a) > 1 and a.stride(0) == 0:  # copies of one image
             return self.encode(a[:1], channel_axis).expand(len(a), *[-1] * (a.dim() - 1))
-        return self._encode(a, channel_axis)[0]
+        return self.encode_pair(a, channel_axis)[0]
 
-    def encode_with_gradients(self, a: Tensor, channel_axis: int | None = None) -> Tensor:
-        """The same codes; those of a feature that is off all over an image have the gradient of their pre-codes.
-
-        A code of 0 behind a ReLU or a threshold has no gradient, so that nothing could turn such a feature on. Only of
-        an autoencoder that returns pre-codes.
-        """
-        codes, pre = self._encode(a, channel_axis)
-        if pre is None or not pre.requires_grad:
-            return codes
-        is_off = (codes == 0).flatten(2).all(2) if codes.dim() > 2 else codes == 0
-        return codes + (pre - pre.detach()) * is_off.view(*is_off.shape, *[1] * (codes.dim() - 2))
-
-    def _encode(self, a: Tensor, channel_axis: int | None) -> tuple[Tensor, Tensor | None]:
-        """Codes, and pre-codes where there are some of the same shape, (B, K, ...)."""
+    def encode_pair(self, a: Tensor, channel_axis: int | None = None) -> tuple[Tensor, Tensor | None]:
+        """The same codes, and the pre-codes where the encoder returns some of the same shape, (B, K, ...)."""
         x = channels_first(a, channel_axis).movedim(1, -1)
         rows = x.flatten(0, -2)
         self._check_place(rows)
@@ -112,6 +100,18 @@ class Autoencoder:
                 f"{(rows, width)}: give an autoencoder of this layer's {width} channels"
             )
         return restore_layout(_shape_as(found.to(like.dtype), x), like, channel_axis)
+
+    def atoms(self, index: Tensor, codes: Tensor) -> Tensor:
+        """What a code of 1 of some features adds to a row, each scaled to length 1: (len(index), C).
+
+        Args:
+            index: of the features.
+            codes: of any activations, (B, K, ...).
+        """
+        rows = torch.zeros(len(index), codes.shape[1], dtype=codes.dtype, device=codes.device)
+        ones = rows.scatter(1, index.unsqueeze(1), 1.0)
+        change = self._call("decode", ones) - self._call("decode", rows)
+        return nn.functional.normalize(change, dim=1).detach()
 
     def replace_codes(self, a: Tensor, codes: Tensor, new: Tensor, channel_axis: int | None = None) -> Tensor:
         """Activations with other codes, a + decode(new) − decode(codes): what the codes do not explain stays."""

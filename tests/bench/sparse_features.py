@@ -25,7 +25,7 @@ from overcomplete.sae import BatchTopKSAE
 
 TRAINING, FINDING, JUDGING = 77, 5 * 10**6, 6 * 10**6  # seeds; no scene is in two of them
 PARTS = ("mixed4", 1024, 16, 600)  # layer, features, active ones in each position, steps of training
-NOODLES = ("mixed3", 64, 4, 400)  # few features: of many, several show noodles
+NOODLES = ("mixed3", 96, 4, 800)  # few features: of many, several show noodles
 ROWS, BATCH, DEAD = 350_000, 4096, 20  # DEAD: steps without any position, after which a feature is pulled up
 CANDIDATES, FACTORS = (
     4,
@@ -116,14 +116,14 @@ def parts(net: Classifier, scenes: int) -> None:
 
 
 def noodles(net: Classifier, scenes: int) -> None:
-    """Noodles removed by a direction, and by one feature, switched off or turned to minus itself and further.
+    """Noodles removed by a direction, and by one feature, switched off or turned to minus itself.
 
     The feature and the factor are those that are best on the pairs on which the direction is found.
     """
     layer, *sizes = NOODLES
     sae = train(read_rows(net, layer, scenes), *sizes)
     finding, judging = (
-        {label: draw_pairs(label, "noodles", first, 60) for label in ("frying pan", "wok")}
+        {label: draw_pairs(label, "noodles", first, 100) for label in ("frying pan", "wok")}
         for first in (FINDING, JUDGING)
     )
     having, lacking = (torch.cat(images) for images in zip(*finding.values(), strict=True))
@@ -135,27 +135,31 @@ def noodles(net: Classifier, scenes: int) -> None:
         for number in change.topk(CANDIDATES).indices.tolist()
         for factor in FACTORS
     }
-    best = max(ways, key=lambda name: min(recalls(net, *ways[name], finding)))
+    others = dataset(320, FINDING)
+    best = max(ways, key=lambda name: min(recalls(net, *ways[name], finding, others)))
     off = f"{best.partition('×')[0]}× +0"
     ways |= {"nothing": (every, None), "the direction off": (find_directions(net, having, lacking, layer), None)}
-    others, truth = dataset(320, JUDGING)
+    others = dataset(320, JUDGING)
     print(f"\nnoodles, in {layer}: scenes that are called what they are, %")
     print(f"{'':<20}{'pans':>8}{'+ noodles':>11}{'woks':>8}{'− noodles':>11}{'others':>8}")
-    for name in ("nothing", "the direction off", off, best):
-        with blinded(net, ways[name][0], fill=ways[name][1]):
-            right = float((net.logits(others).argmax(1) == truth).float().mean())
-        cells = zip((*recalls(net, *ways[name], judging), right), (8, 11, 8, 11, 8), strict=True)
+    for name in dict.fromkeys(("nothing", "the direction off", off, best)):
+        cells = zip(recalls(net, *ways[name], judging, others), (8, 11, 8, 11, 8), strict=True)
         print(f"{name:<20}" + "".join(f"{100 * share:{width}.1f}" for share, width in cells), flush=True)
 
 
 def recalls(
-    net: Classifier, units: Units, fill: Scale | None, scenes: Mapping[str, tuple[Tensor, Tensor]]
+    net: Classifier,
+    units: Units,
+    fill: Scale | None,
+    pairs: Mapping[str, tuple[Tensor, Tensor]],
+    others: tuple[Tensor, Tensor],
 ) -> list[float]:
-    """The shares of pans without and with noodles, and of woks with and without them, that are called so."""
-    groups = [("frying pan", scenes["frying pan"][1]), ("frying pan", scenes["frying pan"][0])]
-    groups += [("wok", scenes["wok"][0]), ("wok", scenes["wok"][1])]
+    """The shares that are called so of pans without and with noodles, of woks with and without, and of other scenes."""
+    pans, woks = (pairs[label] for label in ("frying pan", "wok"))
+    groups = [(pans[1], "frying pan"), (pans[0], "frying pan"), (woks[0], "wok"), (woks[1], "wok")]
+    labeled = [(images, torch.tensor(LABELS.index(label))) for images, label in groups]
     with blinded(net, units, fill=fill):
-        return [float((net.logits(images).argmax(1) == LABELS.index(label)).float().mean()) for label, images in groups]
+        return [float((net.logits(images).argmax(1) == truth).float().mean()) for images, truth in (*labeled, others)]
 
 
 def main() -> None:
