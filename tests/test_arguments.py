@@ -57,7 +57,7 @@ def public():
         (lambda net: Jitter([1]), "Jitter: pixels must be int, got list [1]"),
         (lambda net: fft_image(16, seeds=10**30), "fft_image: seeds must be a sequence of int, got int of 100 bits"),
         (lambda net: fft_image(2**70), "fft_image: size must be int or (int, int), got int of 71 bits; 63 is the most"),
-        (lambda net: Classifier(net.network, None, 16, "ab"), "Classifier: labels must be a sequence of str, got"),
+        (lambda net: Classifier(net.network, None, 16, 5), "Classifier: labels must be a sequence of str, a mapping"),
         (lambda net: load(weights=5), "load: weights must be str or None, got int 5"),
         (lambda net: channel("conv1", {1: 2, "a": 2}), "channel: index must be int, an iterable of int or Tensor"),
     ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import urllib.error
+import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +271,140 @@ def test_labels_tell_the_number_of_classes(tmp_path):
     assert loaded.labels == ("cat", "dog")
     with pytest.raises(ValueError, match=r"mine\.pth do not fit squeezenet1_0: .*labels=\["):
         load(path, architecture="squeezenet1_0")
+
+
+LABELS = ("cat", "dog", "horse")
+FORMS = {
+    "list": list,
+    "dict by index": lambda texts: dict(enumerate(texts)),
+    "dict in any order": lambda texts: dict(reversed(list(enumerate(texts)))),
+    "dict of Hugging Face's JSON": lambda texts: {str(index): text for index, text in enumerate(texts)},
+    "file": lambda texts: write_labels("\n".join(texts)),
+    "file of Windows": lambda texts: str(write_labels("\ufeff" + "\r\n".join(texts) + "\r\n\r\n")),
+}
+
+
+def write_labels(text):
+    path = Path("labels.txt")
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_labels_are_taken_in_each_form(monkeypatch, tmp_path, form):
+    monkeypatch.chdir(tmp_path)
+    network = models.squeezenet1_0(num_classes=3)
+    torch.save(network.state_dict(), "mine.pth")
+    assert Classifier(network, None, 64, form(LABELS)).labels == LABELS
+    assert load("mine.pth", architecture="squeezenet1_0", labels=form(LABELS)).labels == LABELS
+    assert load("mine.pth", architecture=network, labels=form(LABELS)).labels == LABELS
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({1: "cat", 2: "dog"}, "labels by index lack 0; expected the keys 0 to 1 for 2 labels"),
+        ({0: "cat", "dog": "dog"}, "must be a sequence of str, a mapping of int to str"),
+        ({"cat": "0", "dog": "1"}, "labels by index lack 0"),
+        ("cat", "no file 'cat' with labels; give a text file with a label a line, or a text per class"),
+        ("empty.txt", "'empty.txt' has an empty line 1"),
+        ({0: "cat", 1: 3}, "must be a sequence of str, a mapping of int to str"),
+    ],
+)
+def test_labels_that_make_no_sense_are_one_sentence(monkeypatch, tmp_path, labels, message):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.txt").touch()
+    for call in (lambda: load(labels=labels), lambda: Classifier(nn.Flatten(), None, 8, labels)):
+        with pytest.raises((ValueError, TypeError, FileNotFoundError), match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "architecture", "labels", "cure"),
+    [
+        (3, "resnet18", None, r"for 3 classes give labels=\[\.\.\.\].*--labels FILE"),
+        (3, "resnet18", LABELS[:2], r"2 labels were given, and the weights are of 3 classes"),
+        (3, "resnet34", LABELS, "another network's than resnet34: .*architecture.*--architecture"),
+        (3, "squeezenet1_0", None, "another network's than squeezenet1_0"),
+        (3, "resnet50", LABELS[:2], "another network's than resnet50"),
+        (3, "wide_resnet50_2", LABELS, "another network's than wide_resnet50_2"),
+        (1000, "resnet18", LABELS, "3 labels were given, and the weights are of 1000 classes"),
+    ],
+)
+def test_weights_that_do_not_fit_get_the_cure_that_helps(tmp_path, classes, architecture, labels, cure):
+    torch.save(models.resnet18(num_classes=classes).state_dict(), tmp_path / "mine.pth")
+    with pytest.raises(ValueError, match=cure) as caught:
+        load(tmp_path / "mine.pth", architecture=architecture, labels=labels)
+    assert ("labels" in str(caught.value)) == ("another network" not in cure)
+
+
+def save_scripted(network, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.save(torch.jit.script(network), path)
+
+
+def save_pickled(network, path):
+    with path.open("wb") as file:
+        pickle.dump(network, file)
+
+
+WHOLE = {
+    "a whole pickled network": torch.save,
+    "a whole pickled network, in torch's older format": partial(torch.save, _use_new_zipfile_serialization=False),
+    "a whole pickled network, one level down": lambda network, path: torch.save({"model": network, "epoch": 3}, path),
+    "a whole pickled network, of pickle alone": save_pickled,
+    "a TorchScript program": save_scripted,
+}
+
+
+@pytest.mark.parametrize("architecture", [None, "squeezenet1_0"])
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_network_that_was_saved_whole_is_called_what_it_is(monkeypatch, tmp_path, recwarn, kind, architecture):
+    path, calls = tmp_path / "whole.pt", []
+    WHOLE[kind](nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), path)
+    monkeypatch.setattr(torch, "load", lambda *_args, **_options: calls.append(1))
+    recwarn.clear()
+    with pytest.raises(ValueError, match=rf"whole\.pt holds {kind.partition(',')[0]}, .*if you trust it") as caught:
+        load(path, architecture=architecture)
+    assert "state_dict()" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not calls
+    assert not recwarn
+
+
+EXTRA = {"criterion.weight": torch.ones(3), "ema.net.fc.bias": torch.ones(2)}
+
+
+@pytest.mark.parametrize("extra", [{}, EXTRA, {"net.teacher.w": torch.ones(1)}], ids=["alone", "beside", "inside"])
+@pytest.mark.parametrize("prefix", ["", "net.", "module.model.", "_orig_mod."])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_what_lies_beside_a_network_in_a_checkpoint_is_left_out(tmp_path, trained, prefix, extra, is_first):
+    own = {prefix + name: weight for name, weight in trained.items()}
+    torch.save({"state_dict": {**extra, **own} if is_first else {**own, **extra}}, tmp_path / "last.ckpt")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = load(tmp_path / "last.ckpt", architecture="squeezenet1_0")
+    for name, weight in loaded.network.state_dict().items():
+        assert torch.equal(weight, trained[name]), name
+    assert len(caught) == bool(extra)
+    for warning in caught:
+        assert "last.ckpt holds more than squeezenet1_0 has, which is left out" in str(warning.message)
+        assert all(name in str(warning.message) for name in extra)
+        assert warning.filename == __file__
+
+
+def test_a_deeper_network_is_not_taken_for_a_shallower_one(tmp_path):
+    deep = {f"net.{name}": weight for name, weight in models.resnet34().state_dict().items()}
+    torch.save(deep, tmp_path / "deep.pth")
+    with pytest.raises(ValueError, match=r"left over .*another network's than resnet18"):
+        load(tmp_path / "deep.pth", architecture="resnet18")
+    torch.save(nn.Sequential(*(nn.Linear(2, 2) for _ in range(3))).state_dict(), tmp_path / "three.pth")
+    two = nn.Sequential(*(nn.Linear(2, 2) for _ in range(2)))
+    two.pretrained_cfg = {"input_size": (3, 8, 8), "mean": (0,) * 3, "std": (1,) * 3}
+    with pytest.raises(ValueError, match=r"2 left over \(2.weight, 2.bias\)"):
+        load(tmp_path / "three.pth", architecture=two)
 
 
 def test_an_architecture_may_be_a_module_that_says_how_it_is_fed(tmp_path, trained):

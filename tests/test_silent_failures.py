@@ -237,7 +237,7 @@ def test_checkpoints_of_training_scripts_are_read(tmp_path, prefix, key, suffix)
     network.pretrained_cfg = {}
     from optvis.models.checkpoint import match_names, read_state_dict
 
-    found = match_names(read_state_dict(tmp_path / f"weights{suffix}"), network.state_dict())
+    found, _ = match_names(read_state_dict(tmp_path / f"weights{suffix}"), network.state_dict())
     assert list(found) == list(network.state_dict())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from optvis.data import ImageLike
-from optvis.data.files import is_dir, is_file
+from optvis.data.files import is_dir
 from optvis.models import Classifier
 from optvis.objectives import Objective
 
@@ -58,29 +58,8 @@ def load_model(options: argparse.Namespace) -> Classifier:
     from optvis.models.zoo import load
 
     weights = None if options.weights.casefold() == "none" else options.weights
-    labels = None if options.labels is None else read_labels(options.labels)
-    classifier = load(options.network, weights=weights, architecture=options.architecture, labels=labels)
+    classifier = load(options.network, weights=weights, architecture=options.architecture, labels=options.labels)
     return move_to_device(classifier, options.device)
-
-
-def read_labels(path: Path) -> list[str]:
-    """Read a file with a label a line; empty lines at the end do not count.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no text in UTF-8, or has no label or an empty line among labels.
-    """
-    if not is_file(path):
-        raise FileNotFoundError(f"no file {str(path)!r} with labels")
-    try:
-        labels = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is no text in UTF-8; expected a label a line") from error
-    if not all(labels) or not labels:
-        raise ValueError(
-            f"{str(path)!r} has an empty line {1 + labels.index('') if labels else 1}; expected a label a line"
-        )
-    return labels
 
 
 def move_to_device(classifier: Classifier, device: str) -> Classifier:

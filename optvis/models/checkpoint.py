@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import pickletools
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zipfile import ZipFile, is_zipfile
 
 import torch
@@ -23,6 +26,10 @@ KEYS = (
     "teacher",
 )
 
+MAX_NAMES = 3  # of weights in a message
+MODULE = frozenset(("_parameters", "_buffers", "_modules"))  # the attributes of every pickled network
+MAX_PICKLES = 5  # in a file of torch's older format, of which the fourth holds what was saved
+
 MAX_RATIO = 4  # of an archive's unpacked size to its own; compressed weights are about as large as they are
 FREE_BYTES = 2**24  # an archive may unpack to as much, whatever its size
 
@@ -35,13 +42,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             under "state_dict", "model" or the like.
 
     Raises:
-        ValueError: the file is damaged, holds more than data, or no weights by name; an archive that unpacks to far
-            more than its own size.
+        ValueError: the file is damaged, holds a whole network or other code, or no weights by name; an archive that
+            unpacks to far more than its own size.
     """
     try:
         _check_unpacked_size(path)
+        _refuse_network(path)
         state = _read_file(path)
-    except _TooLargeError:
+    except _RefusedError:
         raise
     except Exception as error:
         raise ValueError(
@@ -67,28 +75,103 @@ def _is_weights(candidate: Any) -> bool:
     return is_state and any(isinstance(value, Tensor) for value in candidate.values())
 
 
-def match_names(weights: Mapping[str, Tensor], expected: Collection[str]) -> dict[str, Tensor]:
-    """Strip the prefix that a wrapper has put before all names ("module.", "model.", "_orig_mod."), where that helps.
+def match_names(weights: Mapping[str, Tensor], expected: Collection[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """Strip the prefix under which most of a network's weights are found ("module.", "model.", "_orig_mod.").
+
+    What lies beside the network, such as the weights of a loss or of a copy, is left out. Under the prefix, tensors of
+    parts that the network does not have are left out too; those of parts that it has stay, since they say that the
+    weights are another network's.
 
     Args:
         weights: tensors by name.
         expected: the names that the network has.
 
+    Returns:
+        The network's weights by its own names, and the names of tensors that are left out.
+
     Example:
-        >>> match_names({"module.fc.weight": torch.zeros(1)}, ["fc.weight"])
-        {'fc.weight': tensor([0.])}
+        >>> match_names({"module.fc.weight": torch.zeros(1), "loss.weight": torch.ones(1)}, ["fc.weight"])
+        ({'fc.weight': tensor([0.])}, ['loss.weight'])
     """
-    found = dict(weights)
-    while not set(found) & set(expected):
-        heads = {name.partition(".")[0] for name in found}
-        if len(heads) != 1 or not all("." in name for name in found):
-            return dict(weights)
-        found = {name.partition(".")[2]: value for name, value in found.items()}
-    return found
+    prefix, own = _find_prefix(weights, frozenset(expected)), {_part(name) for name in expected}
+    found, left_over = dict[str, Tensor](), list[str]()
+    for name, value in weights.items():
+        inner = name.removeprefix(prefix)
+        if name.startswith(prefix) and (inner in expected or _part(inner) in own):
+            found[inner] = value
+        else:
+            left_over.append(name)
+    return found, left_over
 
 
-class _TooLargeError(ValueError):
-    """An archive that would fill the memory."""
+def _find_prefix(weights: Iterable[str], expected: Collection[str]) -> str:
+    """The prefix under which the most of the expected names are found; of equals the first."""
+    counts = Counter[str]()
+    for name in weights:
+        parts = name.split(".")
+        heads = (".".join([*parts[:n], ""]) for n in range(len(parts)))
+        counts.update(head for head in heads if name.removeprefix(head) in expected)
+    return max(counts, key=counts.__getitem__) if counts else ""
+
+
+def _part(name: str) -> str:
+    """The part of a network that a weight belongs to; those that have numbers are parts of one sequence."""
+    head, dot, _ = name.partition(".")
+    return "0" if dot and head.isdecimal() else head
+
+
+def explain_misfit(
+    own: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    left_over: Sequence[str],
+    name: str,
+    labels: Collection[str] | None = None,
+) -> str:
+    """Say in what weights differ from those of a network, and the nearest cure.
+
+    Args:
+        own: the network's weights by name.
+        state: those of the file.
+        left_over: names in the file beside these.
+        name: of the network.
+        labels: that were given.
+    """
+    missing, extra = [key for key in own if key not in state], [key for key in (*state, *left_over) if key not in own]
+    other = [key for key in own if key in state and own[key].shape != getattr(state[key], "shape", None)]
+    parts = [
+        f"{len(names)} {what} ({list_names(names)})"
+        for what, names in (("missing", missing), ("left over", extra), ("of another shape", other))
+        if names
+    ]
+    shapes = "".join(f"; {key} is {tuple(state[key].shape)}, expected {tuple(own[key].shape)}" for key in other[:1])
+    classes = (
+        None if missing or not state.keys() <= own.keys() else _count_classes([(own[key], state[key]) for key in other])
+    )
+    if classes is None:
+        cure = (
+            f"they are another network's than {name}: name theirs with architecture, on the command line --architecture"
+        )
+    elif labels is None:
+        cure = f"for {classes} classes give labels=[...], one text a class, on the command line --labels FILE"
+    else:
+        cure = f"{len(labels)} labels were given, and the weights are of {classes} classes: give a label for each"
+    return f"{', '.join(parts)}{shapes}; {cure}"
+
+
+def _count_classes(pairs: Sequence[tuple[Tensor, Tensor]]) -> int | None:
+    """How many classes weights are of that differ from a network's in that alone; None where they differ otherwise."""
+    rows = {(*own.shape[:1], *state.shape[:1]) for own, state in pairs}
+    differs = any(own.shape[1:] != state.shape[1:] or not own.shape for own, state in pairs)
+    return None if differs or len(rows) != 1 else rows.pop()[-1]
+
+
+def list_names(names: Sequence[str]) -> str:
+    """The first names of many, for a message."""
+    return f"{', '.join(names[:MAX_NAMES])}{', …' if len(names) > MAX_NAMES else ''}"
+
+
+class _RefusedError(ValueError):
+    """A file that is whole, and not read: it would fill the memory, or holds a program."""
 
 
 def _check_unpacked_size(path: Path) -> None:
@@ -98,10 +181,52 @@ def _check_unpacked_size(path: Path) -> None:
     with ZipFile(path) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > max(FREE_BYTES, MAX_RATIO * path.stat().st_size):
-        raise _TooLargeError(
+        raise _RefusedError(
             f"{path.name} has {path.stat().st_size:,} bytes and would unpack to {unpacked:,}, which no weights do; "
             "save its state_dict() again"
         )
+
+
+def _refuse_network(path: Path) -> None:
+    """Refuse a network that was saved whole, as a pickle or a program, since its code would have to run."""
+    names = set[str]()
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            names = {entry.rpartition("/")[2] for entry in archive.namelist()}
+    if "constants.pkl" in names:
+        kind, load = "a TorchScript program", f"torch.jit.load({path.name!r})"
+    elif "archive_format" in names:
+        kind, load = "a program of torch.export", f"torch.export.load({path.name!r}).module()"
+    elif any(texts >= MODULE for texts in _read_texts(path)):
+        kind, load = "a whole pickled network", f"torch.load({path.name!r}, weights_only=False)"
+    else:
+        return
+    raise _RefusedError(
+        f"{path.name} holds {kind}, not weights alone, and no code in a file is run: if you trust it, load it yourself "
+        f"with {load}, and save its state_dict(), or give the network itself to Classifier(network, normalize, size)"
+    )
+
+
+def _read_texts(path: Path) -> Iterator[set[str]]:
+    """The texts in each pickle of a file, which is scanned and not unpickled."""
+    if not is_zipfile(path):
+        with path.open("rb") as file:
+            for _ in range(MAX_PICKLES):
+                yield _scan_pickle(file)
+        return
+    with ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.rpartition("/")[2] == "data.pkl":
+                with archive.open(name) as file:
+                    yield _scan_pickle(file)
+
+
+def _scan_pickle(file: IO[bytes]) -> set[str]:
+    """The texts of the pickle at a place in a file; up to the damage where there is some."""
+    texts = set[str]()
+    with suppress(Exception):  # whatever a damaged file makes of it; reading it says so
+        texts.update(text for _, text, _ in pickletools.genops(file) if isinstance(text, str))
+    return texts
 
 
 def _read_file(path: Path) -> Any:

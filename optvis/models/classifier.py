@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from optvis.data.crop import ResizeCrop
 from optvis.data.images import load_batch
+from optvis.data.labels import LabelsLike, list_labels
 from optvis.models.adapted.network import Forward, adapt, original_of
 from optvis.models.adapted.select import Selector, require_scores
 from optvis.models.borrow import borrow, run_network
@@ -32,7 +33,8 @@ class Classifier:
         network: any module that takes images (B, C, H, W).
         normalize: what is done to images in [0, 1] before the network sees them; None leaves them as they are.
         size: side, or (height, width), of its input in pixels.
-        labels: a text per class, in the order of its outputs. A network with one output takes one text, or two: of the
+        labels: a text per class, in the order of its outputs; or a dict of them by index, such as `config.id2label`; or
+            the path of a text file with one on each line. A network with one output takes one text, or two: of the
             side where it is negative, then of the side where it is positive.
         crop: how its publisher resizes and crops images; by default the shorter side is resized to the input's.
         name: what recipes and tables call it.
@@ -73,7 +75,7 @@ class Classifier:
         network: nn.Module,
         normalize: Normalizer,
         size: int | tuple[int, int],
-        labels: Sequence[str] = (),
+        labels: LabelsLike = (),
         crop: Callable[[Any], Any] | None = None,
         name: str = "",
         fixed_size: bool = False,
@@ -87,19 +89,18 @@ class Classifier:
             raise TypeError(f"network is a {type(network).__name__}; expected an nn.Module")
         if normalize is not None and not callable(normalize):
             raise TypeError(f"normalize is {normalize!r}; expected Normalize(mean, std), a function or None")
-        if isinstance(labels, str):
-            raise TypeError(f"labels is the text {labels!r}; expected a text per class, [{labels!r}, …]")
+        texts = list_labels(labels)
         if head is not None and head not in HEADS:
             raise ValueError(f"head is {head!r}; expected {', '.join(map(repr, HEADS))}, or None to find out")
-        if head == "embedding" and len(labels):
-            raise ValueError(f"{len(labels)} labels for an embedding, which has no classes; leave head or labels out")
+        if head == "embedding" and texts:
+            raise ValueError(f"{len(texts)} labels for an embedding, which has no classes; leave head or labels out")
         sides = height_and_width(size)
         covering = min(sides) if sides[0] == sides[1] else sides
         vars(self).update(
             network=adapt(network, forward, output),
             normalize=normalize,
             size=sides,
-            labels=tuple(labels),
+            labels=texts,
             crop=ResizeCrop(covering, sides) if crop is None else crop,
             name=name if name else type(original_of(network)).__name__,
             fixed_size=fixed_size,

@@ -78,7 +78,7 @@ def _tell_config(network: nn.Module) -> str:
     size = getattr(config, "image_size", None)
     return (
         "; with its size and labels: Classifier(network, Normalize(processor.image_mean, processor.image_std), "
-        f"{size if size else 'size'}, [*network.config.id2label.values()])"
+        f"{size if size else 'size'}, network.config.id2label)"
     )
 
 

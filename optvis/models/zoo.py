@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from optvis.data.crop import ResizeCrop
 from optvis.data.files import is_file
-from optvis.errors import suggest
+from optvis.data.labels import LabelsLike, list_labels
+from optvis.errors import suggest, warn_user
 from optvis.interrupts import hold_lock, ignore_warnings
-from optvis.models.checkpoint import match_names, read_state_dict
+from optvis.models.checkpoint import explain_misfit, list_names, match_names, read_state_dict
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm, infer_classifier
 from optvis.models.normalize import Normalize
@@ -27,7 +28,6 @@ DEMO = "demo"
 _BUILDING = threading.RLock()  # seeds and the switch of torch are of the process
 DEFAULT = "DEFAULT"
 TIMM = "timm/"
-MAX_NAMES = 3  # of weights in an error message
 WEIGHT_FILES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".pth.tar", ".tar", ".pkl")
 
 
@@ -36,7 +36,7 @@ def load(
     *,
     weights: str | None = DEFAULT,
     architecture: str | nn.Module | None = None,
-    labels: Sequence[str] | None = None,
+    labels: LabelsLike | None = None,
 ) -> Classifier:
     """Load a classifier by name, with the preprocessing and labels it was published with.
 
@@ -46,7 +46,8 @@ def load(
             of a file of weights (.pth, .pt, .bin, .safetensors, .ckpt, …). They are read as data: no code in them runs.
         weights: which published weights ("DEFAULT", "IMAGENET1K_V1"); None gives random ones, the same each time.
         architecture: for a file: the network it belongs to, by name or as a module.
-        labels: a text per class, in place of the published ones; for a file also the number of classes.
+        labels: a text per class, in place of the published ones; for a file also the number of classes. Or a dict of
+            texts by index, or the path of a text file with a label on each line.
 
     Returns:
         The network in eval mode, on the CPU in float32, with its publisher's normalisation, size and labels.
@@ -64,22 +65,26 @@ def load(
         >>> net.size, net.labels[510]
         ((224, 224), 'container ship')
     """
-    text = os.fspath(name)
+    text, texts = os.fspath(name), None if labels is None else list_labels(labels)
     if text.casefold().endswith(WEIGHT_FILES):
-        return _load_weight_file(Path(text), architecture, labels)
+        return _load_weight_file(Path(text), architecture, texts)
     if architecture is not None:
         raise ValueError(f"architecture is for a file of weights ({', '.join(WEIGHT_FILES)}); {text!r} is a name")
-    return _load_by_name(text, weights, labels)
+    return _load_by_name(text, weights, texts)
 
 
-def _load_by_name(name: str, weights: str | None, labels: Sequence[str] | None, **options: Any) -> Classifier:
+def _load_by_name(name: str, weights: str | None, labels: tuple[str, ...] | None, **options: Any) -> Classifier:
     loader = _load_embedded if name == DEMO else _load_timm if name.startswith(TIMM) else _load_torchvision
     classifier = loader(name, weights, **options)
     classifier.network.eval()
-    is_published = "num_classes" not in options and not isinstance(labels, str)
-    if labels is not None and is_published and classifier.labels and len(labels) != len(classifier.labels):
+    if (
+        labels is not None
+        and "num_classes" not in options
+        and classifier.labels
+        and len(labels) != len(classifier.labels)
+    ):
         raise ValueError(f"{len(labels)} labels for {name}, which has {len(classifier.labels)} classes; give one each")
-    return classifier if labels is None else replace(classifier, labels=labels)  # type: ignore[arg-type]
+    return classifier if labels is None else replace(classifier, labels=labels)
 
 
 def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier:
@@ -151,39 +156,30 @@ def _weights_error(name: str, error: Exception) -> Exception:
     )
 
 
-def _load_weight_file(path: Path, architecture: str | nn.Module | None, labels: Sequence[str] | None) -> Classifier:
+def _load_weight_file(path: Path, architecture: str | nn.Module | None, labels: tuple[str, ...] | None) -> Classifier:
     if not is_file(path):
         raise FileNotFoundError(f"no file {str(path)!r}")
+    weights = read_state_dict(path)
     if architecture is None:
         raise ValueError(
-            f"{path.name} holds weights alone; name their architecture: load({str(path)!r}, architecture='resnet50')"
+            f"{path.name} holds weights alone; name the network that they are of: "
+            f"load({str(path)!r}, architecture='resnet50'), on the command line --architecture resnet50"
         )
     classifier = _build_architecture(architecture, labels)
     own = classifier.network.state_dict()
-    state = match_names(read_state_dict(path), own)
+    state, left_over = match_names(weights, own)
     try:
         classifier.network.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"the weights in {path.name} do not fit {classifier.name}: {_explain(own, state)}") from error
+        reason = explain_misfit(own, state, left_over, classifier.name, labels)
+        raise ValueError(f"the weights in {path.name} do not fit {classifier.name}: {reason}") from error
+    if left_over:
+        warn_user(f"{path.name} holds more than {classifier.name} has, which is left out: {list_names(left_over)}")
     classifier.network.eval()
     return classifier
 
 
-def _explain(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """Say in what weights differ from those of a network, and the nearest cure."""
-    missing, extra = [name for name in own if name not in state], [name for name in state if name not in own]
-    other = [name for name in own if name in state and own[name].shape != getattr(state[name], "shape", None)]
-    parts = [
-        f"{len(names)} {what} ({', '.join(names[:MAX_NAMES])}{', …' if len(names) > MAX_NAMES else ''})"
-        for what, names in (("missing", missing), ("left over", extra), ("of another shape", other))
-        if names
-    ]
-    shapes = "".join(f"; {name} is {tuple(state[name].shape)}, expected {tuple(own[name].shape)}" for name in other[:1])
-    cure = "for another number of classes give labels=[...], one text a class" if other else "name their architecture"
-    return f"{', '.join(parts)}{shapes}; {cure}"
-
-
-def _build_architecture(architecture: str | nn.Module, labels: Sequence[str] | None) -> Classifier:
+def _build_architecture(architecture: str | nn.Module, labels: tuple[str, ...] | None) -> Classifier:
     """Build the network that the weights are for."""
     if isinstance(architecture, str):
         return _load_by_name(architecture, None, labels, **({} if labels is None else {"num_classes": len(labels)}))
@@ -193,7 +189,7 @@ def _build_architecture(architecture: str | nn.Module, labels: Sequence[str] | N
             f"{type(architecture).__name__} does not say how its input is normalised; load its weights yourself, then "
             "Classifier(network, Normalize(mean, std), size, labels)"
         )
-    return inferred if labels is None else replace(inferred, labels=labels)  # type: ignore[arg-type]
+    return inferred if labels is None else replace(inferred, labels=labels)
 
 
 @contextmanager
