@@ -19,6 +19,8 @@ from optvis import (
     Directions,
     Features,
     UnitSelection,
+    activation_atlas,
+    activation_grid,
     attribute,
     bake,
     blinded,
@@ -49,6 +51,7 @@ from optvis.models.activations import activations
 from optvis.objectives import feature, logit, on
 from optvis.objectives.layout import channels_first
 from optvis.world import Scenes
+from tests.operations import tiny
 from tests.sparse import Dictionary, Fused
 
 LAYER, C, K, SOME = "mixed4", 128, 160, [3, 90, 17]
@@ -448,3 +451,43 @@ def test_a_microscope_of_features(demo, tmp_path):
     objective = channel_objective(exposed, "codes", [3, 4])
     assert str(objective) == "feature('mixed4', <Dictionary>, [3, 4])"
     assert str(channel_objective(exposed, LAYER, [3])) == "channel('mixed4', 3)"
+
+
+@pytest.fixture(scope="module")
+def overcomplete() -> Any:
+    """The package of autoencoders, if it is installed."""
+    matplotlib = pytest.importorskip("matplotlib")
+    if not hasattr(matplotlib.cm, "get_cmap"):  # which matplotlib 3.9 removed, and overcomplete 0.3 imports
+        matplotlib.cm.get_cmap = matplotlib.colormaps.__getitem__
+    return pytest.importorskip("overcomplete.sae")
+
+
+@pytest.mark.parametrize("name", ["SAE", "TopKSAE", "BatchTopKSAE", "JumpSAE", "QSAE", "MpSAE", "OMPSAE"])
+@pytest.mark.parametrize("is_training", [True, False])
+def test_autoencoders_of_overcomplete_are_taken_as_they_are(demo, images, untouched, overcomplete, name, is_training):
+    torch.manual_seed(0)
+    sae = getattr(overcomplete, name)(C, 150)
+    sae(torch.rand(64, C))  # so that thresholds are known
+    sae.train(is_training)
+    with untouched(sae):
+        unit = Features(LAYER, sae, [0])
+        codes = unit.read(activations(demo, images, LAYER)[LAYER])
+        lit = codes.flatten(2).amax((0, 2)).topk(3).indices.tolist()
+        found = logits_without(demo, images, unit.choose(lit))
+        exact = attribute(demo, images[:1], LAYER, logit(0), features=sae, method="ablation", **QUIET)
+        if name == "OMPSAE":  # its encoder runs without gradients
+            with pytest.raises(ValueError, match="does not depend on the image"):
+                render(demo, feature(LAYER, sae, lit), size=32, steps=2, **QUIET)
+        else:
+            assert render(demo, feature(LAYER, sae, lit), size=32, steps=2, **QUIET).scores.isfinite().all()
+    assert codes.shape[1] == 150
+    assert not torch.equal(found, demo.logits(images))
+    assert exact.channels.abs().max() > 0
+
+
+def test_grids_and_atlases_of_features(images):
+    subject = tiny()
+    exposed = expose_features(subject.classifier, subject.late, Dictionary(8, 12, is_sparse=True))
+    atlas = activation_atlas(exposed, subject.images, "codes", levels=[2], options=subject.atlas, **QUIET)
+    grid = activation_grid(exposed, subject.images[:1], "codes", groups=0, size=8, steps=1, **QUIET)
+    assert (atlas.layer, grid.layer) == ("codes", "codes")
