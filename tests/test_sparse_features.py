@@ -18,6 +18,7 @@ from optvis import (
     Classifier,
     Directions,
     Features,
+    Report,
     UnitSelection,
     activation_atlas,
     activation_grid,
@@ -33,6 +34,7 @@ from optvis import (
 )
 from optvis.ablation import (
     Automatic,
+    BeforeAfter,
     Gaussian,
     GreedySearch,
     Mean,
@@ -310,7 +312,7 @@ def test_methods_that_choose_no_channels_and_several_layers_are_refused(demo, sc
         find_units(demo, own, 0, keep=others, layers=[LAYER, "mixed5"], features=SPARSE, **QUIET)
 
 
-def test_reports_of_a_feature_and_its_direction_agree(demo, scenes):
+def test_reports_of_a_feature_and_its_direction_agree(demo, scenes, tmp_path):
     judged, truth = scenes[1]
     sets = {"own": (judged[truth == 0], 0), "others": (judged[truth == 1], 1)}
     both = Features(LAYER, ORTHONORMAL, [3, 40]), Directions(LAYER, ORTHONORMAL.atoms[[3, 40]].detach())
@@ -319,9 +321,13 @@ def test_reports_of_a_feature_and_its_direction_agree(demo, scenes):
         numbers = [(row.drop.value, row.confidence_drop.value, row.log_odds_drop.value) for row in (one, other)]
         assert numbers[0] == pytest.approx(numbers[1], abs=1e-5)
     assert of_features.curve.counts == (0, 1, 2)
+    assert "without 2 features of mixed4" in str(of_features)
+    of_features.save(tmp_path / "report")
+    assert str(Report.load(tmp_path / "report")) == str(of_features)
     assert of_features.recipe["units"][0]["of"] == 64
     curve = steering_curve(demo, both[0], sets, factors=[0.0, 2.0], **QUIET)
     assert curve.factors == (0.0, 1.0, 2.0)
+    assert type(curve).load(curve.save(tmp_path / "curve.png")).recalls == curve.recalls
 
 
 def test_random_features_are_drawn_as_channels_are():
@@ -340,6 +346,7 @@ def test_results_with_features_are_saved(demo, images, tmp_path):
         Attribution.load(path).bottom(2)
     compared = compare_renderings(demo, Features(LAYER, SPARSE, SOME), logit("owl"), steps=1, **QUIET)
     assert "without 3 features of mixed4" in compared._title()
+    assert BeforeAfter.load(compared.save(tmp_path / "compared.png"))._title() == compared._title()
 
 
 # The autoencoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,7 @@ class UnitsRecord:
     vectors: tuple[tuple[float, ...], ...] = ()
     readers: tuple[tuple[float, ...], ...] = ()
     center: tuple[float, ...] = ()
+    sae: Mapping[str, Any] | None = None
 
 
 def report_title(results: EvaluationResults) -> str:
