@@ -117,6 +117,13 @@ class Autoencoder:
         """Activations with other codes, a + decode(new) − decode(codes): what the codes do not explain stays."""
         return a + (self.decode(new, a, channel_axis) - self.decode(codes, a, channel_axis))
 
+    @torch.no_grad()
+    def move(self, like: Tensor) -> None:
+        """Move the copy's weights to the device and dtype of a tensor; only of an nn.Module."""
+        if isinstance(self.own, nn.Module):
+            self.own.to(device=like.device, dtype=like.dtype)
+            self.own.train().eval()  # which computes anew what an autoencoder derives from its weights
+
     def describe(self) -> dict[str, Any]:
         """Say which autoencoder it is, in JSON types: its class, its sizes as far as known, a digest of its weights."""
         sizes = (None, None) if self.sizes is None else self.sizes

@@ -259,6 +259,18 @@ def test_the_layer_of_codes_is_a_layer_of_the_same_network(demo, images):
     assert_close(inner.logits(images), demo.logits(images))
 
 
+@pytest.mark.parametrize("build", [lambda: Dictionary(12, 20, is_sparse=True), lambda: Fused(12, 20)])
+def test_the_autoencoder_moves_with_the_network(build):
+    sae, images = build().eval(), torch.rand(2, 3, 16, 16)
+    exposed = expose_features(Classifier(Tokens(is_map=True), None, 16), "mix", sae)
+    codes = activations(exposed, images, "codes")["codes"]
+    exposed.network.double()
+    again = activations(exposed, images, "codes")["codes"]
+    assert again.dtype == torch.float64
+    assert_close(again.float(), codes, atol=1e-5, rtol=1e-5)
+    assert {weight.dtype for weight in sae.parameters()} == {torch.float32}
+
+
 def test_networks_with_another_output_are_opened_too():
     class Pair(Tokens):
         def forward(self, x: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
@@ -439,6 +451,9 @@ def test_names_of_layers_are_not_taken_twice_and_weights_cannot_express_features
         expose_features(demo, "mixd4", SPARSE)
     with pytest.raises(ValueError, match=r"needs its autoencoder in each pass, .* use blinded\(\)"):
         bake(demo, Features(LAYER, SPARSE, SOME))
+    for units in (Channels("codes", [3]), Channels("head", [1])):
+        with pytest.raises(ValueError, match=r"codes of an autoencoder as a layer, .* bake the network itself"):
+            bake(expose_features(demo, LAYER, SPARSE), units)
 
 
 def test_an_objective_takes_one_image_for_each_feature():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -76,6 +76,14 @@ class FeatureNetwork(AdaptedNetwork):
         with lock(network), replace_output(network, self._layer, self._pass_codes):
             return network(inputs)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FeatureNetwork:
+        """Move the autoencoder with the network; `to`, `double` and their like call this."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        weight = next((one for one in self.parameters() if one.is_floating_point()), None)
+        if weight is not None:
+            self._autoencoder.move(weight)
+        return self
+
     def __getattr__(self, name: str) -> Any:
         own = vars(self).get("_modules", {})
         return own[name] if name in own else super().__getattr__(name)
@@ -102,7 +110,7 @@ def expose_features(
     It computes the same as the network, which stays as it is and whose weights and layers it shares. All functions that
     take layers and channels work on the features under the name of the new layer: `attribute`, `find_units`,
     `activation_grid`, `activation_atlas`, `build_microscope`. A change of the codes changes the original layer's output
-    by what the change decodes to, as with `Features`.
+    by what the change decodes to, as with `Features`. Only `bake` refuses it.
 
     Args:
         model: a network, or a Classifier.

@@ -31,6 +31,7 @@ from optvis.ablation.units_json import units_to_json
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
 from optvis.features.autoencoder_units import Features
+from optvis.features.feature_network import FeatureNetwork
 from optvis.features.units import AffineUnits, Units
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
@@ -67,7 +68,8 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
         KeyError, TypeError: as in `blinded`.
         IndexError, ValueError: a channel that the layer does not have, directions of another length.
         ValueError: noise or other images as fill, features of an autoencoder, or units that are off `within` a range,
-            which weights cannot express; a layer that never runs; a network inside a `blinded` block.
+            which weights cannot express; a layer that never runs; a network inside a `blinded` block, or from
+            `expose_features`.
 
     Example:
         >>> from optvis import Channels
@@ -140,6 +142,11 @@ def save_baked(model: nn.Module | Classifier, path: str | Path) -> Path:
 def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) -> list[AffineUnits]:
     """Return the units, or raise ValueError where weights cannot express them or their fill."""
     own: list[AffineUnits] = []
+    if isinstance(network, FeatureNetwork):
+        raise ValueError(
+            "the network has the codes of an autoencoder as a layer, which weights cannot express; bake the network "
+            "itself, or use blinded()"
+        )
     if is_ablated(network):
         raise ValueError("the network is inside a blinded() block; bake all units together, outside of the block")
     if isinstance(fill, Noise | Gaussian | Resampled):
