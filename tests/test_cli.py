@@ -354,7 +354,7 @@ MISTAKES = {
     "folder in the way": (
         ("render", *NET, "features.3", "--channels", "1", "--out", "text.txt"), "cannot make the folder"
     ),
-    "weights without architecture": (("layers", "text.pth"), "architecture"),
+    "weights without architecture": (("layers", "weights.pth"), "architecture"),
     "damaged weights": (("layers", "text.pth", "--architecture", "squeezenet1_0"), "text.pth is damaged"),
     "missing weights": (("layers", "nowhere.pth", "--architecture", "squeezenet1_0"), "no file 'nowhere.pth'"),
 }  # fmt: skip
@@ -364,6 +364,7 @@ MISTAKES = {
 def prepared(elsewhere, photo):
     (elsewhere / "text.txt").write_text("no image", encoding="utf-8")
     (elsewhere / "text.pth").write_text("no weights", encoding="utf-8")
+    torch.save({"fc.weight": torch.ones(2, 2)}, elsewhere / "weights.pth")
     (elsewhere / "empty").mkdir()
     return elsewhere
 

@@ -14,6 +14,7 @@ from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_
 
 from optvis.errors import NetworkError
 from optvis.interrupts import hold_interrupts, hold_lock
+from optvis.models.adapted.needs import explain_call, find_size
 from optvis.models.adapted.network import original_of
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ _LOANS: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
 _LOANS_LOCK = threading.Lock()
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # that autocast knows
+
+FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, AttributeError)  # of a network's own code
 
 REENTRANT = (
     "the network uses gradient checkpointing with use_reentrant=True, through which no gradients can be taken here; "
@@ -124,15 +127,25 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
         return run_with_gradients(network, inputs, restart)
     except (torch.OutOfMemoryError, MemoryError):
         raise
-    except RuntimeError as error:
+    except FAILURES as error:
         if _is_ours(error):
             raise
         reason = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
-        shape = tuple(inputs.shape)
+        original, shape = original_of(network), tuple(inputs.shape)
+        cure = explain_call(original) if original is network else ""
         raise NetworkError(
-            f"{type(network).__name__} fails on images of shape {shape}: {reason}; give images that it takes, of as "
-            "many channels (Classifier(..., channels=...)) and of its own size"
+            f"{type(original).__name__} fails on images of shape {shape}: {reason}; {cure or _explain_size(original)}"
         ) from error
+
+
+def _explain_size(network: nn.Module) -> str:
+    """Which images a network takes, as the clause of an error message that says what to do."""
+    size = find_size(network)
+    own = "its own size" if size is None else f"the size {size[0]} × {size[1]}"
+    return (
+        f"give images that it takes, of as many channels (Classifier(..., channels=...)) and of {own} "
+        "(Classifier(..., size, fixed_size=True))"
+    )
 
 
 def require_weights(network: nn.Module) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from optvis.data.crop import ResizeCrop
 from optvis.errors import warn_user
 from optvis.interrupts import ignore_warnings
+from optvis.models.adapted.needs import find_size
 from optvis.models.borrow import require_weights
 from optvis.models.classifier import Classifier, unwrap
 from optvis.models.normalize import IMAGENET, INFER, RGB, Normalize, Normalizer, first_channels
@@ -62,7 +63,11 @@ def as_classifier(
             )
         _warn_once(inferred)
         return inferred
-    return _with_normalization(inferred, normalize) if inferred else Classifier(model, normalize, DEFAULT_SIZE)
+    return (
+        _with_normalization(inferred, normalize)
+        if inferred
+        else Classifier(model, normalize, find_size(model) or DEFAULT_SIZE)
+    )
 
 
 def _with_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:
@@ -72,13 +77,12 @@ def _with_normalization(classifier: Classifier, normalize: Normalizer) -> Classi
 
 def _tell_config(network: nn.Module) -> str:
     """How a network of transformers becomes a Classifier, for an error message."""
-    config = getattr(network, "config", None)
-    if not hasattr(config, "id2label"):
+    if not hasattr(getattr(network, "config", None), "id2label"):
         return ""
-    size = getattr(config, "image_size", None)
+    size = find_size(network)
     return (
         "; with its size and labels: Classifier(network, Normalize(processor.image_mean, processor.image_std), "
-        f"{size if size else 'size'}, network.config.id2label)"
+        f"{size[0] if size and size[0] == size[1] else size or 'size'}, network.config.id2label)"
     )
 
 
@@ -94,10 +98,10 @@ def infer_classifier(network: nn.Module) -> Classifier | None:
     published = _published_normalizations(network)
     if len(published) != 1:
         return None
-    side = getattr(network, "image_size", None)
+    size = find_size(network)
     (normalize,) = published
     normalize = normalize.with_channels(first_channels(network, (DEFAULT_SIZE, DEFAULT_SIZE)))
-    return Classifier(network, normalize, side if side else DEFAULT_SIZE, fixed_size=side is not None)
+    return Classifier(network, normalize, size or DEFAULT_SIZE, fixed_size=size is not None)
 
 
 def _warn_once(inferred: Classifier) -> None:
@@ -174,7 +178,7 @@ def classifier_from_timm(network: nn.Module, name: str = "") -> Classifier:
     from timm.data import resolve_model_data_config
 
     config: dict[str, Any] = resolve_model_data_config(network)
-    height, width = config["input_size"][1:]
+    height, width = find_size(network) or config["input_size"][1:]
     covering = int(height / config["crop_pct"]), int(width / config["crop_pct"])
     keeps_aspect = config["crop_mode"] != "squash" and height == width
     return Classifier(

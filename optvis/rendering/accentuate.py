@@ -21,7 +21,14 @@ from optvis.objectives import IMAGE, Objective, as_objective, on
 from optvis.params import ImageParam, Streams
 from optvis.rendering.job import RenderJob, RenderOptions
 from optvis.rendering.result import Rendering
-from optvis.rendering.setup import default_param, input_transform, load_whole, resolve_objective, resolve_seeds
+from optvis.rendering.setup import (
+    add_resize,
+    default_param,
+    input_transform,
+    load_whole,
+    resolve_objective,
+    resolve_seeds,
+)
 from optvis.transforms import STANDARD, Transform
 
 DISTANCE = "distance to the start"
@@ -93,6 +100,7 @@ def accentuate(
         original = param.fill_(start)().clone()  # not quite the image: a sigmoid reaches neither black nor white
     seeds = resolve_seeds(seed, objective, param)
     chain = input_transform(classifier, param, options.get("transform", STANDARD), seeds)
+    chain = add_resize(classifier, param, chain, seeds, [layer, *objective.layers])
     draws = SharedDraws(chain)
     distance = on(layer, Distance(classifier, draws, layer), original, name=DISTANCE)
     settings: RenderOptions = {**options, "transform": draws}

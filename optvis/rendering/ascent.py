@@ -12,7 +12,7 @@ from itertools import count, islice
 import torch
 from torch import Tensor, nn
 
-from optvis.errors import NotFiniteError
+from optvis.errors import NetworkError, NotFiniteError
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -27,6 +27,7 @@ from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import (
+    add_resize,
     check_param_size,
     default_param,
     input_transform,
@@ -35,6 +36,7 @@ from optvis.rendering.setup import (
     resolve_seeds,
     validate_objective,
 )
+from optvis.transforms import Compose
 from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
 
@@ -118,6 +120,20 @@ def ascend(
     ).steps()
 
 
+def _fit_size(
+    classifier: Classifier, objective: Objective, param: nn.Module, transform: nn.Module | None, seeds: Sequence[int]
+) -> tuple[Compose, Objective]:
+    """The chain from image to network, which resizes where the network fails otherwise; and the checked objective."""
+    chain = input_transform(classifier, param, transform, seeds)
+    try:
+        return chain, validate_objective(classifier, objective, param, chain, seeds)
+    except NetworkError:
+        resized = add_resize(classifier, param, chain, seeds, objective.layers)
+        if resized is chain:
+            raise
+    return resized, validate_objective(classifier, objective, param, resized, seeds)
+
+
 class Ascent:
     """Gradient ascent on a batch of images: state and steps.
 
@@ -138,8 +154,7 @@ class Ascent:
     ) -> None:
         renew_inference_tensors(param)
         param.to(classifier.device, classifier.image_dtype)
-        self.chain = input_transform(classifier, param, transform, seeds)
-        objective = validate_objective(classifier, objective, param, self.chain, seeds)
+        self.chain, objective = _fit_size(classifier, objective, param, transform, seeds)
         self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
         self.objective = objective.to(classifier.device, classifier.image_dtype)
         self.priors = tuple(prior.resolve(classifier) for prior in priors if prior.share)

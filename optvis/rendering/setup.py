@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import index
 from typing import Any
@@ -19,6 +19,7 @@ from optvis.objectives.product import factors
 from optvis.params import ImageParam, Streams, channels_image, fft_image
 from optvis.params.canvas import height_and_width
 from optvis.transforms import Compose, Resize
+from optvis.transforms.sizes import scale_size
 
 
 def default_param(classifier: Classifier, size: int | tuple[int, int] | None, seeds: Sequence[int]) -> ImageParam:
@@ -105,11 +106,17 @@ def input_transform(
 ) -> Compose:
     """The chain from image to network; it ends with a Resize where the network takes one size only."""
     chain = Compose() if transform is None else Compose(transform)
-    if not classifier.fixed_size:
-        return chain
+    return add_resize(classifier, param, chain, seeds) if classifier.fixed_size else chain
+
+
+def add_resize(
+    classifier: Classifier, param: nn.Module, chain: Compose, seeds: Sequence[int], layers: Iterable[str] | None = None
+) -> Compose:
+    """Resize the images of a chain to the network's own size where it takes no other, see `needs_own_size`."""
     with torch.no_grad():
         inputs = chain(param()[:1], Streams(seeds[:1], "transform"))
-    return chain if tuple(inputs.shape[2:]) == classifier.size else Compose(chain, Resize(classifier.size))
+    needs_resize = needs_own_size(classifier, (inputs.shape[2], inputs.shape[3]), layers)
+    return Compose(chain, Resize(classifier.size)) if needs_resize else chain
 
 
 def renew_inference_tensors(module: nn.Module) -> None:
@@ -123,15 +130,37 @@ def renew_inference_tensors(module: nn.Module) -> None:
                 )
 
 
-def accepts_size(classifier: Classifier, size: tuple[int, int]) -> bool:
-    """Whether a network runs on images of a size, (H, W) in pixels: one with a linear layer over pixels may not."""
-    images = torch.full((1, classifier.channels, *size), 0.5, device=classifier.device, dtype=classifier.image_dtype)
+def accepts_size(classifier: Classifier, size: tuple[int, int], layers: Iterable[str] | None = None) -> bool:
+    """Whether a network runs on images of a size, (H, W) in pixels, as far as some layers; by default to its end.
+
+    One with a linear layer over pixels may not.
+    """
+    images = classifier.gray_image(size)
     try:
         with borrow(classifier.network), torch.no_grad():
-            run_network(classifier.network, classifier.preprocess(images))
+            inputs = classifier.preprocess(images)
+            if layers is None:
+                run_network(classifier.network, inputs)
+            else:
+                read_activations(classifier.network, inputs, layers, images=images, any_dtype=True)
     except (RuntimeError, ValueError, AssertionError):
         return False
     return True
+
+
+def needs_own_size(classifier: Classifier, size: tuple[int, int], layers: Iterable[str] | None = None) -> bool:
+    """Whether a network takes its own size only, and not images of this one, (H, W) in pixels.
+
+    `Classifier.fixed_size` says so; else the network is tried as far as some layers. One that takes images twice as
+    large as its own finds this size too small, or not divisible.
+    """
+    if size == classifier.size or classifier.fixed_size:
+        return size != classifier.size
+    names = None if layers is None else list(layers)
+    if accepts_size(classifier, size, names):
+        return False
+    doubled = scale_size(classifier.size, 2)
+    return accepts_size(classifier, classifier.size, names) and not accepts_size(classifier, doubled, names)
 
 
 def validate_objective(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optvis.arguments import check_axes
 from optvis.data.images import ImageLike
-from optvis.errors import NotFiniteError
+from optvis.errors import NetworkError, NotFiniteError
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -28,7 +28,7 @@ from optvis.rendering.ascent import score_terms
 from optvis.rendering.dreams.octaves import DreamCanvas, Octaves, tiles
 from optvis.rendering.result import Rendering
 from optvis.rendering.runner import History, conclude, run
-from optvis.rendering.setup import load_whole, resolve_objective
+from optvis.rendering.setup import load_whole, needs_own_size, resolve_objective
 
 GradientScaling: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -131,38 +131,54 @@ def dream(
     start = load_whole(classifier, images, size).to(classifier.device, classifier.image_dtype)
     if resolved.batch not in (1, len(start)):
         raise ValueError(f"{len(start)} images and an objective for {resolved.batch}; give one for all, or as many")
-    plan = _fit_tiles(octaves if isinstance(octaves, Octaves) else Octaves(octaves), classifier, start)
-    sizes = plan.sizes((start.shape[2], start.shape[3]))
-    tile = start[:1, :, : plan.tile_size, : plan.tile_size]
-    resolved = resolved.with_head(lambda: classifier.read_head(tile))
-    streams = Streams((seed,) * len(start), "dream")
-    canvas, history = DreamCanvas(start), History()
-    dreamer = Dreamer(canvas, history, classifier, resolved, plan.tile_size, gradient_scaling, step_size, streams)
+    plan = octaves if isinstance(octaves, Octaves) else Octaves(octaves)
 
-    def result(interrupted: bool) -> Rendering:
-        recipe = provenance(
-            classifier,
-            "dream",
-            objective=repr(objective),
-            octaves=[list(sides) for sides in sizes],
-            passes=plan.passes,
-            steps=steps,
-            step_size=step_size,
-            gradient_scaling=getattr(gradient_scaling, "__name__", repr(gradient_scaling)),
-            tile_size=plan.tile_size,
-            interrupted=interrupted,
-            seeds=[index(seed)],
-        )
-        return history.rendering(canvas.images(), recipe, ("",) * len(start))
+    def make(plan: Octaves) -> Rendering:
+        sizes = plan.sizes((start.shape[2], start.shape[3]))
+        tile = start[:1, :, : plan.tile_size, : plan.tile_size]
+        canvas, history, streams = DreamCanvas(start), History(), Streams((seed,) * len(start), "dream")
+        whole = resolved.with_head(lambda: classifier.read_head(tile))
+        dreamer = Dreamer(canvas, history, classifier, whole, plan.tile_size, gradient_scaling, step_size, streams)
 
-    with progress_bar(total=plan.passes * len(sizes) * steps, show=progress, description="dream", unit="step") as bar:
-        return conclude(run(dreamer.passes(plan.passes, sizes, steps, snapshots), bar), result)
+        def result(interrupted: bool) -> Rendering:
+            recipe = provenance(
+                classifier,
+                "dream",
+                objective=repr(objective),
+                octaves=[list(sides) for sides in sizes],
+                passes=plan.passes,
+                steps=steps,
+                step_size=step_size,
+                gradient_scaling=getattr(gradient_scaling, "__name__", repr(gradient_scaling)),
+                tile_size=plan.tile_size,
+                interrupted=interrupted,
+                seeds=[index(seed)],
+            )
+            return history.rendering(canvas.images(), recipe, ("",) * len(start))
+
+        total = plan.passes * len(sizes) * steps
+        with progress_bar(total=total, show=progress, description="dream", unit="step") as bar:
+            return conclude(run(dreamer.passes(plan.passes, sizes, steps, snapshots), bar), result)
+
+    if classifier.fixed_size:
+        return make(_fit_tiles(plan, classifier, start))
+    try:
+        return make(plan)
+    except NetworkError:
+        if not _needs_tiles(plan, classifier, start, resolved.layers):
+            raise
+    return make(_fit_tiles(plan, classifier, start))
+
+
+def _needs_tiles(plan: Octaves, classifier: Classifier, start: Tensor, layers: Sequence[str]) -> bool:
+    """Whether a network that fails takes one size only, as far as some layers, and not the first octave's or tile's."""
+    first = plan.sizes((start.shape[2], start.shape[3]))[0]
+    height, width = (side if plan.tile_size is None else min(side, plan.tile_size) for side in first)
+    return needs_own_size(classifier, (height, width), layers)
 
 
 def _fit_tiles(octaves: Octaves, classifier: Classifier, start: Tensor) -> Octaves:
     """Set the size of tiles for a network that takes one size only."""
-    if not classifier.fixed_size:
-        return octaves
     side = classifier.size[0]
     if octaves.tile_size not in (None, side):
         raise ValueError(f"tile_size is {octaves.tile_size}; {classifier.name} takes tiles of {side} px only")

@@ -1,0 +1,59 @@
+"""What a network asks of its input: a size of its own, and more than images."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+SIZES = ("image_size", "img_size")  # attributes: torchvision's and Hugging Face's, timm's and DINO's
+PIXELS = "pixel_values"  # Hugging Face's name of the images
+
+
+def find_size(network: nn.Module) -> tuple[int, int] | None:
+    """Find the size, (H, W), of the images that a network says it was built for; None where it does not say.
+
+    Networks of Hugging Face say it in their configs, others in attributes, or in those of `patch_embed`.
+
+    Example:
+        >>> network = nn.Flatten()
+        >>> network.image_size = 64
+        >>> find_size(network), find_size(nn.Flatten())
+        ((64, 64), None)
+    """
+    config = getattr(network, "config", None)
+    owners = (config, getattr(config, "vision_config", None), getattr(network, "patch_embed", None), network)
+    found = (_as_size(getattr(owner, name, None)) for owner in owners for name in SIZES)
+    return next(filter(None, found), None)
+
+
+def _as_size(value: Any) -> tuple[int, int] | None:
+    sides = (value, value) if isinstance(value, int) else value
+    is_size = isinstance(sides, tuple | list) and len(sides) == 2 and all(isinstance(side, int) for side in sides)
+    return (sides[0], sides[1]) if is_size and min(sides) > 0 else None
+
+
+def explain_call(network: nn.Module) -> str:
+    """What a network takes beside images, as a clause for an error message; "" where it takes images alone.
+
+    Example:
+        >>> class Pair(nn.Module):
+        ...     def forward(self, images, text): ...
+        >>> explain_call(Pair())
+        "it takes more than images (text): say how it is called, Classifier(..., forward=lambda net, images: ...)"
+    """
+    known = inspect.signature(network.forward).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [one.name for one in known if one.kind in kinds]
+    needed = [one.name for one in known if one.kind in kinds and one.default is one.empty]
+    more = [name for name in needed[1:] if name != PIXELS]
+    if PIXELS in names and names[0] != PIXELS:
+        more = [names[0], *(name for name in more if name != names[0])]
+    if not more:
+        return ""
+    part = "; or use its part for images, .vision_model" if hasattr(network, "vision_model") else ""
+    return (
+        f"it takes more than images ({', '.join(more)}): say how it is called, "
+        f"Classifier(..., forward=lambda net, images: ...){part}"
+    )
