@@ -291,7 +291,9 @@ def _as_weight(weight: Weight) -> Tensor:
     try:
         rows = torch.as_tensor(weight, dtype=torch.float64, device="cpu").detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"weight is {describe_value(weight)}; expected a number, or one per image, (B,)") from error
+        cure = "; as_objective makes an objective of a text 'layer:channel'" if isinstance(weight, str) else ""
+        expected = f"expected a number, or one per image, (B,){cure}"
+        raise TypeError(f"weight is {describe_value(weight)}; {expected}") from error
     if rows.dim() > 1 or rows.numel() == 0:
         raise ValueError(f"weight is {tuple(rows.shape)}; expected a number, or one per image, (B,)")
     return rows.reshape(-1)

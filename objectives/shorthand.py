@@ -32,7 +32,10 @@ def as_objective(objective: Objective | str) -> Objective:
     layer, colon, index = (part.strip() for part in objective.rpartition(":"))
     if not (colon and index.isascii() and index.isdecimal()):
         wanted = f"{layer if colon else index}:0" if layer or (index and not colon) else "mixed3:0"
-        raise ValueError(f"objective is {objective!r}; expected 'layer:channel' with a channel from 0, e.g. {wanted!r}")
+        a_class = f"; for a class write logit({objective!r})" if objective and not colon else ""
+        raise ValueError(
+            f"objective is {objective!r}; expected 'layer:channel' with a channel from 0, e.g. {wanted!r}{a_class}"
+        )
     if not layer:
         raise ValueError(f"objective is {objective!r}, without a layer; for the network's output write logit({index})")
     return channel(layer, int(index))

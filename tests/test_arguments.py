@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from captum import attr as captum
 
-from optvis import Channels, Classifier, Rendering, ascend, attribute, evaluate, load, maco, render
+from optvis import Channels, Classifier, Rendering, ascend, attribute, dream, evaluate, load, maco, render
 from optvis.arguments import check, check_arguments
+from optvis.atlas import activation_atlas
+from optvis.attribution import FromCaptum
 from optvis.objectives import channel, logit, total_variation
 from optvis.params import FFT, Streams, fft_image, pixel_image
-from optvis.transforms import Jitter
+from optvis.transforms import Compose, Jitter, Pad, Rotate
 
 ROOMS = (
     *("ablation", "atlas", "attribution", "circuits", "data", "demo", "features", "grids", "microscope", "models"),
@@ -167,7 +170,12 @@ def test_hostile_representations_do_not_spoil_the_message():
         (lambda net: render(net, "conv1:0", device="cuda"), "render has no argument 'device'; the network's own"),
         (lambda net: render(net, "conv1:0", thresholds=(8,)), "render has no argument 'thresholds'; it is called snap"),
         (lambda net: render(net, "conv1:0", stps=4), "render has no argument 'stps'; nearest: 'steps'"),
-        (lambda net: maco(net, "conv1:0", lr=1), "maco has no argument 'lr'; it is called rate"),
+        (lambda net: maco(net, "conv1:0", lr=1), "maco has no argument 'lr'; the optimizer has it: opt"),
+        (lambda net: attribute(net, IMAGE, "conv1", logit(0), n_steps=5), "attribute has no argument 'n_steps'; metho"),
+        (lambda net: attribute(net, IMAGE, "conv1", logit(0), steps=5), "attribute has no argument 'steps'; methods h"),
+        (lambda net: FromCaptum(captum.Saliency, n_steps=5), "FromCaptum has no argument 'n_steps'; give it as op"),
+        (lambda net: dream(net, IMAGE, logit(0), tile_size=64), "dream has no argument 'tile_size'; give it as oct"),
+        (lambda net: activation_atlas(net, IMAGE, "conv1", min_points=5), "activation_atlas has no argument 'min_po"),
         (lambda net: channel("conv1", 0, batch=2), "channel has no argument 'batch'; list the targets"),
         (lambda net: Classifier(net.network, None, 8, mean=0), "Classifier has no argument 'mean'; "),
         (lambda net: Rendering.load("x.png", mode=1), "Rendering.load has no argument 'mode'; there are path"),
@@ -175,6 +183,37 @@ def test_hostile_representations_do_not_spoil_the_message():
 )  # fmt: skip
 def test_an_unknown_argument_is_one_sentence_with_the_nearest_cure(small, call, message):
     expect_one_sentence(call, small, message)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net: render(net, lambda a: a.mean()), "got function <lambda>; on('mixed4', function) makes an obj"),
+        (lambda net: render(net, "conv1:0", transform=[lambda a: a]), "; a function becomes a transform in a class"),
+        (lambda net: Rotate(5), "degrees must be a sequence of float, got int 5; one alone is [5]"),
+        (lambda net: Compose([Jitter(8)]), "got list [Jitter(8)]; without brackets: Compose("),
+        (lambda net: channel("conv1", 0) + "conv1:1", "expected a number, or one per image, (B,); as_objective makes"),
+    ],
+)  # fmt: skip
+def test_a_value_that_other_libraries_take_is_told_what_to_write(small, call, message):
+    with pytest.raises(TypeError) as caught:
+        call(small)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net: render(net, "dog"), "e.g. 'dog:0'; for a class write logit('dog')"),
+        (lambda net: render(net, "conv1:0", recipe="quick"), "no recipe 'quick'; there are 'natural', 'fast', "),
+        (lambda net: Pad(12), "'reflect' or 'edge'; Margin(12) adds pixels around an image"),
+        (lambda net: render(net, channel("input", 0)), "no layer 'input'; the image itself is '<image>'"),
+    ],
+)
+def test_a_value_that_does_not_exist_leads_to_the_one_that_is_meant(small, call, message):
+    with pytest.raises((ValueError, KeyError)) as caught:
+        call(small)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("room", ["optvis", *(f"optvis.{room}" for room in ROOMS)])

@@ -222,6 +222,46 @@ def test_captum_s_feature_ablation_is_our_exact_ablation(small):
     torch.testing.assert_close(found.channels, ours.channels)
 
 
+CAPTUM_WORKS = {
+    "Saliency": {},
+    "InputXGradient": {},
+    "IntegratedGradients": {"n_steps": 2},
+    "GradientShap": {"baselines": torch.zeros(1, 6, 6, 6, dtype=torch.float64), "n_samples": 2},
+    "FeatureAblation": {},
+    "Occlusion": {"sliding_window_shapes": (6, 4, 4)},
+    "ShapleyValueSampling": {"n_samples": 1},
+    "ShapleyValues": {"feature_mask": (torch.arange(6) // 3).view(1, 6, 1, 1).repeat(1, 1, 6, 6)},
+    "KernelShap": {"n_samples": 3},
+    "Lime": {"n_samples": 3},
+}
+
+
+def list_captum_methods():
+    captum = pytest.importorskip("captum.attr", reason="captum is not installed")
+    return [name for name in captum.__all__ if hasattr(getattr(captum, name), "attribute")]
+
+
+@pytest.mark.parametrize("name", list_captum_methods())
+def test_every_method_of_captum_works_or_is_refused_in_one_sentence(small, name):
+    method = getattr(pytest.importorskip("captum.attr"), name)
+    images = random_images()[:1]
+    if name in CAPTUM_WORKS:
+        found = attribute(small, images, "1", logit(1), method=FromCaptum(method, CAPTUM_WORKS[name]), progress=False)
+        assert found.values.isfinite().all()
+        assert found.values.any() or name == "Lime"  # its Lasso of few samples may be zero
+    else:
+        with pytest.raises(TypeError, match=f"a forward function alone, such as .*; {name} (needs|permutes)"):
+            FromCaptum(method)
+
+
+def test_options_that_captum_s_method_lacks_or_does_not_have_are_named():
+    captum = pytest.importorskip("captum.attr", reason="captum is not installed")
+    with pytest.raises(TypeError, match=r"Occlusion needs sliding_window_shapes: FromCaptum\(Occlusion, {'sliding"):
+        FromCaptum(captum.Occlusion)
+    with pytest.raises(TypeError, match="IntegratedGradients has no option 'steps'; nearest: 'n_steps'"):
+        FromCaptum(captum.IntegratedGradients, {"steps": 5})
+
+
 def test_captum_s_layer_method_with_a_hook_is_our_gradient_times_activation(small):
     captum = pytest.importorskip("captum.attr", reason="captum is not installed")
     images = random_images()

@@ -70,6 +70,12 @@ def test_scores_of_the_network_in_eval_mode_are_meant(small, answer):
     torch.testing.assert_close(found.confidences, expected.gather(1, found.indices).float())
 
 
+def test_the_classes_of_one_image_are_pairs_of_label_and_probability(small):
+    found = classify(small, torch.rand(3, 3, 8, 8), top=3)
+    assert found[1] == list(zip(found.labels[1], found.confidences[1].tolist(), strict=True))
+    assert len(list(found)) == len(found)
+
+
 def test_it_prints_a_percentage_and_a_label_a_line():
     answer = classify(says(0.0, 100.0, labels=("cat", "dog")), torch.rand(2, 3, 8, 8))
     assert str(answer) == "100.00%  dog\n  0.00%  cat\n\n100.00%  dog\n  0.00%  cat"

@@ -522,3 +522,22 @@ def test_the_head_of_the_embedded_network_is_exact():
     assert np.mean([one.state == "kept" for one in others]) > 0.8
     assert report.curve.kept["ships"][0].value in (0, 1)  # nothing but biases: one class for all
     assert report.curve.kept["ships"][-1].value == 1
+
+
+def test_a_target_set_without_labels_that_is_called_by_several_says_so():
+    torch.manual_seed(0)
+    images = random_tensor(12, 3, 8, 8)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).to(images.dtype)
+    with torch.no_grad():
+        network[-1].bias -= network(images).mean(0)
+    small, units = Classifier(network, None, 8, labels=("cat", "dog")), Channels("0", [1])
+    called = small.logits(images).argmax(1)
+    one, other = called.unique().tolist()
+    mixed = torch.cat([images[called == one][:2], images[called == other][:1]])
+    report = run_evaluation(small, units, {"ships": mixed})
+    label = small.label(one)
+    assert any(
+        f"{label!r} for 2 of 3; to count one class, give (images, {label!r})" in text for text in report.warnings
+    )
+    for sets in ({"ships": (mixed, [one, one, other])}, {"ships": images[called == one]}):
+        assert not any("have no labels" in text for text in run_evaluation(small, units, sets).warnings)

@@ -32,6 +32,22 @@ def test_a_pil_image_equals_the_tensor_pixel_for_pixel():
             assert picture.getpixel((x, y)) == tuple((image[:, y, x] * 255).round().int().tolist())
 
 
+@pytest.mark.parametrize(("width", "times"), [(8, 8), (40, 2), (63, 2), (64, 1), (200, 1)])
+def test_small_images_are_enlarged_where_a_text_stands_below(width, times):
+    images = torch.rand(2, 1, 5, width)
+    sheet = draw_sheet(images, ["7", "8"], columns=1)
+    assert sheet.width == times * width + 2 * GAP
+    tile = sheet.crop((GAP, GAP, GAP + times * width, GAP + times * 5)).convert("L")
+    assert list(tile.resize((width, 5), Image.Resampling.NEAREST).tobytes()) == [
+        round(float(value) * 255) for value in images[0].flatten()
+    ]
+    assert draw_sheet(images, columns=1).width == width + 2 * GAP
+    assert draw_sheet(images, ["7", "8"], columns=1, scale=3).width == 3 * width + 2 * GAP
+    for scale in (0, 2**14):
+        with pytest.raises(ValueError, match=f"scale is {scale}; expected 1 to"):
+            draw_sheet(images, scale=scale)
+
+
 def test_levels_are_rounded_and_clipped():
     image = torch.tensor([-1.0, 0.4999 / 255, 2.0]).view(3, 1, 1)
     with pytest.warns(UserWarning, match=r"an image runs from -1 to 2; expected \[0, 1\]: values outside are clipped"):
@@ -43,7 +59,7 @@ def test_levels_are_rounded_and_clipped():
 @pytest.mark.parametrize("columns", [None, 1, 2, 3, 7, 50])
 @pytest.mark.parametrize("labels", [(), tuple("abcdefg")])
 def test_every_tile_is_at_its_place(images, columns, labels):
-    canvas = draw_sheet(images, labels, columns)
+    canvas = draw_sheet(images, labels, columns, scale=1)
     across = min(7, 3 if columns is None else columns)
     down = math.ceil(7 / across)
     assert canvas.width == across * (40 + GAP) + GAP
@@ -80,7 +96,7 @@ TEXTS = [
 @pytest.mark.parametrize("width", [4, 40, 224])
 def test_any_text_fits_below_its_tile(text, width):
     image = torch.zeros(1, 3, 16, width).expand(4, 3, 16, width)
-    canvas = draw_sheet(image, [text] * 4, columns=2)
+    canvas = draw_sheet(image, [text] * 4, columns=2, scale=1)
     assert canvas.width == 2 * (width + GAP) + GAP
     assert canvas.height < 2 * (16 + GAP + 3 * 30) + GAP
     for place in range(4):
@@ -89,7 +105,7 @@ def test_any_text_fits_below_its_tile(text, width):
 
 
 def test_a_label_is_written_below_its_own_tile(images):
-    canvas = draw_sheet(images[:2], ["", "some text"], columns=2)
+    canvas = draw_sheet(images[:2], ["", "some text"], columns=2, scale=1)
     below = GAP + 24
     assert canvas.crop((0, below, 40 + GAP, canvas.height)).getcolors() == [
         ((40 + GAP) * (canvas.height - below), BACKGROUND)

@@ -12,7 +12,7 @@ from typing import Any
 
 from optvis.arguments.describe import describe_hint, describe_value
 from optvis.arguments.fits import SKIP, Fit, PillowImage, anything, build_fit
-from optvis.arguments.unknown import build_getattr, explain_argument
+from optvis.arguments.unknown import build_getattr, explain_argument, explain_value
 
 # Modules whose calls are not checked, so that nothing is inside a step: the package, what calls for it in turn, such as
 # torch its optimizers, and `dataclasses.replace`.
@@ -80,7 +80,8 @@ def check_arguments(function: Callable[..., Any], name: str = "") -> Callable[..
             if key in named:
                 kwargs[key] = _fit(label, args, named[key], kwargs[key])
             elif not takes_any:
-                raise TypeError(explain_argument(_format_label(label, args), key, named))
+                hints = {each: hint for each, (_, hint, _) in named.items()}
+                raise TypeError(explain_argument(_format_label(label, args), key, hints))
         return function(*args, **kwargs)
 
     vars(checked)[CHECKED] = True
@@ -96,6 +97,7 @@ def _fit(label: str, args: tuple[Any, ...], parameter: Parameter, value: Any) ->
     if fitted is SKIP:
         raise TypeError(
             f"{_format_label(label, args)}: {name} must be {describe_hint(hint)}, got {describe_value(value)}"
+            + explain_value(name, hint, value)
         )
     return fitted
 

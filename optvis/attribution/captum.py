@@ -12,21 +12,29 @@ from torch import Tensor
 
 from optvis.attribution.layer_function import LayerFunction
 from optvis.attribution.pixels import SIDE, square_regions
+from optvis.errors import suggest
 from optvis.objectives import IMAGE
 
 
 @dataclass(frozen=True, eq=False)
 class FromCaptum:
-    """Any of Captum's methods for inputs, with a layer's activations as the input: Shapley values, GradientShap, ….
+    """A method of Captum that asks a function of inputs, with a layer's activations as the input: Shapley values, ….
 
     Captum (Kokhlikyan et al. 2020, arXiv:2009.07896) attributes the tail, a function of the activations, so nothing
     before the layer runs again. Methods that ablate features take whole channels as features, and squares of 16 pixels
     where the layer is "<image>", unless the options have a `feature_mask`.
 
+    These work: Saliency, InputXGradient, IntegratedGradients, GradientShap, FeatureAblation, Occlusion,
+    ShapleyValueSampling, ShapleyValues, KernelShap and Lime. Methods that hook the modules of a network, such as
+    DeepLift and GuidedBackprop, or permute the images of a batch, have nothing to work on here.
+
     Args:
-        method: a class of `captum.attr` whose `attribute` takes inputs, or a function that builds one from a forward
-            function.
+        method: a class of `captum.attr` whose constructor needs a forward function alone, or a function that builds a
+            method from one, `lambda forward: NoiseTunnel(Saliency(forward))`.
         options: keyword arguments of its `attribute`.
+
+    Raises:
+        TypeError: a method of another kind; options that its `attribute` does not have, or lacks.
 
     Example:
         >>> from captum.attr import ShapleyValueSampling
@@ -37,10 +45,16 @@ class FromCaptum:
     method: Any
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.method, type):
+            _check_method(self.method)
+            _check_options(self.method, self.method.attribute, self.options, bound=1)
+
     def values(self, layer_function: LayerFunction) -> Tensor:
         """Return the attribution of each activation, (B, ...): a feature's, divided by its number of activations."""
         method = self.method(layer_function.raw_scores)
         options = dict(self.options)
+        _check_options(self.method, method.attribute, options)
         takes_features = "feature_mask" in inspect.signature(method.attribute).parameters
         if takes_features and "feature_mask" not in options:
             options["feature_mask"] = _choose_features(layer_function)
@@ -54,6 +68,36 @@ class FromCaptum:
 
     def __repr__(self) -> str:
         return f"FromCaptum({getattr(self.method, '__name__', self.method)}, {dict(self.options)!r})"
+
+
+def _check_method(method: type) -> None:
+    """Refuse a class that works on a network's modules, on a layer, or across the images of a batch."""
+    needed = inspect.signature(method).parameters if callable(getattr(method, "attribute", None)) else {}
+    required = [name for name, parameter in needed.items() if parameter.default is parameter.empty]
+    if required != ["forward_func"] or "perm_func" in needed:
+        names = ", ".join(required) or "no forward function"
+        reason = "permutes the images of a batch" if "perm_func" in needed else f"needs {names}"
+        raise TypeError(
+            f"FromCaptum takes methods that ask a forward function alone, such as IntegratedGradients, GradientShap, "
+            f"Occlusion or ShapleyValueSampling; {method.__name__} {reason}"
+        )
+
+
+def _check_options(method: Any, attribute: Any, options: Mapping[str, Any], bound: int = 0) -> None:
+    """Refuse options that Captum's `attribute` does not have, and say which ones it lacks."""
+    taken = dict(list(inspect.signature(attribute).parameters.items())[bound + 1 :])  # after self and inputs
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        return
+    name = getattr(method, "__name__", repr(method))
+    for option in options:
+        if option not in taken:
+            listing = f"it has {', '.join(taken)}"
+            raise TypeError(f"{name} has no option {option!r}; {suggest(option, taken, listing)}")
+    required = [each for each, parameter in taken.items() if parameter.default is parameter.empty]
+    lacking = [each for each in required if each not in options]
+    if lacking:
+        example = ", ".join(f"{each!r}: ..." for each in lacking)
+        raise TypeError(f"{name} needs {', '.join(lacking)}: FromCaptum({name}, {{{example}}})")
 
 
 def _choose_features(layer_function: LayerFunction) -> Tensor:

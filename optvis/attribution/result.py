@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
 SIGNS = (("raises it", POSITIVE_COLOR), ("lowers it", NEGATIVE_COLOR))  # what the colors of plots mean
+PIXEL_QUANTILE = 0.99  # of the attributions of pixels: what gets the full color
 MIN_HEIGHT = 192  # of an image in plots, in pixels
 
 
@@ -215,7 +217,8 @@ class Attribution(Result):
 
         Args:
             index: which image.
-            extent: the attribution that gets the full color; by default the largest absolute one of this image.
+            extent: the attribution that gets the full color; by default the largest absolute one of this image, and
+                of "<image>" that of the 99th percentile, because few pixels have far more than all others.
 
         Returns:
             (3, H, W) in [0, 1].
@@ -226,6 +229,8 @@ class Attribution(Result):
         values = self.positions[index]
         if values.dim() != 2:
             raise ValueError(f"positions of {self.layer!r} have shape {tuple(values.shape)}, no map; use .positions")
+        if extent is None and self.layer == IMAGE:
+            extent = float(np.quantile(values.abs().numpy(), PIXEL_QUANTILE)) or None
         return overlay_heatmap(self.images[index], values, extent)
 
     def image(self, top: int = 8) -> Image.Image:
@@ -275,9 +280,8 @@ class Attribution(Result):
 
     def _values_of(self, units: UnitKind) -> Tensor:
         if self.units != units:
-            raise ValueError(
-                f"{self.units} were ablated, not {units}; use method=Ablation({units!r}), or one with gradients"
-            )
+            cure = f"use method=Ablation({units!r}), or one with gradients"
+            raise ValueError(f"this attribution is of {self.units}, not of {units}; {cure}")
         return self.values
 
     def __repr__(self) -> str:

@@ -40,6 +40,10 @@ class Classification(TensorFields):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, image: int) -> list[tuple[str, float]]:
+        """The classes of one image with their probabilities, best first."""
+        return list(zip(self.labels[image], self.confidences[image].tolist(), strict=True))
+
     def __str__(self) -> str:
         return "\n\n".join(
             "\n".join(f"{float(share):7.2%}  {label}" for label, share in zip(texts, shares, strict=True))
@@ -83,8 +87,8 @@ def classify(
         >>> import torch
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
         >>> result = classify(Classifier(net, None, 8, labels=("cat", "dog")), torch.rand(3, 8, 8))
-        >>> result.indices.shape
-        torch.Size([1, 2])
+        >>> result.indices.shape, len(result[0])
+        (torch.Size([1, 2]), 2)
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more")

@@ -196,6 +196,8 @@ def find_module(network: nn.Module, name: str) -> Call:
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
+    if name.casefold() in ("input", "image", "images", "x"):
+        return "the image itself is '<image>'"
     listing = "layers(network) lists them" + (f", the last is {names[-1]!r}" if names else "")
     return suggest(name, names, listing)
 

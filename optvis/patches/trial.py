@@ -116,7 +116,10 @@ class PatchTrial(Result):
         size, position = self.best
         width = max(map(len, self.names))
         rows = [f"{name:<{width}}  {self.flip_rate(name)}" for name in self.names]
-        return "\n".join([f"{self.source} predicted as {self.target}, with {size} px at {position}", *rows])
+        left_out = self.recipe.get("images_left_out", 0)
+        counted = f"on {len(self) - self.test_start} images; {self.test_start} others chose size and position"
+        counted += f", and {left_out} are left out, not predicted as {self.source} without a patch" if left_out else ""
+        return "\n".join([f"{self.source} predicted as {self.target}, with {size} px at {position}, {counted}", *rows])
 
     def figure(self) -> Image.Image:
         """For each position, confidence by size: of both classes with the patch, of the target with each control."""

@@ -104,5 +104,6 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in RECIPES:
-        raise ValueError(f"no recipe {recipe!r}; {suggest(str(recipe), RECIPES)}")
+        listing = f"there are {', '.join(map(repr, RECIPES))}"
+        raise ValueError(f"no recipe {recipe!r}; {suggest(str(recipe), RECIPES, listing)}")
     return RECIPES[recipe]

@@ -97,15 +97,19 @@ class Rendering(Result):
         """The sheet with its labels."""
         return self.sheet()
 
-    def sheet(self, columns: int | None = None, labels: Sequence[str] | None = None) -> Image.Image:
+    def sheet(
+        self, columns: int | None = None, labels: Sequence[str] | None = None, scale: int | None = None
+    ) -> Image.Image:
         """Draw all images side by side with their labels.
 
         Args:
             columns: images per row; by default as many as make the sheet nearly square.
             labels: a text per image; by default the objective of each, or none for a single image.
+            scale: how many times as large each is drawn; by default images narrower than 64 pixels are enlarged, where
+                there are labels.
         """
         texts = (self.labels if len(self) > 1 else ()) if labels is None else labels
-        return draw_sheet(self.images, texts, columns)
+        return draw_sheet(self.images, texts, columns, scale=scale)
 
     def animate(self, path: str | Path, *, milliseconds: int = 40, columns: int | None = None) -> Path:
         """Write the snapshots as an animation: GIF, WebP or APNG by the path's suffix.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.images import RGB, ImageLike, load_image
+from optvis.errors import warn_user
 from optvis.models.activations import read_activations, running_statistics
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
@@ -177,6 +178,9 @@ def validate_objective(
         objective = objective.with_head(lambda: classifier.read_head(seen))
         inputs = classifier.preprocess(seen)
         activations = read_activations(classifier.network, inputs, objective.layers, images=images)
+    lone = [term.name for term in objective.terms if term.couples_images and not term.pools_images]
+    if lone and len(seeds) == 1:
+        warn_user(f"{lone[0]} compares images, and has no effect on one; give several, as with seed=range(4)")
     for part in (factor for term in objective.terms for factor in factors(term)):
         if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
             shapes = {layer: (len(seeds), *activations[layer].shape[1:]) for layer in part.layers}

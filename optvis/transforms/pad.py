@@ -38,8 +38,10 @@ class Pad(Transform):
         levels = fill if isinstance(fill, Sequence) else [fill]
         is_level = len(levels) > 0 and all(not isinstance(one, str) and 0 <= one <= 1 for one in levels)
         if fill not in self.MODES if isinstance(fill, str) else not is_level:
+            is_width = isinstance(fill, int | float) and fill > 1
+            cure = f"; Margin({fill:g}) adds pixels around an image" if is_width else ""
             raise ValueError(
-                f"Pad got {fill!r}; expected a level in [0, 1], one per channel, 'random', 'reflect' or 'edge'"
+                f"Pad got {fill!r}; expected a level in [0, 1], one per channel, 'random', 'reflect' or 'edge'{cure}"
             )
         self.fill = fill
         self.mode = self.MODES[fill] if isinstance(fill, str) else "zeros"

@@ -27,6 +27,7 @@ ANIMATION = "animation"  # what `read_kind` reads from its file
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 RANGE_TOLERANCE = 1e-3  # how far values may lie outside [0, 1] without a warning
 MAX_LINES = 3  # of a label
+LABEL_WIDTH = 64  # pixels that a label has at least
 
 
 def to_pil_image(image: Tensor) -> Image.Image:
@@ -69,7 +70,13 @@ def as_rgb(images: Tensor) -> Tensor:
     return pad(images, (0, 0, 0, 0, 0, max(0, 3 - channels)))[..., :3, :, :]
 
 
-def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None = None, gap: int = GAP) -> Image.Image:
+def draw_sheet(
+    images: Tensor,
+    labels: Sequence[str] = (),
+    columns: int | None = None,
+    gap: int = GAP,
+    scale: int | None = None,
+) -> Image.Image:
     """Draw images side by side, each with its label below.
 
     Args:
@@ -77,14 +84,19 @@ def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None =
         labels: a text per image, or none.
         columns: how many in a row; by default as many as make the sheet nearly square.
         gap: pixels between them.
+        scale: how many times as wide and high each is drawn; by default 1, and with labels enough for a width of 64
+            pixels, which a text needs.
 
     Raises:
-        ValueError: images of other axes, or without pixels; another number of labels than of images; columns under 1.
+        ValueError: images of other axes, or without pixels; another number of labels than of images; columns or scale
+            under 1.
 
     Example:
         >>> import torch
         >>> draw_sheet(torch.rand(3, 3, 32, 32), columns=3).size
         (120, 44)
+        >>> draw_sheet(torch.rand(3, 1, 8, 8), ["0", "1", "2"]).width
+        146
     """
     from PIL import Image, ImageDraw
 
@@ -99,6 +111,12 @@ def draw_sheet(images: Tensor, labels: Sequence[str] = (), columns: int | None =
         raise ValueError(f"columns is {columns}; expected 1 or more")
     if not 0 <= gap <= MAX_SIDE:
         raise ValueError(f"gap is {gap}; expected 0 to {MAX_SIDE:,} pixels")
+    largest = max(1, MAX_SIDE // max(width, height))
+    if scale is not None and not 1 <= scale <= largest:
+        raise ValueError(f"scale is {scale}; expected 1 to {largest}")
+    times = scale if scale is not None else -(-LABEL_WIDTH // width) if labels else 1
+    images = images.repeat_interleave(times, -1).repeat_interleave(times, -2)
+    width, height = times * width, times * height
     across = min(batch, math.ceil(math.sqrt(batch)) if columns is None else columns)
     font = load_font(width)
     texts = [wrap_text(label, font, width) for label in labels]

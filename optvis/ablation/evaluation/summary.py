@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,7 +134,11 @@ def build_report(
         classes,
         _unit_curve(plan, variants, rows),
         baseline,
-        (*_goal_warnings(recipe["goal"]), *_warnings(sets, baseline, recipe["overlap"] or {})),
+        (
+            *_goal_warnings(recipe["goal"]),
+            *_label_warnings(evaluation),
+            *_warnings(sets, baseline, recipe["overlap"] or {}),
+        ),
         recipe,
         _thumbnails(torch.cat([one.images for one in evaluation.sets])),
         *inside,
@@ -208,6 +213,18 @@ def _identity(units: Units) -> object:
 
 def _goal_warnings(goal: Mapping[str, Any] | None) -> tuple[str, ...]:
     return () if goal is None or goal["reached"] else (f"the selection: {goal['text'].removeprefix('! ')}",)
+
+
+def _label_warnings(evaluation: Evaluation) -> tuple[str, ...]:
+    """Say so where the target's images have no labels, and the network calls them by several: recall is of them all."""
+    target, label = evaluation.target, evaluation.classifier.label
+    counts = Counter(evaluation.truth.cpu()[evaluation.rows[target.name]].tolist())
+    if target.classes is not None or len(counts) < 2:
+        return ()
+    (most, own), *_ = counts.most_common()
+    images = f"the images of {target.name!r} have no labels, and what the network calls each of them counts as right"
+    share = f"{label(most)!r} for {own} of {counts.total()}"
+    return (f"{images}: {share}; to count one class, give (images, {label(most)!r})",)
 
 
 def _warnings(sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Mapping[str, int]) -> tuple[str, ...]:

@@ -19,5 +19,6 @@ def run(options: argparse.Namespace) -> None:
     from optvis.models.classify import classify
 
     classifier = load_model(options)
-    for path in list_image_files(options.images):
-        print(f"{path}\n{classify(classifier, path, top=options.top)}\n")
+    for index, path in enumerate(list_image_files(options.images)):
+        gap = "\n" if index else ""
+        print(f"{gap}{path}\n{classify(classifier, path, top=options.top)}")

@@ -95,7 +95,7 @@ def scatter(points: Sequence[tuple[float, float]], own: tuple[float, float], x_a
 
     dots = "".join('<circle class="cloud" cx="{:.1f}" cy="{:.1f}" r="3.5"/>'.format(*at(point)) for point in points)
     x, y = at(own)
-    text = _mark_text(x, y - 10 if y > 30 else y + 20)
+    text = _mark_text(x, y - 10 if y > 45 else y + 20)  # clear of the text of the axis
     mark = f'<circle class="point s0" cx="{x:.1f}" cy="{y:.1f}" r="6"/>{text}'
     x_ticks, y_ticks = (
         [(_inset((value - low) / (high - low)), f"{value:g}".replace("-", "−")) for value in _round_values(low, high)]
