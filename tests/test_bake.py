@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from optvis import Classifier, activations, layers, load, render
 from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded, save_baked
@@ -408,3 +409,18 @@ def test_the_optimal_constant_is_baked(small):
         Optimal(images, 0, steps=3, progress=False),
         images,
     )
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+@pytest.mark.parametrize("wrap", [nn.utils.weight_norm, nn.utils.spectral_norm, weight_norm, spectral_norm])
+@pytest.mark.parametrize("ran_with_gradients", [False, True])
+def test_a_network_whose_weights_are_computed_is_baked_as_it_is_blinded(wrap, ran_with_gradients):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), wrap(nn.Conv2d(4, 5, 3)), nn.Flatten(), nn.Linear(80, 2))
+    images = torch.rand(2, 3, 8, 8)
+    if ran_with_gradients:
+        network(images)
+    net = Classifier(network.eval(), None, 8)
+    with blinded(net, Channels("2", [1, 3])) as ablated:
+        expected = ablated.logits(images)
+    torch.testing.assert_close(bake(net, Channels("2", [1, 3])).logits(images), expected)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.ao.quantization import DeQuantStub, QuantStub, get_default_qat_qconfig, prepare_qat
 
-from optvis import Classifier, NotFiniteError, attribute, layers, render
+from optvis import Classifier, NotFiniteError, activations, attribute, layers, render
 from optvis.ablation import bake, blinded, compare_renderings, evaluate
 from optvis.errors import NetworkError
 from optvis.features import Channels, Directions
@@ -165,3 +165,23 @@ ENDLESS = range(10**12)
 def test_what_fits_no_memory_is_refused_before_it_is_made(call):
     found = outcome_of(call)
     assert found.kind == "clear", found
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        layers,
+        lambda net: render(net, channel("0", 0), steps=1, progress=False),
+        lambda net: activations(net, torch.rand(1, 3, 8, 8), ["0"]),
+        lambda net: bake(net.network, Channels("0", [0])),
+    ],
+    ids=["layers", "render", "activations", "bake"],
+)
+def test_lazy_layers_that_have_not_run_are_refused_and_are_no_matter_afterwards(use):
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU())
+    net = Classifier(network, None, 8)
+    with pytest.raises(ValueError, match=r"'0.weight' of Sequential is lazy, .*: run it once on an image"):
+        use(net)
+    assert nn.parameter.is_lazy(network[0].weight)
+    network(torch.zeros(1, 3, 8, 8))
+    use(net)

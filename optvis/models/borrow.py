@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_tensors_hooks
+from torch.nn.parameter import is_lazy
 
 from optvis.errors import NetworkError
 from optvis.interrupts import hold_interrupts, hold_lock
@@ -55,7 +56,7 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
         on_meta: whether the weights may be on the device "meta", which holds no numbers.
 
     Raises:
-        ValueError: weights on the device "meta".
+        ValueError: weights on the device "meta", or of lazy layers that have not run.
         RuntimeError: weights that were made in inference mode, which cannot be frozen and released; inside, a gradient
             through gradient checkpointing with use_reentrant=True.
 
@@ -68,8 +69,7 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
         (True, True)
     """
     original = original_of(network)
-    if not on_meta:
-        require_weights(original)
+    require_weights(original, on_meta)
     loan, is_enabled = _loan_of(original), torch.is_grad_enabled() if gradients is None else gradients
     with hold_lock(loan.lock):
         if loan.depth:
@@ -148,9 +148,15 @@ def _explain_size(network: nn.Module) -> str:
     )
 
 
-def require_weights(network: nn.Module) -> None:
-    """Raise ValueError for a network whose weights lie on the device "meta", which holds no numbers."""
-    if any(weight.is_meta for weight in network.parameters()):
+def require_weights(network: nn.Module, on_meta: bool = False) -> None:
+    """Raise ValueError for weights without numbers: of lazy layers, or, unless allowed, on the device "meta"."""
+    for name, weight in network.named_parameters():
+        if is_lazy(weight):
+            raise ValueError(
+                f"{name!r} of {type(network).__name__} is lazy, and has no shape before the network has run: run it "
+                "once on an image of its size, network(torch.zeros(1, 3, 224, 224))"
+            )
+    if not on_meta and any(weight.is_meta for weight in network.parameters()):
         raise ValueError(
             f'the weights of {type(network).__name__} are on the device "meta", which holds no numbers: '
             "network.to_empty(device=...), then load_state_dict(...); layers(network) needs none"

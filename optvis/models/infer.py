@@ -41,12 +41,13 @@ def as_classifier(
 
     Raises:
         TypeError: the model is neither.
-        ValueError: a bare network whose normalisation is neither given nor known; weights on the device "meta".
+        ValueError: a bare network whose normalisation is neither given nor known; weights that are lazy or on the
+            device "meta".
     """
     model = unwrap(model)
     network = model.network if isinstance(model, Classifier) else model
-    if isinstance(network, nn.Module) and not on_meta:
-        require_weights(network)
+    if isinstance(network, nn.Module):
+        require_weights(network, on_meta)
     if isinstance(model, Classifier):
         return model if isinstance(normalize, str) else _with_normalization(model, normalize)
     if not isinstance(model, nn.Module):
