@@ -23,14 +23,15 @@ if not hasattr(matplotlib.cm, "get_cmap"):  # matplotlib 3.9 removed it, and ove
     matplotlib.cm.get_cmap = matplotlib.colormaps.__getitem__
 from overcomplete.sae import BatchTopKSAE
 
-TRAINING, FINDING, JUDGING = 77, 5 * 10**6, 6 * 10**6  # seeds; no scene is in two of them
-PARTS = ("mixed4", 1024, 16, 600)  # layer, features, active ones in each position, steps of training
+TRAINING, FINDING, JUDGING = 77, 5 * 10**6, 7 * 10**6  # seeds; no scene is in two of them
+PARTS = ("mixed4", 512, 16, 800)  # layer, features, active ones in each position, steps of training
 NOODLES = ("mixed3", 96, 4, 800)  # few features: of many, several show noodles
 ROWS, BATCH, DEAD = 350_000, 4096, 20  # DEAD: steps without any position, after which a feature is pulled up
 CANDIDATES, FACTORS = (
     4,
     (0.0, -1.0, -1.5, -2.0),
 )  # features by the change of what they write, and what they are multiplied by
+NINE = 9  # positions: about a small part
 TOLD = 0.95  # AUROC from which on a unit tells scenes with a part from those without
 
 
@@ -80,10 +81,11 @@ def draw_pairs(label: str, part: str, first: int, count: int) -> tuple[Tensor, T
 
 
 def strengths(net: Classifier, units: Units, images: Tensor) -> Tensor:
-    """The largest and the mean activation of each unit over positions, (B, 2 · units)."""
+    """The activation of each unit: its largest, the mean of the nine largest, and the mean of all, (B, 3 · units)."""
     with torch.no_grad():
         parts = [units.read(activations(net, batch, units.layer)[units.layer]).flatten(2) for batch in images.split(40)]
-    return torch.cat([torch.cat([part.amax(2), part.mean(2)], 1) for part in parts])
+    few = [part.topk(NINE, dim=2).values.mean(2) for part in parts]
+    return torch.cat([torch.cat([part.amax(2), own, part.mean(2)], 1) for part, own in zip(parts, few, strict=True)])
 
 
 def auroc(having: Tensor, lacking: Tensor) -> Tensor:
@@ -105,14 +107,17 @@ def parts(net: Classifier, scenes: int) -> None:
     sae = train(read_rows(net, layer, scenes), *sizes)
     kinds = {"channel": Channels(layer, []), "feature": Features(layer, sae, [])}
     print(f"\nAUROC of the best channel and feature of {layer}, with a part against the same scenes without it")
-    told = dict.fromkeys(kinds, 0)
+    values: dict[str, list[float]] = {name: [] for name in kinds}
     for one in SCENE_CLASSES:
         for part in one.parts:
-            finding, judging = (draw_pairs(one.label, part, first, 60) for first in (FINDING, JUDGING))
-            found = {name: best_auroc(net, units, finding, judging) for name, units in kinds.items()}
-            told = {name: count + (found[name] >= TOLD) for name, count in told.items()}
-            print(f"{one.label:<16}{part:<12}" + "".join(f"{value:8.3f}" for value in found.values()), flush=True)
-    print(", ".join(f"{count} of 48 parts have a {name}" for name, count in told.items()), f"(AUROC {TOLD} or more)")
+            finding, judging = (draw_pairs(one.label, part, first, 100) for first in (FINDING, JUDGING))
+            for name, units in kinds.items():
+                values[name].append(best_auroc(net, units, finding, judging))
+            row = "".join(f"{own[-1]:8.3f}" for own in values.values())
+            print(f"{one.label:<16}{part:<12}{row}", flush=True)
+    for name, own in values.items():
+        told = sum(value >= TOLD for value in own)
+        print(f"{told} of {len(own)} parts have a {name} (AUROC {TOLD} or more); mean AUROC {sum(own) / len(own):.3f}")
 
 
 def noodles(net: Classifier, scenes: int) -> None:
