@@ -288,10 +288,11 @@ def make_objective(
 
 
 def _as_weight(weight: Weight) -> Tensor:
+    given: object = weight
     try:
         rows = torch.as_tensor(weight, dtype=torch.float64, device="cpu").detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        cure = "; as_objective makes an objective of a text 'layer:channel'" if isinstance(weight, str) else ""
+        cure = "; as_objective makes an objective of a text 'layer:channel'" if isinstance(given, str) else ""
         expected = f"expected a number, or one per image, (B,){cure}"
         raise TypeError(f"weight is {describe_value(weight)}; {expected}") from error
     if rows.dim() > 1 or rows.numel() == 0:

@@ -137,7 +137,7 @@ class _Polar(torch.autograd.Function):
         return waves
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
         """Return the imaginary part of w̄ g."""
         (waves,) = ctx.saved_tensors
         return None, (waves.real * gradient.imag).addcmul_(waves.imag, gradient.real, value=-1)

@@ -46,7 +46,7 @@ class FromCaptum:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.method, type):
+        if inspect.isclass(self.method):
             _check_method(self.method)
             _check_options(self.method, self.method.attribute, self.options, bound=1)
 

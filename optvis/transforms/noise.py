@@ -95,7 +95,7 @@ def _in_parts(keys: Tensor, images: Tensor, compute: Callable[[Tensor, Tensor], 
     count = shape.numel()
     places = torch.arange(count + count % 2, dtype=torch.int32, device=keys.device)
     places ^= _shift(places, 16)
-    parts = keys.split(1 if keys.device.type == "cpu" else len(keys))
+    parts = torch.split(keys, 1 if keys.device.type == "cpu" else len(keys))
     return torch.cat([compute(part, places)[:, :count] for part in parts]).view(-1, *shape)
 
 
