@@ -46,9 +46,10 @@ class FromCaptum:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if inspect.isclass(self.method):
+        method = self.method
+        if isinstance(self.method, type):
             _check_method(self.method)
-            _check_options(self.method, self.method.attribute, self.options, bound=1)
+            _check_options(method, method.attribute, self.options, bound=1)
 
     def values(self, layer_function: LayerFunction) -> Tensor:
         """Return the attribution of each activation, (B, ...): a feature's, divided by its number of activations."""
