@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.layout import channels_first, pick, positions
+from optvis.objectives.layout import PositionError, channels_first, pick, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index, as_vectors
 
@@ -45,8 +45,12 @@ def at_position(a: Tensor, y: Tensor | None, x: Tensor | None) -> Tensor:
     if indices and len(indices) != axes:
         expected = {1: "y alone", 2: "y and x"}.get(axes, "neither y nor x")
         raise ValueError(f"positions of this layer are {tuple(a.shape[2:])}; give {expected}, or none for the centre")
+    sides = " × ".join(map(str, a.shape[2:]))
     for index in indices if indices else [None] * axes:
-        a = a[:, :, a.shape[2] // 2] if index is None else pick(a, index, axis=2)
+        try:
+            a = a[:, :, a.shape[2] // 2] if index is None else pick(a, index, axis=2)
+        except IndexError as error:
+            raise PositionError(f"position {str(error).removeprefix('index ')}, the map is {sides}") from error
     return a
 
 

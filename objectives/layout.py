@@ -9,7 +9,12 @@ IMAGE = "<image>"  #: stands for a layer: the image before transforms, (B, 3, H,
 OUTPUT = ""  #: the network's own output: the name of the root in named_modules()
 INPUT = "@input"  #: after a layer's name: what the layer takes instead of what it gives, "bn1@input"
 
+_CHANNELS = "channel_axis_of_layer"  # the attribute of activations whose channel axis is certain
 _INTEGERS = (torch.int32, torch.int64)
+
+
+class PositionError(IndexError):
+    """A position that a layer's map does not have."""
 
 
 def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:
@@ -21,14 +26,40 @@ def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:
             and axis 1 otherwise; networks that keep channels last (Swin: (B, H, W, C)) need -1.
 
     Raises:
-        ValueError: fewer than two axes, or a `channel_axis` that is the batch's or does not exist.
+        ValueError: fewer than two axes, or a `channel_axis` that is the batch's or does not exist, or another one than
+            that with which `mark_channels` has marked the activations.
     """
     if a.dim() < 2:
         raise ValueError(f"activations are {tuple(a.shape)}; expected (B, C) or more axes")
     axis = (2 if a.dim() == 3 else 1) if channel_axis is None else channel_axis
     if not -a.dim() <= axis < a.dim() or axis % a.dim() == 0:
         raise ValueError(f"channel_axis={axis} for activations {tuple(a.shape)}; expected 1 to {a.dim() - 1}")
+    certain, layer = vars(a).get(_CHANNELS, (None, ""))
+    if certain is not None and certain != axis % a.dim():
+        place, cure = (
+            ("axis 1", "leave channel_axis out") if certain == 1 else ("the last axis", "give channel_axis=-1")
+        )
+        shape, count = tuple(a.shape), a.shape[certain]
+        raise ValueError(
+            f"layer {layer!r} gives {shape}: its {count} channels are on {place}, not on axis {axis}; {cure}"
+        )
     return a.movedim(axis, 1)
+
+
+def mark_channels(a: Tensor, axis: int, layer: str) -> None:
+    """Mark activations, in place, as those of a layer whose channels are on an axis; what is made of them is not.
+
+    Example:
+        >>> import torch
+        >>> a = torch.zeros(1, 7, 7, 96)
+        >>> mark_channels(a, 3, "norm")
+        >>> channels_first(a, -1).shape
+        torch.Size([1, 96, 7, 7])
+        >>> channels_first(a)
+        Traceback (most recent call last):
+        ValueError: layer 'norm' gives (1, 7, 7, 96): its 96 channels are on the last axis, not on axis 1; ...
+    """
+    vars(a)[_CHANNELS] = axis, layer
 
 
 def restore_layout(a: Tensor, like: Tensor, channel_axis: int | None = None) -> Tensor:

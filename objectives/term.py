@@ -12,7 +12,7 @@ from torch import Tensor
 
 from optvis.arguments import describe_value
 from optvis.objectives.labels import Labels
-from optvis.objectives.layout import IMAGE
+from optvis.objectives.layout import IMAGE, PositionError
 
 
 class Placeholder(Sized, Protocol):
@@ -104,6 +104,8 @@ class Term:
         images = len(activations[0])
         try:
             scores = self.fn(*activations, *targets, **dict(self.options))
+        except PositionError as error:
+            raise IndexError(f"{self.name}: {error}; it grows with the image") from error
         except IndexError as error:
             raise IndexError(f"{self.name}: {error}{_describe_layouts(activations)}") from error
         if not isinstance(scores, Tensor) or scores.shape != (images,):

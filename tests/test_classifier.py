@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
-from torchvision import models
+from torchvision import models, transforms
+from torchvision.transforms import v2
+from torchvision.transforms._presets import ImageClassification, SemanticSegmentation
 
 from optvis import IMAGENET, Classifier, Normalize
 from optvis.data.crop import ResizeCrop
@@ -130,3 +134,91 @@ def test_it_says_what_it_is(small):
     assert repr(small).startswith("Classifier('small', 20 × 20 px, 5 labels, normalize=Normalize(")
     assert "torch.float64 on cpu" in repr(small)
     assert Classifier(nn.Flatten(), None, 8).name == "Flatten"
+
+
+NUMBERS = (0.25, 0.5, 0.75), (0.5, 0.25, 0.125)
+CHAINS = {
+    "a Normalize": lambda: transforms.Normalize(*NUMBERS),
+    "a chain": lambda: transforms.Compose([transforms.ToTensor(), transforms.Normalize(*NUMBERS)]),
+    "a chain that resizes": lambda: transforms.Compose(
+        [transforms.Resize(9), transforms.CenterCrop(8), transforms.ToTensor(), transforms.Normalize(*NUMBERS)]
+    ),
+    "a chain of v2": lambda: v2.Compose(
+        [v2.Resize(9), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(*NUMBERS)]
+    ),
+    "a chain of modules": lambda: nn.Sequential(transforms.Resize(9), transforms.Normalize(*NUMBERS)),
+    "a chain of one": lambda: transforms.Compose([transforms.Normalize(*NUMBERS)]),
+    "a preset of weights": lambda: ImageClassification(crop_size=8, resize_size=9, mean=NUMBERS[0], std=NUMBERS[1]),
+    "a preset of segmentation": lambda: SemanticSegmentation(resize_size=9, mean=NUMBERS[0], std=NUMBERS[1]),
+    "timm's": lambda: pytest.importorskip("timm").data.create_transform((3, 8, 8), mean=NUMBERS[0], std=NUMBERS[1]),
+    "a processor of Hugging Face": lambda: pytest.importorskip("transformers").ConvNextImageProcessor(
+        image_mean=NUMBERS[0], image_std=NUMBERS[1]
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [8, 16])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_the_numbers_are_taken_out_of_what_prepares_files(chain, size):
+    images = torch.rand(2, 3, size, size)
+    expected = Normalize(*NUMBERS)(images)
+    for net in (
+        Classifier(nn.Flatten(), CHAINS[chain](), size),
+        as_classifier(nn.Flatten(), CHAINS[chain]()),
+        as_classifier(Classifier(nn.Flatten(), None, size), CHAINS[chain]()),
+    ):
+        torch.testing.assert_close(net.preprocess(images), expected)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        transforms.ToTensor(),
+        transforms.CenterCrop(8),
+        transforms.Compose([transforms.Resize(8), transforms.ToTensor()]),
+        transforms.Compose([transforms.Grayscale(3), transforms.ToTensor(), transforms.Normalize(*NUMBERS)]),
+        transforms.Compose([transforms.ToTensor(), transforms.Normalize(*NUMBERS), transforms.Normalize(*NUMBERS)]),
+    ],
+    ids=lambda chain: type(chain).__name__,
+)
+def test_a_chain_that_does_more_than_normalise_is_one_sentence(chain):
+    with pytest.raises(
+        ValueError, match=r"normalize is (Resize|ToTensor|CenterCrop|Grayscale).*loads, resizes"
+    ) as caught:
+        Classifier(nn.Flatten(), chain, 16)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_function_of_files_is_refused_where_it_gets_a_tensor():
+    to_tensor = transforms.ToTensor()
+    net = Classifier(nn.Flatten(), lambda image: to_tensor(image), 8)
+    with pytest.raises(TypeError, match=r"normalize fails on images \(1, 3, 8, 8\): .*expected a function of tensors"):
+        net.preprocess(torch.rand(1, 3, 8, 8))
+
+
+def detector(**options):
+    build = models.detection.ssdlite320_mobilenet_v3_large
+    return build(weights=None, weights_backbone=None, **options)
+
+
+INSIDE = {
+    "a detector": detector,
+    "one that begins with a Normalize": lambda: nn.Sequential(transforms.Normalize(*NUMBERS), nn.Flatten()),
+    "one whose part begins so": lambda: nn.Sequential(nn.Sequential(v2.Normalize(*NUMBERS)), nn.Flatten()),
+}
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+def test_a_network_that_normalises_itself_is_warned_of_once(inside):
+    network = INSIDE[inside]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Classifier(network, None, 32)
+        Classifier(nn.Sequential(nn.Flatten(), transforms.Normalize(*NUMBERS)), IMAGENET, 32)
+    with pytest.warns(UserWarning, match="normalises images itself, and normalize=Normalize") as caught:
+        Classifier(network, IMAGENET, 32)
+    assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Classifier(network, IMAGENET, 32)
+        Classifier(detector(image_mean=[0.0] * 3, image_std=[1.0] * 3), IMAGENET, 32)

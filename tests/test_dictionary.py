@@ -71,7 +71,7 @@ def test_positions_where_nothing_is_active_stay_blank(tmp_path):
     [
         (lambda net, x: semantic_dictionary(net, x, "mixed5", top=0), ValueError, "expected 1 or more"),
         (lambda net, x: semantic_dictionary(net, [x, x], "mixed5"), ValueError, "2 images; a dictionary is of one"),
-        (lambda net, x: semantic_dictionary(net, x, "head"), ValueError, "no map of positions"),
+        (lambda net, x: semantic_dictionary(net, x, "head"), ValueError, "no rows and columns of positions"),
         (lambda net, x: semantic_dictionary(net, x, "mixed6"), KeyError, "nearest: 'mixed5'"),
     ],
 )

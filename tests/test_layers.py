@@ -6,8 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from optvis import Classifier, layers
+from optvis import (
+    Classifier,
+    activation_grid,
+    attribute,
+    layers,
+    render,
+    sample_activations,
+    semantic_dictionary,
+)
 from optvis.models.layers import Layer, LayerTable
+from optvis.objectives import channel
 
 
 class Branches(nn.Module):
@@ -133,3 +142,99 @@ def test_layers_are_found_by_name_depth_and_pattern():
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(KeyError, match=r"no layer 'hed' runs; nearest: 'head'"):
         layers(Classifier(Residual(), None, 8))["hed"]
+
+
+class ChannelsLast(nn.Module):
+    """(B, C, H, W) -> (B, H, W, C), normalised and mixed there, in a block with a layer that does nothing."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 4, 4)
+        self.norm, self.mix, self.drop = nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.Dropout()
+
+    def forward(self, x):
+        return self.drop(self.mix(self.norm(self.stem(x).permute(0, 2, 3, 1))))
+
+
+class BackAgain(nn.Module):
+    """A block as ConvNeXt has it: channels are last inside, and first outside."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 12, 4, 4), nn.LayerNorm(12)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return x + self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def asked(network, layer, size, axis):
+    net = Classifier(network, None, size)
+    return render(net, channel(layer, 1, channel_axis=axis), transform=None, steps=1, progress=False)
+
+
+@pytest.mark.parametrize("size", [32, (32, 48), (64, 32)], ids=str)
+@pytest.mark.parametrize("layer", ["norm", "mix", "drop", ""])
+def test_channels_on_the_last_axis_are_asked_by_it(layer, size):
+    network = ChannelsLast(12)
+    with pytest.raises(
+        ValueError, match="channels are on the last axis, not on axis 1; give channel_axis=-1"
+    ) as caught:
+        asked(network, layer, size, None)
+    assert "\n" not in str(caught.value)
+    for axis in (-1, 3):
+        assert asked(network, layer, size, axis).complete
+
+
+@pytest.mark.parametrize("ask", [activation_grid, semantic_dictionary, attribute, sample_activations])
+def test_no_operation_takes_rows_of_the_image_for_channels(ask):
+    net, photo = Classifier(ChannelsLast(12), None, 32), torch.rand(3, 32, 32)
+    with pytest.raises(ValueError, match="give channel_axis=-1"):
+        ask(net, photo, "mix", *([channel("mix", 1, channel_axis=-1)] if ask is attribute else []))
+    first = Classifier(nn.Sequential(nn.Conv2d(3, 12, 4, 4), nn.ReLU()), None, 32)
+    with pytest.raises(ValueError, match=r"its 12 channels are on axis 1, not on axis -1; leave channel_axis out"):
+        ask(first, photo, "1", *([channel("1", 1)] if ask is attribute else []), channel_axis=-1)
+
+
+LINEAR = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 8))
+FIRST = {
+    "one position": (nn.Sequential(nn.Conv2d(3, 8, 32)), "0", 32),
+    "as many channels as rows": (nn.Sequential(nn.Conv2d(3, 8, 4, 4), *LINEAR), "0", 32),
+    "as many channels as rows, on wide images": (nn.Sequential(nn.Conv2d(3, 8, 4, 4), *LINEAR), "0", (32, 48)),
+    "as many channels as rows, of narrow maps": (nn.Sequential(nn.Conv2d(3, 8, 4, (4, 8)), nn.Linear(4, 4)), "0", 32),
+    "pooled to a square, on wide images": (nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(4)), "1", (24, 32)),
+    "mixed along the rows": (nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Linear(8, 8)), "1", 32),
+    "channels last inside a block": (BackAgain(), "", 32),
+    "one channel": (nn.Conv2d(3, 1, 1), "", 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FIRST)
+def test_channels_on_the_first_axis_are_not_taken_for_rows(case):
+    network, layer, size = FIRST[case]
+    net = Classifier(network, None, size)
+    assert render(net, channel(layer, 0), transform=None, steps=1, progress=False).complete
+
+
+class Attention(nn.Module):
+    """A map of patches, then tokens in heads, whose queries and weights have four axes as well."""
+
+    def __init__(self, patches):
+        super().__init__()
+        self.patches, self.norm, self.weigh = nn.Conv2d(3, 8, patches, patches), nn.LayerNorm(4), nn.Softmax(-1)
+        self.out = nn.Linear(8, 8)
+
+    def forward(self, x):
+        tokens = self.out(self.patches(x).flatten(2).mT)
+        heads = self.norm(tokens.unflatten(2, (2, 4)).transpose(1, 2))
+        weights = self.weigh(heads @ heads.mT)
+        return self.out((weights @ heads).transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("ask", [activation_grid, semantic_dictionary])
+@pytest.mark.parametrize("patches", [16, 8, 4])
+def test_a_map_has_the_rows_of_an_image_and_not_as_many_as_tokens(ask, patches):
+    net = Classifier(Attention(patches), None, 32)
+    with pytest.raises(ValueError, match=r"(without|no) rows and columns") as caught:
+        ask(net, torch.rand(3, 32, 32), "out")
+    assert str(caught.value).endswith("; 'patches' is the last that has")

@@ -120,9 +120,20 @@ def test_an_unknown_timm_name_gives_the_nearest(resnet):
         load("timm/resnet1O", weights=None)
 
 
-def test_detection_and_segmentation_networks_are_no_classifiers():
-    with pytest.raises(KeyError, match="no network 'fcn_resnet50'"):
-        load("fcn_resnet50", weights=None)
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("fcn_resnet50", r"segmentation network yourself: Classifier\(torchvision.models.get_model\('fcn_resnet50'"),
+        ("lraspp_mobilenet_v3_large", "segmentation network yourself"),
+        ("fasterrcnn_resnet50_fpn", r"detector yourself.*Classifier\(.*, None, size\)"),
+        ("raft_large", r"get_model\('raft_large', .*forward="),
+        ("r3d_18", r"get_model\('r3d_18', "),
+    ],
+)
+def test_networks_that_are_no_classifiers_are_built_by_hand(name, cure):
+    with pytest.raises(KeyError, match=rf"no network '{name}' among the classifiers, .*{cure}") as caught:
+        load(name, weights=None)
+    assert "nearest" not in str(caught.value)
 
 
 def test_unknown_weights_name_those_there_are():

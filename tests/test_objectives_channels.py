@@ -76,8 +76,10 @@ def test_a_channel_outside_the_layer_raises_with_the_range(index: Any) -> None:
 
 @pytest.mark.parametrize(("y", "x", "message"), [(4, 0, "4 is outside 0..3"), (0, -1, "-1 is outside 0..4")])
 def test_a_position_outside_the_layer_raises(y: int, x: int, message: str) -> None:
-    with pytest.raises(IndexError, match=re.escape(message)):
+    with pytest.raises(IndexError, match=re.escape(message)) as caught:
         neuron("l", 0, y, x)({"l": A})
+    assert "the map is 4 × 5" in str(caught.value)
+    assert "channel_axis" not in str(caught.value)
 
 
 def test_x_without_y_raises() -> None:

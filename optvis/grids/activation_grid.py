@@ -22,7 +22,7 @@ from optvis.models.activations import activations, check_real
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
-from optvis.models.layers import layers
+from optvis.models.layers import suggest_map
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
@@ -114,9 +114,8 @@ def _read_map(classifier: Classifier, images: Tensor, layer: str, channel_axis: 
         output = activations(classifier, images, [layer])[layer]
     check_real(layer, output)
     if output.dim() != 4:
-        table = [row for row in layers(classifier) if row.is_tensor and row.output.count("×") == 3]
-        cure = f"; {table[-1].name!r} is the last that has" if table else ""
-        raise ValueError(f"layer {layer!r} gives {tuple(output.shape)}, without rows and columns of positions{cure}")
+        what = f"layer {layer!r} gives {tuple(output.shape)}"
+        raise ValueError(f"{what}, without rows and columns of positions{suggest_map(classifier)}")
     a = channels_first(output, channel_axis).float().cpu().contiguous()
     with borrow(classifier.network):
         what = f"the activations of {layer!r} of {classifier.name}"

@@ -15,6 +15,7 @@ from optvis.models.activations import read_channels
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
+from optvis.models.layers import suggest_map
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
@@ -163,7 +164,7 @@ def semantic_dictionary(
         raise ValueError(f"{len(batch)} images; a dictionary is of one")
     a = read_channels(classifier, batch, layer, channel_axis)[0].cpu()
     if a.dim() != 3:
-        raise ValueError(f"layer {layer!r} has no map of positions; name one that gives (B, C, H, W)")
+        raise ValueError(f"layer {layer!r} has no rows and columns of positions{suggest_map(classifier)}")
     best = a.movedim(0, -1).topk(min(top, len(a)))
     active = sorted(set(best.indices[best.values > 0].tolist()))
     icons: dict[int, Tensor] = {}

@@ -20,6 +20,7 @@ from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.axes import mark_channel_axis
 from optvis.objectives import IMAGE, OUTPUT
 from optvis.objectives.layout import INPUT, channels_first
 
@@ -153,6 +154,7 @@ def read_activations(
             check_real(name, found[name])
         found[name] = found[name] if has_gradients else found[name].detach()
         _keep_layout(found[name])
+        mark_channel_axis(network, network if name.endswith(INPUT) else calls[name][0], name, found[name], inputs)
     return found if images is None or IMAGE not in names else {**found, IMAGE: images}
 
 

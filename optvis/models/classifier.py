@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +14,18 @@ from torch import Tensor, nn
 from optvis.data.crop import ResizeCrop
 from optvis.data.images import load_batch
 from optvis.data.labels import LabelsLike, list_labels
+from optvis.errors import warn_user
 from optvis.models.adapted.network import Forward, adapt, original_of
+from optvis.models.adapted.normalizer import normalizes_inside
 from optvis.models.adapted.select import Selector, require_scores
 from optvis.models.borrow import borrow, run_network
-from optvis.models.normalize import Normalizer, count_channels
+from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
 from optvis.params.canvas import height_and_width
+
+_WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
 
 BATCH_SIZE = 64  # images that go through a network together
 
@@ -31,7 +36,8 @@ class Classifier:
 
     Args:
         network: any module that takes images (B, C, H, W).
-        normalize: what is done to images in [0, 1] before the network sees them; None leaves them as they are.
+        normalize: what is done to images in [0, 1] before the network sees them; None leaves them as they are. Of a
+            chain or preset of torchvision, or an image processor of Hugging Face, the mean and standard deviation.
         size: side, or (height, width), of its input in pixels.
         labels: a text per class, in the order of its outputs; or a dict of them by index, such as `config.id2label`; or
             the path of a text file with one on each line. A network with one output takes one text, or two: of the
@@ -89,7 +95,8 @@ class Classifier:
             raise TypeError(f"network is a {type(network).__name__}; expected an nn.Module")
         if normalize is not None and not callable(normalize):
             raise TypeError(f"normalize is {normalize!r}; expected Normalize(mean, std), a function or None")
-        texts = list_labels(labels)
+        normalize, texts = as_normalizer(normalize), list_labels(labels)
+        _warn_twice(network, normalize)
         if head is not None and head not in HEADS:
             raise ValueError(f"head is {head!r}; expected {', '.join(map(repr, HEADS))}, or None to find out")
         if head == "embedding" and texts:
@@ -176,7 +183,13 @@ class Classifier:
     def preprocess(self, images: Tensor) -> Tensor:
         """Turn images (B, C, H, W) in [0, 1] into the network's input: normalised, channels last, of its dtype."""
         images = images.to(self.image_dtype)
-        inputs = images if self.normalize is None else self.normalize(images)
+        try:
+            inputs = images if self.normalize is None else self.normalize(images)
+        except (TypeError, AttributeError) as error:
+            raise TypeError(
+                f"normalize fails on images {tuple(images.shape)}: {error}; expected a function "
+                "of tensors (B, C, H, W) in [0, 1]"
+            ) from error
         if not isinstance(inputs, Tensor):
             raise TypeError(f"normalize returns a {type(inputs).__name__}; expected a tensor, the network's input")
         ready = inputs.to(self.dtype)
@@ -232,6 +245,18 @@ class Classifier:
             f"Classifier({self.name!r}, {height} × {width} px, {len(self.labels)} labels, "
             f"normalize={self.normalize}, {self.dtype} on {self.device})"
         )
+
+
+def _warn_twice(network: nn.Module, normalize: Normalizer) -> None:
+    """Warn once of each network that normalises images itself, where they are normalised before it as well."""
+    original = original_of(network)
+    if normalize is None or original in _WARNED or not normalizes_inside(original):
+        return
+    _WARNED.add(original)
+    warn_user(
+        f"{type(original).__name__} normalises images itself, and normalize={normalize} does so before it; "
+        "give None, unless it expects both"
+    )
 
 
 def unwrap(network: Any) -> Any:

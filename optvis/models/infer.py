@@ -17,6 +17,7 @@ from optvis.data.crop import ResizeCrop
 from optvis.errors import warn_user
 from optvis.interrupts import ignore_warnings
 from optvis.models.adapted.needs import find_size
+from optvis.models.adapted.normalizer import is_detector
 from optvis.models.borrow import require_weights
 from optvis.models.classifier import Classifier, unwrap
 from optvis.models.normalize import IMAGENET, INFER, RGB, Normalize, Normalizer, first_channels
@@ -94,7 +95,7 @@ def infer_classifier(network: nn.Module) -> Classifier | None:
     """
     if isinstance(getattr(network, "pretrained_cfg", None), dict):
         return classifier_from_timm(network)
-    if _normalizes_inside(network):
+    if is_detector(network):
         return Classifier(network, None, DEFAULT_SIZE, channels=RGB)
     published = _published_normalizations(network)
     if len(published) != 1:
@@ -116,11 +117,6 @@ def _warn_once(inferred: Classifier) -> None:
         f"{type(network).__name__} is fed as torchvision's published weights are; if it was trained otherwise, give "
         f"its own normalize=Normalize(mean, std), else normalize={text}"
     )
-
-
-def _normalizes_inside(network: nn.Module) -> bool:
-    transform = getattr(network, "transform", None)
-    return type(transform).__module__ == "torchvision.models.detection.transform"
 
 
 def _published_normalizations(network: nn.Module) -> set[Normalize]:

@@ -17,6 +17,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, hook_modules, refuse_torchscript
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.axes import is_grid
 
 #: Modules that give what they get, in eval mode.
 IDENTITIES = frozenset({"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropPath", "StochasticDepth"})
@@ -175,6 +176,22 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
     with hook_modules(names, after=note):
         run_network(network, inputs, restart)
     return LayerTable(tuple(rows))
+
+
+def suggest_map(classifier: Classifier) -> str:
+    """Name the last layer with channels, rows and columns of the image, for the end of an error message; or "".
+
+    Attention gives (1, heads, tokens, ...) as well: what has as many rows as there are tokens is no map.
+    """
+    table = layers(classifier)
+    shapes = {row.name: tuple(map(int, row.output.split(" × "))) for row in table if row.is_tensor and row.output}
+    tokens = {shape[1] for shape in shapes.values() if len(shape) == 3}
+    maps = [
+        name
+        for name, shape in shapes.items()
+        if len(shape) == 4 and shape[0] == 1 and shape[2] not in tokens and is_grid(shape[2:], classifier.size)
+    ]
+    return f"; {maps[-1]!r} is the last that has" if maps else ""
 
 
 def find_module(network: nn.Module, name: str) -> Call:

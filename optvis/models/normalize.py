@@ -9,6 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from optvis.models.adapted.normalizer import find_numbers
+
 Normalizer: TypeAlias = Callable[[Tensor], Tensor] | None
 
 INFER = "infer"  # use the normalisation that the model brings with it
@@ -49,6 +51,16 @@ class Normalize:
         if count == len(self.mean):
             return self
         return Normalize((sum(self.mean) / len(self.mean),) * count, (sum(self.std) / len(self.std),) * count)
+
+
+def as_normalizer(normalize: Normalizer) -> Normalizer:
+    """Take the mean and standard deviation out of what prepares images as files; a function of tensors stays as it is.
+
+    Raises:
+        ValueError: a chain that does more than resize, crop and normalise; see `find_numbers`.
+    """
+    numbers = None if isinstance(normalize, Normalize) else find_numbers(normalize)
+    return normalize if numbers is None else Normalize(*numbers)
 
 
 RGB = 3  # channels

@@ -100,6 +100,8 @@ def _load_torchvision(name: str, weights: str | None, **options: Any) -> Classif
 
     known = models.list_models(module=models)
     if name not in known:
+        if name in models.list_models():
+            raise KeyError(_explain_other(name))
         nearest = suggest(name, known, "torchvision.models.list_models() lists them", cutoff=0.6)
         raise KeyError(f"no network {name!r}; {nearest}; timm's begin with 'timm/'; ours is 'demo'")
     published = models.get_model_weights(name)
@@ -112,6 +114,22 @@ def _load_torchvision(name: str, weights: str | None, **options: Any) -> Classif
     fixed = getattr(network, "image_size", None) is not None
     normalize = Normalize(preset.mean, preset.std)
     return Classifier(network, normalize, crop.crop, entry.meta["categories"], crop, name, fixed_size=fixed)
+
+
+def _explain_other(name: str) -> str:
+    """How a network of torchvision is used that is no classifier."""
+    from torchvision import models
+
+    build = f"torchvision.models.get_model({name!r}, weights='DEFAULT')"
+    if name in models.list_models(module=models.detection):
+        cure = (
+            f"build a detector yourself, and give it as it is: render({build}, ...) or Classifier({build}, None, size)"
+        )
+    elif name in models.list_models(module=models.segmentation):
+        cure = f"build a segmentation network yourself: Classifier({build}, IMAGENET, size)"
+    else:
+        cure = f"build it yourself, {build}; one that takes more than single images needs Classifier(..., forward=...)"
+    return f"no network {name!r} among the classifiers, which alone are loaded by name; {cure}"
 
 
 def _load_timm(name: str, weights: str | None, **options: Any) -> Classifier:

@@ -41,7 +41,7 @@ def explain_call(network: nn.Module) -> str:
         >>> class Pair(nn.Module):
         ...     def forward(self, images, text): ...
         >>> explain_call(Pair())
-        "it takes more than images (text): say how it is called, Classifier(..., forward=lambda net, images: ...)"
+        'it takes more than images (text): say how it is called, Classifier(..., forward=lambda net, images: ...)'
     """
     known = inspect.signature(network.forward).parameters.values()
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
