@@ -33,7 +33,8 @@ _LOANS_LOCK = threading.Lock()
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # that autocast knows
 
-FAILURES = (RuntimeError, ValueError, AssertionError, TypeError, AttributeError)  # of a network's own code
+SIZE_ERRORS = (ValueError, AssertionError)  # of networks that take one size
+CALL_ERRORS = (TypeError, AttributeError)  # of networks that take more than images
 
 REENTRANT = (
     "the network uses gradient checkpointing with use_reentrant=True, through which no gradients can be taken here; "
@@ -127,15 +128,26 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
         return run_with_gradients(network, inputs, restart)
     except (torch.OutOfMemoryError, MemoryError):
         raise
-    except FAILURES as error:
+    except (RuntimeError, *SIZE_ERRORS, *CALL_ERRORS) as error:
         if _is_ours(error):
             raise
-        reason = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
         original, shape = original_of(network), tuple(inputs.shape)
-        cure = explain_call(original) if original is network else ""
-        raise NetworkError(
-            f"{type(original).__name__} fails on images of shape {shape}: {reason}; {cure or _explain_size(original)}"
-        ) from error
+        cure = _explain_failure(network, original, error, shape[2:])
+        if cure is None:
+            raise
+        reason = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
+        raise NetworkError(f"{type(original).__name__} fails on images of shape {shape}: {reason}; {cure}") from error
+
+
+def _explain_failure(network: nn.Module, original: nn.Module, error: Exception, size: tuple[int, ...]) -> str | None:
+    """What to do about an error of a network's own code; None where nothing shows that the images are its cause."""
+    call = explain_call(original) if original is network else ""
+    own = find_size(original)
+    if isinstance(error, CALL_ERRORS) and not call:
+        return None
+    if isinstance(error, SIZE_ERRORS) and not call and own in (None, size):
+        return None
+    return call or _explain_size(original)
 
 
 def _explain_size(network: nn.Module) -> str:

@@ -127,7 +127,7 @@ def _fit_size(
     chain = input_transform(classifier, param, transform, seeds)
     try:
         return chain, validate_objective(classifier, objective, param, chain, seeds)
-    except NetworkError:
+    except (NetworkError, ValueError, AssertionError):
         resized = add_resize(classifier, param, chain, seeds, objective.layers)
         if resized is chain:
             raise

@@ -164,7 +164,7 @@ def dream(
         return make(_fit_tiles(plan, classifier, start))
     try:
         return make(plan)
-    except NetworkError:
+    except (NetworkError, ValueError, AssertionError):
         if not _needs_tiles(plan, classifier, start, resolved.layers):
             raise
     return make(_fit_tiles(plan, classifier, start))
