@@ -171,6 +171,7 @@ def subject_of(classifier: Classifier, images: Tensor, early: str, late: str) ->
     """What the operations take, of a network that may not run at all."""
     subject = object.__new__(Subject)
     fields = {"classifier": classifier, "early": early, "late": late, "conv": early, "images": images}
-    vars(subject).update(fields, source=0, target=1, own=images[:1], others=images[1:], units=Channels(late, [0, 2]))
-    subject.atlas, subject.sae = AtlasOptions(FirstTwo(), size=12, steps=1, min_points=1), Dictionary(8, 12)
+    vars(subject).update(fields, source=0, target=1, own=images[:1], others=images[1:], side=12)
+    subject.units = Channels(late, [0, 2])
+    subject.atlas, subject.sae = AtlasOptions(FirstTwo(), size=subject.side, steps=1, min_points=1), Dictionary(8, 12)
     return subject
