@@ -114,5 +114,7 @@ def test_load_from_a_file_of_weights(tmp_path):
 def test_labels_must_be_one_text_per_class():
     with pytest.raises(ValueError, match="2 labels for demo, which has 16 classes"):
         load(labels=["a", "b"])
-    with pytest.raises(TypeError, match="labels must be a sequence of str"):
+    with pytest.raises(TypeError, match="labels must be "):
+        load(labels=17)
+    with pytest.raises(FileNotFoundError, match="no file 'owl' with labels; give a text file with a label a line"):
         load(labels="owl")

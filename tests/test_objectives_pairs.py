@@ -111,14 +111,14 @@ def test_an_objective_passes_unchanged() -> None:
 @pytest.mark.parametrize(
     ("text", "cure"),
     [
-        ("mixed4", "e.g. 'mixed4:0'"),
+        ("mixed4", "e.g. 'mixed4:0'; for a class write logit('mixed4')"),
         ("mixed4:", "e.g. 'mixed4:0'"),
         ("mixed4:a", "e.g. 'mixed4:0'"),
         ("mixed4:-1", "e.g. 'mixed4:0'"),
         ("mixed4:1.5", "e.g. 'mixed4:0'"),
         ("mixed4:1,2", "e.g. 'mixed4:0'"),
         ("mixed4:²", "e.g. 'mixed4:0'"),
-        ("17", "e.g. '17:0'"),
+        ("17", "e.g. '17:0'; for a class write logit('17')"),
         ("", "e.g. 'mixed3:0'"),
         (":", "e.g. 'mixed3:0'"),
         (":17", "for the network's output write logit(17)"),

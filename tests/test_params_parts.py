@@ -249,7 +249,9 @@ def test_images_of_any_number_of_channels_are_shown(tmp_path):
             net, channel("", [0, 1]), channels_image((6, 9), channels, seeds=(0, 1)), steps=1, progress=False
         )
         assert (to_pil_image(rendering.images[0]).mode, to_pil_image(rendering.images[0]).size) == (mode, size)
-        assert rendering.sheet(columns=2).size[0] == 6 + 2 * (size[0] + 6)
+        assert rendering.sheet(columns=2, scale=1).size[0] == 6 + 2 * (size[0] + 6)
+        times = -(-64 // size[0])  # so that a label has 64 pixels
+        assert rendering.sheet(columns=2).size[0] == 6 + 2 * (times * size[0] + 6)
         assert rendering.save(tmp_path / f"{channels}.png").is_file()
         assert type(rendering).load(tmp_path / f"{channels}.png").images.shape == rendering.images.shape
 
