@@ -46,6 +46,9 @@ def public():
     ("call", "message"),
     [
         (lambda net: render(net, "conv1:0", size="16"), "render: size must be int, (int, int) or None, got str '16'"),
+        (lambda net: render(net, "conv1:0", size=True), "render: size must be int, (int, int) or None, got bool True"),
+        (lambda net: render(net, "conv1:0", steps=True), "render: steps must be int"),
+        (lambda net: fft_image(np.True_), "fft_image: size must be int"),
         (lambda net: render(net, 3), "render: objective must be Objective or str, got int 3"),
         (lambda net: render(3, "conv1:0"), "render: model must be Module or Classifier, got int 3"),
         (lambda net: render(net, "conv1:0", steps=2.0), "render: steps must be int or None, got float 2.0"),

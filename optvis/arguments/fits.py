@@ -64,7 +64,8 @@ def anything(value: Any) -> Any:
 
 def _int(value: Any) -> Any:
     value = int(value) if isinstance(value, np.integer) or _is_whole_tensor(value) else value
-    return value if isinstance(value, int) and -MAX_INT <= value < MAX_INT else SKIP
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_int and -MAX_INT <= value < MAX_INT else SKIP
 
 
 def _float(value: Any) -> Any:
