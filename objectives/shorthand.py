@@ -5,6 +5,8 @@ from __future__ import annotations
 from optvis.objectives.channels import channel
 from optvis.objectives.objective import Objective
 
+LONG = 64  # characters that an error message does not repeat
+
 
 def as_objective(objective: Objective | str) -> Objective:
     """Turn the text "layer:channel" into `channel(layer, channel)`, and return an objective as it is.
@@ -32,7 +34,7 @@ def as_objective(objective: Objective | str) -> Objective:
     layer, colon, index = (part.strip() for part in objective.rpartition(":"))
     if not (colon and index.isascii() and index.isdecimal()):
         wanted = f"{layer if colon else index}:0" if layer or (index and not colon) else "mixed3:0"
-        a_class = f"; for a class write logit({objective!r})" if objective and not colon else ""
+        a_class = f"; for a class write logit({objective!r})" if 0 < len(objective) < LONG and not colon else ""
         raise ValueError(
             f"objective is {objective!r}; expected 'layer:channel' with a channel from 0, e.g. {wanted!r}{a_class}"
         )

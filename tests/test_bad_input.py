@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from functools import partial
@@ -12,11 +13,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from optvis import IMAGENET, Classifier, activations, classify, dream, render
+from optvis import IMAGENET, Classifier, activations, ascend, classify, dream, render
 from optvis.data.files import ensure_dir
 from optvis.data.images import load_image
 from optvis.objectives import channel, direction, gram_distance, logit, neuron, on, total_variation
-from optvis.params import pixel_image
+from optvis.params import fft_image, pixel_image
 from optvis.rendering import Octaves
 
 quick = partial(render, steps=1, transform=None, progress=False)
@@ -327,3 +328,11 @@ def test_a_folder_that_the_system_protects_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OSError, match="cannot write in the folder"):
         ensure_dir(tmp_path)
+
+
+@pytest.mark.parametrize("seeds", [range(10**12), itertools.count()], ids=["range", "count"])
+def test_endless_seeds_are_refused_at_once(small, seeds):
+    with pytest.raises((ValueError, TypeError), match=r"more than 1,048,576 seeds|seed must be int"):
+        render(small, channel("conv1", 0), seed=seeds, steps=1, progress=False)
+    with pytest.raises((ValueError, TypeError), match=r"more than 1,048,576 seeds|seed must be int"):
+        next(iter(ascend(small, channel("conv1", 0), fft_image(16), seed=seeds)))

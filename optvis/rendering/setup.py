@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import islice
 from operator import index
 from typing import Any
 
@@ -19,6 +20,7 @@ from optvis.objectives import Objective, as_objective
 from optvis.objectives.product import factors
 from optvis.params import ImageParam, Streams, channels_image, fft_image
 from optvis.params.canvas import height_and_width
+from optvis.params.streams import MAX_IMAGES
 from optvis.transforms import Compose, Resize
 from optvis.transforms.sizes import scale_size
 
@@ -94,7 +96,10 @@ def _integers(seed: Any) -> tuple[int, ...]:
     try:
         return (index(seed),)
     except TypeError:
-        return tuple(index(one) for one in seed)
+        seeds = tuple(index(one) for one in islice(seed, MAX_IMAGES + 1))
+    if len(seeds) > MAX_IMAGES:
+        raise ValueError(f"more than {MAX_IMAGES:,} seeds; expected at most so many, one for each image")
+    return seeds
 
 
 def image_labels(objective: Objective, images: int) -> tuple[str, ...]:
