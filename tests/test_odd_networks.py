@@ -185,3 +185,9 @@ def test_lazy_layers_that_have_not_run_are_refused_and_are_no_matter_afterwards(
     assert nn.parameter.is_lazy(network[0].weight)
     network(torch.zeros(1, 3, 8, 8))
     use(net)
+
+
+@pytest.mark.parametrize("name", ["steering_curve", "evaluate"])
+def test_a_network_that_mixes_its_images_up_is_one_sentence(name):
+    found = outcome_of(lambda: run("scalar layer", name, "odd", "odd"))
+    assert not found.is_raw, f"{name}: {found}"

@@ -41,5 +41,9 @@ def logits_without(
     """The logits of images, (B, classes), without some units. The network has to be borrowed."""
     with replace_units(classifier.network, units, replacements):
         batches = (classifier.preprocess(images[rows]) for rows in split_batch(images))
-        outputs = [check_logits(run_network(classifier.network, inputs)).detach() for inputs in batches]
-        return classifier.read_head(images).logits(torch.cat(outputs))
+        outputs = torch.cat([check_logits(run_network(classifier.network, inputs)).detach() for inputs in batches])
+        if len(outputs) != len(images):
+            raise ValueError(
+                f"the network gives {len(outputs)} rows of scores for {len(images)} images; expected one each"
+            )
+        return classifier.read_head(images).logits(outputs)
