@@ -168,7 +168,7 @@ class BackAgain(nn.Module):
         return x + self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def asked(network, layer, size, axis):
+def render_one_step(network, layer, size, axis):
     net = Classifier(network, None, size)
     return render(net, channel(layer, 1, channel_axis=axis), transform=None, steps=1, progress=False)
 
@@ -180,10 +180,10 @@ def test_channels_on_the_last_axis_are_asked_by_it(layer, size):
     with pytest.raises(
         ValueError, match="channels are on the last axis, not on axis 1; give channel_axis=-1"
     ) as caught:
-        asked(network, layer, size, None)
+        render_one_step(network, layer, size, None)
     assert "\n" not in str(caught.value)
     for axis in (-1, 3):
-        assert asked(network, layer, size, axis).complete
+        assert render_one_step(network, layer, size, axis).complete
 
 
 @pytest.mark.parametrize("ask", [activation_grid, semantic_dictionary, attribute, sample_activations])

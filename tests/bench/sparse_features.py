@@ -27,10 +27,8 @@ TRAINING, FINDING, JUDGING = 77, 5 * 10**6, 7 * 10**6  # seeds; no scene is in t
 PARTS = ("mixed4", 512, 16, 800)  # layer, features, active ones in each position, steps of training
 NOODLES = ("mixed3", 96, 4, 800)  # few features: of many, several show noodles
 ROWS, BATCH, DEAD = 350_000, 4096, 20  # DEAD: steps without any position, after which a feature is pulled up
-CANDIDATES, FACTORS = (
-    4,
-    (0.0, -1.0, -1.5, -2.0),
-)  # features by the change of what they write, and what they are multiplied by
+CANDIDATES = 4  # features, by the change of what they write
+FACTORS = (0.0, -1.0, -1.5, -2.0)  # that they are multiplied by
 NINE = 9  # positions: about a small part
 TOLD = 0.95  # AUROC from which on a unit tells scenes with a part from those without
 
