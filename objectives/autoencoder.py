@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from optvis.errors import MissingPartError
 from optvis.objectives.layout import channels_first, restore_layout
 
 DIGEST_LENGTH = 16  # hexadecimal digits
+
+T = TypeVar("T")
 
 
 class Autoencoder:
@@ -203,14 +205,21 @@ def require_autoencoder(sae: Any, described: Mapping[str, Any], what: str) -> No
         )
 
 
+def copy_detached(value: T) -> T:
+    """Copy a module, or any object; tensors with a history, which deepcopy refuses, are copied without it.
+
+    Modules hold such tensors where they compute weights, as `torch.nn.utils.weight_norm` does.
+    """
+    holders = list(value.modules()) if isinstance(value, nn.Module) else [value]
+    attributes = [held for holder in holders for held in getattr(holder, "__dict__", {}).values()]
+    memo = {id(one): one.detach().clone() for one in attributes if isinstance(one, Tensor) and not one.is_leaf}
+    return copy.deepcopy(value, memo)
+
+
 def _copy_frozen(sae: Any) -> Any:
     """A copy in eval mode whose weights get no gradients; what is no module and cannot be copied is taken as it is."""
-    holders = list(sae.modules()) if isinstance(sae, nn.Module) else [sae]
-    attributes = [value for holder in holders for value in getattr(holder, "__dict__", {}).values()]
-    # deepcopy refuses tensors with a history, such as weights that a module computes when it goes into eval mode.
-    memo = {id(one): one.detach().clone() for one in attributes if isinstance(one, Tensor) and not one.is_leaf}
     try:
-        own = copy.deepcopy(sae, memo)
+        own = copy_detached(sae)
     except Exception as error:  # copying runs code of its own
         if isinstance(sae, nn.Module):
             raise TypeError(f"the autoencoder {type(sae).__name__} cannot be copied: {error}") from error

@@ -32,13 +32,13 @@ from optvis.data.own_files import KIND, write_own_files
 from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import FeatureNetwork
 from optvis.features.units import AffineUnits, Units
-from optvis.models.adapted.copy_network import copy_network
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
+from optvis.objectives.autoencoder import copy_detached
 from optvis.viz.tensor_file import encode_tensors
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
@@ -83,7 +83,7 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
     with lock(network):  # another thread may have it in eval mode, or without units
         own = _check_bakeable(network, units, fill)
         fills = [_check_affine(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
-        baked = copy_network(network)
+        baked = copy_detached(network)
     with borrow(baked), torch.no_grad():
         baked, folded, inserted = _remove_units(baked, model, list(zip(own, fills, strict=True)))
     _copy_training_modes(network, baked)

@@ -15,9 +15,9 @@ from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.fills import Replacement, split_batch
 from optvis.ablation.selection.layers import stages_from
 from optvis.models.activations import read_activations
-from optvis.models.adapted.copy_network import copy_network
 from optvis.models.borrow import run_network
 from optvis.models.classifier import Classifier, check_logits
+from optvis.objectives.autoencoder import copy_detached
 from optvis.objectives.layout import positions
 from optvis.progress import progress_bar
 
@@ -164,7 +164,7 @@ def _relearn(case: AblationCase, settings: Probes, seed: int, progress: bool) ->
         return None
 
     def count_steps(model: Classifier, units: Variant, replacements: Sequence[Replacement]) -> int | None:
-        network = copy_network(model.network).eval()  # not borrowed, which would freeze its weights
+        network = copy_detached(model.network).eval()  # not borrowed, which would freeze its weights
         with replace_units(network, units, replacements):
             recalls = _fine_tune(replace(model, network=network), case, is_held_out, settings, seed)
             bar = progress_bar(recalls, total=settings.relearn_steps + 1, show=progress, description="relearning")
