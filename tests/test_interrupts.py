@@ -60,14 +60,20 @@ def test_a_context_is_left_at_every_moment_of_an_interrupt(make) -> None:
             len("inside")
 
     use()
+    moments = min(count_moments(use) for _ in range(5))
+    caught = 0
+    for number in range(1, moments + 1):
+        caught += interrupt(use, AtInstruction(number))
+        assert state_of(network) == before, f"moment {number} of {moments}"
+        assert is_free(network)
+    assert caught >= moments - 10  # the last ones belong to the alarm
+
+
+def count_moments(use: Callable[[], object]) -> int:
+    """How many moments there are; more where Python collects garbage meanwhile."""
     counter = AtInstruction(-1)
     interrupt(use, counter)
-    caught = 0
-    for number in range(1, counter.count + 1):
-        caught += interrupt(use, AtInstruction(number))
-        assert state_of(network) == before, f"moment {number} of {counter.count}"
-        assert is_free(network)
-    assert caught >= counter.count - 10  # the last ones belong to the alarm
+    return counter.count
 
 
 def test_what_is_restored_is_restored_though_interrupted_twice() -> None:
