@@ -88,6 +88,7 @@ def test_foreign_packages_are_those_that_are_declared():
         "safetensors",
         "tqdm",
         "timm",
+        "transformers",
         "umap",
     }
     for name, path in FILES.items():
@@ -95,7 +96,7 @@ def test_foreign_packages_are_those_that_are_declared():
 
 
 def test_slow_packages_are_imported_where_they_are_used():
-    slow = {"torchvision", "kornia", "sklearn", "PIL", "safetensors", "tqdm", "timm", "umap"}
+    slow = {"torchvision", "kornia", "sklearn", "PIL", "safetensors", "tqdm", "timm", "transformers", "umap"}
     for name, path in FILES.items():
         assert not foreign(imports(path, top_only=True)) & slow, name
 
@@ -133,7 +134,8 @@ def imported(tmp_path_factory):
 def test_import_optvis_brings_in_no_package_that_it_does_not_need_yet(imported):
     brought = {name.partition(".")[0] for name in imported[2]}
     assert "optvis" in brought
-    slow = {"sklearn", "kornia", "PIL", "torchvision", "timm", "safetensors", "tqdm", "scipy", "matplotlib", "umap"}
+    slow = {"sklearn", "kornia", "PIL", "torchvision", "timm", "transformers", "safetensors", "tqdm", "scipy", "umap"}
+    slow |= {"matplotlib"}
     assert brought & slow == set()
 
 

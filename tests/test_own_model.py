@@ -14,6 +14,8 @@ from optvis import IMAGENET, Classifier, NetworkError, accentuate, attribute, bu
 from optvis.models.infer import as_classifier
 from optvis.objectives import channel, logit
 
+from .hugging_face import save_small
+
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "own_model.md"
 BLOCKS = re.findall(r"(?ms)^```(?:\{code-cell\}|python)\n(.*?)^```$", PAGE.read_text("utf-8"))
 
@@ -26,6 +28,9 @@ def files(monkeypatch, tmp_path):
     torch.save(models.resnet18(num_classes=3).state_dict(), "mine.pth")
     torch.save(timm.create_model("convnext_atto", num_classes=2).state_dict(), "other.pth")
     Path("labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    timm.models.save_for_hf(timm.create_model("test_resnet"), "my_resnet")
+    pytest.importorskip("transformers")
+    save_small("ViT", Path("my_vit"))
 
 
 @pytest.fixture
@@ -36,17 +41,30 @@ def hub(monkeypatch):
         embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], layer_type="basic", num_labels=3
     )
     network = transformers.ResNetForImageClassification(config)
-    for builder, found in (
-        (transformers.AutoModelForImageClassification, network),
-        (transformers.AutoImageProcessor, transformers.ConvNextImageProcessor()),
-    ):
-        monkeypatch.setattr(builder, "from_pretrained", lambda _name, found=found: found)
+    monkeypatch.setattr(transformers.AutoModelForImageClassification, "from_pretrained", lambda _name: network)
+    read = transformers.AutoImageProcessor.from_pretrained
+
+    def read_or_make(name, **options):
+        return read(name, **options) if Path(name).exists() else transformers.ConvNextImageProcessor()
+
+    monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", read_or_make)
+
+
+# Of the page, by what is on this machine.
+STANDS_FOR = {
+    '"cuda"': '"cpu"',
+    '"hf/google/vit-base-patch16-224"': '"hf/my_vit"',
+    '"timm/resnet18"': '"timm/test_resnet", weights=None',
+    '"timm/hf-hub:timm/resnet18.a1_in1k"': '"timm/local-dir:my_resnet"',
+}
 
 
 def test_every_block_of_the_page_runs(files, hub):
     space: dict[str, object] = {}
     for block in BLOCKS:
-        exec(compile(block.replace('"cuda"', '"cpu"'), "own_model.md", "exec"), space)
+        for published, here in STANDS_FOR.items():
+            block = block.replace(published, here)
+        exec(compile(block, "own_model.md", "exec"), space)
     assert len(BLOCKS) >= 6
     assert space["net"].channels == 1
 

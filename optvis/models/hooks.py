@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import partial
 from threading import get_ident
@@ -13,6 +13,7 @@ from torch import nn
 
 from optvis.interrupts import hold_interrupts
 from optvis.models.adapted.network import original_of
+from optvis.models.adapted.single import replace_single, single_tensor
 from optvis.models.borrow import finish
 
 Call: TypeAlias = tuple[nn.Module, int]  # a module, and which of its calls in one forward pass, from 0
@@ -35,7 +36,8 @@ def intercept(
     Args:
         network: calls are counted from where its forward pass begins.
         functions: for a module and the number of its call, a function of its output. What it returns replaces the
-            output; None leaves the output as it is.
+            output; None leaves the output as it is. Of an output that holds one tensor, such as (tensor, None), a
+            layer inside the network gives the function that tensor.
         before: for a module and the number of its call, a function of the tuple of its positional inputs.
         purpose: what `is_intercepted` looks for.
         required: for calls that must come in each whole forward pass, the layer's name.
@@ -53,9 +55,9 @@ def intercept(
         tensor([1., 1.])
     """
     before = {} if before is None else before  # hooks have to be copied with their network
-    counter = _CallCounter(functions, before, purpose, {} if required is None else required)
-    modules = dict.fromkeys(module for module, _ in (*functions, *before))
     roots = dict.fromkeys((network, original_of(network)))
+    counter = _CallCounter(functions, before, purpose, {} if required is None else required, roots)
+    modules = dict.fromkeys(module for module, _ in (*functions, *before))
     with (
         hook_modules(roots, before=counter.begin),
         hook_modules(dict.fromkeys(module for module, _ in before), before=counter.enter),
@@ -207,8 +209,10 @@ class _CallCounter:
         before: Mapping[Call, Callable[[Any], None]],
         purpose: str,
         required: Mapping[Call, str],
+        whole: Collection[nn.Module],
     ) -> None:
         self.functions, self.before, self.purpose, self.required = functions, before, purpose, required
+        self.whole = whole
         self.calls: dict[nn.Module, int] = {}
         self.is_suspended = False
 
@@ -229,7 +233,12 @@ class _CallCounter:
         call = self.calls.get(module, 0)
         self.calls[module] = call + 1
         function = self.functions.get((module, call))
-        return None if function is None else function(output)
+        if function is None:
+            return None
+        if module in self.whole:
+            return function(output)
+        new = function(single_tensor(output))
+        return None if new is None else replace_single(output, new)
 
     def check(self, _network: nn.Module, _inputs: Any, _output: Any) -> None:
         """Raise for required calls that did not come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from math import isnan
 from typing import Any
@@ -185,12 +185,23 @@ def classifier_from_timm(network: nn.Module, name: str = "") -> Classifier:
         labels_from_timm(network),
         ResizeCrop(covering[0] if keeps_aspect else covering, (height, width), config["interpolation"]),
         name,
-        fixed_size=bool(network.pretrained_cfg.get("fixed_input_size", False)),  # type: ignore[union-attr, operator]
+        fixed_size=_has_fixed_size(network),
     )
 
 
+def _has_fixed_size(network: Any) -> bool:
+    """Whether a network of timm takes one size only; `dynamic_img_size=True` makes it take others too."""
+    embed = getattr(network, "patch_embed", None)
+    is_dynamic = getattr(network, "dynamic_img_size", False) or getattr(embed, "dynamic_img_pad", False)
+    return bool(network.pretrained_cfg.get("fixed_input_size", False)) and not is_dynamic
+
+
 def labels_from_timm(network: Any) -> tuple[str, ...]:
-    """The labels of a timm network: those in its config, else ImageNet's where its weights' tag says so, else none."""
+    """The labels of a timm network: those in its config, else ImageNet's where its weights' tag says so, else none.
+
+    The config of somebody's fine-tuned network may still have the tag of the weights that training began with. So a
+    tag counts for timm's own weights alone.
+    """
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
     config, count = network.pretrained_cfg, _count_outputs(network)
@@ -199,11 +210,17 @@ def labels_from_timm(network: Any) -> tuple[str, ...]:
     own = tuple(str(descriptions.get(name, name)) for name in names)
     if own or not count:
         return own if len(own) == count else ()
-    if config.get("num_classes") != count or IMAGENET_TAG.search(config.get("tag") or "") is None:
+    if config.get("num_classes") != count or IMAGENET_TAG.search(config.get("tag") or "") is None or _is_other(config):
         return ()
     subset = infer_imagenet_subset(network)
     labels = ImageNetInfo(subset).label_descriptions() if subset else ()
     return tuple(labels) if len(labels) == count else ()
+
+
+def _is_other(config: Mapping[str, Any]) -> bool:
+    """Whether weights come from a folder, or from a repository that is not timm's own."""
+    source, repository = config.get("source"), str(config.get("hf_hub_id") or "")
+    return source == "local-dir" or (source == "hf-hub" and not repository.startswith("timm/"))
 
 
 def _count_outputs(network: Any) -> int:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from optvis.errors import suggest
+from optvis.models.adapted.network import original_of
+from optvis.models.adapted.single import single_tensor
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, hook_modules, refuse_torchscript
@@ -167,7 +169,8 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
         call = calls.get(module, 0)
         calls[module] = call + 1
         name = names[module] + (f"#{call}" if call else "")
-        rows.append(Layer(name, type(module).__name__, describe_output(output), isinstance(output, Tensor)))
+        found = output if module in (network, original_of(network)) else single_tensor(output)
+        rows.append(Layer(name, type(module).__name__, describe_output(found), isinstance(found, Tensor)))
 
     def restart() -> None:
         rows.clear()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from optvis.interrupts import hold_interrupts
 from optvis.models.activations import read_activations, replace_output, require_gradients
+from optvis.models.adapted.single import replace_single
 from optvis.models.borrow import borrow, finish, run_network, run_with_gradients
 from optvis.models.hooks import Call, hook_modules, intercept
 from optvis.models.layers import find_module
@@ -72,7 +73,7 @@ class Tail:
             if not recorder.misleading:
                 break
             recorder = _Recorder(network, self.call, recorder.misleading | recorder.entered)
-        self.before, self.modified_calls = recorder.outputs, recorder.modified_calls
+        self.before, self.modified_calls, self.wrapping = recorder.outputs, recorder.modified_calls, recorder.wrapping
         self.is_replayed = recorder.is_complete and self._gives(recorder.result, copies)
         if not self.is_replayed:
             self.before, self.modified_calls = {}, set()
@@ -124,7 +125,8 @@ class Tail:
         known = {call: self._repeat_for(activations, output) for call, output in self.before.items()}
         is_alone = len(activations) == len(self.inputs)
         known |= {call: _copy(known[call]) for call in (known if is_alone else self.modified_calls)}
-        with _replacing_forward(known | {self.call: activations.clone()}, self.layer):  # what follows may be in place
+        own = replace_single(self.wrapping, activations.clone())  # what follows may be in place
+        with _replacing_forward(known | {self.call: own}, self.layer):
             yield
 
     @torch.no_grad()
@@ -161,6 +163,7 @@ class _Recorder:
     def __init__(self, network: nn.Module, end: Call, entered: frozenset[nn.Module]) -> None:
         self.network, self.end, self.entered = network, end, entered
         self.result: Any = None
+        self.wrapping: Any = None  # the output of the last call, where it holds its one tensor
         self._begin()
 
     def _begin(self) -> None:
@@ -193,6 +196,8 @@ class _Recorder:
         self.order[first:] = [call]
         self.reached = call == self.end
         if self.reached:
+            is_wrapped = module is not self.network and not isinstance(output, Tensor)
+            self.wrapping = replace_single(output, torch.empty(0, device="cpu")) if is_wrapped else None
             return
         self.outputs[call], self.versions[call], self.inside[call] = _copy(output), (output, _version(output)), inside
 
