@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ def weights(model: nn.Module | Classifier, layer: str, channels: ChannelIndices 
         raise ValueError(f"{layer!r} is a {kind}, without weights of its own{_inner_hint(module, layer)}")
     if isinstance(module, nn.modules.conv._ConvTransposeNd) and module.groups > 1:
         raise ValueError(f"{layer!r} is a transposed convolution in {module.groups} groups, which has no (O, I, h, w)")
-    weight: Tensor = module.weight.detach()  # type: ignore[operator]
+    weight = _read_weight(module)
     outputs = weight.transpose(0, 1) if isinstance(module, nn.modules.conv._ConvTransposeNd) else weight
     return outputs[list(resolve_channels(channels, len(outputs), layer))].cpu().clone()
 
@@ -152,6 +152,16 @@ def resolve_channels(channels: ChannelIndices, count: int, layer: str) -> tuple[
 def _has_weights(module: nn.Module) -> bool:
     weight = getattr(module, "weight", None)
     return isinstance(weight, Tensor) and weight.dim() >= 2
+
+
+def _read_weight(module: Any) -> Tensor:
+    """The weights that a module computes with: where peft has added low ranks to it, with these."""
+    weight: Tensor = module.weight.detach()
+    if not hasattr(module, "get_delta_weight") or module.merged or module.disable_adapters:
+        return weight
+    adapters = set(module.active_adapters) & set(getattr(module, "lora_A", ()))
+    added = [module.get_delta_weight(name).detach() for name in sorted(adapters)]
+    return torch.stack([weight, *(one.to(weight) for one in added)]).sum(0)
 
 
 def _inner_hint(module: nn.Module, layer: str) -> str:

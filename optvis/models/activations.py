@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
 from optvis.errors import suggest
+from optvis.models.adapted.compiled import name_modules
 from optvis.models.adapted.select import select_scores
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
@@ -269,7 +270,7 @@ def running_statistics(classifier: Classifier, layers: Sequence[str] | None = No
 
 def _find_calls(classifier: Classifier) -> dict[str, nn.Module]:
     """Run one image, and list the calls of modules with running statistics by the names of their inputs."""
-    modules = {module: name for name, module in classifier.network.named_modules() if keeps_statistics(module)}
+    modules = {module: name for module, name in name_modules(classifier.network).items() if keeps_statistics(module)}
     calls: dict[nn.Module, int] = {}
     found: dict[str, nn.Module] = {}
 

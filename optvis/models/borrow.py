@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from optvis.errors import NetworkError
 from optvis.interrupts import hold_interrupts, hold_lock
+from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.needs import explain_call, find_size
 from optvis.models.adapted.network import original_of
 
@@ -33,6 +34,7 @@ _LOANS_LOCK = threading.Lock()
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # that autocast knows
 
+SYNCHRONISES = ("require_forward_param_sync", "require_backward_grad_sync")  # of DistributedDataParallel
 SIZE_ERRORS = (ValueError, AssertionError)  # of networks that take one size
 CALL_ERRORS = (TypeError, AttributeError)  # of networks that take more than images
 
@@ -48,7 +50,8 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
 
     Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
     Inside, autocast, inference mode and gradient checkpointing are off, whatever the surroundings are, and a default
-    device is the network's own, so that results do not depend on them; DataParallel runs on its first device alone.
+    device is the network's own, so that results do not depend on them; parts that torch.compile has wrapped run
+    uncompiled, and DataParallel and its distributed kin run in this process, on the first device alone.
 
     Args:
         network: any network.
@@ -81,6 +84,7 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
             plain_mode(),
             torch.set_grad_enabled(is_enabled),
             _default_device(device),
+            run_eagerly(original),
             without_checkpointing(),
             _frozen(original),
         ):
@@ -244,6 +248,12 @@ def _frozen(network: nn.Module) -> Iterator[None]:
     training = [(module, module.training) for module in network.modules()]
     learning = [(weight, weight.requires_grad) for weight in network.parameters()]
     parallel = [(module, module.device_ids) for module in network.modules() if isinstance(module, nn.DataParallel)]
+    synchronised = [
+        (module, flag, getattr(module, flag))
+        for module in network.modules()
+        if isinstance(module, nn.parallel.DistributedDataParallel)
+        for flag in SYNCHRONISES
+    ]
     if any(weight.is_inference() for weight, _ in learning):
         raise RuntimeError(
             "the network's weights were made inside torch.inference_mode(), which autograd cannot use; "
@@ -255,12 +265,16 @@ def _frozen(network: nn.Module) -> Iterator[None]:
         _set_flags(training, "training")
         _set_flags(learning, "requires_grad")
         _set_flags(parallel, "device_ids")
+        for module, flag, value in synchronised:
+            setattr(module, flag, value)
         _restore_buffers(buffers)
 
     try:
         _set_flags(((module, False) for module, _ in training), "training")
         _set_flags(((weight, False) for weight, _ in learning), "requires_grad")
         _set_flags(((module, []) for module, _ in parallel), "device_ids")  # replicas have modules of their own
+        for module, flag, _ in synchronised:  # other processes may not run this network now, and would be waited for
+            setattr(module, flag, False)
         yield
     finally:
         finish(restore)

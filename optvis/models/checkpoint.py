@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,17 +14,26 @@ from zipfile import ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-# Where training scripts put the weights: Lightning, timm, DINO, PyTorch's tutorials and others.
+from optvis.errors import warn_user
+
+# Where training scripts put the weights: Lightning, timm, DINO, PyTorch's tutorials and others. Averages come first:
+# they are what the scripts evaluate.
 KEYS = (
+    "state_dict_ema",
+    "model_ema",
     "state_dict",
     "model",
     "model_state_dict",
-    "state_dict_ema",
-    "model_ema",
     "net",
     "network",
     "weights",
     "teacher",
+)
+
+# Modules of arguments, paths and numbers that training scripts save beside weights.
+DATA = (
+    *("argparse.Namespace", "types.SimpleNamespace", "pathlib.", "datetime.", "omegaconf."),
+    *("numpy.", "_codecs.encode"),
 )
 
 MAX_NAMES = 3  # of weights in a message
@@ -34,16 +44,19 @@ MAX_RATIO = 4  # of an archive's unpacked size to its own; compressed weights ar
 FREE_BYTES = 2**24  # an archive may unpack to as much, whatever its size
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
     """Read the weights of a file as data: no code in it runs.
 
     Args:
         path: of a .safetensors file, or of one that torch saved, whose dict of tensors may lie one level down,
             under "state_dict", "model" or the like.
+        key: where in it the weights are; by default averages over training ("state_dict_ema") are taken before others,
+            with a warning.
 
     Raises:
         ValueError: the file is damaged, holds a whole network or other code, or no weights by name; an archive that
             unpacks to far more than its own size.
+        KeyError: no weights at this key.
     """
     try:
         _check_unpacked_size(path)
@@ -55,7 +68,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ValueError(
             f"{path.name} is damaged, or holds code beside weights, which is not run; save its state_dict() alone"
         ) from error
-    weights = _find_weights(state)
+    weights = _find_weights(state) if key is None else _take_weights(state, key, path)
     if weights is None:
         raise ValueError(f"{path.name} holds a {type(state).__name__}, not weights by name; save its state_dict()")
     return weights
@@ -67,7 +80,23 @@ def _find_weights(state: Any) -> dict[str, Tensor] | None:
         return None
     inner = [state[key] for key in KEYS if key in state] + [value for key, value in state.items() if key not in KEYS]
     candidates = (*inner, state) if any(key in state for key in KEYS) else (state, *inner)
-    return next(filter(_is_weights, candidates), None)
+    found = next(filter(_is_weights, candidates), None)
+    keys = [key for key in KEYS if _is_weights(state.get(key))]
+    if len(keys) > 1:
+        warn_user(
+            f"weights lie under {', '.join(map(repr, keys))}: the first are taken; weights={keys[1]!r} takes others"
+        )
+    return found
+
+
+def _take_weights(state: Any, key: str, path: Path) -> dict[str, Tensor]:
+    """The weights at a key of what a file holds."""
+    known = [name for name, value in state.items() if _is_weights(value)] if isinstance(state, dict) else []
+    if key not in known:
+        listing = f"has weights at {', '.join(map(repr, known))}" if known else "has weights at no key"
+        raise KeyError(f"no weights {key!r} in {path.name}, which {listing}")
+    weights: dict[str, Tensor] = state[key]
+    return weights
 
 
 def _is_weights(candidate: Any) -> bool:
@@ -105,13 +134,18 @@ def match_names(weights: Mapping[str, Tensor], expected: Collection[str]) -> tup
 
 
 def _find_prefix(weights: Iterable[str], expected: Collection[str]) -> str:
-    """The prefix under which the most of the expected names are found; of equals the first."""
+    """The prefix under which the most of the expected names are found; of equals an average, else the first."""
     counts = Counter[str]()
     for name in weights:
         parts = name.split(".")
         heads = (".".join([*parts[:n], ""]) for n in range(len(parts)))
         counts.update(head for head in heads if name.removeprefix(head) in expected)
-    return max(counts, key=counts.__getitem__) if counts else ""
+    return max(counts, key=lambda head: (counts[head], _is_average(head))) if counts else ""
+
+
+def _is_average(prefix: str) -> bool:
+    """Whether a prefix names an average over training."""
+    return "ema" in re.split(r"[._]", prefix)
 
 
 def _part(name: str) -> str:
@@ -234,4 +268,24 @@ def _read_file(path: Path) -> Any:
         from safetensors.torch import load_file
 
         return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals(_list_inert(path)):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class _Inert:
+    """Stands for data of a known class beside the weights, such as arguments of a script. It keeps and does nothing."""
+
+    def __new__(cls, *_args: Any, **_options: Any) -> _Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_args: Any, **_options: Any) -> None: ...
+
+    def __setstate__(self, _state: Any) -> None: ...
+
+
+def _list_inert(path: Path) -> list[Any]:
+    """What stands for classes of data in a file that torch would refuse, by their names; none of them is imported."""
+    if not is_zipfile(path):
+        return []
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    return [(_Inert, name) for name in names if name.startswith(DATA)]

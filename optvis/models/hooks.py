@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from optvis.interrupts import hold_interrupts
+from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.network import original_of
 from optvis.models.adapted.single import replace_single, single_tensor
 from optvis.models.borrow import finish
@@ -59,6 +60,7 @@ def intercept(
     counter = _CallCounter(functions, before, purpose, {} if required is None else required, roots)
     modules = dict.fromkeys(module for module, _ in (*functions, *before))
     with (
+        run_eagerly(network),
         hook_modules(roots, before=counter.begin),
         hook_modules(dict.fromkeys(module for module, _ in before), before=counter.enter),
         hook_modules(modules, after=counter.end, prepend=prepend),
@@ -250,6 +252,6 @@ class _CallCounter:
                 reason = f"its module ran {count} times" if count else "its hook was never called"
                 raise RuntimeError(
                     f"layer {layer!r} did not run in this forward pass ({reason}), so nothing in it was replaced; "
-                    "layers(network) lists the layers that run; compiled networks skip hooks, and so do replicas on "
-                    "several devices and modules whose forward or weights are used directly"
+                    "layers(network) lists the layers that run; replicas on several devices skip hooks, and so do "
+                    "modules whose forward or weights are used directly"
                 )

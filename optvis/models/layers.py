@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.errors import suggest
+from optvis.models.adapted.compiled import layer_name, name_modules
 from optvis.models.adapted.network import original_of
 from optvis.models.adapted.single import single_tensor
 from optvis.models.borrow import borrow, run_network
@@ -23,7 +24,6 @@ from optvis.models.outputs.axes import is_grid
 
 #: Modules that give what they get, in eval mode.
 IDENTITIES = frozenset({"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropPath", "StochasticDepth"})
-COMPILED = "_orig_mod."  # torch.compile puts it before the names of a network's layers
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def layers(
 def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
     """Run a forward pass and list every call of every module."""
     rows: list[Layer] = []
-    names = {module: name for name, module in reversed(list(network.named_modules()))}
+    names = name_modules(network)
     calls: dict[nn.Module, int] = {}
 
     def note(module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -205,13 +205,15 @@ def find_module(network: nn.Module, name: str) -> Call:
         TypeError: a TorchScript network.
     """
     refuse_torchscript(network)
-    path, numbered, call = name.removeprefix(COMPILED).partition("#")
+    path, numbered, call = name.partition("#")
+    path = layer_name(path)
     try:
         if numbered and not call.isdecimal():
             raise AttributeError(name)
         return network.get_submodule(path), int(call) if call else 0
     except AttributeError as error:
-        known = [found for found, _ in network.named_modules(remove_duplicate=False) if found]
+        known = dict.fromkeys(layer_name(path) for path, _ in network.named_modules(remove_duplicate=False))
+        known = [found for found in known if found]
         raise KeyError(f"no layer {name!r}; {_nearest(path, known)}") from error
 
 

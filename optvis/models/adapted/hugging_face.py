@@ -35,9 +35,9 @@ def read_embedding(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return output
     found = next((value for name in EMBEDDINGS if (value := getattr(output, name, None)) is not None), None)
+    hidden: Tensor = output.last_hidden_state if found is None else found
     if found is not None:
-        return found.flatten(1)
-    hidden: Tensor = output.last_hidden_state
+        return hidden.flatten(1)
     return hidden[:, 0] if hidden.dim() == 3 else hidden.mean((2, 3))
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.errors import NotFiniteError
+from optvis.models.adapted.compiled import name_modules
 from optvis.models.hooks import hook_modules
 
 
@@ -46,7 +47,7 @@ def explain_not_finite(network: nn.Module, inputs: Tensor) -> str:
 @torch.no_grad()
 def _first_layer(network: nn.Module, inputs: Tensor) -> str | None:
     """The layer that finishes first of those whose output is not finite; "" is the network's own output."""
-    names = {module: name for name, module in reversed(list(network.named_modules()))}
+    names = name_modules(network)
     found: list[str] = []
 
     def note(module: nn.Module, _inputs: Any, output: Any) -> None:

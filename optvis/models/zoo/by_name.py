@@ -37,7 +37,9 @@ def load(
             "local-dir:" with a folder of one; for Hugging Face "hf/" with a repository or a folder ("hf/my_folder"); or
             the path of a file of weights (.pth, .pt, .bin, .safetensors, .ckpt, …). Weights are read as data: no code
             in a file or repository runs.
-        weights: which published weights ("DEFAULT", "IMAGENET1K_V1"); None gives random ones, the same each time.
+        weights: which published weights ("DEFAULT", "IMAGENET1K_V1"); None gives random ones, the same each time. Of a
+            file that holds several, their key: by default "state_dict_ema" or another average, else "state_dict" or the
+            like.
         architecture: for a file: the network it belongs to, by name or as a module.
         labels: a text per class, in place of the published ones; for a file also the number of classes. Or a dict of
             texts by index, or the path of a text file with a label on each line.
@@ -62,7 +64,7 @@ def load(
     """
     text, texts = os.fspath(name), None if labels is None else list_labels(labels)
     if text.casefold().endswith(WEIGHT_FILES):
-        return load_weight_file(Path(text), architecture, texts, _load_by_name)
+        return load_weight_file(Path(text), architecture, texts, _load_by_name, None if weights == DEFAULT else weights)
     if architecture is not None:
         raise ValueError(f"architecture is for a file of weights ({', '.join(WEIGHT_FILES)}); {text!r} is a name")
     return _load_by_name(text, weights, texts)

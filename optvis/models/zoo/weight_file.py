@@ -23,6 +23,7 @@ def load_weight_file(
     architecture: str | nn.Module | None,
     labels: tuple[str, ...] | None,
     load_by_name: Callable[..., Classifier],
+    key: str | None = None,
 ) -> Classifier:
     """Load a network of an architecture with the weights of a file; see `optvis.load`.
 
@@ -31,10 +32,11 @@ def load_weight_file(
         architecture: the network that the weights are of, by name or as a module.
         labels: a text per class.
         load_by_name: builds a network by name: (name, weights, labels, **options).
+        key: where in the file the weights are; see `read_state_dict`.
     """
     if not is_file(path):
         raise FileNotFoundError(f"no file {str(path)!r}")
-    weights = read_state_dict(path)
+    weights = read_state_dict(path, key)
     if architecture is None:
         raise ValueError(
             f"{path.name} holds weights alone; name the network that they are of: "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.activations import read_activations
+from optvis.models.adapted.compiled import name_modules
 from optvis.models.borrow import borrow
 from optvis.models.hooks import hook_modules
 from optvis.objectives import IMAGE, Objective
@@ -110,8 +111,7 @@ class _Names:
     """Names of what modules take and give, by the node of autograd's graph that computed it."""
 
     def __init__(self, network: nn.Module) -> None:
-        named = reversed(list(network.named_modules()))
-        self.modules: dict[nn.Module, str] = {module: name for name, module in named}
+        self.modules = name_modules(network)
         self.calls: dict[nn.Module, int] = {}
         self.outputs: dict[Any, str] = {}
         self.inputs: dict[Any, str] = {}
