@@ -212,8 +212,8 @@ def find_module(network: nn.Module, name: str) -> Call:
             raise AttributeError(name)
         return network.get_submodule(path), int(call) if call else 0
     except AttributeError as error:
-        known = dict.fromkeys(layer_name(path) for path, _ in network.named_modules(remove_duplicate=False))
-        known = [found for found in known if found]
+        paths = (layer_name(path) for path, _ in network.named_modules(remove_duplicate=False))
+        known = [found for found in dict.fromkeys(paths) if found]
         raise KeyError(f"no layer {name!r}; {_nearest(path, known)}") from error
 
 
