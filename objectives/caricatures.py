@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.directions import MIN_COSINE, check_power, direction_score
-from optvis.objectives.layout import positions
+from optvis.objectives.layout import name_tokens, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
 
@@ -32,7 +32,13 @@ def layer_direction_score(a: Tensor, target: Tensor, power: float = 0.0) -> Tens
 
 
 def caricature(
-    layer: str, target: Any, *, attribution: Any = None, power: float = 0.0, channel_axis: int | None = None
+    layer: str,
+    target: Any,
+    *,
+    attribution: Any = None,
+    power: float = 0.0,
+    channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> Objective:
     """Exaggerate an image as a layer represents it: Σ (a₀·a) · max(0.1, cos(a₀, a))^p over positions.
 
@@ -49,6 +55,7 @@ def caricature(
             then the positive part of it weights a₀. Any shape that multiplies `target`.
         power: p; 0 is the dot product, 1 to 4 give purer images.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: a negative power, an attribution of another shape; at the first step, activations of another shape.
@@ -60,7 +67,12 @@ def caricature(
     """
     rows = _weight_by_attribution(target, attribution)
     return make_objective(
-        "caricature", layer, sum_direction_score, rows, power=check_power(power), channel_axis=channel_axis
+        "caricature",
+        name_tokens(layer, tokens),
+        sum_direction_score,
+        rows,
+        power=check_power(power),
+        channel_axis=channel_axis,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.layout import PositionError, channels_first, pick, positions
+from optvis.objectives.layout import PositionError, channels_first, name_tokens, pick, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index, as_vectors
 
@@ -54,7 +54,7 @@ def at_position(a: Tensor, y: Tensor | None, x: Tensor | None) -> Tensor:
     return a
 
 
-def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Objective:
+def channel(layer: str, index: Index, *, channel_axis: int | None = None, tokens: str | None = None) -> Objective:
     """Maximise the mean activation of a channel: ⟨A_c⟩ over positions.
 
     The standard objective of feature visualization (Olah et al., "Feature Visualization", Distill 2017,
@@ -64,6 +64,7 @@ def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Obj
         layer: name as in `layers(model)`.
         index: one channel, or one per image (any sequence of integers): then there is an image for each.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         TypeError: `index` is no integer or sequence of integers.
@@ -73,16 +74,21 @@ def channel(layer: str, index: Index, *, channel_axis: int | None = None) -> Obj
         >>> channel("mixed3", range(64)).batch
         64
     """
-    return make_objective("channel", layer, channel_mean, as_index(index, "channel"), channel_axis=channel_axis)
+    return make_objective(
+        "channel", name_tokens(layer, tokens), channel_mean, as_index(index, "channel"), channel_axis=channel_axis
+    )
 
 
-def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None) -> Objective:
+def channel_weights(
+    layer: str, weights: Any, *, channel_axis: int | None = None, tokens: str | None = None
+) -> Objective:
     """Maximise a weighted sum of a layer's channels: Σ_c w_c ⟨A_c⟩.
 
     Args:
         layer: name as in `layers(model)`.
         weights: w, a number for each channel, (C,), or a row of them per image, (B, C).
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: weights with no axis or more than two; at the first step, weights for another number of channels.
@@ -93,11 +99,19 @@ def channel_weights(layer: str, weights: Any, *, channel_axis: int | None = None
         tensor([0.5000])
     """
     rows = as_vectors(weights, "weights")
-    return make_objective("channel_weights", layer, mean_dot_product, rows, channel_axis=channel_axis)
+    return make_objective(
+        "channel_weights", name_tokens(layer, tokens), mean_dot_product, rows, channel_axis=channel_axis
+    )
 
 
 def neuron(
-    layer: str, index: Index, y: Index | None = None, x: Index | None = None, *, channel_axis: int | None = None
+    layer: str,
+    index: Index,
+    y: Index | None = None,
+    x: Index | None = None,
+    *,
+    channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> Objective:
     """Maximise one channel at one position, by default the centre, (H // 2, W // 2).
 
@@ -107,6 +121,7 @@ def neuron(
         y: row of the position, or one per image; of tokens, the index of the token.
         x: column of the position, or one per image.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         TypeError: an index is no integer or sequence of integers.
@@ -120,7 +135,12 @@ def neuron(
     """
     position = position_targets("neuron", y, x)
     return make_objective(
-        "neuron", layer, neuron_value, as_index(index, "channel"), *position, channel_axis=channel_axis
+        "neuron",
+        name_tokens(layer, tokens),
+        neuron_value,
+        as_index(index, "channel"),
+        *position,
+        channel_axis=channel_axis,
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position, position_targets
-from optvis.objectives.layout import channels_first, positions
+from optvis.objectives.layout import channels_first, name_tokens, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows, as_vectors
 from optvis.objectives.whitening import whiten
@@ -72,7 +72,13 @@ def mean_cosine(a: Tensor, vector: Tensor, channel_axis: int | None = None) -> T
 
 
 def direction(
-    layer: str, vector: Any, *, power: float = 0.0, whitening: Any = None, channel_axis: int | None = None
+    layer: str,
+    vector: Any,
+    *,
+    power: float = 0.0,
+    whitening: Any = None,
+    channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> Objective:
     """Maximise the mean of (a·v) · max(0.1, cos)^p over positions: activation along a direction.
 
@@ -86,6 +92,7 @@ def direction(
         power: p; 0 is the dot product, 1 to 4 give purer images.
         whitening: S, (C, C), as `whitening` measures it: the direction is then v S.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: a vector with no axis or more than two, a negative power, an S of another size; at the first
@@ -97,7 +104,9 @@ def direction(
         tensor([1.])
     """
     rows, power = _vector(vector, whitening), check_power(power)
-    return make_objective("direction", layer, mean_direction_score, rows, power=power, channel_axis=channel_axis)
+    return make_objective(
+        "direction", name_tokens(layer, tokens), mean_direction_score, rows, power=power, channel_axis=channel_axis
+    )
 
 
 def direction_neuron(
@@ -109,6 +118,7 @@ def direction_neuron(
     power: float = 0.0,
     whitening: Any = None,
     channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> Objective:
     """Maximise `direction` at one position, by default the centre, (H // 2, W // 2).
 
@@ -120,6 +130,7 @@ def direction_neuron(
         power: p, as in `direction`.
         whitening: S, as in `direction`.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: as in `direction` and `neuron`.
@@ -132,10 +143,12 @@ def direction_neuron(
     """
     targets = _vector(vector, whitening), *position_targets("direction_neuron", y, x)
     options: dict[str, Any] = {"power": check_power(power), "channel_axis": channel_axis}
-    return make_objective("direction_neuron", layer, direction_score_at, *targets, **options)
+    return make_objective("direction_neuron", name_tokens(layer, tokens), direction_score_at, *targets, **options)
 
 
-def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int | None = None) -> Objective:
+def cosine(
+    layer: str, vector: Any, *, whitening: Any = None, channel_axis: int | None = None, tokens: str | None = None
+) -> Objective:
     """Maximise the mean cosine between activations and a direction over positions, whatever their norm.
 
     Args:
@@ -143,6 +156,7 @@ def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int 
         vector: v, (C,), or one per image, (B, C).
         whitening: S, as in `direction`.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: as in `direction`.
@@ -152,10 +166,14 @@ def cosine(layer: str, vector: Any, *, whitening: Any = None, channel_axis: int 
         >>> cosine("mixed3", [3.0, 4.0])({"mixed3": torch.tensor([[30.0, 40.0]])}).round(decimals=3)
         tensor([1.])
     """
-    return make_objective("cosine", layer, mean_cosine, _vector(vector, whitening), channel_axis=channel_axis)
+    return make_objective(
+        "cosine", name_tokens(layer, tokens), mean_cosine, _vector(vector, whitening), channel_axis=channel_axis
+    )
 
 
-def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axis: int | None = None) -> Objective:
+def tensor_direction(
+    layer: str, tensor: Any, *, power: float = 0.0, channel_axis: int | None = None, tokens: str | None = None
+) -> Objective:
     """Maximise `direction` with a vector for each of h × w positions in the centre of the layer.
 
     The mean of (a·v) · max(0.1, cos)^p over these positions; the first row is the layer's row (H − h) // 2. The same
@@ -166,6 +184,7 @@ def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axi
         tensor: v, (C, h, w), or one per image, (B, C, h, w); channels last with `channel_axis=-1`.
         power: p, as in `direction`.
         channel_axis: axis of the channels in the layer's output; by default axis 1.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: a tensor with other axes, a negative power; at the first step, a tensor that is larger than the
@@ -178,7 +197,12 @@ def tensor_direction(layer: str, tensor: Any, *, power: float = 0.0, channel_axi
     """
     rows = as_rows(tensor, 4, "tensor", "(C, h, w), or one per image, (B, C, h, w)")
     return make_objective(
-        "tensor_direction", layer, center_direction_score, rows, power=check_power(power), channel_axis=channel_axis
+        "tensor_direction",
+        name_tokens(layer, tokens),
+        center_direction_score,
+        rows,
+        power=check_power(power),
+        channel_axis=channel_axis,
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from optvis.objectives.autoencoder import Autoencoder, as_autoencoder
 from optvis.objectives.channels import Index
-from optvis.objectives.layout import channels_first, pick, positions, restore_layout
+from optvis.objectives.layout import channels_first, name_tokens, pick, positions, restore_layout
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index
 
@@ -44,7 +44,9 @@ def _shifted_codes(a: Tensor, index: Tensor, sae: Autoencoder, codes: Tensor, ch
     return pick(positions(sae.encode(shifted, channel_axis), 1), index)
 
 
-def feature(layer: str, sae: Any, index: Index, *, channel_axis: int | None = None) -> Objective:
+def feature(
+    layer: str, sae: Any, index: Index, *, channel_axis: int | None = None, tokens: str | None = None
+) -> Objective:
     """Maximise the mean code of a feature of an autoencoder: ⟨z_k⟩ over positions.
 
     Each position of the layer is a row of the autoencoder's input. Gradients flow through its encoder. While a feature
@@ -56,6 +58,7 @@ def feature(layer: str, sae: Any, index: Index, *, channel_axis: int | None = No
         sae: a sparse autoencoder of this layer's activations: an object with `encode` and `decode`; see `Features`.
         index: one feature, or one per image (any sequence of integers): then there is an image for each.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         TypeError: an object without `encode` and `decode`; `index` is no integer or sequence of integers.
@@ -71,7 +74,7 @@ def feature(layer: str, sae: Any, index: Index, *, channel_axis: int | None = No
     """
     return make_objective(
         "feature",
-        layer,
+        name_tokens(layer, tokens),
         feature_mean,
         as_index(index, "feature"),
         sae=as_autoencoder(sae, layer),

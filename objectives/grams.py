@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.layout import positions
+from optvis.objectives.layout import name_tokens, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
 
@@ -48,22 +48,25 @@ def gram_difference(a: Tensor, target: Tensor, power: float = 1.0, channel_axis:
     return (difference if power == 1 else difference.pow(power)).flatten(1).mean(1)
 
 
-def gram(layer: str, *, channel_axis: int | None = None) -> Objective:
+def gram(layer: str, *, channel_axis: int | None = None, tokens: str | None = None) -> Objective:
     """Maximise the sum of a layer's Gram matrix FFᵀ over all channel pairs, not divided by positions: for dreams.
 
     Args:
         layer: name as in `layers(model)`.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Example:
         >>> import torch
         >>> gram("mixed3")({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([64.])
     """
-    return make_objective("gram", layer, gram_sum, channel_axis=channel_axis)
+    return make_objective("gram", name_tokens(layer, tokens), gram_sum, channel_axis=channel_axis)
 
 
-def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: int | None = None) -> Objective:
+def gram_distance(
+    layer: str, target: Any, *, power: float = 1.0, channel_axis: int | None = None, tokens: str | None = None
+) -> Objective:
     """Measure the distance of a layer's Gram matrix from a target: `mean |G − target|^power`. Subtract it for a style.
 
     Args:
@@ -72,6 +75,7 @@ def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: 
         power: 1 for the mean absolute difference (Lucid), 2 for the mean square (Gatys et al. 2016,
             arXiv:1508.06576).
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: a target that is not square, a power that is not positive; at the first step, a target of another
@@ -88,4 +92,6 @@ def gram_distance(layer: str, target: Any, *, power: float = 1.0, channel_axis: 
         raise ValueError(f"target Gram matrix is {tuple(rows.shape)}; expected (C, C), or one per image, (B, C, C)")
     if not power > 0:
         raise ValueError(f"power is {power}; expected more than 0")
-    return make_objective("gram_distance", layer, gram_difference, rows, power=power, channel_axis=channel_axis)
+    return make_objective(
+        "gram_distance", name_tokens(layer, tokens), gram_difference, rows, power=power, channel_axis=channel_axis
+    )

@@ -9,12 +9,50 @@ IMAGE = "<image>"  #: stands for a layer: the image before transforms, (B, 3, H,
 OUTPUT = ""  #: the network's own output: the name of the root in named_modules()
 INPUT = "@input"  #: after a layer's name: what the layer takes instead of what it gives, "bn1@input"
 
+#: Which tokens of a transformer are meant; after a layer's name as in "blocks.3@class".
+PATCHES, CLASS, REGISTERS, ALL = TOKENS = ("patches", "class", "registers", "all")
+
 _CHANNELS = "channel_axis_of_layer"  # the attribute of activations whose channel axis is certain
 _INTEGERS = (torch.int32, torch.int64)
 
 
 class PositionError(IndexError):
     """A position that a layer's map does not have."""
+
+
+def name_tokens(layer: str, tokens: str | None) -> str:
+    """Name a layer together with the tokens of it that are meant.
+
+    Args:
+        layer: name as in `layers(model)`.
+        tokens: "patches", the default, as a map with rows and columns; "class", "registers", or "all" in a row.
+
+    Raises:
+        ValueError: other tokens; a layer whose name has other tokens already.
+
+    Example:
+        >>> name_tokens("blocks.3", "class"), name_tokens("blocks.3", None)
+        ('blocks.3@class', 'blocks.3')
+    """
+    if tokens is None:
+        return layer
+    if tokens not in TOKENS:
+        raise ValueError(f"tokens is {tokens!r}; expected {', '.join(map(repr, TOKENS[:-1]))} or {TOKENS[-1]!r}")
+    name, own = split_tokens(layer)
+    if own not in (None, tokens):
+        raise ValueError(f"tokens is {tokens!r} for the layer {layer!r}, whose name says {own!r}; give one of both")
+    return name if tokens == PATCHES else f"{name}@{tokens}"
+
+
+def split_tokens(layer: str) -> tuple[str, str | None]:
+    """Split the name of a layer from the tokens that are meant, the inverse of `name_tokens`.
+
+    Example:
+        >>> split_tokens("blocks.3@class"), split_tokens("norm@input")
+        (('blocks.3', 'class'), ('norm@input', None))
+    """
+    name, mark, tokens = layer.rpartition("@")
+    return (name, tokens) if mark and tokens in TOKENS else (layer, None)
 
 
 def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position, position_targets
-from optvis.objectives.layout import IMAGE, channels_first, pick, positions
+from optvis.objectives.layout import IMAGE, channels_first, name_tokens, pick, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index
 
@@ -42,7 +42,12 @@ def norm_at(a: Tensor, y: Tensor | None = None, x: Tensor | None = None, channel
 
 
 def position_norm(
-    layer: str, y: Index | None = None, x: Index | None = None, *, channel_axis: int | None = None
+    layer: str,
+    y: Index | None = None,
+    x: Index | None = None,
+    *,
+    channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> Objective:
     """Maximise the norm of the activations at one position, ‖A[y, x]‖₂, by default at the centre, (H // 2, W // 2).
 
@@ -54,6 +59,7 @@ def position_norm(
         y: row of the position, or one per image; of tokens, the index of the token.
         x: column of the position, or one per image.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError, IndexError: as in `neuron`.
@@ -63,10 +69,17 @@ def position_norm(
         tensor([2.])
     """
     position = position_targets("position_norm", y, x)
-    return make_objective("position_norm", layer, norm_at, *position, channel_axis=channel_axis)
+    return make_objective("position_norm", name_tokens(layer, tokens), norm_at, *position, channel_axis=channel_axis)
 
 
-def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channel_axis: int | None = None) -> Objective:
+def layer_norm(
+    layer: str,
+    index: Index | None = None,
+    *,
+    p: float = 2.0,
+    channel_axis: int | None = None,
+    tokens: str | None = None,
+) -> Objective:
     """Maximise the p-norm of a layer, (Σ|A|^p)^(1/p): strengthens everything that the layer detects.
 
     The objective of DeepDream, with p = 2 (Mordvintsev et al., "Inceptionism", Google Research blog, 2015).
@@ -76,6 +89,7 @@ def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channe
         index: one channel, or one per image; None takes the whole layer.
         p: the power, at least 1; `float("inf")` is the largest absolute value.
         channel_axis: axis of the channels in the layer's output; only used with `index`.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: `p` under 1.
@@ -88,7 +102,7 @@ def layer_norm(layer: str, index: Index | None = None, *, p: float = 2.0, channe
     if not p >= 1:
         raise ValueError(f"p is {p}; a norm needs p >= 1")
     targets = () if index is None else (as_index(index, "channel"),)
-    return make_objective("layer_norm", layer, norm, *targets, p=p, channel_axis=channel_axis)
+    return make_objective("layer_norm", name_tokens(layer, tokens), norm, *targets, p=p, channel_axis=channel_axis)
 
 
 def mean_square(layer: str) -> Objective:

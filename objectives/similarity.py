@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from optvis.objectives.layout import positions
+from optvis.objectives.layout import name_tokens, positions
 from optvis.objectives.objective import Objective, make_objective
 
 MAX_DISTANCE = 4  # images farther apart in the batch are not compared (lucid.optvis.objectives.alignment, 2018)
@@ -75,7 +75,9 @@ def alignment(layer: str, *, decay_ratio: float = 2.0) -> Objective:
     return make_objective("alignment", layer, neighbor_similarity, couples_images=True, decay_ratio=decay_ratio)
 
 
-def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | None = None) -> Objective:
+def diversity(
+    layer: str, *, group_size: int | None = None, channel_axis: int | None = None, tokens: str | None = None
+) -> Objective:
     """Measure how similar the images' styles are: Σ_{j≠i} ⟨Ĝ_i, Ĝ_j⟩ for image i. Subtract it, with a weight near 100.
 
     Ĝ is the Gram matrix FFᵀ of an image's activations, divided by its L2 norm (Olah et al., "Feature Visualization",
@@ -87,6 +89,7 @@ def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | 
         group_size: compare images only within groups of this many successive ones, so that a batch holds several
             groups; by default the whole batch is one group.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         ValueError: `group_size` under 1; at the first step, a number of images that is no multiple of it.
@@ -98,5 +101,10 @@ def diversity(layer: str, *, group_size: int | None = None, channel_axis: int | 
     if group_size is not None and group_size < 1:
         raise ValueError(f"group_size is {group_size}; expected 1 or more images")
     return make_objective(
-        "diversity", layer, gram_similarity, couples_images=True, group_size=group_size, channel_axis=channel_axis
+        "diversity",
+        name_tokens(layer, tokens),
+        gram_similarity,
+        couples_images=True,
+        group_size=group_size,
+        channel_axis=channel_axis,
     )

@@ -304,7 +304,7 @@ def test_tokens_and_channels_last():
     layer = "encoder.layers.encoder_layer_11"
     nn.init.normal_(vit.network.heads.head.weight)
     found = attribute(vit, torch.rand(3, 224, 224), layer, logit(3), method="grad_x_activation")
-    assert (found.channels.shape, found.positions.shape) == ((1, 768), (1, 197))
+    assert (found.channels.shape, found.positions.shape) == ((1, 768), (1, 14, 14))
     swin = load("swin_t", weights=None)
     found = attribute(
         swin, torch.rand(3, 224, 224), "features.7", logit(3), method="grad_x_activation", channel_axis=-1

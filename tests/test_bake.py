@@ -104,7 +104,7 @@ REAL = {
     ),
     "mobilenet_v3_small": ("features.0", "features.4.block.1", "features.4.block.2.fc1", "features.8", "classifier.1"),
     "densenet": ("features.denseblock1.denselayer2.conv1", "features.transition1.pool", "features.norm5", ""),
-    "vit": ("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1.mlp.0", "encoder.ln", "heads.head"),
+    "vit": ("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1.mlp.0@all", "encoder.ln@class", "heads"),
 }
 
 

@@ -112,7 +112,7 @@ def test_factors_that_are_zero_are_left_out():
 
 def test_nmf_refuses_negative_activations_but_not_rounding_errors():
     with pytest.raises(ValueError, match=r"activations of 'conv1' are negative, down to -.*decomposition='PCA'.*ReLU"):
-        group(signed(1, 5, 4, 4), 2, layer="conv1")
+        group(signed(1, 5, 4, 4), 2, layer="conv1", decomposition="NMF")
     with pytest.raises(ValueError, match="activations of 'conv1' are negative"):
         group(signed(1, 5, 4, 4), layer="conv1", decomposition=methods.MiniBatchNMF(2))
     a = positive(1, 5, 4, 4)

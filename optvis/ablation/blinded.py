@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill
 from optvis.features.units import Units
-from optvis.models.activations import check_real
+from optvis.models.activations import check_real, replace_layers
 from optvis.models.borrow import lock
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import Call, is_intercepted, replace_outputs
+from optvis.models.hooks import is_intercepted
 from optvis.models.layers import describe_output, find_module
 from optvis.models.normalize import INFER, Normalizer
 
@@ -87,14 +87,9 @@ def check_units(network: nn.Module, units: Sequence[Units]) -> None:
 @contextmanager
 def replace_units(network: nn.Module, units: Sequence[Units], replacements: Sequence[Replacement]) -> Iterator[None]:
     """Inside, run the network with its units replaced; all hooks are removed on any exit."""
-    groups: dict[Call, list[tuple[Units, Replacement]]] = {}
-    layers: dict[Call, str] = {}
-    for one, replacement in zip(units, replacements, strict=True):
-        call = find_module(network, one.layer)
-        groups.setdefault(call, []).append((one, replacement))
-        layers[call] = one.layer
-    functions = {call: partial(replace_each, group) for call, group in groups.items()}
-    with lock(network), replace_outputs(network, functions, purpose=PURPOSE, required=layers):
+    pairs = zip(units, replacements, strict=True)
+    changes = [(one.layer, partial(replace_each, [(one, replacement)])) for one, replacement in pairs]
+    with lock(network), replace_layers(network, changes, purpose=PURPOSE, is_required=True):
         yield
 
 

@@ -15,6 +15,7 @@ from optvis.atlas.samples import Samples
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.objectives.layout import name_tokens
 
 
 @plain_mode()
@@ -29,6 +30,7 @@ def activation_atlas(
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
+    tokens: str | None = None,
     progress: bool = True,
 ) -> ActivationAtlas:
     """Build an atlas of a layer: activation vectors of many images, similar ones beside each other.
@@ -51,6 +53,7 @@ def activation_atlas(
         seed: of positions, layout, noise and transforms.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         progress: whether to show progress bars.
 
     Returns:
@@ -69,6 +72,7 @@ def activation_atlas(
         >>> activation_atlas(load("demo"), Scenes(48), "mixed5", levels=[3], options=options, progress=False)
         ActivationAtlas('mixed5', 48 points, 3 × 3 cells, ... icons)
     """
+    layer = name_tokens(layer, tokens)
     return AtlasBuilder(
         model, images, layer, samples, options, seed, normalize=normalize, channel_axis=channel_axis, progress=progress
     ).all(levels)

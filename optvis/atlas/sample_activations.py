@@ -21,7 +21,7 @@ from optvis.models.jvp import is_jvp_exact, layer_jvp, layer_vjps
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
-from optvis.objectives.layout import channels_first, restore_layout
+from optvis.objectives.layout import channels_first, name_tokens, restore_layout
 from optvis.progress import progress_bar
 
 BATCH_SIZE = 32
@@ -38,6 +38,7 @@ def sample_activations(
     batch_size: int = BATCH_SIZE,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
+    tokens: str | None = None,
     progress: bool = True,
 ) -> Samples:
     """Sample an activation vector of each image, at one random position, with its attribution to each class.
@@ -57,6 +58,7 @@ def sample_activations(
         batch_size: images in a batch.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         progress: whether to show a progress bar.
 
     Raises:
@@ -70,6 +72,7 @@ def sample_activations(
         >>> sample_activations(load("demo"), Scenes(20), "mixed5", progress=False)
         Samples('mixed5', 20 vectors of 192 channels, 16 classes)
     """
+    layer = name_tokens(layer, tokens)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected 1 or more images")
     classifier, dataset = as_classifier(model, normalize), as_dataset(images)

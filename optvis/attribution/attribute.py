@@ -24,6 +24,7 @@ from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.models.tail import Tail
 from optvis.objectives import IMAGE, Objective, as_objective
+from optvis.objectives.layout import name_tokens
 from optvis.progress import progress_bar
 from optvis.rendering.setup import resolve_objective
 
@@ -42,6 +43,7 @@ def attribute(
     method: AttributionMethod | str | None = None,
     features: Any = None,
     channel_axis: int | None = None,
+    tokens: str | None = None,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> Attribution:
@@ -60,6 +62,7 @@ def attribute(
         features: a sparse autoencoder of the layer, see `optvis.Features`: its features take the place of channels, and
             their codes that of activations. What it does not reconstruct is kept, also in `baseline_scores`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         progress: show a progress bar, where the images need more than one batch.
         model, normalize: see `render`.
 
@@ -80,6 +83,7 @@ def attribute(
         >>> pixels.positions.shape
         torch.Size([1, 96, 96])
     """
+    layer = name_tokens(layer, tokens)
     resolved = resolve_method(method, layer)
     classifier, place = as_classifier(model, normalize), layer
     if features is not None:

@@ -18,6 +18,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
+from optvis.objectives.layout import name_tokens
 from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.hinton_diagram import Hinton, hinton
@@ -144,6 +145,7 @@ def hinton_of_activations(
     top: int = 8,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> Hinton:
     """Draw the activations of some channels of a layer for one image, each as a map of positions.
 
@@ -153,6 +155,7 @@ def hinton_of_activations(
         channels: indices; by default those whose activations have the largest norm.
         top: how many of these.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         model, normalize: see `render`.
 
     Raises:
@@ -166,6 +169,7 @@ def hinton_of_activations(
         >>> hinton_of_activations(load(), scene("owl", seed=2).image, "mixed5", top=6)
         Hinton(6 panels of 12 × 12, full square at ...)
     """
+    layer = name_tokens(layer, tokens)
     classifier = as_classifier(model, normalize)
     batch = classifier.load_batch(image)
     if len(batch) != 1:

@@ -17,7 +17,7 @@ from optvis.models.layers import find_module
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.linear import linearize
 from optvis.models.tail import Tail
-from optvis.objectives.layout import channels_first
+from optvis.objectives.layout import channels_first, name_tokens
 from optvis.objectives.target_tensors import as_index
 
 ChannelIndices: TypeAlias = int | Iterable[int] | Tensor | None
@@ -68,6 +68,7 @@ def expanded_weights(
     position: tuple[int, ...] | None = None,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> Tensor:
     """Combine all weights between two layers: ∂after[position] / ∂before, with activation functions left out.
 
@@ -82,6 +83,7 @@ def expanded_weights(
         channels: indices of the later layer's channels; by default all, one backward pass each.
         position: of the later layer, an index for each of its axes; by default the middle one, H // 2, W // 2.
         channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         model, normalize: see `render`.
 
     Returns:
@@ -99,6 +101,7 @@ def expanded_weights(
         >>> expanded_weights(load(), "mixed3", "mixed4", [3, 17]).shape
         torch.Size([2, 80, 10, 10])
     """
+    before, after = name_tokens(before, tokens), name_tokens(after, tokens)
     classifier = as_classifier(model, normalize)
     inputs = classifier.preprocess(classifier.noise_image())
     with borrow(classifier.network), linearize():

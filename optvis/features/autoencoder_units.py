@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optvis.features.unit_options import expand_fill, format_options, validate_range
 from optvis.objectives.autoencoder import Autoencoder
+from optvis.objectives.layout import name_tokens
 from optvis.objectives.target_tensors import as_index
 
 
@@ -30,6 +31,7 @@ class Features:
         indices: of the features; duplicates are dropped.
         within: only where the feature's code lies in this range, (lowest, highest); None is everywhere.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default; "class", "registers" or "all".
 
     Raises:
         TypeError: an object without `encode` and `decode`; indices that are not integers.
@@ -58,7 +60,9 @@ class Features:
         *,
         within: tuple[float, float] | None = None,
         channel_axis: int | None = None,
+        tokens: str | None = None,
     ) -> None:
+        layer = name_tokens(layer, tokens)
         self._set(layer, sae, indices, within, channel_axis, Autoencoder(sae, layer))
 
     def _set(

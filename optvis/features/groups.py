@@ -20,6 +20,8 @@ from optvis.interrupts import ignore_warnings
 from optvis.objectives.layout import channels_first
 
 MAX_NEGATIVE = 1e-6  # activations down to this share of the largest below zero are rounding errors
+AUTO = "auto"
+UNSIGNED, SIGNED = "NMF", "PCA"  # decompositions of activations without and with negative ones, by default
 MIN_STRENGTH = 1e-6  # factors weaker than this share of the strongest are rounding errors
 Array: TypeAlias = NDArray[np.floating[Any]]
 
@@ -85,7 +87,7 @@ def group(
     groups: int = 6,
     *,
     layer: str,
-    decomposition: Any = "NMF",
+    decomposition: Any = AUTO,
     seed: int = 0,
     channel_axis: int | None = None,
 ) -> Groups:
@@ -99,8 +101,9 @@ def group(
         activations: of one layer, (B, C, H, W), (B, T, C), (B, C), or any layout with `channel_axis`.
         groups: how many, K.
         layer: the layer's name.
-        decomposition: a class of `sklearn.decomposition` by name, such as "NMF", "PCA", "FastICA", "TruncatedSVD" or
-            "DictionaryLearning"; or an estimator with its own number of components, of which a copy is fitted.
+        decomposition: "auto", which is "NMF", and "PCA" where activations are negative, as in transformers; a class of
+            `sklearn.decomposition` by name, such as "NMF", "PCA", "FastICA", "TruncatedSVD" or "DictionaryLearning"; or
+            an estimator with its own number of components, of which a copy is fitted.
         seed: the decomposition's `random_state`, where it has one.
         channel_axis: axis of the channels; by default the second, or the last of three.
 
@@ -118,6 +121,8 @@ def group(
     channels_last = channels_first(activations.detach().cpu(), channel_axis).movedim(1, -1)
     rows = channels_last.reshape(-1, channels_last.shape[-1])
     samples = (rows if rows.dtype == torch.float64 else rows.float()).numpy()
+    if isinstance(decomposition, str) and decomposition == AUTO:
+        decomposition = SIGNED if _is_signed(samples) else UNSIGNED
     estimator = _build_estimator(decomposition, groups, seed, *samples.shape)
     if not np.isfinite(samples).all():
         raise NotFiniteError(f"the activations of {layer!r} have NaN or infinite values; check the network's weights")
@@ -164,13 +169,17 @@ def _clip_negative(samples: Array, estimator: Any, layer: str) -> Array:
     """Clip rounding errors below zero for NMF; return samples for other estimators as they are."""
     if "NMF" not in type(estimator).__name__:
         return samples
-    lowest, largest = float(samples.min()), float(np.abs(samples).max())
-    if lowest < -MAX_NEGATIVE * largest:
+    if _is_signed(samples):
         raise ValueError(
-            f"activations of {layer!r} are negative, down to {lowest:.3g}, and NMF needs 0 or more; use "
+            f"activations of {layer!r} are negative, down to {float(samples.min()):.3g}, and NMF needs 0 or more; use "
             "decomposition='PCA' or 'FastICA', or a layer behind a ReLU"
         )
     return samples.clip(min=0)
+
+
+def _is_signed(samples: Array) -> bool:
+    """Whether numbers are negative by more than rounding errors."""
+    return samples.size > 0 and float(samples.min()) < -MAX_NEGATIVE * float(np.abs(samples).max())
 
 
 def _decompose(estimator: Any, samples: Array) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optvis.features.unit_options import expand_fill, format_options, orthonormalize, validate_range
-from optvis.objectives.layout import channels_first, restore_layout
+from optvis.objectives.layout import channels_first, name_tokens, restore_layout
 from optvis.objectives.target_tensors import as_vectors
 
 TOLERANCE = 1e-4  # of readers · vectors, which should be the identity
@@ -30,6 +30,7 @@ class Projection:
         center: activation that stays as it is, (C,); by default zero. A fill takes its place.
         within: only at positions where the activation read by r, a·r / ‖r‖, lies in this range; for one direction.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default; "class", "registers" or "all".
 
     Raises:
         ValueError: readers that do not read the vectors one by one, tensors of other shapes, an empty range, or a range
@@ -57,7 +58,9 @@ class Projection:
         *,
         within: tuple[float, float] | None = None,
         channel_axis: int | None = None,
+        tokens: str | None = None,
     ) -> None:
+        layer = name_tokens(layer, tokens)
         rows = as_vectors(vectors, "vectors").detach().double()
         if not bool(rows.isfinite().all()):
             raise ValueError("a vector is not finite; expected finite numbers")

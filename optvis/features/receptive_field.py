@@ -16,7 +16,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.linear import linearize
-from optvis.objectives.layout import channels_first
+from optvis.objectives.layout import channels_first, name_tokens
 
 BATCH_SIZE = 16  # positions whose gradients are computed together
 
@@ -74,7 +74,12 @@ class ReceptiveFields:
 
 @plain_mode()
 def receptive_fields(
-    model: nn.Module | Classifier, layer: str, *, normalize: Normalizer | str = INFER, channel_axis: int | None = None
+    model: nn.Module | Classifier,
+    layer: str,
+    *,
+    normalize: Normalizer | str = INFER,
+    channel_axis: int | None = None,
+    tokens: str | None = None,
 ) -> ReceptiveFields:
     """Measure the receptive field of each position of a layer with gradients.
 
@@ -86,6 +91,7 @@ def receptive_fields(
         layer: name as in `layers(net)`.
         model, normalize: see `render`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
 
     Raises:
         KeyError: there is no such layer; the nearest names are given.
@@ -96,6 +102,7 @@ def receptive_fields(
         >>> receptive_fields(net, "2").box(0, 1)
         (0, 3, 1, 5)
     """
+    layer = name_tokens(layer, tokens)
     classifier = as_classifier(model, normalize)
     size = classifier.size
     start = classifier.preprocess(classifier.noise_image())

@@ -12,7 +12,7 @@ from torch import Tensor
 from optvis.features.autoencoder_units import Features
 from optvis.features.projection import Projection
 from optvis.features.unit_options import expand_fill, format_options, orthonormalize, validate_range
-from optvis.objectives.layout import channels_first, restore_layout
+from optvis.objectives.layout import channels_first, name_tokens, restore_layout
 from optvis.objectives.target_tensors import as_index, as_vectors
 
 
@@ -25,6 +25,7 @@ class Channels:
         indices: of the channels; duplicates are dropped.
         within: only where the channel's activation lies in this range, (lowest, highest); None is everywhere.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default; "class", "registers" or "all".
 
     Raises:
         TypeError: indices that are not integers.
@@ -50,7 +51,9 @@ class Channels:
         *,
         within: tuple[float, float] | None = None,
         channel_axis: int | None = None,
+        tokens: str | None = None,
     ) -> None:
+        layer = name_tokens(layer, tokens)
         chosen = () if isinstance(indices, list | tuple) and not indices else as_index(indices, "channel").tolist()
         if any(index < 0 for index in chosen):
             raise ValueError(f"channel {min(chosen)} of {layer!r}; expected 0 or more")
@@ -123,6 +126,7 @@ class Directions:
         within: only at positions where the activation along the direction, a·v / ‖v‖, lies in this range; for one
             direction.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
+        tokens: of a transformer: "patches", the default; "class", "registers" or "all".
 
     Raises:
         ValueError: no vectors, a vector of zeros, an empty range, or a range for several directions.
@@ -140,8 +144,15 @@ class Directions:
     orthonormal_basis: Tensor = field(compare=False)  # (K, C) float64, orthonormal
 
     def __init__(
-        self, layer: str, vectors: Any, *, within: tuple[float, float] | None = None, channel_axis: int | None = None
+        self,
+        layer: str,
+        vectors: Any,
+        *,
+        within: tuple[float, float] | None = None,
+        channel_axis: int | None = None,
+        tokens: str | None = None,
     ) -> None:
+        layer = name_tokens(layer, tokens)
         rows = as_vectors(vectors, "directions")
         if not bool(rows.isfinite().all()) or not bool(rows.abs().amax(1).gt(0).all()):
             raise ValueError("a direction is zero or not finite; expected a finite vector other than zero")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
-from optvis.features.groups import group
+from optvis.features.groups import AUTO, group
 from optvis.grids.ascent import IconAscent
 from optvis.grids.icon_pool import IconPool
 from optvis.grids.optimizer import SoftSignSGD, require_stateless
@@ -27,7 +27,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective, direction
-from optvis.objectives.layout import channels_first
+from optvis.objectives.layout import channels_first, name_tokens
 from optvis.progress import progress_bar
 from optvis.rendering.optimizers import describe_optimizer
 from optvis.rendering.runner import conclude, run
@@ -41,12 +41,13 @@ def activation_grid(
     layer: str,
     *,
     groups: int = 6,
-    decomposition: Any = "NMF",
+    decomposition: Any = AUTO,
     icons: IconOptions = DEFAULT_ICONS,
     size: int = 64,
     steps: int = 256,
     seed: int = 0,
     channel_axis: int | None = None,
+    tokens: str | None = None,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> ActivationGrid:
@@ -68,11 +69,12 @@ def activation_grid(
         steps: each updates a batch of icons: every icon gets about steps · batch_size / (positions + K) updates.
         seed: of noise, transforms, the order of icons and the decomposition.
         channel_axis: axis of the channels in the layer's output; -1 for channels last.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         model, normalize, progress: see `render`.
 
     Raises:
         KeyError: there is no such layer or decomposition; the nearest names are given.
-        ValueError: a layer without positions; activations that are all zero, or negative for NMF; numbers out of
+        ValueError: a layer without positions; activations that are all zero, or negative for "NMF"; numbers out of
             range; images as in `load_image`; an optimizer with state.
         NotFiniteError: a score or gradient is not finite; its attribute `rendering` holds the grid until then.
 
@@ -81,6 +83,7 @@ def activation_grid(
         >>> activation_grid(net, torch.rand(3, 8, 8), "1", groups=2, size=12, steps=4, progress=False)
         ActivationGrid('1', 1 image, 6 × 6 icons of 12 px, 2 groups)
     """
+    layer = name_tokens(layer, tokens)
     for name, value, minimum in (("groups", groups, 0), ("size", size, 1), ("steps", steps, 0)):
         validate_integer(name, value, minimum)
     if icons.optimizer is not None:

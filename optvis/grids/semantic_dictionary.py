@@ -19,6 +19,7 @@ from optvis.models.layers import suggest_map
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
+from optvis.objectives.layout import name_tokens
 from optvis.rendering.recipes import PLAIN_STEPS
 from optvis.rendering.render import render
 from optvis.viz.result import Result
@@ -130,6 +131,7 @@ def semantic_dictionary(
     steps: int = PLAIN_STEPS,
     seed: int = 0,
     channel_axis: int | None = None,
+    tokens: str | None = None,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> SemanticDictionary:
@@ -143,6 +145,7 @@ def semantic_dictionary(
         steps: updates of each icon.
         seed: of noise and transforms.
         channel_axis: axis of the channels in the layer's output; by default the second.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         model, normalize, progress: see `render`.
 
     Raises:
@@ -156,6 +159,7 @@ def semantic_dictionary(
         >>> semantic_dictionary(load("demo"), ship, "mixed5", top=1, size=32, steps=1, progress=False)
         SemanticDictionary('mixed5', 12 × 12 positions, 1 channels each, ... icons)
     """
+    layer = name_tokens(layer, tokens)
     if top < 1:
         raise ValueError(f"top is {top}; expected 1 or more")
     classifier = as_classifier(model, normalize)

@@ -59,7 +59,7 @@ def build_microscope(
     Args:
         model: a network whose output is a score for each class, or a Classifier.
         images: in any form that `optvis.data.as_dataset` takes; they are loaded a batch at a time.
-        layers: one name, or several, as `layers(net)` lists them.
+        layers: one name, or several, as `layers(net)` lists them; "blocks.3@class" is the class token of a transformer.
         output_dir: the folder of the site; created if needed.
         channels: of each layer; all by default.
         size: side of a rendering in pixels; 128 by default, or the network's input size if that is smaller.

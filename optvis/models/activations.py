@@ -22,8 +22,9 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import mark_channel_axis
+from optvis.models.outputs.tokens import as_change_of_output, note_size, view_layer
 from optvis.objectives import IMAGE, OUTPUT
-from optvis.objectives.layout import INPUT, channels_first
+from optvis.objectives.layout import INPUT, channels_first, name_tokens, split_tokens
 
 SAY_OUTPUT = "say which part holds scores, Classifier(..., output=key, index or function), or "
 
@@ -37,6 +38,7 @@ def activations(
     images: ImageLike | Sequence[ImageLike],
     layers: Sequence[str] | str,
     *,
+    tokens: str | None = None,
     normalize: Normalizer | str = INFER,
 ) -> dict[str, Tensor]:
     """Read the outputs of named layers for images, from one forward pass that is cut after the last of them.
@@ -48,14 +50,16 @@ def activations(
         images: an image in any form that `load_image` takes, or a list of them.
         layers: names as in `layers(model)`, or one; "relu#1" is the second call of a module that is used twice;
             "" is the network's own output; "<image>" the images themselves; "bn1@input" what "bn1" takes.
+        tokens: which tokens of a transformer's layers: "patches", the default, "class", "registers" or "all".
         normalize: see `render`; by default what the model carries.
 
     Returns:
-        Each layer's activations as the network gives them, (B, ...), on its device.
+        Each layer's activations as the network gives them, (B, ...), on its device. A layer of tokens, (B, T, C), gives
+        those that are meant: patches as a map (B, C, rows, columns), the class token (B, C), registers (B, T, C).
 
     Raises:
         KeyError: a layer that does not exist; the nearest names are given.
-        ValueError: a layer that never ran.
+        ValueError: a layer that never ran, or that has no such tokens.
         TypeError: a layer whose output is no tensor; one that gives a tensor is named.
 
     Example:
@@ -65,9 +69,12 @@ def activations(
         torch.Size([2, 4, 6, 6])
     """
     classifier = as_classifier(model, normalize)
-    names, batch = [layers] if isinstance(layers, str) else layers, classifier.load_batch(images)
+    given, batch = [layers] if isinstance(layers, str) else layers, classifier.load_batch(images)
+    names = {name: name if name == IMAGE else name_tokens(name, tokens) for name in given}
     with borrow(classifier.network), torch.set_grad_enabled(batch.requires_grad):
-        return read_activations(classifier.network, classifier.preprocess(batch), names, images=batch, any_dtype=True)
+        inputs = classifier.preprocess(batch)
+        found = read_activations(classifier.network, inputs, names.values(), images=batch, any_dtype=True)
+    return {name: found[full] for name, full in names.items()}
 
 
 def read_channels(
@@ -114,7 +121,8 @@ def read_activations(
     names = list(layers)
     if IMAGE in names and images is None:
         raise ValueError(f"{IMAGE!r} is no layer here, it stands for the images; name one that layers(network) lists")
-    calls = {name: find_module(network, name.removesuffix(INPUT)) for name in names if name != IMAGE}
+    outputs = {name: split_tokens(name)[0] for name in names if name != IMAGE}
+    calls = {name: find_module(network, output.removesuffix(INPUT)) for name, output in outputs.items()}
     found: dict[str, Any] = {}
 
     def store(names: Sequence[str], value: Any, copy: bool = True) -> None:
@@ -133,7 +141,7 @@ def read_activations(
     after: dict[Call, list[str]] = {}
     before: dict[Call, list[str]] = {}
     for name, call in calls.items():
-        (before if name.endswith(INPUT) else after).setdefault(call, []).append(name)
+        (before if outputs[name].endswith(INPUT) else after).setdefault(call, []).append(name)
     at_end = {call: partial(store, names) for call, names in after.items()}
     # BatchNorm's backward pass needs its input, so that no network that was trained overwrites it.
     at_begin = {call: partial(store_input, names, not keeps_statistics(call[0])) for call, names in before.items()}
@@ -155,7 +163,9 @@ def read_activations(
             check_real(name, found[name])
         found[name] = found[name] if has_gradients else found[name].detach()
         _keep_layout(found[name])
-        mark_channel_axis(network, network if name.endswith(INPUT) else calls[name][0], name, found[name], inputs)
+        module = network if outputs[name].endswith(INPUT) else calls[name][0]
+        mark_channel_axis(network, module, outputs[name], found[name], inputs)
+        found[name] = view_layer(network, name, found[name], input_size(inputs)).read(found[name])
     return found if images is None or IMAGE not in names else {**found, IMAGE: images}
 
 
@@ -197,7 +207,7 @@ def _keep_layout(a: Tensor) -> None:
 
 @contextmanager
 def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside, a layer returns what `change` makes of its output; see `replace_outputs`.
+    """Inside, a layer returns what `change` makes of its output, as `read_activations` reads it; see `replace_outputs`.
 
     Raises:
         KeyError: no such layer.
@@ -216,8 +226,50 @@ def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Te
             require_gradients(layer)
         return change(output)
 
-    with replace_outputs(network, {find_module(network, layer): replace}):
+    with replace_layers(network, [(layer, replace)]):
         yield
+
+
+@contextmanager
+def replace_layers(
+    network: nn.Module,
+    changes: Sequence[tuple[str, Callable[[Any], Any]]],
+    *,
+    purpose: str = "",
+    is_required: bool = False,
+) -> Iterator[None]:
+    """Inside, layers return what functions make of their outputs, one function of a layer after the other.
+
+    Args:
+        changes: names of layers, each with a function of its output as `read_activations` reads it: of a transformer's
+            layer a map of its patches. Other tokens stay as they are.
+        purpose: see `intercept`.
+        is_required: whether a forward pass in which one of the layers does not run is an error.
+
+    Raises:
+        KeyError: no such layer.
+        ValueError: inside, a layer that has no such tokens.
+    """
+    calls = {layer: find_module(network, layer) for layer, _ in changes}
+    with note_size(network) as read_size:
+        functions: dict[Call, list[Callable[[Any], Any]]] = {}
+        for layer, change in changes:
+            functions.setdefault(calls[layer], []).append(as_change_of_output(network, layer, change, read_size))
+        chained = {call: partial(_apply_each, group) for call, group in functions.items()}
+        required = {call: layer for layer, call in calls.items()} if is_required else None
+        with replace_outputs(network, chained, purpose=purpose, required=required):
+            yield
+
+
+def _apply_each(functions: Sequence[Callable[[Any], Any]], output: Any) -> Any:
+    for function in functions:
+        output = function(output)
+    return output
+
+
+def input_size(inputs: Tensor) -> tuple[int, int] | None:
+    """Rows and columns of a network's inputs, (B, C, H, W); None of others."""
+    return (inputs.shape[2], inputs.shape[3]) if inputs.dim() == 4 else None
 
 
 def keeps_statistics(module: nn.Module) -> bool:

@@ -23,6 +23,7 @@ from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
+from optvis.models.outputs.tokens import tell_prefix
 from optvis.params.canvas import height_and_width
 
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -89,6 +90,7 @@ class Classifier:
         output: Selector = None,
         forward: Forward = None,
         channels: int | None = None,
+        prefix_tokens: int | None = None,
     ) -> None:
         network = unwrap(network)
         if not isinstance(network, nn.Module):
@@ -117,6 +119,8 @@ class Classifier:
             channels=count_channels(network, normalize, sides) if channels is None else channels,
             _found=None,
         )
+        if prefix_tokens is not None:
+            tell_prefix(self.network, prefix_tokens)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the network to a device, in place, as `nn.Module.to` does; returns this Classifier.

@@ -21,6 +21,7 @@ from optvis.models.hooks import Call, hook_modules, refuse_torchscript
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import is_grid
+from optvis.objectives.layout import split_tokens
 
 #: Modules that give what they get, in eval mode.
 IDENTITIES = frozenset({"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropPath", "StochasticDepth"})
@@ -205,7 +206,7 @@ def find_module(network: nn.Module, name: str) -> Call:
         TypeError: a TorchScript network.
     """
     refuse_torchscript(network)
-    path, numbered, call = name.partition("#")
+    path, numbered, call = split_tokens(name)[0].partition("#")
     path = layer_name(path)
     try:
         if numbered and not call.isdecimal():

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from optvis.interrupts import hold_interrupts
-from optvis.models.activations import read_activations, replace_output, require_gradients
+from optvis.models.activations import input_size, read_activations, replace_output, require_gradients
 from optvis.models.adapted.single import replace_single
 from optvis.models.borrow import borrow, finish, run_network, run_with_gradients
 from optvis.models.hooks import Call, hook_modules, intercept
 from optvis.models.layers import find_module
+from optvis.models.outputs.tokens import view_layer
 from optvis.objectives import IMAGE
+from optvis.objectives.layout import ALL, split_tokens
 
 # In one pass through the tail: 16 MB of float32 in the layer, which fit into the caches.
 ACTIVATIONS_PER_PASS = 2**22
@@ -63,16 +65,18 @@ class Tail:
             self._record(network, inputs, layer, copies)
 
     def _record(self, network: nn.Module, inputs: Tensor, layer: str, copies: int) -> None:
-        recorder = _Recorder(network, self.call, frozenset())
+        recorder, raw = _Recorder(network, self.call, frozenset()), f"{split_tokens(layer)[0]}@{ALL}"
         while True:
             with (
                 torch.no_grad(),
                 hook_modules(network.modules(), before=recorder.before_module, after=recorder.after_module),
             ):
-                self.activations = read_activations(network, inputs, [layer], whole=True)[layer]
+                self.output = read_activations(network, inputs, [raw], whole=True)[raw]
             if not recorder.misleading:
                 break
             recorder = _Recorder(network, self.call, recorder.misleading | recorder.entered)
+        self.view = view_layer(network, layer, self.output, input_size(inputs))
+        self.activations = self.view.read(self.output)
         self.before, self.modified_calls, self.wrapping = recorder.outputs, recorder.modified_calls, recorder.wrapping
         self.is_replayed = recorder.is_complete and self._gives(recorder.result, copies)
         if not self.is_replayed:
@@ -109,6 +113,10 @@ class Tail:
             return self._replaying(activations)
         return replace_output(self.network, self.layer, lambda _: activations.clone())
 
+    def _restore(self, activations: Tensor) -> Tensor:
+        """The layer's whole output with other activations, (K · B, ...)."""
+        return self.view.restore(activations.clone(), self._repeat_for(activations, self.output))
+
     def _repeat_for(self, activations: Tensor, tree: Any) -> Any:
         return _repeat(tree, len(activations) // len(self.inputs))
 
@@ -125,7 +133,7 @@ class Tail:
         known = {call: self._repeat_for(activations, output) for call, output in self.before.items()}
         is_alone = len(activations) == len(self.inputs)
         known |= {call: _copy(known[call]) for call in (known if is_alone else self.modified_calls)}
-        own = replace_single(self.wrapping, activations.clone())  # what follows may be in place
+        own = replace_single(self.wrapping, self._restore(activations))  # a copy: what follows may be in place
         with _replacing_forward(known | {self.call: own}, self.layer):
             yield
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
@@ -32,16 +32,20 @@ from optvis.data.own_files import KIND, write_own_files
 from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import FeatureNetwork
 from optvis.features.units import AffineUnits, Units
+from optvis.models.activations import input_size, read_activations
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.tokens import has_tokens, view_layer
 from optvis.models.provenance import provenance
 from optvis.objectives.autoencoder import copy_detached
+from optvis.objectives.layout import ALL, split_tokens
 from optvis.viz.tensor_file import encode_tensors
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
+Spans: TypeAlias = Mapping[str, tuple[int, int | None]]
 SUFFIX = ".safetensors"
 BAKED_KIND = "baked network"  # what `read_kind` reads from the file
 
@@ -84,8 +88,9 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
         own = _check_bakeable(network, units, fill)
         fills = [_check_affine(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
         baked = copy_detached(network)
+        spans = _find_spans(model, own, normalize)
     with borrow(baked), torch.no_grad():
-        baked, folded, inserted = _remove_units(baked, model, list(zip(own, fills, strict=True)))
+        baked, folded, inserted = _remove_units(baked, model, list(zip(own, fills, strict=True)), spans)
     _copy_training_modes(network, baked)
     baked.baked = provenance(  # type: ignore[assignment]
         _describe_model(model, normalize),
@@ -177,8 +182,21 @@ def _fill_to_json(fill: Constant | ScaledActivations) -> Any:
     return fill.values.tolist() if isinstance(fill.values, Tensor) else fill.values
 
 
+def _find_spans(model: nn.Module | Classifier, units: Sequence[AffineUnits], normalize: Normalizer | str) -> Spans:
+    """The tokens that units are replaced in, by layer, where these are not all positions of the layer."""
+    if not units or not has_tokens(bare_network(model)):
+        return {}
+    classifier, names = _describe_model(model, normalize), {one.layer for one in units}
+    raw = {name: f"{split_tokens(name)[0]}@{ALL}" for name in names}
+    with borrow(classifier.network), torch.no_grad():
+        inputs = classifier.preprocess(classifier.gray_image())
+        found = read_activations(classifier.network, inputs, raw.values())
+    views = [view_layer(classifier.network, name, found[raw[name]], input_size(inputs)) for name in names]
+    return {view.layer: view.layout.span(view.tokens) for view in views if view.layout is not None}
+
+
 def _remove_units(
-    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job]
+    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job], spans: Spans
 ) -> tuple[nn.Module, list[str], list[str]]:
     """Return the network without the units, the layers folded into weights, and those with inserted modules."""
     like = next(
@@ -188,18 +206,18 @@ def _remove_units(
     try:
         flow = DataFlow(baked)
     except Exception:  # a forward pass may raise anything for something that is no tensor
-        return _insert_modules(baked, model, jobs, like)
+        return _insert_modules(baked, model, jobs, like, spans)
     groups = _group_by_node(baked, flow, jobs)
     folding = WeightFolding(flow, set(groups))
     folded: list[str] = []
     inserted: list[str] = []
     for node, group in groups.items():
-        edits = _fold(folding, node, group)
+        edits = None if any(one.layer in spans for one, _ in group) else _fold(folding, node, group)
         for weight, values in edits or ():
             weight.copy_(values)
         names = list(dict.fromkeys(one.layer for one, _ in group))
         if edits is None:
-            off = nn.Sequential(*(build_off_module(*job, like) for job in group))
+            off = nn.Sequential(*(build_off_module(*job, like, spans.get(job[0].layer)) for job in group))
             place = next(place for place, output in flow.outputs.items() if output is node)
             baked = insert_module(baked, place, flow.calls.get(place[0], 1), off)
         (inserted if edits is None else folded).extend(names)
@@ -230,7 +248,7 @@ def _fold(folding: WeightFolding, node: fx.Node, group: Sequence[Job]) -> Edits 
 
 
 def _insert_modules(
-    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job], like: Tensor
+    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job], like: Tensor, spans: Spans
 ) -> tuple[nn.Module, list[str], list[str]]:
     """Insert a module behind each layer of a network that cannot be traced, in the order in which they finish."""
     order = [row.name for row in layers(model)]
@@ -241,7 +259,8 @@ def _insert_modules(
         name = names[module] + (f"#{call}" if call else "")
         if name not in order:
             raise ValueError(f"layer {one.layer!r} never runs as a module; see layers(model)")
-        located.append((order.index(name), (module, call), build_off_module(one, fill, like)))
+        off = build_off_module(one, fill, like, spans.get(one.layer))
+        located.append((order.index(name), (module, call), off))
     calls = {place[0]: sum(name.partition("#")[0] == names[place[0]] for name in order) for _, place, _ in located}
     for index in sorted({index for index, *_ in located}):
         group = [(place, off) for own, place, off in located if own == index]

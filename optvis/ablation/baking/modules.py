@@ -12,6 +12,7 @@ from optvis.ablation.fills import Constant, ScaledActivations
 from optvis.features.projection import Projection
 from optvis.features.units import AffineUnits, Channels, Directions
 from optvis.models.hooks import Call
+from optvis.models.outputs.tokens import replace_span
 from optvis.objectives.layout import channels_first, restore_layout
 
 
@@ -74,6 +75,19 @@ class DirectionsOff(nn.Module):
         return restore_layout(x - (excess @ self.vectors.to(x)).movedim(-1, 1), a, self.channel_axis)
 
 
+class OnTokens(nn.Module):
+    """Apply a module to some successive tokens of its input, (B, T, C)."""
+
+    def __init__(self, off: nn.Module, span: tuple[int, int | None]) -> None:
+        super().__init__()
+        self.off, self.span = off, span
+
+    def forward(self, a: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)"""
+        first, last = self.span
+        return replace_span(a, self.span, self.off(a[:, first:last]))
+
+
 class LayerWithout(nn.Module):
     """A layer followed by a module that switches units of its output off; has the layer's attributes."""
 
@@ -91,9 +105,17 @@ class LayerWithout(nn.Module):
             return getattr(super().__getattr__("layer"), name)
 
 
-def build_off_module(units: AffineUnits, fill: Constant | ScaledActivations, like: Tensor) -> nn.Module:
-    """Build a module that switches units of its input off, with buffers of the device and dtype of `like`."""
-    return ChannelsOff(units, fill, like) if isinstance(units, Channels) else DirectionsOff(units, fill, like)
+def build_off_module(
+    units: AffineUnits, fill: Constant | ScaledActivations, like: Tensor, span: tuple[int, int | None] | None
+) -> nn.Module:
+    """Build a module that switches units of its input off, with buffers of the device and dtype of `like`.
+
+    Args:
+        units, fill, like: what is replaced, and by what.
+        span: the tokens in which it is, where it is not everywhere.
+    """
+    off = ChannelsOff(units, fill, like) if isinstance(units, Channels) else DirectionsOff(units, fill, like)
+    return off if span is None else OnTokens(off, span)
 
 
 def insert_module(network: nn.Module, place: Call, calls: int, off: nn.Module) -> nn.Module:

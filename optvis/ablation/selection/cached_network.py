@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from optvis.features.units import Channels, Units
+from optvis.models.activations import replace_layers
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
-from optvis.models.hooks import replace_outputs
-from optvis.models.layers import describe_output, explain_no_gradient, find_module
+from optvis.models.layers import describe_output, explain_no_gradient
 from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
@@ -53,10 +53,8 @@ class CachedNetwork:
         first, *later = self.layers
         activations = self.tail.activations
         activations = changes[first](activations) if first in changes else activations
-        functions = {
-            find_module(self.network, name): partial(_change, name, changes[name]) for name in later if name in changes
-        }
-        with borrow(self.network, gradients=None), replace_outputs(self.network, functions):
+        functions = [(name, partial(_change, name, changes[name])) for name in later if name in changes]
+        with borrow(self.network, gradients=None), replace_layers(self.network, functions):
             return self.head.logits(check_logits(self.tail.run(activations, [OUTPUT])[OUTPUT]))
 
     def gradients(self, score: Tensor, start: Tensor) -> Tensor:

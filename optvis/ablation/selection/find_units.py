@@ -35,6 +35,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
+from optvis.objectives.layout import name_tokens
 
 Method: TypeAlias = Callable[[SelectionTask], Choice | Units | Sequence[Units]]
 
@@ -62,6 +63,7 @@ def find_units(
     keep: Any = None,
     skip_mistaken: bool = False,
     layers: Sequence[str] | str | None = None,
+    tokens: str | None = None,
     features: Any = None,
     method: str | Method = "auto",
     max_units: float | None = None,
@@ -81,6 +83,7 @@ def find_units(
         skip_mistaken: leave out images to keep that the network takes for the target; the result's `left_out` names
             them. By default they are an error.
         layers: to select units from, one or several; by default the last stage before the class head.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         features: a sparse autoencoder of the one layer, see `optvis.Features`: its features are chosen instead of
             channels, by the methods that choose channels; "auto" then tries no directions.
         method: "auto" (channels, as few as lose the class on images that did not choose them, or directions where
@@ -122,6 +125,9 @@ def find_units(
     """
     classifier = as_classifier(model, normalize)
     select = resolve_method(method, max_units)
+    if tokens is not None:
+        given = last_stage(classifier) if layers is None else layers
+        layers = [name_tokens(layer, tokens) for layer in ([given] if isinstance(given, str) else given)]
     if features is not None:
         layers, select = search_layer(classifier, layers), restrict_method(select)
     task = build_task(classifier, target_images, target, keep, layers, seed, progress, skip_mistaken)

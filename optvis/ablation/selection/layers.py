@@ -13,7 +13,7 @@ from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.layers import find_module, layers
-from optvis.objectives.layout import channels_first
+from optvis.objectives.layout import channels_first, split_tokens
 
 MAX_STAGE_SHARE = 0.5  # of the network's innermost modules; a module that holds more is the network's body, not a stage
 
@@ -85,15 +85,16 @@ def stages_from(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...]
     ('mixed4', 'mixed5', 'mean', 'head')
     """
     outputs = [one for one in _run_layers(classifier) if one.output is not None and one.channels is not None]
-    first = min(index for index, one in enumerate(outputs) if one.name in names)
-    depth = max(name.count(".") for name in names)
+    full = {_plain(name): name for name in names}
+    first = min(index for index, one in enumerate(outputs) if one.name in full)
+    depth = max(name.count(".") for name in full)
     stages: list[LayerOutput] = []
     for one in outputs[first:]:
-        is_stage = one.name in names or one.name == outputs[-1].name or one.name.count(".") <= depth
+        is_stage = one.name in full or one.name == outputs[-1].name or one.name.count(".") <= depth
         is_same = any(_is_same(one, other) for other in stages)
-        if one.name in names or (is_stage and not is_same):
+        if one.name in full or (is_stage and not is_same):
             stages.append(one)
-    return tuple(one.name for one in stages)
+    return tuple(full.get(one.name, one.name) for one in stages)
 
 
 def _is_same(one: LayerOutput, other: LayerOutput) -> bool:
@@ -117,10 +118,15 @@ def order_layers(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...
     order = {one.name: index for index, one in enumerate(outputs)}
     for name in dict.fromkeys(names):
         find_module(classifier.network, name)
-        if name not in order:
+        if _plain(name) not in order:
             raise ValueError(f"layer {name!r} never ran in this forward pass; layers(model) lists those that do")
-        _check_layer(outputs, order[name])
-    return tuple(sorted(dict.fromkeys(names), key=order.__getitem__))
+        _check_layer(outputs, order[_plain(name)])
+    return tuple(sorted(dict.fromkeys(names), key=lambda name: order[_plain(name)]))
+
+
+def _plain(name: str) -> str:
+    """The name of a layer without the tokens that are meant."""
+    return split_tokens(name)[0]
 
 
 def _check_layer(outputs: Sequence[LayerOutput], index: int) -> None:
