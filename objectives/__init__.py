@@ -30,6 +30,7 @@ from optvis.objectives.shorthand import as_objective
 from optvis.objectives.similarity import alignment, diversity
 from optvis.objectives.statistics import activation_statistics, batchnorm_statistics
 from optvis.objectives.term import Term
+from optvis.objectives.texts import text
 from optvis.objectives.whitening import whitening
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "positions",
     "positive_negative",
     "tensor_direction",
+    "text",
     "total_variation",
     "whitening",
 ]

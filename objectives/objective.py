@@ -152,6 +152,17 @@ class Objective:
         """
         return Objective(tuple(term.resolve_labels(labels) for term in self.terms))
 
+    def resolve_texts(self, embed: Callable[[Sequence[str]], Tensor] | None) -> Objective:
+        """Replace texts by their embeddings.
+
+        Args:
+            embed: a network's encoder of texts, texts -> (N, C); None where it has none.
+
+        Raises:
+            ValueError: a text, and the network takes none.
+        """
+        return Objective(tuple(term.resolve_texts(embed) for term in self.terms))
+
     @property
     def reads_network(self) -> bool:
         """Whether a term takes the running statistics of a network that is not given yet."""

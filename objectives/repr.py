@@ -14,6 +14,7 @@ from torch import Tensor
 from optvis.objectives.autoencoder import Autoencoder
 from optvis.objectives.labels import Labels
 from optvis.objectives.product import factors
+from optvis.objectives.prompts import Prompts
 from optvis.objectives.schedules import After, Decay
 from optvis.objectives.statistics_term import RunningStatistics
 from optvis.objectives.term import Schedule, Target, Term
@@ -23,6 +24,7 @@ MAX_NUMBERS = 64  # larger tensors are shown by shape and digest
 # Names of factories without an argument for the layer, by the layer that they read.
 LAYERLESS: dict[tuple[str, ...], str] = {
     ("",): "logit log_odds",
+    ("image_embedding",): "text",
     ("<image>",): "total_variation blur_input_each_step blur_alpha_each_step penalize_boundary_complexity input_diff",
 }
 # Factories whose targets keep the axis of images also where one target is for all images.
@@ -101,7 +103,7 @@ def _format_statistics(term: Term) -> list[str]:
 
 def _format_target(target: Target, keep_batch_axis: bool) -> str:
     """Write a target, without its batch axis where the factory adds it. All factories add it to single numbers."""
-    if isinstance(target, Labels):
+    if isinstance(target, Labels | Prompts):
         return repr(target.texts[0] if len(target) == 1 else list(target.texts))
     if not isinstance(target, Tensor):
         return repr(target)

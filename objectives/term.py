@@ -13,6 +13,7 @@ from torch import Tensor
 from optvis.arguments import describe_value
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, PositionError
+from optvis.objectives.prompts import Prompts
 
 
 class Placeholder(Sized, Protocol):
@@ -21,7 +22,7 @@ class Placeholder(Sized, Protocol):
     def __getitem__(self, images: slice) -> Placeholder: ...
 
 
-Target = Tensor | Labels | Placeholder
+Target = Tensor | Labels | Prompts | Placeholder
 Schedule = Callable[[int], float]  # of the step, counted from 0
 
 #: Names of the functions that build terms of one position, or of a target for each.
@@ -96,7 +97,7 @@ class Term:
         images = len(inputs[0])
         if self.batch not in (1, images):
             raise ValueError(f"{self.name} is for {self.batch} images; got activations of {images}")
-        scores = self.raw_scores(inputs, self.resolve_labels(None).targets)
+        scores = self.raw_scores(inputs, self.resolve_labels(None).resolve_texts(None).targets)
         return scores * self.at_step(0).weight.to(scores.dtype)
 
     def raw_scores(self, activations: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
@@ -146,7 +147,7 @@ class Term:
 
     def repeat(self, times: int) -> Term:
         """Repeat the term for copies of its batch, one after the other."""
-        term = self.resolve_labels(None)
+        term = self.resolve_labels(None).resolve_texts(None)
 
         def repeat_rows(rows: Tensor) -> Tensor:
             return rows.repeat(times, *[1] * (rows.dim() - 1)) if len(rows) > 1 else rows
@@ -167,6 +168,12 @@ class Term:
         if not any(isinstance(t, Labels) for t in self.targets):
             return self
         return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
+
+    def resolve_texts(self, embed: Callable[[Sequence[str]], Tensor] | None) -> Term:
+        """Replace texts by their embeddings in a network of images and texts."""
+        if not any(isinstance(t, Prompts) for t in self.targets):
+            return self
+        return replace(self, targets=tuple(t.embeddings(embed) if isinstance(t, Prompts) else t for t in self.targets))
 
     @property
     def reads_classes(self) -> bool:

@@ -31,6 +31,7 @@ from optvis.models import (
     classify,
     layers,
     load,
+    zero_shot,
 )
 from optvis.patches import load_patch, try_patch
 from optvis.rendering import Prior, Rendering, accentuate, ascend, dream, maco, render
@@ -85,4 +86,5 @@ __all__ = [
     "save_baked",
     "semantic_dictionary",
     "try_patch",
+    "zero_shot",
 ]

@@ -27,6 +27,7 @@ NO_MAKERS = {"IMAGE", "INPUT", "OUTPUT", "Labels", "Objective", "Term", "constan
 NO_MAKERS |= {"After", "Decay", "as_objective", "channel_interpolate", "interpolate", "positive_negative", "whitening"}
 NO_MAKERS |= {"blur_alpha_each_step"}  # needs images with alpha; tested with the penalties
 NO_MAKERS |= {"batchnorm_statistics"}  # needs a network; tested with the statistics
+NO_MAKERS |= {"text"}  # needs a network of images and texts; tested with zero-shot classifiers
 NO_MAKERS |= {"feature"}  # needs an autoencoder; tested with the features
 
 each_member = pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)

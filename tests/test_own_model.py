@@ -15,6 +15,7 @@ from optvis.models.infer import as_classifier
 from optvis.objectives import channel, logit
 
 from .hugging_face import save_small
+from .test_zero_shot import of_transformers
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "own_model.md"
 BLOCKS = re.findall(r"(?ms)^```(?:\{code-cell\}|python)\n(.*?)^```$", PAGE.read_text("utf-8"))
@@ -48,6 +49,11 @@ def hub(monkeypatch):
         return read(name, **options) if Path(name).exists() else transformers.ConvNextImageProcessor()
 
     monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", read_or_make)
+    clip, tokenizer = of_transformers("CLIP")
+    clip.save_pretrained("my_clip")
+    size = {"height": 32, "width": 32}
+    transformers.CLIPImageProcessor(size=size, crop_size=size).save_pretrained("my_clip")
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda _name: tokenizer)
 
 
 # Of the page, by what is on this machine.
@@ -55,6 +61,7 @@ STANDS_FOR = {
     '"cuda"': '"cpu"',
     '"hf/google/vit-base-patch16-224"': '"hf/my_vit"',
     '"timm/resnet18"': '"timm/test_resnet", weights=None',
+    'f"hf/{name}"': '"hf/my_clip"',
     '"timm/hf-hub:timm/resnet18.a1_in1k"': '"timm/local-dir:my_resnet"',
 }
 

@@ -13,6 +13,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import Layer, LayerTable, layers
 from optvis.models.normalize import IMAGENET, Normalize
 from optvis.models.tail import Tail
+from optvis.models.texts import zero_shot
 from optvis.models.zoo import load
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "layers",
     "load",
     "running_statistics",
+    "zero_shot",
 ]
 
 check_room(__name__)

@@ -64,12 +64,13 @@ def check_param_size(param: nn.Module | None, size: int | tuple[int, int] | None
 
 
 def resolve_objective(objective: Objective | str, classifier: Classifier) -> Objective:
-    """Replace what an objective takes from a network: indices of label texts, statistics of BatchNorm layers.
+    """Replace what an objective takes from a network: indices of labels, embeddings of texts, statistics of BatchNorm.
 
     Raises:
         KeyError, ValueError: no such label or layer.
     """
-    resolved = as_objective(objective).resolve_labels(classifier.labels)
+    embed = getattr(classifier.network, "embed_texts", None)
+    resolved = as_objective(objective).resolve_labels(classifier.labels).resolve_texts(embed)
     return resolved.resolve_statistics(partial(running_statistics, classifier))
 
 
