@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 LONG = 10.0  # seconds, from which on an estimate is worth a line
@@ -34,7 +35,10 @@ def progress_bar(
         >>> [2 * step for step in progress_bar(range(3), description="double", show=False)]
         [0, 2, 4]
     """
-    from tqdm.auto import tqdm
+    if find_spec("ipywidgets") is None:  # without it, tqdm.auto warns in every notebook
+        from tqdm import tqdm
+    else:
+        from tqdm.auto import tqdm
 
     return tqdm(
         iterable,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,10 @@ def test_an_animation_shows_every_snapshot(made, tmp_path, suffix):
             assert moving.size == size
             assert moving.info["loop"] == 0
             assert sum(frame.load() and frame.info["duration"] for frame in ImageSequence.Iterator(moving)) == 4 * 60
+        assert str(path) == str(path.path)
+        kind, _, data = path._repr_html_().partition(";base64,")
+        assert kind == f'<img src="data:image/{"apng" if suffix == "png" else suffix}'
+        assert b64decode(data.partition('"')[0]) == path.path.read_bytes()
 
 
 def test_an_animation_without_snapshots_is_refused(made, tmp_path):

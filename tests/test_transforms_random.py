@@ -306,6 +306,7 @@ def test_maco_crops() -> None:
         (lambda: Zoom(min_side=0), "min_side=0; expected a share"),
         (lambda: Pad(()), "Pad got"),
         (lambda: Pad(1.5), "Pad got"),
+        (lambda: Pad(1), r"Pad\(1.0\) makes .* white, Margin\(1\) adds"),
         (lambda: Pad((0.1, "a")), "fill must be float, a sequence of float or str"),  # type: ignore[arg-type]
         (lambda: Blur(0), "positive number of pixels"),
         (lambda: Blur((2.0, 1.0)), r"range \(low, high\)"),

@@ -13,6 +13,7 @@ from torch import Tensor
 from optvis.arguments import check_axes, check_count
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import write_own_files
+from optvis.viz.animation import Animation
 from optvis.viz.result import Result
 from optvis.viz.sheet import ANIMATION, draw_sheet, encode_animation, encode_png, to_pil_image
 
@@ -111,8 +112,8 @@ class Rendering(Result):
         texts = (self.labels if len(self) > 1 else ()) if labels is None else labels
         return draw_sheet(self.images, texts, columns, scale=scale)
 
-    def animate(self, path: str | Path, *, milliseconds: int = 40, columns: int | None = None) -> Path:
-        """Write the snapshots as an animation: GIF, WebP or APNG by the path's suffix.
+    def animate(self, path: str | Path, *, milliseconds: int = 40, columns: int | None = None) -> Animation:
+        """Write the snapshots as an animation: GIF, WebP or APNG by the path's suffix. It plays in a notebook.
 
         Args:
             path: ends in .gif, .webp, .png or .apng; missing folders are created.
@@ -129,7 +130,7 @@ class Rendering(Result):
         data = encode_animation(frames, target.suffix, milliseconds)
         ensure_dir(target.parent)
         write_own_files({target: (ANIMATION, data)})
-        return target
+        return Animation(target)
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         for step, images in self.snapshots.items():

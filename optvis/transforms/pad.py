@@ -23,7 +23,8 @@ class Pad(Transform):
             "reflect"; or "edge".
 
     Raises:
-        ValueError: at the call, images of another number of channels than there are levels.
+        ValueError: the whole number 1, which could be a width; at the call, images of another number of channels than
+            there are levels.
 
     Example:
         >>> from optvis.transforms import Compose, Jitter
@@ -37,6 +38,8 @@ class Pad(Transform):
         super().__init__(fill)
         levels = fill if isinstance(fill, Sequence) else [fill]
         is_level = len(levels) > 0 and all(not isinstance(one, str) and 0 <= one <= 1 for one in levels)
+        if isinstance(fill, int) and fill == 1:  # Lucid's `pad` takes a width
+            raise ValueError("Pad got 1; Pad(1.0) makes the padding white, Margin(1) adds a pixel around an image")
         if fill not in self.MODES if isinstance(fill, str) else not is_level:
             is_width = isinstance(fill, int | float) and fill > 1
             cure = f"; Margin({fill:g}) adds pixels around an image" if is_width else ""

@@ -40,19 +40,27 @@ class Automatic:
         dimensions: of the subspaces that are tried after channels; none over several layers, or above `max_units`.
         slack: by how far another class has to lead on images left out, in eighths of a mean margin; where it does not,
             the attempt counts the label as kept.
+        reserve: with n images of the target, channels are taken past the goal until another class leads by
+            `reserve / n` eighths of a mean margin, by eight at most, or until more of them would lose a label. The
+            fewer images there are, the more the next one can differ from them.
     """
 
     max_units: float = 0.1
     target_weights: tuple[float, ...] = (0.1, 0.3, 1.0)
     dimensions: tuple[int, ...] = (1, 2, 3, 5)
     slack: float = 1.0
+    reserve: float = 16.0
 
     def __post_init__(self) -> None:
         is_count = self.max_units >= 1 and float(self.max_units).is_integer()
-        if not (is_count or 0 < self.max_units < 1) or not self.target_weights or not self.slack >= 0:
+        if (
+            not (is_count or 0 < self.max_units < 1)
+            or not self.target_weights
+            or not min(self.slack, self.reserve) >= 0
+        ):
             raise ValueError(
                 f"{self}: expected max_units as a number of 1 or more or as a share below 1, at least one of "
-                "target_weights, and slack of 0 or more"
+                "target_weights, slack and reserve of 0 or more"
             )
 
     def __call__(self, task: SelectionTask) -> Choice:
@@ -77,9 +85,11 @@ class Automatic:
         limit = int(self.max_units) if self.max_units >= 1 else max(1, int(self.max_units * len(gates.names)))
         leads = task.head.margins(gates.cached.before, task.classes)
         recognized = leads[(task.predicted == task.classes) & (leads >= 0)]
-        slack = self.slack * float(recognized.mean()) / UNITS_PER_MARGIN
+        unit = float(recognized.mean()) / UNITS_PER_MARGIN
+        slack = self.slack * unit
+        reserve = unit * min(self.reserve / max(1, count_recognized(task)), UNITS_PER_MARGIN)
         for weight in self.target_weights:
-            yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, slack)
+            yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, (slack, reserve))
         for dimensions in self.dimensions if len(task.layers) == 1 else ():
             if dimensions <= limit:
                 yield _try_directions(task, splits, dimensions, slack)
@@ -103,13 +113,17 @@ class Split:
         return self.chosen_on is not self.left_out
 
 
+def count_recognized(task: SelectionTask) -> int:
+    """How many images of the target the network recognises."""
+    return int((task.is_target & (task.predicted == task.classes)).sum())
+
+
 def split_task(task: SelectionTask) -> list[Split]:
     """Split a task so that each image is left out once; classes are spread over the splits.
 
     With one image of the target that the network recognises, there is one split that leaves nothing out.
     """
-    recognized = int((task.is_target & (task.predicted == task.classes)).sum())
-    count = min(recognized, FOLDS)
+    count = min(count_recognized(task), FOLDS)
     if count < 2:
         return [Split(task, task)]
     kind = torch.where(task.is_target, -1, task.predicted)
@@ -132,43 +146,49 @@ def _check_on_all(task: SelectionTask, attempt: Attempt, select: Callable[[], tu
 
 
 def _try_channels(
-    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, slack: float
+    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, leads: tuple[float, float]
 ) -> _Trial:
-    """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors."""
-    paths = [_Path(search, split, slack) for split in splits]
-    fewest, count = judge(task, "0 channels", sum_errors(paths), splits[0].is_held_out), 0
+    """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors.
+
+    Another class has to lead by the first of `leads`. Past the goal, channels are taken up to the second one.
+    """
+    paths, (slack, reserve) = [_Path(search, split) for split in splits], leads
+    best, count = judge(task, "0 channels", sum_errors(paths, slack), splits[0].is_held_out), 0
     for _ in progress_bar(range(limit), show=task.progress, description="channels"):
         if not sum(path.extend(limit) for path in paths):
             break
         most = min(limit, max(len(path.channels.indices) for path in paths))
-        attempt = judge(task, f"{most} channel{'' if most == 1 else 's'}", sum_errors(paths), splits[0].is_held_out)
-        if not count or attempt.errors < fewest.errors:
-            fewest, count = attempt, most
-        if attempt.reached:
+        name = f"{most} channel{'' if most == 1 else 's'}"
+        attempt = judge(task, name, sum_errors(paths, slack), splits[0].is_held_out)
+        if best.reached and not attempt.reached:
             break
-    return fewest, partial(_select_channels, search, task, max(1, count), limit)
+        if not count or attempt.reached or attempt.errors < best.errors:
+            best, count = attempt, most
+        if attempt.reached and not sum_errors(paths, reserve)[0]:
+            break
+    return best, partial(_select_channels, search, task, max(1, count), limit)
 
 
 class _Path:
     """Channels taken one by one on the images of a split, and what that does to the images left out."""
 
-    def __init__(self, search: GreedySearch, split: Split, slack: float) -> None:
-        self.channels, self.task, self.slack = search.start(split.chosen_on), split.left_out, slack
+    def __init__(self, search: GreedySearch, split: Split) -> None:
+        self.channels, self.task = search.start(split.chosen_on), split.left_out
         self.gates = ChannelGates(CachedNetwork(self.task.classifier, self.task.images, self.task.layers))
 
     def extend(self, limit: int) -> bool:
         """Take more channels; False where none lowers the cost, or the limit is reached."""
         return len(self.channels.indices) < limit and self.channels.add_block()
 
-    def errors(self) -> Tensor:
+    def errors(self, slack: float) -> Tensor:
         with torch.no_grad():
             after = self.gates.logits(self.channels.state)
-        return count_errors(self.task, self.gates.cached.before, after, self.slack)
+        return count_errors(self.task, self.gates.cached.before, after, slack)
 
 
-def sum_errors(paths: Sequence[_Path]) -> Tensor:
+def sum_errors(paths: Sequence[_Path], slack: float) -> Tensor:
     """The errors on the images left out of all splits, (2,)."""
-    return torch.stack([path.errors() for path in paths]).sum(0)
+    return torch.stack([path.errors(slack) for path in paths]).sum(0)
 
 
 def _select_channels(search: GreedySearch, task: SelectionTask, count: int, limit: int) -> tuple[Units, ...]:
