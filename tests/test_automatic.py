@@ -205,18 +205,3 @@ def test_it_goes_where_a_fixed_number_of_channels_does_not():
     found = select(10, method=GreedySearch(max_units=4))
     assert not found.reached
     assert select(10, max_units=0.5).reached
-
-
-def test_fewer_images_leave_more_to_spare():
-    """Past the goal more channels are taken where images are few, as long as none of the others loses its label."""
-    counts = {
-        (images, reserve): len(select(10, images, method=Automatic(max_units=0.5, reserve=reserve))[0])
-        for images in (2, 16)
-        for reserve in (0.0, 16.0)
-    }
-    assert counts[2, 16.0] > counts[2, 0.0]
-    assert counts[16, 16.0] == counts[16, 0.0]
-    net, found = Classifier(Spread(10), None, 6), select(10, 2, method=Automatic(max_units=0.5))
-    assert found.reached
-    with blinded(net, *found):
-        assert bool((net.logits(colors(2, 20, 9)).argmax(1) == 2).all())

@@ -325,7 +325,7 @@ def test_channels_may_lie_last(few):
 
 
 def test_layers_without_positions_are_refused(few):
-    with pytest.raises(ValueError, match=r"layer 'fc' gives \(1, 5\), without rows and columns.*'pool' is the last"):
+    with pytest.raises(ValueError, match=r"layer 'fc' gives \(1, 5\), without rows and columns.*take 'pool', the last"):
         draw(few, random_image(), layer="fc")
     with pytest.raises(KeyError, match="no layer 'relu9'; nearest"):
         draw(few, random_image(), layer="relu9")

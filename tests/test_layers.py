@@ -237,4 +237,4 @@ def test_a_map_has_the_rows_of_an_image_and_not_as_many_as_tokens(ask, patches):
     net = Classifier(Attention(patches), None, 32)
     with pytest.raises(ValueError, match=r"(without|no) rows and columns") as caught:
         ask(net, torch.rand(3, 32, 32), "out")
-    assert str(caught.value).endswith("; 'patches' is the last that has")
+    assert "; take 'patches', the last that has, or say how many tokens come before" in str(caught.value)

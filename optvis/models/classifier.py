@@ -276,5 +276,9 @@ def check_logits(output: Any) -> Tensor:
     """
     scores = require_scores(output)
     if scores.dim() != 2:
-        raise ValueError(f"the network gives {tuple(scores.shape)}; expected a score for each class, (B, classes)")
+        pixels = "; of scores for each pixel take the mean: Classifier(..., output=lambda out: out['out'].mean((2, 3)))"
+        raise ValueError(
+            f"the network gives {tuple(scores.shape)}; expected a score for each class, (B, classes)"
+            f"{pixels if scores.dim() == 4 else ''}"
+        )
     return scores

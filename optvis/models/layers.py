@@ -182,10 +182,15 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
     return LayerTable(tuple(rows))
 
 
-def suggest_map(classifier: Classifier) -> str:
-    """Name the last layer with channels, rows and columns of the image, for the end of an error message; or "".
+def suggest_map(classifier: Classifier, axes: int) -> str:
+    """What to do where a layer has no rows and columns of the image, for the end of an error message.
 
-    Attention gives (1, heads, tokens, ...) as well: what has as many rows as there are tokens is no map.
+    The last layer that has them is named. Attention gives (1, heads, tokens, ...) as well: what has as many rows as
+    there are tokens is no map.
+
+    Args:
+        classifier: the network.
+        axes: of the layer's output; three may be tokens.
     """
     table = layers(classifier)
     shapes = {row.name: tuple(map(int, row.output.split(" × "))) for row in table if row.is_tensor and row.output}
@@ -195,7 +200,9 @@ def suggest_map(classifier: Classifier) -> str:
         for name, shape in shapes.items()
         if len(shape) == 4 and shape[0] == 1 and shape[2] not in tokens and is_grid(shape[2:], classifier.size)
     ]
-    return f"; {maps[-1]!r} is the last that has" if maps else ""
+    cure = f"; take {maps[-1]!r}, the last that has" if maps else "; render its channels instead: channel(layer, index)"
+    is_sequence = axes == 3
+    return f"{cure}, or say how many tokens come before patches: prefix_tokens=1" if is_sequence else cure
 
 
 def find_module(network: nn.Module, name: str) -> Call:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from optvis.data.images import RGB, ImageLike, load_image
 from optvis.errors import warn_user
 from optvis.models.activations import read_activations, running_statistics
+from optvis.models.adapted.needs import find_patch
+from optvis.models.adapted.network import original_of
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.objectives import Objective, as_objective
@@ -159,15 +161,18 @@ def needs_own_size(classifier: Classifier, size: tuple[int, int], layers: Iterab
     """Whether a network takes its own size only, and not images of this one, (H, W) in pixels.
 
     `Classifier.fixed_size` says so; else the network is tried as far as some layers. One that takes images twice as
-    large as its own finds this size too small, or not divisible.
+    large as its own finds this size too small; one whose patches do not fill it takes its own size.
     """
     if size == classifier.size or classifier.fixed_size:
         return size != classifier.size
     names = None if layers is None else list(layers)
     if accepts_size(classifier, size, names):
         return False
-    doubled = scale_size(classifier.size, 2)
-    return accepts_size(classifier, classifier.size, names) and not accepts_size(classifier, doubled, names)
+    if not accepts_size(classifier, classifier.size, names):
+        return False
+    patch = find_patch(original_of(classifier.network))
+    is_cut = patch is not None and (size[0] % patch[0] or size[1] % patch[1]) and min(size) > max(patch)
+    return bool(is_cut) or not accepts_size(classifier, scale_size(classifier.size, 2), names)
 
 
 def validate_objective(

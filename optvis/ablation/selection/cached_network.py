@@ -59,13 +59,14 @@ class CachedNetwork:
 
     def gradients(self, score: Tensor, start: Tensor) -> Tensor:
         """Differentiate a score of the logits by what the layers were changed with. ValueError: it has no effect."""
-        if not score.requires_grad:
+        found = torch.autograd.grad(score, start, allow_unused=True)[0] if score.requires_grad else None
+        if found is None:
             names = ", ".join(map(repr, self.layers))
             raise ValueError(
                 f"the network's output does not depend on {names}; name layers that it is computed from"
                 f"{explain_no_gradient(self.network)}"
             )
-        return torch.autograd.grad(score, start)[0]
+        return found
 
     def _free_memory(self) -> None:
         """Drop cached outputs of modules before the first layer, unless the logits need them; in most networks not."""

@@ -50,9 +50,8 @@ def _cut_patches(images: Tensor, side: int) -> dict[str, Tensor]:
     """Cut images into patches, row by row: (B, C, H, W) -> (B, patches, side² · C), and say how many rows, columns."""
     count, channels, height, width = images.shape
     rows, columns = height // side, width // side
-    if (rows * side, columns * side) != (height, width):
-        raise ValueError(f"images of {height} × {width} px are no whole number of patches of {side} px")
-    cut = images.reshape(count, channels, rows, side, columns, side).permute(0, 2, 4, 3, 5, 1)
+    whole = images[:, :, : rows * side, : columns * side]  # as a convolution with this stride does
+    cut = whole.reshape(count, channels, rows, side, columns, side).permute(0, 2, 4, 3, 5, 1)
     shapes = torch.tensor([[rows, columns]] * count, device=images.device)
     return {
         PIXELS: cut.reshape(count, rows * columns, -1),

@@ -14,7 +14,7 @@ PIXELS = "pixel_values"  # Hugging Face's name of the images
 def find_size(network: nn.Module) -> tuple[int, int] | None:
     """Find the size, (H, W), of the images that a network says it was built for; None where it does not say.
 
-    Networks of Hugging Face say it in their configs, others in attributes, or in those of `patch_embed`.
+    Networks of Hugging Face say it in their configs, others in attributes, or in those of `patch_embed` or `stem`.
 
     Example:
         >>> network = nn.Flatten()
@@ -23,9 +23,24 @@ def find_size(network: nn.Module) -> tuple[int, int] | None:
         ((64, 64), None)
     """
     config = getattr(network, "config", None)
-    owners = (config, getattr(config, "vision_config", None), getattr(network, "patch_embed", None), network)
+    parts = (getattr(network, name, None) for name in ("patch_embed", "stem"))
+    owners = (config, getattr(config, "vision_config", None), *parts, network)
     found = (_as_size(getattr(owner, name, None)) for owner in owners for name in SIZES)
     return next(filter(None, found), None)
+
+
+def find_patch(network: nn.Module) -> tuple[int, int] | None:
+    """Find the size, (H, W), of the patches that a network says it cuts images into; None where it does not say.
+
+    Example:
+        >>> network = nn.Flatten()
+        >>> network.patch_size = 16
+        >>> find_patch(network), find_patch(nn.Flatten())
+        ((16, 16), None)
+    """
+    config = getattr(network, "config", None)
+    owners = (config, getattr(config, "vision_config", None), getattr(network, "patch_embed", None), network)
+    return next(filter(None, (_as_size(getattr(owner, "patch_size", None)) for owner in owners)), None)
 
 
 def _as_size(value: Any) -> tuple[int, int] | None:

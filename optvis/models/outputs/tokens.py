@@ -282,7 +282,7 @@ def _collect_evidence(network: nn.Module) -> _Evidence | None:
 def _find_embedding(network: nn.Module) -> nn.Module | None:
     """The module that makes patches of the image."""
     named = ((name.rpartition(".")[2], module) for name, module in network.named_modules())
-    return next((module for name, module in named if name in PATCH_EMBEDDINGS), None)
+    return next((m for name, m in named if name in PATCH_EMBEDDINGS or type(m).__name__ == "PatchEmbed"), None)
 
 
 def _read_convolution(

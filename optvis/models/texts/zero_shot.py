@@ -123,7 +123,15 @@ def zero_shot(
         fixed_size=fed.fixed_size,
         head="sigmoid" if is_pairwise(network) else "softmax",
         channels=fed.channels,
+        prefix_tokens=_count_prefix(network),
     )
+
+
+def _count_prefix(network: Any) -> int | None:
+    """How many tokens come before the patches in open_clip's transformers, which do not say it as others do."""
+    visual = getattr(network, "visual", None)
+    has_class_token = isinstance(getattr(visual, "class_embedding", None), nn.Parameter)
+    return 1 if has_class_token and hasattr(visual, "conv1") else None
 
 
 def _list_classes(prompts: Any) -> dict[str, tuple[str, ...]]:

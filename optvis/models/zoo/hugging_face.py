@@ -79,6 +79,7 @@ def classifier_from_hugging_face(network: Any, processor: Any, name: str = "") -
         head=head,
         output=None if has_scores else read_embedding,
         forward=call_with_images if needs_call else None,
+        prefix_tokens=0 if takes_patches(network) else None,
         channels=getattr(config, "num_channels", None) or getattr(_vision_config(config), "num_channels", None),
     )
 
