@@ -206,3 +206,14 @@ def test_a_network_that_takes_more_than_images_says_how_it_is_called(build, cure
     assert "\n" not in str(caught.value)
     called = Classifier(WithText(), IMAGENET, SIDE, forward=lambda net, images: net(images, 1.0))
     assert layers(called).names == ("conv", "")
+
+
+def test_a_network_that_was_exported_for_one_image_says_how_to_export_it() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    exported = torch.export.export(network, (torch.rand(1, 3, 16, 16),)).module()
+    two = torch.rand(2, 3, 16, 16)
+    with pytest.raises(NetworkError, match=r"exported for another number of images: .*dynamic_shapes"):
+        Classifier(exported, None, 16).logits(two)
+    shapes = [{0: torch.export.Dim.AUTO}]
+    cured = torch.export.export(network, (two,), dynamic_shapes=shapes).module()
+    torch.testing.assert_close(Classifier(cured, None, 16).logits(two), network(two))

@@ -36,6 +36,7 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")  # that autocast knows
 
 SYNCHRONISES = ("require_forward_param_sync", "require_backward_grad_sync")  # of DistributedDataParallel
 SIZE_ERRORS = (ValueError, AssertionError)  # of networks that take one size
+EXPORTED_BATCH = ".size()[0] =="  # in what torch.export says of another number of images
 CALL_ERRORS = (TypeError, AttributeError)  # of networks that take more than images
 
 REENTRANT = (
@@ -145,6 +146,11 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
 
 def _explain_failure(network: nn.Module, original: nn.Module, error: Exception, size: tuple[int, ...]) -> str | None:
     """What to do about an error of a network's own code; None where nothing shows that the images are its cause."""
+    if isinstance(error, AssertionError) and EXPORTED_BATCH in str(error):
+        return (
+            "it was exported for another number of images: use the module that was exported, or export it with "
+            "torch.export.export(..., dynamic_shapes=[{0: torch.export.Dim.AUTO}])"
+        )
     call = explain_call(original) if original is network else ""
     own = find_size(original)
     if isinstance(error, CALL_ERRORS) and not call:
