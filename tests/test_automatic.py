@@ -179,7 +179,15 @@ def test_units_that_fail_on_the_images_themselves_have_not_reached_the_goal():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"max_units": 0}, {"max_units": 2.5}, {"max_units": -1}, {"max_units": NAN}, {"max_units": INF}, {"slack": -1}],
+    [
+        {"max_units": 0},
+        {"max_units": 2.5},
+        {"max_units": -1},
+        {"max_units": NAN},
+        {"max_units": INF},
+        {"slack": -1},
+        {"confidence": 1.0},
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(bad):
     with pytest.raises(ValueError, match="expected max_units"):
@@ -205,3 +213,18 @@ def test_it_goes_where_a_fixed_number_of_channels_does_not():
     found = select(10, method=GreedySearch(max_units=4))
     assert not found.reached
     assert select(10, max_units=0.5).reached
+
+
+def test_fewer_images_leave_more_to_spare():
+    """Past the goal more channels are taken where images are few, as long as none of the others loses its label."""
+    counts = {
+        (images, confidence): len(select(10, images, method=Automatic(max_units=0.5, confidence=confidence))[0])
+        for images in (2, 16)
+        for confidence in (0.5, 0.95)
+    }
+    assert counts[2, 0.95] > counts[2, 0.5]
+    assert counts[2, 0.95] - counts[2, 0.5] > counts[16, 0.95] - counts[16, 0.5]
+    net, found = Classifier(Spread(10), None, 6), select(10, 2, method=Automatic(max_units=0.5))
+    assert found.reached
+    with blinded(net, *found):
+        assert bool((net.logits(colors(2, 20, 9)).argmax(1) == 2).all())
