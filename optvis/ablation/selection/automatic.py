@@ -40,27 +40,25 @@ class Automatic:
         dimensions: of the subspaces that are tried after channels; none over several layers, or above `max_units`.
         slack: by how far another class has to lead on images left out, in eighths of a mean margin; where it does not,
             the attempt counts the label as kept.
-        reserve: with n images of the target, channels are taken past the goal until another class leads by
-            `reserve / n` eighths of a mean margin, by eight at most, or until more of them would lose a label. The
-            fewer images there are, the more the next one can differ from them.
+        confidence: past the goal, channels are taken until another class leads by `t √(1 + 1/n)` eighths of a mean
+            margin, by eight at most, or until more of them would lose a label. That is the bound below which the next
+            image stays with this confidence, from n images whose leads spread by an eighth; t is Student's quantile
+            for n − 1. The fewer images there are, the more the next one can differ from them.
     """
 
     max_units: float = 0.1
     target_weights: tuple[float, ...] = (0.1, 0.3, 1.0)
     dimensions: tuple[int, ...] = (1, 2, 3, 5)
     slack: float = 1.0
-    reserve: float = 16.0
+    confidence: float = 0.95
 
     def __post_init__(self) -> None:
         is_count = self.max_units >= 1 and float(self.max_units).is_integer()
-        if (
-            not (is_count or 0 < self.max_units < 1)
-            or not self.target_weights
-            or not min(self.slack, self.reserve) >= 0
-        ):
+        are_right = self.slack >= 0 and 0.5 <= self.confidence < 1
+        if not (is_count or 0 < self.max_units < 1) or not self.target_weights or not are_right:
             raise ValueError(
                 f"{self}: expected max_units as a number of 1 or more or as a share below 1, at least one of "
-                "target_weights, slack and reserve of 0 or more"
+                "target_weights, slack of 0 or more, and confidence in [0.5, 1)"
             )
 
     def __call__(self, task: SelectionTask) -> Choice:
@@ -86,10 +84,9 @@ class Automatic:
         leads = task.head.margins(gates.cached.before, task.classes)
         recognized = leads[(task.predicted == task.classes) & (leads >= 0)]
         unit = float(recognized.mean()) / UNITS_PER_MARGIN
-        slack = self.slack * unit
-        reserve = unit * min(self.reserve / max(1, count_recognized(task)), UNITS_PER_MARGIN)
+        slack, spare = self.slack * unit, predict_bound(count_recognized(task), self.confidence) * unit
         for weight in self.target_weights:
-            yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, (slack, reserve))
+            yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, (slack, spare))
         for dimensions in self.dimensions if len(task.layers) == 1 else ():
             if dimensions <= limit:
                 yield _try_directions(task, splits, dimensions, slack)
@@ -116,6 +113,23 @@ class Split:
 def count_recognized(task: SelectionTask) -> int:
     """How many images of the target the network recognises."""
     return int((task.is_target & (task.predicted == task.classes)).sum())
+
+
+def predict_bound(images: int, confidence: float) -> float:
+    """How many standard deviations above the mean of some images the next one stays, with this confidence.
+
+    The one-sided prediction interval of a normal distribution with estimated mean and variance; a whole margin at most.
+
+    Example:
+        >>> [round(predict_bound(images, 0.95), 1) for images in (1, 2, 3, 10, 1000)]
+        [8, 7.7, 3.4, 1.9, 1.6]
+    """
+    from scipy import stats
+
+    if images < 2:
+        return UNITS_PER_MARGIN
+    quantile = float(stats.t.ppf(confidence, images - 1))
+    return min(UNITS_PER_MARGIN, quantile * (1 + 1 / images) ** 0.5)
 
 
 def split_task(task: SelectionTask) -> list[Split]:
@@ -152,7 +166,7 @@ def _try_channels(
 
     Another class has to lead by the first of `leads`. Past the goal, channels are taken up to the second one.
     """
-    paths, (slack, reserve) = [_Path(search, split) for split in splits], leads
+    paths, (slack, spare) = [_Path(search, split) for split in splits], leads
     best, count = judge(task, "0 channels", sum_errors(paths, slack), splits[0].is_held_out), 0
     for _ in progress_bar(range(limit), show=task.progress, description="channels"):
         if not sum(path.extend(limit) for path in paths):
@@ -164,7 +178,7 @@ def _try_channels(
             break
         if not count or attempt.reached or attempt.errors < best.errors:
             best, count = attempt, most
-        if attempt.reached and not sum_errors(paths, reserve)[0]:
+        if attempt.reached and not sum_errors(paths, spare)[0]:
             break
     return best, partial(_select_channels, search, task, max(1, count), limit)
 
