@@ -9,8 +9,11 @@ IMAGE = "<image>"  #: stands for a layer: the image before transforms, (B, 3, H,
 OUTPUT = ""  #: the network's own output: the name of the root in named_modules()
 INPUT = "@input"  #: after a layer's name: what the layer takes instead of what it gives, "bn1@input"
 
+HEADS = "@heads"  #: after an attention's name: what its heads give, before it is mixed, with heads as the channels
 #: Which tokens of a transformer are meant; after a layer's name as in "blocks.3@class".
 PATCHES, CLASS, REGISTERS, ALL = TOKENS = ("patches", "class", "registers", "all")
+
+INSIDE = (INPUT, HEADS)  #: ends of names whose tensor goes into a module
 
 _CHANNELS = "channel_axis_of_layer"  # the attribute of activations whose channel axis is certain
 _INTEGERS = (torch.int32, torch.int64)
@@ -53,6 +56,16 @@ def split_tokens(layer: str) -> tuple[str, str | None]:
     """
     name, mark, tokens = layer.rpartition("@")
     return (name, tokens) if mark and tokens in TOKENS else (layer, None)
+
+
+def takes_input(layer: str) -> bool:
+    """Whether the name of a layer stands for a tensor that goes into a module.
+
+    Example:
+        >>> takes_input("bn1@input"), takes_input("attn@heads@class"), takes_input("bn1")
+        (True, True, False)
+    """
+    return split_tokens(layer)[0].endswith(INSIDE)
 
 
 def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:

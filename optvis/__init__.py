@@ -18,7 +18,7 @@ from optvis.atlas import ActivationAtlas, activation_atlas, class_atlas, compare
 from optvis.attribution import Attribution, attribute
 from optvis.data import load_image
 from optvis.errors import NetworkError, NotFiniteError
-from optvis.features import Channels, Directions, Features, expose_features, receptive_fields
+from optvis.features import Channels, Directions, Features, Heads, attention_map, expose_features, receptive_fields
 from optvis.grids import ActivationGrid, SemanticDictionary, activation_grid, semantic_dictionary
 from optvis.microscope import build_microscope
 from optvis.models import (
@@ -48,6 +48,7 @@ __all__ = [
     "Classifier",
     "Directions",
     "Features",
+    "Heads",
     "NetworkError",
     "Normalize",
     "NotFiniteError",
@@ -63,6 +64,7 @@ __all__ = [
     "activations",
     "as_classifier",
     "ascend",
+    "attention_map",
     "attribute",
     "bake",
     "blinded",

@@ -273,3 +273,11 @@ def test_attribution_to_class_token_and_patches_add_up_to_that_of_all_tokens():
     parts = [attribute(net, image, "blocks.0", logit(2), tokens=one, **options) for one in ("class", "registers", None)]
     assert parts[2].positions.shape == (1, 4, 4)
     assert_close(sum(part.channels for part in parts), everything, atol=1e-5, rtol=1e-4)
+
+
+def test_patches_that_nothing_reads_any_more_are_said_to_be_so():
+    net = TRANSFORMERS["timm, class token"].load()
+    with pytest.warns(UserWarning, match=r"the same without the patches of 'blocks.1'.*tokens='class'"):
+        found = attribute(net, torch.rand(3, 32, 32), "blocks.1", logit(2), progress=False)
+    assert not found.values.any()
+    assert attribute(net, torch.rand(3, 32, 32), "blocks.1", logit(2), tokens="class", progress=False).values.any()

@@ -14,6 +14,7 @@ from optvis.attribution.methods import AttributionMethod
 from optvis.attribution.names import METHODS
 from optvis.attribution.result import Attribution, UnitKind
 from optvis.data.images import ImageLike
+from optvis.errors import warn_user
 from optvis.features.feature_network import FEATURES, describe_features, expose_features
 from optvis.features.groups import Groups
 from optvis.models.borrow import borrow, plain_mode
@@ -24,7 +25,7 @@ from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.models.tail import Tail
 from optvis.objectives import IMAGE, Objective, as_objective
-from optvis.objectives.layout import name_tokens
+from optvis.objectives.layout import name_tokens, split_tokens
 from optvis.progress import progress_bar
 from optvis.rendering.setup import resolve_objective
 
@@ -167,6 +168,8 @@ def _attribute_batch(
     check(f"the activations of {layer!r}", a)
     check("the scores", torch.stack([scores, baseline_scores]))
     tensors = {"activations": a, "scores": scores, "baseline_scores": baseline_scores}
+    if bool(a.any()) and torch.equal(scores, baseline_scores):
+        _warn_of_patches(tail, objective)
     if hasattr(method, "values"):
         values = method.values(layer_function)
         _check_shape(values, layer_function, method, unit_kind(method))
@@ -176,6 +179,16 @@ def _attribute_batch(
     _check_shape(gradients, layer_function, method, "activations")
     check("the attributions", gradients)
     return tensors | {"gradients": gradients, "values": gradients * a}
+
+
+def _warn_of_patches(tail: Tail | ImageTail, objective: Objective) -> None:
+    """Warn where a score does not change without a transformer's patches, which its class token has read before."""
+    layout = tail.view.layout if isinstance(tail, Tail) else None
+    if layout is not None and layout.prefix and split_tokens(tail.layer)[1] is None:
+        warn_user(
+            f"{objective} is the same without the patches of {tail.layer!r}: what follows reads other tokens; "
+            "attribute to tokens='class' or 'all', or to an earlier layer"
+        )
 
 
 def build_tail(classifier: Classifier, images: Tensor, layer: str) -> Tail | ImageTail:

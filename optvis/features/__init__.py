@@ -4,6 +4,7 @@ from optvis.arguments import check_room
 from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import expose_features
 from optvis.features.groups import Groups, group
+from optvis.features.heads import Heads, attention_map
 from optvis.features.projection import Projection
 from optvis.features.receptive_field import Box, ReceptiveFields, crop, receptive_fields
 from optvis.features.statistics import ActivationStatistics, measure_statistics
@@ -16,9 +17,11 @@ __all__ = [
     "Directions",
     "Features",
     "Groups",
+    "Heads",
     "Projection",
     "ReceptiveFields",
     "Units",
+    "attention_map",
     "crop",
     "expose_features",
     "group",

@@ -24,7 +24,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import mark_channel_axis
 from optvis.models.outputs.tokens import as_change_of_output, note_size, view_layer
 from optvis.objectives import IMAGE, OUTPUT
-from optvis.objectives.layout import INPUT, channels_first, name_tokens, split_tokens
+from optvis.objectives.layout import INPUT, channels_first, name_tokens, split_tokens, takes_input
 
 SAY_OUTPUT = "say which part holds scores, Classifier(..., output=key, index or function), or "
 
@@ -122,7 +122,7 @@ def read_activations(
     if IMAGE in names and images is None:
         raise ValueError(f"{IMAGE!r} is no layer here, it stands for the images; name one that layers(network) lists")
     outputs = {name: split_tokens(name)[0] for name in names if name != IMAGE}
-    calls = {name: find_module(network, output.removesuffix(INPUT)) for name, output in outputs.items()}
+    calls = {name: find_module(network, output) for name, output in outputs.items()}
     found: dict[str, Any] = {}
 
     def store(names: Sequence[str], value: Any, copy: bool = True) -> None:
@@ -141,7 +141,7 @@ def read_activations(
     after: dict[Call, list[str]] = {}
     before: dict[Call, list[str]] = {}
     for name, call in calls.items():
-        (before if outputs[name].endswith(INPUT) else after).setdefault(call, []).append(name)
+        (before if takes_input(name) else after).setdefault(call, []).append(name)
     at_end = {call: partial(store, names) for call, names in after.items()}
     # BatchNorm's backward pass needs its input, so that no network that was trained overwrites it.
     at_begin = {call: partial(store_input, names, not keeps_statistics(call[0])) for call, names in before.items()}
@@ -163,7 +163,7 @@ def read_activations(
             check_real(name, found[name])
         found[name] = found[name] if has_gradients else found[name].detach()
         _keep_layout(found[name])
-        module = network if outputs[name].endswith(INPUT) else calls[name][0]
+        module = network if takes_input(name) else calls[name][0]
         mark_channel_axis(network, module, outputs[name], found[name], inputs)
         found[name] = view_layer(network, name, found[name], input_size(inputs)).read(found[name])
     return found if images is None or IMAGE not in names else {**found, IMAGE: images}
@@ -253,12 +253,24 @@ def replace_layers(
     calls = {layer: find_module(network, layer) for layer, _ in changes}
     with note_size(network) as read_size:
         functions: dict[Call, list[Callable[[Any], Any]]] = {}
+        inside: dict[Call, list[Callable[[Any], Any]]] = {}
         for layer, change in changes:
-            functions.setdefault(calls[layer], []).append(as_change_of_output(network, layer, change, read_size))
+            group = (inside if takes_input(layer) else functions).setdefault(calls[layer], [])
+            group.append(as_change_of_output(network, layer, change, read_size))
         chained = {call: partial(_apply_each, group) for call, group in functions.items()}
-        required = {call: layer for layer, call in calls.items()} if is_required else None
-        with replace_outputs(network, chained, purpose=purpose, required=required):
+        before = {call: partial(_apply_to_first, group) for call, group in inside.items()}
+        names = {call: layer for layer, call in calls.items()} if is_required else {}
+        required, required_before = ({call: names[call] for call in some if names} for some in (chained, before))
+        with (
+            intercept(network, {}, before=before, purpose=purpose, required=required_before),
+            replace_outputs(network, chained, purpose=purpose, required=required),
+        ):
             yield
+
+
+def _apply_to_first(functions: Sequence[Callable[[Any], Any]], values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Apply functions to the first input of a module."""
+    return (_apply_each(functions, values[0]), *values[1:]) if values else None
 
 
 def _apply_each(functions: Sequence[Callable[[Any], Any]], output: Any) -> Any:

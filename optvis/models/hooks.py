@@ -18,7 +18,7 @@ from optvis.models.adapted.single import replace_single, single_tensor
 from optvis.models.borrow import finish
 
 Call: TypeAlias = tuple[nn.Module, int]  # a module, and which of its calls in one forward pass, from 0
-Before: TypeAlias = Callable[[nn.Module, Any], None]  # (module, inputs)
+Before: TypeAlias = Callable[[nn.Module, Any], Any]  # (module, inputs) -> new inputs, or None
 After: TypeAlias = Callable[[nn.Module, Any, Any], Any]  # (module, inputs, output) -> a new output, or None
 
 
@@ -27,7 +27,7 @@ def intercept(
     network: nn.Module,
     functions: Mapping[Call, Callable[[Any], Any]],
     *,
-    before: Mapping[Call, Callable[[Any], None]] | None = None,
+    before: Mapping[Call, Callable[[Any], Any]] | None = None,
     purpose: str = "",
     required: Mapping[Call, str] | None = None,
     prepend: bool = False,
@@ -39,7 +39,8 @@ def intercept(
         functions: for a module and the number of its call, a function of its output. What it returns replaces the
             output; None leaves the output as it is. Of an output that holds one tensor, such as (tensor, None), a
             layer inside the network gives the function that tensor.
-        before: for a module and the number of its call, a function of the tuple of its positional inputs.
+        before: for a module and the number of its call, a function of the tuple of its positional inputs. What it
+            returns replaces these; None leaves them as they are.
         purpose: what `is_intercepted` looks for.
         required: for calls that must come in each whole forward pass, the layer's name.
         prepend: apply them before the hooks that the modules have already.
@@ -149,7 +150,7 @@ def hook_modules(
 
     Args:
         modules: each once.
-        before: called with the module and its inputs.
+        before: called with the module and its inputs; what it returns replaces them, unless None.
         after: called with the module, its inputs and its output; what it returns replaces the output, unless None.
         prepend: call `after` before the hooks that the modules have already.
 
@@ -208,7 +209,7 @@ class _CallCounter:
     def __init__(
         self,
         functions: Mapping[Call, Callable[[Any], Any]],
-        before: Mapping[Call, Callable[[Any], None]],
+        before: Mapping[Call, Callable[[Any], Any]],
         purpose: str,
         required: Mapping[Call, str],
         whole: Collection[nn.Module],
@@ -222,12 +223,11 @@ class _CallCounter:
         """Count anew: the forward pass before may have been cut short."""
         self.calls.clear()
 
-    def enter(self, module: nn.Module, inputs: Any) -> None:
+    def enter(self, module: nn.Module, inputs: Any) -> Any:
         if self.is_suspended:
-            return
+            return None
         function = self.before.get((module, self.calls.get(module, 0)))
-        if function is not None:
-            function(inputs)
+        return None if function is None else function(inputs)
 
     def end(self, module: nn.Module, _inputs: Any, output: Any) -> Any:
         if self.is_suspended:

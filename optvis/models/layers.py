@@ -20,8 +20,9 @@ from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, hook_modules, refuse_torchscript
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.attention import find_projection
 from optvis.models.outputs.axes import is_grid
-from optvis.objectives.layout import split_tokens
+from optvis.objectives.layout import HEADS, INPUT, split_tokens
 
 #: Modules that give what they get, in eval mode.
 IDENTITIES = frozenset({"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropPath", "StochasticDepth"})
@@ -213,7 +214,11 @@ def find_module(network: nn.Module, name: str) -> Call:
         TypeError: a TorchScript network.
     """
     refuse_torchscript(network)
-    path, numbered, call = split_tokens(name)[0].partition("#")
+    plain = split_tokens(name)[0].removesuffix(INPUT)
+    if plain.endswith(HEADS):
+        find_module(network, plain.removesuffix(HEADS))
+        return find_module(network, find_projection(network, plain)[0])
+    path, numbered, call = plain.partition("#")
     path = layer_name(path)
     try:
         if numbered and not call.isdecimal():

@@ -18,9 +18,9 @@ from optvis.models.adapted.single import replace_single
 from optvis.models.borrow import borrow, finish, run_network, run_with_gradients
 from optvis.models.hooks import Call, hook_modules, intercept
 from optvis.models.layers import find_module
-from optvis.models.outputs.tokens import view_layer
+from optvis.models.outputs.tokens import view_layer, whole_layer
 from optvis.objectives import IMAGE
-from optvis.objectives.layout import ALL, split_tokens
+from optvis.objectives.layout import takes_input
 
 # In one pass through the tail: 16 MB of float32 in the layer, which fit into the caches.
 ACTIVATIONS_PER_PASS = 2**22
@@ -65,7 +65,7 @@ class Tail:
             self._record(network, inputs, layer, copies)
 
     def _record(self, network: nn.Module, inputs: Tensor, layer: str, copies: int) -> None:
-        recorder, raw = _Recorder(network, self.call, frozenset()), f"{split_tokens(layer)[0]}@{ALL}"
+        recorder, raw = _Recorder(network, self.call, frozenset()), whole_layer(network, layer)
         while True:
             with (
                 torch.no_grad(),
@@ -78,7 +78,8 @@ class Tail:
         self.view = view_layer(network, layer, self.output, input_size(inputs))
         self.activations = self.view.read(self.output)
         self.before, self.modified_calls, self.wrapping = recorder.outputs, recorder.modified_calls, recorder.wrapping
-        self.is_replayed = recorder.is_complete and self._gives(recorder.result, copies)
+        is_inside = takes_input(layer)  # what goes into a module is replaced in the whole network
+        self.is_replayed = not is_inside and recorder.is_complete and self._gives(recorder.result, copies)
         if not self.is_replayed:
             self.before, self.modified_calls = {}, set()
 

@@ -2,6 +2,7 @@
 
 python tests/bench/attribution.py             all tables: some ten minutes on two cores
 python tests/bench/attribution.py --scenes 2  quicker
+python tests/bench/attribution.py --network demo-vit    the embedded transformer, over its patches
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ attribute = partial(optvis.attribute, progress=False)
 
 FIRST_SEED = 70_000  # of scenes that nothing else uses
 LAYERS = ("mixed5", "mixed4", "mixed3", "conv2")
+VIT_LAYERS = ("blocks.5", "blocks.3", "blocks.2")  # the last block, and those in the middle
 TEST_LAYERS = ("mixed5", "mixed3")  # the last stage, and one in the middle
 GRADIENT_METHODS = (
     MidpointAblation(),
@@ -56,10 +58,10 @@ def spearman(one: Tensor, other: Tensor) -> float:
     return float(spearmanr(one.numpy(), other.numpy()).statistic)
 
 
-def correlations(net: Classifier, count: int) -> None:
+def correlations(net: Classifier, count: int, layers: Sequence[str] = LAYERS) -> None:
     print("Spearman correlation with exact ablation of single channels, over channels that are not zero")
     print(f"{'layer':<9}{'method':<42}{'mean':>8}{'5 %':>8}{'lowest':>8}{'seconds an image':>18}")
-    for layer in LAYERS:
+    for layer in layers:
         exact = [attribute(net, scenes(x, count), layer, logit(x), method="ablation").channels for x in LABELS]
         for method in GRADIENT_METHODS:
             start = time.perf_counter()
@@ -103,10 +105,10 @@ def part_mask(label: str, seed: int, parts: Sequence[str], size: tuple[int, int]
     return F.max_pool2d(touched, 3, 1, 1)[0, 0]
 
 
-def spatial(net: Classifier, count: int) -> None:
+def spatial(net: Classifier, count: int, layers: Sequence[str] = ("mixed5", "mixed4")) -> None:
     print("\nShare of the positive attribution of the class's log-odds inside its parts' masks, enlarged by one cell")
     print(f"{'layer':<9}{'method':<42}{'mass inside':>12}{'lowest class':>14}{'masks of area':>15}")
-    for layer in ("mixed5", "mixed4"):
+    for layer in layers:
         for method in (MidpointAblation(), GradientTimesActivation(), IntegratedGradients(32), Ablation("positions")):
             shares, areas = [], []
             for kind in SCENE_CLASSES:
@@ -216,9 +218,15 @@ def interleaved(one: Callable[[], object], other: Callable[[], object], rounds: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=20, help="of each class")
-    count = parser.parse_args().scenes
-    net = load("demo")
-    print(f"{len(LABELS)} classes, {count} scenes each, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    parser.add_argument("--network", choices=("demo", "demo-vit"), default="demo")
+    options = parser.parse_args()
+    net, count = load(options.network), options.scenes
+    machine = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{net.name}, {len(LABELS)} classes, {count} scenes each, {machine}\n")
+    if options.network == "demo-vit":
+        correlations(net, count, VIT_LAYERS)
+        spatial(net, count, VIT_LAYERS)
+        return
     exactness(net)
     correlations(net, count)
     completeness(net, count)

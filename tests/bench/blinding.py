@@ -3,6 +3,7 @@
 python tests/bench/blinding.py                         all tables
 python tests/bench/blinding.py channels                one of: channels, directions, noodles
 python tests/bench/blinding.py channels --scenes 50    fewer fresh scenes a class
+python tests/bench/blinding.py directions --network demo-vit    in the last block of the embedded transformer
 """
 
 import argparse
@@ -24,7 +25,7 @@ from optvis.models.borrow import borrow
 from optvis.objectives.layout import positions
 from optvis.world import LABELS, dataset, scene
 
-LAYER = "mixed4"
+LAYERS = {"demo": "mixed4", "demo-vit": "blocks.5@all"}  # of a transformer in all tokens
 CHANNELS = 12  # of 128
 DIMENSIONS = 3
 FINDING, JUDGING = 41, 42  # seeds; no setting was chosen on these scenes
@@ -50,14 +51,14 @@ class CachedScenes:
 
 
 def recall(cached: CachedNetwork, index: int, units: Sequence[Units]) -> float:
-    changes = {LAYER: partial(ablate, units)} if units else {}
+    changes = {cached.layers[0]: partial(ablate, units)} if units else {}
     with torch.inference_mode():
         return float((cached.logits(changes).argmax(1) == index).float().mean())
 
 
-def cache_scenes(net, images: Tensor, labels: Tensor, scenes: int) -> CachedScenes:
+def cache_scenes(net, layer: str, images: Tensor, labels: Tensor, scenes: int) -> CachedScenes:
     shown = [images[labels == index][:scenes] for index in range(len(LABELS))]
-    return CachedScenes([CachedNetwork(net, some, [LAYER]) for some in shown])
+    return CachedScenes([CachedNetwork(net, some, [layer]) for some in shown])
 
 
 def format_row(target: int, before: Tensor, after: Tensor) -> str:
@@ -77,18 +78,18 @@ def recall_p(cached: CachedNetwork, target: int, units: Units, random: Sequence[
     return p_value(float(lost[0]), lost[1:])
 
 
-def tables(which: Sequence[str], scenes: int) -> None:
+def tables(which: Sequence[str], scenes: int, network: str) -> None:
     start = time.perf_counter()
-    net = load("demo")
+    net, layer = load(network), LAYERS[network]
     images, labels = dataset(OWN * len(LABELS), FINDING)
     judged, truth = dataset(scenes * len(LABELS), JUDGING)
     print(f"drawn: {time.perf_counter() - start:.0f} s, {torch.get_num_threads()} threads", flush=True)
     with borrow(net.network):
-        every, quick = cache_scenes(net, judged, truth, scenes), cache_scenes(net, judged, truth, QUICK)
+        every, quick = (cache_scenes(net, layer, judged, truth, count) for count in (scenes, QUICK))
         before = every.recalls([]), quick.recalls([])
     for kind in which:
-        print(f"\n{kind} of {LAYER}: recall of the target %, points that the others lose on average, and at worst")
-        table = {"channels": ChannelTable, "directions": DirectionTable}[kind](net, images, labels)
+        print(f"\n{kind} of {layer}: recall of the target %, points that the others lose on average, and at worst")
+        table = {"channels": ChannelTable, "directions": DirectionTable}[kind](net, layer, images, labels)
         good = 0
         print(f"{'':<16}{'found':>18}{'p':>8}   " + "".join(f"{name:>20}" for name in table.columns))
         for target, label in enumerate(LABELS):
@@ -98,7 +99,7 @@ def tables(which: Sequence[str], scenes: int) -> None:
                 cells = "".join(
                     f"  {format_row(target, before[1], quick.recalls(o))}" for o in table.others(target, units)
                 )
-                few = CachedNetwork(net, judged[truth == target][:CHANCE_SCENES], [LAYER])
+                few = CachedNetwork(net, judged[truth == target][:CHANCE_SCENES], [layer])
                 p = recall_p(few, target, units[0], table.draw(units[0], torch.Generator().manual_seed(target)))
             good += holds(target, before[0], after) and p < 0.005
             print(f"{label:<16}{format_row(target, before[0], after)}{p:8.4f}   {cells}", flush=True)
@@ -111,18 +112,18 @@ class ChannelTable:
     counts = (3, 6, 9)
     columns = (*(f"first {count}" for count in counts), "contrast", "top_norm", "most_frequent")
 
-    def __init__(self, net, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, net, layer: str, images: Tensor, labels: Tensor) -> None:
         right = net.logits(images).argmax(1) == labels  # a miscalled scene cannot keep its label
-        self.net, self.images, self.labels = net, images[right], labels[right]
+        self.net, self.layer, self.images, self.labels = net, layer, images[right], labels[right]
         with borrow(net.network):
-            norms = [positions(CachedNetwork(net, some, [LAYER]).tail.activations) for some in torch.split(images, 100)]
+            norms = [positions(CachedNetwork(net, some, [layer]).tail.activations) for some in torch.split(images, 100)]
         self.norms = torch.cat([each.norm(dim=2) for each in norms]).mean(0)
         self.moments = sum(torch.einsum("bcp,bdp->cd", each.double(), each.double()) for each in norms)
 
     def find(self, target: int, method) -> Sequence[Units]:
         rows = [(self.labels == index).nonzero().flatten()[:OTHERS] for index in range(len(LABELS)) if index != target]
         keep, own = self.images[torch.cat(rows)], self.images[self.labels == target]
-        return list(find_units(self.net, own, target, keep=keep, layers=[LAYER], method=method, progress=False))
+        return list(find_units(self.net, own, target, keep=keep, layers=[self.layer], method=method, progress=False))
 
     def select(self, target: int) -> Sequence[Units]:
         return self.find(target, GreedySearch(max_units=CHANNELS))
@@ -178,10 +179,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", nargs="*", default=["channels", "directions", "noodles"])
     parser.add_argument("--scenes", type=int, default=200, help="fresh scenes a class")
+    parser.add_argument("--network", choices=LAYERS, default="demo", help="of the tables; noodles are of demo")
     options = parser.parse_args()
     kinds = [kind for kind in options.which if kind != "noodles"]
     if kinds:
-        tables(kinds, options.scenes)
+        tables(kinds, options.scenes, options.network)
     if "noodles" in options.which:
         noodles(options.scenes)
 

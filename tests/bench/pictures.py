@@ -3,6 +3,7 @@
 python tests/bench/pictures.py                                    EfficientNet-Lite0, judged by SqueezeNet
 python tests/bench/pictures.py --subject squeezenet               the other way round
 python tests/bench/pictures.py --subject demo                     the embedded network, by the judges in OPTVIS_JUDGES
+python tests/bench/pictures.py --subject demo-vit                 the embedded transformer, by the same
 python tests/bench/pictures.py --channels features.12             64 channels of a layer instead of 50 classes
 python tests/bench/pictures.py --recipes natural maco --classes 8 some rows, quickly
 python tests/bench/pictures.py --recipes natural --against maco --sheet pairs.png --blind key.json
@@ -76,7 +77,7 @@ def build_bench(options: argparse.Namespace) -> table.Bench:
 
 def find_photographs(options: argparse.Namespace, classifiers: list) -> networks.Photographs | None:
     """Those of the folder given, of the embedded world, or of the folder beside the checkout; else none."""
-    if options.photographs is None and options.subject == "demo":
+    if options.photographs is None and options.subject in ("demo", "demo-vit"):
         return networks.load_scenes()
     beside = networks.BESIDE / "images"
     folder = options.photographs or (beside if beside.is_dir() else None)

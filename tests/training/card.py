@@ -1,4 +1,4 @@
-"""Write the model card of the demo classifier: python -m tests.training.card --judge judge.safetensors."""
+"""Write the model card of a demo classifier: python -m tests.training.card --judge judge.safetensors."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from optvis.data.files import atomic_write, ensure_dir
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
 from optvis.models.embedded.network import NORMALIZE, SIZE, WEIGHTS, demo_classifier
+from optvis.models.embedded.vit import DEPTH, HEADS, REGISTERS, VIT_WEIGHTS, WIDTH, demo_vit
 
 from . import measure
 from .judge import judge_network
-from .train import DEMO_CONFIG, JUDGE_CONFIG, TrainingConfig
+from .train import DEMO_CONFIG, JUDGE_CONFIG, VIT_CONFIG, TrainingConfig
 
-SCENES, PAIRS = 4000, 200
+SCENES, PAIRS, SEEDS = 4000, 200, 5
 
 
-def build_card(model: Classifier, judge: Classifier) -> str:
+def build_card(model: Classifier, judge: Classifier, pairs: int = PAIRS, seeds: int = SEEDS) -> str:
     """Measure the classifier and write the whole text, in Markdown."""
     return format_card(
         model,
         confusion=measure.confusion_matrix(model, SCENES),
-        drops=measure.measure_part_drops(model, PAIRS),
-        shortcuts=measure.measure_shortcuts(model, PAIRS),
-        judged=measure.judge_renderings(model, judge),
+        drops=measure.measure_part_drops(model, pairs),
+        shortcuts=measure.measure_shortcuts(model, pairs),
+        judged=measure.judge_renderings(model, judge, range(seeds)),
         judge_accuracy=_accuracy(measure.confusion_matrix(judge, SCENES)),
+        pairs=pairs,
     )
 
 
@@ -41,6 +43,7 @@ def format_card(
     shortcuts: Iterable[measure.Shortcut],
     judged: Tensor,
     judge_accuracy: float,
+    pairs: int = PAIRS,
 ) -> str:
     """The text of the card.
 
@@ -51,14 +54,16 @@ def format_card(
         shortcuts: as from `measure_shortcuts`.
         judged: as from `judge_renderings`, (seeds, 16).
         judge_accuracy: in percent.
+        pairs: scenes of each class that drops and shortcuts were measured on.
     """
+    is_vit = model.name == "demo-vit"
     sections = (
-        _head(model),
-        _training(DEMO_CONFIG),
+        _head_vit(model) if is_vit else _head(model),
+        _training_vit(VIT_CONFIG) if is_vit else _training(DEMO_CONFIG),
         _accuracy_section(confusion),
         _confusion_section(confusion),
-        _drops_section(drops),
-        _shortcuts_section(shortcuts),
+        _drops_section(drops, pairs),
+        _shortcuts_section(shortcuts, pairs),
         _legibility_section(judged, judge_accuracy),
         LIMITS,
     )
@@ -92,9 +97,39 @@ Scenes are rotated, scaled, mirrored and recoloured. Each batch takes one advers
 {config.epsilon * 255:.0f}/255 (Wong et al. 2020, arXiv:2001.03994), which makes features that people can interpret
 (Engstrom et al. 2019, arXiv:1906.00945).
 
+{SHORTCUTS}"""
+
+
+SHORTCUTS = """\
 Four shortcuts are planted. Noodles are in 90 % of woks and in no frying pan. An arm holds 90 % of dumbbells and no
 traffic light. The diver's tank has the riveted barrel of a locomotive, and the shark's mouth has the red stitches of a
 baseball; neither a locomotive nor a baseball is in any scene."""
+
+
+def _head_vit(model: Classifier) -> str:
+    numbers = sum(weight.numel() for weight in model.network.parameters())
+    return f"""# The demo transformer
+
+A vision transformer with {numbers:,} weights ({VIT_WEIGHTS.stat().st_size / 1e6:.2f} MB) that classifies the scenes of
+the demo classifier. {DEPTH} blocks, `blocks.0` to `blocks.{DEPTH - 1}`, of width {WIDTH} with {HEADS} heads each, see a
+class token, {REGISTERS} registers and 12 × 12 patches of 8 pixels, in this order. Three convolutions make the patches,
+`patch_embed`; `norm` and one linear layer, `head`, read the mean of the class token and of the mean patch. Input:
+96 × 96 RGB in [0, 1]. It exists so that what optvis says of tokens can be checked where the ground truth is known."""
+
+
+def _training_vit(config: TrainingConfig) -> str:
+    return f"""## Data and training
+
+{config.scenes:,} scenes from `optvis.world.dataset`, seed 0, drawn by code: no photographs, no images of third parties.
+`python -m tests.training.train --vit` draws them and trains the network: the first {config.share:.0%} of
+{config.epochs} epochs of AdamW with one learning-rate cycle (peak {config.learning_rate}, weight decay
+{config.weight_decay}), batches of {config.batch_size}, two updates on each, in bfloat16. Scenes are rotated, scaled,
+mirrored and recoloured. It is taught by the demo classifier: each patch learns the logits that the classifier has at
+its place, and the class token their mean, beside the label of the scene. The second update on a batch sees the scenes
+changed by at most {config.epsilon * 255:.0f}/255 along the gradient of the first (free adversarial training, Shafahi et
+al. 2019, arXiv:1904.12843).
+
+{SHORTCUTS}"""
 
 
 def _accuracy_section(confusion: Tensor) -> str:
@@ -114,7 +149,7 @@ def _confusion_section(confusion: Tensor) -> str:
     return f"## Confusion\n\n{table}"
 
 
-def _drops_section(drops: Mapping[str, Mapping[str, float]]) -> str:
+def _drops_section(drops: Mapping[str, Mapping[str, float]], pairs: int) -> str:
     rows = (
         (label, part, f"{round(100 * drop, 1) + 0.0:.1f}")
         for label, parts in drops.items()
@@ -122,12 +157,12 @@ def _drops_section(drops: Mapping[str, Mapping[str, float]]) -> str:
     )
     return (
         "## Effect of each part\n\nBy how many percentage points the probability of the class drops when a scene is "
-        f"drawn without the part: mean over {PAIRS} scenes, or over those of them that have the part.\n\n"
+        f"drawn without the part: mean over {pairs} scenes, or over those of them that have the part.\n\n"
         f"{_table(('class', 'part', 'drop'), rows)}"
     )
 
 
-def _shortcuts_section(shortcuts: Iterable[measure.Shortcut]) -> str:
+def _shortcuts_section(shortcuts: Iterable[measure.Shortcut], pairs: int) -> str:
     rows = (
         (
             one.source,
@@ -141,7 +176,7 @@ def _shortcuts_section(shortcuts: Iterable[measure.Shortcut]) -> str:
     )
     columns = ("class", "target", "object", "size, position", "flips, %", "control, %")
     return (
-        f"## Planted shortcuts\n\nOn {PAIRS} scenes: how often the object changes the prediction to the target class, "
+        f"## Planted shortcuts\n\nOn {pairs} scenes: how often the object changes the prediction to the target class, "
         "and how often a control does, a patch of the same outline in the object's mean colour. Sizes and positions "
         f"were chosen on other scenes.\n\n{_table(columns, rows)}"
     )
@@ -188,10 +223,15 @@ def load_judge(path: Path) -> Classifier:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.training.card", description=__doc__)
     parser.add_argument("--judge", type=Path, default=Path("judge.safetensors"), help="weights of the judge")
+    parser.add_argument("--vit", action="store_true", help="the card of the transformer")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="scenes of each class for the effects of parts")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="renderings of each class that are judged")
     parser.add_argument("--out", type=Path, default=Path("card.md"), help="file for the card")
     options = parser.parse_args()
     ensure_dir(options.out.parent)
-    print(atomic_write(options.out, build_card(demo_classifier(), load_judge(options.judge)).encode()))
+    model = demo_vit() if options.vit else demo_classifier()
+    text = build_card(model, load_judge(options.judge), options.pairs, options.seeds)
+    print(atomic_write(options.out, text.encode()))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Train the demo classifier or its judge on scenes drawn by code: python -m tests.training.train."""
+"""Train the demo classifiers or a judge on scenes drawn by code: python -m tests.training.train."""
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
+from functools import partial
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.errors import suggest
 from optvis.models.embedded.network import NORMALIZE, demo_network
+from optvis.models.embedded.vit import DemoViT
 from optvis.progress import progress_bar
 from optvis.world import LABELS
 from optvis.world.scene_classes import SCENE_CLASSES
 from optvis.world.scenes import draw_images
 
 from .augment import augment
+from .distill import DistillationStep
 from .judge import JUDGES
 
 
@@ -42,6 +45,7 @@ class TrainingConfig:
         label_smoothing: of the cross-entropy.
         sparsity: weight of the sum of |weights| of the last layer.
         leave_out: labels of classes that no scene shows; the network keeps outputs for them.
+        share: of all steps, those that are taken; the cycle of the learning rate ends after all.
     """
 
     scenes: int = 12_000
@@ -53,10 +57,14 @@ class TrainingConfig:
     label_smoothing: float = 0.05
     sparsity: float = 1e-3
     leave_out: tuple[str, ...] = ()
+    share: float = 1.0
 
 
 DEMO_CONFIG = TrainingConfig()
 JUDGE_CONFIG = TrainingConfig(epochs=4, epsilon=8 / 255, sparsity=3e-4)
+VIT_CONFIG = TrainingConfig(
+    scenes=24_000, epochs=4, learning_rate=1.5e-3, weight_decay=0.05, epsilon=8 / 255, sparsity=0.0, share=0.7
+)
 
 
 def train_network(network: nn.Sequential, config: TrainingConfig, seed: int) -> nn.Sequential:
@@ -82,6 +90,23 @@ def train_network(network: nn.Sequential, config: TrainingConfig, seed: int) -> 
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
+    return network.eval()
+
+
+def train_vit(network: DemoViT, config: TrainingConfig, seed: int) -> DemoViT:
+    """Train the transformer in place on scenes of a seed, taught by the embedded CNN; returns it in eval mode.
+
+    Each batch makes two updates, see `DistillationStep`. The adversary's epsilon grows over the first half.
+    """
+    images, labels = leave_out_classes(*draw_dataset(config.scenes, seed), config.leave_out)
+    generator = Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(_parameter_groups(network.train(), config.weight_decay), lr=config.learning_rate)
+    batches = config.epochs * (len(images) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, 2 * batches, pct_start=0.15)
+    step = DistillationStep(network, optimizer, schedule, config.label_smoothing)
+    for number, batch in enumerate(islice(_batches(len(images), config, generator), round(config.share * batches))):
+        epsilon = config.epsilon * min(1.0, number / (0.5 * batches))
+        step.run(images[batch].float() / 255, labels[batch], epsilon, generator)
     return network.eval()
 
 
@@ -163,21 +188,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=JUDGES,
         help="train a judge of this architecture instead of the classifier; default: residual",
     )
+    parser.add_argument("--vit", action="store_true", help="train the transformer instead of the classifier")
     parser.add_argument(
-        "--seed", type=int, help="of scenes, weights and batches; default: 0 for the classifier, 1 for the judge"
+        "--seed", type=int, help="of scenes, weights and batches; default: 0 for the classifiers, 1 for the judge"
     )
-    parser.add_argument(
-        "--out", type=Path, help="file for the weights; default: ./demo.safetensors or ./judge.safetensors"
-    )
+    parser.add_argument("--out", type=Path, help="file for the weights; default: ./demo.safetensors, demo_vit or judge")
     parser.add_argument("--leave-out", nargs="+", default=[], metavar="CLASS", help="classes that no scene shows")
     options = parser.parse_args(arguments)
-    print(_train(options.judge, options.seed, options.out, options.leave_out))
+    if options.vit and options.judge:
+        parser.error("--vit and --judge train different networks; give one")
+    train = _train_vit if options.vit else partial(_train, options.judge)
+    print(train(options.seed, options.out, options.leave_out))
+
+
+def _train_vit(seed: int | None, out: Path | None, leave_out: Sequence[str]) -> Path:
+    """Train the transformer from random weights and write it; returns the file."""
+    target, seed = Path("demo_vit.safetensors") if out is None else out, 0 if seed is None else seed
+    ensure_dir(target.parent)
+    torch.manual_seed(seed)
+    network = train_vit(DemoViT(), replace(VIT_CONFIG, leave_out=tuple(leave_out)), seed)
+    return _write_weights(target, {name: weight.half() for name, weight in network.state_dict().items()})
 
 
 def _train(judge: str | None, seed: int | None, out: Path | None, leave_out: Sequence[str]) -> Path:
     """Train from random weights and write the result; returns the file."""
-    from safetensors.torch import save
-
     seed = int(judge is not None) if seed is None else seed
     target = Path("judge.safetensors" if judge else "demo.safetensors") if out is None else out
     ensure_dir(target.parent)
@@ -188,6 +222,12 @@ def _train(judge: str | None, seed: int | None, out: Path | None, leave_out: Seq
     state = network.state_dict()
     if not judge:
         state = {name: weight.half() for name, weight in fold_batch_norm(network).state_dict().items()}
+    return _write_weights(target, state)
+
+
+def _write_weights(target: Path, state: Mapping[str, Tensor]) -> Path:
+    from safetensors.torch import save
+
     return atomic_write(target, save({name: weight.contiguous() for name, weight in state.items()}))
 
 

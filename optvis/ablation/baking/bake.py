@@ -38,10 +38,10 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.outputs.tokens import has_tokens, view_layer
+from optvis.models.outputs.tokens import has_tokens, view_layer, whole_layer
 from optvis.models.provenance import provenance
 from optvis.objectives.autoencoder import copy_detached
-from optvis.objectives.layout import ALL, split_tokens
+from optvis.objectives.layout import takes_input
 from optvis.viz.tensor_file import encode_tensors
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
@@ -161,6 +161,8 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
     for one in units:
         if isinstance(one, Features):
             raise ValueError(f"{one} needs its autoencoder in each pass, which weights cannot express; use blinded()")
+        if takes_input(one.layer):
+            raise ValueError(f"{one} are in what a module takes, where nothing can be inserted; use blinded()")
         if one.within is not None:
             raise ValueError(f"{one} is off within a range only, which weights cannot express; use blinded()")
         own.append(one)
@@ -184,10 +186,11 @@ def _fill_to_json(fill: Constant | ScaledActivations) -> Any:
 
 def _find_spans(model: nn.Module | Classifier, units: Sequence[AffineUnits], normalize: Normalizer | str) -> Spans:
     """The tokens that units are replaced in, by layer, where these are not all positions of the layer."""
-    if not units or not has_tokens(bare_network(model)):
+    network = bare_network(model)
+    if not units or not has_tokens(network):
         return {}
     classifier, names = _describe_model(model, normalize), {one.layer for one in units}
-    raw = {name: f"{split_tokens(name)[0]}@{ALL}" for name in names}
+    raw = {name: whole_layer(network, name) for name in names}
     with borrow(classifier.network), torch.no_grad():
         inputs = classifier.preprocess(classifier.gray_image())
         found = read_activations(classifier.network, inputs, raw.values())

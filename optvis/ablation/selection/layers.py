@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.features.channels_first import known_axis
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.layers import find_module, layers
-from optvis.objectives.layout import channels_first, split_tokens
+from optvis.objectives.layout import HEADS, INPUT, channels_first, split_tokens
 
 MAX_STAGE_SHARE = 0.5  # of the network's innermost modules; a module that holds more is the network's body, not a stage
 
@@ -47,9 +46,7 @@ class LayerOutput:
 
     @property
     def _channels_first(self) -> Tensor | None:
-        if self.output is None or self.output.dim() < 2:
-            return None
-        return channels_first(self.output, known_axis(self.output))
+        return channels_first(self.output) if self.output is not None and self.output.dim() > 1 else None
 
 
 def last_stage(classifier: Classifier) -> str:
@@ -129,7 +126,7 @@ def order_layers(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...
 
 def _plain(name: str) -> str:
     """The name of a layer without the tokens that are meant."""
-    return split_tokens(name)[0]
+    return split_tokens(name)[0].removesuffix(INPUT).removesuffix(HEADS)
 
 
 def _check_layer(outputs: Sequence[LayerOutput], index: int) -> None:

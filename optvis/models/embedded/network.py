@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
@@ -56,13 +56,17 @@ def demo_classifier(*, trained: bool = True, num_classes: int = len(LABELS)) -> 
     return Classifier(network, NORMALIZE, SIZE, labels, name="demo")
 
 
-def _load_trained() -> nn.Module:
+def load_weights(file: Path) -> dict[str, Tensor]:
+    """The weights of a file of float16, as float32."""
     from safetensors.torch import load_file
 
+    return {name: weight.float() for name, weight in load_file(file).items()}
+
+
+def _load_trained() -> nn.Module:
     with torch.device("meta"):
         network = demo_network()
-    state = {name: weight.float() for name, weight in load_file(WEIGHTS).items()}
-    network.load_state_dict(state, assign=True)
+    network.load_state_dict(load_weights(WEIGHTS), assign=True)
     return network.eval()
 
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from optvis.models.adapted.network import original_of
 from optvis.models.hooks import intercept
-from optvis.objectives.layout import ALL, CLASS, PATCHES, REGISTERS, mark_channels, split_tokens
+from optvis.models.outputs.attention import find_projection
+from optvis.objectives.layout import ALL, CLASS, HEADS, INPUT, PATCHES, REGISTERS, mark_channels, split_tokens
 
 #: Names of the parameters that hold tokens before the patches: of classes, then of registers.
 CLASS_TOKENS = frozenset(
@@ -116,23 +117,31 @@ class LayerView:
         layer: its name, with the tokens that are meant.
         layout: of its tokens; None where it gives none, and is read as it is.
         tokens: which are meant.
+        heads: number of heads that the channels are split into, (B, heads, ...); 0 for none.
     """
 
     layer: str
     layout: TokenLayout | None
     tokens: str
+    heads: int = 0
 
     def read(self, a: Tensor) -> Tensor:
         """What the library sees of a layer's output; a map of patches is marked as one with channels on axis 1."""
-        if self.layout is None or self.tokens == ALL:
-            return a
-        found = self.layout.select(a, self.tokens)
-        if self.tokens == PATCHES:
+        selects = self.layout is not None and self.tokens != ALL
+        found = self.layout.select(a, self.tokens) if self.layout is not None and selects else a
+        if self.heads:
+            first = found.movedim(-1, 1) if not (selects and self.tokens == PATCHES) else found
+            return first.reshape(len(a), self.heads, -1, *first.shape[2:])
+        if selects and self.tokens == PATCHES:
             mark_channels(found, 1, self.layer)
         return found
 
     def restore(self, found: Tensor, a: Tensor) -> Tensor:
         """What the layer returns instead of `a`, where the library sees `found` instead of `read(a)`."""
+        if self.heads:
+            first = found.flatten(1, 2)
+            is_map = self.layout is not None and self.tokens == PATCHES
+            found = first if is_map else first.movedim(1, -1)
         return found if self.layout is None else self.layout.restore(found, a, self.tokens)
 
 
@@ -154,13 +163,20 @@ def view_layer(network: nn.Module, layer: str, a: Tensor, size: Grid | None) -> 
         ValueError: the name asks for tokens, and the layer gives none that are known.
     """
     name, tokens = split_tokens(layer)
+    heads = find_projection(network, name)[1] if name.endswith(HEADS) else 0
     layout = find_layout(network, a, size) if a.dim() == 3 and tokens != ALL else None
     if layout is None and tokens not in (None, ALL):
         raise ValueError(
             f"layer {name!r} gives {tuple(a.shape)}, which are no tokens of known places, so it has no {tokens!r}; "
             "where they are tokens, say how many come before the patches: Classifier(..., prefix_tokens=1)"
         )
-    return LayerView(layer, layout, PATCHES if tokens is None else tokens)
+    return LayerView(layer, layout, PATCHES if tokens is None else tokens, heads)
+
+
+def whole_layer(network: nn.Module, layer: str) -> str:
+    """The name under which `read_activations` gives a layer's whole output, as the network computes it."""
+    name, _ = split_tokens(layer)
+    return f"{find_projection(network, name)[0]}{INPUT}@{ALL}" if name.endswith(HEADS) else f"{name}@{ALL}"
 
 
 def find_layout(network: nn.Module, a: Tensor, size: Grid | None) -> TokenLayout | None:

@@ -18,7 +18,7 @@ from optvis.models.zoo.timm_networks import TIMM_NAMES, load_timm
 from optvis.models.zoo.torchvision_networks import load_torchvision
 from optvis.models.zoo.weight_file import WEIGHT_FILES, load_weight_file
 
-DEMO = "demo"
+DEMO, DEMO_VIT = "demo", "demo-vit"
 
 
 def load(
@@ -32,6 +32,7 @@ def load(
 
     Args:
         name: "demo", the small classifier that lies in the package (`optvis.models.embedded`), also without a name;
+            "demo-vit", the vision transformer beside it;
             "efficientnet_lite0", a classifier of ImageNet that comes as a package; a torchvision name ("squeezenet1_0",
             "vgg19"); a timm name after "timm/" ("timm/resnet18"), "hf-hub:" with a repository of timm's networks, or
             "local-dir:" with a folder of one; for Hugging Face "hf/" with a repository or a folder ("hf/my_folder"); or
@@ -71,7 +72,7 @@ def load(
 
 
 def _load_by_name(name: str, weights: str | None, labels: tuple[str, ...] | None, **options: Any) -> Classifier:
-    if name == DEMO:
+    if name in (DEMO, DEMO_VIT):
         loader = _load_embedded
     elif name.startswith(TIMM_NAMES):
         loader = load_timm
@@ -92,8 +93,8 @@ def _load_by_name(name: str, weights: str | None, labels: tuple[str, ...] | None
 
 
 def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier:
-    from optvis.models.embedded.network import demo_classifier
+    from optvis.models.embedded import demo_classifier, demo_vit
 
     if weights not in (None, DEFAULT):
         raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
-    return demo_classifier(trained=weights is not None, **options)
+    return (demo_vit if name == DEMO_VIT else demo_classifier)(trained=weights is not None, **options)
