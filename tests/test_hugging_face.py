@@ -96,7 +96,10 @@ def test_blocks_and_attention_are_read_rendered_and_switched_off(loaded):
     images = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     before = net.logits(images)
     for name in blocks[-3:]:
-        axis = -1 if activations(net, images, name)[name].dim() == 3 else 1
+        are_tokens = table[name].output.count("×") == 2
+        axis = -1 if are_tokens else 1
+        name = f"{name}@all" if are_tokens else name  # patches of the last block do not reach the class token
+        assert activations(net, images, name)[name].shape[0] == 2
         picture = render(net, channel(name, 1, channel_axis=axis), size=SIDE, steps=1, progress=False)
         assert picture.images.isfinite().all()
         with blinded(net, Channels(name, [0, 1, 2], channel_axis=axis)):
@@ -232,6 +235,15 @@ def test_images_are_resized_and_cropped_as_the_processor_does(kind, side):
     ours = torch.from_numpy(np.array(read_processor(processor)[1](image))).permute(2, 0, 1) / 255
     assert ours.shape == theirs.shape[1:]
     assert (ours - theirs[0]).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_networks_of_other_channels_get_images_of_as_many(tmp_path, channels):
+    save_small("ViT", tmp_path, num_channels=channels)
+    net = load(f"hf/{tmp_path}")
+    assert net.channels == channels
+    assert len(net.normalize.mean) == channels
+    assert render(net, logit("cat"), size=SIDE, steps=1, progress=False).images.shape == (1, channels, SIDE, SIDE)
 
 
 def test_channels_are_reversed_for_networks_that_take_bgr():

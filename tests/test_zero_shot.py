@@ -176,6 +176,17 @@ def test_the_network_stays_as_it_is(built, untouched, images):
     assert original_of(net.network) is network
 
 
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_surroundings_change_nothing(built, images, mode):
+    network, tokenizer, net = built
+    with mode():
+        same = zero_shot(Classifier(network, NORMALIZE, SIDE), PROMPTS, tokenizer)
+        logits = same.logits(images)
+        picture = render(same, text("a cat"), size=SIDE, steps=1, progress=False)
+    assert logits.equal(net.logits(images))
+    assert picture.images.equal(render(net, text("a cat"), size=SIDE, steps=1, progress=False).images)
+
+
 def test_several_texts_of_a_class_are_averaged(built):
     network, tokenizer, net = built
     both = zero_shot(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from optvis.data.crop import ResizeCrop
 from optvis.models.adapted.needs import find_size
 from optvis.models.adapted.network import AdaptedNetwork, original_of
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier, unwrap
 from optvis.models.normalize import INFER, Normalize, Normalizer
 from optvis.models.texts.encoders import check_encoders, embed_images, embed_texts, is_pairwise, read_scale
@@ -76,6 +76,7 @@ class ZeroShotNetwork(AdaptedNetwork):
         return own[name] if name in own else super().__getattr__(name)
 
 
+@plain_mode()
 def zero_shot(
     model: nn.Module | Classifier,
     prompts: Sequence[str] | Mapping[str, str | Sequence[str]],

@@ -13,6 +13,7 @@ from optvis.errors import warn_user
 from optvis.models.adapted.hugging_face import call_with_images, read_embedding, takes_images, takes_patches
 from optvis.models.checkpoint import list_names
 from optvis.models.classifier import Classifier
+from optvis.models.normalize import Normalize
 from optvis.models.zoo.build import DEFAULT, build_network
 from optvis.models.zoo.image_processors import read_processor
 
@@ -63,6 +64,9 @@ def classifier_from_hugging_face(network: Any, processor: Any, name: str = "") -
     """
     config = network.config
     normalize, crop, size = read_processor(processor)
+    channels = getattr(config, "num_channels", None) or getattr(_vision_config(config), "num_channels", None)
+    if isinstance(normalize, Normalize) and channels:
+        normalize = normalize.with_channels(channels)
     is_classifier = type(network).__name__.endswith("ForImageClassification")
     has_scores = is_classifier or "For" in type(network).__name__
     head = None if has_scores else "embedding"
@@ -80,7 +84,7 @@ def classifier_from_hugging_face(network: Any, processor: Any, name: str = "") -
         output=None if has_scores else read_embedding,
         forward=call_with_images if needs_call else None,
         prefix_tokens=0 if takes_patches(network) else None,
-        channels=getattr(config, "num_channels", None) or getattr(_vision_config(config), "num_channels", None),
+        channels=channels,
     )
 
 
