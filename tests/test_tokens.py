@@ -281,3 +281,18 @@ def test_patches_that_nothing_reads_any_more_are_said_to_be_so():
         found = attribute(net, torch.rand(3, 32, 32), "blocks.1", logit(2), progress=False)
     assert not found.values.any()
     assert attribute(net, torch.rand(3, 32, 32), "blocks.1", logit(2), tokens="class", progress=False).values.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("timm, class token", "patch_embed"),
+        ("timm, not square", "patch_embed"),
+        ("Hugging Face, ViT", "vit.embeddings.patch_embeddings"),
+    ],
+)
+def test_the_receptive_field_of_an_embedded_patch_is_the_patch(name, layer):
+    known = TRANSFORMERS[name]
+    fields = receptive_fields(known.load(), layer)
+    assert fields.rows == tuple((8 * row, 8 * row + 8) for row in range(known.grid[0]))
+    assert fields.columns == tuple((8 * column, 8 * column + 8) for column in range(known.grid[1]))
