@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+import optvis.models.embedded
 from optvis import Channels, activations, attribute, blinded, find_units, load
 from optvis.ablation import Subspace
 from optvis.models.embedded.vit import VIT_WEIGHTS, DemoViT
@@ -16,7 +18,7 @@ from optvis.world import LABELS, dataset
 from optvis.world.scene_classes import SCENE_CLASSES
 
 from .bench.attribution import FIRST_SEED, part_mask, scenes, spearman
-from .training import measure
+from .training import card, measure
 from .training.distill import build_lesson, lesson_loss
 from .training.train import VIT_CONFIG, train_vit
 
@@ -125,3 +127,31 @@ def test_what_the_teacher_says_of_positions_are_its_logits():
     assert_close(lesson.maps.mean(1), teacher.logits(images), atol=1e-3, rtol=1e-3)
     trained, untrained = (load("demo-vit", weights=weights).network for weights in ("DEFAULT", None))
     assert lesson_loss(trained, images, lesson, 0.05) < lesson_loss(untrained, images, lesson, 0.05)
+
+
+@pytest.fixture(scope="module")
+def card_text():
+    return (Path(optvis.models.embedded.__file__).parent / "card_vit.md").read_text(encoding="utf-8")
+
+
+def test_the_card_has_all_sections_and_classes(card_text):
+    for heading in ("Data and training", "Accuracy", "Confusion", "Effect of each part", "shortcuts", "Limits"):
+        assert heading in card_text
+    assert all(label in card_text for label in LABELS)
+
+
+def test_the_card_has_the_texts_of_the_code_that_writes_it(card_text, net):
+    confusion = torch.eye(16, dtype=torch.long) * 250
+    pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
+    confusion[pan, pan], confusion[pan, wok] = 249, 1
+    figures = {
+        "confusion": confusion,
+        "drops": {},
+        "shortcuts": [],
+        "origin": card.JudgeOrigin("separable", 12),
+        "pairs": 50,
+    }
+    judged = torch.arange(16).expand(2, -1).clone()
+    judged[:, :2] = -1  # 14 of 16
+    lines = card.format_card(net, **figures, judged=judged, judge_accuracy=95.88).splitlines()
+    assert set(lines) <= set(card_text.splitlines())

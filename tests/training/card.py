@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,13 +17,26 @@ from optvis.models.embedded.network import NORMALIZE, SIZE, WEIGHTS, demo_classi
 from optvis.models.embedded.vit import DEPTH, HEADS, REGISTERS, VIT_WEIGHTS, WIDTH, demo_vit
 
 from . import measure
-from .judge import judge_network
+from .judge import JUDGES
 from .train import DEMO_CONFIG, JUDGE_CONFIG, VIT_CONFIG, TrainingConfig
 
 SCENES, PAIRS, SEEDS = 4000, 200, 5
 
 
-def build_card(model: Classifier, judge: Classifier, pairs: int = PAIRS, seeds: int = SEEDS) -> str:
+@dataclass(frozen=True)
+class JudgeOrigin:
+    """Of which architecture of `JUDGES` a judge is, and the seed of its scenes and weights."""
+
+    architecture: str = "residual"
+    seed: int = 1
+
+
+OWN_JUDGE = JudgeOrigin()
+
+
+def build_card(
+    model: Classifier, judge: Classifier, origin: JudgeOrigin = OWN_JUDGE, pairs: int = PAIRS, seeds: int = SEEDS
+) -> str:
     """Measure the classifier and write the whole text, in Markdown."""
     return format_card(
         model,
@@ -31,6 +45,7 @@ def build_card(model: Classifier, judge: Classifier, pairs: int = PAIRS, seeds: 
         shortcuts=measure.measure_shortcuts(model, pairs),
         judged=measure.judge_renderings(model, judge, range(seeds)),
         judge_accuracy=_accuracy(measure.confusion_matrix(judge, SCENES)),
+        origin=origin,
         pairs=pairs,
     )
 
@@ -43,6 +58,7 @@ def format_card(
     shortcuts: Iterable[measure.Shortcut],
     judged: Tensor,
     judge_accuracy: float,
+    origin: JudgeOrigin = OWN_JUDGE,
     pairs: int = PAIRS,
 ) -> str:
     """The text of the card.
@@ -54,6 +70,7 @@ def format_card(
         shortcuts: as from `measure_shortcuts`.
         judged: as from `judge_renderings`, (seeds, 16).
         judge_accuracy: in percent.
+        origin: of the judge.
         pairs: scenes of each class that drops and shortcuts were measured on.
     """
     is_vit = model.name == "demo-vit"
@@ -64,7 +81,7 @@ def format_card(
         _confusion_section(confusion),
         _drops_section(drops, pairs),
         _shortcuts_section(shortcuts, pairs),
-        _legibility_section(judged, judge_accuracy),
+        _legibility_section(judged, judge_accuracy, origin),
         LIMITS,
     )
     return "\n\n".join(sections) + "\n"
@@ -121,7 +138,7 @@ def _training_vit(config: TrainingConfig) -> str:
     return f"""## Data and training
 
 {config.scenes:,} scenes from `optvis.world.dataset`, seed 0, drawn by code: no photographs, no images of third parties.
-`python -m tests.training.train --vit` draws them and trains the network: the first {config.share:.0%} of
+`python -m tests.training.train --vit` draws them and trains the network: the first {100 * config.share:.0f} % of
 {config.epochs} epochs of AdamW with one learning-rate cycle (peak {config.learning_rate}, weight decay
 {config.weight_decay}), batches of {config.batch_size}, two updates on each, in bfloat16. Scenes are rotated, scaled,
 mirrored and recoloured. It is taught by the demo classifier: each patch learns the logits that the classifier has at
@@ -189,13 +206,13 @@ def _placement(shortcut: measure.Shortcut) -> str:
     return f"{shortcut.size} px at {down:.0%} down, {across:.0%} across".replace("%", " %")
 
 
-def _legibility_section(judged: Tensor, judge_accuracy: float) -> str:
+def _legibility_section(judged: Tensor, judge_accuracy: float, origin: JudgeOrigin) -> str:
     right = (judged == torch.arange(len(LABELS))).sum(1).tolist()
     rows = ((str(seed), f"{n} of {len(LABELS)}") for seed, n in enumerate(right))
     return (
-        "## Legibility\n\nA judge classifies `render(net, logit(k), size=96)` of each class. The judge is a residual "
-        f"network that was trained on other scenes ({JUDGE_CONFIG.scenes:,}, seed 1; accuracy {judge_accuracy:.2f} % "
-        "on the scenes above) and on no rendering. "
+        "## Legibility\n\nA judge classifies `render(net, logit(k), size=96)` of each class. The judge is a "
+        f"{origin.architecture} network that was trained on other scenes ({JUDGE_CONFIG.scenes:,}, seed {origin.seed}; "
+        f"accuracy {judge_accuracy:.2f} % on the scenes above) and on no rendering. "
         f"On average it is right about {sum(right) / len(right):.1f} of {len(LABELS)}.\n\n"
         f"{_table(('seed', 'right'), rows)}"
     )
@@ -211,11 +228,11 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def load_judge(path: Path) -> Classifier:
+def load_judge(path: Path, architecture: str = OWN_JUDGE.architecture) -> Classifier:
     """The judge from its file of weights."""
     from safetensors.torch import load_file
 
-    network = judge_network()
+    network = JUDGES[architecture]()
     network.load_state_dict(load_file(path))
     return Classifier(network.eval(), NORMALIZE, SIZE, LABELS, name="judge")
 
@@ -223,6 +240,8 @@ def load_judge(path: Path) -> Classifier:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.training.card", description=__doc__)
     parser.add_argument("--judge", type=Path, default=Path("judge.safetensors"), help="weights of the judge")
+    parser.add_argument("--architecture", choices=JUDGES, default=OWN_JUDGE.architecture, help="of the judge")
+    parser.add_argument("--judge-seed", type=int, default=OWN_JUDGE.seed, help="that the judge was trained with")
     parser.add_argument("--vit", action="store_true", help="the card of the transformer")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="scenes of each class for the effects of parts")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="renderings of each class that are judged")
@@ -230,7 +249,11 @@ def main() -> None:
     options = parser.parse_args()
     ensure_dir(options.out.parent)
     model = demo_vit() if options.vit else demo_classifier()
-    text = build_card(model, load_judge(options.judge), options.pairs, options.seeds)
+    judge, origin = (
+        load_judge(options.judge, options.architecture),
+        JudgeOrigin(options.architecture, options.judge_seed),
+    )
+    text = build_card(model, judge, origin, options.pairs, options.seeds)
     print(atomic_write(options.out, text.encode()))
 
 
