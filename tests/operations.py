@@ -123,6 +123,7 @@ Operation = Callable[[Subject], Any]
 QUIET = {"progress": False}
 NOT_OPERATIONS = {  # take a model, and do not run it
     "as_classifier": "wraps it",
+    "attention_map": "reads a transformer's attention; tested on such",
     "zero_shot": "makes a classifier of a network of images and texts; tested on such",
     "save_baked": "writes its weights",
     "Classifier": "holds it",

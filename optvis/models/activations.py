@@ -189,6 +189,7 @@ def _check_batch(layer: str, a: Tensor, inputs: Tensor) -> None:
 
 def check_real(layer: str, a: Tensor) -> None:
     """Raise where a layer gives no real numbers: TypeError for other dtypes, ValueError for none at all."""
+    layer = split_tokens(layer)[0]
     if not a.is_floating_point():
         dtype = str(a.dtype).removeprefix("torch.")
         raise TypeError(

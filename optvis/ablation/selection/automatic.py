@@ -129,7 +129,7 @@ def predict_bound(images: int, confidence: float) -> float:
     if images < 2:
         return UNITS_PER_MARGIN
     quantile = float(stats.t.ppf(confidence, images - 1))
-    return min(UNITS_PER_MARGIN, quantile * (1 + 1 / images) ** 0.5)
+    return float(min(UNITS_PER_MARGIN, quantile * (1 + 1 / images) ** 0.5))
 
 
 def split_task(task: SelectionTask) -> list[Split]:
