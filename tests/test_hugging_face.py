@@ -108,6 +108,24 @@ def test_blocks_and_attention_are_read_rendered_and_switched_off(loaded):
     assert render(net, target, size=SIDE, steps=1, progress=False).scores.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["ResNet", "DINOv2"])
+def test_a_backbone_gives_the_mean_of_its_last_map(tmp_path, name):
+    import transformers
+
+    network, processor = build_small(name)
+    backbone = {"ResNet": transformers.ResNetBackbone, "DINOv2": transformers.Dinov2Backbone}[name](
+        network.config
+    ).eval()
+    backbone.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    net = load(f"hf/{tmp_path}")
+    images = torch.rand(2, 3, SIDE, SIDE)
+    with torch.no_grad():
+        expected = backbone(net.normalize(images)).feature_maps[-1].mean((2, 3))
+    assert net.read_head(images).kind == "embedding"
+    torch.testing.assert_close(net.logits(images), expected)
+
+
 def test_random_weights_are_the_same_each_time(tmp_path):
     save_small("ResNet", tmp_path)
     first, second = (load(f"hf/{tmp_path}", weights=None).network.state_dict() for _ in range(2))

@@ -35,9 +35,10 @@ def read_embedding(output: Any) -> Tensor:
     if isinstance(output, Tensor):
         return output
     found = next((value for name in EMBEDDINGS if (value := getattr(output, name, None)) is not None), None)
-    hidden: Tensor = output.last_hidden_state if found is None else found
-    if found is not None:
-        return hidden.flatten(1)
+    if isinstance(found, Tensor):
+        return found.flatten(1)
+    maps = getattr(output, "feature_maps", None)  # of a backbone, one for each stage
+    hidden: Tensor = maps[-1] if maps else output.last_hidden_state
     return hidden[:, 0] if hidden.dim() == 3 else hidden.mean((2, 3))
 
 
