@@ -12,7 +12,7 @@ from optvis import Channels, Classifier, blinded, evaluate, find_units
 from optvis.ablation import Attempt, Automatic, GreedySearch, UnitSelection
 from optvis.ablation.image_sets import digest_images
 from optvis.ablation.selection.attempt import count_errors, describe_goal
-from optvis.ablation.selection.automatic import _check_on_all, split_task
+from optvis.ablation.selection.automatic import _check_on_all, predict_bound, split_task
 from optvis.ablation.selection.task import build_task
 from optvis.cli.main import main
 from optvis.models.borrow import borrow
@@ -217,14 +217,17 @@ def test_it_goes_where_a_fixed_number_of_channels_does_not():
 
 def test_fewer_images_leave_more_to_spare():
     """Past the goal more channels are taken where images are few, as long as none of the others loses its label."""
-    counts = {
-        (images, confidence): len(select(10, images, method=Automatic(max_units=0.5, confidence=confidence))[0])
-        for images in (2, 16)
-        for confidence in (0.5, 0.95)
-    }
-    assert counts[2, 0.95] > counts[2, 0.5]
-    assert counts[2, 0.95] - counts[2, 0.5] > counts[16, 0.95] - counts[16, 0.5]
+    bare, spare = (len(select(10, 2, method=Automatic(max_units=0.5, confidence=one))[0]) for one in (0.5, 0.95))
+    assert bare < spare
     net, found = Classifier(Spread(10), None, 6), select(10, 2, method=Automatic(max_units=0.5))
     assert found.reached
     with blinded(net, *found):
         assert bool((net.logits(colors(2, 20, 9)).argmax(1) == 2).all())
+
+
+@pytest.mark.parametrize("images", [3, 6, 20])
+def test_the_next_number_stays_below_the_bound_as_often_as_it_says(images):
+    drawn = torch.randn(40_000, images + 1, generator=torch.Generator().manual_seed(1))
+    known, following = drawn[:, :-1], drawn[:, -1]
+    bound = known.mean(1) + predict_bound(images, 0.95) * known.std(1)
+    assert float((following < bound).float().mean()) == pytest.approx(0.95, abs=0.005)

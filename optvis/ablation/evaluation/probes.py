@@ -14,6 +14,7 @@ from optvis.ablation.evaluation.readout import FOLDS, MIN_IMAGES, folds, linear_
 from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.fills import Replacement, split_batch
 from optvis.ablation.selection.layers import stages_from
+from optvis.features.channels_first import known_axis
 from optvis.models.activations import read_activations
 from optvis.models.borrow import run_network
 from optvis.models.classifier import Classifier, check_logits
@@ -221,5 +222,5 @@ def _mean_activations(case: AblationCase, layers: Sequence[str]) -> dict[str, Te
         for rows in split_batch(case.images):
             found = read_activations(classifier.network, classifier.preprocess(case.images[rows]), layers)
             for part, layer in zip(parts, layers, strict=True):
-                part.append(positions(found[layer]).double().mean(2).cpu())
+                part.append(positions(found[layer], known_axis(found[layer])).double().mean(2).cpu())
     return {layer: torch.cat(part) for layer, part in zip(layers, parts, strict=True)}

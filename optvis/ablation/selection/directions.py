@@ -16,6 +16,7 @@ from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN
 from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
+from optvis.features.channels_first import known_axis
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
@@ -194,8 +195,9 @@ def find_directions(
         for images, one in zip(pairs, found, strict=True):
             what = f"the activations of {layer!r} of {classifier.name}"
             check_finite(one[layer], what, classifier.network, classifier.preprocess(images))
-    differences = positions(found[0][layer]) - positions(found[1][layer])
-    return Directions(layer, _principal_directions(differences.double(), dimensions))
+    axis = known_axis(found[0][layer])
+    differences = positions(found[0][layer], axis) - positions(found[1][layer], axis)
+    return Directions(layer, _principal_directions(differences.double(), dimensions), channel_axis=axis)
 
 
 def _principal_directions(differences: Tensor, dimensions: int) -> Tensor:

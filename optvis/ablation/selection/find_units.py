@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
 from optvis.features.autoencoder_units import Features
+from optvis.features.channels_first import LAST, find_channels_last, put_channels_first
 from optvis.features.feature_network import FEATURES, expose_features
 from optvis.features.units import Channels, Units
 from optvis.models.borrow import borrow, plain_mode
@@ -154,18 +156,47 @@ def resolve_method(method: str | Method, max_units: float | None) -> Method:
     is_whole = float(max_units).is_integer()
     if not is_whole and not max_units < 1:
         raise ValueError(f"max_units is {max_units}; expected a whole number, or for 'auto' a share below 1")
-    copy: Callable[..., Any] = replace if is_dataclass(method) else partial
-    return cast(Method, copy(method, max_units=int(max_units) if is_whole else max_units))
+    change: Callable[..., Any] = replace if is_dataclass(method) else partial
+    return cast(Method, change(method, max_units=int(max_units) if is_whole else max_units))
 
 
 def run_method(method: Method, task: SelectionTask) -> Choice:
-    """Run a method, and check that it returns units (else TypeError) of layers that exist (else KeyError)."""
-    found = method(task)
+    """Run a method, and check that it returns units (else TypeError) of layers that exist (else KeyError).
+
+    Layers with channels on the last axis are shown to it with channels first.
+    """
+    names = {layer: f"channels_first_{index}" for index, layer in enumerate(task.layers)}
+    names = {layer: names[layer] for layer in find_channels_last(task.classifier, task.layers)}
+    shown = task if not names else _rename_layers(task, names)
+    found = method(shown)
     if isinstance(found, Units):
         found = (found,)
     choice = found if isinstance(found, Choice) else Choice(tuple(found))
-    check_units(task.classifier.network, choice.units)
-    return choice
+    check_units(shown.classifier.network, choice.units)
+    return _restore_layers(choice, names) if names else choice
+
+
+def _rename_layers(task: SelectionTask, names: Mapping[str, str]) -> SelectionTask:
+    """The task with other names of some layers, under which they have their channels first."""
+    classifier = put_channels_first(task.classifier, names)
+    return replace(task, classifier=classifier, layers=tuple(names.get(layer, layer) for layer in task.layers))
+
+
+def _restore_layers(choice: Choice, names: Mapping[str, str]) -> Choice:
+    """What was chosen under other names of layers, as units of the layers themselves."""
+    layers = {name: layer for layer, name in names.items()}
+    units = tuple(_put_channels_last(one, layers[one.layer]) if one.layer in layers else one for one in choice.units)
+    attempts = choice.attempts
+    for name, layer in layers.items():
+        attempts = tuple(replace(attempt, units=attempt.units.replace(name, layer)) for attempt in attempts)
+    return Choice(units, attempts)
+
+
+def _put_channels_last(units: Units, layer: str) -> Units:
+    """The same units of a layer whose channels are on the last axis."""
+    moved = copy.copy(units)
+    vars(moved).update(layer=layer, channel_axis=LAST)
+    return moved
 
 
 def find_features(method: Method, task: SelectionTask, sae: Any) -> Choice:

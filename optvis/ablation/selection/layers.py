@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from optvis.features.channels_first import known_axis
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
@@ -46,7 +47,9 @@ class LayerOutput:
 
     @property
     def _channels_first(self) -> Tensor | None:
-        return channels_first(self.output) if self.output is not None and self.output.dim() > 1 else None
+        if self.output is None or self.output.dim() < 2:
+            return None
+        return channels_first(self.output, known_axis(self.output))
 
 
 def last_stage(classifier: Classifier) -> str:

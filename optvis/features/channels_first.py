@@ -1,0 +1,94 @@
+"""A network in which layers with channels last have their channels first, in layers of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from optvis.models.activations import read_activations, replace_output
+from optvis.models.adapted.network import AdaptedNetwork
+from optvis.models.borrow import borrow, lock
+from optvis.models.classifier import Classifier
+from optvis.objectives.layout import channels_first, restore_layout
+
+LAST = -1  # the axis
+
+
+class ChannelsFirst(nn.Module):
+    """Gives what it gets: activations with channels on axis 1."""
+
+    def forward(self, a: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)"""
+        return a
+
+
+class ChannelsFirstNetwork(AdaptedNetwork):
+    """A network in which the output of some layers passes through layers of its own, with the channels on axis 1.
+
+    Args:
+        network: the network, adapted or not.
+        layers: names of layers of (B, H, W, C), and of those that get them as (B, C, H, W).
+    """
+
+    has_own_layers = True
+
+    def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
+        super().__init__(network)
+        own = {name: ChannelsFirst() for name in layers.values()}
+        vars(self).update(_layers=dict(layers), _modules={**vars(self)["_modules"], **own})
+
+    def forward(self, inputs: Tensor) -> Any:
+        """Call the network; its layers pass through those with channels first."""
+        network = vars(self)["original"]
+        with lock(network), ExitStack() as stack:
+            for layer, name in self._layers.items():
+                stack.enter_context(replace_output(network, layer, partial(_pass, vars(self)["_modules"][name])))
+            return network(inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        own = vars(self).get("_modules", {})
+        return own[name] if name in own else super().__getattr__(name)
+
+
+def _pass(module: nn.Module, a: Tensor) -> Tensor:
+    moved = channels_first(a, LAST)
+    new = module(moved)
+    return a if new is moved else restore_layout(new, a, LAST)
+
+
+def put_channels_first(classifier: Classifier, layers: Mapping[str, str]) -> Classifier:
+    """Make a classifier of the network whose layers with channels last are named anew, with channels first."""
+    return replace(classifier, network=ChannelsFirstNetwork(classifier.network, layers))
+
+
+def find_channels_last(classifier: Classifier, layers: tuple[str, ...]) -> tuple[str, ...]:
+    """Find the layers whose channels are on the last of four axes, by the evidence of the network."""
+    image = classifier.noise_image()
+    with borrow(classifier.network), torch.no_grad():
+        found = read_activations(classifier.network, classifier.preprocess(image), layers)
+    return tuple(layer for layer in layers if known_axis(found[layer]) == LAST)
+
+
+def known_axis(a: Tensor) -> int | None:
+    """The axis of the channels of a layer's activations: −1 where they are surely on the last of four axes, else None.
+
+    Example:
+        >>> from optvis.objectives.layout import mark_channels
+        >>> a = torch.zeros(1, 7, 7, 96)
+        >>> mark_channels(a, 3, "norm")
+        >>> known_axis(a), known_axis(torch.zeros(1, 96, 7, 7))
+        (-1, None)
+    """
+    if a.dim() != 4:
+        return None
+    try:
+        channels_first(a)
+    except ValueError:
+        return LAST
+    return None
