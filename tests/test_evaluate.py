@@ -541,3 +541,11 @@ def test_a_target_set_without_labels_that_is_called_by_several_says_so():
     )
     for sets in ({"ships": (mixed, [one, one, other])}, {"ships": images[called == one]}):
         assert not any("have no labels" in text for text in run_evaluation(small, units, sets).warnings)
+
+
+def test_units_whose_ablation_changes_nothing_are_named_as_such(small, sets):
+    said = "switching these units off changes no score of any image"
+    activations_are_below = Channels("relu2", [1, 4], within=(1e6, 2e6))
+    silent = run_evaluation(small, activations_are_below, sets)
+    assert any(said in warning for warning in silent.warnings)
+    assert not any(said in warning for warning in run_evaluation(small, SMALL, sets).warnings)

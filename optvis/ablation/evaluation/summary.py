@@ -230,6 +230,10 @@ def _label_warnings(evaluation: Evaluation) -> tuple[str, ...]:
 def _warnings(sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Mapping[str, int]) -> tuple[str, ...]:
     """What limits the numbers."""
     texts = []
+    shown = [one for one in sets if one.images]
+    if shown and not any(one.log_odds_drop.value or one.confidence_drop.value for one in shown):
+        cause = "they are as the fill makes them on these images, or nothing reads them"
+        texts.append(f"switching these units off changes no score of any image: {cause}")
     for one in sets:
         shared = overlap.get(one.name)
         if shared:
