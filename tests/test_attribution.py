@@ -301,7 +301,7 @@ def test_layer_to_layer(small):
 
 def test_tokens_and_channels_last():
     vit = load("vit_b_16", weights=None)
-    layer = "encoder.layers.encoder_layer_11"
+    layer = "encoder.layers.encoder_layer_10"
     nn.init.normal_(vit.network.heads.head.weight)
     found = attribute(vit, torch.rand(3, 224, 224), layer, logit(3), method="grad_x_activation")
     assert (found.channels.shape, found.positions.shape) == ((1, 768), (1, 14, 14))
