@@ -227,7 +227,7 @@ def find_module(network: nn.Module, name: str) -> Call:
     except AttributeError as error:
         paths = (layer_name(path) for path, _ in network.named_modules(remove_duplicate=False))
         known = [found for found in dict.fromkeys(paths) if found]
-        raise KeyError(f"no layer {name!r}; {_nearest(path, known)}") from error
+        raise KeyError(f"no layer {plain!r}; {_nearest(path, known)}") from error
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:

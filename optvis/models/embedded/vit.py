@@ -86,9 +86,9 @@ class DemoViT(nn.Module):
         super().__init__()
         self.patch_embed = PatchEmbedding()
         rows, columns = self.patch_embed.grid_size
-        self.cls_token = nn.Parameter(torch.randn(1, 1, WIDTH) * 0.02)
-        self.reg_token = nn.Parameter(torch.randn(1, REGISTERS, WIDTH) * 0.02)
-        self.pos_embed = nn.Parameter(torch.randn(1, rows * columns, WIDTH) * 0.02)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, WIDTH, device="cpu") * 0.02)
+        self.reg_token = nn.Parameter(torch.randn(1, REGISTERS, WIDTH, device="cpu") * 0.02)
+        self.pos_embed = nn.Parameter(torch.randn(1, rows * columns, WIDTH, device="cpu") * 0.02)
         self.blocks = nn.Sequential(*(Block() for _ in range(DEPTH)))
         self.norm = nn.LayerNorm(WIDTH)
         self.head = nn.Linear(WIDTH, num_classes)
