@@ -252,8 +252,7 @@ def _halve(grid: Grid) -> Iterator[Grid]:
 
 
 _TOLD: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
-_EVIDENCE: WeakKeyDictionary[nn.Module, _Evidence] = WeakKeyDictionary()
-_SILENT: WeakKeyDictionary[nn.Module, None] = WeakKeyDictionary()  # networks that say nothing
+_EVIDENCE: WeakKeyDictionary[nn.Module, _Evidence | None] = WeakKeyDictionary()  # None: it says nothing
 
 
 def tell_prefix(network: nn.Module, count: int) -> None:
@@ -267,18 +266,13 @@ def tell_prefix(network: nn.Module, count: int) -> None:
     original = original_of(network)
     _TOLD[original] = count
     _EVIDENCE.pop(original, None)
-    _SILENT.pop(original, None)
 
 
 def _read_evidence(network: nn.Module) -> _Evidence | None:
     original = original_of(network)
-    if original not in _EVIDENCE and original not in _SILENT:
-        found = _collect_evidence(original)
-        if found is None:
-            _SILENT[original] = None
-        else:
-            _EVIDENCE[original] = found
-    return _EVIDENCE.get(original)
+    if original not in _EVIDENCE:
+        _EVIDENCE[original] = _collect_evidence(original)
+    return _EVIDENCE[original]
 
 
 def _collect_evidence(network: nn.Module) -> _Evidence | None:
