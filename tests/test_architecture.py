@@ -90,13 +90,16 @@ def test_foreign_packages_are_those_that_are_declared():
         "timm",
         "transformers",
         "umap",
+        "jinja2",
     }
     for name, path in FILES.items():
         assert foreign(imports(path)) <= declared, name
 
 
 def test_slow_packages_are_imported_where_they_are_used():
-    slow = {"torchvision", "kornia", "sklearn", "PIL", "safetensors", "tqdm", "timm", "transformers", "umap"}
+    slow = {"torchvision", "kornia", "sklearn", "PIL", "safetensors", "tqdm", "timm", "transformers", "umap"} | {
+        "jinja2"
+    }
     for name, path in FILES.items():
         assert not foreign(imports(path, top_only=True)) & slow, name
 
@@ -135,7 +138,7 @@ def test_import_optvis_brings_in_no_package_that_it_does_not_need_yet(imported):
     brought = {name.partition(".")[0] for name in imported[2]}
     assert "optvis" in brought
     slow = {"sklearn", "kornia", "PIL", "torchvision", "timm", "transformers", "safetensors", "tqdm", "scipy", "umap"}
-    slow |= {"matplotlib"}
+    slow |= {"matplotlib", "jinja2"}
     assert brought & slow == set()
 
 

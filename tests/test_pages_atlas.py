@@ -13,8 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis.viz.pages.atlas.markup import atlas_html
-from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
+from optvis.viz.pages import AtlasLevel, AtlasPage, atlas_html
 
 from . import chromium
 

@@ -11,10 +11,16 @@ import torch
 from PIL import Image
 
 from optvis.microscope.groups import concatenate, encode_webp
-from optvis.viz.pages.assets import read_assets
-from optvis.viz.pages.microscope.page import ChannelPage, channel_html
-from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.viz.pages.microscope.site import site_style
+from optvis.viz.pages import (
+    ChannelPage,
+    IndexPage,
+    LayerLink,
+    SheetPage,
+    Tile,
+    channel_html,
+    index_html,
+    sheet_html,
+)
 
 from . import chromium
 
@@ -64,9 +70,6 @@ def site(tmp_path_factory):
     folder = root / "layer-mixed4"
     for path in (folder, root / "images"):
         path.mkdir()
-    (root / "microscope.css").write_text(site_style(GROUP))
-    (root / "sheet.js").write_text(read_assets("microscope/sheet.js"))
-    (root / "turn.js").write_text(read_assets("microscope/turn.js"))
     photo = torch.zeros(3, 24, 24)
     photo[0, 4:12, 8:16] = 1
     (root / "images" / "000003.webp").write_bytes(encode_webp(photo))
@@ -82,9 +85,12 @@ def site(tmp_path_factory):
     for number in (8, 9, 10):
         page = replace(PAGE, record=RECORD | {"channel": number}, previous=number - 1, next=number + 1)
         (folder / f"{number}.html").write_text(channel_html(page), encoding="utf-8")
-    links = [(LayerLink("mixed4", "layer-mixed4", COUNT, COUNT), "layer-mixed4/group-0-7.webp", GROUP)]
-    links.append((LayerLink(HOSTILE, "layer-x", 8, 0), "", 0))
-    (root / "index.html").write_text(index_html("demo", links, {"network": HOSTILE}), encoding="utf-8")
+    sprite = "layer-mixed4/group-0-7.webp"
+    links = (
+        LayerLink("mixed4", "layer-mixed4", COUNT, COUNT, sprite=sprite, thumbnails=GROUP),
+        LayerLink(HOSTILE, "layer-x", 8, 0),
+    )
+    (root / "index.html").write_text(index_html(IndexPage("demo", links, {"network": HOSTILE})), encoding="utf-8")
     return root
 
 
@@ -142,7 +148,6 @@ def test_pages_load_only_the_sites_files_and_log_nothing(wide, site, page):
     wait_for_layout(wide)
     asked = [each["request"]["url"] for each in wide.messages("Network.requestWillBeSent")]
     assert all(url.startswith(site.as_uri()) for url in asked)
-    assert any(url.endswith("microscope.css") for url in asked)
     assert wide.messages("Network.loadingFailed") == []
     assert wide.js("getComputedStyle(document.body).backgroundColor") == "rgb(252, 251, 248)"
 

@@ -238,8 +238,8 @@ def test_the_page_says_what_the_numbers_say():
     assert "−12.5 %" in text
     assert "p = 0.5" in text
     assert text.count('class="thumb"><img') == 5
-    assert '<i class="before" style="left: 100.00%"></i><i class="after" style="left: 25.00%"></i>' in text
-    assert "3 images of &#x27;others&#x27; are too few" in text
+    assert '<circle class="before" cx="100.00%" cy="50%" r="4"/><circle class="after" cx="25.00%"' in text
+    assert "3 images of &#39;others&#39; are too few" in text
     assert re.search(r"https?:|url\(", text) is None
 
 

@@ -18,7 +18,7 @@ from optvis.atlas.levels import Level
 from optvis.atlas.samples import SAMPLES_KIND, Samples
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import check_own_files, remove_old_files, write_own_files
-from optvis.viz.pages.atlas.markup import atlas_html
+from optvis.viz.pages.atlas.html import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.result import Result, to_json
 from optvis.viz.sheet import draw_cells, encode_png

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass
-from html import escape
 
-from optvis.version import __version__
-from optvis.viz.pages.assets import read_assets
-from optvis.viz.pages.document import format_header, html_frame
-
-GENERATOR = "optvis demo"
+from optvis.viz.pages.template import build_page
 
 
 @dataclass(frozen=True)
@@ -86,42 +80,11 @@ def to_html(page: Page) -> str:
 
     Example:
         >>> text = to_html(Page("Ships & boats", "Two of them.", (), "import optvis", "optvis demo"))
-        >>> "<h1>Ships &amp; boats</h1>" in text, "http" in text
+        >>> "Ships &amp; boats</h1>" in text, "http:" in text
         (True, False)
     """
-    style = f"<style>{read_assets('demo/demo.css')}</style>"
-    header, main = format_header(page.title, page.lead), map(_section, page.contents)
-    return html_frame(GENERATOR, page.title, {}, [style], header, main, [_footer(page)])
-
-
-def _section(content: Content) -> str:
-    figures = "\n".join(map(_figure, content.figures))
-    return f"<section><h2>{escape(content.heading)}</h2><p>{escape(content.text)}</p>\n{figures}</section>"
-
-
-def _figure(figure: Figure) -> str:
-    wide, narrow = figure.columns
-    heading = f"<h3>{escape(figure.heading)}</h3>" if figure.heading else ""
-    tiles = "\n".join(map(_tile, figure.tiles))
-    caption = f'<p>{escape(figure.caption)} <span class="file">{escape(figure.file)}</span></p>{_code(figure.code)}'
-    opening = f'{heading}<figure style="--wide: {wide}; --narrow: {narrow}">'
-    return f"{opening}\n<ul>{tiles}</ul>\n<figcaption>{caption}</figcaption></figure>"
-
-
-def _tile(tile: FigureTile) -> str:
-    image = f'<img src="data:image/png;base64,{b64encode(tile.png).decode()}" alt="{escape(tile.alt)}">'
-    title = f"<b>{escape(tile.title)}</b>" if tile.title else ""
-    note = f"<span>{escape(tile.note)}</span>" if tile.note else ""
-    return f"<li>{image}{title}{note}</li>"
-
-
-def _footer(page: Page) -> str:
-    return (
-        f"<footer><h2>Reproduce it</h2><p>The whole page:</p>{_code(page.command)}"
-        f"<p>One figure: run these lines, then the lines below the figure.</p>{_code(page.setup)}"
-        f"<p>Made with optvis {escape(__version__)}.</p></footer>"
+    shapes = {figure.columns for content in page.contents for figure in content.figures}
+    rules = "".join(
+        f".wide-{wide}.narrow-{narrow} {{ --wide: {wide}; --narrow: {narrow}; }}\n" for wide, narrow in sorted(shapes)
     )
-
-
-def _code(lines: str) -> str:
-    return f"<pre><code>{escape(lines)}</code></pre>"
+    return build_page("demo/page.html", "demo", page, styles=("footer.css", "demo/demo.css"), rules=rules)

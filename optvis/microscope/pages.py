@@ -11,21 +11,16 @@ from optvis.data.files import atomic_write
 from optvis.features.feature_network import name_units
 from optvis.microscope.groups import read_group, rendering_file, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
-from optvis.viz.pages.assets import read_assets
-from optvis.viz.pages.microscope.page import ChannelPage, channel_html
-from optvis.viz.pages.microscope.sheet import LayerLink, SheetPage, Tile, index_html, sheet_html
-from optvis.viz.pages.microscope.site import site_style
+from optvis.viz.pages.microscope.html import channel_html, index_html, sheet_html
+from optvis.viz.pages.microscope.page import ChannelPage, IndexPage, LayerLink, SheetPage, Tile
 
-INDEX, CSS, SHEET_JS, TURN_JS = "index.html", "microscope.css", "sheet.js", "turn.js"
+INDEX = "index.html"
 IMAGES = "images"  # the folder of the images that activate channels most
-SITE = (INDEX, CSS, SHEET_JS, TURN_JS, IMAGES)
+SITE = (INDEX, IMAGES)
 
 
 def write_site(plan: MicroscopePlan, folder: Path, recipe: Mapping[str, Any]) -> None:
     """Write a page for each channel of the complete groups, a sheet for each layer, and the start page."""
-    atomic_write(folder / CSS, site_style(plan.options.group_size).encode())
-    for name in (SHEET_JS, TURN_JS):
-        atomic_write(folder / name, read_assets(f"microscope/{name}").encode())
     links = []
     for layer, name in plan.folders.items():
         groups = [(group, read_group(folder / name, group)) for group in plan.groups(layer)]
@@ -33,10 +28,11 @@ def write_site(plan: MicroscopePlan, folder: Path, recipe: Mapping[str, Any]) ->
         if complete:
             _write_layer(plan, layer, folder / name, complete, recipe)
         unit, shown = name_units(plan.classifier, layer)
-        link = LayerLink(shown, name, len(plan.channels[layer]), sum(len(group) for group, _ in complete), unit)
         first = complete[0][0] if complete else []
-        links.append((link, f"{name}/{thumbnails_file(first)}" if first else "", len(first)))
-    atomic_write(folder / INDEX, index_html(plan.network_name, links, recipe).encode())
+        sprite = f"{name}/{thumbnails_file(first)}" if first else ""
+        finished = sum(len(group) for group, _ in complete)
+        links.append(LayerLink(shown, name, len(plan.channels[layer]), finished, unit, sprite, len(first)))
+    atomic_write(folder / INDEX, index_html(IndexPage(plan.network_name, tuple(links), recipe)).encode())
 
 
 def _write_layer(

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DIGITS = 3  # significant ones that pages show
 
 
 def format_percent(value: float | None) -> str:
@@ -25,6 +31,20 @@ def format_interval(value: float | None, low: float | None, high: float | None) 
         return format_percent(value)
     ends = (f"{100 * end:.0f}".replace("-", "−") for end in (low + 0.0, high + 0.0))
     return f"{format_percent(value)} ({'–'.join(ends) if low >= 0 else ' to '.join(ends)})"
+
+
+def format_number(value: float, signed: bool = False) -> str:
+    """Write a number in the precision that pages show.
+
+    >>> format_number(-0.01234, signed=True)
+    '−0.0123'
+    """
+    return f"{value:{'+' if signed else ''}.{DIGITS}g}".replace("-", "−")
+
+
+def round_values(a: Tensor) -> list[float]:
+    """All numbers of a tensor in the precision that pages show."""
+    return [float(f"{value:.{DIGITS}g}") for value in a.detach().flatten().tolist()]
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:

@@ -23,7 +23,7 @@ from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline
 from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
-from optvis.viz.pages.report.markup import report_html
+from optvis.viz.pages.report.html import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.plots import plot_histogram, plot_lines
 from optvis.viz.result import Result

@@ -1,4 +1,4 @@
-"""The style sheets and scripts of the pages: real files, read when a page is written."""
+"""The templates, style sheets and scripts of the pages: real files, read when a page is written."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ def read_assets(*names: str) -> str:
         names: paths below `assets`, e.g. "base.css", "atlas/view.js".
 
     Example:
-        >>> read_assets("base.css").startswith(":root")
+        >>> ":focus-visible" in read_assets("base.css")
         True
     """
     folder = files("optvis.viz.pages") / "assets"
     return "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
 
 
-def build_script(*names: str) -> str:
-    """Join scripts into one, whose names are not visible outside it."""
-    return f'(() => {{\n"use strict";\n{read_assets(*names)}}})();\n'
+def build_script(*names: str, more: str = "") -> str:
+    """Join scripts into one, whose names are not visible outside it.
+
+    Args:
+        names: paths below `assets`.
+        more: JavaScript at the end.
+    """
+    return f'(() => {{\n"use strict";\n{read_assets(*names)}{more}}})();\n'

@@ -36,4 +36,6 @@ function listItem(name, track, value) {
   return item;
 }
 
-const hue = (value) => (value < 0 ? [31, 111, 214] : [240, 106, 0]);
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const [LESS, MORE] = ["--overlay-less", "--overlay-more"].map((name) => token(name).split(" ").map(Number));
+const hue = (value) => (value < 0 ? LESS : MORE);

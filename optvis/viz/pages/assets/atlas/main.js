@@ -48,9 +48,8 @@ function resizeCanvas() {
 }
 
 function readColors() {
-  const style = getComputedStyle(document.documentElement);
-  state.background = style.getPropertyValue("--inset");
-  state.dots = style.getPropertyValue("--bar");
+  state.background = token("--inset");
+  state.dots = token("--bar");
   redraw();
 }
 
