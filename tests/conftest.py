@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from optvis import IMAGENET, Classifier, load
 from optvis.world import dataset
 
+from .browser import CHROMIUM, FLAGS, Window, find_executable
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 LABELS = ("cat", "dog", "container ship, box ship", "ocean liner", "tench, Tinca tinca")
@@ -26,7 +28,7 @@ LABELS = ("cat", "dog", "container ship, box ship", "ocean liner", "tench, Tinca
 # The only reasons for which a test may be skipped. A run with a skip for another reason fails.
 ALLOWED_SKIPS = (
     # the machine
-    r"no Chromium on this machine's path",
+    *([] if "CI" in os.environ else [r"no (Chromium|Firefox) on this machine's path"]),
     r"root may write everywhere",
     r"permission bits are POSIX's",
     r"forks, so that torch is loaded once",
@@ -124,6 +126,18 @@ def small_network() -> nn.Sequential:
         parts["bn1"].running_mean.uniform_(-0.5, 0.5)
         parts["bn1"].running_var.uniform_(0.5, 2)
         return nn.Sequential(parts)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Window]:
+    """The one Chromium of a worker; a test chooses the size of the window and opens a page."""
+    from playwright.sync_api import sync_playwright
+
+    executable = find_executable(*CHROMIUM)
+    if executable is None:
+        pytest.skip("no Chromium on this machine's path")
+    with sync_playwright() as driver, driver.chromium.launch(executable_path=executable, args=FLAGS) as chromium:
+        yield Window(chromium)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
@@ -21,8 +20,6 @@ from optvis.viz.pages import (
     index_html,
     sheet_html,
 )
-
-from . import chromium
 
 HOSTILE = "<script>alert(1)</script>"
 LABELS = ("owl", HOSTILE, "beaver", "")
@@ -50,8 +47,6 @@ RECORD = {
 PAGE = ChannelPage(
     "demo", "mixed4", RECORD, "9.webp", SIDE, "../images/", (24, 24), 8, 10, {"network": "demo", "note": HOSTILE}
 )
-
-pytestmark = pytest.mark.skipif(chromium.find_browser() is None, reason="no Chromium on this machine's path")
 
 
 def shade(place):
@@ -94,31 +89,16 @@ def site(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def wide(browser):
-    browser.window(1300)
+    browser.resize(1300)
     yield browser
-    assert browser.messages("Runtime.exceptionThrown") == []
-    assert browser.messages("Log.entryAdded") == []
+    assert browser.thrown == []
+    assert browser.logged == []
 
 
 def wait_for_layout(browser):
-    browser.js("new Promise((done) => setTimeout(done, 150))")
-
-
-def texts(browser, selector):
-    return browser.js(f"[...document.querySelectorAll({json.dumps(selector)})].map((each) => each.textContent)")
-
-
-def box(browser, selector):
-    return browser.js(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()")
+    browser.wait(150)
 
 
 def colour(browser, selector, path):
@@ -129,43 +109,35 @@ def colour(browser, selector, path):
     return torch.tensor(picture.getpixel((int(x), int(y)))) / 255
 
 
-def has_loaded(browser, page):
-    """Whether the browser loads a page within 5 seconds."""
-    for _ in range(100):
-        time.sleep(0.05)
-        try:
-            path, state = browser.js("[location.pathname, document.readyState]")
-        except AssertionError:  # the page was replaced meanwhile
-            continue
-        if path.endswith(page) and state == "complete":
-            return True
-    return False
+def wait_for(browser, page):
+    """Wait until the browser has loaded a page, by the end of its address."""
+    browser.page.wait_for_url(f"**/{page}")
 
 
 @pytest.mark.parametrize("page", ["index.html", "layer-mixed4/index.html", "layer-mixed4/9.html"])
 def test_pages_load_only_the_sites_files_and_log_nothing(wide, site, page):
     wide.open(site / page)
     wait_for_layout(wide)
-    asked = [each["request"]["url"] for each in wide.messages("Network.requestWillBeSent")]
+    asked = wide.asked
     assert all(url.startswith(site.as_uri()) for url in asked)
-    assert wide.messages("Network.loadingFailed") == []
+    assert wide.failed == []
     assert wide.js("getComputedStyle(document.body).backgroundColor") == "rgb(252, 251, 248)"
 
 
 def test_hostile_texts_are_displayed_and_do_not_run(wide, site):
     wide.open(site / "layer-mixed4" / "9.html")
-    assert texts(wide, ".classes th[scope=row]") == [HOSTILE, "owl"]
+    assert wide.texts(".classes th[scope=row]") == [HOSTILE, "owl"]
     assert wide.js("document.querySelector('.photographs .photo').ariaLabel") == HOSTILE
     assert wide.js("document.scripts.length") == 1
     wide.open(site / "layer-mixed4" / "index.html")
-    assert texts(wide, ".tile span")[1] == HOSTILE
+    assert wide.texts(".tile span")[1] == HOSTILE
     wide.open(site / "index.html")
-    assert texts(wide, ".layers b") == ["mixed4", HOSTILE]
+    assert wide.texts(".layers b") == ["mixed4", HOSTILE]
     assert wide.js("document.scripts.length") == 0
 
 
 def test_injected_scripts_do_not_run(browser, site):
-    browser.window(1300)
+    browser.resize(1300)
     browser.open(site / "layer-mixed4" / "9.html")
     refused = browser.js(
         "new Promise((done) => { const tell = (event) => done(event.effectiveDirective);"
@@ -180,52 +152,52 @@ def test_each_of_six_renderings_is_cut_out_of_their_file(wide, site, tmp_path):
     for place in range(6):
         found = colour(wide, f".views figure:nth-child({place + 1}) svg", tmp_path / "page.png")
         assert (found - shade(place).flatten()).abs().max() < 0.15
-    assert texts(wide, ".views figcaption")[:3] == ["Positive", "Negative", "Diverse 1"]
+    assert wide.texts(".views figcaption")[:3] == ["Positive", "Negative", "Diverse 1"]
 
 
 def test_the_patch_is_replaced_by_the_whole_image_on_demand(wide, site, tmp_path):
     wide.open(site / "layer-mixed4" / "9.html")
     wide.hover("h1")
     assert colour(wide, ".patch", tmp_path / "page.png")[0] > 0.85
-    assert box(wide, ".photo")["width"] == 0
+    assert wide.box(".photo")["width"] == 0
     wide.hover(".photographs figure")
-    assert (box(wide, ".patch")["width"], box(wide, ".photo")["width"] > 50) == (0, True)
-    frame, photo = box(wide, ".photo rect"), box(wide, ".photo")
+    assert (wide.box(".patch")["width"], wide.box(".photo")["width"] > 50) == (0, True)
+    frame, photo = wide.box(".photo rect"), wide.box(".photo")
     assert frame["x"] - photo["x"] == pytest.approx(photo["width"] / 3, abs=3)
     assert frame["width"] == pytest.approx(photo["width"] / 3, abs=5)
     wide.hover("h1")
     wide.click(".whole")
-    assert box(wide, ".photo")["width"] > 50
+    assert wide.box(".photo")["width"] > 50
     wide.click(".whole")
-    assert box(wide, ".photo")["width"] == 0
+    assert wide.box(".photo")["width"] == 0
 
 
 def test_a_tap_shows_the_whole_image_too(browser, site):
-    browser.window(390, 800, finger=True)
+    browser.resize(390, 800, finger=True)
     browser.open(site / "layer-mixed4" / "9.html")
     browser.tap(".photographs figure")
     browser.js("document.querySelector('.photographs figure').focus()")
-    assert box(browser, ".photo")["width"] > 50
+    assert browser.box(".photo")["width"] > 50
 
 
 def test_bars_are_in_proportion_to_their_numbers(wide, site):
     wide.open(site / "layer-mixed4" / "9.html")
-    assert texts(wide, ".classes tbody td:nth-child(3)") == ["+2", "−0.5"]
-    assert texts(wide, ".classes tbody td:nth-child(5)") == ["+1.5", "+0.25"]
+    assert wide.texts(".classes tbody td:nth-child(3)") == ["+2", "−0.5"]
+    assert wide.texts(".classes tbody td:nth-child(5)") == ["+1.5", "+0.25"]
     bars = wide.js("[...document.querySelectorAll('.classes .bar rect')]"
                    ".map((each) => [each.className.baseVal, each.width.baseVal.value])")  # fmt: skip
     assert bars == [["more", 50], ["more", 37.5], ["less", 12.5], ["more", 6.25]]
-    assert "1 of 64 images" in texts(wide, ".ablation p")[0]
+    assert "1 of 64 images" in wide.texts(".ablation p")[0]
 
 
 def test_arrow_keys_lead_to_the_neighbors_and_escape_to_the_sheet(wide, site):
     wide.open(site / "layer-mixed4" / "9.html")
     wide.press("ArrowRight")
-    assert has_loaded(wide, "/10.html")
+    wait_for(wide, "10.html")
     wide.press("ArrowLeft")
-    assert has_loaded(wide, "/9.html")
+    wait_for(wide, "9.html")
     wide.press("Escape")
-    assert has_loaded(wide, "layer-mixed4/index.html")
+    wait_for(wide, "layer-mixed4/index.html")
 
 
 def test_a_sheet_of_thousands_loads_only_the_visible_thumbnails(wide, site):
@@ -233,7 +205,7 @@ def test_a_sheet_of_thousands_loads_only_the_visible_thumbnails(wide, site):
     wait_for_layout(wide)
     loaded = wide.js("performance.getEntriesByType('navigation')[0].loadEventEnd")
     assert loaded < 5000
-    asked = [each for each in wide.messages("Network.requestWillBeSent") if each["request"]["url"].endswith(".webp")]
+    asked = [url for url in wide.asked if url.endswith(".webp")]
     assert 0 < len(asked) < COUNT // GROUP
     assert (site / "layer-mixed4" / "index.html").stat().st_size < 800_000
 
@@ -257,14 +229,14 @@ def count_matches(browser, text):
 def test_channels_are_found_by_number_and_by_class(wide, site):
     wide.open(site / "layer-mixed4" / "index.html")
     assert count_matches(wide, "OWL") == COUNT // 4
-    assert texts(wide, "output") == [f"{COUNT // 4} of {COUNT}"]
+    assert wide.texts("output") == [f"{COUNT // 4} of {COUNT}"]
     assert count_matches(wide, "<script>") == COUNT // 4
     assert count_matches(wide, "99") == sum(str(n).startswith("99") for n in range(COUNT))
     assert count_matches(wide, "no such class") == 0
     assert count_matches(wide, "") == COUNT
     assert count_matches(wide, "9") > 1
     wide.press("Enter")
-    assert has_loaded(wide, "/9.html")
+    wait_for(wide, "9.html")
 
 
 def test_channels_are_ordered_by_number_class_or_activation(wide, site):
@@ -277,7 +249,7 @@ def test_channels_are_ordered_by_number_class_or_activation(wide, site):
 
     assert first("strength") == [str(COUNT - 1), str(COUNT - 2)]
     assert first("label") in (["1", "5"], ["2", "6"])
-    assert texts(wide, ".tile span")[-1] == ""
+    assert wide.texts(".tile span")[-1] == ""
     assert first("channel") == ["0", "1"]
 
 
@@ -292,19 +264,18 @@ def test_arrow_keys_move_on_the_sheet(wide, site):
 @pytest.mark.parametrize("width", [320, 390, 761, 2000])
 @pytest.mark.parametrize("page", ["index.html", "layer-mixed4/index.html", "layer-mixed4/9.html"])
 def test_no_window_scrolls_sideways(browser, site, width, page):
-    browser.window(width, 640, finger=width < 760)
+    browser.resize(width, 640, finger=width < 760)
     browser.open(site / page)
     assert browser.js("document.documentElement.scrollWidth") <= width
 
 
 def test_dark_windows_get_dark_pages(browser, site):
-    browser.window(1300, prefers_color_scheme="dark")
+    browser.resize(1300, color_scheme="dark")
     browser.open(site / "layer-mixed4" / "index.html")
     assert browser.js("getComputedStyle(document.body).backgroundColor") == "rgb(23, 22, 20)"
 
 
 def test_without_scripts_the_sheet_has_all_channels(browser, site):
-    browser.window(1300)
-    browser.open(site / "layer-mixed4" / "index.html", script=False)
-    found = browser.send("DOM.performSearch", query="//a[@class='tile'][@href='2047.html']")
-    assert found["resultCount"] == 1
+    browser.resize(1300, script=False)
+    browser.open(site / "layer-mixed4" / "index.html")
+    assert browser.page.locator("a.tile[href='2047.html']").count() == 1

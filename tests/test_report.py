@@ -20,7 +20,6 @@ from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Channels
 from optvis.viz.plots import COLORS, plot_histogram, plot_lines
 
-from . import chromium
 from .template_network import template_classifier, templates
 
 HOSTILE = "</script><script>document.title = 'obeyed'</script>\"'&<img src=x onerror=\"document.title = 'obeyed'\">"
@@ -260,27 +259,16 @@ def test_long_lists_fold():
     assert "… and 30 classes that drop less" in str(build_report(classes=many))
 
 
-needs_chromium = pytest.mark.skipif(chromium.find_browser() is None, reason="no Chromium on this machine's path")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = chromium.Chromium(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
 def open_report(browser, tmp_path, report):
     path = tmp_path / "report.html"
     path.write_text(report.html(), encoding="utf-8")
     browser.open(path)
 
 
-@needs_chromium
 @pytest.mark.parametrize("width", [320, 390, 720, 1400])
 @pytest.mark.parametrize("name", ["container ship", "W" * 90, HOSTILE])
 def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
-    browser.window(width, 900, finger=width < 720)
+    browser.resize(width, 900, finger=width < 720)
     open_report(browser, tmp_path, build_report(name, name, name + "2"))
     browser.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert browser.js("document.documentElement.scrollWidth") <= width
@@ -291,23 +279,21 @@ def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
     assert max(inside) <= width
 
 
-@needs_chromium
 def test_hostile_texts_are_displayed_and_do_not_run(browser, tmp_path):
-    browser.window(1400)
+    browser.resize(1400)
     open_report(browser, tmp_path, build_report(HOSTILE, HOSTILE, "others"))
     assert browser.js("document.title") == "demo without 3 channels of mixed5 · optvis"
     assert browser.js("document.querySelector('.bar.own .name').textContent") == HOSTILE
     assert browser.js("document.scripts.length") == 0
     assert browser.js("[...document.images].every((each) => each.src.startsWith('data:') && each.naturalWidth)")
-    asked = {each["request"]["url"].partition(":")[0] for each in browser.messages("Network.requestWillBeSent")}
-    assert asked == {"file", "data"}
-    assert browser.messages("Log.entryAdded") == []
+    asked = {url.partition(":")[0] for url in browser.asked}
+    assert asked == {"file"}
+    assert browser.logged == []
 
 
-@needs_chromium
 def test_dots_stand_at_their_shares(browser, tmp_path):
     for width in (390, 1400):
-        browser.window(width)
+        browser.resize(width)
         open_report(browser, tmp_path, build_report())
         place = browser.js(
             "(() => { const track = document.querySelector('.bar.own .track');"
@@ -319,11 +305,10 @@ def test_dots_stand_at_their_shares(browser, tmp_path):
         assert place == pytest.approx([1.0, 0.25], abs=0.01)
 
 
-@needs_chromium
 def test_dark_windows_get_a_dark_page(browser, tmp_path):
     shades = []
     for scheme in ("light", "dark"):
-        browser.window(1400, prefers_color_scheme=scheme)
+        browser.resize(1400, color_scheme=scheme)
         open_report(browser, tmp_path, build_report())
         shades.append(browser.js("getComputedStyle(document.body).backgroundColor"))
     assert shades == ["rgb(252, 251, 248)", "rgb(23, 22, 20)"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from functools import cache
 from importlib.resources import files
+
+IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"([^"]+)";\n', re.MULTILINE)
+EXPORT = re.compile("^export ", re.MULTILINE)
 
 
 @cache
@@ -22,10 +27,27 @@ def read_assets(*names: str) -> str:
 
 
 def build_script(*names: str, more: str = "") -> str:
-    """Join scripts into one, whose names are not visible outside it.
+    """Join modules, each once and after those that it imports, into one script whose names are not visible outside it.
 
     Args:
-        names: paths below `assets`.
-        more: JavaScript at the end.
+        names: paths below `assets`, e.g. "atlas/main.js".
+        more: JavaScript at the end, which sees the names of all modules.
+
+    Example:
+        >>> build_script("atlas/main.js").count("function create(")
+        1
     """
-    return f'(() => {{\n"use strict";\n{read_assets(*names)}{more}}})();\n'
+    joined: dict[str, str] = {}
+    for name in names:
+        _join(name, joined)
+    return f'(() => {{\n"use strict";\n{"".join(joined.values())}{more}}})();\n'
+
+
+def _join(name: str, joined: dict[str, str], opened: tuple[str, ...] = ()) -> None:
+    """Add a module behind those that it imports; modules may import each other's functions."""
+    if name in joined or name in opened:
+        return
+    text = read_assets(name)
+    for imported in IMPORT.findall(text):
+        _join(posixpath.normpath(posixpath.join(posixpath.dirname(name), imported)), joined, (*opened, name))
+    joined[name] = EXPORT.sub("", IMPORT.sub("", text))

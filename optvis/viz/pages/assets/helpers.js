@@ -1,41 +1,45 @@
-const data = JSON.parse(document.getElementById("data").textContent);
-const find = (selector, within = document) => within.querySelector(selector);
-const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-const largest = (numbers) => numbers.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
-const percent = (part) => `${100 * part}%`;
+export const data = JSON.parse(document.getElementById("data").textContent);
+export const find = (selector, within = document) => within.querySelector(selector);
+export const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+export const largest = (numbers) => numbers.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
+export const percent = (part) => `${100 * part}%`;
 const tiny = (x) => x !== 0 && Math.abs(x) < 1e-3;
-const formatNumber = (x) => (tiny(x) ? x.toExponential(2) : String(Number(x.toPrecision(3)))).replaceAll("-", "−");
-const formatSigned = (x) => (x > 0 ? "+" : "") + formatNumber(x);
+export const formatNumber = (x) =>
+  (tiny(x) ? x.toExponential(2) : String(Number(x.toPrecision(3)))).replaceAll("-", "−");
+export const formatSigned = (x) => (x > 0 ? "+" : "") + formatNumber(x);
 
-function create(tag, className, text = "") {
+export function create(tag, className, text = "") {
   const element = document.createElement(tag);
   element.className = className;
   element.textContent = text;
   return element;
 }
 
-function bar(value, most) {
-  const track = create("div", "track"), fill = create("i", "");
+export function bar(value, most) {
+  const track = create("div", "track"),
+    fill = create("i", "");
   fill.style.width = percent(most > 0 ? Math.max(0, value) / most : 0);
   track.append(fill);
   return track;
 }
 
-function signedBar(value, most) {
-  const track = create("div", "track signed"), fill = create("i", value < 0 ? "less" : "more");
+export function signedBar(value, most) {
+  const track = create("div", "track signed"),
+    fill = create("i", value < 0 ? "less" : "more");
   fill.style.width = percent(most > 0 ? Math.abs(value) / most / 2 : 0);
   track.append(fill);
   return track;
 }
 
-function listItem(name, track, value) {
-  const item = create("li", ""), title = create("b", "");
+export function listItem(name, track, value) {
+  const item = create("li", ""),
+    title = create("b", "");
   title.append(create("span", "", name));
   title.title = name;
   item.append(title, track, create("data", "", value));
   return item;
 }
 
-const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const [LESS, MORE] = ["--overlay-less", "--overlay-more"].map((name) => token(name).split(" ").map(Number));
-const hue = (value) => (value < 0 ? LESS : MORE);
+export const hue = (value) => (value < 0 ? LESS : MORE);

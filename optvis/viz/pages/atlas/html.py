@@ -16,7 +16,7 @@ STYLES = (
     *("tools.css", "atlas/map.css", "legend.css", "panel.css"),
     *("atlas/cell.css", "footer.css", "atlas/narrow.css"),
 )
-SCRIPTS = ("helpers.js", *(f"atlas/{name}.js" for name in ("state", "panel", "view", "interaction", "main")))
+SCRIPTS = ("atlas/main.js",)
 FULL_QUANTILE = 0.95  # of the counts of a level: cells with as many points or more are filled by their icon
 
 

@@ -17,7 +17,7 @@ STYLES = (
     *("tools.css", "grid/exhibit.css", "legend.css", "grid/cells.css"),
     *("panel.css", "footer.css", "grid/narrow.css"),
 )
-SCRIPTS = ("helpers.js", "grid/state.js", "grid/panel.js", "grid/main.js")
+SCRIPTS = ("grid/main.js",)
 
 
 def grid_html(page: GridPage) -> str:

@@ -1,16 +1,35 @@
+import { all, data, find, formatSigned, token } from "../helpers.js";
+import {
+  hover,
+  moveSelection,
+  onKeyDown,
+  onPointerDown,
+  onPointerMove,
+  onPointerUp,
+  onWheel,
+  select,
+  startCell,
+  unpin,
+} from "./interaction.js";
+import { countText, drawPanel, formatCount, pluralize, strongest } from "./panel.js";
+import { canvas, levels, map, panel, state, tools } from "./state.js";
+import { redraw, setView, view, zoomBy } from "./view.js";
+
 // ---- the words around the map
 
-function tagText(cellId) {
+export function tagText(cellId) {
   const { counts, present } = levels[cellId.level];
   return present[cellId.cell] ? strongest(cellId) || pluralize(counts[cellId.cell]) : countText(cellId);
 }
 
-function drawCaption() {
+export function drawCaption() {
   const { size, counts, present } = levels[state.level];
-  const few = counts.filter((_, cell) => !present[cell]), held = few.reduce((sum, count) => sum + count, 0);
+  const few = counts.filter((_, cell) => !present[cell]),
+    held = few.reduce((sum, count) => sum + count, 0);
   const where = `${pluralize(data.points)} in ${formatCount(counts.length)} of ${size} × ${size} cells.`;
-  const missing = `${pluralize(few.length, "cell")} with too few for an icon (at least ${data.min_points}) `
-    + `${few.length === 1 ? "holds" : "hold"} ${formatCount(held)} of them.`;
+  const missing =
+    `${pluralize(few.length, "cell")} with too few for an icon (at least ${data.min_points}) ` +
+    `${few.length === 1 ? "holds" : "hold"} ${formatCount(held)} of them.`;
   find(".level").textContent = `${where} ${few.length ? missing : "Each has an icon."}`;
   drawLegend();
 }
@@ -18,7 +37,8 @@ function drawCaption() {
 function drawLegend() {
   find(".legend").hidden = state.label < 0;
   if (state.label < 0) return;
-  const most = levels[state.level].mostTo[state.label], [less, , more] = all(".ends span");
+  const most = levels[state.level].mostTo[state.label],
+    [less, , more] = all(".ends span");
   find(".legend p").textContent = `Mean attribution to ${data.labels[state.label]}`;
   [less.textContent, more.textContent] = [formatSigned(-most), formatSigned(most)];
 }
@@ -58,7 +78,9 @@ function listen() {
   canvas.addEventListener("pointermove", onPointerMove);
   canvas.addEventListener("pointerup", onPointerUp);
   canvas.addEventListener("pointercancel", onPointerUp);
-  canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hover(null); });
+  canvas.addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse") hover(null);
+  });
   canvas.addEventListener("wheel", onWheel, { passive: false });
   canvas.addEventListener("keydown", onKeyDown);
   canvas.addEventListener("focus", () => {
@@ -66,11 +88,21 @@ function listen() {
     redraw();
   });
   canvas.addEventListener("blur", () => hover(null));
-  document.addEventListener("pointerdown", (event) => { state.touch = event.pointerType === "touch"; }, true);
-  document.addEventListener("keydown", (event) => {
-    state.touch = false;
-    if (event.key === "Escape") unpin();
-  }, true);
+  document.addEventListener(
+    "pointerdown",
+    (event) => {
+      state.touch = event.pointerType === "touch";
+    },
+    true,
+  );
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      state.touch = false;
+      if (event.key === "Escape") unpin();
+    },
+    true,
+  );
   for (const button of all("[data-zoom]")) {
     button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom), state.side / 2, state.side / 2));
   }
@@ -85,7 +117,9 @@ function listen() {
 function start() {
   tools.hidden = panel.hidden = canvas.hidden = false;
   document.body.classList.add("ready");
-  all("img", map).forEach((image) => { image.hidden = true; });
+  all("img", map).forEach((image) => {
+    image.hidden = true;
+  });
   listen();
   readColors();
   resizeCanvas();

@@ -1,9 +1,24 @@
-const tools = find(".tools"), map = find(".map"), canvas = find("canvas", map), tag = find(".tag");
-const panel = find(".panel"), context = canvas.getContext("2d");
-const levels = data.levels.map(prepareLevel);
-const state = {
-  level: -1, selected: null, hovered: null, pinned: false, touch: false, filled: false, label: -1,
-  side: 0, pixelRatio: 1, background: "", dots: "",
+import { data, find, largest } from "../helpers.js";
+
+export const tools = find(".tools"),
+  map = find(".map"),
+  canvas = find("canvas", map),
+  tag = find(".tag");
+export const panel = find(".panel"),
+  context = canvas.getContext("2d");
+export const levels = data.levels.map(prepareLevel);
+export const state = {
+  level: -1,
+  selected: null,
+  hovered: null,
+  pinned: false,
+  touch: false,
+  filled: false,
+  label: -1,
+  side: 0,
+  pixelRatio: 1,
+  background: "",
+  dots: "",
 };
 
 function prepareLevel(level, n) {

@@ -1,3 +1,7 @@
+import { all, create, data, find, formatSigned, hue, largest } from "../helpers.js";
+import { drawAttribution, drawPanel, outlinePlace, setCellIcon } from "./panel.js";
+import { cells, grids, layer, panel, photo, sections, state, tools } from "./state.js";
+
 // ---- selecting a cell
 
 function setTabStop(cell) {
@@ -43,8 +47,14 @@ function neighbor(cell, [down, right]) {
 }
 
 const STEPS = {
-  ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-  Home: [0, -Infinity], End: [0, Infinity], PageUp: [-Infinity, 0], PageDown: [Infinity, 0],
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  Home: [0, -Infinity],
+  End: [0, Infinity],
+  PageUp: [-Infinity, 0],
+  PageDown: [Infinity, 0],
 };
 
 function onKeyDown(event, cell) {
@@ -62,8 +72,10 @@ function cellOf(event) {
 }
 
 function createCell(layer, most, cell) {
-  const row = Math.floor(cell / layer.columns), column = cell % layer.columns;
-  const element = create("div", "cell"), icon = setCellIcon(create("i", "icon"), layer, cell);
+  const row = Math.floor(cell / layer.columns),
+    column = cell % layer.columns;
+  const element = create("div", "cell"),
+    icon = setCellIcon(create("i", "icon"), layer, cell);
   element.setAttribute("role", "gridcell");
   element.setAttribute("aria-selected", "false");
   element.setAttribute("aria-label", `row ${row}, column ${column}: channels ${layer.channels[cell].join(", ")}`);
@@ -93,17 +105,32 @@ function listen(grid) {
     const cell = cellOf(event);
     if (cell !== null) act(cell, event);
   };
-  grid.addEventListener("pointerover", withCell((cell, event) => event.pointerType === "mouse" && hover(cell)));
-  grid.addEventListener("focusin", withCell((cell) => { setTabStop(cell); if (!state.touch) hover(cell); }));
+  grid.addEventListener(
+    "pointerover",
+    withCell((cell, event) => event.pointerType === "mouse" && hover(cell)),
+  );
+  grid.addEventListener(
+    "focusin",
+    withCell((cell) => {
+      setTabStop(cell);
+      if (!state.touch) hover(cell);
+    }),
+  );
   grid.addEventListener("click", withCell(activate));
-  grid.addEventListener("keydown", withCell((cell, event) => onKeyDown(event, cell)));
+  grid.addEventListener(
+    "keydown",
+    withCell((cell, event) => onKeyDown(event, cell)),
+  );
 }
 
 // ---- groups
 
 function highlight(section, group, pressed) {
-  const map = data.layers[sections.indexOf(section)].groups.maps[group], most = largest(map);
-  all(".groups button", section).forEach((each, n) => { each.ariaPressed = String(pressed && n === group); });
+  const map = data.layers[sections.indexOf(section)].groups.maps[group],
+    most = largest(map);
+  all(".groups button", section).forEach((each, n) => {
+    each.ariaPressed = String(pressed && n === group);
+  });
   all(".cell .icon", section).forEach((icon, cell) => {
     icon.style.opacity = pressed ? 0.08 + 0.92 * (most > 0 ? Math.max(0, map[cell]) / most : 0) : "";
   });
@@ -135,12 +162,14 @@ function overlayColor(value, most) {
 }
 
 function drawOverlay() {
-  const canvas = find("canvas", photo), label = tools.elements.class?.value;
+  const canvas = find("canvas", photo),
+    label = tools.elements.class?.value;
   const values = label ? layer().attribution[label] : null;
   canvas.hidden = find(".legend").hidden = !values;
   photo.classList.toggle("overlaid", Boolean(values));
   if (!values) return;
-  const most = largest(values), { rows, columns } = layer();
+  const most = largest(values),
+    { rows, columns } = layer();
   Object.assign(canvas, { width: columns, height: rows });
   const pixels = new Uint8ClampedArray(values.flatMap((value) => overlayColor(value, most)));
   canvas.getContext("2d").putImageData(new ImageData(pixels, columns, rows), 0, 0);
@@ -160,7 +189,9 @@ function matchingCell(old, cell) {
 function showLayer(next) {
   const old = layer();
   state.layer = next;
-  sections.forEach((section, n) => { section.hidden = n !== next; });
+  sections.forEach((section, n) => {
+    section.hidden = n !== next;
+  });
   panel.className = `panel of-${next}`;
   select(matchingCell(old, state.cell));
   drawOverlay();
@@ -169,7 +200,7 @@ function showLayer(next) {
 function onChange(event) {
   if (event.target.name === "layer") showLayer(Number(event.target.value));
   for (const name of ["sized", "gaps"]) {
-    grids.forEach((grid) => grid.classList.toggle(name, tools.elements[name].checked));
+    for (const grid of grids) grid.classList.toggle(name, tools.elements[name].checked);
   }
   drawOverlay();
   drawShares();
@@ -177,19 +208,36 @@ function onChange(event) {
 }
 
 function start() {
-  grids.forEach((grid, n) => { buildGrid(grid, data.layers[n]); listen(grid); });
-  sections.forEach((section) => all(".groups button", section).forEach((button, group) => {
-    button.addEventListener("click", () => highlight(section, group, button.ariaPressed !== "true"));
-  }));
+  grids.forEach((grid, n) => {
+    buildGrid(grid, data.layers[n]);
+    listen(grid);
+  });
+  for (const section of sections) {
+    all(".groups button", section).forEach((button, group) => {
+      button.addEventListener("click", () => highlight(section, group, button.ariaPressed !== "true"));
+    });
+  }
   find(".frame.small").prepend(find("img", photo).cloneNode());
   const frame = find(".frame", photo);
-  frame.addEventListener("pointermove", (event) => { if (event.pointerType === "mouse") hover(placeOf(event)); });
+  frame.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "mouse") hover(placeOf(event));
+  });
   frame.addEventListener("click", (event) => activate(placeOf(event)));
-  document.addEventListener("pointerdown", (event) => { state.touch = event.pointerType === "touch"; }, true);
-  document.addEventListener("keydown", (event) => {
-    state.touch = false;
-    if (event.key === "Escape") unpin();
-  }, true);
+  document.addEventListener(
+    "pointerdown",
+    (event) => {
+      state.touch = event.pointerType === "touch";
+    },
+    true,
+  );
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      state.touch = false;
+      if (event.key === "Escape") unpin();
+    },
+    true,
+  );
   for (const button of all("[data-step]")) {
     button.addEventListener("click", () => {
       select(neighbor(state.cell, button.dataset.step.split(" ").map(Number)));

@@ -1,15 +1,29 @@
+import {
+  bar,
+  create,
+  data,
+  find,
+  formatNumber,
+  formatSigned,
+  largest,
+  listItem,
+  percent,
+  signedBar,
+} from "../helpers.js";
+import { layer, panel, state, tools } from "./state.js";
+
 function setIcon(icon, index, rows, columns) {
   const at = (place, count) => percent(count > 1 ? place / (count - 1) : 0);
   icon.style.backgroundPosition = `${at(index % columns, columns)} ${at(Math.floor(index / columns), rows)}`;
   return icon;
 }
 
-function setCellIcon(icon, layer, cell) {
+export function setCellIcon(icon, layer, cell) {
   icon.classList.toggle("none", !layer.present[cell]);
   return setIcon(icon, cell, layer.rows, layer.columns);
 }
 
-function outlinePlace(place) {
+export function outlinePlace(place) {
   const { rows, columns } = layer();
   place.hidden = false;
   place.style.left = percent((state.cell % columns) / columns);
@@ -27,12 +41,13 @@ function pixelRange(place, count, pixels) {
 
 function drawWords() {
   const { rows, columns, strength, present } = layer();
-  const row = Math.floor(state.cell / columns), column = state.cell % columns;
+  const row = Math.floor(state.cell / columns),
+    column = state.cell % columns;
   find("h3", panel).textContent = `Row ${row}, column ${column}`;
   find(".where", panel).textContent =
     `y ${pixelRange(row, rows, data.image[0])} px\nx ${pixelRange(column, columns, data.image[1])} px`;
-  find(".norm", panel).textContent = `norm ${formatNumber(strength[state.cell])}`
-    + (present[state.cell] ? "" : ", no icon");
+  find(".norm", panel).textContent =
+    `norm ${formatNumber(strength[state.cell])}${present[state.cell] ? "" : ", no icon"}`;
   find(".pin", panel).textContent = state.pinned ? "Pinned" : "";
 }
 
@@ -41,12 +56,14 @@ function drawChannels() {
   const most = largest(values.flat());
   const list = find("ol", panel);
   list.className = `channels-${state.layer}`;
-  list.replaceChildren(...channels[state.cell].map((channel, rank) => {
-    const value = values[state.cell][rank];
-    const item = listItem(`${sheet ? "" : "channel "}${channel}`, bar(value, most), formatNumber(value));
-    if (channel in icons) find("b", item).prepend(setIcon(create("i", "icon"), icons[channel], ...sheet));
-    return item;
-  }));
+  list.replaceChildren(
+    ...channels[state.cell].map((channel, rank) => {
+      const value = values[state.cell][rank];
+      const item = listItem(`${sheet ? "" : "channel "}${channel}`, bar(value, most), formatNumber(value));
+      if (channel in icons) find("b", item).prepend(setIcon(create("i", "icon"), icons[channel], ...sheet));
+      return item;
+    }),
+  );
 }
 
 function classesShown() {
@@ -58,19 +75,22 @@ function classesShown() {
   return available.sort((one, other) => strongest(other) - strongest(one)).slice(0, 6);
 }
 
-function drawAttribution() {
+export function drawAttribution() {
   const { attribution } = layer();
-  const most = largest(attribution.flatMap((values) => values ?? [])), labels = classesShown();
+  const most = largest(attribution.flatMap((values) => values ?? [])),
+    labels = classesShown();
   find(".to", panel).hidden = labels.length === 0;
-  find("ul", panel).replaceChildren(...labels.map((label) => {
-    const value = attribution[label][state.cell];
-    const item = listItem(data.labels[label], signedBar(value, most), formatSigned(value));
-    item.classList.toggle("selected", String(label) === tools.elements.class.value);
-    return item;
-  }));
+  find("ul", panel).replaceChildren(
+    ...labels.map((label) => {
+      const value = attribution[label][state.cell];
+      const item = listItem(data.labels[label], signedBar(value, most), formatSigned(value));
+      item.classList.toggle("selected", String(label) === tools.elements.class.value);
+      return item;
+    }),
+  );
 }
 
-function drawPanel() {
+export function drawPanel() {
   setCellIcon(find(".large", panel), layer(), state.cell);
   panel.classList.toggle("pinned", state.pinned);
   drawWords();

@@ -1,4 +1,3 @@
-"use strict";
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
   const direction = { ArrowLeft: "prev", ArrowRight: "next", Escape: "up" }[event.key];
