@@ -14,8 +14,9 @@ from optvis import activations, load
 from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits.weights import expanded_weights
 from optvis.cli import main as cli
-from optvis.viz.hinton_diagram import BACKGROUND_GRAY, Hinton, draw_squares, hinton
+from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, to_pil_image
+from optvis.viz.tiles import GROUND
 from optvis.world import LABELS, scene
 
 
@@ -27,8 +28,8 @@ def net():
 def areas(pixels, cell, colour):
     """How many pixels of a colour each cell holds, (R, C), measured on the image."""
     ink = np.array(colour) / 255
-    channel = int(np.argmax(np.abs(BACKGROUND_GRAY - ink)))
-    cover = (BACKGROUND_GRAY - pixels[channel]) / (BACKGROUND_GRAY - ink[channel])
+    channel = int(np.argmax(np.abs(GROUND - ink)))
+    cover = (GROUND - pixels[channel]) / (GROUND - ink[channel])
     height, width = (side // cell for side in cover.shape)
     return cover.reshape(height, cell, width, cell).sum((1, 3))
 

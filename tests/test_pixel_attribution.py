@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 from captum import attr
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from torch import nn
 
 from optvis import Attribution, Classifier, Normalize, attribute
@@ -22,8 +24,7 @@ from optvis.attribution import (
 )
 from optvis.attribution.names import METHODS
 from optvis.objectives import channel, logit, total_variation
-from optvis.viz.plots import caption_image
-from optvis.viz.sheet import POSITIVE_COLOR
+from optvis.viz.figures import NEGATIVE, POSITIVE
 
 QUESTION = logit("b") - 2 * logit("c")
 HALVES = torch.arange(8).view(8, 1).expand(8, 8) // 4
@@ -189,9 +190,15 @@ def test_folds_follow_the_number_of_channels(channels, folds):
 
 def test_a_plot_says_the_question_and_what_colors_mean(small, images):
     found = attribute(small, images[:1], "1", QUESTION)
-    drawn = found.image()
-    colors = {color for _, color in drawn.crop((0, 0, drawn.width, 60)).getcolors(10**6)}
-    assert POSITIVE_COLOR in colors
-    long = caption_image(drawn, "a title that needs several lines " * 8)
-    assert long.height > caption_image(drawn, "short").height
-    assert long.width == drawn.width
+    figure = found.figure()
+    assert figure.get_suptitle() == f"What makes {found.objective} high or low: activations of 1, MidpointAblation"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["raises it", "lowers it"]
+    assert [to_hex(patch.get_facecolor()) for patch in legend.get_patches()] == [POSITIVE, NEGATIVE]
+    tiles, bars = figure.axes
+    assert len(tiles.images) == 2
+    best = found.channels[0].abs().topk(len(bars.patches)).indices
+    assert [bar.get_width() for bar in bars.patches] == pytest.approx(found.channels[0][best].tolist())
+    alone = Figure().add_subplot()
+    assert found.figure(alone) is alone.figure
+    assert len(alone.patches) == len(bars.patches)

@@ -18,7 +18,8 @@ from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
 from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Channels
-from optvis.viz.plots import COLORS, plot_histogram, plot_lines
+from optvis.viz.figures import svg_uri
+from optvis.viz.pages.report.panels import plot_kept, plot_random_log_odds, plot_random_recall, plot_removed
 
 from .template_network import template_classifier, templates
 
@@ -180,39 +181,45 @@ def test_a_file_in_the_way_is_told(tmp_path):
         build_report().save(tmp_path / "taken")
 
 
-# The picture
+# The figures
 
 
-def colours(picture, box):
-    return {colour for _, colour in picture.crop(box).getcolors(1 << 24)}
+def test_the_figure_has_each_plot_and_the_page_the_same():
+    report = build_report()
+    titles = [axes.get_title(loc="left") for axes in report.figure().axes]
+    assert titles == [
+        "Recall with units off",
+        "Recall with those units alone kept",
+        "Recall: 3 random sets by their drop",
+        "Log-odds, which rarely tie",
+    ]
+    drawn = [plot(report.page()) for plot in (plot_removed, plot_kept, plot_random_recall, plot_random_log_odds)]
+    assert [svg_uri(figure) for figure in drawn] == re.findall(r'<img class="chart" src="([^"]*)"', report.html())
+    target, other = (axes for axes in report.figure().axes[0].lines if axes.get_label() in ("container ship", "others"))
+    assert {line.get_label(): line.get_ydata().tolist() for line in (target, other)} == {
+        "container ship": [100, 50, 25],
+        "others": [100, 75],
+    }
 
 
-def test_lines_run_where_the_numbers_say():
-    picture = plot_lines([0, 10], {"up": [0, 100], "down": [100, 0]}, "", (300, 440))
-    up, down = COLORS[:2]
-    left, right = (40, 40, 60, 270), (330, 40, 350, 270)
-    for colour, rises in ((up, True), (down, False)):
-        for box, is_end in ((left, False), (right, True)):
-            part = picture.crop(box)
-            rows = [y for y in range(part.height) for x in range(part.width) if part.getpixel((x, y)) == colour]
-            assert (sum(rows) / len(rows) < part.height / 2) is (rises is is_end)
-
-
-def test_lines_without_numbers_or_with_one_are_no_error():
-    for values in ({}, {"a": [float("nan")] * 2}, {"a": [50.0, float("nan")]}, {HOSTILE * 9: [0.0, 100.0]}):
-        assert plot_lines([0, 0], values, "x" * 999, (300, 440)).size == (440, 300)
-
-
-def test_the_strip_marks_the_one_among_many():
-    orange = (230, 97, 1)
-    at = {}
-    for found in (0.0, 50.0, 100.0):
-        picture = plot_histogram([0.0, 0.0, 4.0], found, "", (300, 440))
-        at[found] = [x for x in range(440) if picture.getpixel((x, 150)) == orange]
-        assert at[found]
-        assert (176, 172, 164) in colours(picture, (0, 0, 440, 300))
-    assert max(at[0.0]) < min(at[50.0]) < min(at[100.0])
-    assert plot_histogram([-1.0], -100.0, "", (100, 200)).size == (200, 100)
+def test_a_confusion_matrix_counts_predictions():
+    report = build_report()
+    axes = report.confusion_figure().axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    shown = {
+        (names[round(text.get_position()[1])], names[round(text.get_position()[0])]): text.get_text()
+        for text in axes.texts
+    }
+    assert shown == {
+        ("container ship", "beaker"): "1",
+        ("container ship", "container ship"): "1",
+        ("liner", "liner"): "2",
+        ("liner", "wok"): "1",
+    }
+    many = tuple(Prediction("others", str(n), f"class {n}", "a", 0.5, f"class {n}", 0.5) for n in range(30))
+    axes = build_report(predictions=many, thumbnails=None).confusion_figure(before=True).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()][-1] == "other classes"
+    assert sum(int(text.get_text()) for text in axes.texts) == 30
 
 
 # The page
@@ -273,7 +280,7 @@ def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
     browser.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert browser.js("document.documentElement.scrollWidth") <= width
     inside = browser.js(
-        "[...document.querySelectorAll('h1, dd, dt, .bar > *, .track i, svg, td, li, pre')]"
+        "[...document.querySelectorAll('h1, dd, dt, .bar > *, .track i, .chart, td, li, pre')]"
         ".map((each) => each.getBoundingClientRect().right)"
     )
     assert max(inside) <= width

@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from optvis import ActivationGrid, Rendering
+from optvis.data.own_files import read_kind
 from optvis.features.groups import Groups
 from optvis.viz.hinton_diagram import Hinton, hinton
-from optvis.viz.result import Result, png_path
+from optvis.viz.result import Result, picture_path
 from optvis.viz.sheet import to_pil_image
 
 
@@ -121,7 +122,17 @@ def test_the_png_is_the_image_with_the_recipe(result, tmp_path):
         assert json.loads(picture.text["optvis"]) == result.recipe
     with Image.open(io.BytesIO(result._repr_png_())) as shown:
         assert shown.tobytes() == result.image().tobytes()
-    assert result.figure().size == result.image().size
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".pdf"])
+def test_a_figure_is_saved_and_known_as_the_results_own(result, tmp_path, suffix):
+    path = result.save(tmp_path / f"x{suffix}")
+    assert path.read_bytes() == result.save(path).read_bytes()
+    equal(type(result).load(path), result)
+    assert read_kind(path) == result.KIND
+    path.write_bytes(b"%PDF-1.4 <svg> of somebody else")
+    with pytest.raises(FileExistsError, match=f"is no {result.KIND} that optvis wrote"):
+        result.save(path)
 
 
 def test_tensors_that_are_none_are_left_out(tmp_path):
@@ -293,7 +304,7 @@ def test_only_a_png_is_written(result, wrong, tmp_path):
     with pytest.raises(ValueError, match=r"give a path ending in \.png"):
         result.save(tmp_path / "new" / wrong)
     assert list(tmp_path.iterdir()) == []
-    assert png_path("a/B.PNG") == Path("a/B.PNG")
+    assert picture_path("a/B.PNG") == Path("a/B.PNG")
 
 
 def test_an_interrupted_result_is_incomplete():

@@ -26,20 +26,23 @@ from optvis.objectives import Objective, as_objective
 from optvis.rendering.recipes import Recipe
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
-from optvis.viz.plots import caption_image
-from optvis.viz.result import Result
-from optvis.viz.sheet import draw_sheet, stack_rows
+from optvis.viz.figures import caption_figure, house_style, new_figure
+from optvis.viz.result import PlotResult, Result
+from optvis.viz.sheet import as_rgb
+from optvis.viz.tiles import plot_tiles
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BEFORE, AFTER = "with all units", "without"
+WIDTH, PAIR, ROW, TITLE = 6.4, 3.4, 2.4, 0.9  # inches: of the figure, and heights of its parts
 # Names in a file.
 RENDERINGS, ATTRIBUTIONS = ("before", "after"), ("attribution before", "attribution after")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BeforeAfter(Result):
+class BeforeAfter(PlotResult):
     """An objective rendered, and attributed, in a network with all units and without some.
 
     Args:
@@ -62,22 +65,40 @@ class BeforeAfter(Result):
             shapes = tuple(self.before.images.shape), tuple(self.after.images.shape)
             raise ValueError(f"images have shapes {shapes[0]} before and {shapes[1]} after; expected the same")
 
-    def image(self) -> Image.Image:
+    def figure(self, ax: Axes | None = None) -> Figure:
         """The renderings before and after; below, overlays of the attributions on one scale.
 
-        Above them stand the objective and the units, and what the colors mean.
+        Above them stand the objective and the units, and below what the colors mean.
+
+        Args:
+            ax: axes for the renderings alone; by default all is drawn in a new figure.
         """
+        if ax is not None:
+            return self._draw_renderings(ax)
+        pairs, rows = len(self.before), 0 if self.attributions is None else len(self.attributions[0])
+        with house_style():
+            figure = new_figure((WIDTH, PAIR * pairs + ROW * rows + TITLE))
+            heights = [PAIR * pairs, ROW * rows] if rows else [1]
+            axes = figure.subplots(len(heights), height_ratios=heights, squeeze=False)[:, 0]
+            self._draw_renderings(axes[0])
+            if self.attributions is not None:
+                self._draw_overlays(self.attributions, axes[1])
+            caption_figure(figure, self._title(), SIGNS if self.attributions is not None else ())
+        return figure
+
+    def _draw_renderings(self, ax: Axes) -> Figure:
         pairs = zip(self.before.images, self.after.images, strict=True)
         images = torch.stack([image for pair in pairs for image in pair])
-        renderings = draw_sheet(images, [BEFORE, AFTER] * len(self.before), columns=2)
-        if self.attributions is None:
-            return caption_image(renderings, self._title())
-        extent = max(float(one.positions.abs().amax()) for one in self.attributions)
-        originals = self.attributions[0].images
-        tiles = [[image, *(one.overlay(i, extent) for one in self.attributions)] for i, image in enumerate(originals)]
+        return plot_tiles(images, [BEFORE, AFTER] * len(self.before), columns=2, ax=ax)
+
+    def _draw_overlays(self, attributions: tuple[Attribution, Attribution], ax: Axes) -> Figure:
+        extent = max(float(one.positions.abs().amax()) for one in attributions)
+        originals = attributions[0].images
+        tiles = [
+            [as_rgb(image), *(one.overlay(i, extent) for one in attributions)] for i, image in enumerate(originals)
+        ]
         labels = ["the image", BEFORE, AFTER] * len(originals)
-        overlays = draw_sheet(torch.stack([tile for row in tiles for tile in row]), labels, columns=3)
-        return caption_image(stack_rows([[renderings], [overlays]]), self._title(), SIGNS)
+        return plot_tiles(torch.stack([tile for row in tiles for tile in row]), labels, columns=3, ax=ax)
 
     def _title(self) -> str:
         rows = self.recipe.get("units", ())

@@ -20,22 +20,25 @@ from optvis.features.units import Channels
 from optvis.objectives import IMAGE
 from optvis.objectives.autoencoder import require_autoencoder
 from optvis.objectives.layout import channels_first
+from optvis.viz.charts import plot_bars
+from optvis.viz.figures import NEGATIVE, POSITIVE, caption_figure, house_style, new_figure
 from optvis.viz.overlay import overlay_heatmap
-from optvis.viz.plots import caption_image, plot_bars
-from optvis.viz.result import Result
-from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, as_rgb, stack_rows, to_pil_image
+from optvis.viz.result import PlotResult
+from optvis.viz.sheet import as_rgb
+from optvis.viz.tiles import plot_tiles
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
-SIGNS = (("raises it", POSITIVE_COLOR), ("lowers it", NEGATIVE_COLOR))  # what the colors of plots mean
+SIGNS = (("raises it", POSITIVE), ("lowers it", NEGATIVE))  # what the colors of plots mean
 PIXEL_QUANTILE = 0.99  # of the attributions of pixels: what gets the full color
-MIN_HEIGHT = 192  # of an image in plots, in pixels
+ROW, TITLE, TILE, BARS = 2.4, 0.9, 2.2, 4.2  # inches: height of a row, of title and signs; width of an image, of bars
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution(Result):
+class Attribution(PlotResult):
     """How much each part of a layer contributes to a score.
 
     Where the parts are features of an autoencoder, they take the place of channels, and a file is loaded with
@@ -233,31 +236,56 @@ class Attribution(Result):
             extent = float(np.quantile(values.abs().numpy(), PIXEL_QUANTILE)) or None
         return overlay_heatmap(self.images[index], values, extent)
 
-    def image(self, top: int = 8) -> Image.Image:
+    def figure(self, ax: Axes | None = None, *, top: int = 8, image: int | None = None) -> Figure:
         """Draw each image, its overlay and its `top` strongest channels, as far as the method attributes to them.
 
         Above them stand the question and what the colors mean.
+
+        Args:
+            ax: axes for the bars of one image alone, or its overlay where the method attributes to none; by default all
+                is drawn in a new figure.
+            top: how many channels, features or groups.
+            image: which image; all by default, and the first on given axes.
         """
-        rows = stack_rows([self._row(index, top) for index in range(len(self))])
+        rows = [image or 0] if image is not None or ax is not None else range(len(self))
+        if ax is not None:
+            return self._draw_bars(rows[0], top, ax) if self._has_bars else self._draw_tiles(rows[0], ax)
+        tiles = (1 + self._has_map) * TILE
+        widths = [tiles, BARS] if self._has_bars else [tiles]
+        with house_style():
+            figure = new_figure((max(sum(widths), 4.4), ROW * len(rows) + TITLE))
+            grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
+            for row, index in enumerate(rows):
+                self._draw_tiles(index, figure.add_subplot(grid[row, 0]))
+                if self._has_bars:
+                    self._draw_bars(index, top, figure.add_subplot(grid[row, 1]))
+            caption_figure(figure, self._question(), SIGNS)
+        return figure
+
+    def _question(self) -> str:
         what = "each pixel" if self.layer == IMAGE else f"{self._unit_names} of {self.layer}"
         method = str(self.recipe.get("attribution_method", "")).partition("(")[0]
-        title = f"What makes {self.objective} high or low: {what}" + (f", {method}" if method else "")
-        return caption_image(rows, title, SIGNS)
+        return f"What makes {self.objective} high or low: {what}" + (f", {method}" if method else "")
 
-    def _row(self, index: int, top: int) -> list[Image.Image]:
-        _, height, width = self.images[index].shape
-        side = max(height, MIN_HEIGHT)
-        tiles = [as_rgb(self.images[index])]
-        if self.units in ("activations", "positions") and self.positions.dim() == 3:
-            tiles.append(self.overlay(index))
-        row = [to_pil_image(tile).resize((side * width // height, side)) for tile in tiles]
-        if self.units != "positions" and self.layer != IMAGE:
-            values = self.values[index] if self.units == "groups" else self.channels[index]
-            best = values.abs().topk(min(top, len(values))).indices
-            unit = "group" if self.units == "groups" else "feature" if self._described else "channel"
-            texts = [f"{unit} {number}" for number in best.tolist()]
-            row.append(plot_bars(values[best].tolist(), texts, (side, side * 3 // 2)))
-        return row
+    @property
+    def _has_map(self) -> bool:
+        return self.units in ("activations", "positions") and self.positions.dim() == 3
+
+    @property
+    def _has_bars(self) -> bool:
+        return self.units != "positions" and self.layer != IMAGE
+
+    def _draw_tiles(self, index: int, ax: Axes) -> Figure:
+        """An image, and its overlay where there is a map."""
+        tiles = [as_rgb(self.images[index]), *([self.overlay(index)] if self._has_map else [])]
+        return plot_tiles(torch.stack(tiles), columns=2, ax=ax)
+
+    def _draw_bars(self, index: int, top: int, ax: Axes) -> Figure:
+        """The strongest channels, features or groups of an image."""
+        values = self.values[index] if self.units == "groups" else self.channels[index]
+        best = values.abs().topk(min(top, len(values))).indices
+        unit = "group" if self.units == "groups" else "feature" if self._described else "channel"
+        return plot_bars(values[best].tolist(), [f"{unit} {number}" for number in best.tolist()], ax=ax)
 
     @property
     def _described(self) -> Mapping[str, Any] | None:

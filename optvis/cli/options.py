@@ -17,6 +17,7 @@ from optvis.objectives import Objective
 AddOption = Callable[..., argparse.Action]  # the method `add_argument` of a parser
 NEEDS_NO_WEIGHTS = ("layers",)  # commands that show what any weights have in common
 ALL = "all"  # channels
+FORMATS = ("png", "svg", "pdf")  # of a result
 MAX_NUMBERS = 100_000  # in a list on the command line; no layer has as many channels
 MAX_SHOWN = 60  # characters
 MAX_DIGITS = 18  # of a number; more do not fit 64 bits

@@ -12,8 +12,11 @@ from typing import Any
 from optvis.data.files import atomic_write
 
 KIND = "kind"  # the key of what a file holds: in JSON, and in the header of a safetensors file
+OWN = "optvis: "  # what stands before it in an SVG and a PDF
 TEXT_KIND = "Written by optvis: "  # how the last line of a text begins, before it
 PNG_KIND = "optvis.kind"  # the same in a text chunk of a PNG
+DESCRIPTION = re.compile(rf"<dc:description>{OWN}([^<]*)</dc:description>")  # in an SVG
+SUBJECT = re.compile(rf"/Subject \({OWN}([^()]*)\)".encode())  # in a PDF
 GENERATOR = re.compile(r'<meta name="generator" content="optvis ([^"]*) [^" ]+">')
 HEAD_BYTES = 2048  # of a page, in which its generator stands
 MAX_HEADER_BYTES = 100_000_000  # of a safetensors file, as the format has it
@@ -97,6 +100,18 @@ def _kind_of_text(path: Path) -> str | None:
     return last.removeprefix(TEXT_KIND) if last.startswith(TEXT_KIND) else None
 
 
+def _kind_of_svg(path: Path) -> str | None:
+    with path.open("rb") as file:
+        found = DESCRIPTION.search(file.read(HEAD_BYTES).decode(errors="replace"))
+    return None if found is None else found[1]
+
+
+def _kind_of_pdf(path: Path) -> str | None:
+    data = path.read_bytes()
+    found = SUBJECT.search(data) if data.startswith(b"%PDF") else None
+    return None if found is None else found[1].decode()
+
+
 def _kind_of_image(path: Path) -> str | None:
     from PIL import Image
 
@@ -119,5 +134,7 @@ READERS: Mapping[str, Callable[[Path], str | None]] = {
     ".safetensors": _kind_of_tensors,
     ".json": _kind_of_json,
     ".txt": _kind_of_text,
+    ".svg": _kind_of_svg,
+    ".pdf": _kind_of_pdf,
     **dict.fromkeys((".png", ".apng", ".gif", ".webp"), _kind_of_image),
 }

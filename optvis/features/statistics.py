@@ -23,17 +23,16 @@ from optvis.models.provenance import provenance
 from optvis.objectives.channel_moments import moments
 from optvis.objectives.layout import INPUT
 from optvis.objectives.statistics_term import pool
-from optvis.viz.plots import plot_bars
-from optvis.viz.result import Result
+from optvis.viz.charts import plot_bars
+from optvis.viz.result import PlotResult
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-ROW_HEIGHT, FIGURE_WIDTH = 12, 480  # pixels
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
-class ActivationStatistics(Result, Mapping[str, tuple[Tensor, Tensor]]):
+class ActivationStatistics(PlotResult, Mapping[str, tuple[Tensor, Tensor]]):
     """The mean and the variance of each channel of some layers: a mapping that `activation_statistics` takes.
 
     Args:
@@ -88,10 +87,11 @@ class ActivationStatistics(Result, Mapping[str, tuple[Tensor, Tensor]]):
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping's own compares tensors
 
-    def image(self) -> Image.Image:
+    def figure(self, ax: Axes | None = None) -> Figure:
         """A bar for each layer: the root of its channels' mean variance."""
         spreads = [float(variance.mean().sqrt()) for _, variance in self.values()]
-        return plot_bars(spreads, self.layers, (ROW_HEIGHT * len(self), FIGURE_WIDTH))
+        title = "How far do activations spread?"
+        return plot_bars(spreads, self.layers, title=title, unit="root of the channels' mean variance", ax=ax)
 
     def __repr__(self) -> str:
         images = self.recipe.get("images", "?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,14 +14,16 @@ from torch import Tensor
 from optvis.arguments import check_axes, check_count
 from optvis.patches.paste import paste
 from optvis.patches.rate import Rate, estimate_rate
-from optvis.viz.plots import plot_curves
+from optvis.viz.charts import PANEL, plot_lines
+from optvis.viz.figures import caption_figure, draw_pixels, house_style, new_figure
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from PIL import Image
 
-PLOT_SIZE = (190, 380)  # height and width of a plot in pixels
 PATCH_KEY = "patches"  # of a patch's tensor in a file: patches.<index of its name>.<index among those of the name>
 
 
@@ -122,16 +125,34 @@ class PatchTrial(Result):
         counted += f", and {left_out} are left out, not predicted as {self.source} without a patch" if left_out else ""
         return "\n".join([f"{self.source} predicted as {self.target}, with {size} px at {position}, {counted}", *rows])
 
-    def figure(self) -> Image.Image:
-        """For each position, confidence by size: of both classes with the patch, of the target with each control."""
-        confidence = {name: 100 * self.confidence(name) for name in self.names}
-        plots = []
-        for index, position in enumerate(self.positions):
-            curves = {label: confidence["patch"][:, index, row] for row, label in ((1, self.target), (0, self.source))}
-            curves |= {f"{self.target}, {name}": confidence[name][:, index, 1] for name in self.names[1:]}
-            lines = {label: curve.tolist() for label, curve in curves.items()}
-            plots.append(plot_curves(self.sizes, lines, f"{position}: confidence, %, by pixels", PLOT_SIZE))
-        return stack_rows([plots[start : start + 2] for start in range(0, len(plots), 2)])
+    def figure(self, ax: Axes | None = None, *, position: str | None = None) -> Figure:
+        """For each position, confidence by size: of both classes with the patch, of the target with each control.
+
+        Args:
+            ax: axes for one position; by default all positions stand in a new figure.
+            position: which, by name, on given axes; by default the best.
+        """
+        if ax is not None:
+            return self._plot_position(self.best[1] if position is None else position, ax)
+        columns = min(2, len(self.positions))
+        rows = math.ceil(len(self.positions) / columns)
+        with house_style():
+            figure = new_figure((columns * PANEL[0], rows * PANEL[1] + 0.4))
+            panels = figure.subplots(rows, columns, squeeze=False).flat
+            for place, axes in zip(self.positions, panels, strict=False):
+                self._plot_position(place, axes)
+            for axes in figure.axes[len(self.positions) :]:
+                axes.remove()
+            caption_figure(figure, f"How confident is the network, of {self.source} with a patch for {self.target}?")
+        return figure
+
+    def _plot_position(self, position: str, ax: Axes) -> Figure:
+        index = list(self.positions).index(position)
+        confidence = {name: 100 * self.confidence(name)[:, index] for name in self.names}
+        curves = {label: confidence["patch"][:, row] for row, label in ((1, self.target), (0, self.source))}
+        curves |= {f"{self.target}, {name}": confidence[name][:, 1] for name in self.names[1:]}
+        lines = {label: curve.tolist() for label, curve in curves.items()}
+        return plot_lines(self.sizes, lines, title=f"{position}: confidence", unit="side of the patch, pixels", ax=ax)
 
     def examples(self, count: int = 6) -> Image.Image:
         """Draw up to `count` test images without a patch, with the patch and with each control, with confidences."""
@@ -149,7 +170,7 @@ class PatchTrial(Result):
 
     def image(self) -> Image.Image:
         """Curves above, examples below."""
-        return stack_rows([[self.figure()], [self.examples()]])
+        return stack_rows([[draw_pixels(self.figure())], [self.examples()]])
 
     def to_dict(self) -> dict[str, Any]:
         """As in `Result`, and the best size and position with the flip rate of each patch there."""

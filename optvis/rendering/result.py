@@ -16,8 +16,11 @@ from optvis.data.own_files import write_own_files
 from optvis.viz.animation import Animation
 from optvis.viz.result import Result
 from optvis.viz.sheet import ANIMATION, draw_sheet, encode_animation, encode_png, to_pil_image
+from optvis.viz.tiles import plot_tiles
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from PIL import Image
 
 SNAPSHOT = "snapshot "
@@ -94,9 +97,17 @@ class Rendering(Result):
         """One image pixel for pixel; several as their sheet."""
         return to_pil_image(self.images[0]) if len(self) == 1 else self.sheet()
 
-    def figure(self) -> Image.Image:
-        """The sheet with its labels."""
-        return self.sheet()
+    def figure(
+        self, ax: Axes | None = None, *, columns: int | None = None, labels: Sequence[str] | None = None
+    ) -> Figure:
+        """All images side by side with their labels, whose letters stay letters in a vector file.
+
+        Args:
+            ax: axes to draw on; those of a new figure by default.
+            columns, labels: as in `sheet`.
+        """
+        texts = (self.labels if len(self) > 1 else ()) if labels is None else labels
+        return plot_tiles(self.images, texts, columns, ax=ax)
 
     def sheet(
         self, columns: int | None = None, labels: Sequence[str] | None = None, scale: int | None = None
@@ -148,7 +159,7 @@ class Rendering(Result):
         return super()._from_parts(tensors, values | {"snapshots": dict(sorted(snapshots.items()))})
 
     def _repr_png_(self) -> bytes:
-        return encode_png(self.figure())
+        return encode_png(self.sheet())
 
     def __repr__(self) -> str:
         batch, _, height, width = self.images.shape

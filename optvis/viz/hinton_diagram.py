@@ -14,18 +14,23 @@ from torch.nn import functional as F
 
 from optvis.arguments import check_axes
 from optvis.objectives.target_tensors import as_numbers
-from optvis.viz.plots import label_table
+from optvis.viz.figures import FONT_SIZE, WIDTH, draw_on, figure_of, fit_text, set_labels
+from optvis.viz.labels import label_table
 from optvis.viz.result import Result
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, stack_rows, to_pil_image
+from optvis.viz.tiles import GROUND, frame_tiles, place_image, place_squares
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from PIL import Image
 
-BACKGROUND_GRAY = 0.94  # behind the squares
 MIN_CELL, MAX_CELL = 4, 24  # side of a number's cell in pixels
 MIN_LABELED_ROW, MIN_LABELED_COLUMN = 13, 24  # the same where a row or a column has a label
 PANEL_SIZE, SINGLE_PANEL_SIZE = 96, 640  # side of a panel in pixels: of one of many, and of one alone
 MAX_PIXELS = 2**24  # of all panels together
+MIN_CELL_INCHES, MAX_CELL_INCHES = 0.02, 0.25  # side of a number's cell in a figure
+LABEL_INCHES = 1.6  # of the labels of rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +98,51 @@ class Hinton(Result):
         if self.row_icons is None:
             return label_table(draw_sheet(tiles, self.labels, self.panels_per_row), self.row_labels, ())
         return stack_rows([self._row(tiles, index, icon) for index, icon in enumerate(self.row_icons)])
+
+    def figure(self, ax: Axes | None = None) -> Figure:
+        """All panels with their labels, as shapes and texts.
+
+        Args:
+            ax: axes to draw on; those of a new figure by default.
+        """
+        panels, height, width = self.values.shape
+        across = 1 if self.is_table else self._panels_per_row
+        down = math.ceil(panels / across)
+        above = 0.0 if self.icons is None else width * self.icons.shape[2] / self.icons.shape[3]
+        left = 0.0 if self.row_icons is None else 1.1 * width
+        cell = min(MAX_CELL_INCHES, max(MIN_CELL_INCHES, WIDTH / (left + 1.1 * across * width)))
+        line = 1.4 * FONT_SIZE / 72 / cell
+        step = 1.1 * width, above + height + (line if self.labels else 0) + 0.1 * width
+        right, bottom = left + across * step[0] - 0.1 * width, down * step[1] - 0.1 * width
+        size = right * cell + 0.3 + LABEL_INCHES * bool(self.row_labels), bottom * cell + 0.3 + bool(self.column_labels)
+        with draw_on(ax, size) as axes:
+            for index, panel in enumerate(self.values):
+                x, y = left + index % across * step[0], index // across * step[1]
+                place_squares(axes, panel, self.extent, (x, y + above))
+                if self.icons is not None:
+                    place_image(axes, to_pil_image(self.icons[index]), (x, y, width, above))
+                if self.labels:
+                    text = fit_text(self.labels[index], width * cell)
+                    axes.text(x, y + above + height + 0.2 * line, text, va="top", parse_math=False)
+            for row, icon in enumerate(self.row_icons if self.row_icons is not None else ()):
+                place_image(axes, to_pil_image(icon), (0, row * step[1], width, width * icon.shape[1] / icon.shape[2]))
+            frame_tiles(axes, right, bottom)
+            self._label_axes(axes, 1.0 if self.is_table else step[1])
+        return figure_of(axes)
+
+    @property
+    def _panels_per_row(self) -> int:
+        return math.ceil(math.sqrt(len(self))) if self.panels_per_row is None else self.panels_per_row
+
+    def _label_axes(self, axes: Axes, step: float) -> None:
+        """Write the labels of rows and columns beside axes, in the middle of each."""
+        axes.set_axis_on()
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0, labeltop=True, labelbottom=False)
+        texts = [fit_text(text, LABEL_INCHES) for text in self.row_labels]
+        set_labels(axes, "y", [(row + 0.5) * step for row in range(len(texts))], texts)
+        texts = [fit_text(text, LABEL_INCHES) for text in self.column_labels]
+        set_labels(axes, "x", [column + 0.5 for column in range(len(texts))], texts, rotation=90)
 
     def _cell_size(self, cell: int | None) -> int:
         panels, height, width = self.values.shape
@@ -203,7 +253,7 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
     signs = (values >= 0).repeat_interleave(cell, 1).repeat_interleave(cell, 2).unsqueeze(1)
     colors = torch.tensor([POSITIVE_COLOR, NEGATIVE_COLOR], dtype=torch.float32, device="cpu") / 255
     above, below = colors.view(2, 1, 3, 1, 1)
-    return BACKGROUND_GRAY * (1 - cover) + torch.where(signs, above, below) * cover
+    return GROUND * (1 - cover) + torch.where(signs, above, below) * cover
 
 
 def _as_panels(a: Tensor) -> Tensor:

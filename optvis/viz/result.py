@@ -1,4 +1,4 @@
-"""The base class of results: shown as an image, saved as PNG and safetensors, loaded again."""
+"""The base class of results: shown as an image or a figure, saved with safetensors beside it, loaded again."""
 
 from __future__ import annotations
 
@@ -15,25 +15,30 @@ from torch import Tensor
 
 from optvis.arguments import TensorFields
 from optvis.data.files import ensure_dir
-from optvis.data.own_files import KIND, check_own_files, write_own_files
+from optvis.data.own_files import KIND, OWN, check_own_files, write_own_files
 from optvis.data.schema import parse_json, read_value
+from optvis.viz.figures import draw_pixels, encode_figure
 from optvis.viz.sheet import encode_png
 from optvis.viz.tensor_file import encode_tensors, read_tensor_file
+from optvis.viz.tiles import plot_image
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from PIL import Image
 
 RECIPE = "recipe"
 MAX_KIND = 60  # characters of a foreign kind in an error message
 TENSOR_SUFFIX = ".safetensors"
+VECTOR_FORMATS = {".svg": ("svg", "Description"), ".pdf": ("pdf", "Subject")}  # and where each says what it holds
 
 
 class Result(TensorFields, ABC):
     """Something computed from a network, with the recipe that computed it: a mixin for frozen dataclasses.
 
-    `save` writes two files: a PNG of `image()` with the recipe in its text chunk "optvis", and beside it a safetensors
-    file with all tensors, whose header holds the recipe and the other fields as JSON. `load` reads the tensors and
-    builds the same result; it checks the file first.
+    `save` writes two files: a PNG of `image()` with the recipe in its text chunk "optvis", or a PDF or SVG of
+    `figure()`, and beside it a safetensors file with all tensors, whose header holds the recipe and the other fields as
+    JSON. `load` reads the tensors and builds the same result; it checks the file first.
 
     A subclass is a frozen dataclass with a field `recipe`. It states its kind and its fields in class variables, and
     draws itself in `image`. That is all where each field is a tensor, a text, or JSON:
@@ -90,9 +95,13 @@ class Result(TensorFields, ABC):
     def image(self) -> Image.Image:
         """The whole result as one Pillow image, which `save` writes."""
 
-    def figure(self) -> Image.Image:
-        """The plot of the result's numbers; of a result without numbers to plot, its image."""
-        return self.image()
+    def figure(self, ax: Axes | None = None) -> Figure:
+        """The result as a figure of matplotlib, for `figure().savefig("paper.pdf")`.
+
+        Args:
+            ax: axes to draw on; those of a new figure by default.
+        """
+        return plot_image(self.image(), ax)
 
     @property
     def complete(self) -> bool:
@@ -110,22 +119,22 @@ class Result(TensorFields, ABC):
         return cast(dict[str, Any], json.loads(to_json(parts)))
 
     def save(self, path: str | Path) -> Path:
-        """Write the image as PNG with the recipe in it, and the tensors as safetensors beside it.
+        """Write the image as PNG with the recipe in it, or the figure as SVG or PDF, and beside it the tensors.
 
         Each file is written atomically.
 
         Args:
-            path: of the PNG; missing folders are created.
+            path: ends in .png, .svg or .pdf; missing folders are created.
 
         Returns:
-            The path of the PNG.
+            The path.
 
         Raises:
-            ValueError: the path does not end in .png.
+            ValueError: the path has another suffix.
             FileExistsError: one of the two files exists and holds something else than such a result.
             OSError: the folder cannot be written.
         """
-        target = png_path(path)
+        target = picture_path(path)
         files = self._files(target)
         ensure_dir(target.parent)
         write_own_files(files)
@@ -138,7 +147,7 @@ class Result(TensorFields, ABC):
         Raises:
             ValueError, FileExistsError: as in `save`.
         """
-        check_own_files(cls._kinds(png_path(path)))
+        check_own_files(cls._kinds(picture_path(path)))
 
     @classmethod
     def _kinds(cls, target: Path) -> dict[Path, str]:
@@ -147,15 +156,25 @@ class Result(TensorFields, ABC):
 
     def _files(self, target: Path) -> dict[Path, tuple[str, bytes]]:
         """All files that `save` writes: what each holds, and its bytes."""
-        png = encode_png(self.image(), to_json(dict(self.recipe)), self.KIND)
-        return {target.with_suffix(TENSOR_SUFFIX): (self.KIND, self._serialize()), target: (self.KIND, png)}
+        return {
+            target.with_suffix(TENSOR_SUFFIX): (self.KIND, self._serialize()),
+            target: (self.KIND, self._draw(target)),
+        }
+
+    def _draw(self, target: Path) -> bytes:
+        """The image as PNG, or the figure in the format that the path's suffix names."""
+        vector = VECTOR_FORMATS.get(target.suffix.casefold())
+        if vector is None:
+            return encode_png(self.image(), to_json(dict(self.recipe)), self.KIND)
+        name, place = vector
+        return encode_figure(self.figure(), name, {place: f"{OWN}{self.KIND}"})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote.
 
         Args:
-            path: of the PNG, or of the tensors beside it.
+            path: of the image, or of the tensors beside it.
 
         Raises:
             FileNotFoundError: there is no file with the tensors.
@@ -230,18 +249,30 @@ class Result(TensorFields, ABC):
         return encode_png(self.image())
 
 
+class PlotResult(Result):
+    """A result whose numbers are a plot: it draws itself in `figure`, and its image is that figure in pixels."""
+
+    @abstractmethod
+    def figure(self, ax: Axes | None = None) -> Figure: ...
+
+    def image(self) -> Image.Image:
+        """The figure in pixels."""
+        return draw_pixels(self.figure())
+
+
 def to_json(value: Any) -> str:
     """JSON text; numbers and arrays of NumPy and torch become plain ones, dataclasses objects."""
     return json.dumps(value, default=lambda value: value.tolist() if hasattr(value, "tolist") else asdict(value))
 
 
-def png_path(path: str | Path) -> Path:
-    """A path that ends in .png.
+def picture_path(path: str | Path) -> Path:
+    """A path that ends in .png, .svg or .pdf.
 
     Raises:
         ValueError: it does not.
     """
     target = Path(path)
-    if target.suffix.casefold() != ".png":
-        raise ValueError(f"saved as PNG, with tensors beside it: give a path ending in .png, not {str(path)!r}")
+    if target.suffix.casefold() not in (".png", *VECTOR_FORMATS):
+        given = f"give a path ending in .png, or in .svg or .pdf for the figure, not {str(path)!r}"
+        raise ValueError(f"saved as an image, with tensors beside it: {given}")
     return target

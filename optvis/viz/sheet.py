@@ -7,7 +7,7 @@ import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 from torch.nn.functional import pad
@@ -249,11 +249,18 @@ def load_font(width: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=max(9, min(14, width // 10)))  # type: ignore[return-value]
 
 
-def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break a text into at most three lines that fit a width in pixels; "…" marks what is cut off."""
+class Measure(Protocol):
+    """What knows how wide texts are: a font of Pillow is one."""
+
+    def getlength(self, text: str) -> float:
+        """The width of a text, in pixels or whatever unit widths have."""
+
+
+def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> list[str]:
+    """Break a text into lines that fit a width in pixels, three at most; "…" marks what is cut off."""
     lines: list[str] = []
     rest = " ".join(text.split())
-    while rest and len(lines) < MAX_LINES:
+    while rest and len(lines) < most:
         end = max(1, _count_fitting(rest, font, width))
         space = rest.rfind(" ", 1, end)
         end = space if end < len(rest) and space > end // 2 else end
@@ -264,7 +271,7 @@ def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     return lines
 
 
-def _count_fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> int:
+def _count_fitting(text: str, font: Measure, width: float) -> int:
     """How many characters of a text fit a width in pixels."""
     return bisect_right(range(1, len(text) + 1), float(width), key=lambda end: font.getlength(text[:end]))
 

@@ -99,6 +99,16 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def percent(self) -> float:
+        """The value in percent; NaN without images."""
+        return math.nan if self.value is None else 100 * self.value
+
+    @property
+    def percent_ends(self) -> tuple[float, float]:
+        """The ends of the interval in percent; NaN where there is none."""
+        return (math.nan, math.nan) if self.low is None or self.high is None else (100 * self.low, 100 * self.high)
+
 
 def estimate_share(is_right: Tensor) -> Estimate:
     """Estimate a share of images, (B,) of bool, with the interval of Wilson 1927, doi:10.1080/01621459.1927.10502953.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -23,22 +24,24 @@ from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline
 from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
+from optvis.viz.charts import plot_counts
 from optvis.viz.pages.report.html import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
-from optvis.viz.plots import plot_histogram, plot_lines
-from optvis.viz.result import Result
-from optvis.viz.sheet import stack_rows
+from optvis.viz.pages.report.panels import plot_report
+from optvis.viz.result import PlotResult
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PAGE_KIND = "report page"  # what `read_kind` reads from report.html
 FILE = "report.png"  # and .json, .txt, .html, .safetensors beside it
-PANEL = (300, 440)  # height and width in pixels of each panel of the plot
+MAX_CLASSES = 16  # in a confusion matrix; the others are one row and one column
+OTHER = "other classes"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Report(EvaluationResults, Result):
+class Report(EvaluationResults, PlotResult):
     """What a network loses without some units, and what it keeps; prints as tables, shows a page in a notebook.
 
     Args:
@@ -87,13 +90,33 @@ class Report(EvaluationResults, Result):
         if self.thumbnails is not None:
             check_count("predictions", len(self.predictions), sizes["B"], "thumbnails")
 
-    def image(self) -> Image.Image:
-        """Recall over the number of units, removed and alone kept, and how far random sets bring the target down."""
-        curve, drop, drops = self.curve, self.target_metrics.drop, self.baseline.drops
-        removed = plot_lines(curve.counts, _percentages(curve.removed), "recall with units off, %", PANEL)
-        kept = plot_lines(curve.counts, _percentages(curve.kept), "recall with those alone kept, %", PANEL)
-        title = f"{len(drops)} random sets: drop of {self.target}, points"
-        return stack_rows([[removed, kept, plot_histogram([100 * one for one in drops], _percent(drop), title, PANEL)]])
+    def figure(self, ax: Axes | None = None) -> Figure:
+        """Recall over the number of units, removed and alone kept, and how far random sets bring the target down.
+
+        Args:
+            ax: axes for recall with units off alone; by default all plots stand in a new figure.
+        """
+        return plot_report(self.page(), ax)
+
+    def confusion_figure(self, ax: Axes | None = None, *, before: bool = False) -> Figure:
+        """How many images of each class are predicted as which, without the units: a confusion matrix.
+
+        Args:
+            ax: axes to draw on; those of a new figure by default.
+            before: count the predictions with all units instead.
+
+        Raises:
+            ValueError: the report has no images.
+        """
+        pairs = [(one.truth, one.before if before else one.after) for one in self.predictions]
+        seen = Counter(name for pair in pairs for name in pair)
+        named = [*self.target_labels, *(name for name, _ in seen.most_common() if name not in self.target_labels)]
+        shown = [name for name in named if seen[name]][:MAX_CLASSES]
+        names = shown + [OTHER] * (len(seen) > len(shown))
+        cells = Counter(tuple(name if name in shown else OTHER for name in pair) for pair in pairs)
+        counts = [[cells[truth, predicted] for predicted in names] for truth in names]
+        title = f"What is predicted {'with all units' if before else 'without the units'}?"
+        return plot_counts(counts, names, names, title=title, units=("predicted", "true"), ax=ax)
 
     def html(self) -> str:
         """A page in one file, which loads nothing and runs nothing."""
@@ -208,11 +231,3 @@ def _recall_row(metrics: SetMetrics) -> RecallRow:
 
 def _intervals(row: Sequence[Estimate]) -> list[Interval]:
     return [Interval(one.value, one.low, one.high) for one in row]
-
-
-def _percentages(lines: Mapping[str, Sequence[Estimate]]) -> dict[str, list[float]]:
-    return {name: list(map(_percent, row)) for name, row in lines.items()}
-
-
-def _percent(estimate: Estimate) -> float:
-    return float("nan") if estimate.value is None else 100 * estimate.value

@@ -23,19 +23,19 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.progress import progress_bar
+from optvis.viz.charts import plot_lines
 from optvis.viz.formatting import format_interval, format_table
-from optvis.viz.plots import plot_lines
-from optvis.viz.result import Result
+from optvis.viz.result import PlotResult
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FACTORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 1.75, 2.0)
-PANEL = (300, 440)  # height and width in pixels of the plot
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SteeringCurve(Result):
+class SteeringCurve(PlotResult):
     """Recall over the factor by which units are scaled; prints as a table.
 
     Args:
@@ -78,10 +78,13 @@ class SteeringCurve(Result):
                 return below + (above - below) * (half - low) / (high - low)
         return None
 
-    def image(self) -> Image.Image:
-        """Recall in percent over the factor, one line a set."""
-        lines = {name: [100 * (one.value or 0.0) for one in recalls] for name, recalls in self.recalls.items()}
-        return plot_lines(self.factors, lines, "recall over the factor, %", PANEL)
+    def figure(self, ax: Axes | None = None) -> Figure:
+        """Recall in percent over the factor, one line a set, with the bands of its intervals."""
+        names = [self.target, *(name for name in self.recalls if name != self.target)]
+        lines = {name: [one.percent for one in self.recalls[name]] for name in names}
+        bands = {name: [one.percent_ends for one in self.recalls[name]] for name in names}
+        title = f"How does recall change as the units of {self.target} are scaled?"
+        return plot_lines(self.factors, lines, title=title, unit="factor", bands=bands, ax=ax)
 
     def __str__(self) -> str:
         falls = self.falls_at

@@ -13,13 +13,14 @@ from optvis.ablation.selection.attempt import Attempt, describe_goal, name_kind,
 from optvis.ablation.units_json import unit_tensors, units_from_json, units_to_json
 from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
+from optvis.viz.charts import plot_bars
+from optvis.viz.figures import NEGATIVE, POSITIVE
 from optvis.viz.formatting import format_html_table, format_table
-from optvis.viz.plots import caption_image, plot_bars
-from optvis.viz.result import Result
-from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR
+from optvis.viz.result import PlotResult
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 HEAD = ("rank", "layer", "unit", "target's margin", "worst kept margin", "of")
 
@@ -44,7 +45,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class UnitSelection(Result, Sequence[Units]):
+class UnitSelection(PlotResult, Sequence[Units]):
     """Units that carry a class: a sequence of Units, one a layer, so that `blinded(model, *selection)` works.
 
     Saved features of an autoencoder are loaded with `UnitSelection.load(path, sae=autoencoder)`.
@@ -102,13 +103,15 @@ class UnitSelection(Result, Sequence[Units]):
         """Whether no image of the target keeps the label and no other loses its own."""
         return bool(self.attempts) and self.attempts[-1].reached
 
-    def image(self) -> Image.Image:
+    def figure(self, ax: Axes | None = None) -> Figure:
         """Bars of the change of the target's margin, in logits, with each unit alone switched off."""
         labels = [f"{row.layer}, {row.unit}" for row in self.evidence]
-        size = 18 * max(1, len(labels)), 480  # height and width in pixels
-        bars = plot_bars([row.target_change for row in self.evidence], labels, size)
-        title = f"Change of the margin of {self.label} without each unit alone, in logits"
-        return caption_image(bars, title, (("rises", POSITIVE_COLOR), ("falls", NEGATIVE_COLOR)))
+        title = f"What does each unit alone do for {self.label}?"
+        unit = f"change of the margin of {self.label} without the unit, logits"
+        signs = (("rises", POSITIVE), ("falls", NEGATIVE))
+        return plot_bars(
+            [row.target_change for row in self.evidence], labels, title=title, unit=unit, signs=signs, ax=ax
+        )
 
     def table(self) -> str:
         """Whether the goal was reached, and the evidence: the effect of each unit when it alone is switched off."""

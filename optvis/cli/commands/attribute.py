@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import AddOption, class_score, list_image_files, load_model, make_unique, resolve_classes
+from optvis.cli.options import (
+    FORMATS,
+    AddOption,
+    class_score,
+    list_image_files,
+    load_model,
+    make_unique,
+    resolve_classes,
+)
 
 # A literal, so that `--help` imports no torch.
 METHODS = (
@@ -24,6 +32,7 @@ def add_options(add: AddOption) -> None:
     method = "attribution method; midpoint at a layer, integrated_gradients of pixels"
     add("--method", choices=METHODS, help=method)
     add("--top", type=int, default=10, help="how many channels of positive and of negative attribution")
+    add("--format", choices=FORMATS, default="png", help="png, or svg or pdf with shapes and letters for a paper")
     add("--out", type=Path, default=Path("attribution"), help="folder for the images")
 
 
@@ -38,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     paths = list_image_files(options.images)
     names = make_unique([safe_file_name(f"{path.stem}-{options.layer}") for path in paths])
     for name in names:
-        Attribution.check_target(folder / f"{name}.png")
+        Attribution.check_target(folder / f"{name}.{options.format}")
     for path, name in zip(paths, names, strict=True):
         if options.label is not None:
             objective = class_score(options.label, classifier.labels)
@@ -48,4 +57,4 @@ def run(options: argparse.Namespace) -> None:
         if options.against is not None:
             objective -= class_score(options.against, classifier.labels)
         found = attribute(classifier, path, options.layer, objective, method=options.method, progress=False)
-        print(f"{path}\n{found.table(options.top)}\n{found.save(folder / f'{name}.png')}\n")
+        print(f"{path}\n{found.table(options.top)}\n{found.save(folder / f'{name}.{options.format}')}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import ALL, AddOption, load_model, parse_channels
+from optvis.cli.options import ALL, FORMATS, AddOption, load_model, parse_channels
 from optvis.models import Classifier
 from optvis.viz import Hinton
 
@@ -22,6 +22,7 @@ def add_options(add: AddOption) -> None:
     add("--top", type=int, default=8, help="how many of the strongest inputs, or activation maps of an image")
     add("--icons", type=int, default=64, help="with --from: side in pixels of each channel's icon; 0 for none")
     add("--seed", type=int, default=0, help="of noise and transforms of these icons")
+    add("--format", choices=FORMATS, default="png", help="png, or svg or pdf with shapes and letters for a paper")
     add("--out", type=Path, default=Path("hinton"), help="folder for the image")
 
 
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     classifier = load_model(options)
     folder = ensure_dir(options.out)
     name, diagram = _draw(classifier, options)
-    print(diagram.save(folder / f"{safe_file_name(name)}.png"))
+    print(diagram.save(folder / f"{safe_file_name(name)}.{options.format}"))
 
 
 def _draw(classifier: Classifier, options: argparse.Namespace) -> tuple[str, Hinton]:

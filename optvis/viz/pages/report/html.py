@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optvis.viz.pages.report.charts import TINTS, curves, histogram, scatter
+from optvis.viz.figures import svg_uri
 from optvis.viz.pages.report.page import PredictionRow, RecallRow, ReportPage
+from optvis.viz.pages.report.panels import plot_kept, plot_random_log_odds, plot_random_recall, plot_removed
 from optvis.viz.pages.template import build_page
 
 if TYPE_CHECKING:
@@ -18,39 +19,18 @@ Tables = list[tuple[RecallRow, Sequence[tuple[PredictionRow, "Tensor | None"]]]]
 
 def report_html(page: ReportPage) -> str:
     """The page as one HTML text, with its images and style in it: it loads nothing and runs no script."""
-    names = [page.target, *(name for name in page.curves.removed if name != page.target)]
+    curves = [(plot_removed, "Recall with the first units off"), (plot_kept, "Recall with those units alone kept")]
+    chance = [(plot_random_recall, "The number of random sets by their drop of recall")]
+    chance += [(plot_random_log_odds, "Drops of log-odds by random sets")] if page.random_sets.log_odds else []
     return build_page(
         "report/page.html",
         "report",
         page,
         styles=("footer.css", "report/report.css"),
-        names=names,
-        tints=TINTS,
-        curves=_curves(page, names),
-        chance=_chance(page),
+        curves=[(svg_uri(plot(page)), words) for plot, words in curves],
+        chance=[(svg_uri(plot(page)), words) for plot, words in chance],
         tables=_tables(page),
     )
-
-
-def _curves(page: ReportPage, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Two charts of the recall unit by unit, each with its name."""
-    lines = page.curves
-    removed, kept = ({name: half[name] for name in names} for half in (lines.removed, lines.kept))
-    return [
-        ("Removed", curves(lines.counts, removed, lines.removed_confidence, "units off")),
-        ("Kept alone", curves(lines.counts, kept, lines.kept_confidence, "units kept, all others off")),
-    ]
-
-
-def _chance(page: ReportPage) -> list[tuple[str, str]]:
-    """Charts of the effect of random units, each with its name."""
-    random, drop = page.random_sets, page.target_row.drop
-    recall = histogram(random.drops, 0.0 if drop is None else drop, f"drop of {page.target}")
-    charts = [("Recall: the number of random sets by their drop", recall)]
-    if random.log_odds:
-        axes = "drop of everything else, nats", f"drop of {page.target}, nats"
-        charts.append(("Log-odds, which rarely tie", scatter(random.log_odds, random.own_log_odds, *axes)))
-    return charts
 
 
 def _tables(page: ReportPage) -> Tables:
