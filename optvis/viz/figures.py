@@ -243,7 +243,6 @@ def add_signs(ax: Axes, signs: Sequence[tuple[str, str]], below: float = 4.0) ->
 
     place = offset_copy(ax.transAxes, fig=figure_of(ax), y=-below, units="points")
     options: dict[str, Any] = {
-        "loc": "upper left",
         "bbox_to_anchor": (0, 0),
         "bbox_transform": place,
         "ncols": len(signs),
