@@ -146,4 +146,4 @@ def _build_ascent(
     }
     ascent = IconAscent(classifier, objective, param, transform, optimizer, seeds, redirect_steps)
     chain = " ".join(repr(ascent.chain).split())
-    return ascent, options | {"transform": chain, "redirect_steps": icons.redirect_steps}
+    return ascent, options | {"transform": chain, "redirect_steps": icons.redirect_steps} | ascent.describe()

@@ -179,6 +179,35 @@ def hook_modules(
             finish(remove)
 
 
+@contextmanager
+def replace_forward(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    """Inside, modules call other functions instead of their `forward`, which they get back on any exit.
+
+    Hooks cannot do it: they run before and after `forward`, and cannot leave it out. Calls in other threads are left
+    as they are.
+    """
+    own = {module: vars(module).get("forward") for module in forwards}
+    thread = get_ident()
+
+    def choose(new: Callable[..., Any], before: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: (new if get_ident() == thread else before)(*args, **kwargs)
+
+    def restore() -> None:
+        for module, forward in own.items():
+            if forward is None:
+                vars(module).pop("forward", None)
+            else:
+                vars(module)["forward"] = forward
+
+    with hold_interrupts():
+        try:
+            for module, new in forwards.items():
+                vars(module)["forward"] = choose(new, module.forward)
+            yield
+        finally:
+            finish(restore)
+
+
 def refuse_torchscript(module: nn.Module) -> None:
     """Raise for modules that run no hooks.
 

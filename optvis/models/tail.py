@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.interrupts import hold_interrupts
 from optvis.models.activations import input_size, read_activations, replace_output, require_gradients
 from optvis.models.adapted.single import replace_single
-from optvis.models.borrow import borrow, finish, run_network, run_with_gradients
-from optvis.models.hooks import Call, hook_modules, intercept
+from optvis.models.borrow import borrow, run_network, run_with_gradients
+from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
 from optvis.objectives import IMAGE
@@ -135,7 +133,9 @@ class Tail:
         is_alone = len(activations) == len(self.inputs)
         known |= {call: _copy(known[call]) for call in (known if is_alone else self.modified_calls)}
         own = replace_single(self.wrapping, self._restore(activations))  # a copy: what follows may be in place
-        with _replacing_forward(known | {self.call: own}, self.layer):
+        known |= {self.call: own}
+        modules = dict.fromkeys(module for module, _ in known)
+        with replace_forward({module: _replay_forward(module, known, self.layer) for module in modules}):
             yield
 
     @torch.no_grad()
@@ -213,8 +213,8 @@ class _Recorder:
     @property
     def is_complete(self) -> bool:
         """Whether all outputs consist of tensors and constants, in tuples, lists and dicts."""
-        leaves = (leaf for output in (*self.outputs.values(), self.result) for leaf in _leaves(output))
-        return all(isinstance(leaf, Tensor | str | int | float | complex | None) for leaf in leaves)
+        found = (leaf for output in (*self.outputs.values(), self.result) for leaf in list_leaves(output))
+        return all(isinstance(leaf, Tensor | str | int | float | complex | None) for leaf in found)
 
     @property
     def modified_calls(self) -> set[Call]:
@@ -231,40 +231,12 @@ class _Recorder:
         )
 
 
-@contextmanager
-def _replacing_forward(known: Mapping[Call, Any], layer: str) -> Iterator[None]:
-    """Inside, modules return known outputs instead of computing them; their own forward is restored on any exit.
-
-    Hooks cannot do it: they run before and after `forward`, and cannot leave it out. Other threads get what the modules
-    compute.
-    """
-    modules = dict.fromkeys(module for module, _ in known)
-    own = {module: vars(module).get("forward") for module in modules}
-
-    def restore() -> None:
-        for module, forward in own.items():
-            if forward is None:
-                vars(module).pop("forward", None)
-            else:
-                vars(module)["forward"] = forward
-
-    with hold_interrupts():
-        try:
-            for module in modules:
-                vars(module)["forward"] = _replay_forward(module, known, layer)
-            yield
-        finally:
-            finish(restore)
-
-
 def _replay_forward(module: nn.Module, known: Mapping[Call, Any], layer: str) -> Callable[..., Any]:
-    forward, thread = module.forward, threading.get_ident()
+    forward = module.forward
     calls = 0
 
     def replay(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
-        if threading.get_ident() != thread:
-            return forward(*args, **kwargs)
         calls += 1
         call = (module, calls - 1)
         if call not in known:
@@ -292,17 +264,17 @@ def _map_tensors(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return tree
 
 
-def _leaves(tree: Any) -> list[Any]:
+def list_leaves(tree: Any) -> list[Any]:
     """All that is in tuples, lists and dicts, one after the other."""
     if isinstance(tree, dict | list | tuple):
         values = tree.values() if isinstance(tree, dict) else tree
-        return [leaf for value in values for leaf in _leaves(value)]
+        return [leaf for value in values for leaf in list_leaves(value)]
     return [tree]
 
 
 def _is_same(found: Any, expected: Any) -> bool:
     """Whether two outputs have the same leaves, up to rounding; False where there is no tensor to compare."""
-    leaves = _leaves(found), _leaves(expected)
+    leaves = list_leaves(found), list_leaves(expected)
     has_tensor = any(isinstance(leaf, Tensor) for leaf in leaves[1])
     return has_tensor and len(leaves[0]) == len(leaves[1]) and all(map(_is_same_leaf, *leaves))
 

@@ -8,16 +8,18 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from optvis.errors import NetworkError, NotFiniteError
+from optvis.errors import NotFiniteError
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.overrides.fold import CHANGED, Folding, FoldingError
 from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu
 from optvis.objectives import IMAGE, Objective
@@ -27,16 +29,14 @@ from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
 from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import (
-    add_resize,
     check_param_size,
     default_param,
-    input_transform,
     renew_inference_tensors,
     resolve_objective,
     resolve_seeds,
-    validate_objective,
 )
-from optvis.transforms import Compose
+from optvis.rendering.steps.finite import all_finite, describe_failure
+from optvis.rendering.steps.fit import fit_together, list_layers
 from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
 
@@ -120,20 +120,6 @@ def ascend(
     ).steps()
 
 
-def _fit_size(
-    classifier: Classifier, objective: Objective, param: nn.Module, transform: nn.Module | None, seeds: Sequence[int]
-) -> tuple[Compose, Objective]:
-    """The chain from image to network, which resizes where the network fails otherwise; and the checked objective."""
-    chain = input_transform(classifier, param, transform, seeds)
-    try:
-        return chain, validate_objective(classifier, objective, param, chain, seeds)
-    except (NetworkError, ValueError, AssertionError):
-        resized = add_resize(classifier, param, chain, seeds, objective.layers)
-        if resized is chain:
-            raise
-    return resized, validate_objective(classifier, objective, param, resized, seeds)
-
-
 class Ascent:
     """Gradient ascent on a batch of images: state and steps.
 
@@ -154,15 +140,21 @@ class Ascent:
     ) -> None:
         renew_inference_tensors(param)
         param.to(classifier.device, classifier.image_dtype)
-        self.chain, objective = _fit_size(classifier, objective, param, transform, seeds)
+        self.priors = tuple(prior.resolve(classifier) for prior in priors if prior.share)
+        self.chain, objective, self.folding = fit_together(
+            classifier, objective, [prior.penalty for prior in self.priors], param, transform, seeds
+        )
         self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
         self.objective = objective.to(classifier.device, classifier.image_dtype)
-        self.priors = tuple(prior.resolve(classifier) for prior in priors if prior.share)
         self.redirect_steps, self.pool_gradient = redirect_steps, pool_gradient
         self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
         self.trainable = [values for values in param.parameters() if values.requires_grad]
         self.optimizer = optimizer(self.trainable)
         self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
+
+    def describe(self) -> dict[str, Any]:
+        """How the steps were computed, for a recipe."""
+        return {"folding": self.folding.describe()}
 
     def run(self, steps: int) -> Iterator[Step]:
         """Yield so many steps, then check that the last of them are finite."""
@@ -213,8 +205,7 @@ class Ascent:
 
     def _layers(self) -> tuple[str, ...]:
         """The layers that objective and priors read."""
-        penalties = (prior.penalty for prior in self.priors)
-        return tuple(dict.fromkeys(layer for part in (self.objective, *penalties) for layer in part.layers))
+        return list_layers([self.objective, *(prior.penalty for prior in self.priors)])
 
     def _backward(
         self, roots: Sequence[Tensor], parts: Sequence[Objective]
@@ -228,9 +219,7 @@ class Ascent:
             parts: the objective, and the penalty of each prior.
         """
         ends = [root.detach().requires_grad_() for root in roots]
-        # A copy, because a network may begin in place, which autograd refuses on what it starts from.
-        inputs = ends[0].clone()
-        activations = read_activations(self.classifier.network, inputs, self._layers(), images=ends[-1])
+        activations = self._read(ends[0], ends[-1])
         report, scores = score_terms(parts[0], activations)
         penalties = [penalty(activations) for penalty in parts[1:]]
         losses = [-scores.sum(), *(values.sum() for values in penalties)]
@@ -243,6 +232,17 @@ class Ascent:
         ]
         detached = {name: score.detach() for name, score in report.items()}
         return detached, gradients, [values.detach() for values in penalties]
+
+    def _read(self, inputs: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """Read all layers; the network as it is runs where it cannot run folded."""
+        network, layers = self.classifier.network, self._layers()
+        try:
+            with self.folding.apply():
+                # A copy, because a network may begin in place, which autograd refuses on what it starts from.
+                return read_activations(network, inputs.clone(), layers, images=images)
+        except FoldingError:
+            self.folding = Folding(reason=CHANGED)
+        return read_activations(network, inputs.clone(), layers, images=images)
 
     def _pull_back(
         self, images: Tensor, roots: Sequence[Tensor], ends: Sequence[Tensor], values: Sequence[Tensor]
@@ -280,7 +280,7 @@ class Ascent:
         for (index, report, _), is_finite in zip(steps, flags, strict=True):
             if not is_finite:
                 state = "" if self.is_asynchronous else "; the image is as before that step"
-                raise NotFiniteError(_describe_failure(index, report) + state)
+                raise NotFiniteError(describe_failure(index, report) + state)
 
 
 def _copy_images(images: Tensor) -> Tensor:
@@ -295,24 +295,6 @@ def score_terms(objective: Objective, activations: Mapping[str, Tensor]) -> tupl
     if not scores.requires_grad:
         raise ValueError(f"the score of {objective} does not depend on the image; is something detached or quantised?")
     return report, scores
-
-
-def all_finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
-    """Whether all scores and gradients are finite, as a tensor: the device is not synchronised."""
-    sums = [scores.sum(), *(gradient.sum() for gradient in gradients if gradient is not None)]
-    return torch.stack([total.to(scores.dtype) for total in sums]).isfinite().all()
-
-
-def _describe_failure(index: int, report: Mapping[str, Tensor]) -> str:
-    for name, scores in report.items():
-        rows = (~scores.isfinite()).nonzero().flatten().tolist()
-        if rows:
-            return f"step {index}: the score of {name!r} is {float(scores[rows[0]])} for image {rows[0]}"
-    names = ", ".join(map(repr, report))
-    return (
-        f"step {index}: the gradient of {names} is not finite though every score is; "
-        "look for a root, a logarithm or a division at zero in it"
-    )
 
 
 def _match_layout(values: Tensor, gradient: Tensor) -> Tensor:

@@ -81,6 +81,7 @@ class RenderJob:
     method: str = "render"
     options: Mapping[str, Any] = field(default_factory=dict)
     ceilings: list[Ceiling] = field(default_factory=list, init=False)  # of the images so far
+    notes: dict[str, Any] = field(default_factory=dict, init=False)  # how the last batch was computed, for the recipe
 
     def __post_init__(self) -> None:
         for name, minimum in (("steps", 0), ("views", 1), ("batch_size", 1)):
@@ -163,6 +164,7 @@ class RenderJob:
             ended = run(ascent.run(self.steps), bar, record)
         if ended is None and self.steps:
             ended = self._note_ceilings(ascent, rows)
+        self.notes.update(ascent.describe())
         self._write_back(rows, param)
         with torch.no_grad():
             images = param().detach().clone()
@@ -238,5 +240,6 @@ class RenderJob:
             redirect_steps=self.redirect_steps,
             pool_gradient=gradient_text(self.pool_gradient),
             **({"priors": [repr(prior) for prior in self.priors]} if self.priors else {}),
+            **self.notes,
             **self.options,
         )

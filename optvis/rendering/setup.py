@@ -12,14 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.images import RGB, ImageLike, load_image
-from optvis.errors import warn_user
 from optvis.models.activations import read_activations, running_statistics
 from optvis.models.adapted.needs import find_patch
 from optvis.models.adapted.network import original_of
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
 from optvis.objectives import Objective, as_objective
-from optvis.objectives.product import factors
 from optvis.params import ImageParam, Streams, channels_image, fft_image
 from optvis.params.canvas import height_and_width
 from optvis.params.streams import MAX_IMAGES
@@ -173,28 +171,3 @@ def needs_own_size(classifier: Classifier, size: tuple[int, int], layers: Iterab
     patch = find_patch(original_of(classifier.network))
     is_cut = patch is not None and (size[0] % patch[0] or size[1] % patch[1]) and min(size) > max(patch)
     return bool(is_cut) or not accepts_size(classifier, scale_size(classifier.size, 2), names)
-
-
-def validate_objective(
-    classifier: Classifier, objective: Objective, param: nn.Module, chain: Compose, seeds: Sequence[int]
-) -> Objective:
-    """Check on one image that all layers exist and that indices fit: on CUDA a bad gather kills the context.
-
-    Returns:
-        The objective for the network's head.
-    """
-    with borrow(classifier.network), torch.no_grad():
-        images = param()[:1]
-        seen = chain(images, Streams(seeds[:1], "transform"))
-        objective = objective.with_head(lambda: classifier.read_head(seen))
-        inputs = classifier.preprocess(seen)
-        activations = read_activations(classifier.network, inputs, objective.layers, images=images)
-    lone = [term.name for term in objective.terms if term.couples_images and not term.pools_images]
-    if lone and len(seeds) == 1:
-        warn_user(f"{lone[0]} compares images, and has no effect on one; give several, as with seed=range(4)")
-    for part in (factor for term in objective.terms for factor in factors(term)):
-        if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
-            shapes = {layer: (len(seeds), *activations[layer].shape[1:]) for layer in part.layers}
-            zero = torch.zeros(1, dtype=torch.float32, device="cpu")
-            part({layer: zero.expand(shape) for layer, shape in shapes.items()})
-    return objective
