@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optvis.version import __version__
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `options` and `reference`
+sys.path.insert(0, str(Path(__file__).parent))  # for `notebooks`, `options` and `reference`
 
 from reference import describe
 
@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "notebooks",
     "options",
     "reference",
 ]

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from optvis.attribution.result import Attribution
 from optvis.grids.result import ActivationGrid
 from optvis.grids.semantic_dictionary import SemanticDictionary
-from optvis.viz.pages import GridGroups, GridLayer, GridPage, grid_html
-
-TOP_CHANNELS = 6  # of each cell
+from optvis.viz.pages import GridLayer, GridPage, grid_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,29 +60,14 @@ def build_grid_page(
 
 
 def _build_layer(annotated: AnnotatedGrid, index: int) -> GridLayer:
-    grid = annotated.grid
-    a = grid.activations[index].float()
-    values, channels = a.topk(min(TOP_CHANNELS, len(a)), dim=0)
-    return GridLayer(
-        grid.layer,
-        grid.icons[index],
-        grid.present[index],
-        torch.linalg.vector_norm(a, dim=0),
-        channels.movedim(0, -1),
-        values.movedim(0, -1),
-        {} if annotated.dictionary is None else annotated.dictionary.icons,
-        {label: attribution.positions[index].float() for label, attribution in annotated.attributions.items()},
-        _build_groups(annotated, index),
-    )
-
-
-def _build_groups(annotated: AnnotatedGrid, index: int) -> GridGroups | None:
-    groups, icons = annotated.grid.groups, annotated.grid.group_icons
-    if groups is None or icons is None:
-        return None
-    by_class = {
-        label: attribution.by_group(groups)[index].float()
-        for label, attribution in annotated.attributions.items()
-        if attribution.gradients is not None
-    }
-    return GridGroups(groups.maps[index].clamp(min=0), icons, by_class)
+    grid, attributions = annotated.grid, annotated.attributions
+    by_position = {label: attribution.positions[index].float() for label, attribution in attributions.items()}
+    by_group = {}
+    if grid.groups is not None:
+        by_group = {
+            label: attribution.by_group(grid.groups)[index].float()
+            for label, attribution in attributions.items()
+            if attribution.gradients is not None
+        }
+    icons = {} if annotated.dictionary is None else annotated.dictionary.icons
+    return grid.page_layer(index, icons, by_position, by_group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -13,13 +14,18 @@ from torch.nn import functional as F
 from optvis.arguments import check_axes
 from optvis.features.groups import Groups
 from optvis.viz.overlay import overlay_heatmap
+from optvis.viz.pages.frame import frame_page
+from optvis.viz.pages.grid.html import grid_html
+from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
 from optvis.viz.result import Result
-from optvis.viz.sheet import draw_sheet, stack_rows
+from optvis.viz.sheet import as_rgb, draw_sheet, stack_rows
 
 if TYPE_CHECKING:
     from PIL import Image
 
 GAP = 2  # pixels between the icons of a sheet
+TOP_CHANNELS = 6  # of each cell of a page
+MAX_FRAMES, FRAME_HEIGHT = 3, 760  # pages in a notebook, and the height of each in pixels
 GROUP_SCALE = 2  # side of a group's icon and map, in sides of an icon
 
 
@@ -110,6 +116,45 @@ class ActivationGrid(Result):
         """The sheets of all images, one below the other."""
         sheets = [self.sheet(index) for index in range(len(self))]
         return sheets[0] if len(sheets) == 1 else stack_rows([[one] for one in sheets])
+
+    def page_layer(
+        self,
+        index: int = 0,
+        channel_icons: Mapping[int, Tensor] = MappingProxyType({}),
+        attribution: Mapping[str, Tensor] = MappingProxyType({}),
+        group_attribution: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> GridLayer:
+        """The grid of one image as a page shows it.
+
+        Args:
+            index: which image.
+            channel_icons: an icon by channel.
+            attribution: of each position, (h, w), by the label of a class.
+            group_attribution: of each group, (K,), by the label of a class.
+        """
+        a = self.activations[index].float()
+        values, channels = a.topk(min(TOP_CHANNELS, len(a)), dim=0)
+        groups = None
+        if self.groups is not None and self.group_icons is not None:
+            maps = self.groups.maps[index].clamp(min=0)
+            groups = GridGroups(maps, as_rgb(self.group_icons), group_attribution)
+        cells = as_rgb(self.icons[index]), self.present[index], torch.linalg.vector_norm(a, dim=0)
+        best = channels.movedim(0, -1), values.movedim(0, -1)
+        return GridLayer(self.layer, *cells, *best, channel_icons, attribution, groups)
+
+    def html(self, index: int = 0) -> str:
+        """A page of one image in one file, which loads nothing: the strongest channels and the groups of each position.
+
+        `build_grid_page` adds channels' icons, attributions and more layers.
+        """
+        network = self.recipe.get("network", "the network")
+        lead = f"Each icon shows what {self.layer} of {network} represents at this position of the image."
+        image, recipe = as_rgb(self.images[index]), {self.layer: dict(self.recipe)}
+        return grid_html(GridPage("Activation grid", (self.page_layer(index),), image, recipe, lead))
+
+    def _repr_html_(self) -> str:
+        pages = [self.html(index) for index in range(min(len(self), MAX_FRAMES))]
+        return "".join(frame_page(page, "activation grid", FRAME_HEIGHT, scripts=True) for page in pages)
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         if self.groups is not None:

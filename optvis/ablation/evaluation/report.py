@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -25,6 +24,7 @@ from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.charts import plot_counts
+from optvis.viz.pages.frame import frame_page
 from optvis.viz.pages.report.html import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.pages.report.panels import plot_report
@@ -215,8 +215,7 @@ class Report(EvaluationResults, PlotResult):
         return f"Report({self.target!r}, {len(self.predictions)} images, {len(self.baseline.drops)} random sets)"
 
     def _repr_html_(self) -> str:
-        style = "width: 100%; max-width: 1100px; height: 640px; border: 0"
-        return f'<iframe srcdoc="{escape(self.html())}" sandbox title="report" style="{style}"></iframe>'
+        return frame_page(self.html(), "report", 640)
 
 
 def _prediction_row(prediction: Prediction) -> PredictionRow:
