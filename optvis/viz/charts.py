@@ -273,7 +273,7 @@ def plot_counts(
     size = LABEL_WIDTH + 1.2 + max(side * len(columns), 1), LABEL_WIDTH + 1.2 + max(side * len(rows), 1)
     with draw_on(ax, size) as axes:
         shares = table / np.maximum(table.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.2)
+        axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.8)
         for (row, column), count in np.ndenumerate(table):
             if count:
                 axes.text(column, row, f"{count:g}", ha="center", va="center", fontsize=min(FONT_SIZE, 22 * side))
