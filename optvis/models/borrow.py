@@ -17,7 +17,7 @@ from optvis.errors import NetworkError
 from optvis.interrupts import hold_interrupts, hold_lock
 from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.needs import explain_call, find_size
-from optvis.models.adapted.network import original_of
+from optvis.models.adapted.network import list_buffers, list_modules, list_weights, original_of
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
         if loan.depth:
             yield network  # flags are set already
             return
-        device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+        device = next((weight.device for weight in list_weights(list_modules(network))), torch.device("cpu"))
         with (
             plain_mode(),
             torch.set_grad_enabled(is_enabled),
@@ -172,13 +172,14 @@ def _explain_size(network: nn.Module) -> str:
 
 def require_weights(network: nn.Module, on_meta: bool = False) -> None:
     """Raise ValueError for weights without numbers: of lazy layers, or, unless allowed, on the device "meta"."""
-    for name, weight in network.named_parameters():
+    weights = list_weights(list_modules(network))
+    for name, weight in network.named_parameters() if any(map(is_lazy, weights)) else ():
         if is_lazy(weight):
             raise ValueError(
                 f"{name!r} of {type(network).__name__} is lazy, and has no shape before the network has run: run it "
                 "once on an image of its size, network(torch.zeros(1, 3, 224, 224))"
             )
-    if not on_meta and any(weight.is_meta for weight in network.parameters()):
+    if not on_meta and any(weight.is_meta for weight in weights):
         raise ValueError(
             f'the weights of {type(network).__name__} are on the device "meta", which holds no numbers: '
             "network.to_empty(device=...), then load_state_dict(...); layers(network) needs none"
@@ -251,12 +252,13 @@ def _default_device(device: torch.device) -> AbstractContextManager[object]:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    training = [(module, module.training) for module in network.modules()]
-    learning = [(weight, weight.requires_grad) for weight in network.parameters()]
-    parallel = [(module, module.device_ids) for module in network.modules() if isinstance(module, nn.DataParallel)]
+    modules = list_modules(network)
+    training = [(module, module.training) for module in modules]
+    learning = [(weight, weight.requires_grad) for weight in list_weights(modules)]
+    parallel = [(module, module.device_ids) for module in modules if isinstance(module, nn.DataParallel)]
     synchronised = [
         (module, flag, getattr(module, flag))
-        for module in network.modules()
+        for module in modules
         if isinstance(module, nn.parallel.DistributedDataParallel)
         for flag in SYNCHRONISES
     ]
@@ -265,7 +267,9 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             "the network's weights were made inside torch.inference_mode(), which autograd cannot use; "
             "build or load the network outside of it"
         )
-    buffers = [(buffer, buffer._version, buffer.clone()) for buffer in network.buffers() if not buffer.is_inference()]
+    buffers = [
+        (buffer, buffer._version, buffer.clone()) for buffer in list_buffers(modules) if not buffer.is_inference()
+    ]
 
     def restore() -> None:
         _set_flags(training, "training")

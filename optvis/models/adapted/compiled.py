@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from optvis.interrupts import hold_interrupts, hold_lock
+from optvis.models.adapted.network import list_modules
 
 COMPILED = "_orig_mod"  # torch.compile's name of what it has wrapped
 _LOCK = threading.RLock()
@@ -40,7 +41,7 @@ def name_modules(network: nn.Module) -> dict[nn.Module, str]:
 
 def is_compiled(network: nn.Module) -> bool:
     """Whether torch.compile has wrapped a network or a part of it, or `compile()` was called on one."""
-    return any(COMPILED in module._modules or _has_compiled_call(module) for module in network.modules())
+    return any(COMPILED in module._modules or _has_compiled_call(module) for module in list_modules(network))
 
 
 def _has_compiled_call(module: nn.Module) -> bool:
