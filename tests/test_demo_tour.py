@@ -15,7 +15,7 @@ from optvis.ablation import BeforeAfter
 from optvis.atlas import Comparison
 from optvis.cli import main as cli
 from optvis.data.own_files import read_kind
-from optvis.demo.config import TourConfig
+from optvis.demo.config import QUICK, TourConfig
 from optvis.demo.output_dir import FIGURE_KIND, PAGE_KIND
 from optvis.demo.page import Content, Figure
 from optvis.demo.sections import ablation, attribution, channels, dream, microscope, world
@@ -316,6 +316,13 @@ def test_budgets_sum_to_less_than_two_minutes():
     assert sum(section.budget for section in SECTIONS) < 120
 
 
+def test_quick_settings_are_smaller():
+    usual = TourConfig()
+    for name, value in QUICK.items():
+        assert getattr(usual, name) is None or value < getattr(usual, name), name
+    TourConfig(**QUICK)
+
+
 # The command
 
 
@@ -324,7 +331,7 @@ def command(net, monkeypatch, tmp_path, capsys):
     """Runs `optvis demo` with tiny settings in an empty folder: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("optvis.models.embedded.network.demo_classifier", lambda trained: net)
-    monkeypatch.setattr("optvis.demo.config.TourConfig", lambda seed: replace(TINY, seed=seed))
+    monkeypatch.setattr("optvis.demo.config.TourConfig", lambda seed, **quick: replace(TINY, seed=seed))
 
     def run(*arguments):
         code = cli.main(["demo", *arguments])

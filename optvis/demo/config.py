@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 DEFAULT_DREAM_STEPS = 10
+# Of `optvis demo --quick`: every section in seconds, with images that are hardly begun.
+QUICK: Mapping[str, Any] = MappingProxyType(
+    {
+        "steps": 8,
+        "class_size": 48,
+        "channels": 4,
+        "icon_size": 24,
+        "grid_steps": 4,
+        "atlas_scenes": 160,
+        "atlas_steps": 1,
+        "ablation_scenes": 16,
+        "ablation_channels": 4,
+        "dream_size": 96,
+        "dream_steps": 2,
+    }
+)
 
 
 @dataclass(frozen=True)

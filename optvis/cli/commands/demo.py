@@ -14,12 +14,14 @@ EXAMPLE = "optvis demo --out optvis-demo"
 def add_options(add: AddOption) -> None:
     text = "folder for index.html and its images; created if it does not exist"
     add("--out", type=Path, default=Path("optvis-demo"), help=text)
+    add("--quick", action="store_true", help="all sections in seconds, with few steps: to try an installation")
     add("--seed", type=int, default=0, help="of scenes, noise and transforms")
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.demo.config import TourConfig
+    from optvis.demo.config import QUICK, TourConfig
     from optvis.demo.tour import write_tour
     from optvis.models.zoo import load
 
-    write_tour(move_to_device(load(), options.device), options.out, TourConfig(seed=options.seed))
+    config = TourConfig(seed=options.seed, **(QUICK if options.quick else {}))
+    write_tour(move_to_device(load(), options.device), options.out, config)
