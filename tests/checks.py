@@ -284,7 +284,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     lambda: count("files that register forward hooks", 2, files_with(r"\bregister_forward_(pre_)?hook\b")),
     lambda: count(
         f"functions with more than {MOST_PARAMETERS} parameters",
-        3,
+        4,
         [where for where, node in functions() if len(parameters(node)) > MOST_PARAMETERS],
     ),
     lambda: count(

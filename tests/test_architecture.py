@@ -91,6 +91,7 @@ def test_foreign_packages_are_those_that_are_declared():
         "transformers",
         "umap",
         "jinja2",
+        "ray",
     }
     for name, path in FILES.items():
         assert foreign(imports(path)) <= declared, name
@@ -109,6 +110,7 @@ def test_slow_packages_are_imported_where_they_are_used():
         "timm",
         "transformers",
         "umap",
+        "ray",
     }
     for name, path in FILES.items():
         assert not foreign(imports(path, top_only=True)) & slow, name

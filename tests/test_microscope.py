@@ -161,7 +161,7 @@ def test_a_stop_leaves_pages_of_complete_groups(small, tmp_path, monkeypatch, un
     def interrupted(builder, group):
         if group == [2, 3]:
             small.network.fuse.arm(KeyboardInterrupt(), 4)
-        build(builder, group)
+        return build(builder, group)
 
     monkeypatch.setattr(GroupBuilder, "build", interrupted)
     with untouched(small.network), pytest.raises(KeyboardInterrupt):

@@ -199,8 +199,8 @@ def test_a_microscope_leaves_out_images_that_are_damaged_on_the_way(
 
     find = builder.find_top_activations
 
-    def damage_afterwards(*arguments):
-        top = find(*arguments)
+    def damage_afterwards(*arguments, **options):
+        top = find(*arguments, **options)
         (folder / "3.png").write_bytes(b"no image")
         return top
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 from optvis.data.files import display_name
 from optvis.data.folders import list_images
 from optvis.data.images import ImageLike
+from optvis.errors import warn_user
 
 Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 Loader: TypeAlias = Callable[[Any], Tensor]  # an image in any form -> (1, 3, H, W), e.g. `Classifier.load_batch`
@@ -93,18 +93,41 @@ class ImageDataset:
         Raises:
             ValueError: no image can be read; a batch size below 1.
         """
+        failures: list[str] = []
+        yield from self.read_batches(range(len(self)), loader, batch_size, failures)
+        self.report_failures(failures)
+
+    def read_batches(
+        self, indices: range, loader: Loader, batch_size: int, failures: list[str]
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """Load a range of the images in order like `batches`, and collect the errors of those that cannot be read.
+
+        Args:
+            indices: of the images.
+            loader: loads one image in any form, e.g. `classifier.load_batch`.
+            batch_size: how many images in a batch at most.
+            failures: gets a text for each image that is left out; `report_failures` warns of them.
+        """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
-        failures: list[str] = []
-        parts = [range(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)]
+        parts = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+        if not parts:
+            return
         with ThreadPoolExecutor(1) as reader:
             upcoming = reader.submit(self._load_readable, parts[0], loader, failures)
             for following in [*parts[1:], None]:
-                indices, images = upcoming.result()
+                found, images = upcoming.result()
                 if following is not None:
                     upcoming = reader.submit(self._load_readable, following, loader, failures)
-                if indices:
-                    yield indices, images
+                if found:
+                    yield found, images
+
+    def report_failures(self, failures: Sequence[str]) -> None:
+        """Warn of the images that were left out of all; count them, and name the first.
+
+        Raises:
+            ValueError: no image could be read.
+        """
         if len(failures) == len(self):
             raise ValueError(f"no image could be read; the first: {failures[0]}")
         _warn_left_out(failures, len(self))
@@ -135,7 +158,7 @@ class ImageDataset:
 def _warn_left_out(failures: Sequence[str], count: int) -> None:
     if failures:
         listing = "; ".join(failures[:MAX_FILES_IN_WARNING])
-        warnings.warn(f"{len(failures)} of {count} images are left out: {listing}", stacklevel=3)
+        warn_user(f"{len(failures)} of {count} images are left out: {listing}")
 
 
 def as_dataset(source: Any) -> ImageDataset:

@@ -17,6 +17,7 @@ if sys.platform != "win32":  # there, a file that is open cannot be removed, and
 # Device names that Windows reserves, with any extension.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 TEMPORARY_FILE = re.compile(r"\.[a-z0-9_]{8}\.part")  # of `atomic_write`
+MAX_TRIES = 3  # to write a file whose temporary file another process takes for abandoned, before it is locked
 MAX_NAME_LENGTH = 100  # characters; leaves room for suffixes under the 255 bytes of common file systems
 
 
@@ -26,14 +27,9 @@ def atomic_write(path: Path, data: bytes) -> Path:
     Raises:
         OSError: the folder does not exist or cannot be written.
     """
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    except OSError as error:
-        raise _name_file(error, path) from error
-    part = Path(name)
+    handle, part = _open_temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
-            _lock(handle)
             file.write(data)
             file.flush()
             if sys.platform != "win32":  # while it is locked, so that no other process takes it for abandoned
@@ -46,6 +42,23 @@ def atomic_write(path: Path, data: bytes) -> Path:
             raise _name_file(error, path) from error
         raise
     return path
+
+
+def _open_temporary(path: Path) -> tuple[int, Path]:
+    """Make and lock a temporary file beside a file.
+
+    Between the two, another process may take it for abandoned and remove it; then another one is made.
+    """
+    for left in reversed(range(MAX_TRIES)):
+        try:
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        except OSError as error:
+            raise _name_file(error, path) from error
+        if sys.platform == "win32" or not left or (_lock(handle) and os.fstat(handle).st_nlink):
+            break
+        os.close(handle)
+        Path(name).unlink(missing_ok=True)
+    return handle, Path(name)
 
 
 def _move(part: Path, path: Path) -> None:

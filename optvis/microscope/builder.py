@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ from torch import nn
 from optvis.arguments import check_range
 from optvis.data.dataset import as_dataset
 from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
-from optvis.features.receptive_field import receptive_fields
+from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.microscope.channel_data import image_file
-from optvis.microscope.effects import AblationSample
-from optvis.microscope.groups import GroupBuilder, encode_webp, read_group
+from optvis.microscope.groups import encode_webp, read_group
 from optvis.microscope.output_dir import open_output_dir, write_json
 from optvis.microscope.pages import IMAGES, INDEX, SITE, write_site
+from optvis.microscope.parts import FINISH, Part, select_part
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.top_activations import TopActivations, find_top_activations
+from optvis.microscope.workers import GroupTask, GroupWorker
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -46,6 +48,8 @@ def build_microscope(
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
+    part: Part = None,
+    engine: EngineLike = PROCESS,
     progress: bool = True,
 ) -> Path:
     """Write a static site of layers: a sheet of all channels, and a page for each channel.
@@ -54,7 +58,7 @@ def build_microscope(
     Visualization", Distill 2017, doi:10.23915/distill.00007), the images that activate it most with the patch that the
     position sees, its attribution to classes, and what changes when it is switched off. Channels are computed in fixed
     groups. Run a stopped call again: it resumes with the first group that is not complete, and ends with the same
-    files.
+    files. Parts, engines and this process alone give the same files, where torch has as many threads.
 
     Args:
         model: a network whose output is a score for each class, or a Classifier.
@@ -68,13 +72,19 @@ def build_microscope(
         seed: of noise and transforms; the diverse renderings use the next four seeds.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
-        progress: whether to show a progress bar.
+        part: (3, 16) builds the third of sixteen parts of all groups and writes no pages; several processes may build
+            parts in one folder at once. "finish" builds nothing: it checks that all groups are there, and writes the
+            pages. By default all is built, except what is there already.
+        engine: what builds the groups: "process", this process; "ray", a Ray cluster on all cores or cards of this
+            machine; or a `RayEngine`.
+        progress: whether to show a progress bar, with the time that is left.
 
     Returns:
-        The path of the start page.
+        The path of the start page; of a part the folder.
 
     Raises:
         FileExistsError: the folder holds other files, or a microscope with another recipe.
+        FileNotFoundError: groups are missing where the pages are to be written; the message names the first.
         KeyError, TypeError, IndexError, ValueError: layers, channels or numbers that do not fit the network.
         KeyboardInterrupt: after Ctrl-C; the pages of complete groups are written.
 
@@ -94,40 +104,60 @@ def build_microscope(
     resolved = resolve_channels(classifier, names, channels, channel_axis)
     renderer = ChannelRenderer(side, steps, seed, channel_axis)
     plan = MicroscopePlan(classifier, as_dataset(images), resolved, renderer, options)
-    recipe = plan.recipe()
+    tasks, recipe = select_part(plan, part), plan.recipe()
     folder = open_output_dir(output_dir, recipe, [*SITE, *plan.folders.values()])
     try:
-        _build_groups(plan, folder, progress)
+        if part == FINISH:
+            _require_groups(plan, folder, tasks)
+        else:
+            _build_groups(plan, folder, tasks, engine, progress)
     except KeyboardInterrupt:
-        write_site(plan, folder, recipe)
+        if part is None:
+            write_site(plan, folder, recipe)
         raise
+    if part not in (None, FINISH):
+        return folder
     write_site(plan, folder, recipe)
     return folder / INDEX
 
 
-def _build_groups(plan: MicroscopePlan, folder: Path, progress: bool) -> None:
-    total = sum(len(plan.groups(layer)) for layer in plan.channels)
-    with progress_bar(total=total, show=progress, unit="group", description="microscope") as bar:
-        top = _top_activations(plan, folder)
-        for layer, name in plan.folders.items():
-            missing = [group for group in plan.groups(layer) if read_group(folder / name, group) is None]
-            bar.update(len(plan.groups(layer)) - len(missing))
-            if missing:
-                builder = _group_builder(plan, layer, folder / name, top[layer])
-                for group in missing:
-                    builder.build(group)
-                    bar.update()
+def _build_groups(
+    plan: MicroscopePlan, folder: Path, tasks: Sequence[GroupTask], engine: EngineLike, progress: bool
+) -> None:
+    """Build the groups that are not complete, and write their files, the numbers last."""
+    folders = {layer: folder / name for layer, name in plan.folders.items()}
+    with progress_bar(total=len(tasks), show=progress, unit="group", description="microscope") as bar:
+        worker = partial(GroupWorker, plan, _top_activations(plan, folder, engine))
+        missing = [(layer, group) for layer, group in tasks if read_group(folders[layer], group) is None]
+        bar.update(len(tasks) - len(missing))
+        on_gpu = plan.classifier.device.type == "cuda"
+        for index, files in run_tasks(worker, missing, engine, on_gpu=on_gpu):
+            for name, data in files.items():
+                atomic_write(folders[missing[index][0]] / name, data)
+            bar.update()
 
 
-def _top_activations(plan: MicroscopePlan, folder: Path) -> Mapping[str, TopActivations]:
+def _require_groups(plan: MicroscopePlan, folder: Path, tasks: Sequence[GroupTask]) -> None:
+    """Raise FileNotFoundError where groups are missing."""
+    folders = plan.folders
+    missing = [(layer, group) for layer, group in tasks if read_group(folder / folders[layer], group) is None]
+    if missing:
+        layer, group = missing[0]
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(tasks)} groups are missing in {str(folder)!r}, the first with channel {group[0]} "
+            f"of {layer!r}: build the parts that are left, or all without a part"
+        )
+
+
+def _top_activations(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, TopActivations]:
     """The top activations of each layer, from the files of an earlier run; or compute them and write the files."""
     files = {layer: ensure_dir(folder / name) / TOP_ACTIVATIONS for layer, name in plan.folders.items()}
     stored = {layer: _read_top_activations(plan, layer, file) for layer, file in files.items()}
     complete = {layer: top for layer, top in stored.items() if top is not None}
     if len(complete) == len(stored):
         return complete
-    axis = plan.renderer.channel_axis
-    top = find_top_activations(plan.classifier, plan.dataset, list(plan.channels), plan.options.top_images, axis)
+    count, axis = plan.options.top_images, plan.renderer.channel_axis
+    top = find_top_activations(plan.classifier, plan.dataset, list(plan.channels), count, axis, engine=engine)
     _write_images(plan, ensure_dir(folder / IMAGES), top)
     for layer, file in files.items():
         write_json(file, top[layer].to_dict())
@@ -150,12 +180,3 @@ def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, TopActiv
     indices = sorted({index for row in rows for index, *_ in row})
     for place, image in plan.dataset.each_readable(indices, plan.classifier.load_batch):
         atomic_write(folder / image_file(indices[place]), encode_webp(image[0]))
-
-
-def _group_builder(plan: MicroscopePlan, layer: str, folder: Path, top: TopActivations) -> GroupBuilder:
-    classifier = plan.classifier
-    fields = receptive_fields(classifier, layer, channel_axis=plan.renderer.channel_axis)
-    batches = plan.dataset.subset(plan.sample_indices()).batches(classifier.load_batch)
-    images = torch.cat([batch for _, batch in batches])
-    sample = AblationSample(classifier, images, layer)
-    return GroupBuilder(plan, layer, folder, top, fields, sample)

@@ -1,4 +1,4 @@
-"""A group of channels: render it, measure it, write its files; the numbers come last and mark the group as complete."""
+"""A group of channels: render it, measure it, make its files; the numbers come last and mark the group as complete."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.files import atomic_write, read_json_or_none
+from optvis.data.files import read_json_or_none
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.channel_data import describe_ablation, describe_classes, describe_images
 from optvis.microscope.effects import AblationSample, Effects, measure_effects
-from optvis.microscope.output_dir import write_json
+from optvis.microscope.output_dir import encode_json
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
@@ -34,7 +34,6 @@ class GroupBuilder:
     Args:
         plan: of the microscope.
         layer: name.
-        folder: of the layer.
         top: the images that activate each channel most.
         fields: receptive fields.
         sample: images on which channels are switched off.
@@ -42,18 +41,20 @@ class GroupBuilder:
 
     plan: MicroscopePlan
     layer: str
-    folder: Path
     top: TopActivations
     fields: ReceptiveFields
     sample: AblationSample
 
-    def build(self, channels: Sequence[int]) -> None:
-        """Render, measure and write a group."""
+    def build(self, channels: Sequence[int]) -> dict[str, bytes]:
+        """Render and measure a group; return its files by name, in the order in which to write them."""
         renderings = self.plan.renderer.render(self.plan.classifier, self.layer, channels)
-        for index, channel in enumerate(channels):
-            atomic_write(self.folder / rendering_file(channel), encode_webp(concatenate(renderings.views(index))))
-        atomic_write(self.folder / thumbnails_file(channels), encode_webp(draw_thumbnails(renderings)))
-        write_json(self.folder / group_file(channels), {"channels": list(map(self.describe, channels))})
+        files = {
+            rendering_file(channel): encode_webp(concatenate(renderings.views(index)))
+            for index, channel in enumerate(channels)
+        }
+        files[thumbnails_file(channels)] = encode_webp(draw_thumbnails(renderings))
+        files[group_file(channels)] = encode_json({"channels": list(map(self.describe, channels))})
+        return files
 
     def describe(self, channel: int) -> dict[str, Any]:
         """All numbers and texts of a channel's page, in JSON types."""

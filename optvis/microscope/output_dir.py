@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ RECIPE_KIND, PAGE_KIND = "microscope recipe", "microscope page"  # what `read_ki
 MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 
 
-def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Iterable[str]) -> Path:
+def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence[str]) -> Path:
     """Create the folder, or check that it holds a microscope with the same recipe.
 
     Temporary files that a killed run left behind are removed.
@@ -38,10 +38,10 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Iterable
     file = folder / RECIPE
     own = {KIND: RECIPE_KIND, **recipe}
     check_own_files({file: RECIPE_KIND, folder / PAGE: PAGE_KIND})
-    if os.path.lexists(file):
+    taken = [name for name in names if os.path.lexists(folder / name)]
+    if os.path.lexists(file):  # looked for after the others, as another process may begin the same microscope
         _check_same_recipe(folder, read_json_or_none(file), json.loads(json.dumps(own)))
     else:
-        taken = [name for name in names if os.path.lexists(folder / name)]
         if taken:
             cure = "choose another folder, or move the file"
             raise FileExistsError(f"{str(folder / taken[0])!r} exists and was not written by a microscope; {cure}")
@@ -55,7 +55,16 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Iterable
 
 def write_json(file: Path, value: Mapping[str, Any]) -> Path:
     """Write a JSON file atomically."""
-    return atomic_write(file, (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+    return atomic_write(file, encode_json(value))
+
+
+def encode_json(value: Mapping[str, Any]) -> bytes:
+    r"""Encode the content of a JSON file, without needless spaces.
+
+    >>> encode_json({"a": [1, 2]})
+    b'{"a":[1,2]}\n'
+    """
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 
 def _check_same_recipe(folder: Path, stored: Any, own: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -12,13 +13,15 @@ from torch import Tensor
 from optvis.arguments import TensorFields
 from optvis.data.dataset import ImageDataset
 from optvis.data.schema import read_value
+from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, run_tasks
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.outputs.finite import check_finite
 from optvis.objectives import layout
 
 BATCH_SIZE = 32
+SHARD_SIZE = 16 * BATCH_SIZE  # images of a task
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,51 @@ class TopActivations(TensorFields):
         )
 
 
+class TopWorker:
+    """Finds the images of a range that activate each channel most.
+
+    Args:
+        classifier: the network.
+        dataset: the images.
+        layers: names as in `layers(net)`.
+        top: how many images of each channel.
+        channel_axis: axis of the channels in the layers' output.
+    """
+
+    def __init__(
+        self, classifier: Classifier, dataset: ImageDataset, layers: Sequence[str], top: int, channel_axis: int | None
+    ) -> None:
+        self.classifier, self.dataset, self.layers, self.top = classifier, dataset, layers, top
+        self.channel_axis = channel_axis
+
+    @plain_mode()
+    def __call__(self, indices: range) -> tuple[dict[str, TopActivations], list[str]]:
+        """The top activations of each layer, and what was wrong with each image that could not be read."""
+        merged: dict[str, TopActivations] = {}
+        failures: list[str] = []
+        for found, images in self.dataset.read_batches(indices, self.classifier.load_batch, BATCH_SIZE, failures):
+            for layer, batch in self._find_in_batch(found, images).items():
+                merged[layer] = _merge(merged.get(layer), batch, self.top)
+        return merged, failures
+
+    def _find_in_batch(self, indices: Sequence[int], images: Tensor) -> dict[str, TopActivations]:
+        network = self.classifier.network
+        with borrow(network), torch.no_grad():
+            inputs = self.classifier.preprocess(images)
+            a = read_activations(network, inputs, self.layers)
+            for layer in self.layers:
+                check_finite(a[layer], f"the activations of {layer!r}", network, inputs)
+        return {layer: _strongest(a[layer], indices, self.channel_axis) for layer in self.layers}
+
+
 def find_top_activations(
-    classifier: Classifier, dataset: ImageDataset, layers: Sequence[str], top: int, channel_axis: int | None = None
+    classifier: Classifier,
+    dataset: ImageDataset,
+    layers: Sequence[str],
+    top: int,
+    channel_axis: int | None = None,
+    *,
+    engine: EngineLike = PROCESS,
 ) -> dict[str, TopActivations]:
     """Find the images that activate each channel of some layers most; one batch is in memory at a time.
 
@@ -91,22 +137,28 @@ def find_top_activations(
         layers: names as in `layers(net)`.
         top: N, how many images of each channel.
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
+        engine: what runs the network, see `optvis.engines.run_tasks`.
 
     Returns:
         The top activations of each layer, by its name.
     """
+    worker = partial(TopWorker, classifier, dataset, layers, top, channel_axis)
+    shards = [range(len(dataset))[start : start + SHARD_SIZE] for start in range(0, len(dataset), SHARD_SIZE)]
     merged: dict[str, TopActivations] = {}
-    for indices, images in dataset.batches(classifier.load_batch, BATCH_SIZE):
-        with borrow(classifier.network), torch.no_grad():
-            inputs = classifier.preprocess(images)
-            a = read_activations(classifier.network, inputs, layers)
-            for layer in layers:
-                check_finite(a[layer], f"the activations of {layer!r}", classifier.network, inputs)
-        for layer in layers:
-            batch = _strongest(a[layer], indices, channel_axis)
-            empty = TopActivations(batch.values[:, :0], batch.indices[:, :0], batch.positions[:, :0])
-            merged[layer] = merged.get(layer, empty).merge(batch, top)
+    failures: list[str] = []
+    engine = engine if len(shards) > 1 else PROCESS
+    for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.device.type == "cuda")):
+        failures += wrong
+        for layer, shard in found.items():
+            merged[layer] = _merge(merged.get(layer), shard, top)
+    dataset.report_failures(failures)
     return merged
+
+
+def _merge(earlier: TopActivations | None, later: TopActivations, top: int) -> TopActivations:
+    """The strongest of images and of images after them."""
+    empty = TopActivations(later.values[:, :0], later.indices[:, :0], later.positions[:, :0])
+    return (empty if earlier is None else earlier).merge(later, top)
 
 
 def _strongest(a: Tensor, indices: Sequence[int], channel_axis: int | None) -> TopActivations:

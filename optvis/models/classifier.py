@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
@@ -131,6 +132,20 @@ class Classifier:
         """
         self.network.to(device)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: a network on a card is copied beside it, as that process may have other cards."""
+        state = dict(vars(self))
+        if self.device.type != "cpu":
+            state |= {"network": copy.deepcopy(self.network).to("cpu"), "_device": str(self.device)}
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update({name: value for name, value in state.items() if name != "_device"})
+        device = torch.device(state.get("_device", "cpu"))
+        if device.type != "cpu":
+            has_card = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
+            self.network.to(device if has_card else device.type)
 
     @property
     def device(self) -> torch.device:

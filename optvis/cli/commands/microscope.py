@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from optvis.cli.options import ALL, AddOption, load_model, parse_channels, select_images
+from optvis.cli.options import ALL, MAX_DIGITS, AddOption, load_model, parse_channels, select_images, shorten
 
+if TYPE_CHECKING:
+    from optvis.engines import EngineLike
+
+LOCAL, FINISH = "local", "finish"
 SCENES = 512  # of the embedded world, where no folder is given
 HELP = "write a site with a page for each channel of some layers; a stopped run continues when it is started again"
 EXAMPLE = "optvis microscope squeezenet1_0 --layers features.12 --images images --out microscope"
@@ -23,6 +28,12 @@ def add_options(add: AddOption) -> None:
     add("--top-images", type=int, default=9, help="images of each channel that activate it most")
     add("--sample-size", type=int, default=64, help="images on which every channel is ablated")
     add("--seed", type=int, default=0, help="of noise and transforms, and of the scenes")
+    add("--part", type=parse_part, metavar="N/COUNT", help="build a part of all groups, like 3/16, and no pages")
+    add("--finish", action="store_true", help="build nothing: check that all parts are there, and write the pages")
+    ray = "build the groups on the Ray cluster at ADDRESS, or one on all cores or cards of this machine"
+    add("--ray", nargs="?", const=LOCAL, metavar="ADDRESS", help=ray)
+    add("--workers", type=int, help="of Ray at most; one for each card, or for so many --cores, if not given")
+    add("--cores", type=int, default=1, help="of each worker of Ray")
     add("--out", type=Path, default=Path("microscope"), help="folder of the site; created if it does not exist")
 
 
@@ -33,6 +44,7 @@ def run(options: argparse.Namespace) -> None:
     images = select_images(options)
     how = {name: getattr(options, name) for name in ("size", "steps", "seed")}
     how["channels"] = None if options.channels == ALL else options.channels
+    how |= {"part": FINISH if options.finish else options.part, "engine": select_engine(options)}
     how["options"] = MicroscopeOptions(options.group_size, options.top_images, options.sample_size)
     try:
         page = build_microscope(classifier, images, options.layers, options.out, **how)
@@ -40,3 +52,31 @@ def run(options: argparse.Namespace) -> None:
         print(f"stopped; the same command continues with the first incomplete group in {options.out}")
         raise
     print(page)
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Parse a part.
+
+    >>> parse_part("3/16")
+    (3, 16)
+    """
+    numbers = text.split("/") if len(text) <= MAX_DIGITS else []
+    is_part = len(numbers) == 2 and all(map(str.isdecimal, numbers)) and 1 <= int(numbers[0]) <= int(numbers[1])
+    if not is_part:
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected a part, like 3/16 for the third of sixteen")
+    return int(numbers[0]), int(numbers[1])
+
+
+def select_engine(options: argparse.Namespace) -> EngineLike:
+    """Return the engine that `--ray` and the options beside it name.
+
+    Raises:
+        ValueError: both a part and the end are asked for.
+    """
+    from optvis.engines import RayEngine
+
+    if options.finish and options.part is not None:
+        raise ValueError("--part builds groups, and --finish none: run the parts first, then --finish alone")
+    if options.ray is None:
+        return "process"
+    return RayEngine(None if options.ray == LOCAL else options.ray, options.workers, options.cores)

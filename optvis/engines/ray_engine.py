@@ -1,0 +1,212 @@
+"""The workers of a Ray cluster: actors that hold what all tasks share, and are replaced where they are lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from optvis.version import __version__
+
+Task = TypeVar("Task")
+Outcome = TypeVar("Outcome")
+
+MAX_LOST = 10  # workers that one task may lose
+SECONDS_BETWEEN_LOOKS = 0.5  # for Ctrl-C, while workers work
+QUIET = {  # the environment in which a cluster starts
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+MISSING = "the engine needs Ray, which is not installed; install it with: pip install 'optvis[ray]'"
+
+
+@dataclass(frozen=True)
+class RayEngine:
+    """Workers of a Ray cluster. `pip install 'optvis[ray]'` installs what it needs.
+
+    The workers of a local cluster use this process's packages. On other machines the same versions of optvis and torch
+    are needed, and files under the same paths.
+
+    Args:
+        address: of a running cluster, such as "auto" or "10.0.0.5:6379"; None starts one on this machine, which ends
+            with the call. A cluster that this process has connected to already is used, and stays.
+        workers: how many at most; by default as many as the cluster has cards, for a network on one, or else cores.
+        cores: of each worker; its number of threads. Numbers computed with as many threads are equal bit for bit.
+
+    Raises:
+        ValueError: workers or cores below 1.
+
+    Example:
+        >>> RayEngine(workers=2)
+        RayEngine(address=None, workers=2, cores=1)
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    cores: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in (("workers", self.workers), ("cores", self.cores)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
+
+
+class Worker:
+    """What runs in an actor: it builds the function of tasks with its first task.
+
+    Args:
+        create: builds it.
+        threads: of torch.
+        versions: of packages that the driver has.
+    """
+
+    def __init__(self, create: Callable[[], Callable[[Any], Any]], threads: int, versions: str) -> None:
+        torch.set_num_threads(threads)
+        self.create, self.versions = create, versions
+        self.function: Callable[[Any], Any] | None = None
+
+    def run(self, task: Any) -> Any:
+        """Run a task."""
+        if self.function is None:
+            own = read_versions()
+            if self.versions != own:
+                raise RuntimeError(f"a worker has {own}, and this process {self.versions}; install the same")
+            self.function = self.create()
+        return self.function(task)
+
+
+def read_versions() -> str:
+    """The versions of the packages on which numbers depend."""
+    return f"optvis {__version__} and torch {torch.__version__}"
+
+
+def run_on_ray(
+    create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task], engine: RayEngine, on_gpu: bool
+) -> Iterator[tuple[int, Outcome]]:
+    """Run tasks on a Ray cluster; see `run_tasks`."""
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportError(MISSING) from error
+    if not tasks:
+        return
+    with _connect(ray, engine, on_gpu), _Pool(ray, create, engine, on_gpu) as pool:
+        yield from pool.run(tasks)
+
+
+@contextmanager
+def _connect(ray: Any, engine: RayEngine, on_gpu: bool) -> Iterator[None]:
+    """Inside, this process is connected to the cluster."""
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {"address": engine.address or "local"}
+    if engine.address is None:
+        options["include_dashboard"] = False
+        if not on_gpu:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            options["num_cpus"] = max(cores, engine.cores * (engine.workers or 1))
+    before = dict(os.environ)  # Ray adds to it
+    os.environ.update(QUIET)
+    try:
+        try:
+            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError as error:
+            raise ConnectionError(f"no Ray cluster at {engine.address!r}: {error}") from error
+        yield
+    finally:
+        ray.shutdown()
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+class _Pool:
+    """Actors, and which of them runs which task.
+
+    Args:
+        ray: the package.
+        create: builds the function of tasks.
+        engine: how many actors, and of how many cores.
+        on_gpu: whether each gets a card.
+    """
+
+    def __init__(self, ray: Any, create: Callable[[], Callable[[Any], Any]], engine: RayEngine, on_gpu: bool) -> None:
+        self.ray, self.engine = ray, engine
+        self.resources = {"num_cpus": engine.cores, "num_gpus": int(on_gpu)}
+        self.actor = ray.remote(Worker).options(**self.resources, max_restarts=0, max_task_retries=0)
+        self.shared = ray.put(create)
+        self.running: dict[Any, tuple[int, Any]] = {}  # of each result to come the task's index and the actor
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for _, actor in self.running.values():
+            self.ray.kill(actor)
+        self.running.clear()
+
+    def run(self, tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Run tasks; a task whose actor is lost runs again on a new one."""
+        left, lost = deque(range(len(tasks))), [0] * len(tasks)
+        for _ in range(min(self._count_workers(), len(tasks))):
+            self._start(self._hire(), left.popleft(), tasks)
+        while self.running:
+            ready, _ = self.ray.wait(list(self.running), timeout=SECONDS_BETWEEN_LOOKS)
+            for result in ready:
+                index, actor = self.running.pop(result)
+                try:
+                    outcome = self.ray.get(result)
+                except self.ray.exceptions.RayTaskError as error:
+                    self.ray.kill(actor)
+                    raise _original(error) from None
+                except self.ray.exceptions.RayError as error:
+                    lost[index] += 1
+                    if lost[index] == MAX_LOST:
+                        raise RuntimeError(f"task {index} lost {MAX_LOST} workers; the last: {error}") from error
+                    left.appendleft(index)
+                    actor = self._hire()
+                else:
+                    yield index, outcome
+                if left:
+                    self._start(actor, left.popleft(), tasks)
+                else:
+                    self.ray.kill(actor)
+
+    def _start(self, actor: Any, index: int, tasks: Sequence[Any]) -> None:
+        self.running[actor.run.remote(tasks[index])] = index, actor
+
+    def _hire(self) -> Any:
+        return self.actor.remote(self.shared, self.engine.cores, read_versions())
+
+    def _count_workers(self) -> int:
+        """How many workers the cluster has room for.
+
+        Raises:
+            RuntimeError: none.
+        """
+        has = self.ray.cluster_resources()
+        room = int(has.get("CPU", 0)) // self.engine.cores
+        if self.resources["num_gpus"]:
+            room = min(room, int(has.get("GPU", 0)))
+        if not room:
+            what = " and a card" if self.resources["num_gpus"] else ""
+            raise RuntimeError(f"the Ray cluster has no room for a worker of {self.engine.cores} cores{what}: {has}")
+        return min(room, self.engine.workers or room)
+
+
+def _original(error: Any) -> BaseException:
+    """The error that a task raised, with the worker's traceback as a note."""
+    cause = error.cause
+    if not isinstance(cause, BaseException):
+        return RuntimeError(str(error))
+    cause.add_note(f"in a worker of Ray:\n{error}")
+    return cause

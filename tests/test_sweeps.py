@@ -1,0 +1,196 @@
+"""Parts, engines and one process write the same microscope; workers are lost, tasks fail, Ray is missing."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from optvis.cli import main as cli
+from optvis.data.dataset import as_dataset
+from optvis.data.files import atomic_write, remove_temporary_files
+from optvis.engines import RayEngine, merge_in_order, run_tasks
+from optvis.microscope import MicroscopeOptions, build_microscope, top_activations
+from optvis.microscope.groups import GroupBuilder
+
+IMAGES = torch.rand(7, 3, 20, 20, generator=torch.Generator().manual_seed(5))
+OPTIONS = {"channels": range(5), "size": 16, "steps": 1, "options": MicroscopeOptions(2, 3, 4), "progress": False}
+LAYERS = ["relu2", "fc"]
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def whole(small, tmp_path):
+    build_microscope(small, IMAGES, LAYERS, tmp_path / "whole", **OPTIONS)
+    return files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("count", [1, 4, 9])
+def test_parts_in_any_order_and_the_end_are_the_whole(small, tmp_path, whole, count):
+    numbers = random.Random(count).sample(range(1, count + 1), count)
+    for number in numbers:
+        assert (
+            build_microscope(small, IMAGES, LAYERS, tmp_path / "a", part=(number, count), **OPTIONS) == tmp_path / "a"
+        )
+        assert not (tmp_path / "a" / "index.html").exists()
+    page = build_microscope(small, IMAGES, LAYERS, tmp_path / "a", part="finish", **OPTIONS)
+    assert page == tmp_path / "a" / "index.html"
+    assert files(tmp_path / "a") == whole
+
+
+def test_one_process_goes_on_after_a_part(small, tmp_path, whole):
+    build_microscope(small, IMAGES, LAYERS, tmp_path / "a", part=(2, 3), **OPTIONS)
+    build_microscope(small, IMAGES, LAYERS, tmp_path / "a", **OPTIONS)
+    assert files(tmp_path / "a") == whole
+
+
+def test_the_end_names_what_is_missing_and_builds_nothing(small, tmp_path, monkeypatch):
+    build_microscope(small, IMAGES, LAYERS, tmp_path, part=(2, 2), **OPTIONS)
+    before = files(tmp_path)
+    monkeypatch.setattr(GroupBuilder, "build", lambda *_: pytest.fail("built"))
+    with pytest.raises(FileNotFoundError, match=r"3 of 6 groups are missing .* channel 0 of 'relu2'"):
+        build_microscope(small, IMAGES, LAYERS, tmp_path, part="finish", **OPTIONS)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("part", [(0, 4), (5, 4), (1, 0), "end"])
+def test_a_part_that_does_not_exist_is_refused(small, tmp_path, part):
+    with pytest.raises((ValueError, TypeError), match="part"):
+        build_microscope(small, IMAGES, LAYERS, tmp_path / "a", part=part, **OPTIONS)
+    assert not (tmp_path / "a").exists()
+
+
+def test_ranges_of_images_merge_exactly(small, monkeypatch):
+    monkeypatch.setattr(top_activations, "BATCH_SIZE", 2)
+    monkeypatch.setattr(top_activations, "SHARD_SIZE", 4)
+    found = top_activations.find_top_activations(small, as_dataset(IMAGES), LAYERS, 3)
+    monkeypatch.setattr(top_activations, "SHARD_SIZE", 512)
+    other = top_activations.find_top_activations(small, as_dataset(IMAGES), LAYERS, 3)
+    assert all(torch.equal(found[layer].indices, other[layer].indices) for layer in LAYERS)
+    assert all(torch.equal(found[layer].positions, other[layer].positions) for layer in LAYERS)
+
+
+def test_outcomes_are_merged_in_the_order_of_their_tasks():
+    order = random.Random(3).sample(range(20), 20)
+    assert list(merge_in_order((index, str(index)) for index in order)) == [str(index) for index in range(20)]
+
+
+def test_a_file_is_written_while_others_clear_the_folder(tmp_path):
+    with ThreadPoolExecutor(3) as pool:
+        done = [pool.submit(atomic_write, tmp_path / f"{n}.txt", b"x" * n) for n in range(200)]
+        cleared = [pool.submit(remove_temporary_files, tmp_path) for _ in range(200)]
+        assert all(each.result().read_bytes() == b"x" * n for n, each in enumerate(done))
+        assert [each.result() for each in cleared] == [None] * 200
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"cores": 0}])
+def test_an_engine_has_workers_and_cores(options):
+    with pytest.raises(ValueError, match="is 0; expected 1 or more"):
+        RayEngine(**options)
+
+
+def test_an_unknown_engine_and_a_missing_one_are_named(monkeypatch):
+    with pytest.raises(ValueError, match=r"engine is 'rya'.*nearest: 'ray'"):
+        run_tasks(lambda: abs, [1], "rya")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"pip install 'optvis\[ray\]'"):
+        list(run_tasks(lambda: abs, [1], "ray"))
+
+
+def test_a_classifier_survives_pickle(small):
+    again = pickle.loads(pickle.dumps(small))
+    assert torch.equal(again.logits(IMAGES.double()), small.logits(IMAGES.double()))
+    assert (again.size, again.labels, again.name) == (small.size, small.labels, small.name)
+
+
+def test_the_command_builds_parts(tmp_path, capsys):
+    words = [
+        "microscope",
+        "--layers",
+        "mixed4",
+        "--channels",
+        "0-2",
+        "--group-size",
+        "1",
+        "--size",
+        "16",
+        "--steps",
+        "0",
+    ]
+    words = [words[0], "demo", *words[1:], "--scenes", "4", "--sample-size", "2", "--out", str(tmp_path / "a")]
+    for part in ("2/2", "1/2"):
+        assert cli.main([*words, "--part", part]) == 0
+    assert cli.main([*words, "--finish"]) == 0
+    assert Path(capsys.readouterr().out.splitlines()[-1]) == tmp_path / "a" / "index.html"
+    assert cli.main([*words, "--finish", "--part", "1/2"]) == 1
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--part", "3/2"])
+    assert "expected a part, like 3/16" in capsys.readouterr().err
+
+
+RAY = """
+import os, signal, sys
+from functools import partial
+from pathlib import Path
+from optvis import load
+from optvis.engines import RayEngine, run_tasks
+from optvis.microscope import MicroscopeOptions, build_microscope
+from optvis.world import Scenes
+
+how = {"channels": range(6), "size": 16, "steps": 1, "options": MicroscopeOptions(2, 3, 8), "progress": False}
+
+class Kills:  # the worker that gets the first task dies once
+    def __init__(self, flag):
+        self.flag = Path(flag)
+
+    def __call__(self, task):
+        if task == 0 and not self.flag.exists():
+            self.flag.write_text("")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if task == "wrong":
+            raise LookupError("mine")
+        return task, os.getpid()
+
+folder = sys.argv[1]
+import ray
+engine = RayEngine(workers=2)
+build_microscope(load(), Scenes(16), "mixed5", folder + "/one", **how)
+from optvis.engines.ray_engine import _connect
+environment = dict(os.environ)
+with _connect(ray, engine, False):
+    build_microscope(load(), Scenes(16), "mixed5", folder + "/ray", engine=engine, **how)
+    found, alone = [], RayEngine(workers=1)
+    try:
+        for outcome in run_tasks(partial(Kills, folder + "/flag"), [0, 1, "wrong"], alone):
+            found.append(outcome)
+    except LookupError as error:
+        assert error.args == ("mine",) and "in a worker of Ray" in error.__notes__[0]
+    assert [task for _, (task, _) in found] == [0, 1] and Path(folder, "flag").exists()
+    assert os.getpid() not in {process for _, (_, process) in found}
+    assert ray.is_initialized()
+assert not ray.is_initialized()
+assert dict(os.environ) == environment, dict(os.environ)
+print("done")
+"""
+
+
+def test_a_local_ray_cluster_writes_the_same_bytes_and_survives_lost_workers(tmp_path):
+    pytest.importorskip("ray", reason="no Ray for this Python")
+    done = subprocess.run(
+        [sys.executable, "-c", RAY, str(tmp_path)],
+        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("done\n")  # Ray itself names the worker that was lost
+    assert done.stderr == ""
+    assert files(tmp_path / "ray") == files(tmp_path / "one")
