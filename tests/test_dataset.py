@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 
 from optvis import Classifier
-from optvis.data.dataset import ImageDataset, as_dataset
+from optvis.data.dataset import ImageDataset
+from optvis.data.sources import as_dataset
 from optvis.models.embedded.labels import LABELS
 from optvis.world import Scenes, dataset, scene
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from optvis import Classifier, activations, load, render
-from optvis.data.dataset import as_dataset
+from optvis.data.sources import as_dataset
 from optvis.microscope import MicroscopeOptions, build_microscope
 from optvis.microscope.effects import AblationSample, measure_effects
 from optvis.microscope.groups import GroupBuilder

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from optvis.cli import main as cli
-from optvis.data.dataset import as_dataset
 from optvis.data.files import atomic_write, remove_temporary_files
+from optvis.data.sources import as_dataset
 from optvis.engines import RayEngine, merge_in_order, run_tasks
 from optvis.microscope import MicroscopeOptions, build_microscope, top_activations
 from optvis.microscope.groups import GroupBuilder

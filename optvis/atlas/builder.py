@@ -20,7 +20,8 @@ from optvis.atlas.options import DEFAULT_OPTIONS, AtlasOptions
 from optvis.atlas.result import ActivationAtlas
 from optvis.atlas.sample_activations import sample_activations
 from optvis.atlas.samples import Samples
-from optvis.data.dataset import ImageDataset, as_dataset
+from optvis.data.dataset import ImageDataset
+from optvis.data.sources import as_dataset
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from optvis.atlas.samples import Samples
-from optvis.data.dataset import ImageDataset, as_dataset
+from optvis.data.dataset import ImageDataset
+from optvis.data.sources import as_dataset
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from optvis.data.files import display_name
-from optvis.data.folders import list_images
+from optvis.data.encoded import EncodedImage
 from optvis.data.images import ImageLike
+from optvis.data.rows import image_of, label_of
+from optvis.data.tar_shards import DamagedShard
 from optvis.errors import warn_user
 
 Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 Loader: TypeAlias = Callable[[Any], Tensor]  # an image in any form -> (1, 3, H, W), e.g. `Classifier.load_batch`
 BATCH_SIZE = 64
+READERS = min(4, os.cpu_count() or 1)  # threads that decode files
 MAX_FILES_IN_WARNING = 3
 
 
@@ -28,10 +31,11 @@ class ImageDataset:
     """Images of any source, of which only those in use are in memory.
 
     Args:
-        sources: anything with a length whose items are images, or tuples that begin with one.
+        sources: anything with a length whose items are rows, see `as_dataset`.
         names: a text for each image.
 
     Example:
+        >>> from optvis.data import as_dataset
         >>> two = as_dataset([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)])
         >>> len(two), two.names
         (2, ('0', '1'))
@@ -46,6 +50,10 @@ class ImageDataset:
     def subset(self, indices: Sequence[int]) -> ImageDataset:
         """Select some of the images, in this order."""
         return ImageDataset([self.sources[index] for index in indices], [self.names[index] for index in indices])
+
+    def label(self, index: int) -> int | None:
+        """The index of the class of an image, where the source has it."""
+        return label_of(self.sources[index])
 
     def load(self, indices: Sequence[int], loader: Loader) -> Tensor:
         """Load some of the images, (B, 3, H, W) in [0, 1].
@@ -113,12 +121,12 @@ class ImageDataset:
         parts = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
         if not parts:
             return
-        with ThreadPoolExecutor(1) as reader:
-            upcoming = reader.submit(self._load_readable, parts[0], loader, failures)
+        with ThreadPoolExecutor(READERS) as pool, ThreadPoolExecutor(1) as reader:
+            upcoming = reader.submit(self._load_readable, parts[0], loader, failures, pool)
             for following in [*parts[1:], None]:
                 found, images = upcoming.result()
                 if following is not None:
-                    upcoming = reader.submit(self._load_readable, following, loader, failures)
+                    upcoming = reader.submit(self._load_readable, following, loader, failures, pool)
                 if found:
                     yield found, images
 
@@ -132,21 +140,48 @@ class ImageDataset:
             raise ValueError(f"no image could be read; the first: {failures[0]}")
         _warn_left_out(failures, len(self))
 
-    def _load_readable(self, part: Sequence[int], loader: Loader, failures: list[str]) -> tuple[list[int], Tensor]:
+    def _load_readable(
+        self, part: Sequence[int], loader: Loader, failures: list[str], pool: Executor | None = None
+    ) -> tuple[list[int], Tensor]:
         """Load those that can be read, and note the errors of the others."""
+        if isinstance(self.sources, Tensor) and isinstance(part, range):
+            with suppress(ValueError):  # one of them: found below
+                return list(part), loader(self.sources[part.start : part.stop])
         indices, images = list[int](), list[Tensor]()
-        for index in part:
+        for index, load in [(index, self._begin(index, loader, pool)) for index in part]:
             try:
-                images.append(self._load_one(index, loader))
+                images.append(load())
                 indices.append(index)
             except (ValueError, OSError) as error:
                 failures.append(str(error))
         return indices, torch.cat(images) if images else torch.empty(0, dtype=torch.float32, device="cpu")
 
-    def _load_one(self, index: int, loader: Loader) -> Tensor:
-        item = self.sources[index]
+    def _begin(self, index: int, loader: Loader, pool: Executor | None) -> Callable[[], Tensor]:
+        """Read a row, and begin to decode its image where that is work; return what gives the image."""
         try:
-            images = loader(item[0] if isinstance(item, tuple | list) else item)
+            image = self._read(index)
+        except (ValueError, OSError) as error:
+            return partial(_raise, error)
+        load = partial(self._decode, index, image, loader)
+        is_work = isinstance(image, str | os.PathLike | EncodedImage)
+        return pool.submit(load).result if pool is not None and is_work else load
+
+    def _load_one(self, index: int, loader: Loader) -> Tensor:
+        return self._decode(index, self._read(index), loader)
+
+    def _read(self, index: int) -> Any:
+        row = self.sources[index]
+        image = row[0] if isinstance(row, tuple | list) and row else row
+        if isinstance(image, DamagedShard):
+            raise ValueError(image.reason)
+        try:
+            return image_of(row)
+        except (ValueError, OSError) as error:
+            raise type(error)(f"image {self.names[index]!r}: {error}") from error
+
+    def _decode(self, index: int, image: Any, loader: Loader) -> Tensor:
+        try:
+            images = loader(image)
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"image {self.names[index]!r}: {error}") from error
@@ -155,42 +190,11 @@ class ImageDataset:
         return images
 
 
+def _raise(error: Exception) -> Tensor:
+    raise error
+
+
 def _warn_left_out(failures: Sequence[str], count: int) -> None:
     if failures:
         listing = "; ".join(failures[:MAX_FILES_IN_WARNING])
         warn_user(f"{len(failures)} of {count} images are left out: {listing}")
-
-
-def as_dataset(source: Any) -> ImageDataset:
-    """Turn any source of images into an ImageDataset.
-
-    Args:
-        source: a folder, whose subfolders are read as well; a list of images in any form that `load_image` takes;
-            a tensor (B, 3, H, W) in [0, 1]; or a dataset with `len` and numbered items, each an image or a tuple
-            that begins with one, such as torchvision's or `optvis.world.Scenes`. An ImageDataset is returned as it is.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        ValueError: no images.
-        TypeError: none of these forms.
-    """
-    if isinstance(source, ImageDataset):
-        return source
-    if isinstance(source, str | os.PathLike):
-        files = list_images(source, recursive=True)
-        return ImageDataset(tuple(files), tuple(display_name(path.relative_to(source).as_posix()) for path in files))
-    if isinstance(source, Tensor) and source.dim() == 3:
-        source = source.unsqueeze(0)
-    if not hasattr(source, "__len__") or not hasattr(source, "__getitem__") or isinstance(source, dict):
-        raise TypeError(
-            f"images are a folder, a list, a tensor (B, 3, H, W) or a dataset with numbered items; "
-            f"got {type(source).__name__}"
-        )
-    if not len(source):
-        raise ValueError("no images: the source is empty")
-    is_list = isinstance(source, list | tuple)
-    names = [
-        display_name(Path(item).name) if is_list and isinstance(item, str | os.PathLike) else str(index)
-        for index, item in enumerate(source if is_list else range(len(source)))
-    ]
-    return ImageDataset(source, tuple(names))

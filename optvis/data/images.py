@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optvis.data.encoded import EncodedImage
 from optvis.data.files import is_dir
 from optvis.data.folders import FORMATS, image_formats
 
@@ -108,6 +110,9 @@ def _open(source: Any, channels: int) -> Any:
 
     if isinstance(source, str | os.PathLike):
         return _match_mode(_read_file(Path(source)), channels)
+    if isinstance(source, EncodedImage):
+        with _clear_errors(repr(source.name)), Image.open(BytesIO(source.data), formats=image_formats()) as image:
+            return _match_mode(_to_rgb(image), channels)
     if isinstance(source, Image.Image):
         file = getattr(source, "filename", "")
         with _clear_errors(repr(os.fsdecode(file)) if file else f"the {source.format or 'Pillow'} image"):

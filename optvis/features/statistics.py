@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from optvis.data.dataset import as_dataset
+from optvis.data.sources import as_dataset
 from optvis.errors import suggest
 from optvis.models.activations import keeps_statistics, read_activations, running_statistics
 from optvis.models.borrow import borrow

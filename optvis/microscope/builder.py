@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from optvis.arguments import check_range
-from optvis.data.dataset import as_dataset
 from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
+from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.microscope.channel_data import image_file
 from optvis.microscope.groups import encode_webp, read_group

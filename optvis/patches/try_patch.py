@@ -11,7 +11,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis.data.dataset import Images, as_dataset
+from optvis.data.dataset import Images
+from optvis.data.sources import as_dataset
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier

@@ -107,8 +107,8 @@ from optvis.attribution.methods import (
 from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits.weights import expanded_weights, strongest_inputs, weights
 from optvis.cli.main import main as command
-from optvis.data.dataset import as_dataset
 from optvis.data.images import load_image
+from optvis.data.sources import as_dataset
 from optvis.features.groups import Groups, group
 from optvis.features.receptive_field import crop, receptive_fields
 from optvis.features.units import Channels, Directions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from optvis.data.dataset import as_dataset
+from optvis.data.sources import as_dataset
 from optvis.demo.config import TourConfig
 from optvis.demo.figures import build_figure
 from optvis.demo.page import Content

@@ -1,0 +1,86 @@
+"""Rows of data sets: which entry is the image, which one the label, and what the row is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from optvis.data.encoded import EncodedImage, FilePart
+from optvis.errors import suggest
+
+IMAGE_KEYS = ("image", "img", "pixel_values", "jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff")
+LABEL_KEYS = ("label", "labels", "cls", "class", "target", "fine_label")
+NAME_KEYS = ("__key__", "file_name", "name")
+
+
+def image_of(row: Any) -> Any:
+    """The image of a row, in a form that `load_image` takes.
+
+    Args:
+        row: an image; a tuple that begins with one; or a mapping with one under a usual key, such as "image" or "jpg".
+            Its bytes, or a mapping with "bytes" and "path" as Hugging Face's tables hold them, are decoded later.
+
+    Raises:
+        ValueError: a mapping without an image.
+        OSError: an image inside another file that cannot be read.
+
+    Example:
+        >>> image_of(("a.png", 3)), image_of({"image": {"bytes": None, "path": "a.png"}, "label": 3})
+        ('a.png', 'a.png')
+    """
+    if isinstance(row, tuple | list):
+        return image_of(row[0]) if row else row
+    if isinstance(row, FilePart):
+        return row.read()
+    if isinstance(row, bytes | bytearray):
+        return EncodedImage(bytes(row))
+    if not isinstance(row, Mapping):
+        return row
+    if row.keys() >= {"bytes", "path"}:
+        return row["path"] if row["bytes"] is None else EncodedImage(row["bytes"], row["path"] or "the encoded image")
+    return image_of(row[find_image_key(row)])
+
+
+def find_image_key(row: Mapping[str, Any]) -> str:
+    """The key under which a mapping has an image; also the last part of one, as "left.jpg".
+
+    Raises:
+        ValueError: there is none.
+    """
+    ends = {str(key).rpartition(".")[2].casefold(): key for key in reversed(list(row))}
+    for known in IMAGE_KEYS:
+        if known in ends:
+            return ends[known]
+    near = suggest("image", map(str, row), f"its keys are {', '.join(map(repr, row))}")
+    raise ValueError(f"a row has no image: expected one under {', '.join(map(repr, IMAGE_KEYS[:5]))}; {near}")
+
+
+def label_of(row: Any) -> int | None:
+    """The index of the class of a row: the integer beside the image in a tuple, or under a usual key of a mapping.
+
+    Example:
+        >>> label_of(("a.png", 3)), label_of({"jpg": b"", "cls": b"7"}), label_of("a.png")
+        (3, 7, None)
+    """
+    if isinstance(row, tuple | list):
+        return as_label(row[1]) if len(row) > 1 else None
+    if isinstance(row, Mapping):
+        return next((as_label(row[key]) for key in LABEL_KEYS if key in row), None)
+    return None
+
+
+def as_label(value: Any) -> int | None:
+    """An integer of any form: of Python, NumPy or torch, or digits as text or bytes; None for anything else."""
+    if isinstance(value, bytes | str):
+        text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
+        return int(text) if text.strip().isdecimal() and len(text) < 19 else None
+    with suppress(TypeError, ValueError, AttributeError):
+        return int(value.__index__())
+    return None
+
+
+def name_of(row: Any, index: int) -> str:
+    """What a row is called: its own name, or its number."""
+    keys = [key for key in NAME_KEYS if key in row] if isinstance(row, Mapping) else []
+    return str(row[keys[0]]) if keys else str(index)

@@ -1,0 +1,191 @@
+"""Sources of images: folders, shards, tables, iterables and loaders hold the same images, and lose one broken file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import tarfile
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from optvis import Classifier
+from optvis.atlas import sample_activations
+from optvis.data import as_dataset
+from optvis.data.rows import label_of
+from optvis.world import Scenes
+
+NET = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()), None, 16)
+COUNT, BROKEN = 7, 3
+
+
+def pictures():
+    generator = torch.Generator().manual_seed(2)
+    return (torch.rand(COUNT, 20, 24, 3, generator=generator) * 255).byte().numpy()
+
+
+@pytest.fixture(params=[None, BROKEN], ids=["whole", "one is broken"])
+def pngs(request):
+    found = []
+    for index, pixels in enumerate(pictures()):
+        data = io.BytesIO()
+        Image.fromarray(pixels).save(data, "PNG")
+        found.append(data.getvalue()[:90] if index == request.param else data.getvalue())
+    return found
+
+
+class Rows(IterableDataset):
+    """Rows that can only be iterated over."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def write_tar(path, entries):
+    with tarfile.open(path, "w") as archive:
+        for name, data in entries:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def folder_of(pngs, folder):
+    folder.mkdir()
+    for index, data in enumerate(pngs):
+        (folder / f"{index}.png").write_bytes(data)
+    return folder
+
+
+def shards_of(pngs, folder):
+    folder.mkdir()
+    for shard, part in enumerate((range(4), range(4, COUNT))):
+        entries = [(f"{n}.{end}", data) for n in part for end, data in (("png", pngs[n]), ("cls", b"%d" % n))]
+        write_tar(folder / f"s-{shard:02d}.tar", [*entries, (f"{part[0]}.txt", b"no image")])
+    return folder
+
+
+def table_of(pngs, _):
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageColumn
+
+    rows = {"image": [{"bytes": data, "path": None} for data in pngs], "label": list(range(COUNT))}
+    return Dataset.from_dict(rows, Features({"image": ImageColumn(), "label": Value("int64")}))
+
+
+def webdataset_of(pngs, folder):
+    import webdataset
+
+    return webdataset.WebDataset([str(path) for path in sorted(shards_of(pngs, folder).iterdir())], shardshuffle=False)
+
+
+SOURCES = {
+    "folder": folder_of,
+    "folder of shards": shards_of,
+    "range of shards": lambda pngs, folder: str(shards_of(pngs, folder) / "s-{00..01}.tar"),
+    "list of shards": lambda pngs, folder: sorted(shards_of(pngs, folder).iterdir()),
+    "webdataset": webdataset_of,
+    "table": table_of,
+    "streamed table": lambda pngs, folder: table_of(pngs, folder).to_iterable_dataset(),
+    "rows of bytes": lambda pngs, _: [{"jpg": data, "cls": str(n)} for n, data in enumerate(pngs)],
+    "iterable": lambda pngs, _: Rows([(data, n) for n, data in enumerate(pngs)]),
+    "loader of rows": lambda pngs, _: DataLoader([(data, n) for n, data in enumerate(pngs)], batch_size=3),
+    "loader of an iterable": lambda pngs, _: DataLoader(
+        Rows([(data, n) for n, data in enumerate(pngs)]), batch_size=3, collate_fn=list
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("name", SOURCES)
+def test_all_sources_hold_the_same_images_and_name_the_broken_one(name, pngs, tmp_path):
+    found = as_dataset(SOURCES[name](pngs, tmp_path / "source"))
+    expected = torch.cat([NET.load_batch(pixels) for pixels in pictures()])
+    places = [n for n in range(COUNT) if len(pngs[n]) > 100]
+    assert len(found) == COUNT
+    if len(places) < COUNT:
+        with pytest.warns(UserWarning, match=rf"1 of {COUNT} images are left out: .*{BROKEN}"):
+            batches = list(found.batches(NET.load_batch, 2))
+    else:
+        batches = list(found.batches(NET.load_batch, 2))
+    assert [index for indices, _ in batches for index in indices] == places
+    assert torch.equal(torch.cat([images for _, images in batches]), expected[places])
+    assert torch.equal(found.load([5, 1], NET.load_batch), expected[[5, 1]])  # a step back
+    assert [found.label(n) for n in (4, 0)] == ([None, None] if name == "folder" else [4, 0])
+    again = pickle.loads(pickle.dumps(found))
+    assert torch.equal(again.load([6], NET.load_batch), expected[[6]])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_atlas_samples_of_scenes_are_the_same_from_any_source(demo, tmp_path):
+    pixels = [(image.permute(1, 2, 0) * 255).round().byte().numpy() for image, _ in Scenes(COUNT, seed=4)[:COUNT]]
+    pngs = [png_of(each) for each in pixels]
+    sources = [SOURCES[name](pngs, tmp_path / name) for name in ("folder", "folder of shards", "table", "iterable")]
+    first, *others = [sample_activations(demo, source, "mixed4", progress=False) for source in sources]
+    for other in others:
+        assert torch.equal(first.vectors, other.vectors)
+        assert torch.equal(first.attribution, other.attribution)
+        assert torch.equal(first.positions, other.positions)
+
+
+def test_a_truncated_shard_keeps_its_other_images(tmp_path):
+    whole = shards_of([png_of(pixels) for pixels in pictures()], tmp_path / "s")
+    first = whole / "s-00.tar"
+    first.write_bytes(first.read_bytes()[:3000])
+    found = as_dataset(whole)
+    with pytest.warns(UserWarning, match=r"images are left out: .*s-00\.tar.* (truncated|damaged)"):
+        places = [index for indices, _ in found.batches(NET.load_batch) for index in indices]
+    assert [found.names[index] for index in places][-3:] == [f"s-01.tar/{n}.png" for n in range(4, COUNT)]
+
+
+def png_of(pixels):
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    return data.getvalue()
+
+
+def test_bombs_links_and_compressed_archives_stay_closed(tmp_path):
+    entries = [("a.png", png_of(pictures()[0]))]
+    write_tar(tmp_path / "good.tar", entries)
+    (tmp_path / "zip.tar").write_bytes(gzip.compress((tmp_path / "good.tar").read_bytes()))
+    with pytest.raises(ValueError, match="no images in the shards"):
+        as_dataset(tmp_path / "zip.tar")
+    with tarfile.open(tmp_path / "links.tar", "w") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE):
+            member = tarfile.TarInfo(f"{kind.decode()}.png")
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+    with pytest.raises(ValueError, match="no images in the shards"):
+        as_dataset(tmp_path / "links.tar")
+    bomb = b"P6 60000 60000 255\n" + b"0" * 100
+    write_tar(tmp_path / "bomb.tar", [*entries, ("bomb.ppm", bomb)])
+    with pytest.warns(UserWarning, match=r"1 of 2 images are left out: .*bomb\.ppm.*pixels"):
+        assert [indices for indices, _ in as_dataset(tmp_path / "bomb.tar").batches(NET.load_batch)] == [[0]]
+
+
+def test_what_cannot_be_read_again_or_changes_is_refused():
+    with pytest.raises(TypeError, match="can be read once"):
+        as_dataset(row for row in [torch.zeros(3, 16, 16)])
+    with pytest.raises(FileNotFoundError, match="no shard"):
+        as_dataset("none-{00..01}.tar")
+    with pytest.raises(ValueError, match="a row has no image"):
+        as_dataset([{"picture": torch.zeros(3, 16, 16)}]).load([0], NET.load_batch)
+    rows = [{"__key__": str(n), "image": torch.zeros(3, 16, 16)} for n in range(3)]
+    stream = as_dataset(Rows(rows))
+    rows.reverse()
+    with pytest.raises(RuntimeError, match="without shuffling"):
+        stream.load([0], NET.load_batch)
+
+
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [((0, torch.tensor(3)), 3), ({"label": True}, 1), ({"cls": b" 7"}, 7), ({"label": "cat"}, None), (5, None)],
+)
+def test_labels_of_rows(row, label):
+    assert label_of(row) == label
