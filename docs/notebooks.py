@@ -22,7 +22,7 @@ EXTRAS = {
     "atlas": r'"umap"',
     "video": r"\.mp4",
 }
-PACKAGES = {"tensorboard": r"torch\.utils\.tensorboard"}
+PACKAGES = {"tensorboard": r"\btensorboard\b"}
 DIRECTIVE = re.compile(r"^(`{3,}|:{3,})\{.*?^\1 *$\n?", re.MULTILINE | re.DOTALL)
 PAGE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
 TARGET = re.compile(r"^\([\w-]+\)=\n", re.MULTILINE)

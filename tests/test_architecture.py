@@ -90,6 +90,7 @@ def test_foreign_packages_are_those_that_are_declared():
         "timm",
         "transformers",
         "umap",
+        "av",
         "jinja2",
         "ray",
     }
@@ -111,6 +112,7 @@ def test_slow_packages_are_imported_where_they_are_used():
         "transformers",
         "umap",
         "ray",
+        "av",
     }
     for name, path in FILES.items():
         assert not foreign(imports(path, top_only=True)) & slow, name

@@ -12,11 +12,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from optvis import IMAGENET, Classifier, dream
+from optvis.data import read_video
 from optvis.errors import NotFiniteError
 from optvis.objectives import channel, gram, layer_norm, mean_square, on
 from optvis.params import Streams
 from optvis.rendering.dreams.dream import black_start, divide_by_std, identity, noise_start
 from optvis.rendering.dreams.octaves import Octaves, tiles
+from optvis.rendering.dreams.video import dream_video
 
 quiet = partial(dream, progress=False)
 
@@ -292,3 +294,46 @@ def test_a_function_of_ones_own_can_scale(small, photo):
     moved = (made.images - photo).abs()
     assert F.relu(moved - 0.1 - 1e-6).max() == 0
     assert made.recipe["gradient_scaling"] == "sign"
+
+
+# A video
+
+
+def test_each_frame_starts_from_the_dream_before_it(small, photo):
+    frames = [photo[0], photo[0].flip(1), 0.5 * photo[0]]
+    how = {"steps": 2, "octaves": 1}
+    made = dream_video(small, frames, layer_norm("conv2"), blend=0.25, **how, progress=False)
+    assert list(made.snapshots) == [0, 1, 2]
+    assert (made.recipe["method"], made.recipe["frames"], len(made.scores)) == ("dream_video", 3, 6)
+    before = quiet(small, frames[0], layer_norm("conv2"), **how).images
+    torch.testing.assert_close(made.snapshots[0], before)
+    for index, frame in enumerate(frames[1:], start=1):
+        before = quiet(small, 0.25 * before + 0.75 * frame[None], layer_norm("conv2"), **how).images
+        torch.testing.assert_close(made.snapshots[index], before)
+    assert torch.equal(made.images, made.snapshots[2])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+def test_a_video_file_is_read_dreamt_and_written_again(small, tmp_path, suffix):
+    levels = torch.linspace(0, 1, 5).view(5, 1, 1, 1).expand(5, 3, 24, 32)
+    still = dream_video(small, levels, layer_norm("conv2"), steps=0, blend=0.0, progress=False)
+    path = still.animate(tmp_path / f"levels{suffix}").path
+    read = torch.stack(list(read_video(path)))
+    torch.testing.assert_close(read, levels, atol=0.03, rtol=0)
+    torch.testing.assert_close(torch.stack(list(read_video(path, every=2, count=2))), read[[0, 2]])
+    made = dream_video(small, path, layer_norm("conv2"), steps=1, progress=False)
+    assert len(made.snapshots) == 5
+
+
+def test_what_is_no_video_is_told(small, tmp_path):
+    (tmp_path / "x.mp4").write_bytes(b"none")
+    with pytest.raises(ValueError, match=r"x\.mp4' is no video that can be read"):
+        list(read_video(tmp_path / "x.mp4"))
+    with pytest.raises(FileNotFoundError, match="no file"):
+        read_video(tmp_path / "none.mp4")
+    sizes = [torch.rand(3, 8, 8), torch.rand(3, 9, 8)]
+    for frames, says in (([], "no frames"), (sizes, r"frame 1 is \(9, 8\); expected \(8, 8\)")):
+        with pytest.raises(ValueError, match=says):
+            dream_video(small, frames, layer_norm("conv2"), steps=0, octaves=1, progress=False)
+    with pytest.raises(ValueError, match="blend is 1"):
+        dream_video(small, [torch.rand(3, 8, 8)], layer_norm("conv2"), blend=1.0)

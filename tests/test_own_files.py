@@ -58,7 +58,7 @@ def savers() -> dict[str, Saver]:
     found["samples"] = lambda folder: samples.save(folder / "a.safetensors")
     found["baked"] = lambda folder: save_baked(baked, folder / "a.safetensors")
     moving = render(subject.classifier, channel("relu2", 0), steps=2, snapshots=range(3), progress=False)
-    for suffix in ("gif", "webp", "apng", "png"):
+    for suffix in ("gif", "webp", "apng", "png", "mp4"):
         found[f"animation.{suffix}"] = lambda folder, suffix=suffix: moving.animate(folder / f"a.{suffix}")
     found["microscope"] = lambda folder: build_microscope(
         subject.classifier, subject.images, subject.early, folder, **subject.folder_options
@@ -68,7 +68,7 @@ def savers() -> dict[str, Saver]:
 
 
 NAMES = [*RESULTS, *IN_FOLDERS, "samples", "baked", "animation.gif", "animation.webp", "animation.apng",
-         "animation.png", "microscope", "tour"]  # fmt: skip
+         "animation.png", "animation.mp4", "microscope", "tour"]  # fmt: skip
 each_saver = pytest.mark.parametrize("name", NAMES)
 GUARDED = [name for name in NAMES if name != "microscope"]  # whose folder as a whole is its own, by its recipe
 

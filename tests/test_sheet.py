@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from optvis.viz.sheet import BACKGROUND, GAP, draw_sheet, encode_animation, encode_png, to_pil_image
+from optvis.viz.animation import encode_animation
+from optvis.viz.sheet import BACKGROUND, GAP, draw_sheet, encode_png, to_pil_image
 
 
 @pytest.fixture
@@ -160,6 +161,21 @@ def test_an_animation_has_every_frame_and_repeats(images, suffix, form):
             assert middle.diff(dim=0).abs().max() <= (0 if form == "PNG" else 8)
 
 
+def test_a_video_has_every_frame_with_even_sides(images):
+    av = pytest.importorskip("av")
+    frames = [to_pil_image(image).resize((41, 33)) for image in images]
+    data = encode_animation(frames, ".mp4", 50)
+    assert data == encode_animation(frames, ".mp4", 50)
+    with av.open(io.BytesIO(data)) as container:
+        (stream,) = container.streams.video
+        assert (stream.width, stream.height, stream.average_rate) == (42, 34, 20)
+        shown = [frame.to_image() for frame in container.decode(stream)]
+    assert len(shown) == len(frames)
+    for one, frame in zip(shown, frames, strict=True):
+        pixels = [torch.tensor(list(picture.convert("RGB").getpixel((20, 12)))) for picture in (one, frame)]
+        assert (pixels[0] - pixels[1]).abs().max() < 12
+
+
 def test_equal_frames_keep_their_duration(images):
     """An image that does not change for a while is a still, not a shorter film."""
     frames = [to_pil_image(images[0])] * 3 + [to_pil_image(images[1])]
@@ -176,5 +192,5 @@ def total_duration(moving):
 def test_an_animation_without_frames_or_of_another_format_is_refused(images):
     with pytest.raises(ValueError, match=r"no frames: render with snapshots="):
         encode_animation([], ".gif", 40)
-    with pytest.raises(ValueError, match=r"\.gif, \.webp, \.png, \.apng; got '\.mp4'"):
-        encode_animation([to_pil_image(images[0])], ".mp4", 40)
+    with pytest.raises(ValueError, match=r"\.gif, \.webp, \.png, \.apng, \.mp4; got '\.avi'"):
+        encode_animation([to_pil_image(images[0])], ".avi", 40)

@@ -17,6 +17,7 @@ TEXT_KIND = "Written by optvis: "  # how the last line of a text begins, before 
 PNG_KIND = "optvis.kind"  # the same in a text chunk of a PNG
 DESCRIPTION = re.compile(rf"<dc:description>{OWN}([^<]*)</dc:description>")  # in an SVG
 SUBJECT = re.compile(rf"/Subject \({OWN}([^()]*)\)".encode())  # in a PDF
+COMMENT = re.compile(rb"\xa9cmt.{4}data.{8}optvis (\w+)", re.DOTALL)  # in an MP4
 GENERATOR = re.compile(r'<meta name="generator" content="optvis ([^"]*) [^" ]+">')
 HEAD_BYTES = 2048  # of a page, in which its generator stands
 MAX_HEADER_BYTES = 100_000_000  # of a safetensors file, as the format has it
@@ -112,6 +113,12 @@ def _kind_of_pdf(path: Path) -> str | None:
     return None if found is None else found[1].decode()
 
 
+def _kind_of_video(path: Path) -> str | None:
+    data = path.read_bytes()
+    found = COMMENT.search(data) if data[4:8] == b"ftyp" else None
+    return None if found is None else found[1].decode()
+
+
 def _kind_of_image(path: Path) -> str | None:
     from PIL import Image
 
@@ -136,5 +143,6 @@ READERS: Mapping[str, Callable[[Path], str | None]] = {
     ".txt": _kind_of_text,
     ".svg": _kind_of_svg,
     ".pdf": _kind_of_pdf,
+    ".mp4": _kind_of_video,
     **dict.fromkeys((".png", ".apng", ".gif", ".webp"), _kind_of_image),
 }

@@ -5,6 +5,7 @@ from optvis.rendering.accentuate import accentuate
 from optvis.rendering.ascent import Step, ascend
 from optvis.rendering.dreams.dream import black_start, divide_by_std, dream, identity, noise_start
 from optvis.rendering.dreams.octaves import Octaves
+from optvis.rendering.dreams.video import dream_video
 from optvis.rendering.job import RenderOptions
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam
@@ -32,6 +33,7 @@ __all__ = [
     "black_start",
     "divide_by_std",
     "dream",
+    "dream_video",
     "identity",
     "maco",
     "noise_start",

@@ -13,9 +13,9 @@ from torch import Tensor
 from optvis.arguments import check_axes, check_count
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import write_own_files
-from optvis.viz.animation import Animation
+from optvis.viz.animation import ANIMATION, Animation, encode_animation
 from optvis.viz.result import Result
-from optvis.viz.sheet import ANIMATION, draw_sheet, encode_animation, encode_png, to_pil_image
+from optvis.viz.sheet import draw_sheet, encode_png, to_pil_image
 from optvis.viz.tiles import plot_tiles
 
 if TYPE_CHECKING:
@@ -124,15 +124,16 @@ class Rendering(Result):
         return draw_sheet(self.images, texts, columns, scale=scale)
 
     def animate(self, path: str | Path, *, milliseconds: int = 40, columns: int | None = None) -> Animation:
-        """Write the snapshots as an animation: GIF, WebP or APNG by the path's suffix. It plays in a notebook.
+        """Write the snapshots as an animation: GIF, WebP, APNG or MP4 by the path's suffix. It plays in a notebook.
 
         Args:
-            path: ends in .gif, .webp, .png or .apng; missing folders are created.
+            path: ends in .gif, .webp, .png, .apng or .mp4; missing folders are created.
             milliseconds: duration of a frame.
             columns: images per row.
 
         Raises:
             ValueError: the rendering has no snapshots, or the path another suffix.
+            ImportError: MP4 without PyAV, which the extra `optvis[video]` installs.
             FileExistsError: the path is a file that no animation of optvis is.
             OSError: the folder cannot be written.
         """

@@ -1,13 +1,14 @@
 """Images of results: sheets, plots, heatmaps, Hinton diagrams and pages; no network is known here."""
 
 from optvis.arguments import check_room
+from optvis.viz.animation import encode_animation
 from optvis.viz.charts import plot_bars, plot_counts, plot_histogram, plot_lines, plot_scatter
 from optvis.viz.figures import draw_on, draw_pixels, encode_figure, house_style
 from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
 from optvis.viz.labels import label_table
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.result import PlotResult, Result
-from optvis.viz.sheet import draw_cells, draw_sheet, encode_animation, encode_png, stack_rows, to_pil_image
+from optvis.viz.sheet import draw_cells, draw_sheet, encode_png, stack_rows, to_pil_image
 from optvis.viz.tiles import plot_tiles
 
 __all__ = [

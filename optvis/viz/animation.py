@@ -1,12 +1,26 @@
-"""A written animation: its path, which plays in a notebook."""
+"""Animations: frames encoded as GIF, WebP, APNG or MP4, and a written one, which plays in a notebook."""
 
 from __future__ import annotations
 
+import io
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from optvis.data.own_files import EXIF_DESCRIPTION, PNG_KIND
+from optvis.data.video import import_av
+from optvis.viz.sheet import BACKGROUND
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ANIMATION = "animation"  # what `read_kind` reads from its file
+FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".mp4": "MP4"}
 MIME_TYPES = {".gif": "image/gif", ".webp": "image/webp", ".png": "image/apng", ".apng": "image/apng"}
+QUALITY = {"crf": "16", "preset": "medium", "threads": "1"}  # of H.264: small, with differences that hardly show
 
 
 @dataclass(frozen=True)
@@ -14,7 +28,7 @@ class Animation:
     """A file that was written; `open`, `Path` and whatever takes a path take it, and a notebook plays it.
 
     Args:
-        path: ends in .gif, .webp, .png or .apng.
+        path: ends in .gif, .webp, .png, .apng or .mp4.
 
     Example:
         >>> str(Animation(Path("growing.gif")))
@@ -30,5 +44,65 @@ class Animation:
         return str(self.path)
 
     def _repr_html_(self) -> str:
-        data = b64encode(self.path.read_bytes()).decode()
-        return f'<img src="data:{MIME_TYPES[self.path.suffix.casefold()]};base64,{data}" alt="animation">'
+        data, suffix = b64encode(self.path.read_bytes()).decode(), self.path.suffix.casefold()
+        if suffix == ".mp4":
+            return f'<video src="data:video/mp4;base64,{data}" controls autoplay loop muted playsinline></video>'
+        return f'<img src="data:{MIME_TYPES[suffix]};base64,{data}" alt="animation">'
+
+
+def encode_animation(frames: Sequence[Image.Image], suffix: str, milliseconds: int) -> bytes:
+    """Encode frames as GIF, WebP or APNG that repeats endlessly, or as MP4; the file says that it is of optvis.
+
+    Args:
+        frames: of one size.
+        suffix: of the file, which names the format.
+        milliseconds: duration of a frame.
+
+    Raises:
+        ValueError: another suffix, or no frames.
+        ImportError: MP4 without PyAV, which the extra `optvis[video]` installs.
+    """
+    name = FORMATS.get(suffix.casefold())
+    if name is None:
+        raise ValueError(f"an animation is {', '.join(FORMATS)}; got {suffix!r}")
+    if not frames:
+        raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")
+    if name == "MP4":
+        return _encode_video(frames, milliseconds)
+    data = io.BytesIO()
+    options = _animation_options(name)
+    frames[0].save(data, name, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options)
+    return data.getvalue()
+
+
+def _encode_video(frames: Sequence[Image.Image], milliseconds: int) -> bytes:
+    """Encode frames as H.264 with even sides, which all browsers play; a white line makes an odd side even."""
+    from PIL import ImageOps
+
+    av, data = import_av("an animation as .mp4"), io.BytesIO()
+    width, height = (side + side % 2 for side in frames[0].size)
+    with av.open(data, "w", format="mp4") as container:
+        container.metadata["comment"] = f"optvis {ANIMATION}"
+        stream = container.add_stream("libx264", rate=Fraction(1000, milliseconds), options=QUALITY)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            even = ImageOps.expand(frame.convert("RGB"), (0, 0, width - frame.width, height - frame.height), BACKGROUND)
+            container.mux(stream.encode(av.VideoFrame.from_image(even)))
+        container.mux(stream.encode())
+    return data.getvalue()
+
+
+def _animation_options(name: str) -> dict[str, Any]:
+    """Of Pillow's `save`: quality, and what the file holds, where each format has a place for that."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    if name == "GIF":
+        return {"comment": f"optvis {ANIMATION}".encode()}
+    if name == "WEBP":
+        exif = Image.Exif()
+        exif[EXIF_DESCRIPTION] = f"optvis {ANIMATION}"
+        return {"lossless": False, "quality": 90, "exif": exif}
+    info = PngInfo()
+    info.add_itxt(PNG_KIND, ANIMATION)
+    return {"pnginfo": info}

@@ -7,13 +7,13 @@ import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 from torch.nn.functional import pad
 
 from optvis.arguments import check_axes, check_count, check_range, describe_value
-from optvis.data.own_files import EXIF_DESCRIPTION, PNG_KIND
+from optvis.data.own_files import PNG_KIND
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -23,8 +23,6 @@ MAX_SIDE = 2**14  # of a sheet of cells, in pixels
 BACKGROUND, TEXT_COLOR = (255, 255, 255), (40, 40, 40)
 # The ends of ColorBrewer's PuOr (colorbrewer2.org): orange and violet, safe for colour-blind readers.
 POSITIVE_COLOR, NEGATIVE_COLOR = (230, 97, 1), (94, 60, 153)
-ANIMATION = "animation"  # what `read_kind` reads from its file
-ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 RANGE_TOLERANCE = 1e-3  # how far values may lie outside [0, 1] without a warning
 MAX_LINES = 3  # of a label
 LABEL_WIDTH = 64  # pixels that a label has at least
@@ -202,44 +200,6 @@ def encode_png(image: Image.Image, recipe: str | None = None, kind: str | None =
     data = io.BytesIO()
     image.save(data, "PNG", pnginfo=info)
     return data.getvalue()
-
-
-def encode_animation(frames: Sequence[Image.Image], suffix: str, milliseconds: int) -> bytes:
-    """Encode frames as GIF, WebP or APNG that repeats endlessly; the file says that it is an animation of optvis.
-
-    Args:
-        frames: of one size.
-        suffix: of the file, which names the format.
-        milliseconds: duration of a frame.
-
-    Raises:
-        ValueError: another suffix, or no frames.
-    """
-    name = ANIMATION_FORMATS.get(suffix.casefold())
-    if name is None:
-        raise ValueError(f"an animation is {', '.join(ANIMATION_FORMATS)}; got {suffix!r}")
-    if not frames:
-        raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")
-    data = io.BytesIO()
-    options = _animation_options(name)
-    frames[0].save(data, name, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options)
-    return data.getvalue()
-
-
-def _animation_options(name: str) -> dict[str, Any]:
-    """Of Pillow's `save`: quality, and what the file holds, where each format has a place for that."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    if name == "GIF":
-        return {"comment": f"optvis {ANIMATION}".encode()}
-    if name == "WEBP":
-        exif = Image.Exif()
-        exif[EXIF_DESCRIPTION] = f"optvis {ANIMATION}"
-        return {"lossless": False, "quality": 90, "exif": exif}
-    info = PngInfo()
-    info.add_itxt(PNG_KIND, ANIMATION)
-    return {"pnginfo": info}
 
 
 def load_font(width: int) -> ImageFont.FreeTypeFont:

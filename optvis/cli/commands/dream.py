@@ -27,7 +27,7 @@ def add_options(add: AddOption) -> None:
     add("--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation")
     add("--tile-size", type=int, help="side in pixels of the tiles of a large image; the whole image if not given")
     add("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
-    add("--animate", choices=("gif", "webp", "apng"), help="also write the octaves as an animation")
+    add("--animate", choices=("gif", "webp", "apng", "mp4"), help="also write the octaves as an animation")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -41,7 +41,7 @@ def add_options(add: AddOption) -> None:
     add("--no-transforms", action="store_true", help="no random transforms: the network gets the images as they are")
     add("--seed", type=int, default=0, help="of noise and random transforms")
     add("--batch-size", type=int, help="images rendered together; all if not given")
-    add("--animate", choices=("gif", "webp", "apng"), help="also write an animation of all steps")
+    add("--animate", choices=("gif", "webp", "apng", "mp4"), help="also write an animation of all steps")
 
 
 def run(options: argparse.Namespace) -> None:

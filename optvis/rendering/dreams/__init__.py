@@ -2,5 +2,6 @@
 
 from optvis.rendering.dreams.dream import black_start, divide_by_std, dream, identity, noise_start
 from optvis.rendering.dreams.octaves import Octaves
+from optvis.rendering.dreams.video import dream_video
 
-__all__ = ["Octaves", "black_start", "divide_by_std", "dream", "identity", "noise_start"]
+__all__ = ["Octaves", "black_start", "divide_by_std", "dream", "dream_video", "identity", "noise_start"]

@@ -1,0 +1,96 @@
+"""DeepDream of a video: each frame starts from the dream before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from optvis.data.images import ImageLike
+from optvis.data.video import read_video
+from optvis.models.borrow import plain_mode
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.objectives import Objective
+from optvis.progress import progress_bar
+from optvis.rendering.dreams.dream import GradientScaling, divide_by_std, dream
+from optvis.rendering.dreams.octaves import Octaves
+from optvis.rendering.result import Rendering
+from optvis.rendering.setup import load_whole
+
+
+@plain_mode()
+def dream_video(
+    model: nn.Module | Classifier,
+    frames: str | Path | Iterable[ImageLike],
+    objective: Objective | str,
+    *,
+    blend: float = 0.5,
+    size: int | None = None,
+    steps: int = 4,
+    step_size: float = 0.01,
+    octaves: int | Octaves = 2,
+    gradient_scaling: GradientScaling = divide_by_std,
+    normalize: Normalizer | str = INFER,
+    seed: int = 0,
+    progress: bool = True,
+) -> Rendering:
+    """Dream each frame of a video, starting from a blend of the frame and of the dream of the frame before it.
+
+    So the dream stays from frame to frame, and moves with the video. All frames have the same random shifts, which
+    keeps what does not move still. Ctrl-C stops early and returns the frames so far.
+
+    Args:
+        model: a network, or a Classifier.
+        frames: of one size: a video file, which `read_video` reads, or images in any form.
+        objective: what is maximised, as in `dream`.
+        blend: the share of the previous dream in each start, in [0, 1); 0 dreams each frame alone.
+        size, steps, step_size, octaves, gradient_scaling, seed: of each frame's dream, as in `dream`. Dreams
+            accumulate, so steps and octaves are fewer.
+        normalize, progress: see `render`.
+
+    Returns:
+        A Rendering of the last frame, whose snapshots are all frames: `animate("dream.mp4")` writes the video. Its
+        scores are those of the steps of all frames.
+
+    Raises:
+        ValueError: no frames, or frames of several sizes; a blend out of range; as in `dream` and `read_video`.
+
+    Example:
+        >>> from optvis.objectives import layer_norm
+        >>> net = Classifier(nn.Conv2d(3, 4, 3), None, 16)
+        >>> made = dream_video(net, torch.rand(3, 3, 24, 32), layer_norm(""), steps=1, progress=False)
+        >>> list(made.snapshots), made.scores.shape
+        ([0, 1, 2], torch.Size([6, 1]))
+    """
+    if not 0 <= blend < 1:
+        raise ValueError(f"blend is {blend}; expected 0 or more, under 1")
+    classifier = as_classifier(model, normalize)
+    source = read_video(frames) if isinstance(frames, str | Path) else frames
+    made: list[Rendering] = []
+    for index, frame in enumerate(progress_bar(source, show=progress, description="dream", unit="frame")):
+        start = load_whole(classifier, frame, size)
+        if made and start.shape != made[-1].images.shape:
+            sizes = (tuple(one.shape[2:]) for one in (start, made[-1].images))
+            raise ValueError("frame {} is {}; expected {}, as those before it".format(index, *sizes))
+        if made:
+            start = blend * made[-1].images.to(start) + (1 - blend) * start
+        how: dict[str, Any] = {
+            "steps": steps,
+            "step_size": step_size,
+            "octaves": octaves,
+            "gradient_scaling": gradient_scaling,
+        }
+        made.append(dream(classifier, start, objective, **how, seed=seed, progress=False))
+        if made[-1].recipe["interrupted"]:
+            break
+    if not made:
+        raise ValueError("no frames; expected one or more")
+    last = made[-1]
+    recipe = {**last.recipe, "method": "dream_video", "blend": blend, "frames": len(made)}
+    snapshots = {index: one.images for index, one in enumerate(made)}
+    return Rendering(last.images, torch.cat([one.scores for one in made]), recipe, snapshots, last.labels)
