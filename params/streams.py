@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +35,8 @@ class Streams:
         >>> bool((together.uniform(3)[1] == alone.uniform(3)[0]).all())
         True
     """
+
+    is_drawn: ClassVar[bool] = False  # whether `place` has all numbers, and draws are not looked at
 
     def __init__(self, seeds: Sequence[int], purpose: str) -> None:
         if not 0 < len(seeds) <= MAX_IMAGES:
@@ -65,6 +69,10 @@ class Streams:
         """Go to the first number of `step`, and return self."""
         self._step, self._position = step, 0
         return self
+
+    def at(self, step: int) -> Streams:
+        """The same streams at the first number of another step, which go on independently."""
+        return copy.copy(self).seek(step)
 
     def uniform(self, count: int) -> Tensor:
         """Draw the next `count` numbers of each image, uniform in [0, 1): (B, count), float64, on the CPU."""
@@ -107,11 +115,23 @@ class Streams:
             return rows
         return rows.expand(len(self.seeds), *rows.shape[1:]) if len(rows) == 1 else rows[self._rows.to(rows.device)]
 
+    def place(self, compute: Callable[[], Tensor], images: Tensor) -> Tensor:
+        """Bring numbers to the images' device and dtype: what transforms make of their draws, a row for each stream.
+
+        Streams that were drawn in advance have the numbers there already, and compute nothing.
+
+        Args:
+            compute: computes the numbers from this step's draws, on the CPU.
+            images: where they are needed.
+        """
+        return bring(compute(), images)
+
     def _page(self, page: int) -> Tensor:
         """Numbers of 64 successive steps, (steps, distinct seeds, numbers), cached until the next block of steps."""
         block = self._step // STEPS_PER_PAGE
         if (block, page) not in self._pages:
-            self._pages = {key: numbers for key, numbers in self._pages.items() if key[0] == block}
+            for key in [key for key in self._pages if key[0] != block]:
+                del self._pages[key]
             shape = (STEPS_PER_PAGE, NUMBERS_PER_PAGE)
             numbers = [
                 torch.rand(shape, generator=g, dtype=torch.float64, device="cpu")
@@ -127,6 +147,12 @@ class Streams:
     def _digest(self, seed: int, word: str) -> bytes:
         """Eight bytes that depend on purpose, seed and word."""
         return hashlib.sha256(f"{self.purpose} {seed} {word}".encode()).digest()[:8]
+
+
+def bring(numbers: Tensor, images: Tensor) -> Tensor:
+    """Bring numbers to the images' device, and to their dtype where they are no integers."""
+    dtype = images.dtype if numbers.is_floating_point() else numbers.dtype
+    return numbers.to(dtype).to(images.device)
 
 
 def _format_seeds(seeds: tuple[int, ...]) -> str:

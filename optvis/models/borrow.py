@@ -74,20 +74,22 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
         (True, True)
     """
     original = original_of(network)
-    require_weights(original, on_meta)
     loan, is_enabled = _loan_of(original), torch.is_grad_enabled() if gradients is None else gradients
     with hold_lock(loan.lock):
         if loan.depth:
             yield network  # flags are set already
             return
-        device = next((weight.device for weight in list_weights(list_modules(network))), torch.device("cpu"))
+        modules = list_modules(original)
+        weights = list_weights(modules)
+        _check_weights(original, weights, on_meta)
+        device = next((weight.device for weight in weights), torch.device("cpu"))
         with (
             plain_mode(),
             torch.set_grad_enabled(is_enabled),
             _default_device(device),
-            run_eagerly(original),
+            run_eagerly(original, modules),
             without_checkpointing(),
-            _frozen(original),
+            _frozen(modules, weights),
         ):
             loan.depth += 1
             try:
@@ -172,7 +174,10 @@ def _explain_size(network: nn.Module) -> str:
 
 def require_weights(network: nn.Module, on_meta: bool = False) -> None:
     """Raise ValueError for weights without numbers: of lazy layers, or, unless allowed, on the device "meta"."""
-    weights = list_weights(list_modules(network))
+    _check_weights(network, list_weights(list_modules(network)), on_meta)
+
+
+def _check_weights(network: nn.Module, weights: Sequence[Tensor], on_meta: bool) -> None:
     for name, weight in network.named_parameters() if any(map(is_lazy, weights)) else ():
         if is_lazy(weight):
             raise ValueError(
@@ -251,10 +256,9 @@ def _default_device(device: torch.device) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    modules = list_modules(network)
+def _frozen(modules: Sequence[nn.Module], weights: Sequence[Tensor]) -> Iterator[None]:
     training = [(module, module.training) for module in modules]
-    learning = [(weight, weight.requires_grad) for weight in list_weights(modules)]
+    learning = [(weight, weight.requires_grad) for weight in weights]
     parallel = [(module, module.device_ids) for module in modules if isinstance(module, nn.DataParallel)]
     synchronised = [
         (module, flag, getattr(module, flag))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from optvis.models.adapted.normalizer import find_numbers
+from optvis.params.dtype import constant_like
 
 Normalizer: TypeAlias = Callable[[Tensor], Tensor] | None
 
@@ -44,7 +44,7 @@ class Normalize:
         if images.shape[1] != len(self.mean):
             cure = "; lay alpha over a background with a transform" if images.shape[1] == 4 else ""
             raise ValueError(f"images have {images.shape[1]} channels, the network takes {len(self.mean)}{cure}")
-        mean, std = (_make_column(numbers, images.dtype, images.device) for numbers in (self.mean, self.std))
+        mean, std = (constant_like(numbers, images).view(-1, 1, 1) for numbers in (self.mean, self.std))
         return torch.addcmul(-mean / std, images, 1 / std)
 
     def with_channels(self, count: int) -> Normalize:
@@ -52,13 +52,6 @@ class Normalize:
         if count == len(self.mean):
             return self
         return Normalize((sum(self.mean) / len(self.mean),) * count, (sum(self.std) / len(self.std),) * count)
-
-
-@lru_cache(maxsize=64)
-@torch.inference_mode(mode=False)
-def _make_column(numbers: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A number for each channel, (C, 1, 1), kept on the device: copying it there would wait for the device."""
-    return torch.tensor(numbers, dtype=dtype, device=device).view(-1, 1, 1)
 
 
 def as_normalizer(normalize: Normalizer) -> Normalizer:

@@ -35,6 +35,7 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
+from optvis.rendering.steps.draws import Draws
 from optvis.rendering.steps.finite import all_finite, describe_failure
 from optvis.rendering.steps.fit import fit_together, list_layers
 from optvis.transforms.presets import as_transform
@@ -145,6 +146,7 @@ class Ascent:
             classifier, objective, [prior.penalty for prior in self.priors], param, transform, seeds
         )
         self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
+        self.draws = Draws(self.chain, self.streams)
         self.objective = objective.to(classifier.device, classifier.image_dtype)
         self.redirect_steps, self.pool_gradient = redirect_steps, pool_gradient
         self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
@@ -184,7 +186,7 @@ class Ascent:
         """Run one forward and backward pass; return the step and the loss's gradients of the trainable parameters."""
         with borrow(self.classifier.network), torch.enable_grad():
             images: Tensor = self.param()
-            inputs = self.classifier.preprocess(self.chain(images, self.streams.seek(index)))
+            inputs = self.classifier.preprocess(self.chain(images, self.draws.at(index, images)))
             roots = [inputs, repeat_each(images, len(inputs))] if IMAGE in self._layers() else [inputs]
             with (
                 redirect_relu() if index < self.redirect_steps else nullcontext(),

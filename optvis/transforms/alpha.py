@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from optvis.params.canvas import frequency_scale
 from optvis.params.color import DecorrelatedColor, Sigmoid
+from optvis.params.dtype import constant_like
 from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
 
@@ -58,7 +59,7 @@ class OnColor(Blend):
         self.color, self.levels = color, levels
 
     def background(self, images: Tensor, streams: Streams) -> Tensor:
-        return images.new_tensor(self.levels).view(1, -1, 1, 1)
+        return constant_like(self.levels, images).view(1, -1, 1, 1)
 
 
 class OnRandomColor(Blend):
@@ -73,7 +74,7 @@ class OnRandomColor(Blend):
         super().__init__()
 
     def background(self, images: Tensor, streams: Streams) -> Tensor:
-        return streams.uniform(3).to(images).view(-1, 3, 1, 1)
+        return streams.place(lambda: streams.uniform(3), images).view(-1, 3, 1, 1)
 
 
 class OnRandomNoise(Blend):

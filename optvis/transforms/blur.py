@@ -40,9 +40,12 @@ class Blur(Transform):
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         from kornia.filters import gaussian_blur2d
 
-        sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64, device="cpu")
-        if isinstance(self.sigma, tuple):
-            sigma += (self.high - self.low) * streams.uniform(1)
+        def draw() -> Tensor:
+            sigma = torch.full((len(streams), 1), self.low, dtype=torch.float64, device="cpu")
+            if isinstance(self.sigma, tuple):
+                sigma += (self.high - self.low) * streams.uniform(1)
+            return sigma.expand(-1, 2)
+
         side = 2 * math.ceil(RADIUS * self.high) + 1
-        blurred: Tensor = gaussian_blur2d(images, (side, side), sigma.expand(-1, 2).to(images), "replicate")
+        blurred: Tensor = gaussian_blur2d(images, (side, side), streams.place(draw, images), "replicate")
         return blurred

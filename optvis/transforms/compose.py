@@ -13,6 +13,8 @@ from optvis.transforms.pad import Pad
 from optvis.transforms.transform import Affine, Transform
 from optvis.transforms.warp import EDGE, repeat_each, warp
 
+NO_MATRIX = torch.zeros(1, 3, 3, dtype=torch.float64, device="cpu")  # where matrices were computed in advance
+
 
 class Compose(Transform):
     """Apply transforms in turn. The matrices of successive affine ones are multiplied: one bilinear sampling.
@@ -49,18 +51,20 @@ class Compose(Transform):
             if isinstance(part, Pad):
                 padding = part.padding(images, streams)
             elif isinstance(part, Affine):
-                step = part.matrix(size, streams)
-                matrix = step if matrix is None else step @ matrix
+                step = NO_MATRIX.expand(len(streams), 3, 3) if streams.is_drawn else part.matrix(size, streams)
+                matrix = step if matrix is None or streams.is_drawn else step @ matrix
                 size = part.result_size(size)
             else:
                 if matrix is not None:
-                    images = warp(images, matrix, size, padding)
+                    images = warp(images, matrix, size, padding, streams.place)
                 elif not isinstance(part, Stages):
                     images = repeat_each(images, len(streams))
                 moved = part(images, streams) if isinstance(part, Transform) else _run_seeded(part, images, streams)
                 images = _require_images(moved, part)
                 matrix, size = None, (images.shape[2], images.shape[3])
-        return repeat_each(images, len(streams)) if matrix is None else warp(images, matrix, size, padding)
+        return (
+            repeat_each(images, len(streams)) if matrix is None else warp(images, matrix, size, padding, streams.place)
+        )
 
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.parts))})"

@@ -30,7 +30,7 @@ class GaussianNoise(Transform):
         self.sd = sd
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        return _add(images, normal_noise(streams.keys(), images).mul_(self.sd), streams)
+        return _add(images, normal_noise(streams.place(streams.keys, images), images).mul_(self.sd), streams)
 
 
 class UniformNoise(Transform):
@@ -52,7 +52,7 @@ class UniformNoise(Transform):
         self.amplitude = amplitude
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
-        return _add(images, uniform_noise(streams.keys(), images).mul_(self.amplitude), streams)
+        return _add(images, uniform_noise(streams.place(streams.keys, images), images).mul_(self.amplitude), streams)
 
 
 def _add(images: Tensor, noise: Tensor, streams: Streams) -> Tensor:

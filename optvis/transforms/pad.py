@@ -7,6 +7,7 @@ from typing import Final
 
 from torch import Tensor
 
+from optvis.params.dtype import constant_like
 from optvis.params.streams import Streams
 from optvis.transforms.transform import Transform
 from optvis.transforms.warp import Padding
@@ -53,10 +54,11 @@ class Pad(Transform):
         """Draw the padding of these images at this step."""
         channels = images.shape[1]
         if self.fill == "random":
-            return Padding(self.mode, streams.uniform(channels).to(images).view(-1, channels, 1, 1))
+            levels = streams.place(lambda: streams.uniform(channels), images)
+            return Padding(self.mode, levels.view(-1, channels, 1, 1))
         if isinstance(self.fill, str):
             return Padding(self.mode)
-        level = images.new_tensor(self.fill).reshape(-1, 1, 1)
+        level = constant_like(self.fill, images).reshape(-1, 1, 1)
         if len(level) not in (1, channels):
             raise ValueError(
                 f"{self!r} has {len(level)} levels for images of {channels} channels; give one, or one per channel"

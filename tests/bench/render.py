@@ -34,30 +34,32 @@ def optvis_step(row: Row, net: torch.nn.Module, batch: int) -> Callable[[], obje
     return lambda: next(loop)
 
 
-def seconds(step: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(step: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
     step()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def measure(row: Row, batch: int, rounds: int, with_lucent: bool) -> tuple[float, float, float]:
+def measure(
+    row: Row, batch: int, rounds: int, with_lucent: bool, clock: Callable[[], float]
+) -> tuple[float, float, float]:
     """Median seconds of the bare network, of a step of optvis, and of a step of Lucent, in interleaved rounds."""
     net = network(row.network)
     bare = bare_step(row.cut(copy.deepcopy(net)), batch, SIDE)
     step = optvis_step(row, net, batch)
     times: dict[str, list[float]] = {"bare": [], "optvis": [], "lucent": []}
-    seconds(bare)
+    seconds(bare, clock)
     for turn in range(rounds):
-        times["bare"].append(seconds(bare))
-        times["optvis"].append(seconds(step))
+        times["bare"].append(seconds(bare, clock))
+        times["optvis"].append(seconds(step, clock))
         if with_lucent and turn % max(1, rounds // LUCENT_ROUNDS) == 0:
             hooked = copy.deepcopy(net)  # Lucent never removes its hooks, so each run gets its own network
-            times["lucent"] += lucent_step_times(hooked, row.layer, batch, SIDE, time.perf_counter)
+            times["lucent"] += lucent_step_times(hooked, row.layer, batch, SIDE, clock)
     lucent = statistics.median(times["lucent"]) if times["lucent"] else math.nan
     return statistics.median(times["bare"]), statistics.median(times["optvis"]), lucent
 
 
-def step_table(rounds: int, batches: list[int], with_lucent: bool) -> None:
+def step_table(rounds: int, batches: list[int], with_lucent: bool, clock: Callable[[], float]) -> None:
     machine = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
     print(f"median of {rounds} interleaved rounds, {SIDE} px, {machine}")
     print(
@@ -66,7 +68,7 @@ def step_table(rounds: int, batches: list[int], with_lucent: bool) -> None:
     for batch in batches:
         ratios = []
         for row in ROWS:
-            bare, step, lucent = measure(row, batch, rounds, with_lucent)
+            bare, step, lucent = measure(row, batch, rounds, with_lucent, clock)
             ratios.append(step / bare)
             times = f"{bare:9.3f}{step:9.3f}{step / bare:12.3f}{lucent / step:14.2f}"
             print(f"{row.network:<14}{row.layer:<13}{batch:>5}{times}", flush=True)
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 1])
     parser.add_argument("--alone", action="store_true", help="without torch-lucent")
+    parser.add_argument("--processor", action="store_true", help="seconds of the processor: other programs run")
     parser.add_argument(
         "--quality", action="store_true", help="time to equal quality, with torch-lucent for comparison"
     )
@@ -86,7 +89,8 @@ def main() -> None:
     if options.quality:
         quality_table(options.out)
     else:
-        step_table(options.rounds, options.batches, not options.alone and lucent_modules() is not None)
+        clock = time.process_time if options.processor else time.perf_counter
+        step_table(options.rounds, options.batches, not options.alone and lucent_modules() is not None, clock)
 
 
 if __name__ == "__main__":

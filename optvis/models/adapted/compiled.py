@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,9 +39,9 @@ def name_modules(network: nn.Module) -> dict[nn.Module, str]:
     return {module: layer_name(path) for path, module in named}
 
 
-def is_compiled(network: nn.Module) -> bool:
-    """Whether torch.compile has wrapped a network or a part of it, or `compile()` was called on one."""
-    return any(COMPILED in module._modules or _has_compiled_call(module) for module in list_modules(network))
+def is_compiled(modules: Iterable[nn.Module]) -> bool:
+    """Whether torch.compile has wrapped one of a network's modules, or `compile()` was called on one."""
+    return any(COMPILED in module._modules or _has_compiled_call(module) for module in modules)
 
 
 def _has_compiled_call(module: nn.Module) -> bool:
@@ -49,9 +49,14 @@ def _has_compiled_call(module: nn.Module) -> bool:
 
 
 @contextmanager
-def run_eagerly(network: nn.Module) -> Iterator[None]:
-    """Inside, compiled parts of a network run uncompiled, with their hooks; other compiled networks do so too."""
-    if not is_compiled(network):
+def run_eagerly(network: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
+    """Inside, compiled parts of a network run uncompiled, with their hooks; other compiled networks do so too.
+
+    Args:
+        network: any network.
+        modules: all modules in it, where they are known.
+    """
+    if not is_compiled(list_modules(network) if modules is None else modules):
         yield
         return
     with hold_interrupts():
