@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from optvis import IMAGENET, Classifier, dream
-from optvis.data import read_video
 from optvis.errors import NotFiniteError
 from optvis.objectives import channel, gram, layer_norm, mean_square, on
 from optvis.params import Streams
 from optvis.rendering.dreams.dream import black_start, divide_by_std, identity, noise_start
 from optvis.rendering.dreams.octaves import Octaves, tiles
 from optvis.rendering.dreams.video import dream_video
+from optvis.viz import read_video
 
 quiet = partial(dream, progress=False)
 

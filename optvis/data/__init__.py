@@ -6,7 +6,6 @@ from optvis.data.dataset import ImageDataset
 from optvis.data.folders import list_images
 from optvis.data.images import ImageLike, load_batch, load_image
 from optvis.data.sources import as_dataset
-from optvis.data.video import read_video
 
 __all__ = [
     "ImageDataset",
@@ -16,7 +15,6 @@ __all__ = [
     "list_images",
     "load_batch",
     "load_image",
-    "read_video",
 ]
 
 check_room(__name__)

@@ -10,6 +10,7 @@ from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.result import PlotResult, Result
 from optvis.viz.sheet import draw_cells, draw_sheet, encode_png, stack_rows, to_pil_image
 from optvis.viz.tiles import plot_tiles
+from optvis.viz.video import read_video
 
 __all__ = [
     "Hinton",
@@ -33,6 +34,7 @@ __all__ = [
     "plot_lines",
     "plot_scatter",
     "plot_tiles",
+    "read_video",
     "stack_rows",
     "to_pil_image",
 ]

@@ -6,13 +6,11 @@ import io
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optvis.data.own_files import EXIF_DESCRIPTION, PNG_KIND
-from optvis.data.video import import_av
-from optvis.viz.sheet import BACKGROUND
+from optvis.viz.video import encode_video
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 ANIMATION = "animation"  # what `read_kind` reads from its file
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".mp4": "MP4"}
 MIME_TYPES = {".gif": "image/gif", ".webp": "image/webp", ".png": "image/apng", ".apng": "image/apng"}
-QUALITY = {"crf": "16", "preset": "medium", "threads": "1"}  # of H.264: small, with differences that hardly show
 
 
 @dataclass(frozen=True)
@@ -68,27 +65,10 @@ def encode_animation(frames: Sequence[Image.Image], suffix: str, milliseconds: i
     if not frames:
         raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")
     if name == "MP4":
-        return _encode_video(frames, milliseconds)
+        return encode_video(frames, milliseconds, f"optvis {ANIMATION}")
     data = io.BytesIO()
     options = _animation_options(name)
     frames[0].save(data, name, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, **options)
-    return data.getvalue()
-
-
-def _encode_video(frames: Sequence[Image.Image], milliseconds: int) -> bytes:
-    """Encode frames as H.264 with even sides, which all browsers play; a white line makes an odd side even."""
-    from PIL import ImageOps
-
-    av, data = import_av("an animation as .mp4"), io.BytesIO()
-    width, height = (side + side % 2 for side in frames[0].size)
-    with av.open(data, "w", format="mp4") as container:
-        container.metadata["comment"] = f"optvis {ANIMATION}"
-        stream = container.add_stream("libx264", rate=Fraction(1000, milliseconds), options=QUALITY)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in frames:
-            even = ImageOps.expand(frame.convert("RGB"), (0, 0, width - frame.width, height - frame.height), BACKGROUND)
-            container.mux(stream.encode(av.VideoFrame.from_image(even)))
-        container.mux(stream.encode())
     return data.getvalue()
 
 

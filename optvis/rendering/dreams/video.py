@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from optvis.data.images import ImageLike
-from optvis.data.video import read_video
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -21,6 +20,7 @@ from optvis.rendering.dreams.dream import GradientScaling, divide_by_std, dream
 from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.result import Rendering
 from optvis.rendering.setup import load_whole
+from optvis.viz.video import read_video
 
 
 @plain_mode()
