@@ -160,6 +160,22 @@ def ignore_warnings(category: type[Warning] = Warning, message: str = "") -> Ite
                 _remove_filter(cast(list[Any], warnings.filters), own)
 
 
+def finish(restore: Callable[[], None]) -> None:
+    """Run something to its end: after KeyboardInterrupt it is run again, and the interrupt is raised afterwards.
+
+    `hold_interrupts` holds SIGINT back; handlers of other signals can raise KeyboardInterrupt at any moment.
+    """
+    interrupt: KeyboardInterrupt | None = None
+    while True:
+        try:
+            restore()
+            break
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
+
+
 def _remove_filter(filters: list[Any], own: Filter) -> None:
     """Remove a filter itself, not one that is equal to it; the list stays the same object."""
     filters[:] = [each for each in filters if each is not own]

@@ -14,10 +14,11 @@ from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_
 from torch.nn.parameter import is_lazy
 
 from optvis.errors import NetworkError
-from optvis.interrupts import hold_interrupts, hold_lock
+from optvis.interrupts import finish, hold_interrupts, hold_lock
 from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.needs import explain_call, find_size
 from optvis.models.adapted.network import list_buffers, list_modules, list_weights, original_of
+from optvis.models.precision import multiply_in
 
 T = TypeVar("T")
 
@@ -50,8 +51,8 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
     """Inside, a network is in eval mode with frozen weights; flags and buffers are restored on any exit.
 
     Another thread that borrows the same network waits until this one is done; the same thread may borrow it again.
-    Inside, autocast, inference mode and gradient checkpointing are off, whatever the surroundings are, and a default
-    device is the network's own, so that results do not depend on them; parts that torch.compile has wrapped run
+    Inside, autocast, inference mode, gradient checkpointing and TF32 are off, whatever the surroundings are, and a
+    default device is the network's own, so that results do not depend on them; parts that torch.compile has wrapped run
     uncompiled, and DataParallel and its distributed kin run in this process, on the first device alone.
 
     Args:
@@ -87,6 +88,7 @@ def borrow(network: nn.Module, *, gradients: bool | None = True, on_meta: bool =
             plain_mode(),
             torch.set_grad_enabled(is_enabled),
             _default_device(device),
+            multiply_in("highest", device),
             run_eagerly(original, modules),
             without_checkpointing(),
             _frozen(modules, weights),
@@ -304,22 +306,6 @@ def lock(network: nn.Module) -> Iterator[None]:
 def _loan_of(network: nn.Module) -> _Loan:
     with _LOANS_LOCK:
         return _LOANS.setdefault(network, _Loan())
-
-
-def finish(restore: Callable[[], None]) -> None:
-    """Run something to its end: after KeyboardInterrupt it is run again, and the interrupt is raised afterwards.
-
-    `hold_interrupts` holds SIGINT back; handlers of other signals can raise KeyboardInterrupt at any moment.
-    """
-    interrupt: KeyboardInterrupt | None = None
-    while True:
-        try:
-            restore()
-            break
-        except KeyboardInterrupt as error:
-            interrupt = error
-    if interrupt is not None:
-        raise interrupt
 
 
 def _set_flags(flags: Iterable[tuple[object, Any]], name: str) -> None:

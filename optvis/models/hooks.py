@@ -11,11 +11,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from optvis.interrupts import hold_interrupts
+from optvis.interrupts import finish, hold_interrupts
 from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.network import original_of
 from optvis.models.adapted.single import replace_single, single_tensor
-from optvis.models.borrow import finish
 
 Call: TypeAlias = tuple[nn.Module, int]  # a module, and which of its calls in one forward pass, from 0
 Before: TypeAlias = Callable[[nn.Module, Any], Any]  # (module, inputs) -> new inputs, or None

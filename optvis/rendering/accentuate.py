@@ -17,6 +17,7 @@ from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.precision import Precision, cast_network, uncast
 from optvis.objectives import IMAGE, Objective, as_objective, on
 from optvis.params import ImageParam, Streams
 from optvis.rendering.job import RenderJob, RenderOptions
@@ -102,7 +103,8 @@ def accentuate(
     chain = input_transform(classifier, param, options.get("transform", STANDARD), seeds)
     chain = add_resize(classifier, param, chain, seeds, [layer, *objective.layers])
     draws = SharedDraws(chain)
-    distance = on(layer, Distance(classifier, draws, layer), original, name=DISTANCE)
+    precision = options.get("precision", "tf32")
+    distance = on(layer, Distance(classifier, draws, layer, precision), original, name=DISTANCE)
     settings: RenderOptions = {**options, "transform": draws}
     job = RenderJob(
         classifier, objective, param, steps, seed=seeds, views=views, transparency=True, method="accentuate", **settings
@@ -136,8 +138,8 @@ class SharedDraws(Transform):
 class Distance:
     """‖f_l(T x) − f_l(T x₀)‖ of each image, (B,), from the layer's activations of x, (B, ...), and from x₀."""
 
-    def __init__(self, classifier: Classifier, draws: SharedDraws, layer: str) -> None:
-        self.classifier, self.draws, self.layer = classifier, draws, layer
+    def __init__(self, classifier: Classifier, draws: SharedDraws, layer: str, precision: Precision) -> None:
+        self.classifier, self.draws, self.layer, self.precision = classifier, draws, layer, precision
 
     def __call__(self, a: Tensor, original: Tensor) -> Tensor:
         norms: Tensor = torch.linalg.vector_norm((a - self.activations(original, len(a))).flatten(1), dim=1)
@@ -150,7 +152,8 @@ class Distance:
             return original
         rows = original if len(original) == count else original.repeat(count, 1, 1, 1)
         inputs = self.classifier.preprocess(self.draws.repeat_on(rows))
-        return read_activations(self.classifier.network, inputs, [self.layer])[self.layer]
+        with cast_network(self.precision, self.classifier.device):
+            return uncast(read_activations(self.classifier.network, inputs, [self.layer])[self.layer])
 
 
 def balance(job: RenderJob, param: ImageParam, distance: Objective) -> Tensor:

@@ -22,6 +22,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.fold import CHANGED, Folding, FoldingError
 from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu
+from optvis.models.precision import Precision, cast_network, multiply_in, uncast
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.params import Streams
@@ -82,7 +83,7 @@ def ascend(
 
     Between steps the network is in the state in which it was given; no step changes it.
 
-    All arguments are those of `render`.
+    All arguments are those of `render`, and products on CUDA are TF32.
 
     Yields:
         A Step before each update.
@@ -138,6 +139,7 @@ class Ascent:
         redirect_steps: int = 0,
         pool_gradient: PoolGradient | None = None,
         priors: Sequence[Prior] = (),
+        precision: Precision = "tf32",
     ) -> None:
         renew_inference_tensors(param)
         param.to(classifier.device, classifier.image_dtype)
@@ -148,7 +150,7 @@ class Ascent:
         self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
         self.draws = Draws(self.chain, self.streams)
         self.objective = objective.to(classifier.device, classifier.image_dtype)
-        self.redirect_steps, self.pool_gradient = redirect_steps, pool_gradient
+        self.redirect_steps, self.pool_gradient, self.precision = redirect_steps, pool_gradient, precision
         self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
         self.trainable = [values for values in param.parameters() if values.requires_grad]
         self.optimizer = optimizer(self.trainable)
@@ -184,7 +186,11 @@ class Ascent:
 
     def evaluate(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
         """Run one forward and backward pass; return the step and the loss's gradients of the trainable parameters."""
-        with borrow(self.classifier.network), torch.enable_grad():
+        with (
+            borrow(self.classifier.network),
+            multiply_in(self.precision, self.classifier.device),
+            torch.enable_grad(),
+        ):
             images: Tensor = self.param()
             inputs = self.classifier.preprocess(self.chain(images, self.draws.at(index, images)))
             roots = [inputs, repeat_each(images, len(inputs))] if IMAGE in self._layers() else [inputs]
@@ -237,14 +243,19 @@ class Ascent:
 
     def _read(self, inputs: Tensor, images: Tensor) -> dict[str, Tensor]:
         """Read all layers; the network as it is runs where it cannot run folded."""
-        network, layers = self.classifier.network, self._layers()
         try:
             with self.folding.apply():
-                # A copy, because a network may begin in place, which autograd refuses on what it starts from.
-                return read_activations(network, inputs.clone(), layers, images=images)
+                return self._run_network(inputs, images)
         except FoldingError:
             self.folding = Folding(reason=CHANGED)
-        return read_activations(network, inputs.clone(), layers, images=images)
+        return self._run_network(inputs, images)
+
+    def _run_network(self, inputs: Tensor, images: Tensor) -> dict[str, Tensor]:
+        network, device = self.classifier.network, self.classifier.device
+        with cast_network(self.precision, device):
+            # A copy, because a network may begin in place, which autograd refuses on what it starts from.
+            found = read_activations(network, inputs.clone(), self._layers(), images=images)
+        return {name: uncast(a) for name, a in found.items()} if self.precision == "bf16" else found
 
     def _pull_back(
         self, images: Tensor, roots: Sequence[Tensor], ends: Sequence[Tensor], values: Sequence[Tensor]

@@ -15,6 +15,7 @@ from torch import nn
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.max_pool import PoolGradient, gradient_text
+from optvis.models.precision import Precision, check_precision
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective
 from optvis.params import ImageParam
@@ -47,6 +48,7 @@ class RenderOptions(TypedDict, total=False):
     batch_size: int | None
     redirect_steps: int
     pool_gradient: PoolGradient | None
+    precision: Precision
     progress: bool
 
 
@@ -75,6 +77,7 @@ class RenderJob:
     transparency: bool = False
     redirect_steps: int = REDIRECT_STEPS
     pool_gradient: PoolGradient | None = None
+    precision: Precision = "tf32"
     progress: bool = True
     priors: Sequence[Prior] = ()
     penalty: Objective | None = None
@@ -88,6 +91,7 @@ class RenderJob:
             value = getattr(self, name)
             if value is not None and value < minimum:
                 raise ValueError(f"{name} is {value}; expected {minimum} or more")
+        check_precision(self.precision)
         check_param_size(self.param, self.size)
 
     @cached_property
@@ -194,6 +198,7 @@ class RenderJob:
             self.redirect_steps,
             self.pool_gradient,
             [self._select_prior(prior, rows) for prior in self.priors],
+            self.precision,
         )
 
     def _select_prior(self, prior: Prior, rows: slice) -> Prior:
@@ -239,6 +244,7 @@ class RenderJob:
             views=self.views,
             redirect_steps=self.redirect_steps,
             pool_gradient=gradient_text(self.pool_gradient),
+            precision=self.precision,
             **({"priors": [repr(prior) for prior in self.priors]} if self.priors else {}),
             **self.notes,
             **self.options,

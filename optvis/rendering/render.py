@@ -11,6 +11,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.max_pool import PoolGradient
+from optvis.models.precision import Precision
 from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam
 from optvis.rendering.job import RenderJob
@@ -42,6 +43,7 @@ def render(
     redirect_steps: int | None = None,
     pool_gradient: PoolGradient | None = None,
     priors: Sequence[Prior] | None = None,
+    precision: Precision = "tf32",
     progress: bool = True,
 ) -> Rendering:
     """Render images that maximise an objective: one per target, weight or seed.
@@ -80,6 +82,10 @@ def render(
         pool_gradient: replaces the gradient of max pooling by a smoother one: `average` or `squares`.
         priors: penalties that are minimised with a share of the score's gradient, e.g.
             `[Prior(batchnorm_statistics(per="batch"), 1.0)]`; the recipe's by default, () for none.
+        precision: how exactly the network computes. On CUDA, "tf32" rounds the factors of products of float32 to 10
+            bits, "highest" does not; on a CPU they are the same. "bf16" runs the network in bfloat16 by autocast, on
+            any device, and scores its activations in float32. Functions whose numbers are compared, such as
+            `attribute`, `find_units` and `evaluate`, always compute at "highest".
         progress: show a progress bar.
 
     Raises:
@@ -112,6 +118,7 @@ def render(
         redirect_steps=preset.redirect_steps if redirect_steps is None else redirect_steps,
         pool_gradient=pool_gradient,
         priors=preset.priors if priors is None else tuple(priors),
+        precision=precision,
         progress=progress,
         options={"recipe": preset.name},
     ).run()

@@ -1,0 +1,99 @@
+"""How exactly a network computes in float32: CUDA's TF32 and bfloat16 are faster, and round more coarsely."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from optvis.errors import suggest
+from optvis.interrupts import finish, hold_interrupts, hold_lock
+
+Precision: TypeAlias = Literal["highest", "tf32", "bf16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+_LOCK = threading.RLock()
+_wanted: list[tuple[object, bool]] = []  # of the open contexts of all threads
+_before: list[Any] = []  # the flags as they were before the first of these
+
+
+def check_precision(precision: str) -> Precision:
+    """Return a precision.
+
+    Raises:
+        ValueError: none of "highest", "tf32" and "bf16".
+
+    Example:
+        >>> check_precision("tf32")
+        'tf32'
+    """
+    if precision not in PRECISIONS:
+        listing = f"there are {', '.join(map(repr, PRECISIONS))}"
+        raise ValueError(f"no precision {precision!r}; {suggest(str(precision), PRECISIONS, listing)}")
+    return precision  # type: ignore[return-value]
+
+
+@contextmanager
+def multiply_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Inside, products of float32 on CUDA are exact to float32 at "highest" and TF32 otherwise, whatever the flags.
+
+    The flags are of the whole process: of contexts in several threads, the last one that was entered counts.
+
+    Args:
+        precision: "highest", "tf32" or "bf16".
+        device: the network's; on others than CUDA, nothing changes.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    mark = object()
+
+    def leave() -> None:
+        with hold_lock(_LOCK):
+            others = [pair for pair in _wanted if pair[0] is not mark]
+            if len(others) < len(_wanted):
+                _set_flags([_flag(others[-1][1])] * len(_before) if others else _before)
+                _wanted[:] = others
+
+    with hold_interrupts():
+        try:
+            with hold_lock(_LOCK):
+                if not _wanted:
+                    _before[:] = [getattr(*flag) for flag in _list_flags()]
+                _wanted.append((mark, precision != "highest"))
+                _set_flags([_flag(precision != "highest")] * len(_before))
+            yield
+        finally:
+            finish(leave)
+
+
+def cast_network(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Inside, a network computes in bfloat16 where that is asked for, by autocast: for its forward pass alone."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def uncast(a: Tensor) -> Tensor:
+    """Activations of a network in bfloat16, in float32, in which they are scored."""
+    return a.float() if a.dtype == torch.bfloat16 else a
+
+
+def _list_flags() -> list[tuple[Any, str]]:
+    """Torch's flags of float32 on CUDA; reading the older ones is an error where the newer ones were set."""
+    if hasattr(torch.backends.cudnn, "conv"):
+        places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+        return [(place, "fp32_precision") for place in places]
+    return [(torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32")]
+
+
+def _flag(is_tf32: bool) -> Any:
+    """The value of a flag."""
+    return ("tf32" if is_tf32 else "ieee") if _list_flags()[0][1] == "fp32_precision" else is_tf32
+
+
+def _set_flags(values: list[Any]) -> None:
+    for (place, name), value in zip(_list_flags(), values, strict=True):
+        setattr(place, name, value)

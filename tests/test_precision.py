@@ -1,0 +1,110 @@
+"""Precision: of pictures as asked for, of compared numbers always the highest; torch's flags are left as they were."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from optvis import maco, render
+from optvis.models import precision
+from optvis.models.borrow import borrow
+from optvis.models.precision import PRECISIONS, multiply_in
+from optvis.objectives import channel
+from optvis.rendering import accentuate
+
+CUDA = torch.device("cuda")
+DRAWN = {"steps": 2, "progress": False}
+
+
+def flags() -> list[str]:
+    """Torch's own flags of float32 on CUDA."""
+    return [getattr(*flag) for flag in precision._list_flags()]
+
+
+@pytest.fixture(params=["tf32", "ieee"], autouse=True)
+def before(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Flags that somebody has set."""
+    own = flags()
+    value = precision._flag(request.param == "tf32")
+    precision._set_flags([value] * len(own))
+    yield flags()
+    assert flags() == [value] * len(own)
+    precision._set_flags(own)
+
+
+@pytest.mark.parametrize("outer", PRECISIONS)
+@pytest.mark.parametrize("inner", PRECISIONS)
+def test_the_innermost_context_counts_and_the_flags_come_back(outer, inner, before):
+    with multiply_in(outer, CUDA):
+        with pytest.raises(ZeroDivisionError), multiply_in(inner, CUDA):
+            raise ZeroDivisionError(assert_flags(inner, before))
+        assert_flags(outer, before)
+
+
+def assert_flags(wanted: str, before: list[str]) -> None:
+    assert flags() == [precision._flag(wanted != "highest")] * len(before)
+
+
+def test_a_context_that_ends_before_one_of_another_thread_leaves_that_alone(before):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with multiply_in("highest", CUDA):
+            entered.set()
+            go_on.wait(10)
+
+    thread = threading.Thread(target=other)
+    with multiply_in("tf32", CUDA):
+        thread.start()
+        entered.wait(10)
+    assert flags() == [precision._flag(False)] * len(before)
+    go_on.set()
+    thread.join()
+    assert flags() == before
+
+
+def test_on_a_cpu_no_flag_is_touched(small, monkeypatch):
+    monkeypatch.setattr(precision, "_set_flags", lambda _: pytest.fail("a flag was set"))
+    with borrow(small.network), multiply_in("tf32", small.device):
+        pass
+
+
+def test_a_borrowed_network_computes_at_the_highest_precision(small, before, monkeypatch):
+    """As on CUDA: every analysis borrows its network."""
+    devices = []
+    monkeypatch.setattr(
+        "optvis.models.borrow.multiply_in", lambda what, _: devices.append(what) or multiply_in(what, CUDA)
+    )
+    with borrow(small.network):
+        assert flags() == [precision._flag(False)] * len(before)
+    assert devices == ["highest"]
+
+
+def test_tf32_changes_nothing_on_a_cpu_and_bfloat16_only_what_the_network_computes(random_squeezenet):
+    made = {
+        one: render(random_squeezenet, channel("features.3", [1, 2]), size=64, precision=one, **DRAWN)
+        for one in PRECISIONS
+    }
+    assert made["tf32"].images.equal(made["highest"].images)
+    assert made["bf16"].images.dtype == made["bf16"].scores.dtype == torch.float32
+    assert not made["bf16"].scores.equal(made["highest"].scores)
+    torch.testing.assert_close(made["bf16"].scores[0], made["highest"].scores[0], rtol=0.05, atol=1e-3)
+    assert [one.recipe["precision"] for one in made.values()] == list(PRECISIONS)
+
+
+def test_the_start_of_an_accentuation_is_no_distance_away_in_bfloat16(random_squeezenet):
+    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    made = accentuate(random_squeezenet, image, channel("features.3", 1), "features.0", precision="bf16", **DRAWN)
+    assert made.images.isfinite().all()
+    assert (
+        maco(random_squeezenet, channel("features.3", 1), size=64, precision="bf16", **DRAWN).recipe["precision"]
+        == "bf16"
+    )
+
+
+def test_another_precision_is_refused(small):
+    with pytest.raises(ValueError, match="no precision 'bf61'; nearest: 'bf16'"):
+        render(small, channel("conv2", 1), precision="bf61", **DRAWN)
