@@ -40,6 +40,11 @@ export function listItem(name, track, value) {
   return item;
 }
 
+// A few words with somebody else's text at their end, of any length and direction.
+export function writeWords(element, words, label) {
+  element.replaceChildren(words, create("bdi", "", label));
+}
+
 export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const [LESS, MORE] = ["--overlay-less", "--overlay-more"].map((name) => token(name).split(" ").map(Number));
 export const hue = (value) => (value < 0 ? LESS : MORE);

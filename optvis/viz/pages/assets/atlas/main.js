@@ -1,4 +1,4 @@
-import { all, data, find, formatSigned, token } from "../helpers.js";
+import { all, data, find, formatSigned, token, writeWords } from "../helpers.js";
 import {
   hover,
   moveSelection,
@@ -39,7 +39,7 @@ function drawLegend() {
   if (state.label < 0) return;
   const most = levels[state.level].mostTo[state.label],
     [less, , more] = all(".ends span");
-  find(".legend p").textContent = `Mean attribution to ${data.labels[state.label]}`;
+  writeWords(find(".legend p"), "Mean attribution to ", data.labels[state.label]);
   [less.textContent, more.textContent] = [formatSigned(-most), formatSigned(most)];
 }
 

@@ -1,4 +1,4 @@
-import { create, data, find, formatNumber, formatSigned, listItem, signedBar } from "../helpers.js";
+import { create, data, find, formatNumber, formatSigned, listItem, signedBar, writeWords } from "../helpers.js";
 import { levels, panel, state } from "./state.js";
 
 // ---- the panel
@@ -81,7 +81,7 @@ function drawLarge() {
 export function drawPanel() {
   const { size } = levels[state.selected.level],
     where = positionText(state.selected);
-  find("h3", panel).textContent = strongest(state.selected) || `R${where.slice(1)}`;
+  writeWords(find("h3", panel), "", strongest(state.selected) || `R${where.slice(1)}`);
   find(".where", panel).textContent = `${where} of ${size} × ${size}`;
   find(".count", panel).textContent = countText(state.selected);
   find(".pin", panel).textContent = state.pinned ? "Pinned" : "";

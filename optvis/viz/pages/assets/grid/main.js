@@ -1,4 +1,4 @@
-import { all, create, data, find, formatSigned, hue, largest } from "../helpers.js";
+import { all, create, data, find, formatSigned, hue, largest, writeWords } from "../helpers.js";
 import { drawAttribution, drawPanel, outlinePlace, setCellIcon } from "./panel.js";
 import { cells, grids, layer, panel, photo, sections, state, tools } from "./state.js";
 
@@ -143,7 +143,8 @@ function drawShares() {
       share.textContent = available ? formatSigned(available[group]) : "";
     });
     all(".class-name", section).forEach((name) => {
-      name.textContent = available ? `attribution to ${data.labels[tools.elements.class.value]}` : "";
+      if (available) writeWords(name, "attribution to ", data.labels[tools.elements.class.value]);
+      else name.textContent = "";
     });
   });
 }
@@ -173,7 +174,7 @@ function drawOverlay() {
   Object.assign(canvas, { width: columns, height: rows });
   const pixels = new Uint8ClampedArray(values.flatMap((value) => overlayColor(value, most)));
   canvas.getContext("2d").putImageData(new ImageData(pixels, columns, rows), 0, 0);
-  find(".legend p").textContent = `Attribution to ${data.labels[label]}`;
+  writeWords(find(".legend p"), "Attribution to ", data.labels[label]);
   const [less, , more] = all(".ends span");
   [less.textContent, more.textContent] = [formatSigned(-most), formatSigned(most)];
 }
