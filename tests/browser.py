@@ -45,6 +45,10 @@ class Window:
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(**{"color_scheme": "light", "reduced_motion": "no-preference", **media})
 
+    def widen(self, width: int) -> None:
+        """Change the width of the window, and leave its page as it is."""
+        self.page.set_viewport_size({"width": width, "height": self.js("innerHeight")})
+
     def _open_window(self, finger: bool, script: bool) -> Page:
         page = self.browser.new_page(has_touch=finger, is_mobile=finger, java_script_enabled=script)
         page.on("pageerror", lambda error: self.thrown.append(str(error)))

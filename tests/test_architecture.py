@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .checks import FOLDERS, ROOT, module_files, own_modules
+from .checks import FOLDERS, ROOT, module_files, own_modules, parse
 
 FILES = module_files()
 
@@ -96,6 +96,17 @@ def test_foreign_packages_are_those_that_are_declared():
     }
     for name, path in FILES.items():
         assert foreign(imports(path)) <= declared, name
+
+
+def test_pages_are_templates():
+    for name, path in FILES.items():
+        text, tree = path.read_text(encoding="utf-8"), parse(path)
+        assert "<!doctype" not in text.casefold(), name
+        documented = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+        docstrings = {ast.get_docstring(node, clean=False) for node in documented}
+        strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        long = [text for text in strings if isinstance(text, str) and text.count("\n") > 40 and text not in docstrings]
+        assert long == [], name
 
 
 def test_slow_packages_are_imported_where_they_are_used():

@@ -583,10 +583,10 @@ def test_buttons_zoom_smoothly_and_levels_fade(browser, file):
     browser.resize(1400, reduced_motion="no-preference")
     open_page(browser, file)
     browser.click("[data-zoom='2']")
-    browser.wait(700)
+    browser.wait(500)
     assert visible_level(browser) == 20
     browser.click("[data-zoom='0']")
-    browser.wait(700)
+    browser.wait(500)
     assert (visible_level(browser), browser.js("document.querySelector('[data-zoom=\"0\"]').disabled")) == (10, True)
     assert browser.thrown == []
 
@@ -698,21 +698,23 @@ def test_two_fingers_zoom_and_one_pans(phone, page):
     assert around(x + away[0], y + away[1]) == corner
 
 
-@pytest.mark.parametrize("width", [320, 390, 761, 2000])
+@pytest.mark.parametrize("widths", [(390, 320), (2000, 761)])
 @pytest.mark.parametrize("name", ["very-long-name-" * 12, "W" * 90])
-def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
+def test_no_window_scrolls_sideways(browser, tmp_path, widths, name):
     path = tmp_path / "named.html"
     page = build_page(name, (name, "otter"), (5, 10), ends=(name, name))
     path.write_text(atlas_html(page), encoding="utf-8")
-    browser.resize(width, 640, finger=width < 760)
+    browser.resize(widths[0], 640, finger=widths[0] < 760)
     open_page(browser, path)
-    (browser.tap if width < 760 else browser.click)(MAP, cell_center(5, *page.levels[0].cells[0].tolist()))
+    (browser.tap if widths[0] < 760 else browser.click)(MAP, cell_center(5, *page.levels[0].cells[0].tolist()))
     choose_class(browser, 0)
-    frames(browser)
-    assert browser.js("document.documentElement.scrollWidth") <= width
-    inside = browser.js("[...document.querySelectorAll('.panel, .panel li, .tools label, .zoom, .map, .axis, h1')]"
-                        ".map((each) => each.getBoundingClientRect().right)")  # fmt: skip
-    assert max(inside) <= width
+    for width in widths:
+        browser.widen(width)
+        frames(browser)
+        assert browser.js("document.documentElement.scrollWidth") <= width
+        inside = browser.js("[...document.querySelectorAll('.panel, .panel li, .tools label, .zoom, .map, .axis, h1')]"
+                            ".map((each) => each.getBoundingClientRect().right)")  # fmt: skip
+        assert max(inside) <= width
 
 
 @pytest.mark.parametrize("sizes", [(1,), (3,)])

@@ -272,18 +272,21 @@ def open_report(browser, tmp_path, report):
     browser.open(path)
 
 
-@pytest.mark.parametrize("width", [320, 390, 720, 1400])
 @pytest.mark.parametrize("name", ["container ship", "W" * 90, HOSTILE])
-def test_no_window_scrolls_sideways(browser, tmp_path, width, name):
-    browser.resize(width, 900, finger=width < 720)
-    open_report(browser, tmp_path, build_report(name, name, name + "2"))
-    browser.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    assert browser.js("document.documentElement.scrollWidth") <= width
-    inside = browser.js(
-        "[...document.querySelectorAll('h1, dd, dt, .bar > *, .track i, .chart, td, li, pre')]"
-        ".map((each) => each.getBoundingClientRect().right)"
-    )
-    assert max(inside) <= width
+def test_no_window_scrolls_sideways(browser, tmp_path, name):
+    report = build_report(name, name, name + "2")
+    for widths in ((390, 320), (1400, 720)):
+        browser.resize(widths[0], 900, finger=widths[0] < 720)
+        open_report(browser, tmp_path, report)
+        browser.js("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        for width in widths:
+            browser.widen(width)
+            assert browser.js("document.documentElement.scrollWidth") <= width
+            inside = browser.js(
+                "[...document.querySelectorAll('h1, dd, dt, .bar > *, .track *, .chart, td, li, pre')]"
+                ".map((each) => each.getBoundingClientRect().right)"
+            )
+            assert max(inside) <= width
 
 
 def test_hostile_texts_are_displayed_and_do_not_run(browser, tmp_path):
@@ -313,10 +316,10 @@ def test_dots_stand_at_their_shares(browser, tmp_path):
 
 
 def test_dark_windows_get_a_dark_page(browser, tmp_path):
-    shades = []
+    shades, report = [], build_report()
     for scheme in ("light", "dark"):
         browser.resize(1400, color_scheme=scheme)
-        open_report(browser, tmp_path, build_report())
+        open_report(browser, tmp_path, report)
         shades.append(browser.js("getComputedStyle(document.body).backgroundColor"))
     assert shades == ["rgb(252, 251, 248)", "rgb(23, 22, 20)"]
 
