@@ -125,7 +125,7 @@ def test_one_number_no_line_and_many_lines_can_be_plotted(x):
     for lines in ({}, {"a": [40.0] * len(x)}, {str(n): [n] * len(x) for n in range(40)}):
         encode_figure(plot_lines(x, lines), "png")
     (axes,) = plot_lines(x, {str(n): [n] * len(x) for n in range(40)}).axes
-    assert axes.get_legend().get_texts()[-1].get_text() == "and 29 more"
+    assert axes.get_legend().get_texts()[-1].get_text() == "34 others"
 
 
 def test_lines_of_another_length_and_bars_without_labels_are_told():

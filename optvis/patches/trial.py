@@ -14,8 +14,8 @@ from torch import Tensor
 from optvis.arguments import check_axes, check_count
 from optvis.patches.paste import paste
 from optvis.patches.rate import Rate, estimate_rate
-from optvis.viz.charts import PANEL, plot_lines
-from optvis.viz.figures import caption_figure, draw_pixels, house_style, new_figure
+from optvis.viz.charts import plot_lines
+from optvis.viz.figures import PANEL, caption_figure, draw_pixels, house_style, new_figure
 from optvis.viz.result import Result
 from optvis.viz.sheet import draw_sheet, stack_rows
 

@@ -2,7 +2,8 @@
 
 from optvis.arguments import check_room
 from optvis.viz.animation import encode_animation
-from optvis.viz.charts import plot_bars, plot_counts, plot_histogram, plot_lines, plot_scatter
+from optvis.viz.charts import plot_bars, plot_lines
+from optvis.viz.distributions import plot_counts, plot_histogram, plot_scatter
 from optvis.viz.figures import draw_on, draw_pixels, encode_figure, house_style
 from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
 from optvis.viz.labels import label_table

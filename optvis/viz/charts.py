@@ -1,4 +1,4 @@
-"""Charts on the axes of matplotlib: signed bars, lines, histograms, scatter plots, tables of counts."""
+"""Charts on the axes of matplotlib: signed bars, and lines in percent."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from optvis.arguments import check_count
 from optvis.viz.figures import (
     COLORS,
     FONT_SIZE,
+    LABEL_WIDTH,
     NEGATIVE,
+    PANEL,
     POSITIVE,
     QUIET,
-    RULE,
+    UNIT_WIDTH,
     WIDTH,
     add_signs,
     add_title,
+    as_columns,
     draw_on,
     figure_of,
     fit_text,
+    name_axis,
     set_labels,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Signs = Sequence[tuple[str, str]]  # what colors mean: a text and a color each
 Band = Sequence[tuple[float, float]]  # lower and upper ends, one for each x; NaN where there is none
 ROW, LINE, EDGES = 0.21, 0.16, 1.15  # inches of a bar, of a line of text, of title, numbers and signs together
 MAX_HEIGHT = 120.0  # inches of a figure
-LABEL_WIDTH = 2.2  # inches of the labels of rows, and of those beside lines
-UNIT_WIDTH = 3.2  # inches of the name of an axis, which has two lines
-MAX_NAMES = 12  # in a legend
+MAX_BANDS = 3  # lines, from which on the first alone has its band
 MANY_POINTS = 24  # from which on points have no marks
-BIN = 4.0  # of a histogram, in percent
-PANEL = (WIDTH, 2.9)  # inches
 
 
 def plot_bars(
@@ -103,14 +102,16 @@ def plot_lines(
 ) -> Figure:
     """Plot lines from 0 to 100 %, with their names beside them; NaN is left out.
 
-    The first line lies on top, and those below are wider: they stay in sight where lines run together.
+    The first line lies on top, and those below are wider: they stay in sight where lines run together. Of more than
+    seven lines the first six have names and colors, the others are gray.
 
     Args:
         x: T numbers.
         lines: T values, in [0, 100], a line by its name.
         title: above them.
         unit: what x counts.
-        bands: T lower and upper ends of a line's interval, by its name.
+        bands: T lower and upper ends of a line's interval, by its name; of more than three lines the first alone shows
+            its own.
         dotted: more lines by the name of the line whose color they have.
         ax: axes to draw on; those of a new figure by default.
 
@@ -124,183 +125,26 @@ def plot_lines(
     """
     _check_lines(x, lines)
     with draw_on(ax, PANEL) as axes:
+        named = list(lines)[: len(COLORS) - (len(lines) > len(COLORS))]
+        handles = {}
         for place, (name, line) in reversed(list(enumerate(lines.items()))):
-            color, layer = COLORS[place % len(COLORS)], 3 - place / len(lines)
+            how: dict[str, Any] = {"color": QUIET, "linewidth": 1, "zorder": 1.5}
+            if place < len(named):
+                how = {"color": COLORS[place], "linewidth": 1.6 + 0.8 * place, "zorder": 3 - place / len(named)}
             points = [point for point in zip(x, line, strict=True) if not math.isnan(point[1])]
-            mark = "o" if len(points) <= MANY_POINTS else ""
-            width = 1.6 + 1.3 * min(place, len(COLORS))
-            how: dict[str, Any] = {"color": color, "zorder": layer, "clip_on": False}
-            axes.plot(*_columns(points), mark + "-", markersize=2.4 + width, linewidth=width, label=name, **how)
-            if bands and name in bands:
-                axes.fill_between(x, *_columns(bands[name]), color=color, alpha=0.15, linewidth=0, zorder=1)
+            marks = {"marker": "o", "markersize": 3 + how["linewidth"]} if len(points) <= MANY_POINTS else {}
+            (handles[name],) = axes.plot(*as_columns(points), label=name, clip_on=False, **how, **marks)
+            if bands and name in bands and (place == 0 or len(lines) <= MAX_BANDS):
+                axes.fill_between(x, *as_columns(bands[name]), color=how["color"], alpha=0.15, linewidth=0, zorder=1)
             if dotted and name in dotted:
-                axes.plot(x, dotted[name], ":", linewidth=1.2, **how)
+                axes.plot(x, dotted[name], ":", clip_on=False, **{**how, "linewidth": 1.2})
         axes.set_ylim(0, 100)
         set_labels(axes, "y", (0, 25, 50, 75, 100), ("0", "25", "50", "75", "100 %"))
         axes.grid(axis="y")
         _count_upward(axes, x, unit)
-        _name_lines(axes, list(lines))
+        _name_lines(axes, [handles[name] for name in named], [handles[name] for name in list(lines)[len(named) :]])
         add_title(axes, title, ax)
     return figure_of(axes)
-
-
-def plot_histogram(
-    values: Sequence[float],
-    own: float,
-    *,
-    name: str = "these units",
-    title: str = "",
-    unit: str = "",
-    ax: Axes | None = None,
-) -> Figure:
-    """Plot a histogram of percentages up to 100, with a line at one more value.
-
-    Args:
-        values: to count.
-        own: where the line stands.
-        name: of the line.
-        title: above it.
-        unit: what the values are.
-        ax: axes to draw on; those of a new figure by default.
-
-    Example:
-        >>> len(plot_histogram([0.0, 0.0, 10.0], 90.0, unit="drop, %").axes[0].patches)
-        26
-    """
-    lowest = BIN * math.floor(min([*values, own, 0.0]) / BIN)
-    with draw_on(ax, PANEL) as axes:
-        edges = np.arange(lowest, 100 + 2 * BIN, BIN)
-        axes.hist(values, edges.tolist(), color=QUIET, rwidth=0.85)
-        axes.axvline(own + BIN / 2, color=POSITIVE, linewidth=2)
-        most = max(axes.get_ylim()[1], 1.0)
-        axes.set_ylim(0, 1.12 * most)
-        side = "right" if own > (100 + lowest) / 2 else "left"
-        shift = -4 if side == "right" else 4
-        place: dict[str, Any] = {
-            "xytext": (shift, -2),
-            "textcoords": "offset points",
-            "ha": side,
-            "va": "top",
-            "color": POSITIVE,
-        }
-        axes.annotate(fit_text(name, LABEL_WIDTH), (own + BIN / 2, 1.12 * most), parse_math=False, **place)
-        ends = sorted({lowest, 0.0, 50.0, 100.0})
-        set_labels(axes, "x", [end + BIN / 2 for end in ends], [f"{end:g}".replace("-", "−") for end in ends])
-        axes.locator_params(axis="y", integer=True, nbins=4)
-        name_axis(axes, "x", unit)
-        add_title(axes, title, ax)
-    return figure_of(axes)
-
-
-def plot_scatter(
-    points: Sequence[tuple[float, float]],
-    own: tuple[float, float],
-    *,
-    name: str = "these units",
-    title: str = "",
-    units: tuple[str, str] = ("", ""),
-    ax: Axes | None = None,
-) -> Figure:
-    """Plot points, and one more that stands out.
-
-    Args:
-        points: x and y.
-        own: the one more.
-        name: of that point.
-        title: above them.
-        units: what x and y are.
-        ax: axes to draw on; those of a new figure by default.
-
-    Example:
-        >>> plot_scatter([(0, 1), (2, 1)], (0, 4), units=("others", "target")).axes[0].get_xlabel()
-        'others'
-    """
-    with draw_on(ax, PANEL) as axes:
-        for line in (axes.axhline, axes.axvline):
-            line(0, color=RULE, linewidth=0.7, zorder=0)
-        axes.plot(*_columns(points), "o", color=QUIET, alpha=0.7, markersize=5, markeredgewidth=0)
-        axes.plot(*own, "o", color=POSITIVE, markersize=8)
-        axes.margins(0.12)
-        left, right = axes.get_xlim()
-        side = "right" if own[0] > (left + right) / 2 else "left"
-        place: dict[str, Any] = {
-            "xytext": (-8 if side == "right" else 8, 0),
-            "textcoords": "offset points",
-            "ha": side,
-            "va": "center",
-        }
-        axes.annotate(fit_text(name, LABEL_WIDTH), own, color=POSITIVE, parse_math=False, **place)
-        axes.locator_params(nbins=5)
-        name_axis(axes, "x", units[0])
-        name_axis(axes, "y", units[1], 2.0)
-        add_title(axes, title, ax)
-    return figure_of(axes)
-
-
-def plot_counts(
-    counts: Sequence[Sequence[int]],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    *,
-    title: str = "",
-    units: tuple[str, str] = ("", ""),
-    ax: Axes | None = None,
-) -> Figure:
-    """Plot a table of counts, such as a confusion matrix: numbers, and a shade for the share of each in its row.
-
-    Args:
-        counts: R rows of C numbers, 0 or more.
-        rows: a text a row.
-        columns: a text a column.
-        title: above it.
-        units: what columns and rows are.
-        ax: axes to draw on; those of a new figure by default.
-
-    Raises:
-        ValueError: no rows; another count of labels.
-
-    Example:
-        >>> names = ["ship", "owl"]
-        >>> len(plot_counts([[8, 2], [0, 5]], names, names, units=("predicted", "true")).axes[0].texts)
-        3
-    """
-    table = np.array(counts, dtype=float)
-    if table.ndim != 2 or not table.size:
-        raise ValueError(f"counts are {table.shape}; expected rows and columns, one or more of each")
-    check_count("rows", len(rows), len(table), "rows of counts")
-    check_count("columns", len(columns), table.shape[1], "columns of counts")
-    side = min(0.5, 8 / max(table.shape))
-    size = LABEL_WIDTH + 1.2 + max(side * len(columns), 1), LABEL_WIDTH + 1.2 + max(side * len(rows), 1)
-    with draw_on(ax, size) as axes:
-        shares = table / np.maximum(table.sum(1, keepdims=True), 1)
-        axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1.8)
-        for (row, column), count in np.ndenumerate(table):
-            if count:
-                axes.text(column, row, f"{count:g}", ha="center", va="center", fontsize=min(FONT_SIZE, 22 * side))
-        set_labels(axes, "y", range(len(rows)), [fit_text(text, LABEL_WIDTH) for text in rows])
-        set_labels(axes, "x", range(len(columns)), [fit_text(text, LABEL_WIDTH) for text in columns], rotation=90)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        name_axis(axes, "x", units[0], 1.2)
-        name_axis(axes, "y", units[1], 1.2)
-        add_title(axes, title, ax)
-    return figure_of(axes)
-
-
-def name_axis(axes: Axes, side: str, text: str, inches: float = UNIT_WIDTH) -> None:
-    """Write what the axis "x" or "y" counts."""
-    axis = axes.xaxis if side == "x" else axes.yaxis
-    axis.set_label_text(fit_text(text, inches, 2), parse_math=False)
-
-
-def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
-
-
-def _name_mark(axes: Axes, name: str, at: tuple[float, float], side: str, shift: tuple[float, float]) -> None:
-    """Write the name of what stands out beside it, `shift` points away."""
-    place: dict[str, Any] = {"xytext": shift, "textcoords": "offset points", "ha": side, "va": "center"}
-    axes.annotate(fit_text(name, LABEL_WIDTH), at, color=POSITIVE, parse_math=False, **place)
 
 
 def _check_lines(x: Sequence[float], values: Mapping[str, Sequence[float]]) -> None:
@@ -320,16 +164,12 @@ def _count_upward(axes: Axes, x: Sequence[float], unit: str) -> None:
     name_axis(axes, "x", unit)
 
 
-def _name_lines(axes: Axes, names: Sequence[str]) -> None:
-    """Write the names of lines beside the axes, the first twelve."""
-    if not names:
+def _name_lines(axes: Axes, named: Sequence[Line2D], others: Sequence[Line2D]) -> None:
+    """Write the names of lines beside the axes, and how many others there are."""
+    if not named:
         return
-    handles = {line.get_label(): line for line in axes.lines}
-    own = [handles[name] for name in names[:MAX_NAMES] if name in handles]
-    more = len(names) - len(own)
-    texts = [fit_text(name, LABEL_WIDTH - 0.4, 2) for name in names[: len(own)]]
-    if more:
-        texts[-1] = f"and {more + 1} more"
-    legend = axes.legend(own, texts, loc="upper left", bbox_to_anchor=(1.03, 1))
+    texts = [fit_text(str(line.get_label()), LABEL_WIDTH - 0.4, 2) for line in named]
+    texts += [f"{len(others)} others"] * bool(others)
+    legend = axes.legend([*named, *others[:1]], texts, loc="upper left", bbox_to_anchor=(1.03, 1))
     for text in legend.get_texts():
         text.set_parse_math(False)

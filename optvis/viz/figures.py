@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-WIDTH = 6.4  # inches of a figure that is one plot
+WIDTH, PANEL = 6.4, (6.4, 2.9)  # inches of a figure that is one plot: its width; both sides
+LABEL_WIDTH = 2.2  # inches of the labels of rows, and of those beside lines
+UNIT_WIDTH = 3.2  # inches of the name of an axis, which has two lines
 DPI = 120  # of figures as pixels
 FONT_SIZE = 9.0  # points
 MAX_LETTERS = 1000  # of a text
@@ -248,3 +250,14 @@ def add_signs(ax: Axes, signs: Sequence[tuple[str, str]], below: float = 4.0) ->
         "ncols": len(signs),
     }
     _without_math(ax.legend(handles=_patches(signs), loc="upper left", **options, **SQUARES))
+
+
+def name_axis(axes: Axes, side: str, text: str, inches: float = UNIT_WIDTH) -> None:
+    """Write what the axis "x" or "y" counts."""
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_label_text(fit_text(text, inches, 2), parse_math=False)
+
+
+def as_columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """The x and the y of points, as matplotlib takes them."""
+    return [x for x, _ in points], [y for _, y in points]

@@ -23,7 +23,7 @@ from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline
 from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
-from optvis.viz.charts import plot_counts
+from optvis.viz.distributions import plot_counts
 from optvis.viz.pages.frame import frame_page
 from optvis.viz.pages.report.html import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from optvis.viz.charts import PANEL, plot_histogram, plot_lines, plot_scatter
-from optvis.viz.figures import caption_figure, house_style, new_figure
+from optvis.viz.charts import plot_lines
+from optvis.viz.distributions import plot_histogram, plot_scatter
+from optvis.viz.figures import PANEL, caption_figure, house_style, new_figure
 from optvis.viz.pages.report.page import Interval, ReportPage
 
 if TYPE_CHECKING:
