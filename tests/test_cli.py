@@ -115,7 +115,7 @@ def test_the_example_of_the_help_parses(command):
         ["render", "squeezenet1_0", "features.3", "--channels", "-1"],
         ["render", "squeezenet1_0", "features.3", "--channels", "1", "--size", "0"],
         ["render", "squeezenet1_0", "features.3", "--channels", "1", "--size", "1x2x3"],
-        ["render", "squeezenet1_0", "features.3", "--channels", "1", "--animate", "mp4"],
+        ["render", "squeezenet1_0", "features.3", "--channels", "1", "--animate", "avi"],
         ["render", "squeezenet1_0", "features.3", "--channels", "1", "--steps", "many"],
         ["dream", "squeezenet1_0", "photo.jpg"],
         ["classify", "squeezenet1_0"],
@@ -207,6 +207,18 @@ def test_render_animates(run, form):
     assert out.splitlines()[1] == f"images/features.3-7-growing.{form}"
     with Image.open(f"images/features.3-7-growing.{form}") as moving:
         assert moving.n_frames > 1
+
+
+def test_a_video_without_what_encodes_it_is_refused_before_the_work(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    for command in (
+        ("render", *NET, "features.3", "--channels", "7"),
+        ("dream", *NET, "--layer", "1", "--start", "noise"),
+    ):
+        code, out, err = run(*command, "--animate", "mp4")
+        assert (code, out) == (1, "")
+        assert "an animation as .mp4 needs PyAV: pip install 'optvis[video]'" in err
+        assert not list(Path().iterdir())
 
 
 def test_render_draws_classes_by_label_or_index(run):
@@ -505,8 +517,10 @@ def test_attribute_prints_a_table_and_writes_a_picture_for_each_photograph(run, 
 
 def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
     _, answer, _ = run("classify", "demo", photo, "--top", 1)
-    code, out, _ = run("attribute", "demo", photo, "--layer", "mixed5", "--method", "grad_x_activation")
+    how = ("--layer", "mixed5", "--method", "grad_x_activation", "--format", "pdf")
+    code, out, _ = run("attribute", "demo", photo, *how)
     assert code == 0
+    assert Path("attribution/photo-mixed5.pdf").read_bytes().startswith(b"%PDF")
     label = answer.splitlines()[1].partition("%")[2].strip()
     assert f"logit({class_index(label, LABELS)})" in out
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optvis.data.own_files import EXIF_DESCRIPTION, PNG_KIND
-from optvis.viz.video import encode_video
+from optvis.viz.video import encode_video, import_av
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,6 +47,18 @@ class Animation:
         return f'<img src="data:{MIME_TYPES[suffix]};base64,{data}" alt="animation">'
 
 
+def check_animation(suffix: str) -> None:
+    """Check, before frames are made, that `encode_animation` can encode them.
+
+    Raises:
+        ValueError, ImportError: as there.
+    """
+    if suffix.casefold() not in FORMATS:
+        raise ValueError(f"an animation is {', '.join(FORMATS)}; got {suffix!r}")
+    if suffix.casefold() == ".mp4":
+        import_av("an animation as .mp4")
+
+
 def encode_animation(frames: Sequence[Image.Image], suffix: str, milliseconds: int) -> bytes:
     """Encode frames as GIF, WebP or APNG that repeats endlessly, or as MP4; the file says that it is of optvis.
 
@@ -59,9 +71,8 @@ def encode_animation(frames: Sequence[Image.Image], suffix: str, milliseconds: i
         ValueError: another suffix, or no frames.
         ImportError: MP4 without PyAV, which the extra `optvis[video]` installs.
     """
-    name = FORMATS.get(suffix.casefold())
-    if name is None:
-        raise ValueError(f"an animation is {', '.join(FORMATS)}; got {suffix!r}")
+    check_animation(suffix)
+    name = FORMATS[suffix.casefold()]
     if not frames:
         raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")
     if name == "MP4":

@@ -34,11 +34,14 @@ def run(options: argparse.Namespace) -> None:
     from optvis.data.files import ensure_dir, safe_file_name
     from optvis.objectives import gram, layer_norm
     from optvis.rendering import Octaves, Rendering, black_start, divide_by_std, dream, identity, noise_start
+    from optvis.viz.animation import check_animation
 
     if (options.image is None) == (options.start is None):
         raise ValueError("dream needs an IMAGE, or else --start noise or --start black")
     if options.loss == "gram" and options.channel is not None:
         raise ValueError("--channel goes with --loss norm")
+    if options.animate:
+        check_animation(f".{options.animate}")
     classifier = load_model(options)
     folder = ensure_dir(options.out)
     size = classifier.resolve_size(options.size)

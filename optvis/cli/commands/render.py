@@ -52,12 +52,15 @@ def run(options: argparse.Namespace) -> None:
     from optvis.rendering.recipes import FROM_RECIPE, find_recipe
     from optvis.rendering.render import render
     from optvis.rendering.result import Rendering
+    from optvis.viz.animation import check_animation
     from optvis.viz.sheet import encode_png
 
     layer, channels = split_channel(options.layer or "", options.channels)
     if (options.layer is None) == (options.label is None) or (options.layer is None) != (channels is None):
         taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and channels else ""
         raise ValueError(f"render needs LAYER and --channels, or else --label{taken}")
+    if options.animate:
+        check_animation(f".{options.animate}")
     classifier = load_model(options)
     folder = ensure_dir(options.out)
     if channels is not None:
