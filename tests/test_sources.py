@@ -67,7 +67,7 @@ def shards_of(pngs, folder):
     folder.mkdir()
     for shard, part in enumerate((range(4), range(4, COUNT))):
         entries = [(f"{n}.{end}", data) for n in part for end, data in (("png", pngs[n]), ("cls", b"%d" % n))]
-        write_tar(folder / f"s-{shard:02d}.tar", [*entries, (f"{part[0]}.txt", b"no image")])
+        write_tar(folder / f"s-{shard:02d}.tar", [(f"{part[0]}.txt", b"no image"), *entries])
     return folder
 
 
