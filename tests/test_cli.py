@@ -28,6 +28,7 @@ from optvis.world import LABELS, scene
 COMMANDS = (
     *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
     *("atlas", "microscope", "hinton", "patch", "demo"),
+    *("survey", "store", "plan"),
 )
 NET = ("squeezenet1_0", "--weights", "none")
 

@@ -15,6 +15,7 @@ OUT_OF_MEMORY = "can't allocate memory"  # in what torch says of the memory besi
 COMMANDS = (
     *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
     *("atlas", "microscope", "hinton", "patch", "demo"),
+    *("survey", "store", "plan"),
 )
 
 

@@ -21,6 +21,8 @@ FORMATS = ("png", "svg", "pdf")  # of a result
 MAX_NUMBERS = 100_000  # in a list on the command line; no layer has as many channels
 MAX_SHOWN = 60  # characters
 MAX_DIGITS = 18  # of a number; more do not fit 64 bits
+NEEDS_NO_NETWORK = ("demo", "store")
+SWEEPS = ("survey", "store", "plan")  # commands that lie in a folder of their own
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
 
 
@@ -34,12 +36,12 @@ class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> None:
     """Create a subcommand from its module, which has `HELP`, `EXAMPLE`, `add_options` and `run`."""
-    module = import_module(f"optvis.cli.commands.{name}")
+    module = import_module(f"optvis.cli.commands.{'sweeps.' if name in SWEEPS else ''}{name}")
     texts = {"help": module.HELP, "description": module.HELP, "epilog": f"example: {module.EXAMPLE}"}
     command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter)
     command.set_defaults(run=module.run)
     add = command.add_argument
-    if name != "demo":
+    if name not in NEEDS_NO_NETWORK:
         optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
         add("network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **optional)
         weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -16,9 +16,11 @@ from torch import Tensor
 from optvis.data.encoded import EncodedImage
 from optvis.data.images import ImageLike
 from optvis.data.rows import image_of, label_of
+from optvis.data.streams import StreamedRows
 from optvis.data.tar_shards import DamagedShard
 from optvis.errors import warn_user
 
+Rows: TypeAlias = "Sequence[Any] | Tensor | StreamedRows"
 Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 Loader: TypeAlias = Callable[[Any], Tensor]  # an image in any form -> (1, 3, H, W), e.g. `Classifier.load_batch`
 BATCH_SIZE = 64
@@ -41,8 +43,9 @@ class ImageDataset:
         (2, ('0', '1'))
     """
 
-    sources: Sequence[Any]
+    sources: Rows
     names: Sequence[str]
+    _labels: dict[int, int | None] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -52,8 +55,12 @@ class ImageDataset:
         return ImageDataset([self.sources[index] for index in indices], [self.names[index] for index in indices])
 
     def label(self, index: int) -> int | None:
-        """The index of the class of an image, where the source has it."""
-        return label_of(self.sources[index])
+        """The index of the class of an image, where the source has it; of one that was read already, at no cost."""
+        if isinstance(self.sources, Tensor):
+            return None
+        if index not in self._labels:
+            self._labels[index] = label_of(self.sources[index])
+        return self._labels[index]
 
     def load(self, indices: Sequence[int], loader: Loader) -> Tensor:
         """Load some of the images, (B, 3, H, W) in [0, 1].
@@ -171,6 +178,7 @@ class ImageDataset:
 
     def _read(self, index: int) -> Any:
         row = self.sources[index]
+        self._labels[index] = label_of(row)
         image = row[0] if isinstance(row, tuple | list) and row else row
         if isinstance(image, DamagedShard):
             raise ValueError(image.reason)

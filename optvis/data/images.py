@@ -111,8 +111,8 @@ def _open(source: Any, channels: int) -> Any:
     if isinstance(source, str | os.PathLike):
         return _match_mode(_read_file(Path(source)), channels)
     if isinstance(source, EncodedImage):
-        with _clear_errors(repr(source.name)), Image.open(BytesIO(source.data), formats=image_formats()) as image:
-            return _match_mode(_to_rgb(image), channels)
+        with _clear_errors(repr(source.name)), Image.open(BytesIO(source.data), formats=image_formats()) as encoded:
+            return _match_mode(_to_rgb(encoded), channels)
     if isinstance(source, Image.Image):
         file = getattr(source, "filename", "")
         with _clear_errors(repr(os.fsdecode(file)) if file else f"the {source.format or 'Pillow'} image"):

@@ -2,6 +2,7 @@
 
 from optvis.arguments import check_room
 from optvis.microscope.builder import build_microscope
+from optvis.microscope.cost import SweepCost, estimate_cost
 from optvis.microscope.effects import Effects, measure_effects
 from optvis.microscope.plan import MicroscopeOptions
 from optvis.microscope.renderings import ChannelRenderer, ChannelRenderings
@@ -12,8 +13,10 @@ __all__ = [
     "ChannelRenderings",
     "Effects",
     "MicroscopeOptions",
+    "SweepCost",
     "TopActivations",
     "build_microscope",
+    "estimate_cost",
     "find_top_activations",
     "measure_effects",
 ]

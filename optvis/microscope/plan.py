@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
@@ -16,11 +14,8 @@ from optvis.microscope.renderings import ChannelRenderer
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.provenance import provenance
+from optvis.models.provenance import digest_images, digest_weights, provenance
 from optvis.objectives.layout import channels_first
-
-DIGEST_IMAGES = 8  # evenly spaced images whose pixels are part of the recipe
-DIGEST_LENGTH = 16  # hexadecimal digits
 
 
 @dataclass(frozen=True)
@@ -98,9 +93,9 @@ class MicroscopePlan:
         return provenance(
             self.classifier,
             "build_microscope",
-            weights=_weights_digest(self.classifier),
+            weights=digest_weights(self.classifier),
             images=len(self.dataset),
-            dataset=_dataset_digest(self.dataset, self.classifier),
+            dataset=digest_images(self.dataset, self.classifier),
             channels={layer: list(channels) for layer, channels in self.channels.items()},
             **vars(self.renderer),
             **vars(self.options),
@@ -131,31 +126,3 @@ def resolve_channels(
     if chosen is not None and not chosen:
         raise ValueError("no channels; leave `channels` out for all")
     return {layer: list(range(count)) if chosen is None else chosen for layer, count in counts.items()}
-
-
-def _weights_digest(classifier: Classifier) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(classifier.network.state_dict().items()):
-        digest.update(name.encode() + _to_bytes(tensor))
-    return digest.hexdigest()[:DIGEST_LENGTH]
-
-
-def _to_bytes(value: Any) -> bytes:
-    """The bytes of a tensor's numbers; of what else a state dict may hold, such as packed int8 weights, too."""
-    if isinstance(value, tuple | list):
-        return b"".join(map(_to_bytes, value))
-    if not isinstance(value, Tensor):
-        return repr(value).encode()
-    numbers = value.detach().dequantize() if value.is_quantized else value.detach()
-    return bytes(numbers.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-
-
-def _dataset_digest(dataset: ImageDataset, classifier: Classifier) -> str:
-    """Of all names, and of the pixels of some images."""
-    digest = hashlib.sha256("\n".join(dataset.names).encode())
-    for index in sorted({n * len(dataset) // DIGEST_IMAGES for n in range(DIGEST_IMAGES)}):
-        try:
-            digest.update(dataset.load([index], classifier.load_batch).cpu().contiguous().numpy().tobytes())
-        except (ValueError, OSError):  # `batches` leaves this image out with a warning
-            digest.update(b"unreadable")
-    return digest.hexdigest()[:DIGEST_LENGTH]

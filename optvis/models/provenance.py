@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from optvis.data.dataset import ImageDataset
 from optvis.models.classifier import Classifier
 from optvis.version import __version__
+
+DIGEST_IMAGES = 8  # evenly spaced images whose pixels are part of a digest
+DIGEST_LENGTH = 16  # hexadecimal digits
 
 
 def provenance(classifier: Classifier, method: str, **options: Any) -> dict[str, Any]:
@@ -40,3 +46,32 @@ def provenance(classifier: Classifier, method: str, **options: Any) -> dict[str,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+
+
+def digest_weights(classifier: Classifier) -> str:
+    """A digest of the numbers of a network, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(classifier.network.state_dict().items()):
+        digest.update(name.encode() + _to_bytes(tensor))
+    return digest.hexdigest()[:DIGEST_LENGTH]
+
+
+def _to_bytes(value: Any) -> bytes:
+    """The bytes of a tensor's numbers; of what else a state dict may hold, such as packed int8 weights, too."""
+    if isinstance(value, tuple | list):
+        return b"".join(map(_to_bytes, value))
+    if not isinstance(value, Tensor):
+        return repr(value).encode()
+    numbers = value.detach().dequantize() if value.is_quantized else value.detach()
+    return bytes(numbers.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+
+
+def digest_images(dataset: ImageDataset, classifier: Classifier) -> str:
+    """A digest of the names of all images and of the pixels of some, as hexadecimal digits."""
+    digest = hashlib.sha256("\n".join(dataset.names).encode())
+    for index in sorted({n * len(dataset) // DIGEST_IMAGES for n in range(DIGEST_IMAGES)}):
+        try:
+            digest.update(dataset.load([index], classifier.load_batch).cpu().contiguous().numpy().tobytes())
+        except (ValueError, OSError):  # `batches` leaves this image out with a warning
+            digest.update(b"unreadable")
+    return digest.hexdigest()[:DIGEST_LENGTH]

@@ -51,6 +51,9 @@ QUICK = {
     "demo": ("--out", "photo.png"),
     "microscope": ("--scenes", "6", "--steps", "1", "--channels", "0", "--size", "24"),
     "patch": ("--images", "3"),
+    "survey": ("--scenes", "6"),
+    "store": ("ls",),
+    "plan": ("--layers", "mixed5", "--steps", "1", "--size", "24"),
 }
 REQUIRED = {"blind": ("--target", "--class"), "grid": ("--layer",), "dream": ("--layer",), "attribute": ("--layer",),
             "atlas": ("--layer",), "microscope": ("--layers",), "patch": ("--source", "--target")}  # fmt: skip
@@ -91,7 +94,7 @@ def draw_command(data: Any) -> tuple[Callable[[], Any], str]:
 
 
 def _words(command: str, dice: random.Random) -> Iterable[str]:
-    if command != "demo":
+    if command not in ("demo", "store"):
         yield dice.choice(NETWORKS)
     if command in ("dream", "classify", "grid", "attribute"):
         yield dice.choice(FILES)

@@ -1,0 +1,1 @@
+"""Commands about whole networks and large data sets."""

@@ -1,0 +1,163 @@
+"""estimate_cost(): what a microscope and a survey of a network cost, from throughput that is measured."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from optvis.data.sources import as_dataset
+from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
+from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.top_activations import find_top_activations
+from optvis.microscope.workers import GroupWorker
+from optvis.models.borrow import plain_mode
+from optvis.models.classifier import Classifier
+from optvis.models.infer import as_classifier
+from optvis.models.normalize import INFER, Normalizer
+from optvis.survey.survey_channels import measure_layers, survey_channels
+
+MEASURED_LAYERS = 3  # the first, the middle and the last of all; their mean stands for the others
+MEASURED_IMAGES = 32
+MAX_SIZE = 128  # default side of a rendering, as in `build_microscope`
+BYTES = 4  # of an activation in a store
+
+
+@dataclass(frozen=True)
+class SweepCost:
+    """What a microscope and a survey cost; times are those of one worker like the one that was measured.
+
+    Args:
+        layers: how many layers.
+        channels: of all layers together.
+        groups: of channels.
+        images: of the data set.
+        seconds_per_group: to render and measure a group.
+        seconds_per_image: of a survey of all layers.
+        bytes_per_group: of a group's files.
+        device: on which it was measured.
+        threads: of torch.
+
+    Example:
+        >>> cost = SweepCost(1, 16, 2, 100, 3600.0, 0.5, 100_000, "cpu", 1)
+        >>> print(cost.table([1, 2]))
+        16 channels of 1 layers in 2 groups, 100 images; measured on cpu, 1 threads
+        a group 3.6e+03 s, an image 0.5 s
+        workers  microscope    survey
+              1         2 h      50 s
+              2      60 min      25 s
+        storage: microscope 0.2 MB, survey 0.0 MB
+    """
+
+    layers: int
+    channels: int
+    groups: int
+    images: int
+    seconds_per_group: float
+    seconds_per_image: float
+    bytes_per_group: int
+    device: str
+    threads: int
+
+    def seconds(self, workers: int) -> tuple[float, float]:
+        """Of the microscope's groups and of the survey's pass, on so many workers; a group is not divided."""
+        rounds = -(-self.groups // workers)
+        return rounds * self.seconds_per_group, self.images * self.seconds_per_image / workers
+
+    def table(self, workers: Sequence[int]) -> str:
+        """The times on some numbers of workers, and the storage, as a text."""
+        lines = [
+            f"{self.channels:,} channels of {self.layers} layers in {self.groups:,} groups, {self.images:,} images; "
+            f"measured on {self.device}, {self.threads} threads",
+            f"a group {self.seconds_per_group:.3g} s, an image {self.seconds_per_image:.3g} s",
+            f"{'workers':>7}{'microscope':>12}{'survey':>10}",
+            *(f"{n:>7}{_format(self.seconds(n)[0]):>12}{_format(self.seconds(n)[1]):>10}" for n in workers),
+            f"storage: microscope {self.groups * self.bytes_per_group / 1e6:,.1f} MB, "
+            f"survey {self.images * self.channels * BYTES / 1e6:,.1f} MB",
+        ]
+        return "\n".join(lines)
+
+
+@plain_mode()
+def estimate_cost(
+    model: nn.Module | Classifier,
+    layers: str | Sequence[str] | None = None,
+    *,
+    images: int,
+    size: int | None = None,
+    steps: int = 32,
+    options: MicroscopeOptions = DEFAULT_OPTIONS,
+    normalize: Normalizer | str = INFER,
+    channel_axis: int | None = None,
+) -> SweepCost:
+    """Measure a group of each of three layers and a survey of some images of noise, and extrapolate.
+
+    Args:
+        model: a network, or a Classifier, on the device that is asked about.
+        layers: names as in `layers(net)`; all by default.
+        images: how many the data set has.
+        size, steps, options: as in `build_microscope`.
+        normalize: see `render`; by default the model's own.
+        channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
+
+    Raises:
+        ValueError: no images; otherwise as in `build_microscope`.
+    """
+    if images < 1:
+        raise ValueError(f"images is {images}; expected 1 or more")
+    classifier = as_classifier(model, normalize)
+    counts = {layer: shape[0] for layer, shape in measure_layers(classifier, layers, channel_axis).items()}
+    names = list(counts)
+    noise = torch.rand(MEASURED_IMAGES, classifier.channels, *classifier.size, dtype=torch.float32, device="cpu")
+    renderer = ChannelRenderer(min(MAX_SIZE, *classifier.size) if size is None else size, steps, 0, channel_axis)
+    chosen = {names[place * (len(names) - 1) // (MEASURED_LAYERS - 1)] for place in range(MEASURED_LAYERS)}
+    plan = MicroscopePlan(
+        classifier, as_dataset(noise), {layer: list(range(counts[layer])) for layer in chosen}, renderer, options
+    )
+    top = find_top_activations(classifier, plan.dataset, list(chosen), options.top_images, channel_axis)
+    seconds, sizes = [], []
+    for layer in chosen:
+        worker = GroupWorker(plan, top)
+        worker((layer, plan.groups(layer)[0]))  # what the groups of a layer share is computed with the first
+        start = time.perf_counter()
+        files = worker((layer, plan.groups(layer)[0]))
+        seconds.append(time.perf_counter() - start)
+        sizes.append(sum(map(len, files.values())))
+    return SweepCost(
+        len(counts),
+        sum(counts.values()),
+        sum(-(-count // options.group_size) for count in counts.values()),
+        images,
+        sum(seconds) / len(seconds),
+        _time_survey(classifier, noise, names, channel_axis) / len(noise),
+        sum(sizes) // len(sizes),
+        str(classifier.device),
+        torch.get_num_threads(),
+    )
+
+
+def _time_survey(classifier: Classifier, noise: torch.Tensor, names: Sequence[str], channel_axis: int | None) -> float:
+    """The seconds of a survey, the second time."""
+    seconds = 0.0
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            survey_channels(classifier, noise, folder, names, channel_axis=channel_axis, progress=False)
+            seconds = time.perf_counter() - start
+    return seconds
+
+
+def _format(seconds: float) -> str:
+    """A time in a unit that fits.
+
+    >>> _format(90), _format(600), _format(7200), _format(400_000)
+    ('90 s', '10 min', '2 h', '4.6 days')
+    """
+    for limit, length, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds / 86_400:.2g} days" if seconds >= 172_800 else f"{seconds / 3600:.3g} h"

@@ -1,0 +1,91 @@
+"""See the activations of many layers while a forward pass runs, without keeping a copy of any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from optvis.models.activations import check_real, input_size
+from optvis.models.adapted.select import select_scores
+from optvis.models.borrow import run_network
+from optvis.models.hooks import Call, intercept
+from optvis.models.layers import describe_output, find_module, suggest_layer
+from optvis.models.outputs.axes import mark_channel_axis
+from optvis.models.outputs.tokens import view_layer
+from optvis.objectives import OUTPUT
+from optvis.objectives.layout import split_tokens, takes_input
+
+Visit = Callable[[str, Tensor, str | None], None]
+
+
+def visit_activations(network: nn.Module, inputs: Tensor, layers: Sequence[str], visit: Visit) -> None:
+    """Run a borrowed network without gradients, and call a function with the output of each layer when it is there.
+
+    A layer that works in place may overwrite the tensor afterwards, so that the function must not keep it.
+
+    Args:
+        network: a borrowed network.
+        inputs: preprocessed images.
+        layers: names as in `activations`.
+        visit: of a layer's name, its activations as `read_activations` gives them, and the name of the layer before, if
+            that gave the same numbers: the tensor that a block returns is often that of its last layer.
+
+    Raises:
+        TypeError: a layer whose output is no tensor of real numbers.
+        ValueError: a layer that never ran.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Flatten()).eval()
+        >>> with torch.no_grad():
+        ...     visit_activations(net, torch.zeros(1, 2, 2), ["0.0", "0", "1"], lambda *seen: print(seen[0], seen[2]))
+        0.0 None
+        0 0.0
+        1 None
+    """
+    calls = {name: find_module(network, split_tokens(name)[0]) for name in layers}
+    watch = _Watch(network, inputs, visit, {name: module for name, (module, _) in calls.items()})
+    after: dict[Call, list[str]] = {}
+    before: dict[Call, list[str]] = {}
+    for name, call in calls.items():
+        (before if takes_input(name) else after).setdefault(call, []).append(name)
+    at_end = {call: partial(watch.see, names) for call, names in after.items()}
+    at_begin = {call: partial(watch.see_input, names) for call, names in before.items()}
+    with intercept(network, at_end, before=at_begin):
+        run_network(network, inputs, watch.seen.clear)
+    for name in layers:
+        if name not in watch.seen:
+            raise ValueError(f"layer {name!r} never ran in this forward pass; {suggest_layer(network, inputs, name)}")
+
+
+class _Watch:
+    """What was seen of a forward pass."""
+
+    def __init__(self, network: nn.Module, inputs: Tensor, visit: Visit, modules: dict[str, nn.Module]) -> None:
+        self.network, self.inputs, self.visit, self.modules = network, inputs, visit, modules
+        self.seen: dict[str, None] = {}
+        self.last: tuple[Tensor, int, str] | None = None
+
+    def see_input(self, names: Sequence[str], values: tuple[Any, ...]) -> None:
+        self.see(names, values[0] if values else None)
+
+    def see(self, names: Sequence[str], value: Any) -> None:
+        for name in names:
+            a = select_scores(value) if name == OUTPUT else value
+            if not isinstance(a, Tensor):
+                raise TypeError(f"layer {name!r} gives {describe_output(a)}, not a tensor; layers(net) lists those")
+            check_real(name, a)
+            same = self.last[2] if self.last is not None and self._is_last(a) else None
+            view, output = a.detach(), split_tokens(name)[0]
+            module = self.network if takes_input(name) else self.modules[name]
+            mark_channel_axis(self.network, module, output, view, self.inputs)
+            seen = view_layer(self.network, name, view, input_size(self.inputs)).read(view)
+            self.visit(name, seen, same if output == name else None)
+            self.seen[name] = None
+            self.last = (a, a._version, name) if output == name else None
+
+    def _is_last(self, a: Tensor) -> bool:
+        return self.last is not None and self.last[0] is a and self.last[1] == a._version

@@ -1,0 +1,178 @@
+"""Survey: what a store says of the channels of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from optvis.arguments import TensorFields
+from optvis.errors import suggest
+from optvis.survey.recorder import UNKNOWN, find_spans
+from optvis.survey.store import Store
+
+COLUMNS = 256  # channels whose values of all images are in memory at once
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelImages(TensorFields):
+    """N images of each of C channels, in order.
+
+    Args:
+        values: largest activation over positions, (C, N); NaN where there are fewer images.
+        indices: of the images in the data set, (C, N); −1 where there are fewer.
+        positions: row and column of that activation, of equal ones the first, (C, N, 2).
+    """
+
+    TENSOR_FIELDS: ClassVar = {"values": "C N", "indices": "C N: int", "positions": "C N 2: int"}
+
+    values: Tensor
+    indices: Tensor
+    positions: Tensor
+
+
+class Survey:
+    """What a store of `survey_channels` says of the channels of its layers; shards are mapped into memory.
+
+    The activation of a channel in an image is its largest one over positions. Of equal ones, the earlier image and the
+    first position, row by row, come first.
+
+    Args:
+        store: or the path of its folder.
+
+    Raises:
+        FileNotFoundError, ValueError: see `Store`.
+    """
+
+    def __init__(self, store: Store | str | Path) -> None:
+        self.store = store if isinstance(store, Store) else Store(store)
+        self.manifest, self.shards = self.store.manifest, self.store.shards()
+        self.spans = find_spans({layer: shape[0] for layer, shape in self.manifest.layers.items()})
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers."""
+        return tuple(self.manifest.layers)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all images are done."""
+        return bool(self.shards) and self.shards[-1].stop == self.manifest.images
+
+    def top(self, layer: str) -> ChannelImages:
+        """The images that activate each channel most, the strongest first."""
+        span, count = self._find(layer), int(self.manifest.recipe["top"])
+        values, indices, positions = (list[Tensor]() for _ in range(3))
+        for record in self.shards:
+            with self.store.open_shard(record) as file:
+                rows = file.get_slice("top_rows")[:, span].long()
+                values.append(file.get_slice("values")[:, span].gather(0, rows))
+                indices.append(file.get_tensor("indices")[rows])
+                positions.append(file.get_slice("top_positions")[:, span].long())
+            order = torch.cat(values).sort(dim=0, descending=True, stable=True).indices[:count]
+            values, indices, positions = ([torch.cat(one).gather(0, order)] for one in (values, indices, positions))
+        return self._images(layer, values[0], indices[0], positions[0])
+
+    def sample(self, layer: str, strata: int = 8) -> ChannelImages:
+        """Images spread over the range of each channel's activations, from the weakest to the strongest.
+
+        The range in the evenly spaced sample of the data set is divided into equal steps; each level gets the image of
+        the sample whose activation is nearest, of equally near ones the earlier. A channel that is silent in most
+        images gets the same image for several levels.
+
+        Args:
+            layer: name.
+            strata: N, how many levels.
+        """
+        span = self._find(layer)
+        values, indices, positions = (list[Tensor]() for _ in range(3))
+        for record in self.shards:
+            with self.store.open_shard(record) as file:
+                rows = file.get_tensor("sample_rows")
+                values.append(file.get_slice("values")[:, span][rows])
+                indices.append(file.get_tensor("indices")[rows])
+                positions.append(file.get_slice("sample_positions")[:, span].long())
+        a = torch.cat(values).double()
+        steps = torch.linspace(0, 1, strata, dtype=torch.float64, device="cpu").view(-1, 1, 1)
+        least, most = a.amin(0), a.amax(0)
+        distance = (a - (least + steps * (most - least))).abs()  # (N, sample, C)
+        chosen = (distance <= distance.amin(1, keepdim=True)).int().cumsum(1).eq(0).sum(1)  # the first of the nearest
+        places = torch.cat(indices)[chosen]
+        return self._images(layer, a.float().gather(0, chosen), places, torch.cat(positions).gather(0, chosen))
+
+    def quantiles(self, layer: str, levels: Sequence[float]) -> Tensor:
+        """Quantiles of each channel's activations over all images, (C, levels), exact, with linear interpolation.
+
+        Args:
+            layer: name.
+            levels: in [0, 1].
+
+        Raises:
+            ValueError: another level.
+        """
+        if not all(0 <= level <= 1 for level in levels):
+            raise ValueError(f"levels are {list(levels)}; expected numbers in [0, 1]")
+        found = []
+        for values in self._columns(layer):
+            ordered = values.double().sort(0).values
+            place = torch.tensor(list(levels), dtype=torch.float64, device="cpu") * (len(ordered) - 1)
+            low, share = place.floor().long(), (place - place.floor()).unsqueeze(1)
+            found.append(torch.lerp(ordered[low], ordered[place.ceil().long()], share.expand(-1, ordered.shape[1])))
+        return torch.cat(found, 1).T.contiguous()
+
+    def class_means(self, layer: str) -> tuple[Tensor, Tensor]:
+        """The mean activation of each channel over the images of each class, summed in order in float64.
+
+        Returns:
+            The means (classes, C), NaN where there is no image; and how many images each class has, (classes,).
+
+        Raises:
+            ValueError: the images have no labels.
+        """
+        span = self._find(layer)
+        sums, counts = torch.zeros(0, span.stop - span.start, dtype=torch.float64, device="cpu"), torch.zeros(0)
+        counts = counts.long().cpu()
+        for record in self.shards:
+            with self.store.open_shard(record) as file:
+                labels, values = file.get_tensor("labels"), file.get_slice("values")[:, span].double()
+            known = labels != UNKNOWN
+            classes = max([len(sums), *(labels[known] + 1).tolist()])
+            sums = torch.cat([sums, sums.new_zeros(classes - len(sums), sums.shape[1])])
+            counts = torch.cat([counts, counts.new_zeros(classes - len(counts))])
+            sums.index_add_(0, labels[known], values[known])
+            counts.index_add_(0, labels[known], torch.ones_like(labels[known]))
+        if not len(counts):
+            raise ValueError("the images have no labels; give a data set whose rows have them, as (image, label)")
+        return sums / counts.unsqueeze(1), counts
+
+    def _columns(self, layer: str) -> Iterator[Tensor]:
+        """The values of all images, some channels at a time, (images, channels)."""
+        span = self._find(layer)
+        for start in range(span.start, span.stop, COLUMNS):
+            parts = []
+            for record in self.shards:
+                with self.store.open_shard(record) as file:
+                    parts.append(file.get_slice("values")[:, start : min(start + COLUMNS, span.stop)])
+            yield torch.cat(parts)
+
+    def _find(self, layer: str) -> slice:
+        if layer not in self.spans:
+            raise KeyError(f"no layer {layer!r} in the survey; {suggest(layer, self.layers, 'see .layers')}")
+        if not self.shards:
+            raise ValueError("the survey has no complete shard yet; the same call of survey_channels continues")
+        return self.spans[layer]
+
+    def _images(self, layer: str, values: Tensor, indices: Tensor, positions: Tensor) -> ChannelImages:
+        """From (N, C) and flat positions."""
+        width = self.manifest.layers[layer][2]
+        places = torch.stack([positions // width, positions % width], -1)
+        return ChannelImages(values.T.contiguous(), indices.T.contiguous(), places.movedim(1, 0).contiguous())
+
+    def __repr__(self) -> str:
+        done = self.shards[-1].stop if self.shards else 0
+        channels = sum(shape[0] for shape in self.manifest.layers.values())
+        return f"Survey({len(self.layers)} layers, {channels:,} channels, {done:,} of {self.manifest.images:,} images)"

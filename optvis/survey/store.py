@@ -1,0 +1,220 @@
+"""A store of shards: safetensors files that are only added, a manifest of what made them, and a list of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from optvis.data.files import atomic_write, ensure_dir, is_file, read_json_or_none, remove_temporary_files
+from optvis.data.own_files import KIND, check_own_files
+from optvis.data.schema import parse_json, read_value
+from optvis.viz.tensor_file import encode_tensors
+
+MANIFEST, LIST = "manifest.json", "shards.jsonl"
+MANIFEST_KIND = "survey manifest"
+SHARD_KIND = "survey shard"
+MAX_VALUE_LENGTH = 80  # characters of both values in an error message
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """A line of the list: a file, the range of images that it is about, its SHA-256 and its size in bytes."""
+
+    file: str
+    first: int
+    stop: int
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What made the shards; it never changes.
+
+    Args:
+        digest: SHA-256 of the recipe.
+        recipe: the network, its weights, the images and the options, in JSON types.
+        layers: channels, rows and columns of positions of each layer.
+        images: how many there are.
+    """
+
+    digest: str
+    recipe: Mapping[str, Any]
+    layers: Mapping[str, tuple[int, int, int]]
+    images: int
+
+
+class Store:
+    """A folder with a manifest, shards, and the list of those that are complete.
+
+    A shard is written and then listed; a file that is not listed is what a killed run has left. One process writes.
+
+    Args:
+        folder: of the store.
+
+    Raises:
+        FileNotFoundError: there is no store.
+        ValueError: its manifest is damaged.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        file = self.folder / MANIFEST
+        if not is_file(file):
+            raise FileNotFoundError(f"no store in {str(folder)!r}: it has no {MANIFEST}")
+        try:
+            content = read_value(Mapping[str, Any], parse_json(file.read_bytes()), MANIFEST)
+            self.manifest: Manifest = read_value(
+                Manifest, {name: value for name, value in content.items() if name != KIND}, MANIFEST
+            )
+        except ValueError as error:
+            raise ValueError(f"the store in {str(folder)!r} is damaged: {error}") from error
+
+    @classmethod
+    def create(cls, folder: str | Path, manifest: Manifest) -> Store:
+        """Create a store, or open the one that is there.
+
+        Raises:
+            FileExistsError: the folder has a store of another recipe, or other files of these names.
+            OSError: the folder cannot be written.
+        """
+        path = ensure_dir(folder) / MANIFEST
+        check_own_files({path: MANIFEST_KIND})
+        if is_file(path):
+            found = cls(folder)
+            _check_same(found.folder, found.manifest, manifest)
+            return found
+        content = {KIND: MANIFEST_KIND, **asdict(manifest)}
+        atomic_write(path, (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+        return cls(folder)
+
+    def shards(self) -> list[ShardRecord]:
+        """The complete shards, in the order of their images. A line that was cut off ends the list."""
+        found: list[ShardRecord] = []
+        try:
+            lines = (self.folder / LIST).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            return found
+        for line in lines:
+            try:
+                record: ShardRecord = read_value(ShardRecord, parse_json(line), LIST)
+            except ValueError:
+                break
+            if record.first == (found[-1].stop if found else 0) and self._has(record):
+                found.append(record)
+        return found
+
+    def add(self, first: int, stop: int, tensors: Mapping[str, Tensor]) -> ShardRecord:
+        """Write a shard, and list it.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        data = encode_tensors(tensors, {KIND: SHARD_KIND, "recipe": self.manifest.digest})
+        name = f"shard-{first:09d}.safetensors"
+        atomic_write(self.folder / name, data)
+        record = ShardRecord(name, first, stop, hashlib.sha256(data).hexdigest(), len(data))
+        self._repair_list()
+        with (self.folder / LIST).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(record), separators=(",", ":")) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return record
+
+    def check(self) -> list[str]:
+        """Read all shards; return a sentence for each that is damaged, missing or of another recipe, and for gaps."""
+        wrong = [] if self.manifest.digest == digest_recipe(self.manifest.recipe) else ["the recipe was changed"]
+        for record in self._listed():
+            path = self.folder / record.file
+            if not is_file(path):
+                wrong.append(f"{record.file} is missing")
+            elif _digest_file(path) != record.sha256:
+                wrong.append(f"{record.file} is damaged: its SHA-256 is another one")
+        done = self.shards()[-1].stop if self.shards() else 0
+        if done < self.manifest.images:
+            wrong.append(f"{done:,} of {self.manifest.images:,} images are done; the same call continues")
+        return wrong
+
+    def collect_garbage(self) -> list[str]:
+        """Remove what killed runs have left: shards that are not listed, and temporary files; return their names."""
+        remove_temporary_files(self.folder)
+        listed = {record.file for record in self.shards()}
+        found = [path for path in sorted(self.folder.glob("shard-*.safetensors")) if path.name not in listed]
+        for path in found:
+            path.unlink()
+        self._repair_list()
+        return [path.name for path in found]
+
+    @contextmanager
+    def open_shard(self, record: ShardRecord) -> Iterator[Any]:
+        """Inside, a shard is mapped into memory: `get_tensor(name)`, `get_slice(name)[:, 3:5]`."""
+        from safetensors import safe_open
+
+        with safe_open(self.folder / record.file, "pt") as file:
+            yield file
+
+    def _listed(self) -> Sequence[ShardRecord]:
+        """All lines that can be read."""
+        found = []
+        for line in (
+            (self.folder / LIST).read_text(encoding="utf-8").splitlines() if is_file(self.folder / LIST) else ()
+        ):
+            try:
+                found.append(read_value(ShardRecord, parse_json(line), LIST))
+            except ValueError:
+                continue
+        return found
+
+    def _has(self, record: ShardRecord) -> bool:
+        path = self.folder / record.file
+        return is_file(path) and path.stat().st_size == record.size
+
+    def _repair_list(self) -> None:
+        """Drop a line that was cut off, so that the next one can follow."""
+        path, lines = self.folder / LIST, [json.dumps(asdict(one), separators=(",", ":")) for one in self.shards()]
+        whole = "".join(line + "\n" for line in lines).encode()
+        if is_file(path) and path.read_bytes() != whole:
+            atomic_write(path, whole)
+
+
+def list_stores(folder: str | Path) -> list[Store]:
+    """The stores in a folder and below it, sorted; damaged ones are left out."""
+    found = []
+    for path in sorted(Path(folder).rglob(MANIFEST)):
+        content = read_json_or_none(path)
+        if isinstance(content, dict) and content.get(KIND) == MANIFEST_KIND:
+            found.append(Store(path.parent))
+    return found
+
+
+def digest_recipe(recipe: Mapping[str, Any]) -> str:
+    """The SHA-256 of a recipe, whatever the order of its keys.
+
+    >>> digest_recipe({"a": 1, "b": 2}) == digest_recipe({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_same(folder: Path, stored: Manifest, own: Manifest) -> None:
+    there, here = (json.loads(json.dumps(dict(one.recipe))) for one in (stored, own))
+    for key in [key for key in here if there.get(key) != here[key]]:
+        values = str(there.get(key)), str(here[key])
+        is_short = sum(map(len, values)) < MAX_VALUE_LENGTH
+        difference = f"{key} is {values[0]} there and {values[1]} here" if is_short else f"`{key}` differs"
+        raise FileExistsError(
+            f"the store in {str(folder)!r} has another recipe: {difference}; choose another folder, or delete it"
+        )
