@@ -126,6 +126,10 @@ class Streams:
         """
         return bring(compute(), images)
 
+    def device_of(self, images: Tensor) -> torch.device:
+        """The device of the images for which `place` is meant, where these hold no numbers."""
+        return images.device
+
     def _page(self, page: int) -> Tensor:
         """Numbers of 64 successive steps, (steps, distinct seeds, numbers), cached until the next block of steps."""
         block = self._step // STEPS_PER_PAGE

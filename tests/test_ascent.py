@@ -15,8 +15,8 @@ from optvis.errors import NotFiniteError
 from optvis.objectives import IMAGE, channel, on, total_variation
 from optvis.params import ImageParam, Pixels, Sigmoid, Streams, fft_image, pixel_image
 from optvis.rendering import Prior
-from optvis.rendering.ascent import Step
 from optvis.rendering.optimizers import describe_optimizer
+from optvis.rendering.steps.step import Step
 from optvis.transforms import STANDARD, Compose
 
 SGD = partial(torch.optim.SGD, lr=0.5)

@@ -108,6 +108,7 @@ def activation_grid(
     )
     with progress_bar(total=steps, show=progress, unit="step", description="activation grid") as bar:
         stop = run(ascent.run(steps), bar)
+    recipe |= ascent.describe()
     return conclude(stop, lambda interrupted: pool.build_grid(ascent, batch, recipe | {"interrupted": interrupted}))
 
 
@@ -146,4 +147,4 @@ def _build_ascent(
     }
     ascent = IconAscent(classifier, objective, param, transform, optimizer, seeds, redirect_steps)
     chain = " ".join(repr(ascent.chain).split())
-    return ascent, options | {"transform": chain, "redirect_steps": icons.redirect_steps} | ascent.describe()
+    return ascent, options | {"transform": chain, "redirect_steps": icons.redirect_steps}

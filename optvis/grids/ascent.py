@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from optvis.objectives import Objective
 from optvis.params.image_pool import ImagePool
-from optvis.rendering.ascent import Ascent, Step
+from optvis.rendering.ascent import Ascent
+from optvis.rendering.steps.step import Step
 
 
 def shuffle_batches(count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
@@ -42,6 +43,8 @@ class IconAscent(Ascent):
     The objective has one row for each icon of the pool; the parameterization's canvas is an `ImagePool`. `scores` holds
     the last score of each icon under its transforms, (N,), NaN before its first step.
     """
+
+    chooses_images: ClassVar[bool] = True
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

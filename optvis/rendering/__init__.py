@@ -2,7 +2,7 @@
 
 from optvis.arguments import check_room
 from optvis.rendering.accentuate import accentuate
-from optvis.rendering.ascent import Step, ascend
+from optvis.rendering.ascent import ascend
 from optvis.rendering.dreams.dream import black_start, divide_by_std, dream, identity, noise_start
 from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.dreams.video import dream_video
@@ -13,6 +13,7 @@ from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import FROM_RECIPE, RECIPES, SLOW_ADAM, Recipe
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
+from optvis.rendering.steps.step import Step
 
 __all__ = [
     "ADAM",

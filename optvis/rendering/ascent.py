@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,31 +35,16 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
-from optvis.rendering.steps.draws import Draws
+from optvis.rendering.steps.draws import DrawnStreams, Draws
 from optvis.rendering.steps.finite import all_finite, describe_failure
 from optvis.rendering.steps.fit import fit_together, list_layers
+from optvis.rendering.steps.graph import OPEN_LOOP, StepGraphs, find_reason
+from optvis.rendering.steps.step import Step
 from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
 
 PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
 STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One step of an ascent.
-
-    Args:
-        index: number of updates that the images have had.
-        images: (B, 3, H, W) in [0, 1], before this step's update, on the network's device.
-        scores: score of each image under this step's transforms, (B,).
-        report: the weighted score of each term by name, (B,) each.
-    """
-
-    index: int
-    images: Tensor
-    scores: Tensor
-    report: Mapping[str, Tensor]
 
 
 @plain_mode()
@@ -128,6 +112,8 @@ class Ascent:
     Objective and parameterization are moved to the network's device, and all is checked to fit together.
     """
 
+    chooses_images: ClassVar[bool] = False  # whether the images of a subclass's step depend on the step
+
     def __init__(
         self,
         classifier: Classifier,
@@ -155,13 +141,18 @@ class Ascent:
         self.trainable = [values for values in param.parameters() if values.requires_grad]
         self.optimizer = optimizer(self.trainable)
         self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
+        self.graphs = self._build_graphs(OPEN_LOOP)
+
+    def _build_graphs(self, reason: str) -> StepGraphs:
+        return StepGraphs(self._evaluate, self.classifier.device, self.draws, self.redirect_steps, reason)
 
     def describe(self) -> dict[str, Any]:
         """How the steps were computed, for a recipe."""
-        return {"folding": self.folding.describe()}
+        return {"folding": self.folding.describe(), "step": self.graphs.describe()}
 
     def run(self, steps: int) -> Iterator[Step]:
-        """Yield so many steps, then check that the last of them are finite."""
+        """Yield so many steps, then check that the last of them are finite; on CUDA they are recorded."""
+        self.graphs = self._build_graphs(find_reason(self, steps))
         yield from islice(self.steps(), steps)
         self.check_finite()
 
@@ -186,13 +177,17 @@ class Ascent:
 
     def evaluate(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:
         """Run one forward and backward pass; return the step and the loss's gradients of the trainable parameters."""
+        return self.graphs.evaluate(index)
+
+    def _evaluate(self, index: int, drawn: DrawnStreams | None = None) -> tuple[Step, Sequence[Tensor | None]]:
         with (
             borrow(self.classifier.network),
             multiply_in(self.precision, self.classifier.device),
             torch.enable_grad(),
         ):
             images: Tensor = self.param()
-            inputs = self.classifier.preprocess(self.chain(images, self.draws.at(index, images)))
+            streams = self.draws.at(index, images) if drawn is None else drawn.rewind()
+            inputs = self.classifier.preprocess(self.chain(images, streams))
             roots = [inputs, repeat_each(images, len(inputs))] if IMAGE in self._layers() else [inputs]
             with (
                 redirect_relu() if index < self.redirect_steps else nullcontext(),

@@ -20,7 +20,7 @@ from optvis.models.provenance import provenance
 from optvis.objectives import Objective
 from optvis.params import ImageParam
 from optvis.progress import progress_bar
-from optvis.rendering.ascent import Ascent, Step
+from optvis.rendering.ascent import Ascent
 from optvis.rendering.image_warnings import Ceiling, find_image_ceilings, warn_about_images
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.priors import Prior
@@ -35,6 +35,7 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
+from optvis.rendering.steps.step import Step
 from optvis.rendering.views import SumOfGradients, repeat_for_views, view_seeds
 from optvis.transforms import STANDARD
 

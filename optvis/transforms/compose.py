@@ -56,15 +56,13 @@ class Compose(Transform):
                 size = part.result_size(size)
             else:
                 if matrix is not None:
-                    images = warp(images, matrix, size, padding, streams.place)
+                    images = warp(images, matrix, size, padding, streams)
                 elif not isinstance(part, Stages):
                     images = repeat_each(images, len(streams))
                 moved = part(images, streams) if isinstance(part, Transform) else _run_seeded(part, images, streams)
                 images = _require_images(moved, part)
                 matrix, size = None, (images.shape[2], images.shape[3])
-        return (
-            repeat_each(images, len(streams)) if matrix is None else warp(images, matrix, size, padding, streams.place)
-        )
+        return repeat_each(images, len(streams)) if matrix is None else warp(images, matrix, size, padding, streams)
 
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.parts))})"

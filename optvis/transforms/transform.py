@@ -73,4 +73,4 @@ class Affine(Transform, ABC):
 
     def forward(self, images: Tensor, streams: Streams) -> Tensor:
         size = (images.shape[2], images.shape[3])
-        return warp(images, self.matrix(size, streams), self.result_size(size), EDGE, streams.place)
+        return warp(images, self.matrix(size, streams), self.result_size(size), EDGE, streams)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from optvis.params.canvas import height_and_width
-from optvis.params.streams import bring
+from optvis.params.streams import Streams
 
 Size = tuple[int, int]
 MIN_SIDE = 1e-14  # of an image with one pixel, as in kornia
@@ -30,10 +28,9 @@ class Padding:
 
 
 EDGE = Padding("border")
-Place: TypeAlias = Callable[[Callable[[], Tensor], Tensor], Tensor]  # (compute, images) -> its result, where they are
 
 
-def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding, place: Place | None = None) -> Tensor:
+def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding, streams: Streams | None = None) -> Tensor:
     """Sample images (B, C, H, W) once, bilinearly: pixel p of the result shows pixel matrix⁻¹ p, (N, C, *size).
 
     Args:
@@ -41,24 +38,25 @@ def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding, place: Pl
         matrix: one per result, (N, 3, 3): N = B, or N = V · B for V views of each image, one after the other.
         size: (H, W) of the results.
         padding: what is outside of the images; a level has a row for all, or one per result.
-        place: brings what is computed of the matrices to the images' device and dtype, as `Streams.place`.
+        streams: bring what is computed of the matrices to the images; by default at once.
 
     Raises:
         ValueError: results of more than 2^26 pixels.
     """
     from kornia.geometry.transform import warp_affine
 
-    bring_there = (lambda compute, images: bring(compute(), images)) if place is None else place
     height_and_width(size)
-    if len(matrix) > len(images):
-        shared = padding.level is None or len(padding.level) == 1 or padding.level.dim() < 4
-        if shared and min(size) > 1:  # torch's affine grids are others for one pixel
-            return _warp_views(images, matrix, size, padding, bring_there)
-        images = repeat_each(images, len(matrix))
-    matrix = bring_there(lambda: matrix[:, :2], images)
+    streams = Streams((0,), "warp") if streams is None else streams
+    is_multiple = len(matrix) > len(images)
+    shared = padding.level is None or len(padding.level) == 1 or padding.level.dim() < 4
+    # kornia copies constants to the device at each call, for which it waits
+    if (is_multiple or streams.device_of(images).type == "cuda") and (shared or not is_multiple) and min(size) > 1:
+        return _warp_views(images, matrix, size, padding, streams)  # torch's affine grids are others for one pixel
+    images = repeat_each(images, len(matrix)) if is_multiple else images
+    maps = streams.place(lambda: matrix[:, :2], images)
     level = padding.level
     shifted = images if level is None else images - level
-    sampled: Tensor = warp_affine(shifted, matrix, size, padding_mode=padding.mode)
+    sampled: Tensor = warp_affine(shifted, maps, size, padding_mode=padding.mode)
     return sampled if level is None else sampled.add_(level)
 
 
@@ -68,12 +66,12 @@ def repeat_each(images: Tensor, count: int) -> Tensor:
     return images.repeat_interleave(views, dim=0) if views > 1 else images
 
 
-def _warp_views(images: Tensor, matrix: Tensor, size: Size, padding: Padding, place: Place) -> Tensor:
+def _warp_views(images: Tensor, matrix: Tensor, size: Size, padding: Padding, streams: Streams) -> Tensor:
     """Sample views of each image without copies of it: the grids of its views are one grid, one below the other."""
     count, channels, *sides = images.shape
     views, (height, width) = len(matrix) // count, size
     source, result = (_pixels_to_unit((pair[0], pair[1])) for pair in (sides, size))
-    maps = place(lambda: (source @ torch.linalg.inv(matrix) @ torch.linalg.inv(result))[:, :2], images)
+    maps = streams.place(lambda: (source @ torch.linalg.inv(matrix) @ torch.linalg.inv(result))[:, :2], images)
     grid = _affine_grid(maps.view(count, views, 2, 3), size)
     level = padding.level
     sampled = torch.nn.functional.grid_sample(

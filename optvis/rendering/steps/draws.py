@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
@@ -51,23 +52,25 @@ class Draws:
             if count > MAX_NUMBERS_IN_ADVANCE:
                 self.reason = TOO_MANY.format(count)
                 return
-            steps = self._choose_block(step, count)
+            room = max(1, min(MAX_NUMBERS_IN_ADVANCE // max(count, 1), MAX_ROWS // len(self.streams), STEPS_PER_PAGE))
+            steps = range(step, min(step + room, *self._list_ends(step)))
             tables = self._record(steps, images)
         except (RuntimeError, ValueError, NotImplementedError) as error:  # of images without numbers
             self.reason = f"{type(error).__name__}: {error}"
             return
-        self.drawn = DrawnStreams(self.streams, steps, [table.to(images.device) for table in tables])
+        if self.drawn is None or not self.drawn.refill(steps, tables):
+            kept = [table.new_empty(room, *table.shape[1:], device=images.device) for table in tables]
+            self.drawn = DrawnStreams(self.streams, steps, kept)
+            self.drawn.refill(steps, tables)
 
-    def _choose_block(self, step: int, count: int) -> range:
-        """The steps from this one to the end of its stage or page, as many as there is room for."""
-        room = min(MAX_NUMBERS_IN_ADVANCE // max(count, 1), MAX_ROWS // len(self.streams))
-        ends = [(step // STEPS_PER_PAGE + 1) * STEPS_PER_PAGE, *(start for start in self.starts if start > step)]
-        return range(step, min(*ends, step + max(room, 1), step + STEPS_PER_PAGE))
+    def _list_ends(self, step: int) -> list[int]:
+        """Where the page of random numbers ends, and the stages of the transforms."""
+        return [(step // STEPS_PER_PAGE + 1) * STEPS_PER_PAGE, *(start for start in self.starts if start > step)]
 
     @torch.no_grad()
     def _record(self, steps: range, images: Tensor) -> list[Tensor]:
         """What the chain places at each of some steps, (steps, rows, ...) each, from images that hold no numbers."""
-        recording = _RecordingStreams(self.streams, steps)
+        recording = _RecordingStreams(self.streams, steps, images.device)
         self.chain(torch.empty_like(images, device="meta").repeat(len(steps), 1, 1, 1), recording)
         return recording.tables
 
@@ -94,6 +97,7 @@ class DrawnStreams(Streams):
     def __init__(self, streams: Streams, steps: range, tables: Sequence[Tensor]) -> None:
         super().__init__(streams.seeds, streams.purpose)
         self.steps, self.tables, self.place_count = steps, tables, 0
+        self.row: Tensor | None = None
         self.seek(steps[0])
 
     def seek(self, step: int) -> Streams:
@@ -110,14 +114,42 @@ class DrawnStreams(Streams):
     def place(self, compute: Callable[[], Tensor], images: Tensor) -> Tensor:
         """The next numbers of this step."""
         self.place_count += 1
-        return self.tables[self.place_count - 1][self.step - self.steps[0]]
+        table = self.tables[self.place_count - 1]
+        return table[self.step - self.steps[0]] if self.row is None else table.index_select(0, self.row).squeeze(0)
+
+    def rewind(self) -> Streams:
+        """Go to the first number again."""
+        self.place_count = 0
+        return self
+
+    @contextmanager
+    def read_row(self, row: Tensor) -> Iterator[None]:
+        """Inside, `place` reads the row of the tables whose number a tensor on the device holds, (1,)."""
+        self.row = row
+        try:
+            yield
+        finally:
+            self.row = None
+
+    def refill(self, steps: range, tables: Sequence[Tensor]) -> bool:
+        """Take the numbers of other steps into the same memory; return whether they fit."""
+        pairs = list(zip(self.tables, tables, strict=False))
+        if len(tables) != len(self.tables) or any(
+            old.shape[1:] != new.shape[1:] or old.dtype != new.dtype or len(new) > len(old) for old, new in pairs
+        ):
+            return False
+        for old, new in pairs:
+            old[: len(new)].copy_(new)
+        self.steps = steps
+        return True
 
 
 class _RecordingStreams(Streams):
     """Streams of several steps, with a row for each step and image, which keep what transforms place."""
 
-    def __init__(self, streams: Streams, steps: range) -> None:
+    def __init__(self, streams: Streams, steps: range, device: torch.device) -> None:
         super().__init__(streams.seeds * len(steps), streams.purpose)
+        self.device = device
         self.parts = [streams.at(step) for step in steps]
         self.tables: list[Tensor] = []
         self.seek(steps[0])
@@ -140,3 +172,6 @@ class _RecordingStreams(Streams):
         dtype = images.dtype if numbers.is_floating_point() else numbers.dtype
         self.tables.append(numbers.to(dtype).reshape(len(self.parts), -1, *numbers.shape[1:]))
         return super().place(lambda: numbers, images)
+
+    def device_of(self, images: Tensor) -> torch.device:
+        return self.device

@@ -1,0 +1,202 @@
+"""The step of an ascent as a CUDA graph: its kernels are recorded once, and launched together at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from optvis.models.adapted.network import list_modules
+from optvis.models.overrides.fold import HOOKS
+from optvis.rendering.steps.draws import DrawnStreams
+
+if TYPE_CHECKING:
+    from optvis.rendering.steps.step import Step
+
+Evaluation: TypeAlias = "tuple[Step, Sequence[Tensor | None]]"
+
+FEWEST_STEPS = 8  # of an ascent whose recording pays
+SCORE_TOLERANCE = 0.01  # of what a graph gives beside the same step without it
+GRADIENT_TOLERANCE = 0.05
+
+ON_CPU = "the network is not on CUDA"
+OPEN_LOOP = "the loop is open"
+FEW_STEPS = f"there are fewer than {FEWEST_STEPS} steps"
+CHOSEN_IMAGES = "each step chooses its images"
+OWN_FUNCTION = "the objective has a function of its own"
+SCHEDULE = "the objective changes with the step"
+FOREIGN_PARAM = "the parameterization keeps something from step to step, or is not of optvis"
+HOOKED = "modules of the network have hooks"
+DIFFERS = "the recorded step gave other numbers"
+
+
+class Recording(Protocol):
+    """Kernels that were recorded, and the tensors that they write."""
+
+    evaluation: Evaluation
+
+    def replay(self) -> None:
+        """Run the kernels again; `evaluation` has the new numbers."""
+
+
+@dataclass(eq=False)
+class _Phase:
+    """Steps that run the same kernels on tensors of the same shapes."""
+
+    recording: Recording
+    streams: DrawnStreams
+    is_checked: bool = False
+
+
+class CudaRecording:
+    """A CUDA graph of an evaluation, in whose tensors each replay writes.
+
+    Args:
+        evaluate: makes the same kernels on the same tensors at each call, and waits for none of them.
+    """
+
+    def __init__(self, evaluate: Callable[[], Evaluation]) -> None:
+        self.graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self.graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                self.evaluation = evaluate()
+            finally:
+                self.graph.capture_end()
+        torch.cuda.current_stream().wait_stream(stream)
+
+    def replay(self) -> None:
+        """Run the kernels again."""
+        self.graph.replay()
+
+
+class StepGraphs:
+    """Evaluations of a closed loop: each phase is recorded after its first step, and checked at its second.
+
+    A phase ends where ReLU gradients are redirected no more, or a stage of the transforms begins. What cannot be
+    recorded, or gives other numbers than the same step without a graph, runs without one; `reason` says why.
+
+    Args:
+        evaluate: (step, streams or None for the step's own) -> the evaluation without a graph.
+        device: of the network.
+        draws: the random numbers, drawn in advance.
+        redirect_steps: number of first steps whose ReLU gradients are redirected.
+        reason: why nothing is recorded; "" where it may be.
+        record: makes a recording.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[int, DrawnStreams | None], Evaluation],
+        device: torch.device,
+        draws: Any,
+        redirect_steps: int,
+        reason: str,
+        record: Callable[[Callable[[], Evaluation]], Recording] = CudaRecording,
+    ) -> None:
+        self.run_eagerly, self.draws, self.redirect_steps = evaluate, draws, redirect_steps
+        self.reason, self.record = reason, record
+        self.row = torch.zeros(1, dtype=torch.long, device=device)  # of the tables of draws: this step's
+        self.phases: dict[tuple[bool, int], _Phase] = {}
+        self.replays = 0
+
+    def evaluate(self, index: int) -> Evaluation:
+        """Evaluate a step."""
+        if self.reason:
+            return self.run_eagerly(index, None)
+        key = (index < self.redirect_steps, sum(start <= index for start in self.draws.starts))
+        phase = self.phases.get(key)
+        if phase is not None and phase.is_checked:
+            found = self._replay(phase, index)
+            return self.run_eagerly(index, None) if found is None else found
+        expected = self.run_eagerly(index, None)
+        if phase is None:
+            self._record(key, index)
+        else:
+            self._check(phase, index, expected)
+        return expected
+
+    def describe(self) -> str:
+        """How steps were evaluated, for a recipe."""
+        if self.reason or not self.replays:
+            return f"without a graph: {self.reason or FEW_STEPS}"
+        return "CUDA graph"
+
+    def _record(self, key: tuple[bool, int], index: int) -> None:
+        streams = self.draws.drawn
+        if self.draws.reason or streams is None:
+            self._give_up(self.draws.reason)
+            return
+
+        def evaluate() -> Evaluation:
+            with streams.read_row(self.row):
+                return self.run_eagerly(index, streams)
+
+        try:
+            with torch.cuda.device_of(self.row):
+                self.phases[key] = _Phase(self.record(evaluate), streams)
+        except (RuntimeError, torch.OutOfMemoryError) as error:  # what waits for the device cannot be recorded
+            self._give_up(" ".join(str(error).split("\n", 1)[0].split()))
+
+    def _check(self, phase: _Phase, index: int, expected: Evaluation) -> None:
+        """Compare a recorded step with the same one without a graph; where they differ, record no more."""
+        found = self._replay(phase, index)
+        phase.is_checked = found is not None and agree(found, expected)
+        if found is not None and not phase.is_checked:
+            self._give_up(DIFFERS)
+
+    def _replay(self, phase: _Phase, index: int) -> Evaluation | None:
+        """Run a recorded step; None where its draws lie elsewhere now."""
+        step, gradients = phase.recording.evaluation
+        self.draws.at(index, step.images)
+        if self.draws.drawn is not phase.streams:
+            self.phases = {key: one for key, one in self.phases.items() if one is not phase}
+            return None
+        self.row.fill_(index - phase.streams.steps[0])
+        with torch.cuda.device_of(self.row):
+            phase.recording.replay()
+        self.replays += 1
+        report = {name: scores.clone() for name, scores in step.report.items()}
+        return replace(
+            step, index=index, images=step.images.clone(), scores=step.scores.clone(), report=report
+        ), gradients
+
+    def _give_up(self, reason: str) -> None:
+        self.reason, self.phases = reason or FOREIGN_PARAM, {}
+
+
+def find_reason(ascent: Any, steps: int) -> str:
+    """Why the steps of an ascent cannot be recorded; "" where that has to be tried."""
+    objectives = (ascent.objective, *(prior.penalty for prior in ascent.priors))
+    params = (type(module).__module__ for module in ascent.param.modules())
+    hooked = (getattr(module, name) for module in list_modules(ascent.classifier.network) for name in HOOKS)
+    reasons = {
+        ON_CPU: ascent.classifier.device.type != "cuda",
+        FEW_STEPS: steps < FEWEST_STEPS,
+        CHOSEN_IMAGES: ascent.chooses_images,
+        OWN_FUNCTION: any(one.has_custom_terms for one in objectives),
+        SCHEDULE: any(one.has_schedule for one in objectives),
+        FOREIGN_PARAM: not all(name.startswith(("optvis.params.", "torch.nn.modules.container")) for name in params),
+        HOOKED: any(hooked),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def agree(found: Evaluation, expected: Evaluation) -> bool:
+    """Whether two evaluations of a step have the same numbers, but for what rounding may change."""
+    pairs = [(found[0].scores, expected[0].scores, SCORE_TOLERANCE)]
+    pairs += [
+        (one, other, GRADIENT_TOLERANCE)
+        for one, other in zip(found[1], expected[1], strict=True)
+        if one is not None and other is not None
+    ]
+    return all(_is_near(*pair) for pair in pairs)
+
+
+def _is_near(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    gap, size = (torch.linalg.vector_norm(numbers.flatten()) for numbers in (found - expected, expected))
+    return bool(gap <= tolerance * size)
