@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from optvis.atlas import sample_activations
 from optvis.cli import main as cli
 from optvis.data.files import atomic_write, remove_temporary_files
 from optvis.data.sources import as_dataset
@@ -91,6 +92,26 @@ def test_a_file_is_written_while_others_clear_the_folder(tmp_path):
         cleared = [pool.submit(remove_temporary_files, tmp_path) for _ in range(200)]
         assert all(each.result().read_bytes() == b"x" * n for n, each in enumerate(done))
         assert [each.result() for each in cleared] == [None] * 200
+
+
+def test_samples_of_an_atlas_merge_exactly_and_count_a_broken_image(small, monkeypatch):
+    def run_elsewhere(create, tasks, engine, *, on_gpu):
+        assert engine == RayEngine()
+        assert on_gpu is False
+        for index in reversed(range(len(tasks))):
+            yield index, pickle.loads(pickle.dumps(create))()(tasks[index])
+
+    monkeypatch.setattr("optvis.atlas.sample_activations.run_tasks", run_elsewhere)
+    monkeypatch.setattr("optvis.atlas.sample_activations.BATCHES_PER_TASK", 1)
+    images = [*IMAGES, torch.full((3, 20, 20), 9.0), *IMAGES.flip(3)]
+    found = []
+    for engine in ("process", RayEngine()):
+        options = {"batch_size": 2, "engine": engine, "progress": False}
+        with pytest.warns(UserWarning, match="1 of 15 images are left out: image '7'"):
+            found.append(sample_activations(small, images, "relu2", **options))
+    for name in ("vectors", "attribution", "positions", "indices"):
+        assert torch.equal(getattr(found[0], name), getattr(found[1], name))
+    assert found[0].recipe == found[1].recipe
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"cores": 0}])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
+from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -26,6 +28,7 @@ from optvis.objectives.layout import channels_first, name_tokens, restore_layout
 from optvis.progress import progress_bar
 
 BATCH_SIZE = 32
+BATCHES_PER_TASK = 16  # of a cluster's worker
 EDGE = 1  # positions left out at each side, where the receptive field is mostly padding
 
 
@@ -40,6 +43,7 @@ def sample_activations(
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     tokens: str | None = None,
+    engine: EngineLike = PROCESS,
     progress: bool = True,
 ) -> Samples:
     """Sample an activation vector of each image, at one random position, with its attribution to each class.
@@ -55,11 +59,12 @@ def sample_activations(
         model: a network, or a Classifier.
         images: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.data.as_dataset`.
         layer: name as in `layers(net)`.
-        seed: of the positions; they do not depend on the batch size.
+        seed: of the positions; they do not depend on the batch size, and not on other images that cannot be read.
         batch_size: images in a batch.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
+        engine: what runs the network, see `optvis.engines.run_tasks`; samples are the same with any.
         progress: whether to show a progress bar.
 
     Raises:
@@ -77,8 +82,9 @@ def sample_activations(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected 1 or more images")
     classifier, dataset = as_classifier(model, normalize), as_dataset(images)
-    sampler = _VectorSampler(classifier, layer, channel_axis, np.random.default_rng(seed))
-    parts, interrupted = _sample_batches(sampler, dataset, batch_size, progress)
+    numbers = torch.from_numpy(np.random.default_rng(seed).random((len(dataset), 2)))
+    sampler = _VectorSampler(classifier, layer, channel_axis, numbers)
+    parts, interrupted = _sample_batches(sampler, dataset, batch_size, engine, progress)
     if not parts:
         raise KeyboardInterrupt
     tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -105,18 +111,43 @@ def sample_activations(
 
 
 def _sample_batches(
-    sampler: _VectorSampler, dataset: ImageDataset, batch_size: int, progress: bool
+    sampler: _VectorSampler, dataset: ImageDataset, batch_size: int, engine: EngineLike, progress: bool
 ) -> tuple[list[dict[str, Tensor]], bool]:
     """The samples of each batch, and whether Ctrl-C was pressed."""
     parts: list[dict[str, Tensor]] = []
+    failures: list[str] = []
+    size = batch_size * BATCHES_PER_TASK if resolve_engine(engine) else len(dataset)
+    tasks = [range(len(dataset))[start : start + size] for start in range(0, len(dataset), size)]
     with progress_bar(total=len(dataset), show=progress, unit="img", description="sample") as bar:
         try:
-            for indices, images in dataset.batches(sampler.classifier.load_batch, batch_size):
-                parts.append(sampler.sample(images) | {"indices": torch.tensor(indices, device="cpu")})
-                bar.update(len(indices))
+            if len(tasks) == 1:
+                for part in sampler.sample_range(dataset, tasks[0], batch_size, failures):
+                    parts.append(part)
+                    bar.update(len(part["indices"]))
+            else:
+                worker, on_gpu = partial(_RangeSampler, sampler, dataset, batch_size), sampler.is_on_card
+                for found, wrong, sampler.grid in merge_in_order(run_tasks(worker, tasks, engine, on_gpu=on_gpu)):
+                    parts += found
+                    failures += wrong
+                    bar.update(sum(len(part["indices"]) for part in found))
         except KeyboardInterrupt:
             return parts, True
+    dataset.report_failures(failures)
     return parts, False
+
+
+class _RangeSampler:
+    """Samples ranges of images in a worker."""
+
+    def __init__(self, sampler: _VectorSampler, dataset: ImageDataset, batch_size: int) -> None:
+        self.sampler, self.dataset, self.batch_size = sampler, dataset, batch_size
+
+    @plain_mode()
+    def __call__(self, indices: range) -> tuple[list[dict[str, Tensor]], list[str], tuple[int, int]]:
+        """The samples of each batch, what was wrong with images that could not be read, and the grid."""
+        failures: list[str] = []
+        parts = list(self.sampler.sample_range(self.dataset, indices, self.batch_size, failures))
+        return parts, failures, self.sampler.grid
 
 
 @dataclass(eq=False)
@@ -127,7 +158,7 @@ class _VectorSampler:
         classifier: the network.
         layer: name of the layer.
         channel_axis: of its output.
-        rng: draws two numbers for each image.
+        numbers: two for each image of the data set, in [0, 1), (N, 2).
         grid: rows and columns of positions, known after the first batch.
         is_forward: whether forward-mode differentiation is exact, known after the first batch.
     """
@@ -135,13 +166,25 @@ class _VectorSampler:
     classifier: Classifier
     layer: str
     channel_axis: int | None
-    rng: np.random.Generator
+    numbers: Tensor
     grid: tuple[int, int] = (0, 0)
     is_forward: bool | None = None
 
-    def sample(self, images: Tensor) -> dict[str, Tensor]:
+    @property
+    def is_on_card(self) -> bool:
+        """Whether the network is on a card."""
+        return self.classifier.device.type == "cuda"
+
+    def sample_range(
+        self, dataset: ImageDataset, indices: range, batch_size: int, failures: list[str]
+    ) -> Iterator[dict[str, Tensor]]:
+        """Sample a range of images, a batch at a time; `failures` gets what was wrong with those that are left out."""
+        for found, images in dataset.read_batches(indices, self.classifier.load_batch, batch_size, failures):
+            yield self.sample(images, found) | {"indices": torch.tensor(found, device="cpu")}
+
+    def sample(self, images: Tensor, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return vectors (B, C), attribution (B, K) and positions (B, 2)."""
-        inputs, numbers = self.classifier.preprocess(images), torch.from_numpy(self.rng.random((len(images), 2)))
+        inputs, numbers = self.classifier.preprocess(images), self.numbers[list(indices)]
         if not self.grid[0]:
             self.grid = self._read_grid(inputs[:1])
         positions, vectors = self._positions(numbers), list[Tensor]()

@@ -10,8 +10,8 @@ from torch import Tensor
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.outputs.finite import check_finite
-from optvis.models.visit import visit_activations
 from optvis.survey.peaks import find_peaks
+from optvis.survey.visit import visit_activations
 
 UNKNOWN = -1  # a position that was not looked for, a label that the source has not
 
