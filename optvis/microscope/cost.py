@@ -19,7 +19,6 @@ from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.survey.survey_channels import measure_layers, survey_channels
 
 MEASURED_LAYERS = 3  # the first, the middle and the last of all; their mean stands for the others
 MEASURED_IMAGES = 32
@@ -107,6 +106,8 @@ def estimate_cost(
     Raises:
         ValueError: no images; otherwise as in `build_microscope`.
     """
+    from optvis.survey.survey_channels import measure_layers
+
     if images < 1:
         raise ValueError(f"images is {images}; expected 1 or more")
     classifier = as_classifier(model, normalize)
@@ -142,6 +143,8 @@ def estimate_cost(
 
 def _time_survey(classifier: Classifier, noise: torch.Tensor, names: Sequence[str], channel_axis: int | None) -> float:
     """The seconds of a survey, the second time."""
+    from optvis.survey.survey_channels import survey_channels
+
     seconds = 0.0
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
