@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ def constant_like(numbers: float | Sequence[float], images: Tensor) -> Tensor:
     return _make_constant(kept, images.dtype, images.device)
 
 
-@lru_cache(maxsize=256)
+@cache  # for good: a CUDA graph may read it later
 @torch.inference_mode(mode=False)
 def _make_constant(numbers: float | tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(numbers, dtype=dtype, device=device)

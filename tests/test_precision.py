@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from optvis import maco, render
-from optvis.models import precision
+from optvis.models.adapted import precision
+from optvis.models.adapted.precision import PRECISIONS, multiply_in
 from optvis.models.borrow import borrow
-from optvis.models.precision import PRECISIONS, multiply_in
 from optvis.objectives import channel
 from optvis.rendering import accentuate
 

@@ -18,7 +18,7 @@ from optvis.interrupts import finish, hold_interrupts, hold_lock
 from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.needs import explain_call, find_size
 from optvis.models.adapted.network import list_buffers, list_modules, list_weights, original_of
-from optvis.models.precision import multiply_in
+from optvis.models.adapted.precision import multiply_in
 
 T = TypeVar("T")
 

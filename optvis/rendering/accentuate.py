@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
 from optvis.models.activations import read_activations
+from optvis.models.adapted.precision import Precision, cast_network, uncast
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.precision import Precision, cast_network, uncast
 from optvis.objectives import IMAGE, Objective, as_objective, on
 from optvis.params import ImageParam, Streams
 from optvis.rendering.job import RenderJob, RenderOptions

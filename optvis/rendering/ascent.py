@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from optvis.errors import NotFiniteError
 from optvis.models.activations import read_activations
+from optvis.models.adapted.precision import Precision, cast_network, multiply_in, uncast
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -21,7 +22,6 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.fold import CHANGED, Folding, FoldingError
 from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu
-from optvis.models.precision import Precision, cast_network, multiply_in, uncast
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.params import Streams

@@ -12,10 +12,10 @@ from typing import Any, TypedDict
 import torch
 from torch import nn
 
+from optvis.models.adapted.precision import Precision, check_precision
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.max_pool import PoolGradient, gradient_text
-from optvis.models.precision import Precision, check_precision
 from optvis.models.provenance import provenance
 from optvis.objectives import Objective
 from optvis.params import ImageParam
@@ -35,6 +35,7 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
+from optvis.rendering.steps.memory import fit_batch, free_bytes, measure_peak
 from optvis.rendering.steps.step import Step
 from optvis.rendering.views import SumOfGradients, repeat_for_views, view_seeds
 from optvis.transforms import STANDARD
@@ -106,10 +107,26 @@ class RenderJob:
         images = len(self.seeds)
         total, description = self.steps * images, self.method
         with progress_bar(total=total, show=self.progress, unit="img", description=description, smoothing=0.1) as bar:
-            rendering = self._run_batches(images if self.batch_size is None else min(self.batch_size, images), bar)
+            rendering = self._run_batches(self._choose_batch_size(images), bar)
         if rendering.complete:
             warn_about_images(rendering, self.ceilings, self.steps)
         return rendering
+
+    def _choose_batch_size(self, images: int) -> int:
+        """How many images run together first: on CUDA as many as fit, where they can be split."""
+        group, device = self.objective.group_size, self.classifier.device
+        if self.batch_size is not None:
+            return min(self.batch_size, images)
+        is_whole = self.param is not None and (not isinstance(self.param, ImageParam) or self.param.couples_images)
+        if device.type != "cuda" or group is None or is_whole:
+            return images
+        return fit_batch(images, group, self._measure_step, free_bytes(device))
+
+    def _measure_step(self, images: int) -> int:
+        """The bytes that a step of the first so many images takes."""
+        rows = slice(0, images)
+        ascent = self.build_ascent(rows, self._copy_param(rows), self.objective, self.penalty)
+        return measure_peak(lambda: ascent.evaluate(0), self.classifier.device)
 
     def _run_batches(self, batch_size: int, bar: Any) -> Rendering:
         parts: list[Rendering] = []

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 
 from torch import nn
 
+from optvis.models.adapted.precision import Precision
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.max_pool import PoolGradient
-from optvis.models.precision import Precision
 from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam
 from optvis.rendering.job import RenderJob
@@ -75,8 +75,8 @@ def render(
             seed + 1, …, those that compare images in groups do so in each group.
         snapshots: numbers of updates after which the images are kept as well; `range(steps)` for an animation.
         transparency: also sum up `|∂score/∂image|` over the steps, the Rendering's `transparency`.
-        batch_size: number of images in memory at a time; all by default. Where CUDA runs out of memory, the batch
-            size is halved and the batch is repeated.
+        batch_size: number of images in memory at a time. By default all; on CUDA as many as fit, which one step of a
+            few images tells. Where CUDA runs out of memory, the batch size is halved and the batch is repeated.
         redirect_steps: number of first steps in which ReLU gradients are redirected where an image has none; the
             recipe's by default.
         pool_gradient: replaces the gradient of max pooling by a smoother one: `average` or `squares`.

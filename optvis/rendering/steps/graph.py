@@ -56,13 +56,14 @@ class CudaRecording:
 
     Args:
         evaluate: makes the same kernels on the same tensors at each call, and waits for none of them.
+        pool: the memory of recordings that are replayed one after the other.
     """
 
-    def __init__(self, evaluate: Callable[[], Evaluation]) -> None:
+    def __init__(self, evaluate: Callable[[], Evaluation], pool: Any = None) -> None:
         self.graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            self.graph.capture_begin(capture_error_mode="thread_local")
+            self.graph.capture_begin(pool=pool, capture_error_mode="thread_local")
             try:
                 self.evaluation = evaluate()
             finally:
@@ -72,6 +73,18 @@ class CudaRecording:
     def replay(self) -> None:
         """Run the kernels again."""
         self.graph.replay()
+
+
+class CudaRecorder:
+    """Makes recordings that share their memory: each is replayed only until the next one is made."""
+
+    def __init__(self) -> None:
+        self.pool: Any = None
+
+    def __call__(self, evaluate: Callable[[], Evaluation]) -> CudaRecording:
+        recording = CudaRecording(evaluate, self.pool)
+        self.pool = recording.graph.pool()
+        return recording
 
 
 class StepGraphs:
@@ -96,10 +109,10 @@ class StepGraphs:
         draws: Any,
         redirect_steps: int,
         reason: str,
-        record: Callable[[Callable[[], Evaluation]], Recording] = CudaRecording,
+        record: Callable[[Callable[[], Evaluation]], Recording] | None = None,
     ) -> None:
         self.run_eagerly, self.draws, self.redirect_steps = evaluate, draws, redirect_steps
-        self.reason, self.record = reason, record
+        self.reason, self.record = reason, CudaRecorder() if record is None else record
         self.row = torch.zeros(1, dtype=torch.long, device=device)  # of the tables of draws: this step's
         self.phases: dict[tuple[bool, int], _Phase] = {}
         self.replays = 0
@@ -137,7 +150,7 @@ class StepGraphs:
                 return self.run_eagerly(index, streams)
 
         try:
-            with torch.cuda.device_of(self.row):
+            with torch.cuda.device_of(self.row):  # type: ignore[no-untyped-call]
                 self.phases[key] = _Phase(self.record(evaluate), streams)
         except (RuntimeError, torch.OutOfMemoryError) as error:  # what waits for the device cannot be recorded
             self._give_up(" ".join(str(error).split("\n", 1)[0].split()))
@@ -157,7 +170,7 @@ class StepGraphs:
             self.phases = {key: one for key, one in self.phases.items() if one is not phase}
             return None
         self.row.fill_(index - phase.streams.steps[0])
-        with torch.cuda.device_of(self.row):
+        with torch.cuda.device_of(self.row):  # type: ignore[no-untyped-call]
             phase.recording.replay()
         self.replays += 1
         report = {name: scores.clone() for name, scores in step.report.items()}
