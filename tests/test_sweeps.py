@@ -101,8 +101,9 @@ def test_samples_of_an_atlas_merge_exactly_and_count_a_broken_image(small, monke
         for index in reversed(range(len(tasks))):
             yield index, pickle.loads(pickle.dumps(create))()(tasks[index])
 
-    monkeypatch.setattr("optvis.atlas.sample_activations.run_tasks", run_elsewhere)
-    monkeypatch.setattr("optvis.atlas.sample_activations.BATCHES_PER_TASK", 1)
+    module = sys.modules["optvis.atlas.sample_activations"]  # the room has a function of this name
+    monkeypatch.setattr(module, "run_tasks", run_elsewhere)
+    monkeypatch.setattr(module, "BATCHES_PER_TASK", 1)
     images = [*IMAGES, torch.full((3, 20, 20), 9.0), *IMAGES.flip(3)]
     found = []
     for engine in ("process", RayEngine()):
