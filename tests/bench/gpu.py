@@ -1,0 +1,153 @@
+"""Time of a step on a GPU, beside the bare network with and without a CUDA graph; memory; and 5,488 channels.
+
+python tests/bench/gpu.py               the tables; it ends within four minutes, and at once without CUDA
+python tests/bench/gpu.py --quick       batches of 1 and 8 alone
+
+The bare network is cut at the layer, with random weights and BatchNorm as it is, channels last; it runs forward, and
+backward to its input. Its products are TF32, as those of optvis are by default, and bfloat16 in rows that say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from bare_networks import ROWS, Row, network
+from torch import Tensor, nn
+
+from optvis import IMAGENET, Classifier, render
+from optvis.models.adapted.precision import multiply_in
+from optvis.objectives import channel
+
+CUDA = torch.device("cuda")
+STEPS = 64
+ROUNDS = 10
+SECONDS = 200  # after which no further row is begun
+SIZES = ((1, 224), (8, 224), (64, 128), (256, 128), (512, 128))
+#: GoogLeNet's inception blocks: 5,488 channels.
+BLOCKS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e": 832, "5a": 832, "5b": 1024}
+
+
+def milliseconds(run: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Median time of a run, each waited for, after two that warm up."""
+    times = []
+    for turn in range(rounds + 2):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        run()
+        torch.cuda.synchronize()
+        times += [time.perf_counter() - start] if turn > 1 else []
+    return 1000 * statistics.median(times)
+
+
+def bare_step(cut: nn.Module, batch: int, side: int, precision: str) -> Callable[[], Tensor]:
+    """Forward and backward to the input of a cut network."""
+    cut = cut.to(CUDA, memory_format=torch.channels_last).requires_grad_(False)
+    images = torch.rand(batch, 3, side, side, device=CUDA).contiguous(memory_format=torch.channels_last)
+    images.requires_grad_()
+
+    def step() -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16) if precision == "bf16" else nullcontext():
+            scores = cut(images).sum()
+        return torch.autograd.grad(scores, images)[0]
+
+    return step
+
+
+def record(step: Callable[[], Tensor]) -> Callable[[], None]:
+    """The same step as a CUDA graph."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def own_step(row: Row, net: nn.Module, batch: int, side: int, precision: str) -> tuple[float, str]:
+    """Milliseconds of a step of `render` with the recipe "plain", and how its steps were evaluated."""
+    classifier = Classifier(net.to(CUDA), IMAGENET, side)
+    objective = channel(row.layer, [place % 256 for place in range(batch)])
+
+    def run() -> str:
+        made = render(classifier, objective, recipe="plain", steps=STEPS, precision=precision, progress=False)
+        return str(made.recipe["step"])
+
+    return milliseconds(run, rounds=3) / STEPS, run()
+
+
+def step_table(sizes: tuple[tuple[int, int], ...], start: float) -> None:
+    """Print a row for each network, batch and precision."""
+    print(
+        f"{'network':<11}{'batch':>6}{'px':>5}{'precision':>10}{'eager':>8}{'graph':>8}{'optvis':>8}{'/graph':>7}{'GB':>6}"
+    )
+    for row in ROWS[2:]:
+        net = network(row.network)
+        for batch, side in sizes:
+            for precision in ("tf32", "bf16"):
+                if time.perf_counter() - start > SECONDS:
+                    print("out of time")
+                    return
+                torch.cuda.reset_peak_memory_stats()
+                with multiply_in(precision, CUDA):
+                    step = bare_step(row.cut(copy.deepcopy(net)), batch, side, precision)
+                    eager, graph = milliseconds(step), milliseconds(record(step))
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+                own, how = own_step(row, net, batch, side, precision)
+                memory = torch.cuda.max_memory_allocated() / 2**30
+                times = f"{eager:8.2f}{graph:8.2f}{own:8.2f}{own / graph:7.2f}{memory:6.1f}"
+                print(f"{row.network:<11}{batch:>6}{side:>5}{precision:>10}{times}  {how}", flush=True)
+
+
+def picture(start: float) -> None:
+    """Print the time of one picture of 64 steps at 224 px, and of all channels of GoogLeNet at 128 px."""
+    classifier = Classifier(network("googlenet").to(CUDA), IMAGENET, 224)
+
+    def one() -> object:
+        return render(classifier, channel("inception4a", 1), recipe="plain", steps=STEPS, progress=False)
+
+    print(f"one picture of {STEPS} steps at 224 px, warm: {milliseconds(one, rounds=3) / 1000:.3f} s")
+    torch.cuda.reset_peak_memory_stats()
+    begin, count = time.perf_counter(), 0
+    for block, channels in BLOCKS.items():
+        if time.perf_counter() - start > SECONDS:
+            break
+        render(
+            classifier,
+            channel(f"inception{block}", range(channels)),
+            size=128,
+            recipe="plain",
+            steps=STEPS,
+            progress=False,
+        )
+        count += channels
+    memory = torch.cuda.max_memory_allocated() / 2**30
+    print(f"{count:,} channels at 128 px: {time.perf_counter() - begin:.1f} s, {memory:.1f} GB")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="batches of 1 and 8 alone")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        print("no CUDA here: nothing is measured")
+        return
+    start = time.perf_counter()
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, milliseconds a step")
+    picture(start)
+    step_table(SIZES[:2] if options.quick else SIZES, start)
+
+
+if __name__ == "__main__":
+    main()
