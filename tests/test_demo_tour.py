@@ -276,7 +276,22 @@ def test_interrupt_in_the_first_section_keeps_an_earlier_page(net, tmp_path, cap
     with pytest.raises(KeyboardInterrupt):
         write_tour(net, tmp_path, TINY, (example_section("one", raise_interrupt),))
     assert contents(tmp_path) == before
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == f"{tmp_path / 'index.html'} grows section by section; open it, and reload it\n"
+
+
+def test_the_page_grows_section_by_section_and_its_path_comes_first(net, tmp_path, capsys):
+    seen = []
+
+    def look(model, config):
+        page = read_page(tmp_path)
+        seen.append((page.texts_in("h2")[:-1], "2 more sections are to come" in (tmp_path / "index.html").read_text()))
+        return example_section("two").build(model, config)
+
+    write_tour(net, tmp_path, TINY, (example_section("one"), example_section("two", look), example_section("three")))
+    assert seen == [(["one"], True)]
+    assert read_page(tmp_path).texts_in("h2")[:-1] == ["one", "two", "three"]
+    assert "to come" not in (tmp_path / "index.html").read_text()
+    assert capsys.readouterr().out.startswith(str(tmp_path / "index.html"))
 
 
 @pytest.mark.parametrize("section", SECTIONS[1:], ids=lambda section: section.title)

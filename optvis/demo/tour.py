@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,10 @@ class SectionResult:
 def write_tour(
     model: Classifier, path: str | Path, config: TourConfig | None = None, sections: Sequence[Section] = SECTIONS
 ) -> Path:
-    """Write a page with its PNGs; print the seconds of each section and the path of the page.
+    """Write a page with its PNGs; print its path first, and the seconds of each section at the end.
 
-    The PNGs of a section are written when it is ready, the page at the end. After an error or Ctrl-C, the page has the
-    sections that were ready by then; if none was, an earlier page stays.
+    The page is written again whenever a section is ready, and says how many are to come. After an error or Ctrl-C, the
+    page has the sections that were ready by then; if none was, an earlier page stays.
 
     Args:
         model: the embedded network.
@@ -94,16 +94,25 @@ def write_tour(
     """
     config = TourConfig() if config is None else config
     folder = open_output_dir(path, [file for section in sections for file in section.files])
+    print(f"{folder / PAGE} grows section by section; open it, and reload it", flush=True)
     results: list[SectionResult] = []
     try:
-        _run_sections(model, folder, config, sections, results)
+        for _ in _run_sections(model, folder, config, sections, results):
+            left = len(sections) - len(results)
+            if left:
+                _write_page(folder, config, results, f" {left} more sections are to come: reload this page.")
     finally:
         if results:
-            command = f"optvis demo --seed {config.seed}" if config.seed else "optvis demo"
-            html = to_html(Page(TITLE, LEAD, tuple(result.content for result in results), SETUP, command))
-            page = atomic_write(folder / PAGE, html.encode())
+            page = _write_page(folder, config, results)
             print(f"{format_seconds(results)}\n\n{page}")
     return folder / PAGE
+
+
+def _write_page(folder: Path, config: TourConfig, results: Sequence[SectionResult], note: str = "") -> Path:
+    """Write the page of the sections that are ready."""
+    command = f"optvis demo --seed {config.seed}" if config.seed else "optvis demo"
+    html = to_html(Page(TITLE, LEAD + note, tuple(result.content for result in results), SETUP, command))
+    return atomic_write(folder / PAGE, html.encode())
 
 
 def format_seconds(results: Sequence[SectionResult]) -> str:
@@ -116,8 +125,8 @@ def format_seconds(results: Sequence[SectionResult]) -> str:
 
 def _run_sections(
     model: Classifier, folder: Path, config: TourConfig, sections: Sequence[Section], results: list[SectionResult]
-) -> None:
-    """Build each section, write its PNGs and append it to the results."""
+) -> Iterator[None]:
+    """Build each section, write its PNGs and append it to the results; yield after each."""
     with progress_bar(sections, show=config.progress, unit="section") as bar:
         for section in bar:
             bar.set_description(section.title)
@@ -126,3 +135,4 @@ def _run_sections(
             for figure in content.figures:
                 atomic_write(folder / figure.file, figure.png)
             results.append(SectionResult(section, content, time.perf_counter() - start))
+            yield

@@ -71,8 +71,9 @@ def render(
             Lucid's, `ADAM`. The default is the optimizer that the parameterization brings, else the recipe's.
         rate: first learning rate, in place of the optimizer's own.
         seed: one number gives all images the same noise and transforms, so that an image is the same alone and in a
-            batch; a sequence gives each image its own. Objectives that compare images turn a number into seed,
-            seed + 1, …, those that compare images in groups do so in each group.
+            batch, but for rounding, which ascent amplifies on CUDA; a sequence gives each image its own. Objectives
+            that compare images turn a number into seed, seed + 1, …, those that compare images in groups do so in each
+            group.
         snapshots: numbers of updates after which the images are kept as well; `range(steps)` for an animation.
         transparency: also sum up `|∂score/∂image|` over the steps, the Rendering's `transparency`.
         batch_size: number of images in memory at a time. By default all; on CUDA as many as fit, which one step of a
