@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ray
 import torch
@@ -100,6 +101,20 @@ def time_alone(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def time_group(folder: Path, channels: int, **how: Any) -> float:
+    """The seconds from group to group, from the second one on: without the start of workers."""
+    moments: list[float] = []
+
+    def run(*arguments: Any, **options: Any) -> Iterator[tuple[int, Any]]:
+        for outcome in run_tasks(*arguments, **options):
+            moments.append(time.perf_counter())
+            yield outcome
+
+    with patch("optvis.microscope.builder.run_tasks", run):
+        build(folder, channels, **how)
+    return (moments[-1] - moments[1]) / (len(moments) - 2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.torture.sweeps", description=__doc__)
     parser.add_argument("--channels", type=int, default=0, help="of each layer; all by default")
@@ -129,10 +144,10 @@ def main() -> None:
         print(f"killed {len(killed)}")
         one, two = [], []
         for _ in range(options.rounds):
-            one.append(time_alone(partial(build, next(folders), count)))
-            two.append(time_alone(partial(build, next(folders), count, engine=engine)))
+            one.append(time_group(next(folders), count))
+            two.append(time_group(next(folders), count, engine=engine))
         share = statistics.median(two) / statistics.median(one)
-        print(f"two workers / one process: {share:.2f}, at most {MAX_SHARE}: {one} {two}")
+        print(f"seconds a group, two workers / one process: {share:.2f}, at most {MAX_SHARE}: {one} {two}")
         seconds = time_alone(lambda: list(run_tasks(lambda: abs, list(range(500)), RayEngine(workers=1))))
         start = time_alone(lambda: list(run_tasks(lambda: abs, [0], RayEngine(workers=1))))
         print(f"overhead of a task: {1000 * (seconds - start) / 499:.2f} ms, at most {1000 * MAX_OVERHEAD:.0f}")
