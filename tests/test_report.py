@@ -165,6 +165,15 @@ def test_five_files_are_written_and_no_other(tmp_path):
         assert json.loads(picture.text["optvis"]) == report.recipe
 
 
+def test_names_that_are_no_text_are_saved_and_come_back(tmp_path):
+    report = build_report("caf\udce9", "a\udce9.png")
+    folder = report.save(tmp_path / "in")
+    assert "caf\ufffd" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "caf\ufffd" in (folder / "report.txt").read_text(encoding="utf-8")
+    assert Report.from_json((folder / "report.json").read_text(encoding="utf-8")).target == "caf\udce9"
+    assert Report.load(folder).target == "caf\udce9"
+
+
 def test_nothing_is_written_where_a_part_cannot_be_made(tmp_path, monkeypatch):
     def broken(_report):
         raise KeyboardInterrupt

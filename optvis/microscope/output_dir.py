@@ -64,7 +64,7 @@ def encode_json(value: Mapping[str, Any]) -> bytes:
     >>> encode_json({"a": [1, 2]})
     b'{"a":[1,2]}\n'
     """
-    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode(errors="backslashreplace")
 
 
 def _check_same_recipe(folder: Path, stored: Any, own: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from optvis.data.own_files import KIND, OWN, check_own_files, write_own_files
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.figures import draw_pixels, encode_figure
 from optvis.viz.sheet import encode_png
-from optvis.viz.tensor_file import encode_tensors, read_tensor_file
+from optvis.viz.tensor_file import encode_tensors, read_tensor_file, restore_surrogates
 from optvis.viz.tiles import plot_image
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class Result(TensorFields, ABC):
         """Check what the file holds, and build the result; `more` are values from elsewhere."""
         if header.get(KIND, cls.KIND) != cls.KIND:  # files without a kind are valid
             raise ValueError(f"it holds the kind of result {header[KIND][:MAX_KIND]!r}; expected {cls.KIND!r}")
-        values: dict[str, Any] = {name: header[name] for name in cls.TEXT_FIELDS}
+        values: dict[str, Any] = {name: restore_surrogates(header[name]) for name in cls.TEXT_FIELDS}
         values |= {name: read_value(hint, parse_json(header[name]), name) for name, hint in cls.JSON_FIELDS.items()}
         values[RECIPE] = cls._read_recipe(parse_json(header[RECIPE]))
         return cls._from_parts(tensors, values | more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ from optvis.data.files import is_file
 from optvis.errors import MissingPartError
 
 Built = TypeVar("Built")
+ESCAPED_SURROGATE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 SIZE_BYTES = 8  # of the number before the header; the header's size is a multiple of it
 
 
@@ -64,8 +66,19 @@ def encode_tensors(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> 
     plain = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
     size = int.from_bytes(plain[:SIZE_BYTES], "little")
     entries = json.loads(plain[SIZE_BYTES : SIZE_BYTES + size])
-    text = json.dumps({"__metadata__": dict(sorted(header.items())), **entries}, separators=(",", ":")).encode()
+    # Readers refuse half of a surrogate pair; in JSON inside a text its escape means the same.
+    texts = {name: text.encode(errors="backslashreplace").decode() for name, text in sorted(header.items())}
+    text = json.dumps({"__metadata__": texts, **entries}, separators=(",", ":")).encode()
     padding = b" " * (-len(text) % SIZE_BYTES)  # so that the tensors are aligned
     return b"".join(
         [(len(text) + len(padding)).to_bytes(SIZE_BYTES, "little"), text, padding, plain[SIZE_BYTES + size :]]
     )
+
+
+def restore_surrogates(text: str) -> str:
+    r"""Undo what `encode_tensors` does to half of a surrogate pair, as in a file's name that is no text.
+
+    >>> restore_surrogates("caf\\udce9") == "caf\udce9"
+    True
+    """
+    return ESCAPED_SURROGATE.sub(lambda found: chr(int(found[1], 16)), text)

@@ -195,7 +195,8 @@ class Report(EvaluationResults, PlotResult):
     def _files(self, target: Path) -> dict[Path, tuple[str, bytes]]:
         texts = {".json": self.json(), ".txt": f"{self}\n\n{TEXT_KIND}{self.KIND}\n", ".html": self.html()}
         kinds = self._kinds(target)
-        paths = {target.with_suffix(suffix): text.encode() for suffix, text in texts.items()}
+        # Half of a surrogate pair, as in names of files that are no text, is written as JSON writes it: \udce9.
+        paths = {target.with_suffix(suffix): text.encode(errors="backslashreplace") for suffix, text in texts.items()}
         return super()._files(target) | {path: (kinds[path], data) for path, data in paths.items()}
 
     @classmethod
