@@ -108,7 +108,7 @@ def test_page_shows_every_section(tour_folder):
     assert list(images) == [section.title for section in SECTIONS]
     assert len(page.attributes_of("img")) == sum(images.values())
     assert set(LABELS) <= set(page.texts_in("bdi"))
-    assert {file for section in SECTIONS for file in section.files} <= set(page.texts_in("span"))
+    assert {file for section in SECTIONS for file in section.files} <= set(page.texts_in("bdi"))
 
 
 def test_pngs_have_their_recipe(tour_folder):
