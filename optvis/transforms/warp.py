@@ -54,6 +54,8 @@ def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding, streams: 
         return _warp_views(images, matrix, size, padding, streams)  # torch's affine grids are others for one pixel
     images = repeat_each(images, len(matrix)) if is_multiple else images
     maps = streams.place(lambda: matrix[:, :2], images)
+    if images.is_meta:  # no numbers to sample, for which torch takes as long as for a picture
+        return images.new_empty(*images.shape[:2], *size)
     level = padding.level
     shifted = images if level is None else images - level
     sampled: Tensor = warp_affine(shifted, maps, size, padding_mode=padding.mode)
@@ -72,6 +74,8 @@ def _warp_views(images: Tensor, matrix: Tensor, size: Size, padding: Padding, st
     views, (height, width) = len(matrix) // count, size
     source, result = (_pixels_to_unit((pair[0], pair[1])) for pair in (sides, size))
     maps = streams.place(lambda: (source @ torch.linalg.inv(matrix) @ torch.linalg.inv(result))[:, :2], images)
+    if images.is_meta:
+        return images.new_empty(len(matrix), channels, *size)
     grid = _affine_grid(maps.view(count, views, 2, 3), size)
     level = padding.level
     sampled = torch.nn.functional.grid_sample(
