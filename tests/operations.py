@@ -35,11 +35,12 @@ from optvis.circuits import weights as read_weights
 from optvis.data import as_dataset
 from optvis.features import Channels, Features, expose_features, measure_statistics, receptive_fields
 from optvis.grids import IconOptions, activation_grid, semantic_dictionary
-from optvis.microscope import MicroscopeOptions, build_microscope, find_top_activations, measure_effects
+from optvis.microscope import MicroscopeOptions, build_microscope, estimate_cost, find_top_activations, measure_effects
 from optvis.models import Tail, running_statistics
 from optvis.objectives import channel, feature, layer_norm, logit
 from optvis.objectives.layout import channels_first
 from optvis.patches import try_patch
+from optvis.rendering import dream_video
 from optvis.world import scene
 
 from .sparse import Dictionary
@@ -141,6 +142,12 @@ def _builder(s: Subject) -> AtlasBuilder:
     return AtlasBuilder(s.classifier, s.images, s.late, options=s.atlas, progress=False)
 
 
+def _cost(s: Subject) -> tuple[int, ...]:
+    """What does not depend on the time that was measured."""
+    cost = estimate_cost(s.classifier, s.late, images=5, size=s.side, steps=1, options=s.folder_options["options"])
+    return cost.layers, cost.channels, cost.groups, cost.images
+
+
 def _microscope(s: Subject) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         build_microscope(s.classifier, s.images, s.early, folder, **s.folder_options)
@@ -177,6 +184,7 @@ OPERATIONS: dict[str, Operation] = {
     "maco": lambda s: maco(s.classifier, channel(s.late, 0), steps=2, views=2, **QUIET),
     "accentuate": lambda s: accentuate(s.classifier, s.images[:1], channel(s.late, 0), s.early, steps=2, **QUIET),
     "dream": lambda s: dream(s.classifier, s.images[:1], layer_norm(s.late), steps=1, octaves=2, **QUIET),
+    "dream_video": lambda s: dream_video(s.classifier, s.images[:2], layer_norm(s.late), steps=1, **QUIET),
     "activation_grid": lambda s: activation_grid(
         s.classifier, s.images[:1], s.late, groups=2, size=s.side, steps=2, icons=IconOptions(batch_size=4), **QUIET
     ),
@@ -250,6 +258,7 @@ OPERATIONS: dict[str, Operation] = {
     "Tail": _tail,
     "measure_statistics": lambda s: measure_statistics(s.classifier, s.images, [s.early]),
     "running_statistics": _running_statistics,
+    "estimate_cost": _cost,
     "find_top_activations": lambda s: find_top_activations(s.classifier, as_dataset(s.images), [s.early, s.late], 2),
     "measure_effects": lambda s: measure_effects(s.classifier, s.images[:2], s.early, 0),
     "build_microscope": _microscope,

@@ -182,7 +182,8 @@ def small_disk(size: int = 100) -> Iterator[None]:
 
 
 @each_saver
-def test_an_error_of_a_full_disk_names_the_file(savers, name, tmp_path) -> None:
+def test_an_error_of_a_full_disk_names_the_file(savers, name, tmp_path, capsys) -> None:
+    """What is printed stays in memory: the file in which pytest keeps it would be too large as well."""
     with small_disk(), pytest.raises(OSError, match=f"cannot write '{tmp_path}.*': File too large"):
         savers[name](tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part")]

@@ -113,7 +113,8 @@ def estimate_cost(
     classifier = as_classifier(model, normalize)
     counts = {layer: shape[0] for layer, shape in measure_layers(classifier, layers, channel_axis).items()}
     names = list(counts)
-    noise = torch.rand(MEASURED_IMAGES, classifier.channels, *classifier.size, dtype=torch.float32, device="cpu")
+    shape = (MEASURED_IMAGES, classifier.channels, *classifier.size)
+    noise = torch.rand(shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
     renderer = ChannelRenderer(min(MAX_SIZE, *classifier.size) if size is None else size, steps, 0, channel_axis)
     chosen = {names[place * (len(names) - 1) // (MEASURED_LAYERS - 1)] for place in range(MEASURED_LAYERS)}
     plan = MicroscopePlan(

@@ -134,8 +134,8 @@ class Survey:
             ValueError: the images have no labels.
         """
         span = self._find(layer)
-        sums, counts = torch.zeros(0, span.stop - span.start, dtype=torch.float64, device="cpu"), torch.zeros(0)
-        counts = counts.long().cpu()
+        sums = torch.zeros(0, span.stop - span.start, dtype=torch.float64, device="cpu")
+        counts = torch.zeros(0, dtype=torch.long, device="cpu")
         for record in self.shards:
             with self.store.open_shard(record) as file:
                 labels, values = file.get_tensor("labels"), file.get_slice("values")[:, span].double()
