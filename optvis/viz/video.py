@@ -17,7 +17,9 @@ from optvis.viz.sheet import BACKGROUND
 if TYPE_CHECKING:
     from PIL import Image
 
-QUALITY = {"crf": "16", "preset": "medium", "threads": "1"}  # of H.264: small, with differences that hardly show
+# Of H.264: small, with differences that hardly show. With frames that are predicted from later ones ("bf"), x264 gave
+# one of two files for the same images.
+QUALITY = {"crf": "16", "preset": "medium", "threads": "1", "bf": "0"}
 
 
 def read_video(path: str | Path, *, every: int = 1, count: int | None = None) -> Iterator[Tensor]:
