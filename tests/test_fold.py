@@ -52,18 +52,18 @@ class Block(nn.Module):
         return self.use(self, x)
 
 
-def in_place(block: Block, x: Tensor) -> Tensor:
+def scale_in_place(block: Block, x: Tensor) -> Tensor:
     a = block.conv(x)
     return block.norm(a.mul_(2))
 
 
-def kept(block: Block, x: Tensor) -> Tensor:
+def keep_detached(block: Block, x: Tensor) -> Tensor:
     a = block.conv(x)
     parts = [a.detach(), block.norm(a)]
     return torch.cat(parts)[: len(a)] + parts[1]
 
 
-def switched(block: Block, x: Tensor) -> Tensor:
+def switch(block: Block, x: Tensor) -> Tensor:
     return block.conv(x) if block.is_off else block.norm(block.conv(x))
 
 
@@ -78,8 +78,8 @@ FOLDED = {
 WHOLE = {
     "read twice": lambda: Block(lambda b, x: (a := b.conv(x)) + b.norm(a)),
     "read as a view": lambda: Block(lambda b, x: (a := b.conv(x)).mean((2, 3), keepdim=True) + b.norm(a)),
-    "written": lambda: Block(in_place),
-    "kept": lambda: Block(kept),
+    "written": lambda: Block(scale_in_place),
+    "kept": lambda: Block(keep_detached),
     "called twice": lambda: Block(lambda b, x: b.norm(b.conv(x)) + b.conv(x)),
     "norm called twice": lambda: Block(lambda b, x: b.norm(b.norm(b.conv(x)))),
     "read by a module": lambda: Block(lambda b, x: b.relu(a := b.conv(x)) + b.norm(a)),
@@ -172,7 +172,7 @@ def test_a_network_that_changes_between_steps_is_folded_anew(change):
 
 
 def test_a_network_that_runs_in_another_way_is_run_as_it_is():
-    network = settle(nn.Sequential(Block(switched), nn.ReLU()))
+    network = settle(nn.Sequential(Block(switch), nn.ReLU()))
     classifier = Classifier(network, None, 12)
     loop = ascend(classifier, channel("1", 1), transform=None, priors=())
     next(loop)
