@@ -365,7 +365,7 @@ def test_hovering_fills_the_panel(wide, page):
         assert selected_cell(wide) == (10, row, column)
         values, count = level.attribution[cell], int(level.counts[cell])
         best = LABELS[int(values.argmax())] if values.max() > 0 else f"Row {row}, column {column}"
-        assert wide.text("h3") == best
+        assert wide.text("h2") == best
         few = f"{count} point{'s' * (count != 1)}, too few for an icon (at least {MIN_POINTS})"
         if level.present[cell]:
             assert wide.text(".count") == f"{count} points, {count / 40:.3g} % of all"
@@ -728,7 +728,7 @@ def test_small_atlases_are_whole_pages(browser, tmp_path, sizes, known):
     assert size == sizes[0] == visible_level(browser)
     assert hidden(browser, ".near")
     assert browser.texts("option")[1:] == list(known)
-    assert known or browser.text("h3") == f"Row {row}, column {column}"
+    assert known or browser.text("h2") == f"Row {row}, column {column}"
     browser.hover(MAP, (0.5, 0.5))
     browser.wheel(MAP, (0.5, 0.5), -300)
     frames(browser)

@@ -203,7 +203,7 @@ def selected_cell(browser):
     """The cell that grid and panel agree on."""
     number = browser.js("Number(document.querySelector('.layer:not([hidden]) [aria-selected=true]').dataset.cell)")
     columns = COLUMNS if browser.js("document.querySelector('.layer').hidden === false") else 10
-    assert browser.js("document.querySelector('.panel h3').textContent") == (
+    assert browser.js("document.querySelector('.panel h2').textContent") == (
         f"Row {number // columns}, column {number % columns}"
     )
     return number

@@ -14,7 +14,7 @@ from optvis.viz.sheet import draw_cells
 
 STYLES = (
     *("tools.css", "atlas/map.css", "legend.css", "panel.css"),
-    *("atlas/cell.css", "footer.css", "atlas/narrow.css"),
+    *("atlas/cell.css", "footer.css", "narrow.css", "atlas/narrow.css"),
 )
 SCRIPTS = ("atlas/main.js",)
 FULL_QUANTILE = 0.95  # of the counts of a level: cells with as many points or more are filled by their icon

@@ -15,7 +15,7 @@ from optvis.viz.pages.template import build_page
 
 STYLES = (
     *("tools.css", "grid/exhibit.css", "legend.css", "grid/cells.css"),
-    *("panel.css", "footer.css", "grid/narrow.css"),
+    *("panel.css", "footer.css", "narrow.css", "grid/narrow.css"),
 )
 SCRIPTS = ("grid/main.js",)
 

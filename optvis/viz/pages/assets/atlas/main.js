@@ -1,4 +1,5 @@
-import { all, data, find, formatSigned, token, writeWords } from "../helpers.js";
+import { all, data, find, token } from "../helpers.js";
+import { listenAroundPanel, writeLegend } from "../panel.js";
 import {
   hover,
   moveSelection,
@@ -37,10 +38,7 @@ export function drawCaption() {
 function drawLegend() {
   find(".legend").hidden = state.label < 0;
   if (state.label < 0) return;
-  const most = levels[state.level].mostTo[state.label],
-    [less, , more] = all(".ends span");
-  writeWords(find(".legend p"), "Mean attribution to ", data.labels[state.label]);
-  [less.textContent, more.textContent] = [formatSigned(-most), formatSigned(most)];
+  writeLegend("Mean attribution to ", data.labels[state.label], levels[state.level].mostTo[state.label]);
 }
 
 function onChange() {
@@ -88,28 +86,10 @@ function listen() {
     redraw();
   });
   canvas.addEventListener("blur", () => hover(null));
-  document.addEventListener(
-    "pointerdown",
-    (event) => {
-      state.touch = event.pointerType === "touch";
-    },
-    true,
-  );
-  document.addEventListener(
-    "keydown",
-    (event) => {
-      state.touch = false;
-      if (event.key === "Escape") unpin();
-    },
-    true,
-  );
   for (const button of all("[data-zoom]")) {
     button.addEventListener("click", () => zoomBy(Number(button.dataset.zoom), state.side / 2, state.side / 2));
   }
-  for (const button of all("[data-step]")) {
-    button.addEventListener("click", () => moveSelection(button.dataset.step.split(" ").map(Number)));
-  }
-  find(".close").addEventListener("click", () => document.body.classList.remove("touched"));
+  listenAroundPanel(state, unpin, moveSelection);
   tools.addEventListener("change", onChange);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColors);
 }

@@ -81,7 +81,7 @@ function drawLarge() {
 export function drawPanel() {
   const { size } = levels[state.selected.level],
     where = positionText(state.selected);
-  writeWords(find("h3", panel), "", strongest(state.selected) || `R${where.slice(1)}`);
+  writeWords(find("h2", panel), "", strongest(state.selected) || `R${where.slice(1)}`);
   find(".where", panel).textContent = `${where} of ${size} × ${size}`;
   find(".count", panel).textContent = countText(state.selected);
   find(".pin", panel).textContent = state.pinned ? "Pinned" : "";

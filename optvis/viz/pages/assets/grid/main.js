@@ -1,4 +1,5 @@
 import { all, create, data, find, formatSigned, hue, largest, writeWords } from "../helpers.js";
+import { listenAroundPanel, writeLegend } from "../panel.js";
 import { drawAttribution, drawPanel, outlinePlace, setCellIcon } from "./panel.js";
 import { cells, grids, layer, panel, photo, sections, state, tools } from "./state.js";
 
@@ -174,9 +175,7 @@ function drawOverlay() {
   Object.assign(canvas, { width: columns, height: rows });
   const pixels = new Uint8ClampedArray(values.flatMap((value) => overlayColor(value, most)));
   canvas.getContext("2d").putImageData(new ImageData(pixels, columns, rows), 0, 0);
-  writeWords(find(".legend p"), "Attribution to ", data.labels[label]);
-  const [less, , more] = all(".ends span");
-  [less.textContent, more.textContent] = [formatSigned(-most), formatSigned(most)];
+  writeLegend("Attribution to ", data.labels[label], most);
 }
 
 // ---- the whole
@@ -224,28 +223,10 @@ function start() {
     if (event.pointerType === "mouse") hover(placeOf(event));
   });
   frame.addEventListener("click", (event) => activate(placeOf(event)));
-  document.addEventListener(
-    "pointerdown",
-    (event) => {
-      state.touch = event.pointerType === "touch";
-    },
-    true,
-  );
-  document.addEventListener(
-    "keydown",
-    (event) => {
-      state.touch = false;
-      if (event.key === "Escape") unpin();
-    },
-    true,
-  );
-  for (const button of all("[data-step]")) {
-    button.addEventListener("click", () => {
-      select(neighbor(state.cell, button.dataset.step.split(" ").map(Number)));
-      keepAbovePanel(cells[state.layer][state.cell]);
-    });
-  }
-  find(".close").addEventListener("click", () => document.body.classList.remove("touched"));
+  listenAroundPanel(state, unpin, (step) => {
+    select(neighbor(state.cell, step));
+    keepAbovePanel(cells[state.layer][state.cell]);
+  });
   tools.addEventListener("change", onChange);
   tools.hidden = panel.hidden = false;
   document.body.classList.add("ready");

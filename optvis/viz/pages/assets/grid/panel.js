@@ -43,7 +43,7 @@ function drawWords() {
   const { rows, columns, strength, present } = layer();
   const row = Math.floor(state.cell / columns),
     column = state.cell % columns;
-  find("h3", panel).textContent = `Row ${row}, column ${column}`;
+  find("h2", panel).textContent = `Row ${row}, column ${column}`;
   find(".where", panel).textContent =
     `y ${pixelRange(row, rows, data.image[0])} px\nx ${pixelRange(column, columns, data.image[1])} px`;
   find(".norm", panel).textContent =
