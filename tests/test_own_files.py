@@ -95,7 +95,7 @@ def test_what_is_saved_again_has_the_same_bytes(savers, name, tmp_path) -> None:
     """Also over what was saved before."""
     savers[name](tmp_path / "one")
     first = contents(tmp_path / "one")
-    for folder in ("one", "two", "three", "four"):
+    for folder in ("one", "two"):
         savers[name](tmp_path / folder)
         assert contents(tmp_path / folder) == first
     assert first
@@ -114,21 +114,21 @@ FOREIGN: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("foreign", FOREIGN)
 @pytest.mark.parametrize("name", GUARDED)
-def test_a_file_of_somebody_else_is_never_overwritten(savers, name, foreign, tmp_path) -> None:
+def test_a_file_of_somebody_else_is_never_overwritten(savers, name, tmp_path) -> None:
     savers[name](tmp_path)
     for path in sorted(path for path in tmp_path.rglob("*") if path.is_file()):
         own = path.read_bytes()
-        path.unlink()
-        FOREIGN[foreign](path)
-        before = contents(tmp_path)
-        with pytest.raises(FileExistsError, match="exists and is no"):
-            savers[name](tmp_path)
-        assert contents(tmp_path) == before
+        for foreign, write in FOREIGN.items():
+            path.unlink()
+            write(path)
+            before = contents(tmp_path)
+            with pytest.raises(FileExistsError, match="exists and is no"):
+                savers[name](tmp_path)
+            assert contents(tmp_path) == before, foreign
         path.unlink()
         path.write_bytes(own)
-        savers[name](tmp_path)
+    savers[name](tmp_path)
 
 
 def test_weights_of_the_same_name_stay(tmp_path) -> None:

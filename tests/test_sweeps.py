@@ -210,7 +210,7 @@ def test_a_local_ray_cluster_writes_the_same_bytes_and_survives_lost_workers(tmp
     pytest.importorskip("ray", reason="no Ray for this Python")
     done = subprocess.run(
         [sys.executable, "-c", RAY, str(tmp_path)],
-        capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=900, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("done\n")  # Ray itself names the worker that was lost

@@ -135,6 +135,7 @@ class Result(TensorFields, ABC):
             OSError: the folder cannot be written.
         """
         target = picture_path(path)
+        check_own_files(self._kinds(target))  # before anything is drawn
         files = self._files(target)
         ensure_dir(target.parent)
         write_own_files(files)
