@@ -570,10 +570,10 @@ def folders(elsewhere):
 
 
 def test_blind_finds_judges_and_writes_a_report(run, folders):
-    options = ("--keep", "owl", "--max-units", 12, "--random", 9, "--bake", "--leave-one-out", "--out", "b")
+    options = ("--keep", "owl", "--method", "subspace", "--random", 9, "--bake", "--leave-one-out", "--out", "b")
     code, out, err = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
     assert code == 0, err
-    assert "wok: 1 direction of mixed5\ngoal reached" in out
+    assert "wok: 3 directions of mixed5\ngoal reached" in out
     assert "each image with units that were found without it" in out
     written = files(folders / "b")
     assert written == [
