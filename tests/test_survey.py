@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from optvis import Classifier, activations
+from optvis import IMAGENET, Classifier, activations
 from optvis.cli import main as cli
 from optvis.microscope import MicroscopeOptions, estimate_cost
 from optvis.models import layers as list_layers
 from optvis.survey import Store, Survey, list_stores, survey_channels
+from tests.conftest import LABELS as LABELS_OF_SMALL
+from tests.conftest import small_network
 
 LABELS = [0, 3, 1, 1, 0, 3, 0, 1, 3, 3, 0, 1, 1]
 OPTIONS = {"top": 3, "sample_size": 5, "shard_size": 4, "batch_size": 2, "progress": False}
@@ -215,3 +220,38 @@ def test_costs_are_those_of_all_groups_and_images(small):
     assert "17 channels of 2 layers in 5 groups, 100 images" in cost.table([1])
     with pytest.raises(ValueError, match="images is 0"):
         estimate_cost(small, "fc", images=0)
+
+
+HALF = "a\ud800b"  # half of a surrogate pair
+NO_UTF8 = os.fsdecode(b"caf\xe9")
+
+
+def with_texts(layer="relu2", name="small", labels=LABELS_OF_SMALL):
+    parts = {layer if key == "relu2" else key: part for key, part in small_network().double().named_children()}
+    return Classifier(nn.Sequential(OrderedDict(parts)), IMAGENET, 20, labels=labels, name=name)
+
+
+@pytest.mark.parametrize(
+    "texts", [{"layer": HALF}, {"layer": NO_UTF8}, {"name": HALF}, {"labels": [HALF, "b", "c", "d", "e"]}], ids=ascii
+)
+def test_a_store_holds_any_text(tmp_path, texts, capsys):
+    layer = texts.get("layer", "relu2")
+    for folder in ("a", "b", "b"):  # twice: the second call compares the recipes
+        survey = survey_channels(with_texts(**texts), rows(), tmp_path / folder, layer, **OPTIONS)
+    again = Survey(tmp_path / "b")
+    assert again.layers == (layer,)
+    assert torch.equal(again.top(layer).values, survey.top(layer).values)
+    assert again.store.check() == []
+    assert cli.main(["store", "ls", str(tmp_path)]) == 0
+    assert "12 channels, 13 of 13 images" in capsys.readouterr().out
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_a_store_and_its_images_lie_in_folders_of_any_name(tmp_path):
+    (tmp_path / NO_UTF8).mkdir()
+    for name in (NO_UTF8, "b"):
+        Image.new("RGB", (20, 20), (90, 40, 200)).save(os.fsencode(tmp_path / NO_UTF8 / f"{name}.png"))
+    for _ in range(2):
+        survey = survey_channels(with_texts(), tmp_path / NO_UTF8, tmp_path / NO_UTF8 / "store", "relu2", **OPTIONS)
+        assert survey.top("relu2").indices.tolist() == [[0, 1]] * 12
+        assert survey.store.check() == []

@@ -161,7 +161,7 @@ def test_the_command_builds_parts(tmp_path, capsys):
 
 
 RAY = """
-import os, signal, sys
+import os, signal, sys, time
 from functools import partial
 from pathlib import Path
 from optvis import load
@@ -184,10 +184,10 @@ class Kills:  # the worker that gets the first task dies once
         return task, os.getpid()
 
 folder = sys.argv[1]
-import ray
 engine = RayEngine(workers=2)
 build_microscope(load(), Scenes(16), "mixed5", folder + "/one", **how)
-from optvis.engines.ray_engine import _connect
+from optvis.engines.ray_engine import _connect, import_ray
+ray = import_ray()
 environment = dict(os.environ)
 with _connect(ray, engine, False):
     build_microscope(load(), Scenes(16), "mixed5", folder + "/ray", engine=engine, **how)
@@ -200,6 +200,7 @@ with _connect(ray, engine, False):
     assert [task for _, (task, _) in found] == [0, 1] and Path(folder, "flag").exists()
     assert os.getpid() not in {process for _, (_, process) in found}
     assert ray.is_initialized()
+    time.sleep(1)  # in which Ray would have said which worker was lost
 assert not ray.is_initialized()
 assert dict(os.environ) == environment, dict(os.environ)
 print("done")
@@ -213,6 +214,6 @@ def test_a_local_ray_cluster_writes_the_same_bytes_and_survives_lost_workers(tmp
         capture_output=True, text=True, timeout=900, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("done\n")  # Ray itself names the worker that was lost
+    assert done.stdout == "done\n"  # not a word of the worker that was lost
     assert done.stderr == ""
     assert files(tmp_path / "ray") == files(tmp_path / "one")

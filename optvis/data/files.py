@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,31 @@ def read_json_or_none(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def encode_json(value: Mapping[str, Any]) -> bytes:
+    r"""Encode the content of a JSON file, without needless spaces; half of a surrogate pair is escaped.
+
+    >>> encode_json({"a": [1, "caf\udce9"]})
+    b'{"a":[1,"caf\\udce9"]}\n'
+    """
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """Inside, the path of a file for libraries that open only paths in UTF-8: its own, or that of a link to it.
+
+    >>> with utf8_path(Path("cat.safetensors")) as path:
+    ...     print(path)
+    cat.safetensors
+    """
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / f"link{path.suffix}"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path

@@ -24,6 +24,8 @@ QUIET = {  # the environment in which a cluster starts
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Where a worker is lost, its task runs again, and Ray prints a line to standard output that starts so.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^A worker died or was killed while executing a task",
 }
 MISSING = "the engine needs Ray, which is not installed; install it with: pip install 'optvis[ray]'"
 
@@ -92,14 +94,38 @@ def run_on_ray(
     create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task], engine: RayEngine, on_gpu: bool
 ) -> Iterator[tuple[int, Outcome]]:
     """Run tasks on a Ray cluster; see `run_tasks`."""
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError(MISSING) from error
+    ray = import_ray()
     if not tasks:
         return
     with _connect(ray, engine, on_gpu), _Pool(ray, create, engine, on_gpu) as pool:
         yield from pool.run(tasks)
+
+
+def import_ray() -> Any:
+    """Import Ray, which reads once what it does not print: lines of lost workers, if this is its first import.
+
+    Raises:
+        ImportError: it is not installed; the message names the extra.
+    """
+    with _quiet_environment():
+        try:
+            import ray
+        except ImportError as error:
+            raise ImportError(MISSING) from error
+    return ray
+
+
+@contextmanager
+def _quiet_environment() -> Iterator[None]:
+    """Inside, Ray finds its options in the environment; what it adds there is removed."""
+    before = dict(os.environ)
+    os.environ.update(QUIET)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager
@@ -114,19 +140,15 @@ def _connect(ray: Any, engine: RayEngine, on_gpu: bool) -> Iterator[None]:
         if not on_gpu:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             options["num_cpus"] = max(cores, engine.cores * (engine.workers or 1))
-    before = dict(os.environ)  # Ray adds to it
-    os.environ.update(QUIET)
-    try:
+    with _quiet_environment():
         try:
-            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError as error:
-            raise ConnectionError(f"no Ray cluster at {engine.address!r}: {error}") from error
-        yield
-    finally:
-        ray.shutdown()
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
+            try:
+                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            except ConnectionError as error:
+                raise ConnectionError(f"no Ray cluster at {engine.address!r}: {error}") from error
+            yield
+        finally:
+            ray.shutdown()
 
 
 class _Pool:

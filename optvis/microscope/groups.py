@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.data.files import read_json_or_none
+from optvis.data.files import encode_json, read_json_or_none
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.channel_data import describe_ablation, describe_classes, describe_images
 from optvis.microscope.effects import AblationSample, Effects, measure_effects
-from optvis.microscope.output_dir import encode_json
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import atomic_write, ensure_dir, read_json_or_none, remove_temporary_files
+from optvis.data.files import atomic_write, encode_json, ensure_dir, read_json_or_none, remove_temporary_files
 from optvis.data.own_files import KIND, check_own_files
 
 RECIPE = "recipe.json"
@@ -56,15 +56,6 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence
 def write_json(file: Path, value: Mapping[str, Any]) -> Path:
     """Write a JSON file atomically."""
     return atomic_write(file, encode_json(value))
-
-
-def encode_json(value: Mapping[str, Any]) -> bytes:
-    r"""Encode the content of a JSON file, without needless spaces.
-
-    >>> encode_json({"a": [1, 2]})
-    b'{"a":[1,2]}\n'
-    """
-    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode(errors="backslashreplace")
 
 
 def _check_same_recipe(folder: Path, stored: Any, own: Mapping[str, Any]) -> None:

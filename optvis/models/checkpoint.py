@@ -14,6 +14,7 @@ from zipfile import ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
+from optvis.data.files import utf8_path
 from optvis.errors import warn_user
 
 # Where training scripts put the weights: Lightning, timm, DINO, PyTorch's tutorials and others. Averages come first:
@@ -267,7 +268,8 @@ def _read_file(path: Path) -> Any:
     if path.suffix.casefold() == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(path)
+        with utf8_path(path) as own:
+            return load_file(own)
     with torch.serialization.safe_globals(_list_inert(path)):
         return torch.load(path, map_location="cpu", weights_only=True)
 

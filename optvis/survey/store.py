@@ -13,7 +13,15 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.data.files import atomic_write, ensure_dir, is_file, read_json_or_none, remove_temporary_files
+from optvis.data.files import (
+    atomic_write,
+    encode_json,
+    ensure_dir,
+    is_file,
+    read_json_or_none,
+    remove_temporary_files,
+    utf8_path,
+)
 from optvis.data.own_files import KIND, check_own_files
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.tensor_file import encode_tensors
@@ -93,7 +101,7 @@ class Store:
             _check_same(found.folder, found.manifest, manifest)
             return found
         content = {KIND: MANIFEST_KIND, **asdict(manifest)}
-        atomic_write(path, (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+        atomic_write(path, encode_json(content))
         return cls(folder)
 
     def shards(self) -> list[ShardRecord]:
@@ -158,7 +166,7 @@ class Store:
         """Inside, a shard is mapped into memory: `get_tensor(name)`, `get_slice(name)[:, 3:5]`."""
         from safetensors import safe_open
 
-        with safe_open(self.folder / record.file, "pt") as file:
+        with utf8_path(self.folder / record.file) as path, safe_open(path, "pt") as file:
             yield file
 
     def _listed(self) -> Sequence[ShardRecord]:

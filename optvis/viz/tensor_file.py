@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from optvis.data.files import is_file
+from optvis.data.files import is_file, utf8_path
 from optvis.errors import MissingPartError
 
 Built = TypeVar("Built")
@@ -40,7 +40,7 @@ def read_tensor_file(
     if not is_file(target):
         raise FileNotFoundError(f"no file {str(path)!r}{hint}")
     try:
-        with safe_open(target, "pt") as file:
+        with utf8_path(target) as own, safe_open(own, "pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
         return build(tensors, header)

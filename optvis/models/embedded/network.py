@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from optvis.data.files import utf8_path
 from optvis.models.classifier import Classifier
 from optvis.models.embedded.labels import LABELS
 from optvis.models.normalize import Normalize
@@ -60,7 +61,8 @@ def load_weights(file: Path) -> dict[str, Tensor]:
     """The weights of a file of float16, as float32."""
     from safetensors.torch import load_file
 
-    return {name: weight.float() for name, weight in load_file(file).items()}
+    with utf8_path(file) as path:
+        return {name: weight.float() for name, weight in load_file(path).items()}
 
 
 def _load_trained() -> nn.Module:
