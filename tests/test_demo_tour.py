@@ -335,8 +335,8 @@ def test_table_has_seconds_and_budget_of_each_section():
     assert len({len(line) for line in (head, *rows, last)}) == 1
 
 
-def test_budgets_sum_to_less_than_two_minutes():
-    assert sum(section.budget for section in SECTIONS) < 120
+def test_budgets_sum_to_less_than_eighty_seconds():
+    assert sum(section.budget for section in SECTIONS) < 80
 
 
 def test_quick_settings_are_smaller():

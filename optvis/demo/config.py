@@ -54,10 +54,10 @@ class TourConfig:
     recipe: str = "fast"
     steps: int | None = None
     class_size: int | None = None
-    channels: int = 24
+    channels: int = 16
     icon_size: int = 48
     grid_steps: int = 128
-    atlas_scenes: int = 1600
+    atlas_scenes: int = 1200
     atlas_steps: int = 32
     ablation_scenes: int = 128
     ablation_channels: int = 16

@@ -51,14 +51,14 @@ class Section:
 
 SECTIONS = (
     Section("world", 2, world.build_section, (world.FILE,)),
-    Section("classes", 10, classes.build_section, (classes.FILE,)),
-    Section("channels", 20, channels.build_section, tuple(stage.file for stage in channels.STAGES)),
-    Section("grid", 20, grid.build_section, (grid.FILE,)),
-    Section("attribution", 10, attribution.build_section, (attribution.FILE,)),
-    Section("microscope", 8, microscope.build_section, (microscope.FILE,)),
-    Section("atlas", 24, atlas.build_section, (atlas.FILE,)),
-    Section("ablation", 15, ablation.build_section, (ablation.FILE,)),
-    Section("dream", 10, dream.build_section, (dream.FILE,)),
+    Section("classes", 6, classes.build_section, (classes.FILE,)),
+    Section("channels", 14, channels.build_section, tuple(stage.file for stage in channels.STAGES)),
+    Section("grid", 12, grid.build_section, (grid.FILE,)),
+    Section("attribution", 4, attribution.build_section, (attribution.FILE,)),
+    Section("microscope", 4, microscope.build_section, (microscope.FILE,)),
+    Section("atlas", 20, atlas.build_section, (atlas.FILE,)),
+    Section("ablation", 12, ablation.build_section, (ablation.FILE,)),
+    Section("dream", 3, dream.build_section, (dream.FILE,)),
 )
 
 

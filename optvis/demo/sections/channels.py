@@ -34,8 +34,8 @@ class Stage:
 
 
 STAGES = (
-    Stage("conv1", 32, 48, (12, 6)),
-    Stage("conv2", 48, 48, (12, 6)),
+    Stage("conv1", 32, 48, (8, 4)),
+    Stage("conv2", 48, 48, (8, 4)),
     Stage("mixed3", 80, None, (8, 4)),
     Stage("mixed4", 128, None, (8, 4)),
     Stage("mixed5", 192, None, (8, 4)),
