@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import re
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, classify, load
-from optvis.ablation import Gaussian, Mean, blinded
+from optvis.ablation import Gaussian, Mean, Resampled, blinded
 from optvis.ablation.evaluation.evaluate import evaluate
 from optvis.ablation.evaluation.metrics import mean_drop, predict, recall, seeded_generator
 from optvis.ablation.evaluation.random_units import random_channels
@@ -92,6 +93,23 @@ def test_before_after_and_curve_are_those_of_passes_one_by_one(small, sets, unit
                 assert lines[name][step].value == pytest.approx(right, abs=1e-12)
                 share = np.mean([float(said[row, truth[row]]) for row in own])
                 assert sure[name][step].value == pytest.approx(share, abs=1e-9)
+
+
+@pytest.mark.parametrize("fill", [None, Mean(random_tensor(4, 3, 20, 20, seed=3))], ids=["zero", "mean"])
+def test_workers_evaluate_as_one_process(small, sets, monkeypatch, fill):
+    def run_elsewhere(create, tasks, engine, *, on_gpu):
+        assert (engine, on_gpu, [list(task) for task in tasks][-1]) == ("ray", False, [8, 9, 10])
+        yield from reversed([(index, create()(task)) for index, task in enumerate(tasks)])
+
+    alone = run_evaluation(small, SMALL, sets, fill=fill)
+    monkeypatch.setattr(sys.modules["optvis.ablation.evaluation.evaluate"], "run_tasks", run_elsewhere)
+    assert run_evaluation(small, SMALL, sets, fill=fill, engine="ray").json() == alone.json()
+
+
+@pytest.mark.parametrize("fill", [Gaussian(1.0), Resampled(random_tensor(4, 3, 20, 20, seed=3))], ids=["normal", "own"])
+def test_a_fill_that_draws_needs_one_process(small, sets, fill):
+    with pytest.raises(ValueError, match="engine must be 'process', not 'ray'"):
+        run_evaluation(small, SMALL, sets, fill=fill, engine="ray")
 
 
 def test_tallies_count_what_the_answers_say(small, sets):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
+import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -16,12 +18,19 @@ from optvis import IMAGENET, Classifier, activations
 from optvis.cli import main as cli
 from optvis.microscope import MicroscopeOptions, estimate_cost
 from optvis.models import layers as list_layers
+from optvis.models.borrow import borrow
 from optvis.survey import Store, Survey, list_stores, survey_channels
 from tests.conftest import LABELS as LABELS_OF_SMALL
 from tests.conftest import small_network
 
+SURVEY_CHANNELS = sys.modules["optvis.survey.survey_channels"]  # the room has a function of this name
 LABELS = [0, 3, 1, 1, 0, 3, 0, 1, 3, 3, 0, 1, 1]
-OPTIONS = {"top": 3, "sample_size": 5, "shard_size": 4, "batch_size": 2, "progress": False}
+OPTIONS = {"top": 3, "sample_size": 5, "batch_size": 2, "progress": False}
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(SURVEY_CHANNELS, "SHARD_SIZE", 4)
 
 
 def rows():
@@ -81,6 +90,136 @@ def test_a_survey_equals_naive_loops(small, tmp_path, layer, memory_format):
             assert (means[label].numpy() == total / LABELS.count(label)).all()
 
 
+def attributions_of(net, layer, target):
+    """(images, channels) of attributions and of the first places of the largest, by a clone that takes a layer's place.
+
+    Batches are those of the survey, so that convolutions round alike.
+    """
+    values, places = [], []
+    for start in range(0, 13, 2):
+        images = net.load_batch([image for image, _ in rows()[start : start + 2]])
+        kept = []
+
+        def keep(_module, _inputs, output, kept=kept):
+            kept.append(output.detach().clone().requires_grad_())
+            return kept[0].clone()
+
+        with borrow(net.network):
+            hook = net.network.get_submodule(layer).register_forward_hook(keep)
+            net.network(net.preprocess(images))[:, target].sum().backward()
+            hook.remove()
+        for product in (kept[0].detach() * kept[0].grad).flatten(2 if kept[0].dim() > 2 else 1):
+            flat = product.reshape(len(product), -1).double().numpy()
+            values.append([np.float32(math.fsum(row)) for row in flat])
+            places.append([int(np.argmax(row.astype(np.float32))) for row in flat])
+    return np.array(values), np.array(places)
+
+
+@pytest.mark.parametrize("layer", ["conv1", "bn1", "relu1", "conv2", "relu2", "pool", "flat", "fc"])
+@pytest.mark.parametrize("target", [1, "ocean liner"])
+def test_a_survey_by_attribution_equals_a_naive_loop(small, tmp_path, untouched, layer, target):
+    with untouched(small.network):
+        survey = survey_channels(small, rows(), tmp_path, target=target, **OPTIONS)  # all layers in one pass
+    values, places = attributions_of(small, layer, 1 if target == 1 else 3)
+    top, width = survey.top(layer), survey.manifest.layers[layer][2]
+    for channel in range(values.shape[1]):
+        order = sorted(range(13), key=lambda n: (-values[n, channel], n))[:3]
+        assert top.indices[channel].tolist() == order
+        assert top.values[channel].tolist() == values[order, channel].tolist()
+        assert (top.positions[channel] @ torch.tensor([width, 1])).tolist() == places[order, channel].tolist()
+    sample = survey.sample(layer, 13)
+    for channel in range(values.shape[1]):
+        for index, value in zip(sample.indices[channel].tolist(), sample.values[channel].tolist(), strict=True):
+            assert value == values[index, channel]
+    assert torch.equal(
+        survey.quantiles(layer, [0, 1]), torch.from_numpy(np.stack([values.min(0), values.max(0)], 1)).double()
+    )
+    means, _ = survey.class_means(layer)
+    for label in (0, 1, 3):
+        total = np.zeros(values.shape[1])
+        for row in np.flatnonzero(np.array(LABELS) == label):
+            total += values[row].astype(np.float64)
+        assert (means[label].numpy() == total / LABELS.count(label)).all()
+    assert values[2].tolist() == values[7].tolist() == values[9].tolist()  # there are ties
+
+
+class Branches(nn.Module):
+    """A skip connection around a module that returns what it takes, one in place, and a part that no score sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.same, self.relu = nn.Conv2d(3, 4, 3), nn.Identity(), nn.ReLU(inplace=True)
+        self.aside, self.fc = nn.Conv2d(4, 2, 1), nn.Linear(4, 3)
+
+    def forward(self, x):
+        a = self.conv(x)
+        b = 2 * self.same(a) + a
+        self.aside(b)
+        return self.fc(self.relu(b).mean((2, 3)))
+
+
+def test_attribution_to_a_layer_is_through_this_layer_alone(tmp_path):
+    torch.manual_seed(0)
+    net = Classifier(Branches().double(), None, 20)
+    survey = survey_channels(net, rows(), tmp_path, target=2, **OPTIONS)
+    for layer in ("conv", "same", "relu"):
+        values, _ = attributions_of(net, layer, 2)
+        assert torch.equal(survey.top(layer).values, torch.from_numpy(np.sort(values, 0)[::-1][:3].T.copy()))
+    aside = survey.top("aside")
+    assert not aside.values.any()
+    assert not aside.positions.any()
+    assert aside.indices.tolist() == [[0, 1, 2]] * 2
+
+
+@pytest.mark.parametrize("target", [None, 1])
+@pytest.mark.parametrize("stop", [False, True])
+def test_workers_write_the_files_of_one_process(small, tmp_path, monkeypatch, target, stop):
+    def run_elsewhere(create, tasks, engine, *, on_gpu):
+        assert (engine, on_gpu) == ("ray", False)
+        done = [(index, pickle.loads(pickle.dumps(create))()(task)) for index, task in enumerate(tasks)]
+        if stop:
+            yield from done[1::-1]
+            raise KeyboardInterrupt
+        yield from reversed(done)
+
+    broken = rows()
+    broken[3] = (torch.full((3, 20, 20), 7.0), 0)
+    for n in (8, 9, 10, 11):
+        broken[n] = broken[3]  # all of a shard
+    with pytest.warns(UserWarning, match="5 of 13 images are left out"):
+        survey_channels(small, broken, tmp_path / "whole", target=target, **OPTIONS)
+    monkeypatch.setattr(SURVEY_CHANNELS, "run_tasks", run_elsewhere)
+    if stop:
+        with pytest.raises(KeyboardInterrupt):
+            survey_channels(small, broken, tmp_path / "other", target=target, engine="ray", **OPTIONS)
+        assert len(Store(tmp_path / "other").shards()) == 2
+        monkeypatch.undo()
+        monkeypatch.setattr(SURVEY_CHANNELS, "SHARD_SIZE", 4)
+    how = {} if stop else {"engine": "ray"}
+    with pytest.warns(UserWarning, match="5 of 13 images are left out"):
+        survey = survey_channels(small, broken, tmp_path / "other", target=target, **how, **OPTIONS)
+    assert files(tmp_path / "other") == files(tmp_path / "whole")
+    assert survey.top("relu2").indices.shape == (12, 3)
+    assert survey.sample("relu2").values.isfinite().all()
+    assert survey.class_means("relu2")[1].sum() == 8
+
+
+def test_areas_under_curves_count_all_pairs(small, tmp_path):
+    unlabeled = [(image, label) if n != 4 else (image, None) for n, (image, label) in enumerate(rows())]
+    survey = survey_channels(small, unlabeled, tmp_path, **OPTIONS)
+    labels = np.array([-1 if label is None else label for _, label in unlabeled])
+    for layer in ("relu2", "fc"):
+        values, _ = peaks_of(small, layer)
+        found = survey.class_auc(layer)
+        for label in range(4):
+            own, others = values[labels == label], values[(labels != label) & (labels >= 0)]
+            if not len(own):
+                assert found[label].isnan().all()
+                continue
+            pairs = [(a > b) + 0.5 * (a == b) for a in own for b in others]
+            assert found[label].tolist() == (sum(pairs) / len(pairs)).tolist()
+
+
 def test_all_layers_are_those_with_real_numbers(small, tmp_path, untouched):
     with untouched(small.network):
         survey = survey_channels(small, rows(), tmp_path, **OPTIONS)
@@ -101,11 +240,11 @@ def test_a_stopped_survey_resumes_to_the_same_files(small, tmp_path, at):
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
-def test_the_shards_of_another_size_say_the_same(small, tmp_path):
-    found = [
-        survey_channels(small, rows(), tmp_path / str(size), "relu1", **{**OPTIONS, "shard_size": size})
-        for size in (2, 6, 20)
-    ]
+def test_the_shards_of_another_size_say_the_same(small, tmp_path, monkeypatch):
+    found = []
+    for size in (1, 6, 20):
+        monkeypatch.setattr(SURVEY_CHANNELS, "SHARD_SIZE", size)
+        found.append(survey_channels(small, rows(), tmp_path / str(size), "relu1", **OPTIONS))
     for other in found[1:]:
         for name in ("values", "indices", "positions"):
             assert torch.equal(getattr(found[0].top("relu1"), name), getattr(other.top("relu1"), name))
@@ -162,7 +301,9 @@ def test_another_recipe_is_refused(small, tmp_path, option, value, words):
         ({"layers": "relu22"}, KeyError, "nearest: 'relu2'"),
         ({"layers": []}, ValueError, "no layers"),
         ({"top": 0}, ValueError, "top is 0"),
-        ({"shard_size": 3}, ValueError, "multiple of batch_size"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0"),
+        ({"target": "dgo"}, KeyError, "dog"),
+        ({"target": 5}, IndexError, "classes 0 to 4"),
     ],
 )
 def test_invalid_arguments_are_refused_before_a_file_is_written(small, tmp_path, options, error, words):
@@ -211,6 +352,9 @@ def test_the_commands_survey_and_keep_a_store(tmp_path, capsys):
     (tmp_path / "s" / "shard-000000000.safetensors").write_bytes(b"")
     assert cli.main(["store", "check", str(tmp_path)]) == 3
     assert cli.main(["store", "ls", str(tmp_path / "none")]) == 1
+    assert cli.main([*words[:-1], str(tmp_path / "t"), "--target", "no such class"]) == 1
+    assert cli.main([*words[:-1], str(tmp_path / "t"), "--target", "3"]) == 0
+    assert Survey(tmp_path / "t").manifest.recipe["target"] == 3
 
 
 def test_costs_are_those_of_all_groups_and_images(small):

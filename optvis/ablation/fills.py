@@ -251,6 +251,11 @@ class _ResampledReplacement:
         return self.samples[indices.to(self.samples.device)].to(activations)
 
 
+def draws_random(replacement: Replacement) -> bool:
+    """Whether what a replacement returns depends on how many forward passes came before."""
+    return isinstance(replacement, _GaussianReplacement | _ResampledReplacement)
+
+
 def resolve_fill(
     fill: FillLike, model: nn.Module | Classifier, units: Sequence[Units], normalize: Normalizer | str = INFER
 ) -> tuple[Replacement, ...]:

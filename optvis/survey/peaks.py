@@ -1,4 +1,4 @@
-"""The largest activation of each channel over the positions of a layer, and where it is: one pass over the numbers."""
+"""The largest activation of each channel, or its whole attribution, over the positions of a layer, and where it is."""
 
 from __future__ import annotations
 
@@ -47,6 +47,26 @@ def find_peaks(a: Tensor, channel_axis: int | None = None) -> tuple[Tensor, Loca
     flat = a.flatten(2)
     grid = (a.shape[2], a.shape[3]) if a.dim() == 4 else (1, flat.shape[2])
     return flat.amax(2).float().cpu(), lambda images, channels: _first_largest(flat[images, channels]), grid
+
+
+def find_totals(a: Tensor, channel_axis: int | None = None) -> tuple[Tensor, Locate]:
+    """Add up the attributions of each channel in each image of a batch, in float64, and find the largest.
+
+    Args:
+        a: attributions of a layer, in any layout.
+        channel_axis: see `channels_first`.
+
+    Returns:
+        The sums over positions (B, C), float32; and a function as `find_peaks` returns it.
+
+    Example:
+        >>> values, locate = find_totals(torch.tensor([[[[0.0, -2.0], [2.0, 1.0]]]]))
+        >>> values, locate(torch.tensor([0]), torch.tensor([0]))
+        (tensor([[1.]]), tensor([2]))
+    """
+    a = channels_first(a, channel_axis)
+    flat = a.flatten(2) if a.dim() > 2 else a.unsqueeze(2)
+    return flat.double().sum(2).float().cpu(), lambda images, channels: _first_largest(flat[images, channels])
 
 
 def _first_largest(rows: Tensor) -> Tensor:

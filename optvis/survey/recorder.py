@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from torch import Tensor
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.outputs.finite import check_finite
-from optvis.survey.peaks import find_peaks
-from optvis.survey.visit import visit_activations
+from optvis.survey.peaks import Locate, find_peaks, find_totals
+from optvis.survey.visit import visit_activations, visit_attributions
 
 UNKNOWN = -1  # a position that was not looked for, a label that the source has not
 
@@ -28,6 +28,7 @@ class Recorder:
         top: how many images of each channel are wanted.
         sample: the images whose peaks are all located.
         channel_axis: axis of the channels in the layers' output.
+        target: index of a class, for attributions to its logit in place of activations.
         least: the `top`-th largest peak of each channel so far, (C,); minus infinity where there are fewer.
     """
 
@@ -38,7 +39,9 @@ class Recorder:
         top: int,
         sample: Collection[int],
         channel_axis: int | None = None,
+        target: int | None = None,
     ) -> None:
+        self.target = target
         self.classifier, self.layers, self.top, self.sample = classifier, tuple(channels), top, frozenset(sample)
         self.channel_axis, self.spans = channel_axis, find_spans(channels)
         self.total = sum(channels.values())
@@ -57,28 +60,27 @@ class Recorder:
 
     def add(self, indices: Sequence[int], images: Tensor) -> None:
         """Record a batch."""
-        network = self.classifier.network
         values = self._full(len(images), 0)
-        positions = torch.full((len(images), self.total), UNKNOWN, dtype=torch.int32, device="cpu")
+        # Of a layer on which the score does not depend all attributions are zero, and the first of them is largest.
+        start = UNKNOWN if self.target is None else 0
+        positions = torch.full((len(images), self.total), start, dtype=torch.int32, device="cpu")
         in_sample = torch.tensor([index in self.sample for index in indices], device="cpu")
 
-        def visit(layer: str, a: Tensor, same: str | None) -> None:
+        def record(layer: str, peaks: Tensor, locate: Locate) -> None:
             span = self.spans[layer]
-            if same is not None:
-                values[:, span], positions[:, span] = values[:, self.spans[same]], positions[:, self.spans[same]]
-                return
-            peaks, locate, _ = find_peaks(a, self.channel_axis)
             values[:, span] = peaks
             rows, columns = self._matter(peaks, span, in_sample).nonzero().T
             if len(rows):
                 positions[rows, columns + span.start] = locate(rows, columns).int()
 
-        with borrow(network), torch.no_grad():
-            inputs = self.classifier.preprocess(images)
-            visit_activations(network, inputs, self.layers, visit)
-            if not bool(values.isfinite().all()):
-                for layer, span in self.spans.items():
-                    check_finite(values[:, span], f"the activations of {layer!r}", network, inputs)
+        def visit(layer: str, a: Tensor, same: str | None) -> None:
+            if same is None:
+                record(layer, *find_peaks(a, self.channel_axis)[:2])
+            else:
+                values[:, self.spans[layer]] = values[:, self.spans[same]]
+                positions[:, self.spans[layer]] = positions[:, self.spans[same]]
+
+        self._visit(images, visit, record, values)
         self.indices += indices
         self.values.append(values)
         self.positions.append(positions)
@@ -88,17 +90,42 @@ class Recorder:
             self._raise_least()
             self.due = 2 * self.count
 
+    def _visit(
+        self,
+        images: Tensor,
+        visit: Callable[[str, Tensor, str | None], None],
+        record: Callable[[str, Tensor, Locate], None],
+        values: Tensor,
+    ) -> None:
+        """Run the network; `visit` takes activations, and `record` sums of attributions. Refuse NaN and infinity."""
+        network, target = self.classifier.network, self.target
+        with borrow(network), torch.no_grad():
+            inputs = self.classifier.preprocess(images)
+            if target is None:
+                visit_activations(network, inputs, self.layers, visit)
+            else:
+                head = self.classifier.read_head(images)
+                visit_attributions(
+                    network,
+                    inputs,
+                    self.layers,
+                    lambda output: head.logits(output)[:, target],
+                    lambda layer, a: record(layer, *find_totals(a, self.channel_axis)),
+                )
+            if not bool(values.isfinite().all()):
+                what = "activations" if target is None else "attributions"
+                for layer, span in self.spans.items():
+                    check_finite(values[:, span], f"the {what} of {layer!r}", network, inputs)
+
     def take_shard(self, labels: Sequence[int | None]) -> dict[str, Tensor]:
         """End the shard, and return its tensors.
 
         Args:
             labels: the class of each image that was recorded.
         """
-        values, positions = torch.cat(self.values), torch.cat(self.positions)
+        values = torch.cat([self._full(0, 0), *self.values])
+        positions = torch.cat([self._full(0, 0).int(), *self.positions])
         order = values.sort(dim=0, descending=True, stable=True).indices[: self.top]
-        strongest = values.gather(0, order)
-        before = (self.earlier.unsqueeze(0) >= strongest.unsqueeze(1)).sum(1)  # images that come first
-        is_among = before + torch.arange(len(order), device="cpu").unsqueeze(1) < self.top
         self._raise_least()
         rows = [row for row, index in enumerate(self.indices) if index in self.sample]
         tensors = {
@@ -106,12 +133,19 @@ class Recorder:
             "indices": torch.tensor(self.indices, dtype=torch.long, device="cpu"),
             "labels": torch.tensor([UNKNOWN if one is None else one for one in labels], dtype=torch.long, device="cpu"),
             "top_rows": order.int(),
-            "top_positions": positions.gather(0, order).where(is_among, UNKNOWN),
+            "top_positions": _forget(positions.gather(0, order), values.gather(0, order), self.earlier, self.top),
             "sample_rows": torch.tensor(rows, dtype=torch.long, device="cpu"),
             "sample_positions": positions[rows],
         }
         self.clear()
         return tensors
+
+    def take_over(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Go on after a shard that another recorder has recorded by itself; return it as this one had recorded it."""
+        strongest = tensors["values"].gather(0, tensors["top_rows"].long())
+        positions = _forget(tensors["top_positions"], strongest, self.earlier, self.top)
+        self.resume(strongest)
+        return {**tensors, "top_positions": positions}
 
     def resume(self, values: Tensor) -> None:
         """Go on after earlier images, of which the strongest peaks are known, (N, C)."""
@@ -137,6 +171,13 @@ class Recorder:
 
     def _full(self, rows: int, value: float) -> Tensor:
         return torch.full((rows, self.total), value, dtype=torch.float32, device="cpu")
+
+
+def _forget(positions: Tensor, strongest: Tensor, earlier: Tensor, top: int) -> Tensor:
+    """Forget where the strongest peaks of a shard are that come after `top` peaks of earlier shards, (K, C) each."""
+    before = (earlier.unsqueeze(0) >= strongest.unsqueeze(1)).sum(1)  # images that come first
+    is_among = before + torch.arange(len(strongest), device="cpu").unsqueeze(1) < top
+    return positions.where(is_among, UNKNOWN)
 
 
 def find_spans(channels: Mapping[str, int]) -> dict[str, slice]:

@@ -23,7 +23,7 @@ class ChannelImages(TensorFields):
     """N images of each of C channels, in order.
 
     Args:
-        values: largest activation over positions, (C, N); NaN where there are fewer images.
+        values: largest activation over positions, or attribution, (C, N); NaN where there are fewer images.
         indices: of the images in the data set, (C, N); −1 where there are fewer.
         positions: row and column of that activation, of equal ones the first, (C, N, 2).
     """
@@ -38,8 +38,9 @@ class ChannelImages(TensorFields):
 class Survey:
     """What a store of `survey_channels` says of the channels of its layers; shards are mapped into memory.
 
-    The activation of a channel in an image is its largest one over positions. Of equal ones, the earlier image and the
-    first position, row by row, come first.
+    The activation of a channel in an image is its largest one over positions. In a survey with a target it is the
+    channel's attribution, summed over positions, and its position is the one with the largest attribution. Of equal
+    ones, the earlier image and the first position, row by row, come first.
 
     Args:
         store: or the path of its folder.
@@ -148,6 +149,39 @@ class Survey:
         if not len(counts):
             raise ValueError("the images have no labels; give a data set whose rows have them, as (image, label)")
         return sums / counts.unsqueeze(1), counts
+
+    def class_auc(self, layer: str) -> Tensor:
+        """How well each channel tells each class from all others, exactly: the area under the ROC curve.
+
+        It is the share of pairs, an image of the class and one of another class, of which the first activates the
+        channel more; equal activations count half. 1 is a detector of the class, 0.5 is chance, and 0 a channel that
+        the class alone leaves silent. The largest number of a channel says how far a label describes it. Images without
+        a label are left out.
+
+        Returns:
+            (classes, C), float64; NaN where there is no image of the class, or of another one.
+
+        Raises:
+            ValueError: the images have no labels.
+        """
+        labels, counts = self._labels(), self.class_means(layer)[1]
+        known, found = labels != UNKNOWN, list[Tensor]()
+        others = int(counts.sum()) - counts
+        for values in self._columns(layer):
+            columns = values[known].T.contiguous()
+            ordered = columns.sort(1).values
+            ranks = sum(torch.searchsorted(ordered, columns, right=right) for right in (False, True)) + 1  # twice each
+            sums = ranks.new_zeros(len(counts), len(columns)).index_add_(0, labels[known], ranks.T.contiguous())
+            found.append((sums - (counts * (counts + 1)).unsqueeze(1)).double() / (2 * counts * others).unsqueeze(1))
+        return torch.cat(found, 1)
+
+    def _labels(self) -> Tensor:
+        """The class of each image, (N,)."""
+        found = []
+        for record in self.shards:
+            with self.store.open_shard(record) as file:
+                found.append(file.get_tensor("labels"))
+        return torch.cat(found)
 
     def _columns(self, layer: str) -> Iterator[Tensor]:
         """The values of all images, some channels at a time, (images, channels)."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
+from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -18,13 +20,16 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import layers as list_layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import digest_images, digest_weights, provenance
+from optvis.objectives import Labels
 from optvis.progress import progress_bar
 from optvis.survey.peaks import find_peaks
 from optvis.survey.recorder import Recorder
 from optvis.survey.result import Survey
 from optvis.survey.store import Manifest, Store, digest_recipe
 
-SHARD_SIZE = 256
+Shard = tuple[dict[str, Tensor], list[str]]  # its tensors, and what was wrong with images that cannot be read
+
+SHARD_SIZE = 256  # images of a shard at most, if a batch has no more
 PIXELS, MAX_BATCH = 2**19, 32  # of a batch at most: activations are read while they are in the processor's cache
 TOP, SAMPLE_SIZE = 16, 64
 
@@ -36,18 +41,22 @@ def survey_channels(
     output_dir: str | Path,
     layers: str | Sequence[str] | None = None,
     *,
+    target: int | str | None = None,
     top: int = TOP,
     sample_size: int = SAMPLE_SIZE,
-    shard_size: int = SHARD_SIZE,
     batch_size: int | None = None,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
+    engine: EngineLike = PROCESS,
     progress: bool = True,
 ) -> Survey:
     """Record the largest activation of each channel of some layers in each image, in one pass over the images.
 
+    With a `target`, the attribution of each channel to the logit of this class is recorded instead: activation times
+    gradient, summed over positions in float64. Its position is the one with the largest attribution.
+
     The store that it writes gives, for each channel, the images that activate it most, images spread over the range of
-    its activations, quantiles, and means by class; see `Survey`. In memory are one shard and the strongest images, so
+    its activations, quantiles, and means by class; see `Survey`. In memory are some shards and the strongest images, so
     that the data set may be of any size. Run a stopped call again: it resumes after the last complete shard, and ends
     with the same files.
 
@@ -56,17 +65,19 @@ def survey_channels(
         images: in any form that `optvis.data.as_dataset` takes; the classes are those of its rows.
         output_dir: the folder of the store; created if needed.
         layers: one name, or several, as `layers(net)` lists them; by default all whose output is a tensor of reals.
+        target: a class, by index or label, to whose logit channels are attributed; by default activations are recorded.
         top: how many of the strongest images of each channel are kept.
         sample_size: images, evenly spaced in the data set, from which a stratified sample of each channel is taken.
-        shard_size: images of a shard, a multiple of the batch size.
         batch_size: images that go through the network together; by default a power of two up to 32.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
+        engine: what runs the network, see `optvis.engines.run_tasks`; a task is a shard, and the files are the same.
         progress: whether to show a progress bar.
 
     Raises:
         FileExistsError: the folder holds a store of another recipe, or other files.
         KeyError, TypeError: a layer that does not exist, or whose output is no tensor of real numbers.
+        KeyError, IndexError: a class that does not exist.
         ValueError: no layers, no image that can be read, numbers below 1; NotFiniteError: NaN or infinite activations.
 
     Example:
@@ -80,13 +91,13 @@ def survey_channels(
     """
     classifier, dataset = as_classifier(model, normalize), as_dataset(images)
     batch_size = choose_batch_size(classifier) if batch_size is None else batch_size
-    numbers = {"top": top, "sample_size": sample_size, "batch_size": batch_size, "shard_size": shard_size}
+    numbers = {"top": top, "sample_size": sample_size, "batch_size": batch_size}
     for name, value in numbers.items():
         if value < 1:
             raise ValueError(f"{name} is {value}; expected 1 or more")
-    if shard_size % batch_size:
-        raise ValueError(f"shard_size is {shard_size}; expected a multiple of batch_size, {batch_size}")
+    shard_size = batch_size * max(1, SHARD_SIZE // batch_size)
     shapes = measure_layers(classifier, layers, channel_axis)
+    index = None if target is None else find_class(classifier, target)
     recipe = provenance(
         classifier,
         "survey_channels",
@@ -95,12 +106,16 @@ def survey_channels(
         dataset=digest_images(dataset, classifier),
         layers=list(shapes),
         channel_axis=channel_axis,
+        target=index,
+        shard_size=shard_size,
         **numbers,
     )
     store = Store.create(output_dir, Manifest(digest_recipe(recipe), recipe, shapes, len(dataset)))
     sample = [n * len(dataset) // min(sample_size, len(dataset)) for n in range(min(sample_size, len(dataset)))]
-    recorder = Recorder(classifier, {layer: shape[0] for layer, shape in shapes.items()}, top, sample, channel_axis)
-    _record_shards(store, recorder, dataset, shard_size, batch_size, progress)
+    channels = {layer: shape[0] for layer, shape in shapes.items()}
+    create = partial(Recorder, classifier, channels, top, frozenset(sample), channel_axis, index)
+    run = _ShardWorker(create, dataset, batch_size)
+    _record_shards(store, run, shard_size, engine, progress)
     return Survey(store)
 
 
@@ -134,24 +149,75 @@ def measure_layers(
     return shapes
 
 
-def _record_shards(
-    store: Store, recorder: Recorder, dataset: ImageDataset, shard_size: int, batch_size: int, progress: bool
-) -> None:
+def find_class(classifier: Classifier, target: int | str) -> int:
+    """The index of a class.
+
+    Raises:
+        KeyError: no such label; IndexError: no such index; ValueError: a label of a network without labels.
+    """
+    if isinstance(target, str):
+        return int(Labels((target,)).indices(classifier.labels))
+    classes = classifier.logits(classifier.gray_image()).shape[1]
+    if not 0 <= target < classes:
+        raise IndexError(f"target is {target}; the network has classes 0 to {classes - 1}")
+    return int(target)
+
+
+class _ShardWorker:
+    """Records shards; in a worker each by itself.
+
+    Args:
+        create: a recorder.
+        dataset: the images.
+        batch_size: images that go through the network together.
+    """
+
+    def __init__(self, create: Callable[[], Recorder], dataset: ImageDataset, batch_size: int) -> None:
+        self.create, self.dataset, self.batch_size = create, dataset, batch_size
+
+    @plain_mode()
+    def __call__(self, span: range) -> Shard:
+        """The tensors of a shard, and what was wrong with each image that could not be read."""
+        return self.record(self.create(), span, lambda _: None)
+
+    def record(self, recorder: Recorder, span: range, update: Callable[[int], object]) -> Shard:
+        """Record a shard with a recorder that may know earlier ones; `update` gets the number of images done."""
+        failures: list[str] = []
+        load = recorder.classifier.load_batch
+        for indices, images in self.dataset.read_batches(span, load, self.batch_size, failures):
+            recorder.add(indices, images)
+            update(len(indices))
+        return recorder.take_shard([self.dataset.label(index) for index in recorder.indices]), failures
+
+
+def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: EngineLike, progress: bool) -> None:
     """Record the images after the last complete shard."""
-    done, failures = store.shards(), list[str]()
+    done, recorder, dataset, failures = store.shards(), worker.create(), worker.dataset, list[str]()
     for record in done:
         with store.open_shard(record) as file:
             recorder.resume(file.get_tensor("values").gather(0, file.get_tensor("top_rows").long()))
             failures += [""] * (record.stop - record.first - len(file.get_tensor("indices")))
     first = done[-1].stop if done else 0
+    spans = [range(len(dataset))[start : start + shard_size] for start in range(first, len(dataset), shard_size)]
     with progress_bar(total=len(dataset), show=progress, unit="img", description="survey") as bar:
         bar.update(first)
-        for start in range(first, len(dataset), shard_size):
-            span, wrong = range(len(dataset))[start : start + shard_size], list[str]()
-            for indices, images in dataset.read_batches(span, recorder.classifier.load_batch, batch_size, wrong):
-                recorder.add(indices, images)
-                bar.update(len(indices))
+        if resolve_engine(engine) is None:
+            shards = (worker.record(recorder, span, bar.update) for span in spans)
+        else:
+            create = partial(_ShardWorker, worker.create, dataset, worker.batch_size)
+            on_gpu = recorder.classifier.device.type == "cuda"
+            shards = _run_elsewhere(recorder, run_tasks(create, spans, engine, on_gpu=on_gpu), bar.update)
+        for span, (tensors, wrong) in zip(spans, shards, strict=True):
             failures += wrong
-            store.add(span.start, span.stop, recorder.take_shard([dataset.label(index) for index in recorder.indices]))
+            store.add(span.start, span.stop, tensors)
     if any(failures) or len(failures) == len(dataset):
         dataset.report_failures([text or "an image of an earlier call" for text in failures])
+
+
+def _run_elsewhere(
+    recorder: Recorder, outcomes: Iterator[tuple[int, Shard]], update: Callable[[int], object]
+) -> Iterator[Shard]:
+    """The shards of workers, in order, as this process would have recorded them."""
+    for tensors, wrong in merge_in_order(outcomes):
+        update(len(tensors["indices"]))
+        yield recorder.take_over(tensors), wrong

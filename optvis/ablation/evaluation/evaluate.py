@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import index
 from typing import Any
 
@@ -23,10 +24,11 @@ from optvis.ablation.evaluation.variants import (
     growing_variants,
     score_variants,
 )
-from optvis.ablation.fills import FillLike, Replacement, describe_fill, resolve_fill, split_batch
+from optvis.ablation.fills import FillLike, Replacement, describe_fill, draws_random, resolve_fill, split_batch
 from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_overlaps, find_target_set, load_sets
 from optvis.ablation.selection.attempt import Attempt, describe_goal
 from optvis.ablation.units_json import units_to_json
+from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
 from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 from optvis.models.activations import read_activations
@@ -38,6 +40,8 @@ from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.objectives import OUTPUT, positions
 from optvis.progress import progress_bar
+
+IMAGES_PER_TASK = 4
 
 
 @plain_mode()
@@ -53,6 +57,7 @@ def evaluate(
     seed: int = 0,
     probes: bool | Probes = False,
     normalize: Normalizer | str = INFER,
+    engine: EngineLike = PROCESS,
     progress: bool = True,
 ) -> Report:
     """Evaluate units by what the network predicts without them: for the target, for everything else, against chance.
@@ -84,6 +89,7 @@ def evaluate(
             activations stay; and how soon fine-tuning brings its recall back. True, or `Probes` with settings. The
             output can forget what the layers still hold (arXiv:2604.08271, arXiv:2503.06991).
         normalize: see `render`; by default what the model carries.
+        engine: what ablates units of images, see `optvis.engines.run_tasks`; the report is the same with any.
         progress: show a progress bar.
 
     Returns:
@@ -92,8 +98,8 @@ def evaluate(
     Raises:
         KeyError: a layer, label or set that does not exist; the nearest are given.
         TypeError, IndexError, ValueError: units, images or labels that do not fit; two units for one layer; a network
-            that gives no score for each class; `random_sets` below 1; with `probes`,
-            fewer than four images of the target's classes, or of others.
+            that gives no score for each class; `random_sets` below 1; a fill that draws, with an engine; with
+            `probes`, fewer than four images of the target's classes, or of others.
 
     Example:
         >>> from optvis import Channels, load
@@ -113,6 +119,9 @@ def evaluate(
     overlap = count_overlaps(sets, units if found_on is None and hasattr(units, "recipe") else found_on, classifier)
     images = torch.cat([one.images for one in sets])
     replacements = resolve_fill(fill, classifier, chosen)
+    if resolve_engine(engine) is not None and any(map(draws_random, replacements)):
+        what = f"{fill!r} draws from one stream for all images"
+        raise ValueError(f"{what}, so that engine must be 'process', not {engine!r}")
     with borrow(classifier.network), torch.no_grad():
         head = classifier.read_head(images)
         head.require_classes("evaluate")
@@ -124,7 +133,8 @@ def evaluate(
         case = AblationCase(classifier, images, truth, _shows_target(sets, target_set, truth), chosen, replacements)
         inside = look_inside(case, settings, seed, progress) if settings else ((), None)
         plan = _plan_variants(chosen, survey, random_sets, seed)
-        variants = _predict_variants(classifier, images, truth, survey.first, plan.variants, replacements, progress)
+        create = partial(_VariantWorker, classifier, images, truth, survey.first, plan.variants, replacements)
+        variants = _predict_variants(create, engine, progress)
     recipe = provenance(
         classifier,
         "evaluate",
@@ -215,26 +225,50 @@ def _plan_variants(units: Variant, survey: _Survey, random_sets: int, seed: int)
     return VariantPlan(units, removed, kept, tuple(zip(*random, strict=True)), norms, moments, seed)
 
 
-def _predict_variants(
-    classifier: Classifier,
-    images: Tensor,
-    truth: Tensor,
-    first: str,
-    variants: Sequence[Variant],
-    replacements: Sequence[Replacement],
-    progress: bool,
-) -> BatchPredictions:
-    """Predictions of each variant for each image: (V, B)."""
-    columns: list[BatchPredictions] = []
-    head = classifier.read_head(images)
-    with progress_bar(total=len(images) * len(variants), show=progress, description="evaluate") as bar:
-        for image, label in zip(torch.split(images, 1), torch.split(truth, 1), strict=True):
+@dataclass(frozen=True, eq=False)
+class _VariantWorker:
+    """Predicts each variant for some of the images."""
+
+    classifier: Classifier
+    images: Tensor
+    truth: Tensor
+    first: str
+    variants: Sequence[Variant]
+    replacements: Sequence[Replacement]
+
+    @plain_mode()
+    def __call__(self, rows: range) -> BatchPredictions:
+        """The predictions (V, B) for images of these rows, in a worker."""
+        with borrow(self.classifier.network), torch.no_grad():
+            return self.predict(rows, lambda _: None)
+
+    def predict(self, rows: range, update: Callable[[int], object]) -> BatchPredictions:
+        """The same with a borrowed network; `update` gets the number of predictions that are done."""
+        columns: list[BatchPredictions] = []
+        head = self.classifier.read_head(self.images)
+        for row in rows:
+            image, label = self.images[row : row + 1], self.truth[row : row + 1]
             parts: list[BatchPredictions] = []
-            for logits in score_variants(classifier, image, first, variants, replacements):
+            for logits in score_variants(self.classifier, image, self.first, self.variants, self.replacements):
                 parts.append(predict(logits.unsqueeze(1), label, head))
-                bar.update(len(logits))
+                update(len(logits))
             columns.append(_concatenate(parts, 0))
-    return _concatenate(columns, 1)
+        return _concatenate(columns, 1)
+
+
+def _predict_variants(create: Callable[[], _VariantWorker], engine: EngineLike, progress: bool) -> BatchPredictions:
+    """Predictions of each variant for each image: (V, B)."""
+    worker = create()
+    count, variants = len(worker.images), len(worker.variants)
+    with progress_bar(total=count * variants, show=progress, description="evaluate") as bar:
+        if resolve_engine(engine) is None:
+            return worker.predict(range(count), bar.update)
+        tasks = [range(count)[start : start + IMAGES_PER_TASK] for start in range(0, count, IMAGES_PER_TASK)]
+        on_gpu, parts = worker.classifier.device.type == "cuda", list[BatchPredictions]()
+        for part in merge_in_order(run_tasks(create, tasks, engine, on_gpu=on_gpu)):
+            parts.append(part)
+            bar.update(part.classes.numel())
+        return _concatenate(parts, 1)
 
 
 def _concatenate(parts: Sequence[BatchPredictions], axis: int) -> BatchPredictions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from optvis.cli.engine_options import add_engine_options, select_engine
 from optvis.cli.options import AddOption, class_index, load_model, make_unique
 
 METHODS = (
@@ -27,6 +28,7 @@ def add_options(add: AddOption) -> None:
     add("--leave-one-out", action="store_true", help="also predict each image without units that were found without it")
     add("--random", type=int, default=200, help="random sets of the same size to compare with")
     add("--seed", type=int, default=0, help="of all random draws")
+    add_engine_options(add, "evaluate")
     add("--bake", action="store_true", help="also write the ablated network's weights")
     add("--out", type=Path, default=Path("blinded"), help="folder for the report; created if it does not exist")
 
@@ -64,7 +66,8 @@ def run(options: argparse.Namespace) -> bool:
     sets = dict(zip(make_unique([display_name(Path(path).name) for path in folders]), folders, strict=True))
     first, *_ = sets
     sets[first] = LabeledImages(sets[first], target)
-    report = evaluate(classifier, units, sets, random_sets=options.random, seed=options.seed)
+    numbers = {"random_sets": options.random, "seed": options.seed}
+    report = evaluate(classifier, units, sets, **numbers, engine=select_engine(options))
     print(f"{report}\n")
     print(report.save(folder))
     if options.bake:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from optvis.cli.engine_options import add_engine_options, select_engine
 from optvis.cli.options import ALL, MAX_DIGITS, AddOption, load_model, parse_channels, select_images, shorten
 
-if TYPE_CHECKING:
-    from optvis.engines import EngineLike
-
-LOCAL, FINISH = "local", "finish"
+FINISH = "finish"
 SCENES = 512  # of the embedded world, where no folder is given
 HELP = "write a site with a page for each channel of some layers; a stopped run continues when it is started again"
 EXAMPLE = "optvis microscope squeezenet1_0 --layers features.12 --images images --out microscope"
@@ -30,16 +27,15 @@ def add_options(add: AddOption) -> None:
     add("--seed", type=int, default=0, help="of noise and transforms, and of the scenes")
     add("--part", type=parse_part, metavar="N/COUNT", help="build a part of all groups, like 3/16, and no pages")
     add("--finish", action="store_true", help="build nothing: check that all parts are there, and write the pages")
-    ray = "build the groups on the Ray cluster at ADDRESS, or one on all cores or cards of this machine"
-    add("--ray", nargs="?", const=LOCAL, metavar="ADDRESS", help=ray)
-    add("--workers", type=int, help="of Ray at most; one for each card, or for so many --cores, if not given")
-    add("--cores", type=int, default=1, help="of each worker of Ray")
+    add_engine_options(add, "build the groups")
     add("--out", type=Path, default=Path("microscope"), help="folder of the site; created if it does not exist")
 
 
 def run(options: argparse.Namespace) -> None:
     from optvis.microscope import MicroscopeOptions, build_microscope
 
+    if options.finish and options.part is not None:
+        raise ValueError("--part builds groups, and --finish none: run the parts first, then --finish alone")
     classifier = load_model(options)
     images = select_images(options)
     how = {name: getattr(options, name) for name in ("size", "steps", "seed")}
@@ -65,18 +61,3 @@ def parse_part(text: str) -> tuple[int, int]:
     if not is_part:
         raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected a part, like 3/16 for the third of sixteen")
     return int(numbers[0]), int(numbers[1])
-
-
-def select_engine(options: argparse.Namespace) -> EngineLike:
-    """Return the engine that `--ray` and the options beside it name.
-
-    Raises:
-        ValueError: both a part and the end are asked for.
-    """
-    from optvis.engines import RayEngine
-
-    if options.finish and options.part is not None:
-        raise ValueError("--part builds groups, and --finish none: run the parts first, then --finish alone")
-    if options.ray is None:
-        return "process"
-    return RayEngine(None if options.ray == LOCAL else options.ray, options.workers, options.cores)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import AddOption, load_model, select_images
+from optvis.cli.engine_options import add_engine_options, select_engine
+from optvis.cli.options import AddOption, class_index, load_model, select_images
 
 SCENES = 512  # of the embedded world, where no folder is given
 HELP = "record the activations of all channels over a data set; a stopped run continues when it is started again"
@@ -16,9 +17,11 @@ def add_options(add: AddOption) -> None:
     add("--layers", nargs="+", metavar="LAYER", help="names, as `optvis layers` lists them; all if not given")
     add("--images", type=Path, metavar="FOLDER", help="images, or shards as train-{000..015}.tar; scenes for demo")
     add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
+    add("--target", metavar="CLASS", help="label or index; record the attribution of channels to it, not activations")
     add("--top", type=int, default=16, help="images of each channel that activate it most")
     add("--sample-size", type=int, default=64, help="images from which each channel gets a stratified sample")
     add("--seed", type=int, default=0, help="of the scenes")
+    add_engine_options(add, "run the network")
     add("--out", type=Path, default=Path("survey"), help="folder of the store; created if it does not exist")
 
 
@@ -26,5 +29,6 @@ def run(options: argparse.Namespace) -> None:
     from optvis.survey import survey_channels
 
     classifier, images = load_model(options), select_images(options)
-    sizes = {"top": options.top, "sample_size": options.sample_size}
-    print(survey_channels(classifier, images, options.out, options.layers, **sizes))
+    target = None if options.target is None else class_index(options.target, classifier.labels)
+    how = {"target": target, "top": options.top, "sample_size": options.sample_size, "engine": select_engine(options)}
+    print(survey_channels(classifier, images, options.out, options.layers, **how))
