@@ -100,7 +100,7 @@ def test_splince_keeps_the_covariance_with_other_labels_at_the_least_change():
 def test_inlp_takes_the_classifiers_of_least_squares_one_by_one():
     x = random_rows()
     z = binary_labels(x)
-    directions = Inlp(max_directions=3, max_accuracy=0.5001).fit(x, z).vectors
+    directions = Inlp(max_directions=3, max_accuracy=0.5001, penalty=0).fit(x, z).vectors
     rest = x - x.mean(0)
     for direction in directions:
         weights = torch.linalg.lstsq(rest, (z - z.mean())[:, None], driver="gelsd").solution[:, 0]
@@ -108,6 +108,22 @@ def test_inlp_takes_the_classifiers_of_least_squares_one_by_one():
         rest = rest - rest @ direction[:, None] * direction
     with pytest.raises(ValueError, match=r"accuracy above 0\.9999: there is nothing to erase"):
         Inlp(max_accuracy=0.9999).fit(x, z)
+
+
+def test_a_penalty_makes_inlp_need_fewer_directions():
+    """Where directions of small variance read the label best, the classifiers of least squares remove it slowly."""
+    generator = torch.Generator().manual_seed(3)
+    z = (torch.rand(4000, generator=generator) > 0.5).double()
+    scales = torch.logspace(0, -1.5, 24, dtype=torch.float64)
+    x = (torch.randn(4000, 24, generator=generator).double() + z[:, None]) * scales
+    x = x @ torch.linalg.qr(torch.randn(24, 24, generator=generator).double()).Q
+    sharp, smooth = (Inlp(penalty=penalty).fit(x, z) for penalty in (0.0, 1.0))
+    assert len(smooth) <= len(sharp) / 2
+    for units in (sharp, smooth):
+        rest = units.replace(x)
+        weights = torch.linalg.lstsq(rest - rest.mean(0), (z - z.mean())[:, None], driver="gelsd").solution
+        found = (rest - rest.mean(0)) @ weights > 0
+        assert float((found[:, 0] == z.bool()).double().mean()) <= 0.53
 
 
 def test_mean_projection_sets_the_part_along_the_pattern_to_the_mean_without():
@@ -147,6 +163,8 @@ def test_moments_of_batches_are_those_of_all_rows():
         (lambda x, z: MeanProjection().fit(x, 3 * z), "one label of 0 and 1"),
         (lambda x, z: MeanProjection().fit(x, torch.stack([z, z], 1)), "one label of 0 and 1"),
         (lambda x, z: Inlp(max_accuracy=0.5), "expected max_accuracy"),
+        (lambda x, z: Inlp(penalty=-1.0), "penalty of 0 or more"),
+        (lambda x, z: Inlp(penalty=float("nan")), "penalty of 0 or more"),
     ],
 )
 def test_labels_that_cannot_be_erased_are_refused(run, match):

@@ -43,18 +43,21 @@ class Subspace:
         steps: number of updates, each on a batch with the same share of the target's images.
         learning_rate: of Adam; falls linearly to 0.
         harm_weight: weight of the penalty.
+        target_margin: by how far another class should lead on the target's images, in eighths of a mean margin.
     """
 
     dimensions: int = 3
     steps: int = 40
     learning_rate: float = 0.05
     harm_weight: float = 3.0
+    target_margin: float = TARGET_MARGIN
 
     def __post_init__(self) -> None:
-        if self.dimensions < 1 or self.steps < 0 or self.learning_rate <= 0 or self.harm_weight < 0:
+        lowest = min(self.steps, self.harm_weight, self.target_margin)
+        if self.dimensions < 1 or not lowest >= 0 or self.learning_rate <= 0:
             raise ValueError(
-                f"{self}: expected dimensions of 1 or more, steps and harm_weight of 0 or more, and a positive "
-                "learning_rate"
+                f"{self}: expected dimensions of 1 or more, steps, harm_weight and target_margin of 0 or more, and a "
+                "positive learning_rate"
             )
 
     def __call__(self, task: SelectionTask) -> tuple[Units, ...]:
@@ -71,7 +74,7 @@ class Subspace:
         adam = torch.optim.Adam([basis], lr=self.learning_rate)
         for step in progress_bar(range(self.steps), show=task.progress, description="subspace"):
             adam.param_groups[0]["lr"] = self.learning_rate * (1 - step / self.steps)
-            loss = batches[step % len(batches)].loss(_orthonormalize(basis), self.harm_weight)
+            loss = batches[step % len(batches)].loss(_orthonormalize(basis), self)
             (basis.grad,) = torch.autograd.grad(loss, [basis])
             adam.step()
         return (Directions(task.layers[0], _orthonormalize(basis.detach())),)
@@ -87,7 +90,7 @@ class _Batch:
         self.margins = self.task.head.margins(self.before, task.predicted)
         self.unit = self.margins.mean() / UNITS_PER_MARGIN
 
-    def loss(self, basis: Tensor, harm_weight: float) -> Tensor:
+    def loss(self, basis: Tensor, settings: Subspace) -> Tensor:
         """The loss for an orthonormal basis, (K, C), of the directions to project out."""
         is_kept, predicted = ~self.task.is_target, self.task.predicted
         logits = self.cached.logits({self.layer: partial(_project_out, basis)})
@@ -96,7 +99,7 @@ class _Batch:
         lost = (self.margins - self.task.head.margins(logits, predicted))[is_kept].relu() / self.margins[is_kept].clamp(
             min=self.unit
         )
-        return F.softplus(lead + TARGET_MARGIN).mean() + harm_weight * (divergence + lost.mean())
+        return F.softplus(lead + settings.target_margin).mean() + settings.harm_weight * (divergence + lost.mean())
 
     def target_margins(self, logits: Tensor) -> Tensor:
         """The target's margin on its own images."""

@@ -22,14 +22,17 @@ ROUNDING = 1e-9  # share of the largest eigenvalue; smaller ones are rounding er
 class Inlp(Eraser):
     """Directions of linear classifiers, projected out one after the other until none reads the label: INLP.
 
-    Each classifier is that of least squares, fitted to what the others left, of the channels' means over positions.
-    For two classes it is Fisher's linear discriminant, whose balanced accuracy for normal features is Φ(d / 2), with
+    Each classifier is a ridge regression, fitted to what the others left, of the channels' means over positions.
+    Directions are taken until not even least squares without a penalty reads the label. For two classes that is
+    Fisher's linear discriminant, whose balanced accuracy for normal features is Φ(d / 2), with
     d² = R² / ((1 − R²) σ²): R² is the share of the label's variance σ² that it explains. Ravfogel et al. 2020,
     arXiv:2004.07667.
 
     Args:
         max_accuracy: balanced accuracy on the images themselves, at which no further direction is taken.
         max_directions: number of directions at most.
+        penalty: on the classifiers' squared weights, of channels with unit variance. Without it the directions are
+            those in which the label is seen best for their small variance, and many times as many are needed.
 
     Example:
         >>> x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)).double()
@@ -39,25 +42,27 @@ class Inlp(Eraser):
 
     max_accuracy: float = 0.51
     max_directions: int = 64
+    penalty: float = 1.0
 
     rows: ClassVar[Rows] = "means"
 
     def __post_init__(self) -> None:
-        if not 0.5 < self.max_accuracy < 1 or self.max_directions < 1:
-            raise ValueError(f"{self}: expected max_accuracy in (0.5, 1) and max_directions of 1 or more")
+        if not 0.5 < self.max_accuracy < 1 or self.max_directions < 1 or not 0 <= self.penalty < math.inf:
+            raise ValueError(
+                f"{self}: expected max_accuracy in (0.5, 1), max_directions of 1 or more and penalty of 0 or more"
+            )
 
     def solve(self, moments: Moments, erased: int, layer: str) -> Units:
         covariance, cross, variances = moments.covariance, moments.cross_covariance, moments.label_variance
         basis = cross.new_zeros(0, len(cross))
         while len(basis) < min(self.max_directions, len(cross)):
             keep = torch.eye(len(cross), dtype=cross.dtype, device=cross.device) - basis.T @ basis
-            left = keep @ cross
-            weights = torch.linalg.pinv(keep @ covariance @ keep, rtol=ROUNDING, hermitian=True) @ left
-            explained = (left * weights).sum(0) / variances
+            left, rest = keep @ cross, keep @ covariance @ keep
+            explained = (left * _solve(rest, left)).sum(0) / variances
             best = int(explained.argmax())
-            if not weights[:, best].any() or _accuracy(explained[best], variances[best]) <= self.max_accuracy:
+            if not left[:, best].any() or _accuracy(explained[best], variances[best]) <= self.max_accuracy:
                 break
-            new = keep @ weights[:, best]
+            new = keep @ _solve(rest + self.penalty * covariance.diagonal().diag(), left[:, best])
             basis = torch.cat([basis, (new / torch.linalg.vector_norm(new))[None]])
         if not len(basis):
             raise ValueError(
@@ -65,6 +70,10 @@ class Inlp(Eraser):
                 "nothing to erase"
             )
         return Directions(layer, basis)
+
+
+def _solve(matrix: Tensor, columns: Tensor) -> Tensor:
+    return torch.linalg.pinv(matrix, rtol=ROUNDING, hermitian=True) @ columns
 
 
 def _accuracy(explained: Tensor, variance: Tensor) -> float:
