@@ -73,7 +73,8 @@ class Inlp(Eraser):
 
 
 def _solve(matrix: Tensor, columns: Tensor) -> Tensor:
-    return torch.linalg.pinv(matrix, rtol=ROUNDING, hermitian=True) @ columns
+    found: Tensor = torch.linalg.pinv(matrix, rtol=ROUNDING, hermitian=True) @ columns
+    return found
 
 
 def _accuracy(explained: Tensor, variance: Tensor) -> float:
