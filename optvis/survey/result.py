@@ -170,7 +170,8 @@ class Survey:
         for values in self._columns(layer):
             columns = values[known].T.contiguous()
             ordered = columns.sort(1).values
-            ranks = sum(torch.searchsorted(ordered, columns, right=right) for right in (False, True)) + 1  # twice each
+            below, within = (torch.searchsorted(ordered, columns, right=right) for right in (False, True))
+            ranks = below + within + 1  # twice each
             sums = ranks.new_zeros(len(counts), len(columns)).index_add_(0, labels[known], ranks.T.contiguous())
             found.append((sums - (counts * (counts + 1)).unsqueeze(1)).double() / (2 * counts * others).unsqueeze(1))
         return torch.cat(found, 1)

@@ -202,7 +202,7 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
     with progress_bar(total=len(dataset), show=progress, unit="img", description="survey") as bar:
         bar.update(first)
         if resolve_engine(engine) is None:
-            shards = (worker.record(recorder, span, bar.update) for span in spans)
+            shards: Iterator[Shard] = (worker.record(recorder, span, bar.update) for span in spans)
         else:
             create = partial(_ShardWorker, worker.create, dataset, worker.batch_size)
             on_gpu = recorder.classifier.device.type == "cuda"

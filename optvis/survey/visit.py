@@ -89,7 +89,7 @@ def visit_attributions(
     def watch(name: str, a: Tensor, read: Read, same: str | None) -> Tensor:  # noqa: ARG001
         values, own = a.detach().clone(), a.clone()  # what goes on: others may use the first one too, or overwrite it
         if name in layers and a.requires_grad:
-            own.register_hook(lambda gradient: visit(name, read(values * gradient)))
+            own.register_hook(lambda gradient: visit(name, read(values * gradient)))  # type: ignore[no-untyped-call]
         if name == OUTPUT:
             outputs[:] = [own]
         return own
