@@ -9,14 +9,24 @@ import torch
 
 from optvis.demo.page import Content, Figure, FigureTile, Page, to_html
 from optvis.microscope.groups import concatenate, encode_webp
+from optvis.microscope.site.pages import write_page
 from optvis.viz.pages import (
+    ChannelLink,
     ChannelPage,
+    ClassesPage,
+    ClassImage,
+    ClassLayer,
+    ClassPage,
     IndexPage,
     LayerLink,
+    RankedChannel,
     SheetPage,
+    Thumbnail,
     Tile,
     atlas_html,
     channel_html,
+    class_html,
+    classes_html,
     grid_html,
     index_html,
     sheet_html,
@@ -54,34 +64,60 @@ def write_demo(folder: Path, text: str) -> Path:
 
 
 def write_site(folder: Path, text: str) -> Path:
-    """A microscope's first page; beside it the sheet of a layer, and the page of a channel."""
-    layer = folder / "layer"
+    """A microscope's first page; beside it the sheet of a layer, the pages of a channel and of a class, and numbers."""
+    layer, classes = folder / "layer", folder / "classes"
+    classes.mkdir()
     icons = concatenate(torch.rand(6, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2)))
     for file in ("images/000003.webp", "layer/1.webp", "layer/group.webp"):
         (folder / file).parent.mkdir(exist_ok=True)
         (folder / file).write_bytes(encode_webp(torch.cat([icons, icons], dim=1)))
-    tiles = tuple(Tile(number, "group.webp", number, GROUP, text if number else "", number) for number in range(GROUP))
-    write(layer / "index.html", sheet_html(SheetPage(text, text, tiles, GROUP)))
-    classes = [
-        {"label": text, "attribution": 2.0, "logit_drop": -1.5},
-        {"label": "b", "attribution": 0, "logit_drop": 1},
+    labels = {0: text, 1: "b"}
+    tiles, listed = (
+        tuple(
+            Tile(number, text if number else "", {"activation": number}, Thumbnail(file, number, GROUP), prefix, name)
+            for number in range(GROUP)
+        )
+        for file, prefix, name in (("group.webp", "", ""), ("layer/group.webp", "layer/", text))
+    )
+    write_page(layer / "index.html", sheet_html, SheetPage(text, text, tiles, GROUP, class_labels=labels))
+    rows = [
+        {"index": 0, "label": text, "attribution": 2.0, "logit_drop": -1.5},
+        {"index": 1, "label": "b", "attribution": 0, "logit_drop": 1},
     ]
     image = {
         "file": "000003.webp",
         "name": text,
         "activation": 7.5,
+        "attribution": 1.5,
         "window": [4, 12, 8, 16],
         "predictions": [text, "b"],
     }
-    sample = {"images": 64, "prediction_changes": 1, "classes": [{"label": text, "probability_drop": 0.021}]}
-    record = {"channel": 1, "images": [image], "prediction_changes": 1, "classes": classes, "ablation": sample}
-    page = ChannelPage(text, text, record, "1.webp", SIDE, "../images/", (SIDE, SIDE), 0, None, {"network": text})
-    write(layer / "1.html", channel_html(page))
-    links = (
+    sample = {
+        "images": 64,
+        "prediction_changes": 1,
+        "classes": [{"index": 0, "label": text, "probability_drop": 0.021}],
+    }
+    record = {"channel": 1, "score": 2.5, "images": [image], "prediction_changes": 1, "classes": rows}
+    record |= {"ablation": sample, "inputs": [{"channel": 2, "contribution": 0.5}]}
+    recipe, thumbnail = {"network": text}, Thumbnail("../layer/group.webp", 1, GROUP)
+    links = (ChannelLink(text, 1, 0.5, "../layer/1.html", thumbnail), ChannelLink(text, 9, -0.5))
+    page = ChannelPage(
+        *(text, text, record, "1.webp", SIDE, "../images/", (SIDE, SIDE), 0, None, recipe),
+        attributed_label=text, inputs=links, outputs=links, class_folder="../classes/",
+    )  # fmt: skip
+    write_page(layer / "1.html", channel_html, page)
+    ranked = (RankedChannel(1, 1.5, -0.5, 0.25, 1, "../layer/1.html", thumbnail), RankedChannel(2, -1, 0, 0, 0))
+    own = (ClassImage("000003.webp", text, 2.5),)
+    of_class = ClassPage(text, 0, text, own, "../images/", (ClassLayer(text, 1, ranked),), None, 1, recipe)
+    write_page(classes / "0.html", class_html, of_class)
+    strongest = tuple(Tile(index, label, {"logit": 1.5}, thumbnail) for index, label in labels.items())
+    write_page(classes / "index.html", classes_html, ClassesPage(text, strongest, recipe))
+    layers = (
         LayerLink(text, "layer", GROUP, GROUP, sprite="layer/group.webp", thumbnails=GROUP),
         LayerLink(text, "x", 8, 0),
     )
-    return write(folder / "index.html", index_html(IndexPage(text, links, {"network": text})))
+    write_page(folder / "index.html", index_html, IndexPage(text, layers, recipe, listed, labels))
+    return folder / "index.html"
 
 
 def write_sheet(folder: Path, text: str) -> Path:
@@ -90,6 +126,14 @@ def write_sheet(folder: Path, text: str) -> Path:
 
 def write_channel(folder: Path, text: str) -> Path:
     return write_site(folder, text).parent / "layer" / "1.html"
+
+
+def write_class(folder: Path, text: str) -> Path:
+    return write_site(folder, text).parent / "classes" / "0.html"
+
+
+def write_classes(folder: Path, text: str) -> Path:
+    return write_site(folder, text).parent / "classes" / "index.html"
 
 
 def write(path: Path, text: str) -> Path:
@@ -105,4 +149,6 @@ PAGES: dict[str, Callable[[Path, str], Path]] = {
     "microscope": write_site,
     "microscope's sheet": write_sheet,
     "microscope's channel": write_channel,
+    "microscope's class": write_class,
+    "microscope's classes": write_classes,
 }

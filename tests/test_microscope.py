@@ -233,7 +233,7 @@ def build_in_child(folder, writes):
             return replace(path, target)
         Path.replace = replace_and_count
         build_microscope(load(), Scenes(16), "mixed5", folder, channels=range(6), size=24, steps=2,
-                         options=MicroscopeOptions(2, 3, 8), progress=False)
+                         options=MicroscopeOptions(2, 3, 8, 2, 2), progress=False)
         os._exit(0)
     return os.waitpid(child, 0)[1]
 
@@ -259,8 +259,9 @@ def test_hundreds_of_classes_and_labels_of_any_kind(tmp_path):
     labels = ["<script>alert(1)</script>", '" onclick="', *(f"class {n}" for n in range(298))]
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 300))
-    page = build_microscope(Classifier(net, None, 12, labels), IMAGES, "1", tmp_path, **SMALL)
-    numbers = json.loads((page.parent / "layer-1" / "group-0-1.json").read_text())
+    options = SMALL | {"options": MicroscopeOptions(100, 3, 4, 1, 1)}
+    page = build_microscope(Classifier(net, None, 12, labels), IMAGES, "1", tmp_path, **options)
+    numbers = json.loads((page.parent / "layer-1" / "group-0-5.json").read_text())
     assert all(len(one["classes"]) <= 12 for one in numbers["channels"])
     text = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
     assert "<script>alert" not in text

@@ -95,6 +95,16 @@ def test_hostile_texts_are_displayed_and_nothing_runs_or_breaks(browser, write, 
     assert found(browser) == ([], [], [])
 
 
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_texts_survive_the_numbers_beside_pages(write, kind):
+    files = list(write("microscope", HOSTILE[kind]).parent.rglob("*.json"))
+    assert len(files) == 5
+    for file in files:
+        numbers = json.loads(file.read_bytes().decode("utf-8"))
+        assert numbers["network"] == HOSTILE[kind]
+        assert json.dumps(numbers).count(json.dumps(HOSTILE[kind])) > 1
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_narrow_windows_show_long_texts_and_labels_from_right_to_left(browser, write, name):
     for text in (PLAIN, HEBREW, ARABIC, HOSTILE["much"]):

@@ -197,14 +197,14 @@ def test_a_microscope_leaves_out_images_that_are_damaged_on_the_way(
 ) -> None:
     from optvis.microscope import builder
 
-    find = builder.find_top_activations
+    find = builder.find_exemplars
 
     def damage_afterwards(*arguments, **options):
         top = find(*arguments, **options)
         (folder / "3.png").write_bytes(b"no image")
         return top
 
-    monkeypatch.setattr(builder, "find_top_activations", damage_afterwards)
+    monkeypatch.setattr(builder, "find_exemplars", damage_afterwards)
     with pytest.warns(UserWarning, match=r"1 of \d images are left out: .*3\.png"):
         page = build_pages(network, folder, tmp_path / "site")
     assert len(list(page.parent.rglob("0*.webp"))) == 7

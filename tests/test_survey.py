@@ -360,8 +360,10 @@ def test_the_commands_survey_and_keep_a_store(tmp_path, capsys):
 def test_costs_are_those_of_all_groups_and_images(small):
     cost = estimate_cost(small, ["relu2", "fc"], images=100, size=16, steps=1, options=MicroscopeOptions(4, 3, 4))
     assert (cost.layers, cost.channels, cost.groups, cost.images) == (2, 17, 5, 100)
-    assert cost.seconds(2) == (3 * cost.seconds_per_group, 50 * cost.seconds_per_image)
-    assert "17 channels of 2 layers in 5 groups, 100 images" in cost.table([1])
+    assert (cost.class_groups, cost.seconds_per_class_group > 0) == (2 * 2, True)  # five classes at two layers
+    seconds = 3 * cost.seconds_per_group + 2 * cost.seconds_per_class_group
+    assert cost.seconds(2) == (seconds, 50 * cost.seconds_per_image)
+    assert "17 channels of 2 layers in 5 groups, 4 groups of classes, 100 images" in cost.table([1])
     with pytest.raises(ValueError, match="images is 0"):
         estimate_cost(small, "fc", images=0)
 

@@ -15,23 +15,23 @@ from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.microscope.channel_data import image_file
-from optvis.microscope.groups import encode_webp, read_group
-from optvis.microscope.output_dir import open_output_dir, write_json
-from optvis.microscope.pages import IMAGES, INDEX, SITE, write_site
+from optvis.microscope.groups import encode_webp
 from optvis.microscope.parts import FINISH, Part, select_part
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
-from optvis.microscope.top_activations import TopActivations, find_top_activations
+from optvis.microscope.site.output_dir import IMAGES, TOP_ACTIVATIONS, open_output_dir, write_json
+from optvis.microscope.site.pages import INDEX, SITE, write_site
+from optvis.microscope.top_activations import CLASSES, TopActivations, find_exemplars
 from optvis.microscope.workers import GroupTask, GroupWorker
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
+from optvis.viz.pages.microscope.page import CLASS_FOLDER
 
 STEPS = 32
 MAX_SIZE = 128  # default side of a rendering in pixels, where the network's input is larger
-TOP_ACTIVATIONS = "top_activations.json"
 
 
 @plain_mode()
@@ -52,12 +52,14 @@ def build_microscope(
     engine: EngineLike = PROCESS,
     progress: bool = True,
 ) -> Path:
-    """Write a static site of layers: a sheet of all channels, and a page for each channel.
+    """Write a static site of layers: a sheet of all channels, a page for each channel, and a page for each class.
 
     The page of a channel shows its positive rendering, its negative one, four diverse ones (Olah et al., "Feature
     Visualization", Distill 2017, doi:10.23915/distill.00007), the images that activate it most with the patch that the
-    position sees, its attribution to classes, and what changes when it is switched off. Channels are computed in fixed
-    groups. Run a stopped call again: it resumes with the first group that is not complete, and ends with the same
+    position sees, the channels of the layer before that it is made of, its attribution to classes, and what changes
+    when it is switched off. The page of a class ranks the channels of each layer by their attribution to it, and says
+    what switching each off costs. Beside each page there is a JSON file with its numbers. Channels are computed in
+    fixed groups. Run a stopped call again: it resumes with the first group that is not complete, and ends with the same
     files. Parts, engines and this process alone give the same files, where torch has as many threads.
 
     Args:
@@ -68,7 +70,7 @@ def build_microscope(
         channels: of each layer; all by default.
         size: side of a rendering in pixels; 128 by default, or the network's input size if that is smaller.
         steps: updates of each rendering.
-        options: sizes of groups and samples, see `MicroscopeOptions`.
+        options: sizes of groups and samples, and which images are shown, see `MicroscopeOptions`.
         seed: of noise and transforms; the diverse renderings use the next four seeds.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
@@ -127,37 +129,36 @@ def _build_groups(
     """Build the groups that are not complete, and write their files, the numbers last."""
     folders = {layer: folder / name for layer, name in plan.folders.items()}
     with progress_bar(total=len(tasks), show=progress, unit="group", description="microscope") as bar:
-        worker = partial(GroupWorker, plan, _top_activations(plan, folder, engine))
-        missing = [(layer, group) for layer, group in tasks if read_group(folders[layer], group) is None]
+        worker = partial(GroupWorker, plan, _exemplars(plan, folder, engine))
+        missing = [task for task in tasks if not task.is_complete(folders[task.layer])]
         bar.update(len(tasks) - len(missing))
         on_gpu = plan.classifier.device.type == "cuda"
         for index, files in run_tasks(worker, missing, engine, on_gpu=on_gpu):
             for name, data in files.items():
-                atomic_write(folders[missing[index][0]] / name, data)
+                atomic_write(folders[missing[index].layer] / name, data)
             bar.update()
 
 
 def _require_groups(plan: MicroscopePlan, folder: Path, tasks: Sequence[GroupTask]) -> None:
     """Raise FileNotFoundError where groups are missing."""
     folders = plan.folders
-    missing = [(layer, group) for layer, group in tasks if read_group(folder / folders[layer], group) is None]
+    missing = [task for task in tasks if not task.is_complete(folder / folders[task.layer])]
     if missing:
-        layer, group = missing[0]
         raise FileNotFoundError(
-            f"{len(missing)} of {len(tasks)} groups are missing in {str(folder)!r}, the first with channel {group[0]} "
-            f"of {layer!r}: build the parts that are left, or all without a part"
+            f"{len(missing)} of {len(tasks)} groups are missing in {str(folder)!r}, the first with {missing[0]}: "
+            "build the parts that are left, or all without a part"
         )
 
 
-def _top_activations(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, TopActivations]:
-    """The top activations of each layer, from the files of an earlier run; or compute them and write the files."""
-    files = {layer: ensure_dir(folder / name) / TOP_ACTIVATIONS for layer, name in plan.folders.items()}
+def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, TopActivations]:
+    """The images of channels and classes, from the files of an earlier run; or find them and write the files."""
+    folders = plan.folders | ({CLASSES: CLASS_FOLDER} if plan.class_count else {})
+    files = {layer: ensure_dir(folder / name) / TOP_ACTIVATIONS for layer, name in folders.items()}
     stored = {layer: _read_top_activations(plan, layer, file) for layer, file in files.items()}
     complete = {layer: top for layer, top in stored.items() if top is not None}
     if len(complete) == len(stored):
         return complete
-    count, axis = plan.options.top_images, plan.renderer.channel_axis
-    top = find_top_activations(plan.classifier, plan.dataset, list(plan.channels), count, axis, engine=engine)
+    top = find_exemplars(plan.classifier, plan.dataset, list(plan.channels), plan.choice, engine=engine)
     _write_images(plan, ensure_dir(folder / IMAGES), top)
     for layer, file in files.items():
         write_json(file, top[layer].to_dict())
@@ -169,7 +170,8 @@ def _read_top_activations(plan: MicroscopePlan, layer: str, file: Path) -> TopAc
     try:
         top = TopActivations.from_dict(read_json_or_none(file))
         check_range("indices", top.indices, 0, len(plan.dataset))
-        check_range("channels", torch.tensor(plan.channels[layer], device="cpu"), 0, len(top.values))
+        numbers = [plan.class_count - 1] if layer == CLASSES else plan.channels[layer]
+        check_range("channels", torch.tensor(numbers, device="cpu"), 0, len(top.values))
     except ValueError:
         return None
     return top
@@ -177,6 +179,7 @@ def _read_top_activations(plan: MicroscopePlan, layer: str, file: Path) -> TopAc
 
 def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, TopActivations]) -> None:
     rows = [top[layer].of_channel(channel) for layer, channels in plan.channels.items() for channel in channels]
+    rows += [top[CLASSES].rows(label) for label in range(plan.class_count)]
     indices = sorted({index for row in rows for index, *_ in row})
     for place, image in plan.dataset.each_readable(indices, plan.classifier.load_batch):
         atomic_write(folder / image_file(indices[place]), encode_webp(image[0]))

@@ -9,42 +9,46 @@ from torch import Tensor
 
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.effects import Effects, count_changes
+from optvis.microscope.top_activations import TopImage
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 
 TOP_CLASSES, BOTTOM_CLASSES = 8, 4  # how many with the largest attribution, and with the smallest
 MIN_SHARE = 0.01  # of the largest absolute attribution; classes below it are left out
+TOP_INPUTS = 8  # how many channels of the previous layer
 ABLATION_CLASSES = 4  # how many classes whose probability drops most on the sample
 DIGITS = 6
 
 
 def describe_images(
     classifier: Classifier,
-    top: Sequence[tuple[int, float, int, int]],
+    top: Sequence[TopImage],
     names: Sequence[str],
     fields: ReceptiveFields,
     effects: Effects | None,
+    activations: Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Describe the images that activate a channel most.
+    """Describe the images of a channel.
 
     Args:
         classifier: its labels name the predictions.
-        top: index, activation, row and column of each, as `TopActivations.of_channel` gives them.
+        top: index, value, row and column of each, as `TopActivations.of_channel` gives them.
         names: of all images.
         fields: receptive fields of the layer.
         effects: of the channel on these images.
+        activations: of the channel, where the values are attributions; by default the values are activations.
 
     Returns:
-        For each image its file, name, activation, the window [top, bottom, left, right] and the box of the position in
-        pixels, and the predictions with and without the channel.
+        For each image what an `ImageRecord` holds.
     """
     rows = []
-    for row, (index, activation, y, x) in enumerate(top):
+    for row, (index, value, y, x) in enumerate(top):
         predictions = [] if effects is None else [int(a[row].argmax()) for a in (effects.before, effects.after)]
         rows.append({
             "file": image_file(index),
             "name": names[index],
-            "activation": round_number(activation),
+            "activation": round_number(value if activations is None else activations[row]),
+            "attribution": None if activations is None else round_number(value),
             "window": list(fields.window(y, x)),
             "box": list(fields.box(y, x)),
             "predictions": [classifier.label(prediction) for prediction in predictions],
@@ -61,7 +65,7 @@ def describe_classes(classifier: Classifier, effects: Effects) -> list[dict[str,
     chosen += [k for k in order[-BOTTOM_CLASSES:] if mean[k] < -least]
     numbers = {"attribution": mean, "logit_drop": drop}
     return [
-        {"label": classifier.label(k)} | {name: round_number(float(a[k])) for name, a in numbers.items()}
+        {"index": k, "label": classifier.label(k)} | {name: round_number(float(a[k])) for name, a in numbers.items()}
         for k in chosen
     ]
 
@@ -82,8 +86,25 @@ def describe_ablation(classifier: Classifier, head: Head, before: Tensor, after:
         return {"images": len(before), "prediction_changes": 0, "classes": []}
     drop = (head.confidences(before) - head.confidences(after)).mean(0)
     chosen = [k for k in drop.argsort(descending=True, stable=True).tolist()[:ABLATION_CLASSES] if drop[k] > 0]
-    classes = [{"label": classifier.label(k), "probability_drop": round_number(float(drop[k]))} for k in chosen]
+    classes = [
+        {"index": k, "label": classifier.label(k), "probability_drop": round_number(float(drop[k]))} for k in chosen
+    ]
     return {"images": len(before), "prediction_changes": count_changes(before, after), "classes": classes}
+
+
+def describe_inputs(contributions: Tensor) -> list[dict[str, Any]]:
+    """List the channels that contribute most, of either sign, strongest first.
+
+    Args:
+        contributions: of each channel, (C,).
+    """
+    order = contributions.abs().argsort(descending=True, stable=True).tolist()[:TOP_INPUTS]
+    least = MIN_SHARE * float(contributions.abs().max())
+    return [
+        {"channel": k, "contribution": round_number(float(contributions[k]))}
+        for k in order
+        if abs(contributions[k]) > least
+    ]
 
 
 def image_file(index: int) -> str:

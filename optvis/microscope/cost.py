@@ -13,8 +13,8 @@ from torch import nn
 from optvis.data.sources import as_dataset
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
 from optvis.microscope.renderings import ChannelRenderer
-from optvis.microscope.top_activations import find_top_activations
-from optvis.microscope.workers import GroupWorker
+from optvis.microscope.top_activations import find_exemplars
+from optvis.microscope.workers import GroupTask, GroupWorker
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -40,12 +40,14 @@ class SweepCost:
         bytes_per_group: of a group's files.
         device: on which it was measured.
         threads: of torch.
+        class_groups: of classes, one group at each layer counts once.
+        seconds_per_class_group: to rank and measure the channels of a layer for a group of classes.
 
     Example:
-        >>> cost = SweepCost(1, 16, 2, 100, 3600.0, 0.5, 100_000, "cpu", 1)
+        >>> cost = SweepCost(1, 16, 2, 100, 3600.0, 0.5, 100_000, "cpu", 1, 4, 1.5)
         >>> print(cost.table([1, 2]))
-        16 channels of 1 layers in 2 groups, 100 images; measured on cpu, 1 threads
-        a group 3.6e+03 s, an image 0.5 s
+        16 channels of 1 layers in 2 groups, 4 groups of classes, 100 images; measured on cpu, 1 threads
+        a group 3.6e+03 s, a group of classes 1.5 s, an image 0.5 s
         workers  microscope    survey
               1         2 h      50 s
               2      60 min      25 s
@@ -61,18 +63,23 @@ class SweepCost:
     bytes_per_group: int
     device: str
     threads: int
+    class_groups: int = 0
+    seconds_per_class_group: float = 0.0
 
     def seconds(self, workers: int) -> tuple[float, float]:
         """Of the microscope's groups and of the survey's pass, on so many workers; a group is not divided."""
-        rounds = -(-self.groups // workers)
-        return rounds * self.seconds_per_group, self.images * self.seconds_per_image / workers
+        rounds, class_rounds = -(-self.groups // workers), -(-self.class_groups // workers)
+        microscope = rounds * self.seconds_per_group + class_rounds * self.seconds_per_class_group
+        return microscope, self.images * self.seconds_per_image / workers
 
     def table(self, workers: Sequence[int]) -> str:
         """The times on some numbers of workers, and the storage, as a text."""
         lines = [
-            f"{self.channels:,} channels of {self.layers} layers in {self.groups:,} groups, {self.images:,} images; "
+            f"{self.channels:,} channels of {self.layers} layers in {self.groups:,} groups, "
+            f"{self.class_groups:,} groups of classes, {self.images:,} images; "
             f"measured on {self.device}, {self.threads} threads",
-            f"a group {self.seconds_per_group:.3g} s, an image {self.seconds_per_image:.3g} s",
+            f"a group {self.seconds_per_group:.3g} s, a group of classes {self.seconds_per_class_group:.3g} s, "
+            f"an image {self.seconds_per_image:.3g} s",
             f"{'workers':>7}{'microscope':>12}{'survey':>10}",
             *(f"{n:>7}{_format(self.seconds(n)[0]):>12}{_format(self.seconds(n)[1]):>10}" for n in workers),
             f"storage: microscope {self.groups * self.bytes_per_group / 1e6:,.1f} MB, "
@@ -120,15 +127,13 @@ def estimate_cost(
     plan = MicroscopePlan(
         classifier, as_dataset(noise), {layer: list(range(counts[layer])) for layer in chosen}, renderer, options
     )
-    top = find_top_activations(classifier, plan.dataset, list(chosen), options.top_images, channel_axis)
-    seconds, sizes = [], []
+    top = find_exemplars(classifier, plan.dataset, list(chosen), plan.choice)
+    seconds, sizes, class_seconds = [], [], list[float]()
     for layer in chosen:
-        worker = GroupWorker(plan, top)
-        worker((layer, plan.groups(layer)[0]))  # what the groups of a layer share is computed with the first
-        start = time.perf_counter()
-        files = worker((layer, plan.groups(layer)[0]))
-        seconds.append(time.perf_counter() - start)
-        sizes.append(sum(map(len, files.values())))
+        worker, task = GroupWorker(plan, top), GroupTask(layer, plan.groups(layer)[0])
+        sizes.append(sum(map(len, worker(task).values())))  # what the groups of a layer share is computed with it
+        seconds.append(_time(worker, task))
+        class_seconds += [_time(worker, GroupTask(layer, group, True)) for group in plan.class_groups[:1]]
     return SweepCost(
         len(counts),
         sum(counts.values()),
@@ -139,7 +144,16 @@ def estimate_cost(
         sum(sizes) // len(sizes),
         str(classifier.device),
         torch.get_num_threads(),
+        len(counts) * len(plan.class_groups),
+        sum(class_seconds) / max(1, len(class_seconds)),
     )
+
+
+def _time(worker: GroupWorker, task: GroupTask) -> float:
+    """The seconds of a task."""
+    start = time.perf_counter()
+    worker(task)
+    return time.perf_counter() - start
 
 
 def _time_survey(classifier: Classifier, noise: torch.Tensor, names: Sequence[str], channel_axis: int | None) -> float:

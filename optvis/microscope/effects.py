@@ -94,6 +94,33 @@ def _attribute_channel(cached: CachedNetwork, unit: Channels) -> Tensor:
     return derivative
 
 
+def attribute_classes(cached: CachedNetwork, classes: Tensor) -> Tensor:
+    """Gradient times activation of the logit of one class of each image, of the shape of the layer's activations.
+
+    Args:
+        cached: the network and B images, from one layer on.
+        classes: an index for each image, (B,).
+    """
+    start = cached.tail.activations.detach().clone().requires_grad_()
+    with borrow(cached.network), torch.enable_grad():
+        logits = cached.logits({cached.layers[0]: lambda _: start.clone()})
+        own = logits.gather(1, classes.to(logits.device).view(-1, 1)).sum()
+        if not own.requires_grad:  # the output does not depend on the layer
+            return torch.zeros_like(start)
+        (gradient,) = torch.autograd.grad(own, start, materialize_grads=True, allow_unused=True)
+    found: Tensor = (gradient * start).detach()
+    check_finite(found, "the attributions", cached.network, cached.tail.inputs)
+    return found
+
+
+def split_batches(classifier: Classifier, images: Tensor, layer: str) -> list[CachedNetwork]:
+    """The network from a layer on, for batches of images whose activations fit into the caches."""
+    with borrow(classifier.network), torch.no_grad():
+        first = CachedNetwork(classifier, images[:1], [layer])
+        size = max(1, ACTIVATIONS_PER_PASS // first.tail.activations.numel())
+        return [CachedNetwork(classifier, batch, [layer]) for batch in torch.split(images, size)]
+
+
 class AblationSample:
     """A sample of images on which each channel of a layer is switched off in turn.
 
@@ -108,10 +135,7 @@ class AblationSample:
 
     def __init__(self, classifier: Classifier, images: Tensor, layer: str) -> None:
         self.classifier, self.layer, self.head = classifier, layer, classifier.read_head(images)
-        with borrow(classifier.network), torch.no_grad():
-            first = CachedNetwork(classifier, images[:1], [layer])
-            size = max(1, ACTIVATIONS_PER_PASS // first.tail.activations.numel())
-            self.batches = [CachedNetwork(classifier, batch, [layer]) for batch in torch.split(images, size)]
+        self.batches = split_batches(classifier, images, layer)
         self.logits = torch.cat([batch.before for batch in self.batches]).float().cpu()
 
     def logits_without(self, channel: int, channel_axis: int | None = None) -> Tensor:

@@ -14,12 +14,21 @@ from torch.nn import functional as F
 
 from optvis.data.files import encode_json, read_json_or_none
 from optvis.features.receptive_field import ReceptiveFields
-from optvis.microscope.channel_data import describe_ablation, describe_classes, describe_images
+from optvis.microscope.channel_data import (
+    describe_ablation,
+    describe_classes,
+    describe_images,
+    describe_inputs,
+    round_number,
+)
 from optvis.microscope.effects import AblationSample, Effects, measure_effects
+from optvis.microscope.inputs import measure_inputs
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
-from optvis.microscope.top_activations import TopActivations
+from optvis.microscope.site.output_dir import encode_json
+from optvis.microscope.top_activations import TopActivations, TopImage
+from optvis.models.activations import read_channels
 from optvis.viz.sheet import as_rgb, to_pil_image
 
 THUMBNAIL_SIZE = 96  # pixels a side
@@ -52,27 +61,48 @@ class GroupBuilder:
             for index, channel in enumerate(channels)
         }
         files[thumbnails_file(channels)] = encode_webp(draw_thumbnails(renderings))
-        files[group_file(channels)] = encode_json({"channels": list(map(self.describe, channels))})
+        rows = [self.describe(*each) for each in zip(channels, renderings.scores.tolist(), strict=True)]
+        files[group_file(channels)] = encode_json({"channels": rows})
         return files
 
-    def describe(self, channel: int) -> dict[str, Any]:
-        """All numbers and texts of a channel's page, in JSON types."""
+    def describe(self, channel: int, score: float) -> dict[str, Any]:
+        """All numbers and texts of a channel's page, in JSON types: what a `ChannelRecord` holds."""
         classifier, top = self.plan.classifier, self.top.of_channel(channel)
         readable = dict(self.plan.dataset.each_readable([index for index, *_ in top], classifier.load_batch))
-        effects = self._effects(channel, list(readable.values()))
+        images, shown = list(readable.values()), [top[place] for place in readable]
+        effects = self._effects(channel, images)
         after = self.sample.logits_without(channel, self.plan.renderer.channel_axis)
+        activations = self._activations(channel, images, shown)
         return {
             "channel": channel,
-            "images": describe_images(
-                classifier, [top[place] for place in readable], self.plan.dataset.names, self.fields, effects
-            ),
+            "score": round_number(score),
+            "images": describe_images(classifier, shown, self.plan.dataset.names, self.fields, effects, activations),
             "prediction_changes": 0 if effects is None else effects.prediction_changes,
             "classes": [] if effects is None else describe_classes(classifier, effects),
             "ablation": describe_ablation(classifier, self.sample.head, self.sample.logits, after),
+            "inputs": self._inputs(channel, images, shown),
         }
 
+    def _activations(self, channel: int, images: Sequence[Tensor], shown: Sequence[TopImage]) -> list[float] | None:
+        """Of the channel at the places that are shown; None where these are the values of the images."""
+        if self.plan.attributed_class is None:
+            return None
+        axis = self.plan.renderer.channel_axis
+        maps = [read_channels(self.plan.classifier, image, self.layer, axis)[0, channel] for image in images]
+        return [float(a[y, x] if a.dim() == 2 else a.max()) for a, (_, _, y, x) in zip(maps, shown, strict=True)]
+
+    def _inputs(self, channel: int, images: Sequence[Tensor], shown: Sequence[TopImage]) -> list[dict[str, Any]]:
+        """Channels of the previous layer that the channel is made of on its images."""
+        source = self.plan.sources[self.layer]
+        if source is None or not images:
+            return []
+        places = [(y, x) for _, _, y, x in shown]
+        axis = self.plan.renderer.channel_axis
+        batch = torch.cat([*images])
+        return describe_inputs(measure_inputs(self.plan.classifier, batch, (source, self.layer), channel, places, axis))
+
     def _effects(self, channel: int, images: Sequence[Tensor]) -> Effects | None:
-        """Of a channel on the images that activate it most; None where none does, or the network has no classes."""
+        """Of a channel on its images; None where there are none, or the network has no classes."""
         if not images or not self.sample.head.has_classes:
             return None
         return measure_effects(

@@ -4,41 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
+from optvis.microscope.inputs import find_sources
 from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.top_activations import ExemplarChoice
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.provenance import digest_images, digest_weights, provenance
+from optvis.objectives.labels import Labels
 from optvis.objectives.layout import channels_first
 
 
 @dataclass(frozen=True)
 class MicroscopeOptions:
-    """Sizes of a microscope's groups and samples.
+    """Sizes of a microscope's groups and samples, and which images it shows.
 
     Args:
-        group_size: channels that are rendered together; part of the recipe.
+        group_size: channels that are rendered together, and classes that are measured together; part of the recipe.
         top_images: images on the page of a channel.
         sample_size: images, evenly spaced in the dataset, on which every channel is switched off.
+        class_images: images on the page of a class, those with its largest logits; 0 for no pages of classes.
+        class_channels: channels of each layer on the page of a class; each is switched off on the class's images.
+        exemplar_class: label or index of a class: the images on the page of a channel are those with the largest
+            attribution of the channel to it. By default they are those with the largest activation.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number below 1, or `class_images` below 0.
     """
 
     group_size: int = 8
     top_images: int = 9
     sample_size: int = 64
+    class_images: int = 6
+    class_channels: int = 12
+    exemplar_class: int | str | None = None
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+        for name in ("group_size", "top_images", "sample_size", "class_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.class_images < 0:
+            raise ValueError(f"class_images is {self.class_images}; expected 0 or more")
 
 
 DEFAULT_OPTIONS = MicroscopeOptions()
@@ -78,10 +91,59 @@ class MicroscopePlan:
             folders[layer] = next(choice for choice in choices if choice.casefold() not in taken)
         return folders
 
+    @cached_property
+    def sources(self) -> dict[str, str | None]:
+        """For each layer the last one before it that it is computed from; None where there is none."""
+        return find_sources(self.classifier, list(self.channels))
+
+    @cached_property
+    def class_count(self) -> int:
+        """How many classes have pages.
+
+        Raises:
+            ValueError: the network's output is not (B, classes).
+        """
+        gray = self.classifier.gray_image()
+        count = self.classifier.logits(gray).shape[1]
+        return count if self.options.class_images and self.classifier.read_head(gray).has_classes else 0
+
+    @cached_property
+    def attributed_class(self) -> int | None:
+        """The index of the class whose attribution chooses the images; None where activations do.
+
+        Raises:
+            KeyError, IndexError: no such class.
+            ValueError: the network has no classes.
+        """
+        label, classifier = self.options.exemplar_class, self.classifier
+        if label is None:
+            return None
+        classifier.read_head(classifier.gray_image()).require_classes("exemplar_class")
+        if isinstance(label, str):
+            return int(Labels((label,)).indices(classifier.labels))
+        count = classifier.logits(classifier.gray_image()).shape[1]
+        if not 0 <= label < count:
+            raise IndexError(f"exemplar_class is {label}; expected a label, or 0 to {count - 1}")
+        return label
+
+    @property
+    def choice(self) -> ExemplarChoice:
+        """How images are chosen."""
+        images, axis = self.options.class_images if self.class_count else 0, self.renderer.channel_axis
+        return ExemplarChoice(self.options.top_images, images, self.attributed_class, axis)
+
     def groups(self, layer: str) -> list[list[int]]:
         """The channels of a layer in groups of `group_size`."""
-        channels, size = list(self.channels[layer]), self.options.group_size
-        return [channels[start : start + size] for start in range(0, len(channels), size)]
+        return self._divide(self.channels[layer])
+
+    @property
+    def class_groups(self) -> list[list[int]]:
+        """The classes in groups of `group_size`."""
+        return self._divide(range(self.class_count))
+
+    def _divide(self, members: Sequence[int]) -> list[list[int]]:
+        size = self.options.group_size
+        return [list(members[start : start + size]) for start in range(0, len(members), size)]
 
     def sample_indices(self) -> list[int]:
         """The indices of the sample, evenly spaced in the dataset."""
@@ -98,7 +160,7 @@ class MicroscopePlan:
             dataset=digest_images(self.dataset, self.classifier),
             channels={layer: list(channels) for layer, channels in self.channels.items()},
             **vars(self.renderer),
-            **vars(self.options),
+            **vars(self.options) | {"exemplar_class": self.attributed_class},
         )
 
 

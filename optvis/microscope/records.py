@@ -15,11 +15,22 @@ Window = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An image that activates a channel, as `describe_images` writes it."""
+    """An image of a channel, as `describe_images` writes it.
+
+    Args:
+        file: of the image, in the folder `images`.
+        name: in the dataset.
+        activation: of the channel, the largest over positions, or at the position that is shown.
+        attribution: of the channel to the class that chooses the images; None where activations choose them.
+        window: the part that is shown: top, bottom, left, right in pixels.
+        box: the whole receptive field of the position, likewise.
+        predictions: labels with and without the channel; none where the network has no classes.
+    """
 
     file: str
     name: str
     activation: float
+    attribution: float | None
     window: Window
     box: Window
     predictions: tuple[str, ...]
@@ -27,8 +38,16 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class ClassRecord:
-    """A class and the channel's effect on it, as `describe_classes` writes it."""
+    """A class and the channel's effect on it, means over the images of the page, as `describe_classes` writes it.
 
+    Args:
+        index: of the class.
+        label: of the class.
+        attribution: gradient × activation of the class's logit, summed over positions.
+        logit_drop: how much the logit drops without the channel.
+    """
+
+    index: int
     label: str
     attribution: float
     logit_drop: float
@@ -36,15 +55,28 @@ class ClassRecord:
 
 @dataclass(frozen=True)
 class AblatedClass:
-    """A class whose probability drops without the channel."""
+    """A class whose probability drops without the channel.
 
+    Args:
+        index: of the class.
+        label: of the class.
+        probability_drop: the mean over the sample.
+    """
+
+    index: int
     label: str
     probability_drop: float
 
 
 @dataclass(frozen=True)
 class AblationRecord:
-    """What changes on the sample, as `describe_ablation` writes it."""
+    """What changes without the channel on a sample, the same for all channels, as `describe_ablation` writes it.
+
+    Args:
+        images: of the sample.
+        prediction_changes: for how many of them the prediction changes.
+        classes: whose probability drops most, largest drop first.
+    """
 
     images: int
     prediction_changes: int
@@ -52,14 +84,39 @@ class AblationRecord:
 
 
 @dataclass(frozen=True)
-class ChannelRecord:
-    """All numbers and texts of a channel's page."""
+class InputRecord:
+    """A channel of the previous layer that a channel is made of, as `describe_inputs` writes it.
+
+    Args:
+        channel: its number.
+        contribution: gradient × activation of the later channel's activation, the mean over the page's images.
+    """
 
     channel: int
+    contribution: float
+
+
+@dataclass(frozen=True)
+class ChannelRecord:
+    """All numbers and texts of a channel's page.
+
+    Args:
+        channel: its number.
+        score: of the positive rendering, the mean over the last steps; 0 without steps.
+        images: with the largest values, largest first.
+        prediction_changes: for how many of these the prediction changes without the channel.
+        classes: with the largest and the smallest attribution, largest first.
+        ablation: what changes on the sample.
+        inputs: channels of the previous layer, strongest first; none where there is no previous layer.
+    """
+
+    channel: int
+    score: float
     images: tuple[ImageRecord, ...]
     prediction_changes: int
     classes: tuple[ClassRecord, ...]
     ablation: AblationRecord
+    inputs: tuple[InputRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -67,6 +124,47 @@ class GroupRecord:
     """The file of a group."""
 
     channels: tuple[ChannelRecord, ...]
+
+
+@dataclass(frozen=True)
+class ClassChannelRecord:
+    """A channel on the page of a class: means over the images of the class.
+
+    Args:
+        channel: its number.
+        attribution: gradient × activation of the class's logit, summed over positions.
+        logit_drop: how much the class's logit drops without the channel.
+        probability_drop: how much its probability drops.
+        prediction_changes: for how many of the images the prediction changes.
+    """
+
+    channel: int
+    attribution: float
+    logit_drop: float
+    probability_drop: float
+    prediction_changes: int
+
+
+@dataclass(frozen=True)
+class ClassChannelsRecord:
+    """The channels of one layer for one class, as `ClassBuilder` writes them.
+
+    Args:
+        index: of the class.
+        images: on how many images of the class the numbers were measured.
+        channels: with the largest absolute attribution, from the most positive to the most negative.
+    """
+
+    index: int
+    images: int
+    channels: tuple[ClassChannelRecord, ...]
+
+
+@dataclass(frozen=True)
+class ClassGroupRecord:
+    """The file of a group of classes."""
+
+    classes: tuple[ClassChannelsRecord, ...]
 
 
 def is_group(value: Any, channels: Sequence[int]) -> bool:
@@ -77,3 +175,12 @@ def is_group(value: Any, channels: Sequence[int]) -> bool:
         return False
     files = [image.file for record in group.channels for image in record.images]
     return [record.channel for record in group.channels] == list(channels) and all(map(IMAGE_FILE.fullmatch, files))
+
+
+def is_class_group(value: Any, classes: Sequence[int]) -> bool:
+    """Whether JSON holds the numbers of these classes, each of its type."""
+    try:
+        group: ClassGroupRecord = read_value(ClassGroupRecord, value)
+    except ValueError:
+        return False
+    return [record.index for record in group.classes] == list(classes)

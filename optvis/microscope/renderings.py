@@ -33,13 +33,15 @@ class ChannelRenderings(TensorFields):
         positive: maximise each channel, (K, 3, H, W) in [0, 1].
         negative: minimise each channel, (K, 3, H, W).
         diverse: four different images that maximise each channel, (K, 4, 3, H, W).
+        scores: of each channel in its positive rendering, the mean over the last steps, (K,); 0 without steps.
     """
 
-    TENSOR_FIELDS: ClassVar = {"positive": "K C H W", "negative": "K C H W", "diverse": "K 4 C H W"}
+    TENSOR_FIELDS: ClassVar = {"positive": "K C H W", "negative": "K C H W", "diverse": "K 4 C H W", "scores": "K"}
 
     positive: Tensor
     negative: Tensor
     diverse: Tensor
+    scores: Tensor
 
     def views(self, index: int) -> Tensor:
         """All six of one channel by its index among the K, (6, 3, H, W)."""
@@ -91,7 +93,9 @@ class ChannelRenderer:
         different = diverse_objective(classifier, layer, channels, positive.scores, self.channel_axis)
         diverse = self._render(classifier, different, self.seed + 1, REDIRECT_STEPS)
         groups = diverse.images.reshape(-1, DIVERSE_COUNT, *diverse.images.shape[1:])
-        return ChannelRenderings(positive.images, negative.images, groups)
+        last = positive.scores[-MEAN_STEPS:]
+        scores = last.double().mean(0) if len(last) else torch.zeros(len(channels), dtype=torch.float64, device="cpu")
+        return ChannelRenderings(positive.images, negative.images, groups, scores.float().cpu())
 
     def _render(self, classifier: Classifier, objective: Objective, seed: int, redirect_steps: int) -> Rendering:
         options: dict[str, Any] = {"steps": self.steps, "seed": seed, "redirect_steps": redirect_steps}

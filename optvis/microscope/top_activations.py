@@ -10,18 +10,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.arguments import TensorFields
 from optvis.data.dataset import ImageDataset
 from optvis.data.schema import read_value
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, run_tasks
+from optvis.microscope.effects import attribute_classes
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.outputs.finite import check_finite
-from optvis.objectives import layout
+from optvis.objectives import OUTPUT, layout
 
 BATCH_SIZE = 32
 SHARD_SIZE = 16 * BATCH_SIZE  # images of a task
+CLASSES = "<classes>"  # stands beside names of layers; no layer has it
+TopImage = tuple[int, float, int, int]  # index, value, row and column
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,15 @@ class TopActivations(TensorFields):
         rows = order.unsqueeze(2).expand(-1, -1, 2)
         return TopActivations(values.gather(1, order), indices, positions.gather(1, rows))
 
-    def of_channel(self, channel: int) -> list[tuple[int, float, int, int]]:
-        """Index, activation, row and column of each image that activates a channel above zero."""
+    def of_channel(self, channel: int) -> list[TopImage]:
+        """Index, value, row and column of each image whose value is above zero."""
+        return [row for row in self.rows(channel) if row[1] > 0]
+
+    def rows(self, channel: int) -> list[TopImage]:
+        """Index, value, row and column of each image."""
         tensors = (self.indices, self.values, self.positions)
         rows = zip(*(tensor[channel].tolist() for tensor in tensors), strict=True)
-        return [(index, value, *position) for index, value, position in rows if value > 0]
+        return [(index, value, *position) for index, value, position in rows]
 
     def to_dict(self) -> dict[str, Any]:
         """The tensors as JSON lists."""
@@ -83,22 +91,38 @@ class TopActivations(TensorFields):
         )
 
 
+@dataclass(frozen=True)
+class ExemplarChoice:
+    """How the images on the pages of channels and classes are chosen.
+
+    Args:
+        channel_images: how many of each channel.
+        class_images: how many of each class; 0 for none.
+        attributed_class: index of the class to which a channel's attribution chooses the images; None where its
+            activation does.
+        channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
+    """
+
+    channel_images: int
+    class_images: int = 0
+    attributed_class: int | None = None
+    channel_axis: int | None = None
+
+
 class TopWorker:
-    """Finds the images of a range that activate each channel most.
+    """Finds the images of a range with the largest values of each channel, and with the largest logit of each class.
 
     Args:
         classifier: the network.
         dataset: the images.
         layers: names as in `layers(net)`.
-        top: how many images of each channel.
-        channel_axis: axis of the channels in the layers' output.
+        choice: which images.
     """
 
     def __init__(
-        self, classifier: Classifier, dataset: ImageDataset, layers: Sequence[str], top: int, channel_axis: int | None
+        self, classifier: Classifier, dataset: ImageDataset, layers: Sequence[str], choice: ExemplarChoice
     ) -> None:
-        self.classifier, self.dataset, self.layers, self.top = classifier, dataset, layers, top
-        self.channel_axis = channel_axis
+        self.classifier, self.dataset, self.layers, self.choice = classifier, dataset, layers, choice
 
     @plain_mode()
     def __call__(self, indices: range) -> tuple[dict[str, TopActivations], list[str]]:
@@ -107,17 +131,31 @@ class TopWorker:
         failures: list[str] = []
         for found, images in self.dataset.read_batches(indices, self.classifier.load_batch, BATCH_SIZE, failures):
             for layer, batch in self._find_in_batch(found, images).items():
-                merged[layer] = _merge(merged.get(layer), batch, self.top)
+                merged[layer] = _merge(merged.get(layer), batch, self.choice, layer)
         return merged, failures
 
     def _find_in_batch(self, indices: Sequence[int], images: Tensor) -> dict[str, TopActivations]:
-        network = self.classifier.network
+        network, choice = self.classifier.network, self.choice
+        names = [*self.layers, *([OUTPUT] if choice.class_images and OUTPUT not in self.layers else [])]
         with borrow(network), torch.no_grad():
             inputs = self.classifier.preprocess(images)
-            a = read_activations(network, inputs, self.layers)
-            for layer in self.layers:
+            a = read_activations(network, inputs, names)
+            for layer in names:
                 check_finite(a[layer], f"the activations of {layer!r}", network, inputs)
-        return {layer: _strongest(a[layer], indices, self.channel_axis) for layer in self.layers}
+        found = {layer: self._find_of_layer(layer, a[layer], indices, images) for layer in self.layers}
+        if choice.class_images:
+            logits = self.classifier.read_head(images).logits(a[OUTPUT])
+            found[CLASSES] = _rank(logits.unsqueeze(2).float().cpu(), logits, indices, None)
+        return found
+
+    def _find_of_layer(self, layer: str, a: Tensor, indices: Sequence[int], images: Tensor) -> TopActivations:
+        label, axis = self.choice.attributed_class, self.choice.channel_axis
+        if label is None:
+            return _rank(layout.positions(a, axis).float().cpu(), a, indices, axis)
+        with borrow(self.classifier.network), torch.no_grad():
+            cached = CachedNetwork(self.classifier, images, [layer])
+        attribution = attribute_classes(cached, torch.full((len(images),), label, device=images.device))
+        return _rank(layout.positions(attribution, axis).float().cpu(), a, indices, axis, is_sum=True)
 
 
 def find_top_activations(
@@ -142,7 +180,26 @@ def find_top_activations(
     Returns:
         The top activations of each layer, by its name.
     """
-    worker = partial(TopWorker, classifier, dataset, layers, top, channel_axis)
+    return find_exemplars(classifier, dataset, layers, ExemplarChoice(top, channel_axis=channel_axis), engine=engine)
+
+
+def find_exemplars(
+    classifier: Classifier,
+    dataset: ImageDataset,
+    layers: Sequence[str],
+    choice: ExemplarChoice,
+    *,
+    engine: EngineLike = PROCESS,
+) -> dict[str, TopActivations]:
+    """Find the images of the pages: as `find_top_activations`, or by attribution, and those of classes.
+
+    Where attribution chooses, a value is the channel's attribution to the class, gradient × activation of its logit
+    summed over positions, and the position is the one with the largest share of it.
+
+    Returns:
+        The images of each layer's channels, by the layer's name; by `CLASSES` those of each class, by their logit.
+    """
+    worker = partial(TopWorker, classifier, dataset, layers, choice)
     shards = [range(len(dataset))[start : start + SHARD_SIZE] for start in range(0, len(dataset), SHARD_SIZE)]
     merged: dict[str, TopActivations] = {}
     failures: list[str] = []
@@ -150,21 +207,28 @@ def find_top_activations(
     for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.device.type == "cuda")):
         failures += wrong
         for layer, shard in found.items():
-            merged[layer] = _merge(merged.get(layer), shard, top)
+            merged[layer] = _merge(merged.get(layer), shard, choice, layer)
     dataset.report_failures(failures)
     return merged
 
 
-def _merge(earlier: TopActivations | None, later: TopActivations, top: int) -> TopActivations:
+def _merge(earlier: TopActivations | None, later: TopActivations, choice: ExemplarChoice, layer: str) -> TopActivations:
     """The strongest of images and of images after them."""
+    top = choice.class_images if layer == CLASSES else choice.channel_images
     empty = TopActivations(later.values[:, :0], later.indices[:, :0], later.positions[:, :0])
     return (empty if earlier is None else earlier).merge(later, top)
 
 
-def _strongest(a: Tensor, indices: Sequence[int], channel_axis: int | None) -> TopActivations:
-    """The strongest position of each channel in each image of a batch, (C, B)."""
+def _rank(
+    values: Tensor, a: Tensor, indices: Sequence[int], channel_axis: int | None, *, is_sum: bool = False
+) -> TopActivations:
+    """The strongest position of each channel in each image of a batch, from numbers (B, C, P) of a layer's positions.
+
+    The value is the largest number, or the sum of all.
+    """
     spatial = layout.channels_first(a, channel_axis).shape[2:]
-    values, where = layout.positions(a, channel_axis).float().cpu().max(2)
+    largest, where = values.max(2)
+    values = values.sum(2) if is_sum else largest
     width = spatial[1] if len(spatial) == 2 else 0
     positions = torch.stack([where // width, where % width] if width else [where * 0, where * 0], 2)
     return TopActivations(

@@ -24,6 +24,10 @@ def add_options(add: AddOption) -> None:
     add("--group-size", type=int, default=8, help="channels rendered together")
     add("--top-images", type=int, default=9, help="images of each channel that activate it most")
     add("--sample-size", type=int, default=64, help="images on which every channel is ablated")
+    add("--class-images", type=int, default=6, help="images of each class with the largest logits; 0 for no classes")
+    add("--class-channels", type=int, default=12, help="channels of each layer on the page of a class")
+    chosen = "show the images with the largest attribution of a channel to this class, by label or index"
+    add("--exemplar-class", metavar="CLASS", help=f"{chosen}; those with the largest activation if not given")
     add("--seed", type=int, default=0, help="of noise and transforms, and of the scenes")
     add("--part", type=parse_part, metavar="N/COUNT", help="build a part of all groups, like 3/16, and no pages")
     add("--finish", action="store_true", help="build nothing: check that all parts are there, and write the pages")
@@ -41,7 +45,10 @@ def run(options: argparse.Namespace) -> None:
     how = {name: getattr(options, name) for name in ("size", "steps", "seed")}
     how["channels"] = None if options.channels == ALL else options.channels
     how |= {"part": FINISH if options.finish else options.part, "engine": select_engine(options)}
-    how["options"] = MicroscopeOptions(options.group_size, options.top_images, options.sample_size)
+    own = ("group_size", "top_images", "sample_size", "class_images", "class_channels")
+    label = options.exemplar_class
+    exemplar_class = int(label) if label is not None and label.isdecimal() else label
+    how["options"] = MicroscopeOptions(**{name: getattr(options, name) for name in own}, exemplar_class=exemplar_class)
     try:
         page = build_microscope(classifier, images, options.layers, options.out, **how)
     except KeyboardInterrupt:

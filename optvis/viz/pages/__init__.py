@@ -6,8 +6,22 @@ from optvis.viz.pages.atlas.html import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.pages.grid.html import grid_html
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
-from optvis.viz.pages.microscope.html import channel_html, index_html, sheet_html
-from optvis.viz.pages.microscope.page import ChannelPage, IndexPage, LayerLink, SheetPage, Tile
+from optvis.viz.pages.microscope.html import channel_html, class_html, classes_html, index_html, sheet_html
+from optvis.viz.pages.microscope.page import (
+    ChannelLink,
+    ChannelPage,
+    ClassesPage,
+    ClassImage,
+    ClassLayer,
+    ClassPage,
+    IndexPage,
+    LayerLink,
+    RankedChannel,
+    SheetPage,
+    Thumbnail,
+    Tile,
+    page_numbers,
+)
 from optvis.viz.pages.report.html import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.pages.sprites import data_uri, icon_sheet_uri
@@ -16,7 +30,12 @@ from optvis.viz.pages.template import build_page, page_templates
 __all__ = [
     "AtlasLevel",
     "AtlasPage",
+    "ChannelLink",
     "ChannelPage",
+    "ClassImage",
+    "ClassLayer",
+    "ClassPage",
+    "ClassesPage",
     "GridGroups",
     "GridLayer",
     "GridPage",
@@ -25,19 +44,24 @@ __all__ = [
     "LayerLink",
     "PredictionRow",
     "RandomSets",
+    "RankedChannel",
     "RecallCurves",
     "RecallRow",
     "ReportPage",
     "SheetPage",
+    "Thumbnail",
     "Tile",
     "atlas_html",
     "build_page",
     "build_script",
     "channel_html",
+    "class_html",
+    "classes_html",
     "data_uri",
     "grid_html",
     "icon_sheet_uri",
     "index_html",
+    "page_numbers",
     "page_templates",
     "read_assets",
     "report_html",

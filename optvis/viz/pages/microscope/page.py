@@ -1,10 +1,63 @@
-"""The content of a microscope's pages: plain numbers and texts, and no network."""
+"""The content of a microscope's pages, and of the JSON files beside them: plain numbers and texts, and no network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+CLASS_FOLDER = "classes"  # of the pages of classes
+NUMBERS_KIND = "microscope numbers"  # what a JSON file says that it is
+#: Numbers of channels on a sheet, and what the page calls them.
+CHANNEL_COLUMNS: Mapping[str, str] = {
+    "activation": "largest activation",
+    "score": "score of the rendering",
+    "attribution": "attribution to its class",
+    "logit_drop": "logit drop of its class",
+    "prediction_changes": "changed predictions",
+    "probability_drop": "probability drop",
+}
+#: Numbers of classes: of the channel with the largest attribution.
+CLASS_COLUMNS: Mapping[str, str] = {
+    "logit": "largest logit",
+    "attribution": "attribution of its strongest channel",
+    "logit_drop": "logit drop without it",
+    "probability_drop": "probability drop without it",
+}
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A part of an image of several thumbnails, side by side; positives in a row, negatives below.
+
+    Args:
+        file: address of the image, from the page.
+        index: of the thumbnail in its row.
+        count: how many thumbnails a row has.
+    """
+
+    file: str
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ChannelLink:
+    """A channel of another layer that a channel is made of, or that is made of it.
+
+    Args:
+        layer: name of the other layer.
+        channel: its number.
+        contribution: gradient × activation of the later one's activation.
+        address: of its page; None where it has no page.
+        thumbnail: None where it has no page.
+    """
+
+    layer: str
+    channel: int
+    contribution: float
+    address: str | None = None
+    thumbnail: Thumbnail | None = None
 
 
 @dataclass(frozen=True)
@@ -14,7 +67,7 @@ class ChannelPage:
     Args:
         network: its name.
         layer: name of the layer.
-        record: what is stored about the channel.
+        record: what is stored about the channel: a `ChannelRecord` in JSON types.
         renderings: file of its six renderings, side by side.
         size: side of each in pixels.
         image_folder: address of the folder of images.
@@ -23,6 +76,10 @@ class ChannelPage:
         next: the channel after this one, or None.
         recipe: everything that computed it, in JSON types.
         unit: what the page calls it, a noun.
+        attributed_label: label of the class whose attribution chose the images; None where activations did.
+        inputs: the channels of the previous layer that it is made of, strongest first.
+        outputs: channels that are made of it, strongest first.
+        class_folder: address of the folder of classes; "" where they have no pages.
     """
 
     network: str
@@ -36,27 +93,31 @@ class ChannelPage:
     next: int | None
     recipe: Mapping[str, Any]
     unit: str = "channel"
+    attributed_label: str | None = None
+    inputs: tuple[ChannelLink, ...] = ()
+    outputs: tuple[ChannelLink, ...] = ()
+    class_folder: str = ""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A channel on a sheet.
+    """A channel on a sheet, or a class.
 
     Args:
-        channel: its number.
-        sprite: file of its group's thumbnails: positives in a row, negatives below.
-        index: of its own thumbnail among them.
-        count: how many there are.
-        label: the class with the largest attribution, or "".
-        strength: its largest activation.
+        number: of the channel or the class; its page is this number and ".html".
+        label: of a channel, the class with the largest attribution; of a class, its own label; or "".
+        values: by the keys of `CHANNEL_COLUMNS` or `CLASS_COLUMNS`.
+        thumbnail: of the channel, or of the class's strongest channel; None for none.
+        folder: address of the page's folder, "" or ending with "/".
+        layer: name of the layer, where a sheet shows several.
     """
 
-    channel: int
-    sprite: str
-    index: int
-    count: int
+    number: int
     label: str
-    strength: float
+    values: Mapping[str, float]
+    thumbnail: Thumbnail | None
+    folder: str = ""
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +130,7 @@ class SheetPage:
         tiles: of the finished channels.
         channels: how many the finished layer has.
         unit: what the page calls them, a noun.
+        class_labels: of the classes that have pages, by index; none where they have none.
     """
 
     network: str
@@ -76,6 +138,7 @@ class SheetPage:
     tiles: tuple[Tile, ...]
     channels: int
     unit: str = "channel"
+    class_labels: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,8 +172,122 @@ class IndexPage:
         network: its name.
         links: the layers.
         recipe: everything that computed them, in JSON types.
+        tiles: of the finished channels of all layers.
+        class_labels: of the classes that have pages, by index; none where they have none.
     """
 
     network: str
     links: tuple[LayerLink, ...]
     recipe: Mapping[str, Any]
+    tiles: tuple[Tile, ...] = ()
+    class_labels: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClassesPage:
+    """The list of all classes.
+
+    Args:
+        network: its name.
+        tiles: of the classes.
+        recipe: everything that computed them, in JSON types.
+    """
+
+    network: str
+    tiles: tuple[Tile, ...]
+    recipe: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ClassImage:
+    """An image with a large logit of a class.
+
+    Args:
+        file: in the folder of images.
+        name: in the dataset.
+        logit: of the class.
+    """
+
+    file: str
+    name: str
+    logit: float
+
+
+@dataclass(frozen=True)
+class RankedChannel:
+    """A channel on the page of a class; numbers are means over the class's images.
+
+    Args:
+        channel: its number.
+        attribution: gradient × activation of the class's logit, summed over positions.
+        logit_drop: how much the class's logit drops without the channel.
+        probability_drop: how much its probability drops.
+        prediction_changes: for how many of the images the prediction changes.
+        address: of its page; None where it has none yet.
+        thumbnail: None where it has no page yet.
+    """
+
+    channel: int
+    attribution: float
+    logit_drop: float
+    probability_drop: float
+    prediction_changes: int
+    address: str | None = None
+    thumbnail: Thumbnail | None = None
+
+
+@dataclass(frozen=True)
+class ClassLayer:
+    """The channels of one layer on the page of a class.
+
+    Args:
+        layer: its name.
+        images: on how many images of the class the numbers were measured.
+        channels: from the most positive attribution to the most negative.
+        unit: what the page calls them, a noun.
+    """
+
+    layer: str
+    images: int
+    channels: tuple[RankedChannel, ...]
+    unit: str = "channel"
+
+
+@dataclass(frozen=True)
+class ClassPage:
+    """All that the page of a class shows.
+
+    Args:
+        network: its name.
+        index: of the class.
+        label: of the class.
+        images: with its largest logits, largest first.
+        image_folder: address of the folder of images.
+        layers: the ranked channels of each layer.
+        previous: index of the class before this one, or None.
+        next: index of the class after this one, or None.
+        recipe: everything that computed it, in JSON types.
+    """
+
+    network: str
+    index: int
+    label: str
+    images: tuple[ClassImage, ...]
+    image_folder: str
+    layers: tuple[ClassLayer, ...]
+    previous: int | None
+    next: int | None
+    recipe: Mapping[str, Any]
+
+
+Page = ChannelPage | SheetPage | IndexPage | ClassesPage | ClassPage
+
+
+def page_numbers(page: Page) -> dict[str, Any]:
+    """What a page shows, in JSON types: the content of the JSON file beside it.
+
+    Example:
+        >>> page_numbers(IndexPage("demo", (), {}))
+        {'kind': 'microscope numbers', 'page': 'IndexPage', 'network': 'demo', 'links': (), 'recipe': {}, ...}
+    """
+    return {"kind": NUMBERS_KIND, "page": type(page).__name__, **asdict(page)}

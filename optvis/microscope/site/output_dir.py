@@ -13,6 +13,8 @@ from optvis.data.own_files import KIND, check_own_files
 
 RECIPE = "recipe.json"
 PAGE = "index.html"
+IMAGES = "images"  # the folder of the images of channels and classes
+TOP_ACTIVATIONS = "top_activations.json"
 RECIPE_KIND, PAGE_KIND = "microscope recipe", "microscope page"  # what `read_kind` reads from the two
 MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 

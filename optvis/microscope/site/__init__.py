@@ -1,0 +1,1 @@
+"""The site of a microscope: its folder, and the pages and JSON files in it."""

@@ -1,0 +1,79 @@
+"""What the pages of a microscope show: the numbers of all complete groups, read from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from optvis.features.feature_network import name_units
+from optvis.microscope.classes import read_class_group
+from optvis.microscope.groups import read_group, thumbnails_file
+from optvis.microscope.plan import MicroscopePlan
+from optvis.viz.pages.microscope.page import Thumbnail
+
+
+@dataclass(frozen=True, eq=False)
+class LayerContents:
+    """What is complete of a layer.
+
+    Args:
+        layer: name as in `layers(net)`.
+        shown: its name on the pages.
+        unit: what the pages call its channels.
+        folder: name of the folder of its pages.
+        source: name of the layer that its channels are made of; None where there is none.
+        channels: of all complete groups, by their numbers: what a `ChannelRecord` holds.
+        groups: the complete groups of channels.
+        classes: of all complete groups, by their indices: what a `ClassChannelsRecord` holds.
+    """
+
+    layer: str
+    shown: str
+    unit: str
+    folder: str
+    source: str | None
+    channels: Mapping[int, Mapping[str, Any]]
+    groups: Sequence[Sequence[int]]
+    classes: Mapping[int, Mapping[str, Any]]
+
+    @cached_property
+    def places(self) -> Mapping[int, Thumbnail]:
+        """The thumbnail of each channel, from a page of the same folder."""
+        return {
+            channel: Thumbnail(thumbnails_file(group), index, len(group))
+            for group in self.groups
+            for index, channel in enumerate(group)
+        }
+
+    def thumbnail(self, channel: int, prefix: str) -> Thumbnail | None:
+        """The thumbnail of a channel; None where it has no page.
+
+        Args:
+            channel: its number.
+            prefix: address of the layer's folder, ending with "/".
+        """
+        place = self.places.get(channel)
+        return None if place is None else Thumbnail(prefix + place.file, place.index, place.count)
+
+    def address(self, channel: int, prefix: str) -> str | None:
+        """The address of a channel's page; None where it has none."""
+        return f"{prefix}{channel}.html" if channel in self.places else None
+
+
+def read_contents(plan: MicroscopePlan, folder: Path) -> list[LayerContents]:
+    """Read what is complete of each layer of a microscope."""
+    return [_read_layer(plan, layer, folder / name) for layer, name in plan.folders.items()]
+
+
+def _read_layer(plan: MicroscopePlan, layer: str, folder: Path) -> LayerContents:
+    found = [(group, read_group(folder, group)) for group in plan.groups(layer)]
+    complete = [(group, numbers["channels"]) for group, numbers in found if numbers is not None]
+    channels = {one["channel"]: one for _, numbers in complete for one in numbers}
+    read = [read_class_group(folder, group) for group in plan.class_groups]
+    classes = {one["index"]: one for numbers in read if numbers is not None for one in numbers["classes"]}
+    unit, shown = name_units(plan.classifier, layer)
+    source = plan.sources[layer]
+    return LayerContents(layer, shown, unit, folder.name, source, channels, [group for group, _ in complete], classes)
