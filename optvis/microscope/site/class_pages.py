@@ -48,8 +48,8 @@ def write_classes(
             for index, logit, *_ in top.rows(k)
             if (folder / IMAGES / image_file(index)).exists()
         )
-        neighbors = [indices[n] if 0 <= n < len(indices) else None for n in (at - 1, at + 1)]
-        page = ClassPage(plan.network_name, k, labels[k], images, f"../{IMAGES}/", layers, *neighbors, own)
+        before, after = (indices[n] if 0 <= n < len(indices) else None for n in (at - 1, at + 1))
+        page = ClassPage(plan.network_name, k, labels[k], images, f"../{IMAGES}/", layers, before, after, own)
         write_page(place / f"{k}.html", class_html, page)
         tiles.append(_tile(page))
     write_page(place / "index.html", classes_html, ClassesPage(plan.network_name, tuple(tiles), own))
