@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +15,10 @@ from torch.testing import assert_close
 
 from optvis import Classifier
 from optvis.data.sources import as_dataset
-from optvis.microscope import MicroscopeOptions, build_microscope
+from optvis.microscope import MicroscopeOptions, build_microscope, records
 from optvis.microscope.inputs import find_sources, measure_inputs
 from optvis.microscope.top_activations import CLASSES, ExemplarChoice, find_exemplars
+from optvis.viz.pages.microscope import page as content
 
 IMAGES = torch.rand(7, 3, 20, 20, generator=torch.Generator().manual_seed(5))
 OPTIONS = MicroscopeOptions(2, 3, 4, class_images=2, class_channels=4)
@@ -225,3 +229,29 @@ def test_the_command_chooses_exemplars_and_classes(tmp_path, monkeypatch, capsys
     capsys.readouterr()
     assert "Top attributions to <bdi>owl</bdi>" in (tmp_path / "microscope/layer-mixed5/0.html").read_text()
     assert not (tmp_path / "microscope" / "classes").exists()
+
+
+def test_the_fields_of_the_numbers_are_documented():
+    text = (Path(__file__).parents[1] / "docs" / "microscope.md").read_text(encoding="utf-8")
+    section = text.split("## Numbers for machines")[1].split("\n## ")[0]
+    documented = set(re.findall(r"`(\w+)`", section))
+    shown = (
+        content.ChannelPage,
+        content.SheetPage,
+        content.IndexPage,
+        content.ClassesPage,
+        content.ClassPage,
+        content.LayerLink,
+    )
+    parts = (
+        content.Tile,
+        content.Thumbnail,
+        content.ChannelLink,
+        content.ClassImage,
+        content.RankedChannel,
+        content.ClassLayer,
+    )
+    stored = (records.ChannelRecord, records.ImageRecord, records.ClassRecord, records.AblationRecord)
+    names = {each.name for cls in (*shown, *parts, *stored, records.AblatedClass) for each in fields(cls)}
+    assert names | {*content.CHANNEL_COLUMNS, *content.CLASS_COLUMNS, "kind", "page"} <= documented
+    assert {cls.__name__ for cls in shown[:5]} <= documented

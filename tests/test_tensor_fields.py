@@ -39,7 +39,7 @@ RIGHT = {
                      "positions": torch.zeros(3, 2, 2).long()},
     Effects: {"attribution": torch.rand(2, 5), "before": torch.rand(2, 5), "after": torch.rand(2, 5)},
     ChannelRenderings: {"positive": torch.rand(2, 3, 8, 8), "negative": torch.rand(2, 3, 8, 8),
-                        "diverse": torch.rand(2, 4, 3, 8, 8)},
+                        "diverse": torch.rand(2, 4, 3, 8, 8), "scores": torch.rand(2)},
     Classification: {"labels": (("a",), ("b",)), "indices": torch.zeros(2, 1).long(), "confidences": torch.rand(2, 1)},
     Hinton: {"values": torch.rand(1, 2, 3), "extent": 1.0},
 }  # fmt: skip

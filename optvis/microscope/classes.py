@@ -40,13 +40,16 @@ class ClassBuilder:
     def build(self, classes: Sequence[int]) -> dict[str, bytes]:
         """Rank and measure the channels for each class of a group; return the group's one file by its name."""
         classifier = self.plan.classifier
-        rows = [(at, index) for at, k in enumerate(classes) for index, *_ in self.top.rows(k)]
-        readable = dict(self.plan.dataset.each_readable([index for _, index in rows], classifier.load_batch))
-        owners = torch.tensor([rows[place][0] for place in readable], dtype=torch.long, device="cpu")
+        chosen = [(at, index) for at, k in enumerate(classes) for index, *_ in self.top.rows(k)]
+        distinct = list(dict.fromkeys(index for _, index in chosen))
+        readable = dict(self.plan.dataset.each_readable(distinct, classifier.load_batch))
+        images = {distinct[place]: image for place, image in readable.items()}
+        rows = [(at, index) for at, index in chosen if index in images]
+        owners = torch.tensor([at for at, _ in rows], dtype=torch.long, device="cpu")
         counts = [int((owners == at).sum()) for at in range(len(classes))]
         channels: list[list[dict[str, Any]]] = [[] for _ in classes]
-        if readable:
-            batches = split_batches(classifier, torch.cat([*readable.values()]), self.layer)
+        if rows:
+            batches = split_batches(classifier, torch.cat([images[index] for _, index in rows]), self.layer)
             channels = self._rank_and_measure(batches, owners, torch.tensor(classes, device="cpu"))
         found = [
             {"index": k, "images": count, "channels": rows if count else []}
