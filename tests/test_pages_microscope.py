@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from optvis.microscope.groups import concatenate, encode_webp
-from optvis.microscope.site.output_dir import encode_json
+from optvis.microscope.records import encode_json
 from optvis.viz.pages import (
     ChannelLink,
     ChannelPage,

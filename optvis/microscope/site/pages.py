@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from optvis.data.files import atomic_write
 from optvis.microscope.groups import rendering_file
 from optvis.microscope.plan import MicroscopePlan
+from optvis.microscope.records import encode_json
 from optvis.microscope.site.class_pages import write_classes
 from optvis.microscope.site.contents import LayerContents, read_contents
-from optvis.microscope.site.output_dir import IMAGES, encode_json
+from optvis.microscope.site.output_dir import IMAGES
 from optvis.viz.pages.microscope.html import channel_html, index_html, sheet_html
 from optvis.viz.pages.microscope.page import (
     CLASS_FOLDER,
