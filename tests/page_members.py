@@ -110,7 +110,7 @@ def write_site(folder: Path, text: str) -> Path:
     own = (ClassImage("000003.webp", text, 2.5),)
     of_class = ClassPage(text, 0, text, own, "../images/", (ClassLayer(text, 1, ranked),), None, 1, recipe)
     write_page(classes / "0.html", class_html, of_class)
-    strongest = tuple(Tile(index, label, {"logit": 1.5}, thumbnail) for index, label in labels.items())
+    strongest = tuple(Tile(index, label, {"margin": 1.5}, thumbnail) for index, label in labels.items())
     write_page(classes / "index.html", classes_html, ClassesPage(text, strongest, recipe))
     layers = (
         LayerLink(text, "layer", GROUP, GROUP, sprite="layer/group.webp", thumbnails=GROUP),

@@ -132,7 +132,7 @@ def site(tmp_path_factory):
     index = IndexPage("demo", links, {"network": HOSTILE}, every, NAMES)
     (root / "index.html").write_text(index_html(index), encoding="utf-8")
     (root / "classes" / "1.html").write_text(class_html(CLASS), encoding="utf-8")
-    classes = ClassesPage("demo", (Tile(1, HOSTILE, {"logit": 2.0}, SPRITE), Tile(2, "b", {"logit": 3.0}, None)), {})
+    classes = ClassesPage("demo", (Tile(1, HOSTILE, {"margin": 2.0}, SPRITE), Tile(2, "b", {"margin": 3.0}, None)), {})
     (root / "classes" / "index.html").write_text(classes_html(classes), encoding="utf-8")
     return root
 
@@ -403,7 +403,7 @@ def test_the_page_of_a_class_ranks_channels_and_sorts_them_by_any_column(wide, s
     wide.press("Escape")
     wait_for(wide, "classes/index.html")
     assert wide.texts(".tile .label") == [HOSTILE, "b"]
-    choose(wide, "order", "logit")
+    choose(wide, "order", "margin")
     assert wide.texts(".tile b") == ["2", "1"]
 
 

@@ -7,28 +7,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from optvis.arguments import check_range
-from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
+from optvis.data.files import atomic_write, ensure_dir
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.microscope.channel_data import image_file
 from optvis.microscope.groups import encode_webp
-from optvis.microscope.parts import FINISH, Part, select_part
+from optvis.microscope.parts import FINISH, Part, check_part, list_groups, select_part
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
-from optvis.microscope.site.output_dir import IMAGES, TOP_ACTIVATIONS, open_output_dir, write_json
+from optvis.microscope.site.contents import exemplar_files, read_exemplars
+from optvis.microscope.site.output_dir import IMAGES, open_output_dir, write_json
 from optvis.microscope.site.pages import INDEX, SITE, write_site
 from optvis.microscope.top_activations import CLASSES, TopActivations, find_exemplars
-from optvis.microscope.workers import GroupTask, GroupWorker
+from optvis.microscope.workers import GroupWorker
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
-from optvis.viz.pages.microscope.page import CLASS_FOLDER
 
 STEPS = 32
 MAX_SIZE = 128  # default side of a rendering in pixels, where the network's input is larger
@@ -106,13 +104,14 @@ def build_microscope(
     resolved = resolve_channels(classifier, names, channels, channel_axis)
     renderer = ChannelRenderer(side, steps, seed, channel_axis)
     plan = MicroscopePlan(classifier, as_dataset(images), resolved, renderer, options)
-    tasks, recipe = select_part(plan, part), plan.recipe()
+    check_part(part)
+    recipe = plan.recipe()
     folder = open_output_dir(output_dir, recipe, [*SITE, *plan.folders.values()])
     try:
         if part == FINISH:
-            _require_groups(plan, folder, tasks)
+            _require_groups(plan, folder)
         else:
-            _build_groups(plan, folder, tasks, engine, progress)
+            _build_groups(plan, folder, part, engine, progress)
     except KeyboardInterrupt:
         if part is None:
             write_site(plan, folder, recipe)
@@ -123,26 +122,25 @@ def build_microscope(
     return folder / INDEX
 
 
-def _build_groups(
-    plan: MicroscopePlan, folder: Path, tasks: Sequence[GroupTask], engine: EngineLike, progress: bool
-) -> None:
-    """Build the groups that are not complete, and write their files, the numbers last."""
+def _build_groups(plan: MicroscopePlan, folder: Path, part: Part, engine: EngineLike, progress: bool) -> None:
+    """Build the groups of a part that are not complete, and write their files, the numbers last."""
     folders = {layer: folder / name for layer, name in plan.folders.items()}
+    top = _exemplars(plan, folder, engine)
+    tasks = select_part(list_groups(plan, top), part)
     with progress_bar(total=len(tasks), show=progress, unit="group", description="microscope") as bar:
-        worker = partial(GroupWorker, plan, _exemplars(plan, folder, engine))
         missing = [task for task in tasks if not task.is_complete(folders[task.layer])]
         bar.update(len(tasks) - len(missing))
         on_gpu = plan.classifier.device.type == "cuda"
-        for index, files in run_tasks(worker, missing, engine, on_gpu=on_gpu):
+        for index, files in run_tasks(partial(GroupWorker, plan, top), missing, engine, on_gpu=on_gpu):
             for name, data in files.items():
                 atomic_write(folders[missing[index].layer] / name, data)
             bar.update()
 
 
-def _require_groups(plan: MicroscopePlan, folder: Path, tasks: Sequence[GroupTask]) -> None:
+def _require_groups(plan: MicroscopePlan, folder: Path) -> None:
     """Raise FileNotFoundError where groups are missing."""
-    folders = plan.folders
-    missing = [task for task in tasks if not task.is_complete(folder / folders[task.layer])]
+    tasks = list_groups(plan, read_exemplars(plan, folder))
+    missing = [task for task in tasks if not task.is_complete(folder / plan.folders[task.layer])]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(tasks)} groups are missing in {str(folder)!r}, the first with {missing[0]}: "
@@ -152,34 +150,20 @@ def _require_groups(plan: MicroscopePlan, folder: Path, tasks: Sequence[GroupTas
 
 def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, TopActivations]:
     """The images of channels and classes, from the files of an earlier run; or find them and write the files."""
-    folders = plan.folders | ({CLASSES: CLASS_FOLDER} if plan.class_count else {})
-    files = {layer: ensure_dir(folder / name) / TOP_ACTIVATIONS for layer, name in folders.items()}
-    stored = {layer: _read_top_activations(plan, layer, file) for layer, file in files.items()}
-    complete = {layer: top for layer, top in stored.items() if top is not None}
-    if len(complete) == len(stored):
+    files = {name: ensure_dir(path.parent) / path.name for name, path in exemplar_files(plan, folder).items()}
+    complete = read_exemplars(plan, folder)
+    if len(complete) == len(files):
         return complete
     top = find_exemplars(plan.classifier, plan.dataset, list(plan.channels), plan.choice, engine=engine)
     _write_images(plan, ensure_dir(folder / IMAGES), top)
-    for layer, file in files.items():
-        write_json(file, top[layer].to_dict())
-    return top
-
-
-def _read_top_activations(plan: MicroscopePlan, layer: str, file: Path) -> TopActivations | None:
-    """What an earlier run wrote; None if the file is missing, damaged, or of other images or channels."""
-    try:
-        top = TopActivations.from_dict(read_json_or_none(file))
-        check_range("indices", top.indices, 0, len(plan.dataset))
-        numbers = [plan.class_count - 1] if layer == CLASSES else plan.channels[layer]
-        check_range("channels", torch.tensor(numbers, device="cpu"), 0, len(top.values))
-    except ValueError:
-        return None
+    for name, file in files.items():
+        write_json(file, top[name].to_dict())
     return top
 
 
 def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, TopActivations]) -> None:
     rows = [top[layer].of_channel(channel) for layer, channels in plan.channels.items() for channel in channels]
-    rows += [top[CLASSES].rows(label) for label in range(plan.class_count)]
+    rows += [top[CLASSES].of_channel(label) for label in range(plan.class_count)]
     indices = sorted({index for row in rows for index, *_ in row})
     for place, image in plan.dataset.each_readable(indices, plan.classifier.load_batch):
         atomic_write(folder / image_file(indices[place]), encode_webp(image[0]))

@@ -29,7 +29,7 @@ class ClassBuilder:
     Args:
         plan: of the microscope.
         layer: name.
-        top: the images with the largest logit of each class.
+        top: the images with the largest margin of each class.
     """
 
     plan: MicroscopePlan
@@ -39,7 +39,7 @@ class ClassBuilder:
     def build(self, classes: Sequence[int]) -> dict[str, bytes]:
         """Rank and measure the channels for each class of a group; return the group's one file by its name."""
         classifier = self.plan.classifier
-        chosen = [(at, index) for at, k in enumerate(classes) for index, *_ in self.top.rows(k)]
+        chosen = [(at, index) for at, k in enumerate(classes) for index, *_ in self.top.of_channel(k)]
         distinct = list(dict.fromkeys(index for _, index in chosen))
         readable = dict(self.plan.dataset.each_readable(distinct, classifier.load_batch))
         images = {distinct[place]: image for place, image in readable.items()}

@@ -13,7 +13,7 @@ from torch import nn
 from optvis.data.sources import as_dataset
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
 from optvis.microscope.renderings import ChannelRenderer
-from optvis.microscope.top_activations import find_exemplars
+from optvis.microscope.top_activations import CLASSES, TopActivations, find_exemplars
 from optvis.microscope.workers import GroupTask, GroupWorker
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
@@ -128,12 +128,18 @@ def estimate_cost(
         classifier, as_dataset(noise), {layer: list(range(counts[layer])) for layer in chosen}, renderer, options
     )
     top = find_exemplars(classifier, plan.dataset, list(chosen), plan.choice)
+    if plan.class_count:  # as if each class were predicted for some of the images
+        count = min(options.class_images, len(noise))
+        indices = torch.arange(plan.class_count * count, device="cpu").view(-1, count) % len(noise)
+        values = torch.ones(indices.shape, dtype=torch.float32, device="cpu")
+        top[CLASSES] = TopActivations(values, indices, indices.new_zeros(*indices.shape, 2))
+    class_groups = plan.divide(range(min(plan.class_count, images)))
     seconds, sizes, class_seconds = [], [], list[float]()
     for layer in chosen:
         worker, task = GroupWorker(plan, top), GroupTask(layer, plan.groups(layer)[0])
         sizes.append(sum(map(len, worker(task).values())))  # what the groups of a layer share is computed with it
         seconds.append(_time(worker, task))
-        class_seconds += [_time(worker, GroupTask(layer, group, True)) for group in plan.class_groups[:1]]
+        class_seconds += [_time(worker, GroupTask(layer, group, True)) for group in class_groups[:1]]
     return SweepCost(
         len(counts),
         sum(counts.values()),
@@ -144,7 +150,7 @@ def estimate_cost(
         sum(sizes) // len(sizes),
         str(classifier.device),
         torch.get_num_threads(),
-        len(counts) * len(plan.class_groups),
+        len(counts) * len(class_groups),
         sum(class_seconds) / max(1, len(class_seconds)),
     )
 

@@ -30,7 +30,8 @@ class MicroscopeOptions:
         group_size: channels that are rendered together, and classes that are measured together; part of the recipe.
         top_images: images on the page of a channel.
         sample_size: images, evenly spaced in the dataset, on which every channel is switched off.
-        class_images: images on the page of a class, those with its largest logits; 0 for no pages of classes.
+        class_images: images on the page of a class, those that are predicted as it with the largest margins; a class
+            that is predicted for no image has no page. 0 for no pages of classes.
         class_channels: channels of each layer on the page of a class; each is switched off on the class's images.
         exemplar_class: label or index of a class: the images on the page of a channel are those with the largest
             attribution of the channel to it. By default they are those with the largest activation.
@@ -98,7 +99,7 @@ class MicroscopePlan:
 
     @cached_property
     def class_count(self) -> int:
-        """How many classes have pages.
+        """How many classes the network has; 0 where they have no pages.
 
         Raises:
             ValueError: the network's output is not (B, classes).
@@ -134,14 +135,10 @@ class MicroscopePlan:
 
     def groups(self, layer: str) -> list[list[int]]:
         """The channels of a layer in groups of `group_size`."""
-        return self._divide(self.channels[layer])
+        return self.divide(self.channels[layer])
 
-    @property
-    def class_groups(self) -> list[list[int]]:
-        """The classes in groups of `group_size`."""
-        return self._divide(range(self.class_count))
-
-    def _divide(self, members: Sequence[int]) -> list[list[int]]:
+    def divide(self, members: Sequence[int]) -> list[list[int]]:
+        """Channels or classes in groups of `group_size`."""
         size = self.options.group_size
         return [list(members[start : start + size]) for start in range(0, len(members), size)]
 

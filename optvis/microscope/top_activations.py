@@ -110,7 +110,7 @@ class ExemplarChoice:
 
 
 class TopWorker:
-    """Finds the images of a range with the largest values of each channel, and with the largest logit of each class.
+    """Finds the images of a range with the largest values of each channel, and with the largest margin of each class.
 
     Args:
         classifier: the network.
@@ -144,8 +144,9 @@ class TopWorker:
                 check_finite(a[layer], f"the activations of {layer!r}", network, inputs)
         found = {layer: self._find_of_layer(layer, a[layer], indices, images) for layer in self.layers}
         if choice.class_images:
-            logits = self.classifier.read_head(images).logits(a[OUTPUT])
-            found[CLASSES] = _rank(logits.unsqueeze(2).float().cpu(), logits, indices, None)
+            head = self.classifier.read_head(images)
+            margins = all_margins(head.logits(a[OUTPUT]).float().cpu(), exclusive=head.kind == "softmax")
+            found[CLASSES] = _rank(margins.unsqueeze(2), margins, indices, None)
         return found
 
     def _find_of_layer(self, layer: str, a: Tensor, indices: Sequence[int], images: Tensor) -> TopActivations:
@@ -197,7 +198,8 @@ def find_exemplars(
     summed over positions, and the position is the one with the largest share of it.
 
     Returns:
-        The images of each layer's channels, by the layer's name; by `CLASSES` those of each class, by their logit.
+        The images of each layer's channels, by the layer's name; by `CLASSES` those of each class, by their margin,
+        which is above zero where the class is predicted.
     """
     worker = partial(TopWorker, classifier, dataset, layers, choice)
     shards = [range(len(dataset))[start : start + SHARD_SIZE] for start in range(0, len(dataset), SHARD_SIZE)]
@@ -210,6 +212,28 @@ def find_exemplars(
             merged[layer] = _merge(merged.get(layer), shard, choice, layer)
     dataset.report_failures(failures)
     return merged
+
+
+def all_margins(logits: Tensor, *, exclusive: bool) -> Tensor:
+    """How far each class is from being dropped, as `Head.margins`, of all classes at once, (B, K).
+
+    Args:
+        logits: (B, K).
+        exclusive: whether one class is right; a class's margin is its lead over the best other one then, or its logit.
+
+    Example:
+        >>> all_margins(torch.tensor([[3.0, 1.0, 0.0]]), exclusive=True)
+        tensor([[ 2., -2., -3.]])
+    """
+    if not exclusive or logits.shape[1] < 2:
+        return logits
+    (best, second), places = logits.topk(2, dim=1).values.unbind(1), logits.argmax(1, keepdim=True)
+    return logits - best.unsqueeze(1).expand_as(logits).scatter(1, places, second.unsqueeze(1))
+
+
+def list_predicted(top: TopActivations) -> list[int]:
+    """The classes that are predicted for some image, from the images of `CLASSES`."""
+    return [int(k) for k in (top.values > 0).any(1).nonzero().flatten()]
 
 
 def _merge(earlier: TopActivations | None, later: TopActivations, choice: ExemplarChoice, layer: str) -> TopActivations:

@@ -24,7 +24,12 @@ def add_options(add: AddOption) -> None:
     add("--group-size", type=int, default=8, help="channels rendered together")
     add("--top-images", type=int, default=9, help="images of each channel that activate it most")
     add("--sample-size", type=int, default=64, help="images on which every channel is ablated")
-    add("--class-images", type=int, default=6, help="images of each class with the largest logits; 0 for no classes")
+    add(
+        "--class-images",
+        type=int,
+        default=6,
+        help="images predicted as each class, of the largest margins; 0 for no classes",
+    )
     add("--class-channels", type=int, default=12, help="channels of each layer on the page of a class")
     chosen = "show the images with the largest attribution of a channel to this class, by label or index"
     add("--exemplar-class", metavar="CLASS", help=f"{chosen}; those with the largest activation if not given")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import ensure_dir, read_json_or_none
+from optvis.data.files import ensure_dir
 from optvis.microscope.channel_data import image_file, round_number
 from optvis.microscope.plan import MicroscopePlan
-from optvis.microscope.site.contents import LayerContents
-from optvis.microscope.site.output_dir import IMAGES, TOP_ACTIVATIONS
-from optvis.microscope.top_activations import TopActivations
+from optvis.microscope.site.contents import LayerContents, read_exemplars
+from optvis.microscope.site.output_dir import IMAGES
+from optvis.microscope.top_activations import CLASSES
 from optvis.viz.pages.microscope.html import class_html, classes_html
 from optvis.viz.pages.microscope.page import (
     CLASS_FOLDER,
@@ -39,13 +39,13 @@ def write_classes(
         return {}
     labels = {k: plan.classifier.label(k) for k in indices}
     own = {key: value for key, value in recipe.items() if key != "channels"}
-    place, top = ensure_dir(folder / CLASS_FOLDER), _read_top(folder)
+    place, top = ensure_dir(folder / CLASS_FOLDER), read_exemplars(plan, folder)[CLASSES]
     tiles = []
     for at, k in enumerate(indices):
         layers = tuple(_rank(layer, k) for layer in contents if layer.classes.get(k, {}).get("channels"))
         images = tuple(
-            ClassImage(image_file(index), plan.dataset.names[index], round_number(logit))
-            for index, logit, *_ in top.rows(k)
+            ClassImage(image_file(index), plan.dataset.names[index], round_number(margin))
+            for index, margin, *_ in top.of_channel(k)
             if (folder / IMAGES / image_file(index)).exists()
         )
         before, after = (indices[n] if 0 <= n < len(indices) else None for n in (at - 1, at + 1))
@@ -54,10 +54,6 @@ def write_classes(
         tiles.append(_tile(page))
     write_page(place / "index.html", classes_html, ClassesPage(plan.network_name, tuple(tiles), own))
     return labels
-
-
-def _read_top(folder: Path) -> TopActivations:
-    return TopActivations.from_dict(read_json_or_none(folder / CLASS_FOLDER / TOP_ACTIVATIONS))
 
 
 def _rank(layer: LayerContents, index: int) -> ClassLayer:
@@ -74,10 +70,10 @@ def _rank(layer: LayerContents, index: int) -> ClassLayer:
 
 def _tile(page: ClassPage) -> Tile:
     """A class in the list: its thumbnail is that of the channel with the largest attribution of all layers."""
-    logit = max((image.logit for image in page.images), default=0.0)
+    margin = max((image.margin for image in page.images), default=0.0)
     rows = [row for layer in page.layers for row in layer.channels]
     if not rows:
-        return Tile(page.index, page.label, {"logit": logit}, None)
+        return Tile(page.index, page.label, {"margin": margin}, None)
     best = max(rows, key=lambda row: row.attribution)
     values = {name: getattr(best, name) for name in ("attribution", "logit_drop", "probability_drop")}
-    return Tile(page.index, page.label, {"logit": logit} | values, best.thumbnail)
+    return Tile(page.index, page.label, {"margin": margin} | values, best.thumbnail)

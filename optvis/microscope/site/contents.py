@@ -8,11 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from optvis.arguments import check_range
+from optvis.data.files import read_json_or_none
 from optvis.features.feature_network import name_units
 from optvis.microscope.classes import read_class_group
 from optvis.microscope.groups import read_group, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
-from optvis.viz.pages.microscope.page import Thumbnail
+from optvis.microscope.site.output_dir import TOP_ACTIVATIONS
+from optvis.microscope.top_activations import CLASSES, TopActivations, list_predicted
+from optvis.viz.pages.microscope.page import CLASS_FOLDER, Thumbnail
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +69,42 @@ class LayerContents:
         return f"{prefix}{channel}.html" if channel in self.places else None
 
 
+def exemplar_files(plan: MicroscopePlan, folder: Path) -> dict[str, Path]:
+    """The file of each layer's images, by its name, and by `CLASSES` that of the classes."""
+    folders = plan.folders | ({CLASSES: CLASS_FOLDER} if plan.class_count else {})
+    return {name: folder / own / TOP_ACTIVATIONS for name, own in folders.items()}
+
+
+def read_exemplars(plan: MicroscopePlan, folder: Path) -> dict[str, TopActivations]:
+    """The images of channels and classes, from all files that are neither missing nor damaged."""
+    found = {name: _read_top_activations(plan, name, file) for name, file in exemplar_files(plan, folder).items()}
+    return {name: top for name, top in found.items() if top is not None}
+
+
+def _read_top_activations(plan: MicroscopePlan, name: str, file: Path) -> TopActivations | None:
+    """What an earlier run wrote; None if the file is missing, damaged, or of other images or channels."""
+    try:
+        top = TopActivations.from_dict(read_json_or_none(file))
+        check_range("indices", top.indices, 0, len(plan.dataset))
+        numbers = [plan.class_count - 1] if name == CLASSES else plan.channels[name]
+        check_range("channels", torch.tensor(numbers, device="cpu"), 0, len(top.values))
+    except ValueError:
+        return None
+    return top
+
+
 def read_contents(plan: MicroscopePlan, folder: Path) -> list[LayerContents]:
     """Read what is complete of each layer of a microscope."""
-    return [_read_layer(plan, layer, folder / name) for layer, name in plan.folders.items()]
+    top = read_exemplars(plan, folder)
+    classes = plan.divide(list_predicted(top[CLASSES])) if CLASSES in top else []
+    return [_read_layer(plan, layer, folder / name, classes) for layer, name in plan.folders.items()]
 
 
-def _read_layer(plan: MicroscopePlan, layer: str, folder: Path) -> LayerContents:
+def _read_layer(plan: MicroscopePlan, layer: str, folder: Path, class_groups: Sequence[Sequence[int]]) -> LayerContents:
     found = [(group, read_group(folder, group)) for group in plan.groups(layer)]
     complete = [(group, numbers["channels"]) for group, numbers in found if numbers is not None]
     channels = {one["channel"]: one for _, numbers in complete for one in numbers}
-    read = [read_class_group(folder, group) for group in plan.class_groups]
+    read = [read_class_group(folder, group) for group in class_groups]
     classes = {one["index"]: one for numbers in read if numbers is not None for one in numbers["classes"]}
     unit, shown = name_units(plan.classifier, layer)
     source = plan.sources[layer]

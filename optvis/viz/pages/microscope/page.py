@@ -19,7 +19,7 @@ CHANNEL_COLUMNS: Mapping[str, str] = {
 }
 #: Numbers of classes: of the channel with the largest attribution.
 CLASS_COLUMNS: Mapping[str, str] = {
-    "logit": "largest logit",
+    "margin": "largest margin",
     "attribution": "attribution of its strongest channel",
     "logit_drop": "logit drop without it",
     "probability_drop": "probability drop without it",
@@ -200,17 +200,18 @@ class ClassesPage:
 
 @dataclass(frozen=True)
 class ClassImage:
-    """An image with a large logit of a class.
+    """An image that is predicted as a class.
 
     Args:
         file: in the folder of images.
         name: in the dataset.
-        logit: of the class.
+        margin: how far the class's logit leads the best other one; the logit itself where classes do not exclude each
+            other.
     """
 
     file: str
     name: str
-    logit: float
+    margin: float
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ class ClassPage:
         network: its name.
         index: of the class.
         label: of the class.
-        images: with its largest logits, largest first.
+        images: predicted as it with the largest margins, largest first.
         image_folder: address of the folder of images.
         layers: the ranked channels of each layer.
         previous: index of the class before this one, or None.
