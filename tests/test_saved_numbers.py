@@ -12,7 +12,7 @@ import torch
 
 from optvis import Channels, Classifier, Report, build_microscope, evaluate
 from optvis.data.schema import parse_json, read_value
-from optvis.microscope.builder import TOP_ACTIVATIONS
+from optvis.microscope.site.output_dir import TOP_ACTIVATIONS
 
 ATTACK = "<script>alert(1)</script>"
 HOSTILE = (ATTACK, None, [ATTACK], {"a": ATTACK}, 1e400, 10**30, "7")

@@ -59,7 +59,7 @@ def test_the_end_names_what_is_missing_and_builds_nothing(small, tmp_path, monke
     build_microscope(small, IMAGES, LAYERS, tmp_path, part=(2, 2), **OPTIONS)
     before = files(tmp_path)
     monkeypatch.setattr(GroupBuilder, "build", lambda *_: pytest.fail("built"))
-    with pytest.raises(FileNotFoundError, match=r"6 of 12 groups are missing .* channel 0 of 'relu2'"):
+    with pytest.raises(FileNotFoundError, match=r"4 of 8 groups are missing .* channel 0 of 'relu2'"):
         build_microscope(small, IMAGES, LAYERS, tmp_path, part="finish", **OPTIONS)
     assert files(tmp_path) == before
 
