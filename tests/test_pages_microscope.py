@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from optvis.data.files import encode_json
 from optvis.microscope.groups import concatenate, encode_webp
-from optvis.microscope.records import encode_json
 from optvis.viz.pages import (
     ChannelLink,
     ChannelPage,

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from optvis.ablation.selection.cached_network import CachedNetwork
-from optvis.data.files import read_json_or_none
+from optvis.data.files import encode_json, read_json_or_none
 from optvis.microscope.channel_data import MIN_SHARE, round_number
 from optvis.microscope.effects import attribute_classes, split_batches
 from optvis.microscope.plan import MicroscopePlan
-from optvis.microscope.records import encode_json, is_class_group
+from optvis.microscope.records import is_class_group
 from optvis.microscope.top_activations import TopActivations
 from optvis.models.borrow import borrow
 from optvis.objectives.layout import channels_first, pick, positions, restore_layout

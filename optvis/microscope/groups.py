@@ -24,7 +24,7 @@ from optvis.microscope.channel_data import (
 from optvis.microscope.effects import AblationSample, Effects, measure_effects
 from optvis.microscope.inputs import measure_inputs
 from optvis.microscope.plan import MicroscopePlan
-from optvis.microscope.records import encode_json, is_group
+from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
 from optvis.microscope.top_activations import TopActivations, TopImage
 from optvis.models.activations import read_channels

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,12 +184,3 @@ def is_class_group(value: Any, classes: Sequence[int]) -> bool:
     except ValueError:
         return False
     return [record.index for record in group.classes] == list(classes)
-
-
-def encode_json(value: Mapping[str, Any]) -> bytes:
-    r"""Encode the content of a JSON file, without needless spaces.
-
-    >>> encode_json({"a": [1, 2]})
-    b'{"a":[1,2]}\n'
-    """
-    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode(errors="backslashreplace")

@@ -10,7 +10,6 @@ from typing import Any
 
 from optvis.data.files import atomic_write, encode_json, ensure_dir, read_json_or_none, remove_temporary_files
 from optvis.data.own_files import KIND, check_own_files
-from optvis.microscope.records import encode_json
 
 RECIPE = "recipe.json"
 PAGE = "index.html"

@@ -8,10 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from optvis.data.files import atomic_write
+from optvis.data.files import atomic_write, encode_json
 from optvis.microscope.groups import rendering_file
 from optvis.microscope.plan import MicroscopePlan
-from optvis.microscope.records import encode_json
 from optvis.microscope.site.class_pages import write_classes
 from optvis.microscope.site.contents import LayerContents, read_contents
 from optvis.microscope.site.output_dir import IMAGES
