@@ -98,7 +98,7 @@ def classes_html(page: ClassesPage) -> str:
 
     Example:
         >>> from optvis.viz.pages.microscope.page import Tile
-        >>> "1 class<" in classes_html(ClassesPage("demo", (Tile(3, "owl", {}, None),), {}))
+        >>> "1 class, each with" in classes_html(ClassesPage("demo", (Tile(3, "owl", {}, None),), {}))
         True
     """
     return build_page(
