@@ -190,7 +190,7 @@ def _skip(task: SelectionTask, mistaken: Tensor, is_allowed: bool) -> SelectionT
     if not is_allowed:
         raise ValueError(
             f"the network predicts {task.label!r}, the class to remove, for {shown} of keep; leave "
-            f"{'it' if len(names) == 1 else 'them'} out, or set skip_mistaken=True"
+            f"{'it' if len(names) == 1 else 'them'} out, or set skip_mistaken=True, on the command line --skip-mistaken"
         )
     if bool((task.is_target | mistaken).all()):
         raise ValueError(f"the network predicts {task.label!r}, the class to remove, for all images to keep: {shown}")
