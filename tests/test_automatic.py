@@ -12,7 +12,7 @@ from optvis import Channels, Classifier, blinded, evaluate, find_units
 from optvis.ablation import Attempt, Automatic, GreedySearch, UnitSelection
 from optvis.ablation.image_sets import digest_images
 from optvis.ablation.selection.attempt import count_errors, describe_goal
-from optvis.ablation.selection.automatic import _check_on_all, bound_next_lead, predict_bound, split_task
+from optvis.ablation.selection.automatic import _check_on_all, predict_bound, split_task
 from optvis.ablation.selection.task import build_task
 from optvis.cli.main import main
 from optvis.models.borrow import borrow
@@ -231,28 +231,3 @@ def test_the_next_number_stays_below_the_bound_as_often_as_it_says(images):
     known, following = drawn[:, :-1], drawn[:, -1]
     bound = known.mean(1) + predict_bound(images, 0.95) * known.std(1)
     assert float((following < bound).float().mean()) == pytest.approx(0.95, abs=0.005)
-
-
-@pytest.mark.parametrize("images", [3, 6, 20])
-def test_the_next_lead_stays_below_its_bound_as_often_as_it_says(images):
-    drawn = 5 * torch.randn(2_000, images + 1, generator=torch.Generator().manual_seed(2)) - 20
-    within = [float(row[-1]) < bound_next_lead(row[:-1], images, 0.0, 0.95) for row in drawn]
-    assert sum(within) / len(within) == pytest.approx(0.95, abs=0.02)
-    assert bound_next_lead(drawn[0], images, 99.0, 0.95) > bound_next_lead(drawn[0], images, 0.0, 0.95)
-    assert bound_next_lead(torch.tensor([-3.0]), 1, 0.5, 0.95) == pytest.approx(1.0)  # of one image eight spreads
-
-
-def test_directions_are_optimised_for_wider_margins_until_the_next_image_is_below_the_bound():
-    """A first margin that only just loses the label on images left out is not the last."""
-    near, wide = (
-        select(10, 3, method=Automatic(max_units=2, dimensions=(1,), slack=0.0, target_margins=margins))
-        for margins in ((0.0,), (0.0, 6.0))
-    )
-    net, fresh = Classifier(Spread(10), None, 6), colors(0, 20, 9)
-    leads = []
-    for found in (near, wide):
-        with blinded(net, *found):
-            logits = net.logits(fresh)
-        leads.append(float((logits[:, 0] - logits[:, 1:].max(1).values).max()))
-    assert leads[1] < leads[0]
-    assert wide.reached

@@ -31,29 +31,24 @@ class Automatic:
     left out in turn. On the others channels are taken as in `GreedySearch`, one by one at first and then in growing
     blocks, until in all splits the images left out have lost the target's label, and all others left out keep theirs.
     As many are then taken on all images, which must reach the goal too. If the share does not suffice, the search is
-    repeated with a larger weight on the target, then with subspaces of one and more dimensions, each optimised for
-    wider and wider margins. If nothing reaches the goal, the attempt with the fewest errors is taken.
+    repeated with a larger weight on the target, then with subspaces of one and more dimensions. If nothing reaches
+    the goal, the attempt with the fewest errors is taken.
 
     Args:
         max_units: channels at most, over all layers: a number, or a share below 1 of the layers' channels.
         target_weights: as in `GreedySearch`, each for one attempt.
         dimensions: of the subspaces that are tried after channels; none over several layers, or above `max_units`.
-        target_margins: as in `Subspace`, each for one attempt with each number of dimensions.
         slack: by how far another class has to lead on images left out, in eighths of a mean margin; where it does not,
             the attempt counts the label as kept.
         confidence: past the goal, channels are taken until another class leads by `t √(1 + 1/n)` eighths of a mean
             margin, by eight at most, or until more of them would lose a label. That is the bound below which the next
             image stays with this confidence, from n images whose leads spread by an eighth; t is Student's quantile
-            for n − 1. The fewer images there are, the more the next one can differ from them. Directions are optimised
-            for wider margins until this bound is below 0. Its spread is that of the leads on images left out and with
-            the directions that all images chose, at least an eighth. Where no margin suffices, the directions with the
-            lowest bound are taken.
+            for n − 1. The fewer images there are, the more the next one can differ from them.
     """
 
     max_units: float = 0.1
     target_weights: tuple[float, ...] = (0.1, 0.3, 1.0)
     dimensions: tuple[int, ...] = (1, 2, 3, 5)
-    target_margins: tuple[float, ...] = (3.0, 6.0, 12.0)
     slack: float = 1.0
     confidence: float = 0.95
 
@@ -94,8 +89,7 @@ class Automatic:
             yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, (slack, spare))
         for dimensions in self.dimensions if len(task.layers) == 1 else ():
             if dimensions <= limit:
-                subspaces = [Subspace(dimensions, target_margin=margin) for margin in self.target_margins]
-                yield from _try_subspaces(task, splits, subspaces, (slack, unit), self.confidence)
+                yield _try_directions(task, splits, dimensions, slack)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,67 +216,13 @@ def _select_channels(search: GreedySearch, task: SelectionTask, count: int, limi
     return channels.gates.to_units(channels.indices[:limit])
 
 
-def _try_subspaces(
-    task: SelectionTask,
-    splits: Sequence[Split],
-    subspaces: Sequence[Subspace],
-    scale: tuple[float, float],
-    confidence: float,
-) -> Iterator[_Trial]:
-    """Try subspaces of growing margins, until the next image of the target is expected to lose the label as well.
-
-    Another class has to lead by the first of `scale`; the second is the least spread of its leads. Attempts that fail
-    come first, then those that reach the goal, the one with the lowest bound first.
-    """
-    reached: list[tuple[float, _Trial]] = []
-    for subspace in subspaces:
-        attempt, leads = _try_directions(task, splits, subspace, scale[0])
-        if attempt.reached:
-            units = subspace(task)
-            everything = torch.cat([leads, _measure_leads(Split(task, task), units, 0.0)[1]])
-            bound = bound_next_lead(everything, len(leads), scale[1], confidence)
-            reached.append((bound, (attempt, partial(tuple, units))))
-            if bound < 0:
-                break
-        elif reached:
-            break
-        else:
-            yield attempt, partial(subspace, task)
-            if not attempt.target_kept:
-                break
-    yield from (trial for _, trial in sorted(reached, key=lambda pair: pair[0]))
-
-
-def bound_next_lead(leads: Tensor, images: int, spread: float, confidence: float) -> float:
-    """The bound below which the target's lead on the next image stays with this confidence, in logits.
-
-    Args:
-        leads: of the images, one or several of each, such as those of several selections.
-        images: how many images they are of.
-        spread: the least standard deviation that is assumed.
-        confidence: in [0.5, 1).
-    """
-    measured = float(leads.std()) if len(leads) > 1 else 0.0
-    return float(leads.mean()) + predict_bound(images, confidence) * max(spread, measured)
-
-
-def _try_directions(
-    task: SelectionTask, splits: Sequence[Split], subspace: Subspace, slack: float
-) -> tuple[Attempt, Tensor]:
-    """The attempt, and the target's leads on its images left out, of those that are recognised."""
-    dimensions = subspace.dimensions
+def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: int, slack: float) -> _Trial:
+    subspace, errors = Subspace(dimensions), []
+    for split in progress_bar(splits, show=task.progress, description=f"{dimensions} dimensions"):
+        units, left_out = subspace(split.chosen_on), split.left_out
+        cached = CachedNetwork(task.classifier, left_out.images, task.layers)
+        with torch.no_grad():
+            after = cached.logits({task.layers[0]: partial(ablate, units)})
+        errors.append(count_errors(left_out, cached.before, after, slack))
     name = f"{dimensions} direction{'' if dimensions == 1 else 's'}"
-    bar = progress_bar(splits, show=task.progress, description=name)
-    measured = [_measure_leads(split, subspace(split.chosen_on), slack) for split in bar]
-    errors = torch.stack([one for one, _ in measured]).sum(0)
-    return judge(task, name, errors, splits[0].is_held_out), torch.cat([leads for _, leads in measured])
-
-
-def _measure_leads(split: Split, units: Sequence[Units], slack: float) -> tuple[Tensor, Tensor]:
-    """The errors on the images left out, (2,), and the leads of the target on those that are recognised, (N,)."""
-    task = split.left_out
-    cached = CachedNetwork(task.classifier, task.images, task.layers)
-    with torch.no_grad():
-        after = cached.logits({task.layers[0]: partial(ablate, units)})
-    is_counted = task.is_target & (task.predicted == task.classes)
-    return count_errors(task, cached.before, after, slack), task.head.margins(after, task.classes)[is_counted].cpu()
+    return judge(task, name, torch.stack(errors).sum(0), splits[0].is_held_out), partial(subspace, task)
