@@ -112,6 +112,19 @@ def test_the_same_seed_gives_the_same_units_and_another_does_not(demo, scenes, s
     assert torch.allclose(basis @ basis.T, torch.eye(3).double(), atol=1e-5)
 
 
+def test_a_wider_margin_lowers_the_target_further(demo, scenes):
+    (images, labels), _ = scenes
+    own = images[labels == 4]
+    leads = []
+    for margin in (0.0, 12.0):
+        method = Subspace(1, steps=24, target_margin=margin)
+        units = find_units(demo, own, 4, keep=images[labels != 4], layers=["mixed4"], method=method, progress=False)
+        with blinded(demo, *units):
+            logits = demo.logits(own)
+        leads.append(float((logits[:, 4] - logits[:, [k for k in range(16) if k != 4]].amax(1)).mean()))
+    assert leads[1] < leads[0] - 1
+
+
 def test_a_recipe_is_json_and_names_the_units(demo, scenes):
     (images, labels), _ = scenes
     chosen = find_units(

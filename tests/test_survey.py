@@ -54,6 +54,14 @@ def peaks_of(net, layer):
     return np.array(values), np.array(places)
 
 
+def check_strongest(top, values, places, width, channel):
+    """The three largest of 13 images, of equal ones the first, and where each is."""
+    order = sorted(range(13), key=lambda n: (-values[n], n))[:3]
+    assert top.indices[channel].tolist() == order
+    assert top.values[channel].tolist() == values[order].tolist()
+    assert (top.positions[channel] @ torch.tensor([width, 1])).tolist() == places[order].tolist()
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("layer", ["conv1", "relu1", "conv2", "relu2", "pool", "flat", "fc"])
 def test_a_survey_equals_naive_loops(small, tmp_path, layer, memory_format):
@@ -62,10 +70,7 @@ def test_a_survey_equals_naive_loops(small, tmp_path, layer, memory_format):
     values, places = peaks_of(small, layer)
     top, width = survey.top(layer), survey.manifest.layers[layer][2]
     for channel in range(values.shape[1]):
-        order = sorted(range(13), key=lambda n: (-values[n, channel], n))[:3]
-        assert top.indices[channel].tolist() == order
-        assert top.values[channel].tolist() == values[order, channel].tolist()
-        assert (top.positions[channel] @ torch.tensor([width, 1])).tolist() == places[order, channel].tolist()
+        check_strongest(top, values[:, channel], places[:, channel], width, channel)
         sample = [n * 13 // 5 for n in range(5)]
         own = values[sample, channel].astype(np.float64)
         levels = [own.min() + step * (own.max() - own.min()) for step in np.linspace(0, 1, 4)]
@@ -123,10 +128,7 @@ def test_a_survey_by_attribution_equals_a_naive_loop(small, tmp_path, untouched,
     values, places = attributions_of(small, layer, 1 if target == 1 else 3)
     top, width = survey.top(layer), survey.manifest.layers[layer][2]
     for channel in range(values.shape[1]):
-        order = sorted(range(13), key=lambda n: (-values[n, channel], n))[:3]
-        assert top.indices[channel].tolist() == order
-        assert top.values[channel].tolist() == values[order, channel].tolist()
-        assert (top.positions[channel] @ torch.tensor([width, 1])).tolist() == places[order, channel].tolist()
+        check_strongest(top, values[:, channel], places[:, channel], width, channel)
     sample = survey.sample(layer, 13)
     for channel in range(values.shape[1]):
         for index, value in zip(sample.indices[channel].tolist(), sample.values[channel].tolist(), strict=True):
@@ -303,7 +305,7 @@ def test_another_recipe_is_refused(small, tmp_path, option, value, words):
         ({"top": 0}, ValueError, "top is 0"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
         ({"target": "dgo"}, KeyError, "dog"),
-        ({"target": 5}, IndexError, "classes 0 to 4"),
+        ({"target": 5}, IndexError, "expected a label, or 0 to 4"),
     ],
 )
 def test_invalid_arguments_are_refused_before_a_file_is_written(small, tmp_path, options, error, words):

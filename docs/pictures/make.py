@@ -63,7 +63,7 @@ def draw_grid() -> Image.Image:
 
 def draw_atlas() -> Image.Image:
     """An atlas, and the cells in which two classes differ."""
-    with Image.open(BytesIO(build_section(load(), TourConfig()).figures[0].png)) as atlas:
+    with Image.open(BytesIO(build_section(load(), TourConfig(atlas_scenes=1600)).figures[0].png)) as atlas:
         return atlas.convert("RGB")
 
 

@@ -17,8 +17,8 @@ from optvis.microscope.top_activations import ExemplarChoice
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
+from optvis.models.classify import find_class
 from optvis.models.provenance import digest_images, digest_weights, provenance
-from optvis.objectives.labels import Labels
 from optvis.objectives.layout import channels_first
 
 
@@ -120,12 +120,7 @@ class MicroscopePlan:
         if label is None:
             return None
         classifier.read_head(classifier.gray_image()).require_classes("exemplar_class")
-        if isinstance(label, str):
-            return int(Labels((label,)).indices(classifier.labels))
-        count = classifier.logits(classifier.gray_image()).shape[1]
-        if not 0 <= label < count:
-            raise IndexError(f"exemplar_class is {label}; expected a label, or 0 to {count - 1}")
-        return label
+        return find_class(classifier, label, "exemplar_class")
 
     @property
     def choice(self) -> ExemplarChoice:

@@ -14,6 +14,7 @@ from optvis.data.images import ImageLike
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.objectives.labels import Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,3 +101,22 @@ def classify(
     best = confidences.topk(min(top, confidences.shape[1]), dim=1)
     texts = tuple(tuple(classifier.label(index) for index in row) for row in best.indices.tolist())
     return Classification(texts, best.indices.cpu(), best.values.cpu())
+
+
+def find_class(classifier: Classifier, label: int | str, name: str) -> int:
+    """The index of a class that is given by index or label.
+
+    Args:
+        classifier: a classifier.
+        label: text or index.
+        name: of the argument, for errors.
+
+    Raises:
+        KeyError: no such label; IndexError: no such index; ValueError: a label of a network without labels.
+    """
+    if isinstance(label, str):
+        return int(Labels((label,)).indices(classifier.labels))
+    count = classifier.logits(classifier.gray_image()).shape[1]
+    if not 0 <= label < count:
+        raise IndexError(f"{name} is {label}; expected a label, or 0 to {count - 1}")
+    return int(label)

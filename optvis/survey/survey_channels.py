@@ -16,11 +16,11 @@ from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_en
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
+from optvis.models.classify import find_class
 from optvis.models.infer import as_classifier
 from optvis.models.layers import layers as list_layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import digest_images, digest_weights, provenance
-from optvis.objectives import Labels
 from optvis.progress import progress_bar
 from optvis.survey.peaks import find_peaks
 from optvis.survey.recorder import Recorder
@@ -97,7 +97,7 @@ def survey_channels(
             raise ValueError(f"{name} is {value}; expected 1 or more")
     shard_size = batch_size * max(1, SHARD_SIZE // batch_size)
     shapes = measure_layers(classifier, layers, channel_axis)
-    index = None if target is None else find_class(classifier, target)
+    index = None if target is None else find_class(classifier, target, "target")
     recipe = provenance(
         classifier,
         "survey_channels",
@@ -147,20 +147,6 @@ def measure_layers(
         peaks, _, grid = find_peaks(a, channel_axis)
         shapes[name] = peaks.shape[1], *grid
     return shapes
-
-
-def find_class(classifier: Classifier, target: int | str) -> int:
-    """The index of a class.
-
-    Raises:
-        KeyError: no such label; IndexError: no such index; ValueError: a label of a network without labels.
-    """
-    if isinstance(target, str):
-        return int(Labels((target,)).indices(classifier.labels))
-    classes = classifier.logits(classifier.gray_image()).shape[1]
-    if not 0 <= target < classes:
-        raise IndexError(f"target is {target}; the network has classes 0 to {classes - 1}")
-    return int(target)
 
 
 class _ShardWorker:

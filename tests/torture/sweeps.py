@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, engine, count = random.Random(options.seed), RayEngine(workers=WORKERS), options.channels
+    failures: list[str] = []
     with tempfile.TemporaryDirectory() as root:
         folders = (Path(root) / str(n) for n in range(1000))
         whole = next(folders)
@@ -130,18 +131,22 @@ def main() -> None:
         expected = read_files(whole)
         print(f"{len(expected)} files; one process {alone:.1f} s")
 
-        def report(name: str, run: Callable[[Path], object]) -> None:
+        def report(name: str, run: Callable[[Path], object]) -> float:
             folder = next(folders)
-            seconds = time_alone(partial(run, folder))
-            print(f"{name:<40} {'same' if read_files(folder) == expected else 'OTHER'}  {seconds:6.1f} s", flush=True)
+            seconds, is_same = time_alone(partial(run, folder)), read_files(folder) == expected
+            print(f"{name:<40} {'same' if is_same else 'OTHER'}  {seconds:6.1f} s", flush=True)
+            failures.extend([] if is_same else [f"{name}: other files"])
+            return seconds
 
         report("four parts in a random order", lambda folder: build_parts(folder, count, rng))
         report("driver killed and restarted", lambda folder: build_and_kill_driver(folder, count, 8 + alone / 3))
         ray.init(address="local", num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
-        report("two workers", lambda folder: build(folder, count, engine=engine))
-        with killer(rng, options.kills, alone / 2) as killed:
+        together = report("two workers", lambda folder: build(folder, count, engine=engine))
+        with killer(rng, options.kills, 0.8 * together) as killed:
             report(f"two workers, {options.kills} kills", lambda folder: build(folder, count, engine=engine))
-        print(f"killed {len(killed)}")
+            in_time = len(killed)
+        if in_time < options.kills:
+            failures.append(f"{in_time} of {options.kills} kills came before the end")
         one, two = [], []
         for _ in range(options.rounds):
             one.append(time_group(next(folders), count))
@@ -151,6 +156,8 @@ def main() -> None:
         seconds = time_alone(lambda: list(run_tasks(lambda: abs, list(range(500)), RayEngine(workers=1))))
         start = time_alone(lambda: list(run_tasks(lambda: abs, [0], RayEngine(workers=1))))
         print(f"overhead of a task: {1000 * (seconds - start) / 499:.2f} ms, at most {1000 * MAX_OVERHEAD:.0f}")
+    if failures:
+        sys.exit("; ".join(failures))
 
 
 if __name__ == "__main__":

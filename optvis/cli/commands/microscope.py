@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.engine_options import add_engine_options, select_engine
-from optvis.cli.options import ALL, MAX_DIGITS, AddOption, load_model, parse_channels, select_images, shorten
+from optvis.cli.options import (
+    ALL,
+    MAX_DIGITS,
+    AddOption,
+    class_index,
+    load_model,
+    parse_channels,
+    select_images,
+    shorten,
+)
 
 FINISH = "finish"
 SCENES = 512  # of the embedded world, where no folder is given
@@ -51,9 +60,8 @@ def run(options: argparse.Namespace) -> None:
     how["channels"] = None if options.channels == ALL else options.channels
     how |= {"part": FINISH if options.finish else options.part, "engine": select_engine(options)}
     own = ("group_size", "top_images", "sample_size", "class_images", "class_channels")
-    label = options.exemplar_class
-    exemplar_class = int(label) if label is not None and label.isdecimal() else label
-    how["options"] = MicroscopeOptions(**{name: getattr(options, name) for name in own}, exemplar_class=exemplar_class)
+    label = None if options.exemplar_class is None else class_index(options.exemplar_class, classifier.labels)
+    how["options"] = MicroscopeOptions(**{name: getattr(options, name) for name in own}, exemplar_class=label)
     try:
         page = build_microscope(classifier, images, options.layers, options.out, **how)
     except KeyboardInterrupt:
