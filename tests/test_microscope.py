@@ -246,12 +246,12 @@ print(*status, build_in_child(folder + "/killed", 0))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks, so that torch is loaded once")
 def test_killed_and_restarted_it_ends_with_the_same_bytes(tmp_path):
-    moments = random.Random(7).choices(range(1, 20), k=3)  # of its writes
+    moments = random.Random(7).choices(range(1, 20), k=2)  # of its writes
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), *map(str, moments)],
         capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.stdout.split() == ["0", *["9"] * 3, "0"], done.stderr
+    assert done.stdout.split() == ["0", *["9"] * 2, "0"], done.stderr
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 

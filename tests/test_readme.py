@@ -16,6 +16,7 @@ from .checks import ROOT
 
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
 
+SITE = MicroscopeOptions(sample_size=8, class_channels=2)
 # Defaults that make each call small. The results of each are tested elsewhere.
 SMALL = {
     "render": {"size": 32, "steps": 2},
@@ -24,7 +25,7 @@ SMALL = {
     "find_units": {"layers": ["features.12"], "max_units": 2},
     "evaluate": {"random_sets": 9},
     "activation_atlas": {"levels": [4], "options": AtlasOptions(layout="tsne", size=24, steps=1, min_points=1)},
-    "build_microscope": {"size": 64, "steps": 1, "channels": range(8), "options": MicroscopeOptions(sample_size=8)},
+    "build_microscope": {"size": 64, "steps": 1, "channels": range(8), "options": SITE},
 }
 
 

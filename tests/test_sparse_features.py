@@ -185,9 +185,9 @@ def test_maps_and_tokens_are_the_same(is_sparse):
 
 
 def test_the_objective_is_the_mean_code_and_its_gradient_that_of_the_encoder():
-    a = torch.rand(2, C, 3, 4, dtype=torch.float64, requires_grad=True)
+    a = torch.rand(2, C, 2, 3, dtype=torch.float64, requires_grad=True)
     sae = copy.deepcopy(SPARSE).double()
-    pre, codes = (found.unflatten(0, (2, 3, 4)) for found in sae.encode(a.movedim(1, -1).flatten(0, -2)))
+    pre, codes = (found.unflatten(0, (2, 2, 3)) for found in sae.encode(a.movedim(1, -1).flatten(0, -2)))
     lit = codes.flatten(1, 2).mean(1).argmax(1).tolist()
     objective = feature("x", sae, lit)
     expected = torch.stack([codes[place, ..., number].mean() for place, number in enumerate(lit)])
