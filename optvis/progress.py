@@ -28,7 +28,8 @@ def progress_bar(
         total: how many steps, where the iterable has no length.
         unit: what one step is called.
         unit_scale: how many units one step is.
-        show: False for no bar. None is shown where standard error is a file or a pipe, either.
+        show: False for no bar. None is shown where standard error is a file or a pipe, either; the kernel of a notebook
+            shows bars, as widgets where ipywidgets is installed, else as text.
         smoothing: weight of the latest speed in the estimate of what is left, in [0, 1]; 0.3 is tqdm's own.
 
     Example:
@@ -46,10 +47,21 @@ def progress_bar(
         desc=description,
         unit=unit,
         unit_scale=unit_scale,
-        disable=None if show else True,
+        disable=(False if runs_in_kernel() else None) if show else True,
         leave=False,
         smoothing=smoothing,
     )
+
+
+def runs_in_kernel() -> bool:
+    """Whether this is the kernel of a notebook, whose standard error is seen though it is no terminal.
+
+    Example:
+        >>> runs_in_kernel()
+        False
+    """
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def estimate_time(what: str, seconds: float, count: int, unit: str) -> None:

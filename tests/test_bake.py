@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from optvis import Classifier, activations, layers, load, render
+from optvis import IMAGENET, Classifier, activations, layers, load, render
 from optvis.ablation import Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded, save_baked
 from optvis.features.units import Channels, Directions
 from optvis.objectives import OUTPUT, channel
@@ -307,7 +307,7 @@ def test_saved_weights_go_into_the_same_architecture(tmp_path, random_squeezenet
     images = random_tensor(1, 3, 64, 64)
     baked = bake(random_squeezenet, Channels("features.12", [7, 50]), Directions("features.4", random_tensor(128)))
     path = save_baked(baked, tmp_path / "new" / "blind.safetensors")
-    again = load(path, architecture="squeezenet1_0")
+    again = load(path, architecture="squeezenet1_0", size=224, normalize=IMAGENET)
     with torch.no_grad():
         inputs = again.preprocess(images)
         assert torch.equal(again.network(inputs), baked.network(inputs))

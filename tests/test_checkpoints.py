@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from optvis import load
+from optvis import IMAGENET, load
 
 ARCHITECTURE = "timm/test_resnet"
 LABELS = ["a", "b", "c"]
@@ -65,7 +65,7 @@ FILES = {
 
 def read(path, content, **options):
     torch.save(content, path)
-    return load(path, architecture=ARCHITECTURE, labels=LABELS, **options)
+    return load(path, architecture=ARCHITECTURE, labels=LABELS, size=160, normalize=IMAGENET, **options)
 
 
 def assert_has(net, weights):
@@ -144,5 +144,5 @@ def test_data_beside_weights_is_not_built(monkeypatch, tmp_path, weights):
     called = []
     torch.save({"state_dict": weights, "args": argparse.Namespace(lr=1)}, tmp_path / "file.ckpt")
     monkeypatch.setattr(argparse.Namespace, "__init__", lambda *_args, **_options: called.append(1))
-    load(tmp_path / "file.ckpt", architecture=ARCHITECTURE, labels=LABELS)
+    load(tmp_path / "file.ckpt", architecture=ARCHITECTURE, labels=LABELS, size=160, normalize=IMAGENET)
     assert called == []

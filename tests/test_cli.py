@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 import urllib.error
+import warnings
 from pathlib import Path
 
 import pytest
@@ -334,9 +335,20 @@ def test_classify_answers_for_files_and_folders(run, elsewhere, photo):
 
 def test_a_file_of_weights_is_a_network(run, random_squeezenet):
     torch.save(random_squeezenet.network.state_dict(), "mine.pth")
-    code, out, _ = run("layers", "mine.pth", "--architecture", "squeezenet1_0", "--size", 64)
+    own = ("--input-size", 64, "--normalize", "0.5,0.5,0.5/0.25,0.25,0.25")
+    code, out, _ = run("layers", "mine.pth", "--architecture", "squeezenet1_0", *own)
     assert code == 0
     assert out == run("layers", *NET, "--size", 64)[1]
+
+
+def test_a_warning_is_one_line_that_names_the_options(run, random_squeezenet):
+    torch.save(random_squeezenet.network.state_dict(), "mine.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, err = run("layers", "mine.pth", "--architecture", "squeezenet1_0", "--size", 64, "--normalize", "none")
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("optvis: warning: mine.pth is fed as published weights of squeezenet1_0 are; ")
+    assert err.endswith("give its own size=pixels, else size=224; on the command line --input-size\n")
 
 
 MISTAKES = {
@@ -587,7 +599,7 @@ def test_blind_finds_judges_and_writes_a_report(run, folders):
     report = json.loads((folders / "b" / "report.json").read_text(encoding="utf-8"))
     assert report["target"] == "wok"
     assert any("selected on" in warning for warning in report["warnings"])
-    baked = load(folders / "b" / "blinded.safetensors", architecture="demo")
+    baked = load(folders / "b" / "blinded.safetensors", architecture="demo", size=128, normalize=load().normalize)
     assert baked.labels == LABELS
 
 

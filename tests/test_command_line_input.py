@@ -47,6 +47,8 @@ def run(capsys, *words):
         (("layers", "demo", "--size", "99999999"), 1, "expected at most"),
         (("layers", "demo", "--size", "9" * 5000), 2, "expected pixels"),
         (("layers", "demo", "--size", "-1"), 2, "expected"),
+        (("layers", "demo", "--normalize", "imagenett"), 2, "expected imagenet, none, infer, or MEAN/STD"),
+        (("layers", "demo", "--normalize", "0.5/0"), 2, "expected imagenet, none, infer, or MEAN/STD"),
         (("layers", "demo", "--device", "meta"), 1, "it holds shapes, and no numbers"),
         (("layers", "demo", "--device", LONG), 1, "cannot use the device"),
         (("layers", LONG), 1, "no network"),
@@ -96,7 +98,7 @@ def test_labels_give_a_file_of_weights_its_number_of_classes(capsys):
     torch.save(squeezenet1_0(num_classes=3).state_dict(), "mine.pth")
     Path("labels.txt").write_text("a\nb\nc\n", encoding="utf-8")
     words = "classify", "mine.pth", "photo.png", "--architecture", "squeezenet1_0", "--labels", "labels.txt"
-    code, out, err = run(capsys, *words)
+    code, out, err = run(capsys, *words, "--input-size", "64", "--normalize", "imagenet")
     assert (code, err) == (0, "")
     assert {"a", "b", "c"} <= set(out.split())
 

@@ -104,11 +104,13 @@ def test_unknown_weights_and_own_labels():
 def test_load_from_a_file_of_weights(tmp_path):
     net = load()
     torch.save(net.network.state_dict(), tmp_path / "copy.pth")
-    again = load(tmp_path / "copy.pth", architecture="demo")
+    again = load(tmp_path / "copy.pth", architecture="demo", size=net.size, normalize=net.normalize)
     assert_close(again.network.state_dict(), net.network.state_dict(), rtol=0, atol=0)
     few = demo_network(3)
     torch.save(few.state_dict(), tmp_path / "few.pth")
-    assert load(tmp_path / "few.pth", architecture="demo", labels=["a", "b", "c"]).labels == ("a", "b", "c")
+    labels = ["a", "b", "c"]
+    again = load(tmp_path / "few.pth", architecture="demo", labels=labels, size=net.size, normalize=net.normalize)
+    assert again.labels == ("a", "b", "c")
 
 
 def test_labels_must_be_one_text_per_class():

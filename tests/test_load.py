@@ -17,9 +17,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from optvis import Classifier, Normalize, load
+from optvis import IMAGENET, Classifier, Normalize, load
+from optvis.models.infer import with_input
 
 SWITCH = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+FED = {"size": 224, "normalize": IMAGENET}  # what a file of weights does not say
 CHECKPOINT = "squeezenet1_0-b66bff10.pth"
 
 
@@ -259,7 +261,7 @@ def trained():
 def test_a_file_of_weights_is_its_architecture_with_these_weights(tmp_path, trained, suffix):
     path = tmp_path / f"mine{suffix}"
     save_file(trained, path) if suffix == ".safetensors" else torch.save(trained, path)
-    loaded = load(path, architecture="squeezenet1_0")
+    loaded = load(path, architecture="squeezenet1_0", **FED)
     for name, weight in loaded.network.state_dict().items():
         assert torch.equal(weight, trained[name]), name
     assert len(loaded.labels) == 1000
@@ -270,7 +272,7 @@ def test_a_file_of_weights_is_its_architecture_with_these_weights(tmp_path, trai
 def test_weights_one_level_down_are_found(tmp_path, trained, key):
     path = tmp_path / "mine.pth"
     torch.save({key: trained, "epoch": 3}, path)
-    loaded = load(str(path), architecture="squeezenet1_0")
+    loaded = load(str(path), architecture="squeezenet1_0", **FED)
     assert torch.equal(loaded.network.state_dict()["features.0.weight"], trained["features.0.weight"])
 
 
@@ -278,7 +280,7 @@ def test_labels_tell_the_number_of_classes(tmp_path):
     state = models.squeezenet1_0(num_classes=2).state_dict()
     path = tmp_path / "mine.pth"
     torch.save(state, path)
-    loaded = load(path, architecture="squeezenet1_0", labels=["cat", "dog"])
+    loaded = load(path, architecture="squeezenet1_0", **FED, labels=["cat", "dog"])
     assert loaded.labels == ("cat", "dog")
     with pytest.raises(ValueError, match=r"mine\.pth do not fit squeezenet1_0: .*labels=\["):
         load(path, architecture="squeezenet1_0")
@@ -307,8 +309,8 @@ def test_labels_are_taken_in_each_form(monkeypatch, tmp_path, form):
     network = models.squeezenet1_0(num_classes=3)
     torch.save(network.state_dict(), "mine.pth")
     assert Classifier(network, None, 64, form(LABELS)).labels == LABELS
-    assert load("mine.pth", architecture="squeezenet1_0", labels=form(LABELS)).labels == LABELS
-    assert load("mine.pth", architecture=network, labels=form(LABELS)).labels == LABELS
+    assert load("mine.pth", architecture="squeezenet1_0", labels=form(LABELS), **FED).labels == LABELS
+    assert load("mine.pth", architecture=network, labels=form(LABELS), **FED).labels == LABELS
 
 
 @pytest.mark.parametrize(
@@ -396,7 +398,7 @@ def test_what_lies_beside_a_network_in_a_checkpoint_is_left_out(tmp_path, traine
     torch.save({"state_dict": {**extra, **own} if is_first else {**own, **extra}}, tmp_path / "last.ckpt")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loaded = load(tmp_path / "last.ckpt", architecture="squeezenet1_0")
+        loaded = load(tmp_path / "last.ckpt", architecture="squeezenet1_0", **FED)
     for name, weight in loaded.network.state_dict().items():
         assert torch.equal(weight, trained[name]), name
     assert len(caught) == bool(extra)
@@ -422,12 +424,54 @@ def test_an_architecture_may_be_a_module_that_says_how_it_is_fed(tmp_path, train
     path = tmp_path / "mine.pth"
     torch.save(trained, path)
     network = models.squeezenet1_0()
-    assert load(path, architecture=network).network is network
+    assert load(path, architecture=network, **FED).network is network
     assert torch.equal(network.state_dict()["features.0.weight"], trained["features.0.weight"])
     labels = [str(n) for n in range(1000)]
-    assert load(path, architecture=models.squeezenet1_0(), labels=labels).labels == tuple(labels)
+    assert load(path, architecture=models.squeezenet1_0(), labels=labels, **FED).labels == tuple(labels)
     with pytest.raises(ValueError, match="Sequential does not say how its input is normalised"):
         load(path, architecture=nn.Sequential(nn.Flatten()))
+
+
+def test_a_file_is_fed_as_its_user_says(tmp_path, trained):
+    path, own = tmp_path / "mine.pth", Normalize((0.5,) * 3, (0.25,) * 3)
+    torch.save(trained, path)
+    net = load(path, architecture="squeezenet1_0", size=(96, 64), normalize=own)
+    assert (net.size, net.normalize) == ((96, 64), own)
+    assert net.load_batch(scenery((300, 411))).shape == (1, 3, 96, 64)
+    bare = nn.Sequential(nn.Conv2d(3, 4, 3))
+    torch.save(bare.state_dict(), path)
+    net = load(path, architecture=bare, size=96, normalize=None)
+    assert (net.size, net.normalize) == ((96, 96), None)
+
+
+ASSUMED = r"mine\.pth is fed as published weights of squeezenet1_0 are; if .*, give its own "
+
+
+@pytest.mark.parametrize(
+    ("given", "cure"),
+    [
+        ({}, r"size=pixels and normalize=Normalize\(mean, std\), else size=224 and normalize=IMAGENET; "),
+        ({"size": 96}, r"normalize=Normalize\(mean, std\), else normalize=IMAGENET; .* --normalize$"),
+        ({"normalize": None}, r"size=pixels, else size=224; .* --input-size$"),
+    ],
+)
+def test_what_a_file_does_not_say_is_assumed_with_a_warning(tmp_path, trained, given, cure):
+    torch.save(trained, tmp_path / "mine.pth")
+    with pytest.warns(UserWarning, match=ASSUMED + cure) as caught:
+        load(tmp_path / "mine.pth", architecture="squeezenet1_0", **given)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_named_network_takes_another_size_or_normalisation():
+    net = load("squeezenet1_0", weights=None, size=96, normalize=None)
+    assert (net.size, net.normalize, net.load_batch(scenery((300, 411))).shape[2:]) == ((96, 96), None, (96, 96))
+    whole = load("squeezenet1_0", weights=None)
+    assert load("squeezenet1_0", weights=None, size=224).crop == whole.crop
+    with pytest.raises(ValueError, match="size is 96, and vit_b_16 takes images of 224 × 224 px only"):
+        with_input(Classifier(nn.Flatten(), None, 224, name="vit_b_16", fixed_size=True), 96)
+    for wrong, kind in (({"size": 0}, "size is 0"), ({"normalize": "imagenet"}, "normalize is 'imagenet'")):
+        with pytest.raises(ValueError, match=kind):
+            load("squeezenet1_0", weights=None, **wrong)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):

@@ -3,7 +3,9 @@
 import json
 import platform
 import sys
+from types import SimpleNamespace
 
+import pytest
 import torch
 from torch import nn
 
@@ -50,3 +52,17 @@ def test_a_progress_bar_writes_to_stderr_only_where_it_is_shown(capsys, monkeypa
     out, err = capsys.readouterr()
     assert out == ""
     assert "shown" in err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert list(progress_bar(range(3), description="shown")) == [0, 1, 2]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("shell", [None, SimpleNamespace()], ids=["python", "ipython"])
+def test_a_kernel_shows_bars_and_no_other_process_without_a_terminal(capsys, monkeypatch, shell):
+    monkeypatch.setattr("optvis.progress.find_spec", lambda _name: None)  # of ipywidgets
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert list(progress_bar(range(3), description="of a terminal")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    shell = SimpleNamespace(kernel="of a notebook")
+    assert list(progress_bar(range(3), description="of a kernel")) == [0, 1, 2]
+    assert "of a kernel" in capsys.readouterr().err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from optvis.cli.options import create_command
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], bool | None] = options.run
     try:
-        has_reached = run(options)
+        with _brief_warnings():
+            has_reached = run(options)
     except Exception as error:  # --debug shows where
         if options.debug:
             raise
@@ -40,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("optvis: interrupted", file=sys.stderr)
         return INTERRUPTED
     return NOT_REACHED if has_reached is False else 0
+
+
+@contextmanager
+def _brief_warnings() -> Iterator[None]:
+    """Inside, a warning is one line without the place in the code, which the user of a command cannot change."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_place: f"optvis: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def describe_error(error: Exception) -> str:

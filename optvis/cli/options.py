@@ -11,7 +11,8 @@ from typing import Any
 
 from optvis.data import ImageLike
 from optvis.data.files import is_dir
-from optvis.models import Classifier
+from optvis.models import IMAGENET, Classifier, Normalize
+from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import Objective
 
 AddOption = Callable[..., argparse.Action]  # the method `add_argument` of a parser
@@ -51,6 +52,12 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
             "a text file with a label a line, in place of the published ones; of a file of weights it says the classes"
         )
         add("--labels", type=Path, metavar="FILE", help=labels)
+        side = "side of the images that the network takes in pixels, or HEIGHTxWIDTH; its publisher's if not given"
+        add("--input-size", type=parse_size, metavar="SIZE", help=side)
+        how = (
+            "how they are normalised: imagenet, none, MEAN/STD with numbers like 0.5,0.5,0.5, or infer: its publisher's"
+        )
+        add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
     add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")
     module.add_options(add)
@@ -61,7 +68,9 @@ def load_model(options: argparse.Namespace) -> Classifier:
     from optvis.models.zoo import load
 
     weights = None if options.weights.casefold() == "none" else options.weights
-    classifier = load(options.network, weights=weights, architecture=options.architecture, labels=options.labels)
+    own = {"architecture": options.architecture, "labels": options.labels}
+    own |= {"size": options.input_size, "normalize": options.normalize}
+    classifier = load(options.network, weights=weights, **own)
     return move_to_device(classifier, options.device)
 
 
@@ -194,6 +203,23 @@ def parse_numbers(text: str) -> list[int]:
             raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected ranges that rise, like 0-63")
         found += span
     return found
+
+
+def parse_normalization(text: str) -> Normalizer | str:
+    """Parse how a network's images are normalised.
+
+    >>> parse_normalization("none"), parse_normalization("0.13/0.3"), parse_normalization("Infer")
+    (None, Normalize(mean=(0.13,), std=(0.3,)), 'infer')
+    """
+    named: dict[str, Normalizer | str] = {INFER: INFER, "imagenet": IMAGENET, "none": None}
+    if text.casefold() in named:
+        return named[text.casefold()]
+    try:
+        mean, std = ([float(number) for number in half.split(",")] for half in text.split("/"))
+        return Normalize(tuple(mean), tuple(std))
+    except ValueError as error:
+        expected = "imagenet, none, infer, or MEAN/STD with a number for each channel, like 0.5,0.5,0.5/0.2,0.2,0.2"
+        raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected {expected}") from error
 
 
 def shorten(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from typing import Any
@@ -25,6 +25,8 @@ from optvis.models.normalize import IMAGENET, INFER, RGB, Normalize, Normalizer,
 IMAGENET_TAG = re.compile(r"(in|imagenet)[-_]?(1k|12k|21k|22k)", re.IGNORECASE)  # of timm's weights
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
 
+SIZE, NORMALIZE = "size", "normalize"  # options that say how a network is fed
+OWN = {SIZE: "pixels", NORMALIZE: "Normalize(mean, std)"}  # what they may be
 DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
 
 
@@ -45,6 +47,7 @@ def as_classifier(
         ValueError: a bare network whose normalisation is neither given nor known; weights that are lazy or on the
             device "meta".
     """
+    check_normalization(normalize)
     model = unwrap(model)
     network = model.network if isinstance(model, Classifier) else model
     if isinstance(network, nn.Module):
@@ -55,21 +58,57 @@ def as_classifier(
         raise TypeError(f"model is a {type(model).__name__}; expected an nn.Module or a Classifier, e.g. load(name)")
     inferred = infer_classifier(model)
     if isinstance(normalize, str):
-        if normalize != INFER:
-            raise ValueError(f"normalize is {normalize!r}; expected Normalize(mean, std), a function or None")
         if inferred is None:
             raise ValueError(
                 f"{type(model).__name__} does not say how its input is normalised; give normalize=IMAGENET, "
                 "normalize=Normalize(mean, std), a function, or None if it takes [0, 1] as it is "
                 f"(from optvis import IMAGENET, Normalize){_tell_config(model)}"
             )
-        _warn_once(inferred)
+        if inferred.normalize is not None and not hasattr(model, "pretrained_cfg"):
+            warn_assumed(inferred, type(model).__name__, "torchvision's published weights", [NORMALIZE])
         return inferred
     return (
         _with_normalization(inferred, normalize)
         if inferred
         else Classifier(model, normalize, find_size(model) or DEFAULT_SIZE)
     )
+
+
+def check_normalization(normalize: Normalizer | str) -> None:
+    """Raise ValueError for a text that is no normalisation; "infer" is the network's own."""
+    if isinstance(normalize, str) and normalize != INFER:
+        raise ValueError(f"normalize is {normalize!r}; expected Normalize(mean, std), a function or None")
+
+
+def with_input(
+    classifier: Classifier, size: int | tuple[int, int] | None = None, normalize: Normalizer | str = INFER
+) -> Classifier:
+    """The same network, fed with images of another size or normalisation.
+
+    Args:
+        classifier: the network and how it is fed.
+        size: side, or (height, width), in pixels; None for its own. The shorter side of images is resized to it.
+        normalize: see `as_classifier`.
+
+    Raises:
+        ValueError: another size of a network that takes one size only.
+
+    Example:
+        >>> with_input(Classifier(nn.Conv2d(3, 4, 3), None, 224), 96).size
+        (96, 96)
+    """
+    check_normalization(normalize)
+    if not isinstance(normalize, str):
+        classifier = _with_normalization(classifier, normalize)
+    sides = classifier.resolve_size(size)
+    if sides == classifier.size:
+        return classifier
+    if classifier.fixed_size:
+        raise ValueError(
+            f"size is {size}, and {classifier.name} takes images of {' × '.join(map(str, classifier.size))} px only; "
+            "build it for another size, and give it as it is, or as the architecture of its file"
+        )
+    return replace(classifier, size=sides, crop=None)  # type: ignore[arg-type]
 
 
 def _with_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:
@@ -106,17 +145,25 @@ def infer_classifier(network: nn.Module) -> Classifier | None:
     return Classifier(network, normalize, size or DEFAULT_SIZE, fixed_size=size is not None)
 
 
-def _warn_once(inferred: Classifier) -> None:
-    """Warn once of each network of torchvision that published weights decide how it is normalised."""
-    network, normalize = inferred.network, inferred.normalize
-    if normalize is None or hasattr(network, "pretrained_cfg") or network in _WARNED:
+def warn_assumed(classifier: Classifier, name: str, like: str, options: Sequence[str], more: str = "") -> None:
+    """Warn once of each network that it is fed as published weights are, since nothing says how it was trained.
+
+    Args:
+        classifier: the network, and how it is fed.
+        name: of the network or its file in the message.
+        like: what is fed in the same way.
+        options: what is assumed: SIZE, NORMALIZE or both.
+        more: a clause at the end.
+    """
+    if not options or classifier.network in _WARNED:
         return
-    _WARNED.add(network)
-    text = "IMAGENET" if normalize == IMAGENET else repr(normalize)
-    warn_user(
-        f"{type(network).__name__} is fed as torchvision's published weights are; if it was trained otherwise, give "
-        f"its own normalize=Normalize(mean, std), else normalize={text}"
-    )
+    _WARNED.add(classifier.network)
+    height, width = classifier.size
+    normalize = "IMAGENET" if classifier.normalize == IMAGENET else repr(classifier.normalize)
+    assumed = {SIZE: str(height if height == width else (height, width)), NORMALIZE: normalize}
+    own = " and ".join(f"{option}={OWN[option]}" for option in options)
+    same = " and ".join(f"{option}={assumed[option]}" for option in options)
+    warn_user(f"{name} is fed as {like} are; if it was trained otherwise, give its own {own}, else {same}{more}")
 
 
 def _published_normalizations(network: nn.Module) -> set[Normalize]:

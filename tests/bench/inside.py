@@ -66,7 +66,8 @@ def main() -> None:
         images = torch.cat([judged, rest[truth != target]])
         classes = torch.cat([torch.full((len(judged),), target), truth[truth != target]])
         file = None if options.reference is None else options.reference / f"{label}.safetensors"
-        reference = None if file is None or not file.exists() else load(file, architecture=demo_network())
+        own = {"architecture": demo_network(), "size": net.size, "normalize": net.normalize}
+        reference = None if file is None or not file.exists() else load(file, **own)
         settings = Probes(relearn_steps=options.steps, reference=reference)
         for name in options.methods:
             count = SEARCH if name in SEARCHES else None

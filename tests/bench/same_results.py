@@ -1313,7 +1313,7 @@ def _(make: Callable[[], Any]) -> Any:
 def _() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = save_baked(bake(net(), *PAIR_OF_UNITS), Path(folder) / "baked.safetensors")
-        read = load(path, architecture="demo")
+        read = load(path, architecture="demo", size=net().size, normalize=net().normalize)
     return list(read.network.state_dict().values())
 
 

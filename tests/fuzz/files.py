@@ -96,8 +96,9 @@ def saved() -> dict[str, tuple[dict[str, bytes], str, Loader]]:
             lambda path: Report.from_json(Path(path).read_bytes().decode(errors="replace")),
         )
         torch.save(tiny_network().state_dict(), Path(root) / "w.pth")
+        own = {"architecture": tiny_network(), "size": SIZE, "normalize": None}
         weights = {"w.pth": (Path(root) / "w.pth").read_bytes()}
-        found["checkpoint"] = (weights, "w.pth", lambda path: load(path, architecture=tiny_network()))
+        found["checkpoint"] = (weights, "w.pth", lambda path: load(path, **own))
         found["patch"] = ({"x.png": _read(Path(root) / "rendering")["x.png"]}, "x.png", load_patch)
     return found
 

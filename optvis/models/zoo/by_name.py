@@ -11,6 +11,8 @@ from torch import nn
 
 from optvis.data.labels import LabelsLike, list_labels
 from optvis.models.classifier import Classifier
+from optvis.models.infer import with_input
+from optvis.models.normalize import INFER, Normalizer
 from optvis.models.zoo.build import DEFAULT
 from optvis.models.zoo.efficientnet_lite import EFFICIENTNET_LITE, load_efficientnet_lite
 from optvis.models.zoo.hugging_face import HUGGING_FACE, load_hugging_face
@@ -27,6 +29,8 @@ def load(
     weights: str | None = DEFAULT,
     architecture: str | nn.Module | None = None,
     labels: LabelsLike | None = None,
+    size: int | tuple[int, int] | None = None,
+    normalize: Normalizer | str = INFER,
 ) -> Classifier:
     """Load a classifier by name, with the preprocessing and labels it was published with.
 
@@ -44,6 +48,10 @@ def load(
         architecture: for a file: the network it belongs to, by name or as a module.
         labels: a text per class, in place of the published ones; for a file also the number of classes. Or a dict of
             texts by index, or the path of a text file with a label on each line.
+        size: side, or (height, width), of the images that the network takes, in pixels, in place of its publisher's.
+            The shorter side of images is resized to it. A file does not say on which size it was trained.
+        normalize: how images in [0, 1] are normalised for it: `Normalize(mean, std)`, a function, or None where it
+            takes them as they are; by default, "infer", as its publisher says. A file does not say that either.
 
     Returns:
         The network in eval mode, on the CPU in float32, with its publisher's normalisation, size and labels. Networks
@@ -53,8 +61,13 @@ def load(
         KeyError: no network is so called; the nearest names are given.
         ConnectionError: the weights are not on this machine and cannot be fetched.
         ImportError: a network of timm, Hugging Face or a package of weights that is not installed.
-        ValueError: a file without architecture, or whose weights do not fit it, or that holds more than data; a network
-            of Hugging Face that needs code of its own, takes no images, or does not say how they are normalised.
+        ValueError: another size of a network that takes one only; a file without architecture, or whose weights do not
+            fit it, or that holds more than data; a network of Hugging Face that needs code of its own, takes no images,
+            or does not say how they are normalised.
+
+    Warns:
+        UserWarning: a file whose size or normalisation is not given: those of the architecture's published weights
+            are assumed.
 
     Example:
         >>> load().labels[:2]
@@ -65,10 +78,11 @@ def load(
     """
     text, texts = os.fspath(name), None if labels is None else list_labels(labels)
     if text.casefold().endswith(WEIGHT_FILES):
-        return load_weight_file(Path(text), architecture, texts, _load_by_name, None if weights == DEFAULT else weights)
+        key = None if weights == DEFAULT else weights
+        return load_weight_file(Path(text), architecture, texts, _load_by_name, key, size, normalize)
     if architecture is not None:
         raise ValueError(f"architecture is for a file of weights ({', '.join(WEIGHT_FILES)}); {text!r} is a name")
-    return _load_by_name(text, weights, texts)
+    return with_input(_load_by_name(text, weights, texts), size, normalize)
 
 
 def _load_by_name(name: str, weights: str | None, labels: tuple[str, ...] | None, **options: Any) -> Classifier:
