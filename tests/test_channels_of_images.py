@@ -95,7 +95,7 @@ def test_a_network_is_read_with_images_of_as_many_channels(net: Classifier) -> N
     assert receptive_fields(net, "2").box(0, 0) == (0, 7, 0, 7)
     assert expanded_weights(net, "0", "2", [1]).shape[:2] == (1, 8)
     found = attribute(net, batch[:2], "2", logit("dog"), progress=False)
-    assert found.overlay(0).shape == (3, SIZE, SIZE)
+    assert found.overlay(0).size == (SIZE, SIZE)
     assert found.image().mode == "RGB"
     report = evaluate(net, Channels("2", [1]), {"all": (batch, [0, 1, 2] * 4)}, random_sets=2, progress=False)
     assert report.thumbnails is not None

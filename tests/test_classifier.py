@@ -222,3 +222,10 @@ def test_a_network_that_normalises_itself_is_warned_of_once(inside):
         warnings.simplefilter("error")
         Classifier(network, IMAGENET, 32)
         Classifier(detector(image_mean=[0.0] * 3, image_std=[1.0] * 3), IMAGENET, 32)
+
+
+def test_calling_it_gives_the_logits_of_images_and_refuses_what_is_normalised(small):
+    images = torch.rand(2, 3, *small.size)
+    assert torch.equal(small(images), small.logits(images))
+    with pytest.raises(ValueError, match=r"runs from .* expected \[0, 1\]: undo its normalisation"):
+        small(IMAGENET(images))

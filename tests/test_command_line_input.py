@@ -80,6 +80,22 @@ def test_what_makes_no_sense_is_one_line_at_once(capsys, words, code, text):
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--chanels", "3"), "optvis render: error: unknown option '--chanels'; nearest: '--channels'\n"),
+        (("--stps=3",), "unknown option '--stps'; nearest: '--steps'\n"),
+        (("--qqq",), "unknown option '--qqq'; optvis render --help lists the options\n"),
+        (("mixed5",), "unexpected argument 'mixed5'\n"),
+    ],
+)
+def test_an_unknown_option_gives_the_usage_of_its_command_and_the_nearest(capsys, words, text):
+    code, _, err = run(capsys, "render", "demo", "mixed4", *words)
+    assert code == 2
+    assert err.startswith("usage: optvis render ")
+    assert err.endswith(text)
+
+
 def test_labels_come_from_a_file(capsys):
     labels = [f"name {index}" for index in range(len(load().labels))]
     Path("labels.txt").write_text("\n".join(labels) + "\n\n", encoding="utf-8")

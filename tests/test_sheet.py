@@ -61,7 +61,7 @@ def test_levels_are_rounded_and_clipped():
 @pytest.mark.parametrize("labels", [(), tuple("abcdefg")])
 def test_every_tile_is_at_its_place(images, columns, labels):
     canvas = draw_sheet(images, labels, columns, scale=1)
-    across = min(7, 3 if columns is None else columns)
+    across = min(7, 4 if columns is None else columns)
     down = math.ceil(7 / across)
     assert canvas.width == across * (40 + GAP) + GAP
     step, rest = divmod(canvas.height - GAP, down)

@@ -55,8 +55,8 @@ def draw_grid() -> Image.Image:
     attribution = attribute(load(), diver, "mixed4", log_odds("scuba diver"), method="grad_x_activation")
     icons = grid.sheet(gap=1)
     pair = [
-        to_pil_image(image).resize((icons.height // 2, icons.height // 2), Image.Resampling.BICUBIC)
-        for image in (diver, attribution.overlay())
+        image.resize((icons.height // 2, icons.height // 2), Image.Resampling.BICUBIC)
+        for image in (to_pil_image(diver), attribution.overlay())
     ]
     return stack_rows([[icons, stack(pair)]])
 

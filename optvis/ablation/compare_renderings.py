@@ -27,6 +27,7 @@ from optvis.rendering.recipes import Recipe
 from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 from optvis.viz.figures import caption_figure, house_style, new_figure
+from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.result import PlotResult, Result
 from optvis.viz.sheet import as_rgb
 from optvis.viz.tiles import plot_tiles
@@ -95,7 +96,8 @@ class BeforeAfter(PlotResult):
         extent = max(float(one.positions.abs().amax()) for one in attributions)
         originals = attributions[0].images
         tiles = [
-            [as_rgb(image), *(one.overlay(i, extent) for one in attributions)] for i, image in enumerate(originals)
+            [as_rgb(image), *(overlay_heatmap(image, one.positions[i], extent) for one in attributions)]
+            for i, image in enumerate(originals)
         ]
         labels = ["the image", BEFORE, AFTER] * len(originals)
         return plot_tiles(torch.stack([tile for row in tiles for tile in row]), labels, columns=3, ax=ax)

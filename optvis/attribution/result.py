@@ -24,12 +24,13 @@ from optvis.viz.charts import plot_bars
 from optvis.viz.figures import NEGATIVE, POSITIVE, caption_figure, house_style, new_figure
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.result import PlotResult
-from optvis.viz.sheet import as_rgb
+from optvis.viz.sheet import as_rgb, to_pil_image
 from optvis.viz.tiles import plot_tiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
 UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
 SIGNS = (("raises it", POSITIVE), ("lowers it", NEGATIVE))  # what the colors of plots mean
@@ -215,8 +216,10 @@ class Attribution(PlotResult):
         total = self.scores - self.baseline_scores
         return (self.values.flatten(1).sum(1) - total).abs() / total.abs()
 
-    def overlay(self, index: int = 0, extent: float | None = None) -> Tensor:
+    def overlay(self, index: int = 0, extent: float | None = None) -> Image.Image:
         """Draw the attribution of positions over an image: orange where positive, violet where negative.
+
+        `optvis.viz.overlay_heatmap(images[index], positions[index])` gives it as a tensor.
 
         Args:
             index: which image.
@@ -224,11 +227,15 @@ class Attribution(PlotResult):
                 of "<image>" that of the 99th percentile, because few pixels have far more than all others.
 
         Returns:
-            (3, H, W) in [0, 1].
+            A Pillow image of the image's size, in color.
 
         Raises:
             ValueError: channels or groups were ablated; the positions are no map.
         """
+        return to_pil_image(self._draw_overlay(index, extent))
+
+    def _draw_overlay(self, index: int, extent: float | None = None) -> Tensor:
+        """The same, (3, H, W) in [0, 1]."""
         values = self.positions[index]
         if values.dim() != 2:
             raise ValueError(f"positions of {self.layer!r} have shape {tuple(values.shape)}, no map; use .positions")
@@ -277,7 +284,7 @@ class Attribution(PlotResult):
 
     def _draw_tiles(self, index: int, ax: Axes) -> Figure:
         """An image, and its overlay where there is a map."""
-        tiles = [as_rgb(self.images[index]), *([self.overlay(index)] if self._has_map else [])]
+        tiles = [as_rgb(self.images[index]), *([self._draw_overlay(index)] if self._has_map else [])]
         return plot_tiles(torch.stack(tiles), columns=2, ax=ax)
 
     def _draw_bars(self, index: int, top: int, ax: Axes) -> Figure:

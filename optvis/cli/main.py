@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from optvis.cli.options import create_command
+from optvis.cli.options import create_command, shorten
+from optvis.errors import suggest
 from optvis.version import __version__
 
 FAILED, NOT_REACHED, INTERRUPTED = 1, 3, 130
 OUT_OF_MEMORY = "can't allocate memory"  # in what torch says of the memory beside the CPU
+NEAR = 0.65  # of difflib's similarity of options, whose two hyphens are alike
 COMMANDS = (
     *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
     *("atlas", "microscope", "hinton", "patch", "demo"),
@@ -69,7 +71,7 @@ def describe_error(error: Exception) -> str:
 
 
 class _Command(argparse.ArgumentParser):
-    """Takes options between positional arguments too: `render NETWORK --weights none LAYER`."""
+    """A subcommand: it takes options between positional arguments too, `render NETWORK --weights none LAYER`."""
 
     is_intermixing = False
 
@@ -78,9 +80,22 @@ class _Command(argparse.ArgumentParser):
             return super().parse_known_args(args, namespace)
         self.is_intermixing = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, unknown = self.parse_known_intermixed_args(args, namespace)
         finally:
             self.is_intermixing = False
+        if unknown:
+            self.error(self._explain_unknown(unknown))
+        return found, unknown
+
+    def _explain_unknown(self, words: Sequence[str]) -> str:
+        """Say of words that are no argument of this command which option is nearest."""
+        options = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not options:
+            return f"unexpected argument {shorten(words[0])!r}"
+        cure = suggest(
+            options[0], self._option_string_actions, f"{self.prog} --help lists the options", count=1, cutoff=NEAR
+        )
+        return f"unknown option {shorten(options[0])!r}; {cure}"
 
 
 def build_parser() -> argparse.ArgumentParser:

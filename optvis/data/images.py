@@ -241,6 +241,17 @@ def _check_tensor(image: Tensor, channels: int) -> Tensor:
     _check_aspect(*shape[-2:])
     if image.dtype == torch.uint8:
         return image.float() / 255
+    check_levels(image)
+    return image.clamp(0, 1)
+
+
+def check_levels(image: Tensor) -> None:
+    """Raise where a tensor of images does not hold floats in [0, 1].
+
+    Raises:
+        TypeError: it holds no floats.
+        ValueError: NaN, infinite values, or values outside [0, 1].
+    """
     if not image.is_floating_point():
         raise TypeError(f"image tensor is {image.dtype}; expected floats in [0, 1], or uint8")
     lowest, highest = float(image.detach().amin()), float(image.detach().amax())
@@ -249,4 +260,3 @@ def _check_tensor(image: Tensor, channels: int) -> Tensor:
     if lowest < -TOLERANCE or highest > 1 + TOLERANCE:
         cure = "divide by 255" if lowest >= 0 and 2 < highest <= 256 else "undo its normalisation"
         raise ValueError(f"image tensor runs from {lowest:g} to {highest:g}; expected [0, 1]: {cure}")
-    return image.clamp(0, 1)

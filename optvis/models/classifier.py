@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.crop import ResizeCrop
-from optvis.data.images import load_batch
+from optvis.data.images import check_levels, load_batch
 from optvis.data.labels import LabelsLike, list_labels
 from optvis.errors import warn_user
 from optvis.models.adapted.network import Forward, adapt, original_of
@@ -232,6 +232,20 @@ class Classifier:
         head, is_certain = detect_head(self.network, self.preprocess, images, self.head, len(self.labels))
         vars(self)["_found"] = head if is_certain else None
         return head
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Compute a logit for each class, as `logits` does, of images (B, C, H, W) in [0, 1].
+
+        Raises:
+            TypeError, ValueError: images outside [0, 1], such as normalised ones, which would be normalised twice.
+
+        Example:
+            >>> net = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2)), None, 8)
+            >>> net(torch.rand(5, 3, 8, 8)).shape
+            torch.Size([5, 2])
+        """
+        check_levels(images)
+        return self.logits(images)
 
     def logits(self, images: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
         """Compute a logit for each class, (B, classes), float32, in eval mode and without gradients.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from optvis.viz.sheet import BACKGROUND, GAP, TEXT_COLOR, load_font, wrap_text
+from optvis.viz.sheet import BACKGROUND, GAP, TEXT_COLOR, fit_label, load_font
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -30,15 +30,16 @@ def label_table(image: Picture, rows: Sequence[str], columns: Sequence[str]) -> 
     from PIL import Image, ImageDraw
 
     font = load_font(110)
-    longest = max((int(font.getlength(text)) + 1 for text in rows), default=0)
+    lines = [_first_line(text, font, MAX_MARGIN) for text in rows]
+    longest = max((int(font.getlength(line)) + 1 for line in lines), default=0)
     left = GAP + (min(longest, MAX_MARGIN) + GAP if rows else 0)
     top = GAP + (sum(map(int, font.getmetrics())) if columns else 0)
     canvas = Image.new("RGB", (left + image.width + GAP, top + image.height + GAP), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     canvas.paste(image, (left, top))
-    for index, text in enumerate(rows):
+    for index, line in enumerate(lines):
         y = top + image.height * (index + 0.5) / len(rows)
-        draw.text((left - GAP, y), _first_line(text, font, MAX_MARGIN), fill=TEXT_COLOR, font=font, anchor="rm")
+        draw.text((left - GAP, y), line, fill=TEXT_COLOR, font=font, anchor="rm")
     for index, text in enumerate(columns):
         x = left + image.width * (index + 0.5) / len(columns)
         line = _first_line(text, font, image.width // len(columns))
@@ -47,4 +48,4 @@ def label_table(image: Picture, rows: Sequence[str], columns: Sequence[str]) -> 
 
 
 def _first_line(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    return next(iter(wrap_text(text, font, width, 1)), "")
+    return next(iter(fit_label(text, font, width, 1)), "")

@@ -7,6 +7,7 @@ import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
@@ -80,7 +81,7 @@ def draw_sheet(
     Args:
         images: (B, C, H, W) in [0, 1], as in `to_pil_image`; transparent pixels show the background.
         labels: a text per image, or none.
-        columns: how many in a row; by default as many as make the sheet nearly square.
+        columns: how many in a row; by default as many as make the sheet nearly square, with few places empty.
         gap: pixels between them.
         scale: how many times as wide and high each is drawn; by default 1, and with labels enough for a width of 64
             pixels, which a text needs.
@@ -94,7 +95,7 @@ def draw_sheet(
         >>> draw_sheet(torch.rand(3, 3, 32, 32), columns=3).size
         (120, 44)
         >>> draw_sheet(torch.rand(3, 1, 8, 8), ["0", "1", "2"]).width
-        146
+        216
     """
     from PIL import Image, ImageDraw
 
@@ -115,9 +116,9 @@ def draw_sheet(
     times = scale if scale is not None else -(-LABEL_WIDTH // width) if labels else 1
     images = images.repeat_interleave(times, -1).repeat_interleave(times, -2)
     width, height = times * width, times * height
-    across = min(batch, math.ceil(math.sqrt(batch)) if columns is None else columns)
+    across = count_columns(batch) if columns is None else min(batch, columns)
     font = load_font(width)
-    texts = [wrap_text(label, font, width) for label in labels]
+    texts = [fit_label(label, font, width) for label in labels]
     below = max((_text_height(lines, font) for lines in texts), default=0)
     down = math.ceil(batch / across)
     canvas = Image.new("RGB", (across * (width + gap) + gap, down * (height + gap + below) + gap), BACKGROUND)
@@ -130,6 +131,17 @@ def draw_sheet(
         if labels:
             draw.multiline_text((x, y + height + 2), "\n".join(texts[index]), fill=TEXT_COLOR, font=font, spacing=2)
     return canvas
+
+
+def count_columns(count: int) -> int:
+    """How many of some images stand in a row by default: nearly a square, with as few empty places as can be.
+
+    Example:
+        >>> [count_columns(count) for count in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 64)]
+        [1, 2, 3, 2, 3, 3, 4, 4, 3, 5, 8]
+    """
+    side = math.sqrt(count)
+    return min(range(math.ceil(side), math.ceil(1.5 * side) + 1), key=lambda columns: (-count % columns, columns))
 
 
 def draw_cells(
@@ -229,6 +241,29 @@ def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> 
     if rest:
         lines[-1] = lines[-1][:-1] + "…"
     return lines
+
+
+def fit_label(text: str, font: ImageFont.FreeTypeFont, width: float, most: int = MAX_LINES) -> list[str]:
+    """Break a label into lines as `wrap_text` does, with spaces twice as wide: the font's own are hardly seen."""
+    return [_widen_spaces(line) for line in wrap_text(text, _WideSpaced(font), width, most)]
+
+
+@dataclass(frozen=True)
+class _WideSpaced:
+    """How wide texts are with spaces twice as wide.
+
+    Args:
+        font: that they are written in.
+    """
+
+    font: ImageFont.FreeTypeFont
+
+    def getlength(self, text: str) -> float:
+        return self.font.getlength(_widen_spaces(text))
+
+
+def _widen_spaces(text: str) -> str:
+    return text.replace(" ", "  ")
 
 
 def _count_fitting(text: str, font: Measure, width: float) -> int:

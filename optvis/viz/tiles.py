@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from optvis.viz.figures import FONT_SIZE, NEGATIVE, POSITIVE, WIDTH, add_title, draw_on, figure_of, fit_text
-from optvis.viz.sheet import to_pil_image
+from optvis.viz.sheet import count_columns, to_pil_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def plot_tiles(
     Args:
         images: (B, C, H, W) in [0, 1], as in `draw_sheet`.
         labels: a text per image, or none.
-        columns: how many in a row; by default as many as make the figure nearly square.
+        columns: how many in a row; by default as many as make the figure nearly square, with few places empty.
         title: above them.
         ax: axes to draw on; those of a new figure by default.
 
@@ -55,7 +55,7 @@ def plot_tiles(
         raise ValueError(f"{given}; expected one image or more, a label for each or none, 1 column or more")
     pixels = [np.asarray(to_pil_image(image)) for image in images]
     height, width = pixels[0].shape[:2]
-    across = min(batch, math.ceil(math.sqrt(batch)) if columns is None else columns)
+    across = count_columns(batch) if columns is None else min(batch, columns)
     inches = min(min(max(width / 100, MIN_TILE), MAX_TILE), MAX_WIDTH / across / (1 + GAP))
     if ax is not None:
         inches = ax.get_position().width * figure_of(ax).get_figwidth() / across / (1 + GAP)

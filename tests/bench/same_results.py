@@ -225,6 +225,7 @@ from optvis.transforms import (
     maco_crops,
 )
 from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
+from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.sheet import draw_cells, draw_sheet
 from optvis.world import LABELS, Scenes, dataset, scene
 from optvis.world.object_patches import object_patch
@@ -976,6 +977,10 @@ def attributed(found: Attribution) -> list[Any]:
     ]
 
 
+def overlay_of(found: Attribution, index: int = 0, extent: float | None = None) -> Any:
+    return overlay_heatmap(found.images[index], found.positions[index], extent)
+
+
 def why(method: Any, layer: str = "mixed4") -> Attribution:
     return attribute(small(), ship(), layer, logit("container ship") - logit("ocean liner"), method=method)
 
@@ -985,7 +990,7 @@ def _(make: Callable[[], Any]) -> Any:
     found = why(make())
     split = group(seen("mixed4"), 3, layer="mixed4")
     told = [found.channels, found.positions, found.by_group(split), found.top(5).indices, found.bottom(5).indices]
-    return [attributed(found), told, found.overlay(), found.overlay(0, 0.5)]
+    return [attributed(found), told, overlay_of(found), overlay_of(found, extent=0.5)]
 
 
 @partial(several, "attribute by ablation of", made=ABLATIONS)
@@ -1002,7 +1007,7 @@ def _(make: Callable[[], Any]) -> Any:
 def _() -> Any:
     one = attribute(small(), ship(), "mixed3", position_norm("mixed5", [1, 2], [2, 2]))
     each = attribute(small(), list(photos()), "mixed5", log_odds(["ocean liner", "owl"]), method="grad_x_activation")
-    return [attributed(one), attributed(each), each.top(3).indices, each.overlay(1)]
+    return [attributed(one), attributed(each), each.top(3).indices, overlay_of(each, 1)]
 
 
 @result("attribute, float64")

@@ -13,6 +13,7 @@ from optvis.demo.page import Content
 from optvis.models.classifier import Classifier
 from optvis.objectives import channel, logit
 from optvis.rendering.render import render
+from optvis.viz.overlay import overlay_heatmap
 from optvis.world.scenes import scene
 
 FILE = "attribution.png"
@@ -57,5 +58,6 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
 def attribution_tiles(result: Attribution) -> Tensor:
     """Each image and its overlay, all overlays on one scale."""
     extent = float(result.positions.abs().amax())
-    overlays = [result.overlay(index, extent) for index in range(len(result.images))]
+    pairs = zip(result.images, result.positions, strict=True)
+    overlays = [overlay_heatmap(image, values, extent) for image, values in pairs]
     return torch.stack([result.images, torch.stack(overlays)], dim=1).flatten(0, 1)
