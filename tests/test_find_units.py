@@ -73,7 +73,7 @@ def test_evidence_is_the_exact_change_of_the_margin():
     others = torch.arange(16) != 3
     expected = (without[3] - without[others].max()) - (logits[3] - logits[others].max())
     (row,) = find_in_template_network(max_units=1).evidence
-    assert row.target_change == pytest.approx(float(expected), abs=1e-5)
+    assert row.target_change == pytest.approx(float(expected), abs=1e-4)  # of logits near 100
     assert row.worst_change == pytest.approx(0, abs=1e-6)
 
 

@@ -97,12 +97,13 @@ def test_images_that_are_compared_get_streams_of_their_own(small):
 @pytest.mark.parametrize(
     "objective", [channel("conv2", [1, 5, 9]), direction("conv2", VECTORS), channel("relu2", [1, 5, 9])]
 )
-def test_in_float32_alone_is_the_same_to_a_ten_thousandth_after_16_steps(network, make, objective):
+def test_in_float32_alone_is_the_same_up_to_rounding_after_8_steps(network, make, objective):
+    """After more steps one ReLU or maximum may be chosen otherwise, where kernels round otherwise in a batch."""
     classifier = Classifier(network, IMAGENET, 40)
-    together = draw(classifier, objective, make(40, seeds=(0, 0, 0)), steps=16)
+    together = draw(classifier, objective, make(40, seeds=(0, 0, 0)), steps=8)
     for place in range(3):
-        alone = draw(classifier, objective[place : place + 1], make(40), steps=16)
-        assert (alone.images[0] - together.images[place]).abs().max() <= 1e-4
+        alone = draw(classifier, objective[place : place + 1], make(40), steps=8)
+        assert (alone.images[0] - together.images[place]).abs().max() <= 5e-6
 
 
 def test_a_real_architecture_is_the_same_bit_for_bit_in_double():

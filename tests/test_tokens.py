@@ -22,6 +22,8 @@ from optvis.objectives.layout import channels_first, name_tokens, split_tokens
 
 from .transformers_by_hand import TRANSFORMERS
 
+ROUNDING = {"rtol": 1e-5, "atol": 1e-5}  # kernels of attention may differ with and without frozen weights
+
 
 @pytest.fixture(scope="module", params=TRANSFORMERS)
 def member(request):
@@ -172,14 +174,14 @@ def test_kinds_of_tokens_are_those_of_the_layer(in_a_row):
         tokens: activations(net, images, known.layer, tokens=tokens)[known.layer]
         for tokens in ("patches", "all", *["class"] * bool(known.classes), *["registers"] * bool(known.registers))
     }
-    assert torch.equal(found["all"], raw)
+    assert_close(found["all"], raw, **ROUNDING)
     for row, column in places(known):
-        assert torch.equal(found["patches"][:, :, row, column], raw[:, prefix + row * columns + column])
+        assert_close(found["patches"][:, :, row, column], raw[:, prefix + row * columns + column], **ROUNDING)
     if known.classes:
         classes = raw[:, 0] if known.classes == 1 else raw[:, : known.classes]
-        assert torch.equal(found["class"], classes)
+        assert_close(found["class"], classes, **ROUNDING)
     if known.registers:
-        assert torch.equal(found["registers"], raw[:, known.classes : prefix])
+        assert_close(found["registers"], raw[:, known.classes : prefix], **ROUNDING)
     assert raw.shape[1] == prefix + rows * columns
 
 
@@ -195,7 +197,8 @@ def test_units_are_off_in_the_tokens_that_are_meant(in_a_row):
             off = activations(net, images, known.layer, tokens="all")[known.layer]
         expected = plain.clone()
         expected[:, span, 5] = 0
-        assert torch.equal(off, expected)
+        assert_close(off, expected, **ROUNDING)
+        assert not off[:, span, 5].any()
 
 
 def test_tokens_that_a_network_lacks_are_refused():
