@@ -45,11 +45,44 @@ ALLOWED_SKIPS = (
     r"it reads no planes, or places in them",
 )
 
+# Files that take longest, by measured time: they begin first, so that no worker ends long after the others.
+SLOWEST_FILES = (
+    "sweeps",
+    "atlas",
+    "real_features",
+    "demo_tour",
+    "microscope",
+    "demo_vit",
+    "template_network",
+    "many_networks",
+    "operations",
+    "channels_of_images",
+    "embedded_network",
+    "networks",
+    "pages_all",
+    "find_units",
+    "world",
+    "readme",
+    "evaluation_statistics",
+    "architecture",
+    "report",
+    "world_training",
+    "own_model",
+)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watch the reasons of skips, and interrupt as in the foreground: a shell's background job ignores SIGINT."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(SkipGate(), "skip gate")
+    if hasattr(config.option, "loadscopereorder"):  # pytest-xdist would begin with the files that have most tests
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest files."""
+    places = {f"test_{name}": place for place, name in enumerate(SLOWEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 class SkipGate:
