@@ -23,6 +23,7 @@ from optvis.attribution import (
     SmoothGrad,
 )
 from optvis.attribution.names import METHODS
+from optvis.attribution.result import METHOD_TEXTS
 from optvis.objectives import channel, logit, total_variation
 from optvis.viz.figures import NEGATIVE, POSITIVE
 
@@ -191,7 +192,9 @@ def test_folds_follow_the_number_of_channels(channels, folds):
 def test_a_plot_says_the_question_and_what_colors_mean(small, images):
     found = attribute(small, images[:1], "1", QUESTION)
     figure = found.figure()
-    assert figure.get_suptitle() == f"What makes {found.objective} high or low: activations of 1, MidpointAblation"
+    how = "estimated from gradients with channels halved"
+    assert figure.get_suptitle() == f"What makes {found.objective} high or low: activations of 1, {how}"
+    assert METHOD_TEXTS.keys() == {type(method).__name__ for method in METHODS.values()}
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["raises it", "lowers it"]
     assert [to_hex(patch.get_facecolor()) for patch in legend.get_patches()] == [POSITIVE, NEGATIVE]

@@ -17,6 +17,7 @@ from optvis.attribution.pixels import expand_masks
 from optvis.features.autoencoder_units import Features
 from optvis.features.groups import Groups
 from optvis.features.units import Channels
+from optvis.formatting import format_count, format_number, format_table
 from optvis.objectives import IMAGE
 from optvis.objectives.autoencoder import require_autoencoder
 from optvis.objectives.layout import channels_first
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
 UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
 SIGNS = (("raises it", POSITIVE), ("lowers it", NEGATIVE))  # what the colors of plots mean
 PIXEL_QUANTILE = 0.99  # of the attributions of pixels: what gets the full color
+METHOD_TEXTS = {  # what a method does, by the name of its class
+    "Ablation": "measured by switching each off",
+    "GradientTimesActivation": "estimated as gradient times activation",
+    "IntegratedGradients": "estimated by integrated gradients",
+    "MidpointAblation": "estimated from gradients with channels halved",
+    "Occlusion": "measured by hiding squares",
+    "Saliency": "by the size of the gradient",
+    "SmoothGrad": "estimated from gradients with noise",
+    "StochasticIntegratedGradients": "estimated by integrated gradients at random scales",
+}
 ROW, TITLE, TILE, BARS = 2.4, 0.9, 2.2, 4.2  # inches: height of a row, of title and signs; width of an image, of bars
 
 
@@ -201,8 +212,9 @@ class Attribution(PlotResult):
         if self.layer == IMAGE or self.units not in ("activations", "channels"):
             return self._title()
         mean = self.channels.mean(0)
-        rows = [*_largest(mean, count), *reversed(_largest(-mean, count))]
-        return "\n".join([self._title(), *(f"{index:>9}  {float(mean[index]):+10.4g}" for index in rows)])
+        indices = [*_largest(mean, count), *reversed(_largest(-mean, count))]
+        rows = [(str(index), format_number(float(mean[index]), signed=True)) for index in indices]
+        return f"{self._title()}\n{format_table(('feature' if self._described else 'channel', 'attribution'), rows)}"
 
     def _title(self) -> str:
         score, baseline = float(self.scores.mean()), float(self.baseline_scores.mean())
@@ -272,7 +284,8 @@ class Attribution(PlotResult):
     def _question(self) -> str:
         what = "each pixel" if self.layer == IMAGE else f"{self._unit_names} of {self.layer}"
         method = str(self.recipe.get("attribution_method", "")).partition("(")[0]
-        return f"What makes {self.objective} high or low: {what}" + (f", {method}" if method else "")
+        how = f", {METHOD_TEXTS.get(method, f'by {method}')}" if method else ""
+        return f"What makes {self.objective} high or low: {what}{how}"
 
     @property
     def _has_map(self) -> bool:
@@ -320,7 +333,9 @@ class Attribution(PlotResult):
         return self.values
 
     def __repr__(self) -> str:
-        return f"Attribution({len(self)} images, {self.layer!r}, {self.objective}, of {self._unit_names})"
+        return (
+            f"Attribution({format_count(len(self), 'image')}, {self.layer!r}, {self.objective}, of {self._unit_names})"
+        )
 
 
 def _largest(values: Tensor, count: int) -> list[int]:

@@ -12,6 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from optvis.data.sources import as_dataset
 from optvis.errors import suggest
+from optvis.formatting import format_count
 from optvis.models.activations import keeps_statistics, read_activations, running_statistics
 from optvis.models.borrow import borrow
 from optvis.models.classifier import BATCH_SIZE, Classifier
@@ -94,8 +95,8 @@ class ActivationStatistics(PlotResult, Mapping[str, tuple[Tensor, Tensor]]):
         return plot_bars(spreads, self.layers, title=title, unit="root of the channels' mean variance", ax=ax)
 
     def __repr__(self) -> str:
-        images = self.recipe.get("images", "?")
-        return f"ActivationStatistics({len(self)} layers, {len(self.mean)} channels, {images} images)"
+        parts = {"layer": len(self), "channel": len(self.mean), "image": self.recipe.get("images", 0)}
+        return f"ActivationStatistics({', '.join(format_count(count, noun) for noun, count in parts.items())})"
 
 
 def measure_statistics(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from optvis.arguments import TensorFields, check_count
 from optvis.data.images import ImageLike
+from optvis.formatting import format_html_table
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
@@ -55,11 +55,11 @@ class Classification(TensorFields):
 
     def _repr_html_(self) -> str:
         rows = [
-            f"<tr><td>{index}</td><td>{html.escape(label)}</td><td>{float(share):.2%}</td></tr>"
+            (str(index), label, f"{float(share):.2%}")
             for index, (texts, shares) in enumerate(zip(self.labels, self.confidences, strict=True))
             for label, share in zip(texts, shares, strict=True)
         ]
-        return f"<table><tr><th>image</th><th>class</th><th>confidence</th></tr>{''.join(rows)}</table>"
+        return format_html_table(("image", "class", "confidence"), rows)
 
 
 def classify(

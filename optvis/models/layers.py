@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.errors import suggest
+from optvis.formatting import format_html_table, format_table
 from optvis.models.adapted.compiled import layer_name, name_modules
 from optvis.models.adapted.network import original_of
 from optvis.models.adapted.single import single_tensor
@@ -24,6 +24,7 @@ from optvis.models.outputs.attention import find_projection
 from optvis.models.outputs.axes import is_grid
 from optvis.objectives.layout import HEADS, INPUT, split_tokens
 
+HEAD = ("layer", "type", "output")
 #: Modules that give what they get, in eval mode.
 IDENTITIES = frozenset({"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropPath", "StochasticDepth"})
 
@@ -114,24 +115,15 @@ class LayerTable(Sequence[Layer]):
         return iter(self.rows)
 
     def __str__(self) -> str:
-        cells = self._cells()
-        names, kinds, _ = (max(map(len, column)) for column in zip(*cells, strict=True))
-        return "\n".join(f"{name:<{names}}  {kind:<{kinds}}  {output}" for name, kind, output in cells)
+        return format_table(HEAD, self._cells())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head, *body = self._cells()
-        rows = [_html_row("th", head), *(_html_row("td", row) for row in body)]
-        return f"<table>{''.join(rows)}</table>"
+        return format_html_table(HEAD, self._cells())
 
     def _cells(self) -> list[tuple[str, str, str]]:
-        body = [(row.name if row.name else "(output)", row.type, row.output) for row in self.rows]
-        return [("layer", "type", "output"), *body]
-
-
-def _html_row(tag: str, cells: tuple[str, ...]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        return [(row.name if row.name else "(output)", row.type, row.output) for row in self.rows]
 
 
 def layers(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from optvis.arguments import TensorFields
 from optvis.errors import suggest
+from optvis.formatting import format_count
 from optvis.survey.recorder import UNKNOWN, find_spans
 from optvis.survey.store import Store
 
@@ -210,4 +211,5 @@ class Survey:
     def __repr__(self) -> str:
         done = self.shards[-1].stop if self.shards else 0
         channels = sum(shape[0] for shape in self.manifest.layers.values())
-        return f"Survey({len(self.layers)} layers, {channels:,} channels, {done:,} of {self.manifest.images:,} images)"
+        counts = f"{format_count(len(self.layers), 'layer')}, {format_count(channels, 'channel')}"
+        return f"Survey({counts}, {done:,} of {format_count(self.manifest.images, 'image')})"

@@ -22,13 +22,13 @@ from optvis.ablation.selection.find_units import (
 )
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.features.units import Units
+from optvis.formatting import format_change, format_html_table, format_table
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
 from optvis.progress import estimate_time, progress_bar
-from optvis.viz.formatting import format_html_table, format_table
 
 HEAD = ("image", "before %", "label", "after %", "label", "margin", "")
 TARGET, KEEP = "target", "keep"  # the sets of a PredictionTable
@@ -98,7 +98,7 @@ class PredictionTable(Sequence[Prediction]):
         return tuple(row for row in self if _is_failure(row))
 
     def __str__(self) -> str:
-        return format_table(HEAD, list(map(_cells, self)), right=(1, 3, 5))
+        return format_table(HEAD, list(map(_cells, self)))
 
     __repr__ = __str__
 
@@ -220,5 +220,5 @@ def _is_failure(row: Prediction) -> bool:
 
 def _cells(row: Prediction) -> tuple[str, ...]:
     before, after = f"{100 * row.confidence_before:.2f}", f"{100 * row.confidence_after:.2f}"
-    margin = "" if row.margin is None else f"{row.margin:+.1f}"
+    margin = "" if row.margin is None else format_change(row.margin, 1)
     return row.image, before, row.before, after, row.after, margin, "✗" if _is_failure(row) else ""

@@ -15,6 +15,7 @@ from optvis.ablation.evaluation.probes import LayerProbe, Relearning
 from optvis.ablation.evaluation.report_text import (
     UnitsRecord,
     baseline_sentences,
+    format_predictions,
     format_report,
     probe_sentences,
     report_title,
@@ -23,6 +24,7 @@ from optvis.ablation.evaluation.results import EvaluationResults, RandomBaseline
 from optvis.arguments import check_count, describe_value
 from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
+from optvis.formatting import format_count
 from optvis.viz.distributions import plot_counts
 from optvis.viz.pages.frame import frame_page
 from optvis.viz.pages.report.html import report_html
@@ -42,7 +44,7 @@ OTHER = "other classes"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Report(EvaluationResults, PlotResult):
-    """What a network loses without some units, and what it keeps; prints as tables, shows a page in a notebook.
+    """What a network loses without some units, and what it keeps; prints a summary, shows a page in a notebook.
 
     Args:
         target: name of the set whose recall should drop.
@@ -193,7 +195,8 @@ class Report(EvaluationResults, PlotResult):
         return super()._kinds(target) | texts | {target.with_suffix(".html"): PAGE_KIND}
 
     def _files(self, target: Path) -> dict[Path, tuple[str, bytes]]:
-        texts = {".json": self.json(), ".txt": f"{self}\n\n{TEXT_KIND}{self.KIND}\n", ".html": self.html()}
+        text = f"{self}\n\n{self.table()}\n\n{TEXT_KIND}{self.KIND}\n"
+        texts = {".json": self.json(), ".txt": text, ".html": self.html()}
         kinds = self._kinds(target)
         # Half of a surrogate pair, as in names of files that are no text, is written as JSON writes it: \udce9.
         paths = {target.with_suffix(suffix): text.encode(errors="backslashreplace") for suffix, text in texts.items()}
@@ -209,11 +212,16 @@ class Report(EvaluationResults, PlotResult):
         """
         return super().load(Path(folder) / FILE)
 
+    def table(self) -> str:
+        """The prediction for each image before and after, set by set, as text."""
+        return format_predictions(self)
+
     def __str__(self) -> str:
         return format_report(self)
 
     def __repr__(self) -> str:
-        return f"Report({self.target!r}, {len(self.predictions)} images, {len(self.baseline.drops)} random sets)"
+        counts = format_count(len(self.predictions), "image"), format_count(len(self.baseline.drops), "random set")
+        return f"Report({self.target!r}, {', '.join(counts)})"
 
     def _repr_html_(self) -> str:
         return frame_page(self.html(), "report", 640)

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.results import EvaluationResults, SetMetrics
-from optvis.viz.formatting import format_interval, format_percent, format_table
+from optvis.formatting import format_count, format_interval, format_percent, format_table
 
 MAX_CLASSES = 10  # in the table of classes
+METRICS = ("images", "recall before", "after", "drop")  # columns
 
 
 def format_report(results: EvaluationResults) -> str:
-    """Everything but the curve's steps between none and all."""
+    """What matters in sentences, and the metrics of sets and classes; each number once."""
     parts = [
         report_title(results),
         *([f"! {warning}" for warning in results.warnings]),
         *_lead(results),
         *probe_sentences(results),
+        _count_changes(results),
         "",
-        _metrics_table("set", results.sets),
+        _set_table(results),
         "",
         *_class_tables(results),
         *_probe_table(results),
-        _curve_table(results),
-        "",
-        *(line for one in results.sets for line in _prediction_tables(results, one.name)),
     ]
     return "\n".join(parts).rstrip()
+
+
+def format_predictions(results: EvaluationResults) -> str:
+    """The prediction for each image before and after, a table for each set."""
+    tables = (_prediction_table(results, one.name) for one in results.sets if one.images)
+    return "\n\n".join(tables)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def _lead(results: EvaluationResults) -> list[str]:
         others = f"Of {classes}, {worst.name} drops most: by {_format_estimate(worst.drop)}."
     sentences = [f"Recall of {results.target} goes from {before} to {after}.", others]
     group = results.worst_group
-    if group is not None:
+    if group is not None and group.after.value != 1:
         recalls = format_percent(group.before.value), _format_estimate(group.after)
         sentences.append(f"Worst group: {group.name}, whose recall goes from {recalls[0]} to {recalls[1]}.")
     return [*map(to_one_line, sentences), *baseline_sentences(results)]
@@ -160,47 +166,63 @@ def join_words(texts: Sequence[str]) -> str:
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-def _metrics_table(kind: str, metrics: Sequence[SetMetrics]) -> str:
-    rows = [
-        (
-            to_one_line(one.name),
-            str(one.images),
-            format_percent(one.before.value),
-            _format_estimate(one.after),
-            _format_estimate(one.drop),
-        )
-        for one in metrics
-    ]
-    return format_table((kind, "images", "recall before", "after", "drop"), rows)
+def _count_changes(results: EvaluationResults) -> str:
+    states = Counter(one.state for one in results.predictions)
+    images = format_count(len(results.predictions), "image")
+    return f"The right label is lost by {states['lost']} of {images}, and gained by {states['gained']}; see table()."
+
+
+def _metrics_cells(one: SetMetrics) -> tuple[str, ...]:
+    before, after, drop = format_percent(one.before.value), _format_estimate(one.after), _format_estimate(one.drop)
+    return to_one_line(one.name), str(one.images), before, after, drop
+
+
+def _set_table(results: EvaluationResults) -> str:
+    """The metrics of each set, its class where that is not its name, and what its recall is without all units."""
+    curve, classes = results.curve, _classes_by_set(results)
+    named = {name: next(iter(own)) if len(own) == 1 else f"{len(own)} classes" for name, own in classes.items()}
+    is_needed = any(name != text for name, text in named.items())
+    rows = []
+    for one in results.sets:
+        name, *metrics = _metrics_cells(one)
+        ends = [format_percent(curve.kept[one.name][step].value) for step in (0, -1)]
+        rows.append((name, *[to_one_line(named.get(one.name, "–"))] * is_needed, *metrics, *ends))
+    ends = ["all off", f"{curve.counts[-1]} alone kept"]
+    return format_table(("set", *["class"] * is_needed, *METRICS, *ends), rows)
 
 
 def _class_tables(results: EvaluationResults) -> list[str]:
-    own = [one for one in results.classes if one.name in results.target_labels]
-    shown = results.collateral[:MAX_CLASSES]
-    rest = len(results.collateral) - len(shown)
-    more = [f"… and {rest} classes that drop less"] if rest else []
-    return [_metrics_table("class", [*own, *shown]), *more, ""]
+    """The metrics of each class whose images are not those of one set, which the table of sets has."""
+    by_set = _classes_by_set(results)
+    counts = Counter(name for own in by_set.values() for name in own)
+    in_sets = {name for own in by_set.values() for name in own if len(own) == 1 and counts[name] == 1}
+    own = [one for one in results.classes if one.name in results.target_labels and one.name not in in_sets]
+    others = [one for one in results.collateral if one.name not in in_sets]
+    rest = len(others) - MAX_CLASSES
+    more = [f"… and {rest} classes that drop less"] if rest > 0 else []
+    rows = list(map(_metrics_cells, [*own, *others[:MAX_CLASSES]]))
+    return [format_table(("class", *METRICS), rows), *more, ""] if rows else []
 
 
-def _curve_table(results: EvaluationResults) -> str:
-    curve = results.curve
-    rows = []
-    for name, removed in curve.removed.items():
-        ends = [row[step].value for row in (removed, curve.kept[name]) for step in (0, -1)]
-        rows.append((to_one_line(name), *map(format_percent, ends)))
-    total = curve.counts[-1]
-    return format_table(("recall of", "none off", f"{total} off", "all off", f"{total} alone kept"), rows)
+def _classes_by_set(results: EvaluationResults) -> dict[str, set[str]]:
+    """The classes that the images of each set show; none of an empty set."""
+    found: dict[str, set[str]] = {}
+    for one in results.predictions:
+        found.setdefault(one.set, set()).add(one.truth)
+    return found
 
 
-def _prediction_tables(results: EvaluationResults, name: str) -> list[str]:
-    own = [one for one in results.predictions if one.set == name]
+def _prediction_table(results: EvaluationResults, name: str) -> str:
     rows = [
         (
             to_one_line(one.image),
-            f"{100 * one.confidence_before:6.2f} {to_one_line(one.before)}",
-            f"{100 * one.confidence_after:6.2f} {to_one_line(one.after)}",
+            f"{100 * one.confidence_before:.2f}",
+            to_one_line(one.before),
+            f"{100 * one.confidence_after:.2f}",
+            to_one_line(one.after),
             one.state,
         )
-        for one in own
+        for one in results.predictions
+        if one.set == name
     ]
-    return [format_table((to_one_line(name), "before %", "after %", ""), rows), ""] if own else []
+    return format_table((to_one_line(name), "before %", "label", "after %", "label", ""), rows)

@@ -17,6 +17,7 @@ from optvis.ablation.image_sets import ImageSet, check_classes, find_target_set,
 from optvis.ablation.units_json import units_to_json
 from optvis.arguments import check_count
 from optvis.features.units import Units
+from optvis.formatting import format_interval, format_table
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -24,7 +25,6 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.progress import progress_bar
 from optvis.viz.charts import plot_lines
-from optvis.viz.formatting import format_interval, format_table
 from optvis.viz.result import PlotResult
 
 if TYPE_CHECKING:

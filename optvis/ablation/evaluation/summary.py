@@ -26,11 +26,13 @@ from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.probes import LayerProbe, Relearning
 from optvis.ablation.evaluation.random_units import activation_mass, chance_of_same
 from optvis.ablation.evaluation.report import Report
+from optvis.ablation.evaluation.report_text import join_words
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
 from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.image_sets import NamedSet, digest_images
 from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
+from optvis.formatting import format_count
 from optvis.models.classifier import Classifier
 from optvis.viz.sheet import as_rgb
 
@@ -240,9 +242,10 @@ def _warnings(sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Map
             texts.append(f"the units were selected on {shared} of {one.images} images of {one.name!r}")
         if one.images == 0:
             texts.append(f"the set {one.name!r} is empty")
-        elif one.images < MIN_IMAGES:
-            few = f"{one.images} images of {one.name!r} are too few for an interval of confidence and log-odds"
-            texts.append(f"{few}; give {MIN_IMAGES} or more")
+    few = [f"{format_count(one.images, 'image')} of {one.name!r}" for one in shown if one.images < MIN_IMAGES]
+    if few:
+        count = f"too few for an interval of confidence and log-odds; give {MIN_IMAGES} or more"
+        texts.append(f"{join_words(few)}: {count}{' of each' if len(few) > 1 else ''}")
     if baseline.smallest_p > MAX_SMALLEST_P:
         same = f"a random set is these units themselves with a chance of {baseline.smallest_p:.2g}"
         texts.append(f"{same}: a smaller p is luck, since few others are as strong; evaluate more units at once")

@@ -13,9 +13,9 @@ from optvis.ablation.selection.attempt import Attempt, describe_goal, name_kind,
 from optvis.ablation.units_json import unit_tensors, units_from_json, units_to_json
 from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
+from optvis.formatting import format_change, format_count, format_html_table, format_table
 from optvis.viz.charts import plot_bars
 from optvis.viz.figures import NEGATIVE, POSITIVE
-from optvis.viz.formatting import format_html_table, format_table
 from optvis.viz.result import PlotResult
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class UnitSelection(PlotResult, Sequence[Units]):
         >>> print(selection)
         cat: 1 channel of mixed5
         rank  layer   unit       target's margin  worst kept margin  of
-        1     mixed5  channel 3            -2.50              -0.10  dogs/4.jpg
+           1  mixed5  channel 3            −2.50              −0.10  dogs/4.jpg
     """
 
     KIND = "unit selection"
@@ -116,7 +116,7 @@ class UnitSelection(PlotResult, Sequence[Units]):
     def table(self) -> str:
         """Whether the goal was reached, and the evidence: the effect of each unit when it alone is switched off."""
         goal = describe_goal(self.attempts)
-        return f"{goal}\n" * bool(goal) + format_table(HEAD, self._cells(), right=(3, 4))
+        return f"{goal}\n" * bool(goal) + format_table(HEAD, self._cells())
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -135,7 +135,7 @@ class UnitSelection(PlotResult, Sequence[Units]):
     def _describe_left_out(self) -> list[str]:
         """A line about the images that were left out, if any."""
         count = len(self.left_out)
-        what = f"{count} image{'s' if count > 1 else ''} of keep left out, as the network predicts {self.label}"
+        what = f"{format_count(count, 'image')} of keep left out, as the network predicts {self.label}"
         return [f"{what}: {', '.join(self.left_out)}"] if count else []
 
     def _cells(self) -> list[tuple[str, ...]]:
@@ -144,8 +144,8 @@ class UnitSelection(PlotResult, Sequence[Units]):
                 str(rank),
                 row.layer,
                 row.unit,
-                f"{row.target_change:+.2f}",
-                "–" if row.worst_change is None else f"{row.worst_change:+.2f}",
+                format_change(row.target_change),
+                "–" if row.worst_change is None else format_change(row.worst_change),
                 row.worst_image,
             )
             for rank, row in enumerate(self.evidence, 1)

@@ -1,6 +1,6 @@
 """HTML pages: each one file that loads nothing, except the site of a microscope."""
 
-from optvis.viz.formatting import round_values
+from optvis.formatting import round_values
 from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.atlas.html import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage

@@ -10,8 +10,8 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from optvis.formatting import format_interval, format_number, format_percent
 from optvis.version import __version__
-from optvis.viz.formatting import format_interval, format_number, format_percent
 from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.sprites import data_uri
 from optvis.viz.sheet import to_pil_image

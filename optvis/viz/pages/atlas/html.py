@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from optvis.viz.formatting import round_values
+from optvis.formatting import round_values
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.pages.sprites import check_sprite_size, data_uri, icon_sheet_uri, sheet_shape
 from optvis.viz.pages.template import build_page

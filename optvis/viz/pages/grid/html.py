@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.viz.formatting import round_values
+from optvis.formatting import round_values
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
 from optvis.viz.pages.sprites import icon_sheet_uri, sheet_shape, sprite_uri
 from optvis.viz.pages.template import build_page
