@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optvis.version import __version__
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `notebooks`, `options` and `reference`
+sys.path.insert(0, str(Path(__file__).parent))  # for `kernels`, `notebooks` and `reference`
 
 from reference import describe
 
@@ -19,7 +19,6 @@ extensions = [
     "sphinx.ext.napoleon",
     "kernels",
     "notebooks",
-    "options",
     "reference",
 ]
 templates_path = ["_templates"]

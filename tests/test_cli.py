@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import json
 import re
@@ -25,6 +26,8 @@ from optvis.objectives import channel
 from optvis.params import fft_image
 from optvis.viz.sheet import to_pil_image
 from optvis.world import LABELS, scene
+
+from .checks import ROOT
 
 COMMANDS = (
     *("layers", "render", "dream", "classify", "grid", "attribute", "blind"),
@@ -95,6 +98,18 @@ def test_help_names_every_command(run):
     assert code == 0
     assert set(subparsers()) == set(COMMANDS)
     assert all(f"    {command}" in out for command in COMMANDS)
+
+
+def test_the_page_has_the_options_of_the_commands():
+    spec = importlib.util.spec_from_file_location("docs_options", ROOT / "docs" / "options.py")
+    options = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(options)
+    text = (ROOT / "docs" / "command_line.md").read_text("utf-8")
+    assert options.fill_page(text) == text, "python docs/options.py writes them"
+    assert set(re.findall(r"<!-- options of (\w+) -->", text)) == {*COMMANDS, options.SHARED}
+    rows = re.findall(r"(?m)^\| `(--[a-z-]+)", text)
+    shown = {option for parser in subparsers().values() for option in parser._option_string_actions}
+    assert set(rows) == {option for option in shown if option.startswith("--")} - {"--help"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
