@@ -98,12 +98,19 @@ def write_site(folder: Path, text: str) -> Path:
         "classes": [{"index": 0, "label": text, "probability_drop": 0.021}],
     }
     record = {"channel": 1, "score": 2.5, "images": [image], "prediction_changes": 1, "classes": rows}
-    record |= {"ablation": sample, "inputs": [{"channel": 2, "contribution": 0.5}]}
+    survey = {
+        "images": 64,
+        "sample": [image],
+        "quantiles": [[0.0, -1.0], [1.0, 7.5]],
+        "histogram": [60, 0, 4],
+        "classes": [{"index": 0, "label": text, "mean": 2.5, "images": 3}],
+    }
+    record |= {"ablation": sample, "inputs": [{"channel": 2, "contribution": 0.5}], "survey": survey}
     recipe, thumbnail = {"network": text}, Thumbnail("../layer/group.webp", 1, GROUP)
     links = (ChannelLink(text, 1, 0.5, "../layer/1.html", thumbnail), ChannelLink(text, 9, -0.5))
     page = ChannelPage(
         *(text, text, record, "1.webp", SIDE, "../images/", (SIDE, SIDE), 0, None, recipe),
-        attributed_label=text, inputs=links, outputs=links, class_folder="../classes/",
+        attributed_label=text, inputs=links, outputs=links, class_folder="../classes/", class_pages=(0,),
     )  # fmt: skip
     write_page(layer / "1.html", channel_html, page)
     ranked = (RankedChannel(1, 1.5, -0.5, 0.25, 1, "../layer/1.html", thumbnail), RankedChannel(2, -1, 0, 0, 0))

@@ -257,6 +257,7 @@ def test_the_fields_of_the_numbers_are_documented():
         content.ClassLayer,
     )
     stored = (records.ChannelRecord, records.ImageRecord, records.ClassRecord, records.AblationRecord)
+    stored += (records.SurveyRecord, records.ClassMeanRecord)
     names = {each.name for cls in (*shown, *parts, *stored, records.AblatedClass) for each in fields(cls)}
     assert names | {*content.CHANNEL_COLUMNS, *content.CLASS_COLUMNS, "kind", "page"} <= documented
     assert {cls.__name__ for cls in shown[:5]} <= documented

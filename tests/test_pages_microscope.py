@@ -61,6 +61,7 @@ RECORD = {
     ],
     "ablation": SAMPLE,
     "inputs": [],
+    "survey": None,
 }
 SPRITE = Thumbnail("../layer-mixed4/group-0-7.webp", 5, GROUP)
 PAGE = ChannelPage(
@@ -77,6 +78,7 @@ PAGE = ChannelPage(
     inputs=(ChannelLink(HOSTILE, 5, 1.5, "../layer-mixed4/9.html", SPRITE), ChannelLink(HOSTILE, 6, -0.5)),
     outputs=(ChannelLink("mixed5", 7, 0.5, "../layer-mixed4/10.html", SPRITE),),
     class_folder="../classes/",
+    class_pages=(1,),
 )
 RANKED = tuple(
     RankedChannel(

@@ -167,9 +167,13 @@ from pathlib import Path
 from optvis import load
 from optvis.engines import RayEngine, run_tasks
 from optvis.microscope import MicroscopeOptions, build_microscope
+from optvis.survey import survey_channels
 from optvis.world import Scenes
 
-how = {"channels": range(6), "size": 16, "steps": 1, "options": MicroscopeOptions(2, 3, 8, 2, 2), "progress": False}
+def build(folder, survey=None, **more):
+    more |= {"channels": range(6), "size": 16, "steps": 1, "progress": False}
+    options = MicroscopeOptions(2, 3, 8, 2, 2, survey=survey)
+    build_microscope(load(), Scenes(16), "mixed5", folder, options=options, **more)
 
 class Kills:  # the worker that gets the first task dies once
     def __init__(self, flag):
@@ -185,12 +189,15 @@ class Kills:  # the worker that gets the first task dies once
 
 folder = sys.argv[1]
 engine = RayEngine(workers=2)
-build_microscope(load(), Scenes(16), "mixed5", folder + "/one", **how)
+build(folder + "/one")
+survey = survey_channels(load(), Scenes(16), folder + "/survey", ["mixed5", ""], progress=False)
+build(folder + "/one surveyed", survey)
 from optvis.engines.ray_engine import _connect, import_ray
 ray = import_ray()
 environment = dict(os.environ)
 with _connect(ray, engine, False):
-    build_microscope(load(), Scenes(16), "mixed5", folder + "/ray", engine=engine, **how)
+    build(folder + "/ray", engine=engine)
+    build(folder + "/ray surveyed", survey, engine=engine)
     found, alone = [], RayEngine(workers=1)
     try:
         for outcome in run_tasks(partial(Kills, folder + "/flag"), [0, 1, "wrong"], alone):
@@ -216,4 +223,5 @@ def test_a_local_ray_cluster_writes_the_same_bytes_and_survives_lost_workers(tmp
     assert done.returncode == 0, done.stderr
     assert done.stdout == "done\n"  # not a word of the worker that was lost
     assert done.stderr == ""
-    assert files(tmp_path / "ray") == files(tmp_path / "one")
+    for kind in ("", " surveyed"):
+        assert files(tmp_path / f"ray{kind}") == files(tmp_path / f"one{kind}")

@@ -14,14 +14,14 @@ from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.microscope.channel_data import image_file
 from optvis.microscope.groups import encode_webp
-from optvis.microscope.parts import FINISH, Part, check_part, list_groups, select_part
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.site.contents import exemplar_files, read_exemplars
 from optvis.microscope.site.output_dir import IMAGES, open_output_dir, write_json
 from optvis.microscope.site.pages import INDEX, SITE, write_site
+from optvis.microscope.surveyed import read_sample, select_exemplars
+from optvis.microscope.tasks import FINISH, GroupWorker, Part, check_part, list_groups, select_part
 from optvis.microscope.top_activations import CLASSES, TopActivations, find_exemplars
-from optvis.microscope.workers import GroupWorker
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -154,7 +154,11 @@ def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mappin
     complete = read_exemplars(plan, folder)
     if len(complete) == len(files):
         return complete
-    top = find_exemplars(plan.classifier, plan.dataset, list(plan.channels), plan.choice, engine=engine)
+    if plan.survey is None:
+        top = find_exemplars(plan.classifier, plan.dataset, list(plan.channels), plan.choice, engine=engine)
+    else:
+        head = plan.classifier.read_head(plan.classifier.gray_image())
+        top = select_exemplars(plan.survey, list(plan.channels), plan.choice, head)
     _write_images(plan, ensure_dir(folder / IMAGES), top)
     for name, file in files.items():
         write_json(file, top[name].to_dict())
@@ -164,6 +168,9 @@ def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mappin
 def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, TopActivations]) -> None:
     rows = [top[layer].of_channel(channel) for layer, channels in plan.channels.items() for channel in channels]
     rows += [top[CLASSES].of_channel(label) for label in range(plan.class_count)]
+    if plan.survey is not None:
+        samples = ((read_sample(plan.survey, layer), channels) for layer, channels in plan.channels.items())
+        rows += [sample.rows(channel) for sample, channels in samples for channel in channels]
     indices = sorted({index for row in rows for index, *_ in row})
     for place, image in plan.dataset.each_readable(indices, plan.classifier.load_batch):
         atomic_write(folder / image_file(indices[place]), encode_webp(image[0]))

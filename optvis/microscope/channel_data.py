@@ -41,16 +41,17 @@ def describe_images(
     Returns:
         For each image what an `ImageRecord` holds.
     """
-    rows = []
+    rows, has_map = [], len(fields.rows) * len(fields.columns) > 1
     for row, (index, value, y, x) in enumerate(top):
+        place = (y, x) if has_map else (0, 0)
         predictions = [] if effects is None else [int(a[row].argmax()) for a in (effects.before, effects.after)]
         rows.append({
             "file": image_file(index),
             "name": names[index],
             "activation": round_number(value if activations is None else activations[row]),
             "attribution": None if activations is None else round_number(value),
-            "window": list(fields.window(y, x)),
-            "box": list(fields.box(y, x)),
+            "window": list(fields.window(*place)),
+            "box": list(fields.box(*place)),
             "predictions": [classifier.label(prediction) for prediction in predictions],
         })  # fmt: skip
     return rows

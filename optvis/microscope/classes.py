@@ -109,7 +109,7 @@ class ClassBuilder:
 
 
 def _describe(channel: int, attribution: float, costs: Tensor) -> dict[str, Any]:
-    """What a `ClassChannelRecord` holds, in JSON types."""
+    """What a `ClassChannel` holds, in JSON types."""
     logit_drop, probability_drop, _ = costs.mean(0).tolist()
     numbers = {"attribution": attribution, "logit_drop": logit_drop, "probability_drop": probability_drop}
     changes = int(costs[:, 2].sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -13,8 +13,8 @@ from torch import nn
 from optvis.data.sources import as_dataset
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
 from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.tasks import GroupTask, GroupWorker
 from optvis.microscope.top_activations import CLASSES, TopActivations, find_exemplars
-from optvis.microscope.workers import GroupTask, GroupWorker
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -124,6 +124,7 @@ def estimate_cost(
     noise = torch.rand(shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
     renderer = ChannelRenderer(min(MAX_SIZE, *classifier.size) if size is None else size, steps, 0, channel_axis)
     chosen = {names[place * (len(names) - 1) // (MEASURED_LAYERS - 1)] for place in range(MEASURED_LAYERS)}
+    options = replace(options, survey=None)  # which would be of other images
     plan = MicroscopePlan(
         classifier, as_dataset(noise), {layer: list(range(counts[layer])) for layer in chosen}, renderer, options
     )

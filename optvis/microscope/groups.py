@@ -26,6 +26,7 @@ from optvis.microscope.inputs import measure_inputs
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
+from optvis.microscope.surveyed import SurveyedLayer, list_sample
 from optvis.microscope.top_activations import TopActivations, TopImage
 from optvis.models.activations import read_channels
 from optvis.viz.sheet import as_rgb, to_pil_image
@@ -44,6 +45,7 @@ class GroupBuilder:
         top: the images that activate each channel most.
         fields: receptive fields.
         sample: images on which channels are switched off.
+        survey: what a survey says of the layer; None where there is none.
     """
 
     plan: MicroscopePlan
@@ -51,6 +53,7 @@ class GroupBuilder:
     top: TopActivations
     fields: ReceptiveFields
     sample: AblationSample
+    survey: SurveyedLayer | None = None
 
     def build(self, channels: Sequence[int]) -> dict[str, bytes]:
         """Render and measure a group; return its files by name, in the order in which to write them."""
@@ -66,21 +69,41 @@ class GroupBuilder:
 
     def describe(self, channel: int, score: float) -> dict[str, Any]:
         """All numbers and texts of a channel's page, in JSON types: what a `ChannelRecord` holds."""
-        classifier, top = self.plan.classifier, self.top.of_channel(channel)
-        readable = dict(self.plan.dataset.each_readable([index for index, *_ in top], classifier.load_batch))
-        images, shown = list(readable.values()), [top[place] for place in readable]
+        classifier = self.plan.classifier
+        images, shown = self._load(self.top.of_channel(channel))
         effects = self._effects(channel, images)
         after = self.sample.logits_without(channel, self.plan.renderer.channel_axis)
-        activations = self._activations(channel, images, shown)
         return {
             "channel": channel,
             "score": round_number(score),
-            "images": describe_images(classifier, shown, self.plan.dataset.names, self.fields, effects, activations),
+            "images": self._describe_images(channel, images, shown, effects),
             "prediction_changes": 0 if effects is None else effects.prediction_changes,
             "classes": [] if effects is None else describe_classes(classifier, effects),
             "ablation": describe_ablation(classifier, self.sample.head, self.sample.logits, after),
             "inputs": self._inputs(channel, images, shown),
+            "survey": self._describe_survey(channel),
         }
+
+    def _load(self, chosen: Sequence[TopImage]) -> tuple[list[Tensor], list[TopImage]]:
+        """The images that can be read, (1, 3, H, W) each, and which these are."""
+        indices = [index for index, *_ in chosen]
+        readable = dict(self.plan.dataset.each_readable(indices, self.plan.classifier.load_batch))
+        return list(readable.values()), [chosen[place] for place in readable]
+
+    def _describe_images(
+        self, channel: int, images: Sequence[Tensor], shown: Sequence[TopImage], effects: Effects | None
+    ) -> list[dict[str, Any]]:
+        """What an `ImageRecord` holds of each image."""
+        activations, names = self._activations(channel, images, shown), self.plan.dataset.names
+        return describe_images(self.plan.classifier, shown, names, self.fields, effects, activations)
+
+    def _describe_survey(self, channel: int) -> dict[str, Any] | None:
+        """What a `SurveyRecord` holds; None where there is no survey."""
+        if self.survey is None:
+            return None
+        images, shown = self._load(list_sample(self.survey.sample, channel))
+        sample = self._describe_images(channel, images, shown, None)
+        return self.survey.describe(channel, self.plan.classifier, sample)
 
     def _activations(self, channel: int, images: Sequence[Tensor], shown: Sequence[TopImage]) -> list[float] | None:
         """Of the channel at the places that are shown; None where these are the values of the images."""

@@ -65,7 +65,7 @@ def measure_inputs(
         images: (B, 3, H, W) in [0, 1].
         layers: the earlier and the later one, as in `layers(net)`.
         channel: index in the later one.
-        places: row and column of each image, B; (0, 0) where the layer has no map of positions.
+        places: row and column of each image, B; where the later layer has no map, its positions are in a row.
         channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
 
     Returns:

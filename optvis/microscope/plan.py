@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
 from optvis.microscope.inputs import find_sources
 from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.surveyed import check_survey
 from optvis.microscope.top_activations import ExemplarChoice
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
@@ -20,6 +22,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.classify import find_class
 from optvis.models.provenance import digest_images, digest_weights, provenance
 from optvis.objectives.layout import channels_first
+from optvis.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class MicroscopeOptions:
         class_channels: channels of each layer on the page of a class; each is switched off on the class's images.
         exemplar_class: label or index of a class: the images on the page of a channel are those with the largest
             attribution of the channel to it. By default they are those with the largest activation.
+        survey: of this network and these images, or its folder: the images of channels and classes are read from it,
+            without a pass over the images, and the page of a channel shows the whole range of its activations. It has
+            all layers, `top_images` or more of each channel, and for pages of classes the output, layer "".
 
     Raises:
         ValueError: a number below 1, or `class_images` below 0.
@@ -46,6 +52,7 @@ class MicroscopeOptions:
     class_images: int = 6
     class_channels: int = 12
     exemplar_class: int | str | None = None
+    survey: Survey | str | Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("group_size", "top_images", "sample_size", "class_channels"):
@@ -122,6 +129,37 @@ class MicroscopePlan:
         classifier.read_head(classifier.gray_image()).require_classes("exemplar_class")
         return find_class(classifier, label, "exemplar_class")
 
+    @cached_property
+    def digests(self) -> dict[str, Any]:
+        """What the weights and the images are, in JSON types."""
+        return {
+            "weights": digest_weights(self.classifier),
+            "images": len(self.dataset),
+            "dataset": digest_images(self.dataset, self.classifier),
+        }
+
+    @cached_property
+    def survey(self) -> Survey | None:
+        """The survey from which the images are read; None where there is none.
+
+        Raises:
+            FileNotFoundError, ValueError: there is no such store, or it is one of another network, or of other images,
+                layers or options.
+        """
+        given = self.options.survey
+        if given is None:
+            return None
+        found = given if isinstance(given, Survey) else Survey(given)
+        own = {
+            **self.digests,
+            "normalize": repr(self.classifier.normalize),
+            "dtype": str(self.classifier.image_dtype),
+            "channel_axis": self.renderer.channel_axis,
+            "target": self.attributed_class,
+        }
+        check_survey(found, own, list(self.channels), self.choice)
+        return found
+
     @property
     def choice(self) -> ExemplarChoice:
         """How images are chosen."""
@@ -147,12 +185,11 @@ class MicroscopePlan:
         return provenance(
             self.classifier,
             "build_microscope",
-            weights=digest_weights(self.classifier),
-            images=len(self.dataset),
-            dataset=digest_images(self.dataset, self.classifier),
+            **self.digests,
             channels={layer: list(channels) for layer, channels in self.channels.items()},
             **vars(self.renderer),
-            **vars(self.options) | {"exemplar_class": self.attributed_class},
+            **vars(self.options)
+            | {"exemplar_class": self.attributed_class, "survey": self.survey and self.survey.digest},
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optvis.data.schema import read_value
+from optvis.viz.pages.microscope.page import ClassChannel
 
 IMAGE_FILE = re.compile(r"\d{6,}\.webp")
 Window = tuple[int, int, int, int]  # top, bottom, left, right in pixels
@@ -97,6 +98,42 @@ class InputRecord:
 
 
 @dataclass(frozen=True)
+class ClassMeanRecord:
+    """A class of the survey's images.
+
+    Args:
+        index: of the class, in the data set.
+        label: that the network has for this index.
+        mean: of the channel's activation, or attribution, over the images of the class.
+        images: how many the class has.
+    """
+
+    index: int
+    label: str
+    mean: float
+    images: int
+
+
+@dataclass(frozen=True)
+class SurveyRecord:
+    """What a survey says of a channel over all images; attributions where the survey has a target, else activations.
+
+    Args:
+        images: how many images there are.
+        sample: images over the range, the strongest first.
+        quantiles: levels in [0, 1], each with its activation.
+        histogram: how many images are in each of equal steps from the smallest activation to the largest.
+        classes: with the largest mean, largest first; none where the images have no labels.
+    """
+
+    images: int
+    sample: tuple[ImageRecord, ...]
+    quantiles: tuple[tuple[float, float], ...]
+    histogram: tuple[int, ...]
+    classes: tuple[ClassMeanRecord, ...]
+
+
+@dataclass(frozen=True)
 class ChannelRecord:
     """All numbers and texts of a channel's page.
 
@@ -108,6 +145,7 @@ class ChannelRecord:
         classes: with the largest and the smallest attribution, largest first.
         ablation: what changes on the sample.
         inputs: channels of the previous layer, strongest first; none where there is no previous layer.
+        survey: what it says of the channel; None where there is none.
     """
 
     channel: int
@@ -117,6 +155,7 @@ class ChannelRecord:
     classes: tuple[ClassRecord, ...]
     ablation: AblationRecord
     inputs: tuple[InputRecord, ...]
+    survey: SurveyRecord | None
 
 
 @dataclass(frozen=True)
@@ -124,25 +163,6 @@ class GroupRecord:
     """The file of a group."""
 
     channels: tuple[ChannelRecord, ...]
-
-
-@dataclass(frozen=True)
-class ClassChannelRecord:
-    """A channel on the page of a class: means over the images of the class.
-
-    Args:
-        channel: its number.
-        attribution: gradient × activation of the class's logit, summed over positions.
-        logit_drop: how much the class's logit drops without the channel.
-        probability_drop: how much its probability drops.
-        prediction_changes: for how many of the images the prediction changes.
-    """
-
-    channel: int
-    attribution: float
-    logit_drop: float
-    probability_drop: float
-    prediction_changes: int
 
 
 @dataclass(frozen=True)
@@ -157,7 +177,7 @@ class ClassChannelsRecord:
 
     index: int
     images: int
-    channels: tuple[ClassChannelRecord, ...]
+    channels: tuple[ClassChannel, ...]
 
 
 @dataclass(frozen=True)
@@ -173,7 +193,12 @@ def is_group(value: Any, channels: Sequence[int]) -> bool:
         group: GroupRecord = read_value(GroupRecord, value)
     except ValueError:
         return False
-    files = [image.file for record in group.channels for image in record.images]
+    images = [
+        image
+        for record in group.channels
+        for image in (*record.images, *(() if record.survey is None else record.survey.sample))
+    ]
+    files = [image.file for image in images]
     return [record.channel for record in group.channels] == list(channels) and all(map(IMAGE_FILE.fullmatch, files))
 
 

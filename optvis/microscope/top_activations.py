@@ -19,6 +19,7 @@ from optvis.microscope.effects import attribute_classes
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
+from optvis.models.outputs import Head
 from optvis.models.outputs.finite import check_finite
 from optvis.objectives import OUTPUT, layout
 
@@ -44,7 +45,7 @@ class TopActivations(TensorFields):
     Args:
         values: largest activation over positions, (C, N).
         indices: of the images in the dataset, (C, N).
-        positions: row and column of that activation, (C, N, 2); zero where the layer has no map of positions.
+        positions: row and column of that activation, (C, N, 2); where the layer has no map, its positions are in a row.
     """
 
     TENSOR_FIELDS: ClassVar = {"values": "C N", "indices": "C N: int", "positions": "C N 2: int"}
@@ -131,7 +132,7 @@ class TopWorker:
         failures: list[str] = []
         for found, images in self.dataset.read_batches(indices, self.classifier.load_batch, BATCH_SIZE, failures):
             for layer, batch in self._find_in_batch(found, images).items():
-                merged[layer] = _merge(merged.get(layer), batch, self.choice, layer)
+                merged[layer] = merge_exemplars(merged.get(layer), batch, self.choice, layer)
         return merged, failures
 
     def _find_in_batch(self, indices: Sequence[int], images: Tensor) -> dict[str, TopActivations]:
@@ -145,8 +146,7 @@ class TopWorker:
         found = {layer: self._find_of_layer(layer, a[layer], indices, images) for layer in self.layers}
         if choice.class_images:
             head = self.classifier.read_head(images)
-            margins = all_margins(head.logits(a[OUTPUT]).float().cpu(), exclusive=head.kind == "softmax")
-            found[CLASSES] = _rank(margins.unsqueeze(2), margins, indices, None)
+            found[CLASSES] = rank_classes(head, a[OUTPUT], indices)
         return found
 
     def _find_of_layer(self, layer: str, a: Tensor, indices: Sequence[int], images: Tensor) -> TopActivations:
@@ -209,7 +209,7 @@ def find_exemplars(
     for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.device.type == "cuda")):
         failures += wrong
         for layer, shard in found.items():
-            merged[layer] = _merge(merged.get(layer), shard, choice, layer)
+            merged[layer] = merge_exemplars(merged.get(layer), shard, choice, layer)
     dataset.report_failures(failures)
     return merged
 
@@ -231,13 +231,27 @@ def all_margins(logits: Tensor, *, exclusive: bool) -> Tensor:
     return logits - best.unsqueeze(1).expand_as(logits).scatter(1, places, second.unsqueeze(1))
 
 
+def rank_classes(head: Head, output: Tensor, indices: Sequence[int]) -> TopActivations:
+    """The margin of each class in each image of a batch.
+
+    Args:
+        head: of the network.
+        output: of the network, (B, K).
+        indices: of the images, B.
+    """
+    margins = all_margins(head.logits(output).float().cpu(), exclusive=head.kind == "softmax")
+    return _rank(margins.unsqueeze(2), margins, indices, None)
+
+
 def list_predicted(top: TopActivations) -> list[int]:
     """The classes that are predicted for some image, from the images of `CLASSES`."""
     return [int(k) for k in (top.values > 0).any(1).nonzero().flatten()]
 
 
-def _merge(earlier: TopActivations | None, later: TopActivations, choice: ExemplarChoice, layer: str) -> TopActivations:
-    """The strongest of images and of images after them."""
+def merge_exemplars(
+    earlier: TopActivations | None, later: TopActivations, choice: ExemplarChoice, layer: str
+) -> TopActivations:
+    """The strongest of images and of images after them, of a layer or of `CLASSES`."""
     top = choice.class_images if layer == CLASSES else choice.channel_images
     empty = TopActivations(later.values[:, :0], later.indices[:, :0], later.positions[:, :0])
     return (empty if earlier is None else earlier).merge(later, top)
@@ -253,8 +267,8 @@ def _rank(
     spatial = layout.channels_first(a, channel_axis).shape[2:]
     largest, where = values.max(2)
     values = values.sum(2) if is_sum else largest
-    width = spatial[1] if len(spatial) == 2 else 0
-    positions = torch.stack([where // width, where % width] if width else [where * 0, where * 0], 2)
+    width = spatial[1] if len(spatial) == 2 else spatial.numel()
+    positions = torch.stack([where // width, where % width], 2)
     return TopActivations(
         values.T, torch.tensor(indices, device="cpu").expand(values.shape[1], -1), positions.movedim(1, 0)
     )

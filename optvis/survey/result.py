@@ -24,8 +24,8 @@ class ChannelImages(TensorFields):
     """N images of each of C channels, in order.
 
     Args:
-        values: largest activation over positions, or attribution, (C, N); NaN where there are fewer images.
-        indices: of the images in the data set, (C, N); −1 where there are fewer.
+        values: largest activation over positions, or attribution, (C, N).
+        indices: of the images in the data set, (C, N).
         positions: row and column of that activation, of equal ones the first, (C, N, 2).
     """
 
@@ -61,9 +61,35 @@ class Survey:
         return tuple(self.manifest.layers)
 
     @property
+    def images(self) -> int:
+        """How many images are done."""
+        return self.shards[-1].stop if self.shards else 0
+
+    @property
     def complete(self) -> bool:
         """Whether all images are done."""
-        return bool(self.shards) and self.shards[-1].stop == self.manifest.images
+        return bool(self.shards) and self.images == self.manifest.images
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the recipe and of all shards, see `Store.digest`."""
+        return self.store.digest()
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the class of some image is known."""
+        return bool((self._labels() != UNKNOWN).any())
+
+    def each_shard(self, layer: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give the indices of the images of each shard, (N,), and their activations, (N, C), in order.
+
+        Images that could not be read are left out.
+        """
+        span = self._find(layer)
+        for record in self.shards:
+            with self.store.open_shard(record) as file:
+                found = file.get_tensor("indices"), file.get_slice("values")[:, span]
+            yield found
 
     def top(self, layer: str) -> ChannelImages:
         """The images that activate each channel most, the strongest first."""
@@ -124,6 +150,29 @@ class Survey:
             place = torch.tensor(list(levels), dtype=torch.float64, device="cpu") * (len(ordered) - 1)
             low, share = place.floor().long(), (place - place.floor()).unsqueeze(1)
             found.append(torch.lerp(ordered[low], ordered[place.ceil().long()], share.expand(-1, ordered.shape[1])))
+        return torch.cat(found, 1).T.contiguous()
+
+    def histogram(self, layer: str, bins: int = 24) -> Tensor:
+        """How many images lie in each of equal steps from a channel's smallest activation to its largest, (C, bins).
+
+        A channel with the same activation in all images has them in the first step.
+
+        Args:
+            layer: name.
+            bins: how many steps.
+
+        Raises:
+            ValueError: no steps.
+        """
+        if bins < 1:
+            raise ValueError(f"bins is {bins}; expected 1 or more")
+        found = []
+        for values in self._columns(layer):
+            a = values.double()
+            least, most = a.amin(0), a.amax(0)
+            places = ((a - least) / (most - least) * bins).nan_to_num(0).long().clamp(max=bins - 1)
+            counts = places.new_zeros(bins, places.shape[1])
+            found.append(counts.scatter_add_(0, places, torch.ones_like(places)))
         return torch.cat(found, 1).T.contiguous()
 
     def class_means(self, layer: str) -> tuple[Tensor, Tensor]:
@@ -209,7 +258,6 @@ class Survey:
         return ChannelImages(values.T.contiguous(), indices.T.contiguous(), places.movedim(1, 0).contiguous())
 
     def __repr__(self) -> str:
-        done = self.shards[-1].stop if self.shards else 0
         channels = sum(shape[0] for shape in self.manifest.layers.values())
         counts = f"{format_count(len(self.layers), 'layer')}, {format_count(channels, 'channel')}"
-        return f"Survey({counts}, {done:,} of {format_count(self.manifest.images, 'image')})"
+        return f"Survey({counts}, {self.images:,} of {format_count(self.manifest.images, 'image')})"

@@ -137,6 +137,11 @@ class Store:
             os.fsync(file.fileno())
         return record
 
+    def digest(self) -> str:
+        """The SHA-256 of what the store holds: its recipe, with the digest of the weights, and all complete shards."""
+        shards = [record.sha256 for record in self.shards()]
+        return digest_recipe({"recipe": dict(self.manifest.recipe), "shards": shards})
+
     def check(self) -> list[str]:
         """Read all shards; return a sentence for each that is damaged, missing or of another recipe, and for gaps."""
         wrong = [] if self.manifest.digest == digest_recipe(self.manifest.recipe) else ["the recipe was changed"]

@@ -42,6 +42,7 @@ def add_options(add: AddOption) -> None:
     add("--class-channels", type=int, default=12, help="channels of each layer on the page of a class")
     chosen = "show the images with the largest attribution of a channel to this class, by label or index"
     add("--exemplar-class", metavar="CLASS", help=f"{chosen}; those with the largest activation if not given")
+    add("--survey", type=Path, metavar="FOLDER", help="store of `optvis survey` of these images: no pass over them")
     add("--seed", type=int, default=0, help="of noise and transforms, and of the scenes")
     add("--part", type=parse_part, metavar="N/COUNT", help="build a part of all groups, like 3/16, and no pages")
     add("--finish", action="store_true", help="build nothing: check that all parts are there, and write the pages")
@@ -61,7 +62,8 @@ def run(options: argparse.Namespace) -> None:
     how |= {"part": FINISH if options.finish else options.part, "engine": select_engine(options)}
     own = ("group_size", "top_images", "sample_size", "class_images", "class_channels")
     label = None if options.exemplar_class is None else class_index(options.exemplar_class, classifier.labels)
-    how["options"] = MicroscopeOptions(**{name: getattr(options, name) for name in own}, exemplar_class=label)
+    numbers = {name: getattr(options, name) for name in own}
+    how["options"] = MicroscopeOptions(**numbers, exemplar_class=label, survey=options.survey)
     try:
         page = build_microscope(classifier, images, options.layers, options.out, **how)
     except KeyboardInterrupt:

@@ -86,6 +86,7 @@ def _write_layer(
             () if source is None else tuple(_link_channel(source, **one) for one in record["inputs"]),
             tuple(outputs.get(number, ())),
             f"../{CLASS_FOLDER}/" if labels else "",
+            tuple(k for k in _list_classes(record) if k in labels),
         )
         write_page(folder / layer.folder / f"{number}.html", channel_html, page)
     tiles = [_tile(layer, number, record) for number, record in layer.channels.items()]
@@ -96,6 +97,12 @@ def _write_layer(
         replace(tile, folder=prefix, layer=layer.shown or "(output)", thumbnail=layer.thumbnail(tile.number, prefix))
         for tile in tiles
     ]
+
+
+def _list_classes(record: Mapping[str, Any]) -> list[int]:
+    """The indices of the classes that a channel's page names, sorted."""
+    rows = [*record["classes"], *record["ablation"]["classes"], *(record["survey"] or {"classes": ()})["classes"]]
+    return sorted({row["index"] for row in rows})
 
 
 def _neighbors(numbers: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -79,13 +78,19 @@ def dream_video(
             raise ValueError("frame {} is {}; expected {}, as those before it".format(index, *sizes))
         if made:
             start = blend * made[-1].images.to(start) + (1 - blend) * start
-        how: dict[str, Any] = {
-            "steps": steps,
-            "step_size": step_size,
-            "octaves": octaves,
-            "gradient_scaling": gradient_scaling,
-        }
-        made.append(dream(classifier, start, objective, **how, seed=seed, progress=False))
+        made.append(
+            dream(
+                classifier,
+                start,
+                objective,
+                steps=steps,
+                step_size=step_size,
+                octaves=octaves,
+                gradient_scaling=gradient_scaling,
+                seed=seed,
+                progress=False,
+            )
+        )
         if made[-1].recipe["interrupted"]:
             break
     if not made:

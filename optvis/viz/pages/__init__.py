@@ -10,6 +10,7 @@ from optvis.viz.pages.microscope.html import channel_html, class_html, classes_h
 from optvis.viz.pages.microscope.page import (
     ChannelLink,
     ChannelPage,
+    ClassChannel,
     ClassesPage,
     ClassImage,
     ClassLayer,
@@ -32,6 +33,7 @@ __all__ = [
     "AtlasPage",
     "ChannelLink",
     "ChannelPage",
+    "ClassChannel",
     "ClassImage",
     "ClassLayer",
     "ClassPage",

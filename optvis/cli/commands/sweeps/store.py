@@ -29,7 +29,9 @@ def run(options: argparse.Namespace) -> bool:
     for store in stores:
         if options.action == "ls":
             size = sum(record.size for record in store.shards()) / 1e6
-            print(f"{store.folder}: {store.manifest.recipe['network']}, {Survey(store)}, {size:,.1f} MB")
+            print(
+                f"{store.folder}: {store.manifest.recipe['network']}, {Survey(store)}, {size:,.1f} MB, {store.digest()}"
+            )
         elif options.action == "check":
             wrong = store.check()
             is_right = is_right and not wrong

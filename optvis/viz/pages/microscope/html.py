@@ -30,8 +30,8 @@ def channel_html(page: ChannelPage) -> str:
     Example:
         >>> ablation = {"images": 2, "prediction_changes": 0, "classes": []}
         >>> record = {"channel": 3, "score": 0, "images": [], "prediction_changes": 0, "classes": [], "inputs": []}
-        >>> page = ChannelPage("demo", "<b>", record | {"ablation": ablation}, "3.webp", 32, "../images/", (8, 8), 2,
-        ...                    None, {})
+        >>> record |= {"ablation": ablation, "survey": None}
+        >>> page = ChannelPage("demo", "<b>", record, "3.webp", 32, "../images/", (8, 8), 2, None, {})
         >>> "Channel 3 of &lt;b&gt;" in channel_html(page)
         True
     """

@@ -80,6 +80,7 @@ class ChannelPage:
         inputs: the channels of the previous layer that it is made of, strongest first.
         outputs: channels that are made of it, strongest first.
         class_folder: address of the folder of classes; "" where they have no pages.
+        class_pages: the indices of the classes on this page that have pages.
     """
 
     network: str
@@ -97,6 +98,7 @@ class ChannelPage:
     inputs: tuple[ChannelLink, ...] = ()
     outputs: tuple[ChannelLink, ...] = ()
     class_folder: str = ""
+    class_pages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,8 @@ class ClassImage:
 
 
 @dataclass(frozen=True)
-class RankedChannel:
-    """A channel on the page of a class; numbers are means over the class's images.
+class ClassChannel:
+    """A channel's effect on a class; numbers are means over the class's images.
 
     Args:
         channel: its number.
@@ -224,8 +226,6 @@ class RankedChannel:
         logit_drop: how much the class's logit drops without the channel.
         probability_drop: how much its probability drops.
         prediction_changes: for how many of the images the prediction changes.
-        address: of its page; None where it has none yet.
-        thumbnail: None where it has no page yet.
     """
 
     channel: int
@@ -233,6 +233,17 @@ class RankedChannel:
     logit_drop: float
     probability_drop: float
     prediction_changes: int
+
+
+@dataclass(frozen=True)
+class RankedChannel(ClassChannel):
+    """A channel on the page of a class.
+
+    Args:
+        address: of its page; None where it has none yet.
+        thumbnail: None where it has no page yet.
+    """
+
     address: str | None = None
     thumbnail: Thumbnail | None = None
 
