@@ -73,7 +73,7 @@ def test_no_pass_is_made_and_the_recipe_names_the_survey(net, survey, site, tmp_
         recipe = read(site / name)
         assert recipe.get("recipe", recipe)["survey"] == survey.digest
     assert read(site / "layer-relu1" / "2.json")["recipe"]["survey"] == survey.digest
-    with pytest.raises(FileExistsError, match="another recipe: `survey` differs"):
+    with pytest.raises(FileExistsError, match="another recipe: survey is"):
         build_microscope(net, ROWS, LAYERS, site, options=SIZES(), **SMALL)
 
 

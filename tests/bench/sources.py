@@ -2,6 +2,7 @@
 
 python tests/bench/sources.py                                  20,000 scenes, memory over 50,000
 python tests/bench/sources.py --scenes 500 --survey 2000       sooner
+python tests/bench/sources.py --workers 2 --survey 1000 5000   the memory of each worker of a local Ray cluster alone
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import argparse
 import io
 import resource
+import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
+import psutil
 import torch
 from datasets import Dataset, Features
 from datasets import Image as ImageColumn
@@ -23,11 +29,17 @@ from PIL import Image
 
 from optvis import load
 from optvis.atlas import sample_activations
+from optvis.engines import RayEngine
 from optvis.survey import survey_channels
 from optvis.world import Scenes
 
 LAYER, SHARD = "mixed4", 1000
 MAX_MEGABYTES = 1500  # above the import
+SECONDS_BETWEEN_LOOKS = 0.2
+IMPORT = """
+import ray, optvis.survey
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
 
 
 def write_sources(count: int, root: Path) -> dict[str, Any]:
@@ -55,16 +67,63 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+@contextmanager
+def watch_workers(peaks: dict[int, float]) -> Iterator[None]:
+    """Inside, keep the peak memory in MB of each worker that descends from this process, by its process."""
+    done = Event()
+
+    def look() -> None:
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error, OSError, StopIteration):
+                    if process.cmdline()[0].startswith("ray::Worker"):
+                        peaks[process.pid] = read_peak(process.pid)
+
+    thread = Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def read_peak(process: int) -> float:
+    """The largest resident memory of a process so far, in MB."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024
+
+
+def measure_workers(count: int, sizes: list[int]) -> float:
+    """Survey scenes on a local Ray cluster, print the peak of each worker above the import, and return the largest."""
+    done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
+    bare, most = int(done.stdout) / 1024, 0.0
+    for size in sizes:
+        peaks: dict[int, float] = {}
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder, watch_workers(peaks):
+            survey_channels(load(), Scenes(size), folder, engine=RayEngine(workers=count), progress=False)
+        above = sorted(peak - bare for peak in peaks.values())
+        most = max(most, *above)
+        print(f"{size:,} scenes, {time.perf_counter() - start:.0f} s: {len(above)} workers, "
+              f"{', '.join(f'{each:.0f}' for each in above)} MB above the import ({bare:.0f} MB), "
+              f"at most {MAX_MEGABYTES}", flush=True)  # fmt: skip
+    return most
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=20_000)
-    parser.add_argument("--survey", type=int, default=50_000)
+    parser.add_argument("--survey", type=int, nargs="+", default=[50_000])
+    parser.add_argument("--workers", type=int)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.workers is not None:
+        sys.exit(0 if measure_workers(options.workers, options.survey) <= MAX_MEGABYTES else 1)
     net, are_same, before = load(), True, peak_megabytes()
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        survey = survey_channels(net, Scenes(options.survey), folder, progress=False)
+        survey = survey_channels(net, Scenes(max(options.survey)), folder, progress=False)
         used = peak_megabytes() - before
         print(f"{survey}: {time.perf_counter() - start:.0f} s, {used:.0f} MB above the import, at most {MAX_MEGABYTES}")
     with tempfile.TemporaryDirectory() as folder:
