@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,7 +22,9 @@ from optvis.models.classifier import Classifier
 from optvis.models.classify import find_class
 from optvis.models.provenance import digest_images, digest_weights, provenance
 from optvis.objectives.layout import channels_first
-from optvis.survey import Survey
+
+if TYPE_CHECKING:
+    from optvis.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,8 @@ class MicroscopePlan:
         given = self.options.survey
         if given is None:
             return None
+        from optvis.survey import Survey
+
         found = given if isinstance(given, Survey) else Survey(given)
         own = {
             **self.digests,

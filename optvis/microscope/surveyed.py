@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,9 @@ from optvis.microscope.top_activations import (
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.objectives import OUTPUT
-from optvis.survey import Survey
+
+if TYPE_CHECKING:
+    from optvis.survey import Survey
 
 STRATA = 8  # levels of the sample over a channel's range
 LEVELS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)  # of the quantiles
