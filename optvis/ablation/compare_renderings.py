@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from optvis.ablation.blinded import blinded
 from optvis.ablation.fills import FillLike, describe_fill
-from optvis.ablation.selection.attempt import format_count, summarize
+from optvis.ablation.selection.attempt import summarize
 from optvis.ablation.units_json import units_from_json, units_to_json
 from optvis.attribution.attribute import attribute
 from optvis.attribution.result import SIGNS, Attribution
 from optvis.data.images import ImageLike
 from optvis.features.units import Units
+from optvis.formatting import format_count
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -215,5 +216,5 @@ def compare_renderings(
 def _summarize(row: Mapping[str, Any]) -> str:
     """Units of a recipe, counted; features without their autoencoder, which the recipe does not hold."""
     if row.get("kind") == "features":
-        return format_count("feature", len(row["indices"]), row["layer"])
+        return f"{format_count(len(row['indices']), 'feature')} of {row['layer']}"
     return summarize([units_from_json(row)])

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from optvis.arguments import check_axes
 from optvis.features.groups import Groups
+from optvis.formatting import format_count
 from optvis.viz.overlay import overlay_heatmap
 from optvis.viz.pages.frame import frame_page
 from optvis.viz.pages.grid.html import grid_html
@@ -184,7 +185,7 @@ class ActivationGrid(Result):
 
     def __repr__(self) -> str:
         batch, height, width, _, side, _ = self.icons.shape
-        count = "1 image" if batch == 1 else f"{batch} images"
+        count = format_count(batch, "image")
         groups = "" if self.groups is None else f", {len(self.groups)} groups"
         return f"ActivationGrid({self.layer!r}, {count}, {height} × {width} icons of {side} px{groups})"
 

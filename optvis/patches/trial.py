@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import check_axes, check_count
+from optvis.formatting import format_count
 from optvis.patches.paste import paste
 from optvis.patches.rate import Rate, estimate_rate
 from optvis.viz.charts import plot_lines
@@ -121,7 +122,7 @@ class PatchTrial(Result):
         rows = [f"{name:<{width}}  {self.flip_rate(name)}" for name in self.names]
         left_out = self.recipe.get("images_left_out", 0)
         others = "1 other" if self.test_start == 1 else f"{self.test_start} others"
-        counted = f"on {len(self) - self.test_start} images; {others} chose size and position"
+        counted = f"on {format_count(len(self) - self.test_start, 'image')}; {others} chose size and position"
         counted += f", and {left_out} are left out, not predicted as {self.source} without a patch" if left_out else ""
         return "\n".join([f"{self.source} predicted as {self.target}, with {size} px at {position}, {counted}", *rows])
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from optvis.data.dataset import Images
 from optvis.data.sources import as_dataset
+from optvis.formatting import format_count
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -124,7 +125,7 @@ def try_patch(
     """
     classifier = as_classifier(model, normalize)
     if classifier.channels != RGB:
-        count = f"{classifier.channels} channel{'s' if classifier.channels > 1 else ''}"
+        count = format_count(classifier.channels, "channel")
         raise ValueError(f"patches are RGB, and this network takes {count}; try_patch is for networks that take 3")
     pair = _resolve_classes(classifier, source, target)
     given = _load_patches(patch, controls)

@@ -14,6 +14,7 @@ from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
 from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
+from optvis.formatting import format_count
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,7 @@ def describe_goal(attempts: Sequence[Attempt]) -> str:
 
 def summarize(units: Sequence[Units]) -> str:
     """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
-    return ", ".join(format_count(name_kind(one), len(one), one.layer) for one in units)
-
-
-def format_count(kind: str, count: int, layer: str) -> str:
-    """A count in words.
-
-    >>> format_count("channel", 2, "mixed4")
-    '2 channels of mixed4'
-    """
-    return f"{count} {kind}{'' if count == 1 else 's'} of {layer}"
+    return ", ".join(f"{format_count(len(one), name_kind(one))} of {one.layer}" for one in units)
 
 
 def name_kind(units: Units) -> str:

@@ -16,6 +16,7 @@ from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import UNITS_PER_MARGIN, GreedySearch
 from optvis.ablation.selection.task import SelectionTask
 from optvis.features.units import Units
+from optvis.formatting import format_count
 from optvis.progress import progress_bar
 
 FOLDS = 3  # splits of the images at most
@@ -172,7 +173,7 @@ def _try_channels(
         if not sum(path.extend(limit) for path in paths):
             break
         most = min(limit, max(len(path.channels.indices) for path in paths))
-        name = f"{most} channel{'' if most == 1 else 's'}"
+        name = format_count(most, "channel")
         attempt = judge(task, name, sum_errors(paths, slack), splits[0].is_held_out)
         if best.reached and not attempt.reached:
             break
@@ -224,5 +225,5 @@ def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: in
         with torch.no_grad():
             after = cached.logits({task.layers[0]: partial(ablate, units)})
         errors.append(count_errors(left_out, cached.before, after, slack))
-    name = f"{dimensions} direction{'' if dimensions == 1 else 's'}"
+    name = format_count(dimensions, "direction")
     return judge(task, name, torch.stack(errors).sum(0), splits[0].is_held_out), partial(subspace, task)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from optvis.formatting import format_count
 from optvis.models.adapted.network import AdaptedNetwork
 from optvis.models.adapted.select import require_scores
 from optvis.models.borrow import borrow, run_network
@@ -74,14 +75,10 @@ def _fit_labels(head: Head, output: Tensor, told: str | None, labels: int) -> He
         return replace(head, is_pair=True)
     if labels not in (0, count) and output.dim() != 3:  # of three axes the second may be tokens
         raise ValueError(
-            f"{labels} label{_plural(labels)} for a network with {count} output{_plural(count)}; give a text for each "
+            f"{format_count(labels, 'label')} for a network with {format_count(count, 'output')}; give a text for each "
             f"output, in their order{'' if count > 1 else ' (two for one output name its two sides)'}, or no labels"
         )
     return head
-
-
-def _plural(count: int) -> str:
-    return "s" if count > 1 else ""
 
 
 def _probe(network: nn.Module, preprocess: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
