@@ -59,6 +59,9 @@ def activation_grid(
     gets an icon as well. Each step updates a random batch of icons, so memory hardly grows with their number. Ctrl-C
     stops early and returns the icons so far; the network is left exactly as it was.
 
+    On a CPU the defaults take minutes for a network of photographs: 256 steps of 0.57 s, on one core, for a layer of
+    EfficientNet-Lite0. The time grows with steps · size²: `size=48, steps=64` takes a ninth of it, for a first look.
+
     Args:
         images: an image in any form that `load_image` takes, or a list of them, which share their groups.
         layer: name as in `layers(net)`; its output is (B, C, H, W).

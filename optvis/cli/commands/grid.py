@@ -19,7 +19,7 @@ def add_options(add: AddOption) -> None:
     add("--label", action="append", help=label)
     add("--groups", type=int, default=6, help="number of neuron groups that the icons share; 0 for none")
     add("--size", type=int, default=64, help="side of an icon in pixels")
-    add("--steps", type=int, default=256, help="steps of 64 icons each")
+    add("--steps", type=int, default=256, help="steps of 64 icons each; 64 and --size 48 for a first look")
     add("--channels", type=int, default=0, help="strongest channels drawn at each position; 0 for none")
     add("--seed", type=int, default=0, help="of noise, transforms and groups")
     add("--out", type=Path, default=Path("grid"), help="folder for index.html and its images")
