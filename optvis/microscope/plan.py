@@ -153,7 +153,8 @@ class MicroscopePlan:
             return None
         from optvis.survey import Survey
 
-        found = given if isinstance(given, Survey) else Survey(given)
+        folder = given.store.folder if isinstance(given, Survey) else Path(given)
+        found = Survey(folder.absolute())  # workers may have another working directory
         own = {
             **self.digests,
             "normalize": repr(self.classifier.normalize),

@@ -3,7 +3,7 @@
 from optvis.arguments import check_room
 from optvis.rendering.accentuate import accentuate
 from optvis.rendering.ascent import ascend
-from optvis.rendering.dreams.dream import black_start, divide_by_std, dream, identity, noise_start
+from optvis.rendering.dreams.dream import DreamOptions, black_start, divide_by_std, dream, identity, noise_start
 from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.dreams.video import dream_video
 from optvis.rendering.job import RenderOptions
@@ -22,6 +22,7 @@ __all__ = [
     "NADAM",
     "RECIPES",
     "SLOW_ADAM",
+    "DreamOptions",
     "ImageAdam",
     "Octaves",
     "Prior",

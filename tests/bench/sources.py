@@ -75,8 +75,8 @@ def watch_workers(peaks: dict[int, float]) -> Iterator[None]:
     def look() -> None:
         while not done.wait(SECONDS_BETWEEN_LOOKS):
             for process in psutil.Process().children(recursive=True):
-                with suppress(psutil.Error, OSError, StopIteration):
-                    if process.cmdline()[0].startswith("ray::Worker"):
+                with suppress(psutil.Error, OSError, StopIteration):  # it ends in between
+                    if "".join(process.cmdline()).startswith("ray::Worker"):
                         peaks[process.pid] = read_peak(process.pid)
 
     thread = Thread(target=look)

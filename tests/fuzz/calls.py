@@ -29,7 +29,15 @@ OPERATIONS = (
     *("rendering", "viz", "world"),
 )
 # The tour renders for minutes. Protocols, abstract classes and a typed dictionary are no calls.
-LEFT_OUT = {"write_tour", "Result", "AttributionMethod", "GradientMethod", "ValueMethod", "RenderOptions"}
+LEFT_OUT = {
+    "write_tour",
+    "Result",
+    "AttributionMethod",
+    "GradientMethod",
+    "ValueMethod",
+    "RenderOptions",
+    "DreamOptions",
+}
 
 
 def photos() -> Tensor:

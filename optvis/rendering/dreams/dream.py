@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import index
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,14 @@ from optvis.rendering.setup import load_whole, needs_own_size, resolve_objective
 GradientScaling: TypeAlias = Callable[[Tensor], Tensor]
 
 EPS = 1e-8  # added to a standard deviation, so that an image without gradient does not change
+
+
+class DreamOptions(TypedDict, total=False):
+    """The options of `dream` that `dream_video` passes on to it."""
+
+    step_size: float
+    gradient_scaling: GradientScaling
+    seed: int
 
 
 def divide_by_std(gradient: Tensor) -> Tensor:

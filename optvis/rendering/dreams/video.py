@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives import Objective
 from optvis.progress import progress_bar
-from optvis.rendering.dreams.dream import GradientScaling, divide_by_std, dream
+from optvis.rendering.dreams.dream import DreamOptions, dream
 from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.result import Rendering
 from optvis.rendering.setup import load_whole
@@ -31,12 +32,10 @@ def dream_video(
     blend: float = 0.5,
     size: int | None = None,
     steps: int = 4,
-    step_size: float = 0.01,
     octaves: int | Octaves = 2,
-    gradient_scaling: GradientScaling = divide_by_std,
     normalize: Normalizer | str = INFER,
-    seed: int = 0,
     progress: bool = True,
+    **options: Unpack[DreamOptions],
 ) -> Rendering:
     """Dream each frame of a video, starting from a blend of the frame and of the dream of the frame before it.
 
@@ -48,9 +47,9 @@ def dream_video(
         frames: of one size: a video file, which `read_video` reads, or images in any form.
         objective: what is maximised, as in `dream`.
         blend: the share of the previous dream in each start, in [0, 1); 0 dreams each frame alone.
-        size, steps, step_size, octaves, gradient_scaling, seed: of each frame's dream, as in `dream`. Dreams
-            accumulate, so steps and octaves are fewer.
+        size, steps, octaves: of each frame's dream, as in `dream`. Dreams accumulate, so steps and octaves are fewer.
         normalize, progress: see `render`.
+        options: those of `dream`: step_size, gradient_scaling and seed.
 
     Returns:
         A Rendering of the last frame, whose snapshots are all frames: `animate("dream.mp4")` writes the video. Its
@@ -78,19 +77,7 @@ def dream_video(
             raise ValueError("frame {} is {}; expected {}, as those before it".format(index, *sizes))
         if made:
             start = blend * made[-1].images.to(start) + (1 - blend) * start
-        made.append(
-            dream(
-                classifier,
-                start,
-                objective,
-                steps=steps,
-                step_size=step_size,
-                octaves=octaves,
-                gradient_scaling=gradient_scaling,
-                seed=seed,
-                progress=False,
-            )
-        )
+        made.append(dream(classifier, start, objective, steps=steps, octaves=octaves, progress=False, **options))
         if made[-1].recipe["interrupted"]:
             break
     if not made:
