@@ -12,7 +12,7 @@ from optvis import Channels, Classifier, blinded, evaluate, find_units
 from optvis.ablation import Attempt, Automatic, GreedySearch, UnitSelection
 from optvis.ablation.image_sets import digest_images
 from optvis.ablation.selection.attempt import count_errors, describe_goal
-from optvis.ablation.selection.automatic import _check_on_all, predict_bound, split_task
+from optvis.ablation.selection.automatic import _check_on_all, _Trial, predict_bound, split_task
 from optvis.ablation.selection.task import build_task
 from optvis.cli.main import main
 from optvis.models.borrow import borrow
@@ -171,10 +171,10 @@ def test_units_that_fail_on_the_images_themselves_have_not_reached_the_goal():
     task = build_task(net, colors(0, 4, 0), 0, colors(1, 4, 1), ["relu"])
     good = Attempt("1 channel", True, 4, 0, 4, 0)
     with borrow(net.network):
-        kept, select_units = _check_on_all(task, good, lambda: (Channels("relu", [30]),))
-        assert (kept.reached, kept.held_out, kept.target_kept) == (False, False, 4)
-        assert select_units()[0].indices == (30,)
-        assert _check_on_all(task, good, lambda: (Channels("relu", [0, 3]),))[0] is good
+        kept = _check_on_all(task, _Trial(good, lambda: (Channels("relu", [30]),)))
+        assert (kept.attempt.reached, kept.attempt.held_out, kept.attempt.target_kept) == (False, False, 4)
+        assert kept.select()[0].indices == (30,)
+        assert _check_on_all(task, _Trial(good, lambda: (Channels("relu", [0, 3]),))).attempt is good
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,9 @@ def test_it_goes_where_a_fixed_number_of_channels_does_not():
 
 def test_fewer_images_leave_more_to_spare():
     """Past the goal more channels are taken where images are few, as long as none of the others loses its label."""
-    bare, spare = (len(select(10, 2, method=Automatic(max_units=0.5, confidence=one))[0]) for one in (0.5, 0.95))
+    bare, spare = (
+        len(select(10, 2, method=Automatic(max_units=0.5, confidence=one, dimensions=()))[0]) for one in (0.5, 0.95)
+    )
     assert bare < spare
     net, found = Classifier(Spread(10), None, 6), select(10, 2, method=Automatic(max_units=0.5))
     assert found.reached

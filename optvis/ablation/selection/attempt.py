@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 from optvis.formatting import format_count
 
+LIKELY = 0.1  # a chance above this is told
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -28,6 +31,8 @@ class Attempt:
         target_kept: how many of them keep the label.
         other_images: images to keep.
         others_lost: how many of them lose their label.
+        next_kept: the chance that the next image of the target keeps the label, see `predict_kept`; None where fewer
+            than two of them were left out.
     """
 
     units: str
@@ -36,6 +41,7 @@ class Attempt:
     target_kept: int
     other_images: int
     others_lost: int
+    next_kept: float | None = None
 
     @property
     def reached(self) -> bool:
@@ -50,7 +56,10 @@ class Attempt:
     def __str__(self) -> str:
         where = "images that took no part in choosing" if self.held_out else "images that units were chosen on"
         kept = f"{self.target_kept} of {self.target_images} keep the label"
-        return f"without {self.units}, of {where}, {kept}, {self.others_lost} of {self.other_images} others lose theirs"
+        others = f"{self.others_lost} of {self.other_images} others lose theirs"
+        is_likely = self.reached and self.next_kept is not None and self.next_kept > LIKELY
+        chance = f"; the next image may keep it, with a chance of {self.next_kept:.0%}" if is_likely else ""
+        return f"without {self.units}, of {where}, {kept}, {others}{chance}"
 
 
 def count_errors(task: SelectionTask, before: Tensor, after: Tensor, slack: float = 0.0) -> Tensor:
@@ -62,18 +71,42 @@ def count_errors(task: SelectionTask, before: Tensor, after: Tensor, slack: floa
         after: logits without the units.
         slack: logits by which another class has to lead before the target's label counts as gone.
     """
-    leads = task.head.margins(after, task.classes)
-    is_recognized = (task.predicted == task.classes) & (task.head.margins(before, task.classes) >= 0)
+    leads, is_recognized = task.head.margins(after, task.classes), find_recognized(task, before)
     kept = (leads >= -slack) & task.is_target & is_recognized
     lost = (leads < 0) & ~task.is_target & is_recognized
     return torch.stack([kept.sum(), lost.sum()]).cpu()
 
 
-def judge(task: SelectionTask, units: str, errors: Tensor, held_out: bool) -> Attempt:
+def find_recognized(task: SelectionTask, before: Tensor) -> Tensor:
+    """Which images have their class as the prediction, by the logits with all units, (B,)."""
+    return (task.predicted == task.classes) & (task.head.margins(before, task.classes) >= 0)
+
+
+def predict_kept(leads: Sequence[float], unit: float) -> float | None:
+    """The chance that the next image of the target keeps its label, from the leads of the label on some images.
+
+    The next draw from a normal distribution with estimated mean and variance, by Student's t; the standard deviation
+    counts as one unit at least, because few images may be near each other by chance. None for fewer than two.
+
+    Example:
+        >>> [round(predict_kept(leads, 1.0), 3) for leads in ((-1.0, -1.2, -1.1), (-8.0, -9.0, -10.0))]
+        [0.221, 0.008]
+    """
+    from scipy import stats
+
+    count = len(leads)
+    if count < 2:
+        return None
+    spread = max(unit, statistics.stdev(leads))
+    quantile = statistics.fmean(leads) / (spread * (1 + 1 / count) ** 0.5)
+    return float(stats.t.sf(-quantile, count - 1))
+
+
+def judge(task: SelectionTask, units: str, errors: Tensor, held_out: bool, next_kept: float | None = None) -> Attempt:
     """Build the attempt that leaves these errors, (2,)."""
     recognized = int((task.is_target & (task.predicted == task.classes)).sum())
     kept, lost = errors.tolist()
-    return Attempt(units, held_out, recognized, kept, int((~task.is_target).sum()), lost)
+    return Attempt(units, held_out, recognized, kept, int((~task.is_target).sum()), lost, next_kept)
 
 
 def judge_units(task: SelectionTask, units: Sequence[Units]) -> Attempt:

@@ -5,23 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from optvis.ablation.selection.attempt import Attempt, Choice, count_errors, judge, judge_units
+from optvis.ablation.selection.attempt import (
+    LIKELY,
+    Attempt,
+    Choice,
+    count_errors,
+    find_recognized,
+    judge,
+    judge_units,
+    predict_kept,
+)
 from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates, ablate
 from optvis.ablation.selection.directions import Subspace
-from optvis.ablation.selection.greedy_search import UNITS_PER_MARGIN, GreedySearch
-from optvis.ablation.selection.task import SelectionTask
+from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN, GreedySearch
+from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Units
 from optvis.formatting import format_count
 from optvis.progress import progress_bar
 
 FOLDS = 3  # splits of the images at most
 
-_Trial: TypeAlias = tuple[Attempt, Callable[[], tuple[Units, ...]]]  # and what selects its units on all images
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """An attempt, what selects its units on all images, and whether the next image will lose the label too."""
+
+    attempt: Attempt
+    select: Callable[[], tuple[Units, ...]]
+    is_sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,9 +46,10 @@ class Automatic:
     The images are split in three; with two images of the target that the network recognises, in two. Each part is
     left out in turn. On the others channels are taken as in `GreedySearch`, one by one at first and then in growing
     blocks, until in all splits the images left out have lost the target's label, and all others left out keep theirs.
-    As many are then taken on all images, which must reach the goal too. If the share does not suffice, the search is
-    repeated with a larger weight on the target, then with subspaces of one and more dimensions. If nothing reaches
-    the goal, the attempt with the fewest errors is taken.
+    As many are then taken on all images, which must reach the goal too. If the share does not suffice, or suffices
+    without the confidence below, the search is repeated with a larger weight on the target, then with subspaces of one
+    and more dimensions. Of several attempts that reach the goal without the confidence, the one is taken after which
+    the next image keeps the label with the smallest chance; if nothing reaches it, the one with the fewest errors.
 
     Args:
         max_units: channels at most, over all layers: a number, or a share below 1 of the layers' channels.
@@ -44,7 +60,9 @@ class Automatic:
         confidence: past the goal, channels are taken until another class leads by `t √(1 + 1/n)` eighths of a mean
             margin, by eight at most, or until more of them would lose a label. That is the bound below which the next
             image stays with this confidence, from n images whose leads spread by an eighth; t is Student's quantile
-            for n − 1. The fewer images there are, the more the next one can differ from them.
+            for n − 1. The fewer images there are, the more the next one can differ from them. An attempt whose images
+            left out have all lost the label by that bound, or whose next image keeps it with a chance of 10 % at most,
+            is the last one.
     """
 
     max_units: float = 0.1
@@ -70,27 +88,80 @@ class Automatic:
         """
         task.require_keep("the automatic selection")
         trials: list[_Trial] = []
-        for attempt, select in self._attempts(task, split_task(task)):
-            trials.append(_check_on_all(task, attempt, select) if attempt.reached else (attempt, select))
-            if trials[-1][0].reached:
+        for trial in self._attempts(task, split_task(task)):
+            trials.append(_check_on_all(task, trial) if trial.attempt.reached else trial)
+            if trials[-1].attempt.reached and trial.is_sure:
                 break
-        best = min(range(len(trials)), key=lambda index: trials[index][0].errors)
-        others = [attempt for index, (attempt, _) in enumerate(trials) if index != best]
-        taken, select = trials[best]
-        return Choice(select(), (*others, taken))
+        best = min(range(len(trials)), key=lambda index: _rank(trials[index]))
+        others = [trial.attempt for index, trial in enumerate(trials) if index != best]
+        return Choice(trials[best].select(), (*others, trials[best].attempt))
 
     def _attempts(self, task: SelectionTask, splits: Sequence[Split]) -> Iterator[_Trial]:
         gates = ChannelGates(CachedNetwork(task.classifier, task.images, task.layers))
         limit = int(self.max_units) if self.max_units >= 1 else max(1, int(self.max_units * len(gates.names)))
         leads = task.head.margins(gates.cached.before, task.classes)
-        recognized = leads[(task.predicted == task.classes) & (leads >= 0)]
-        unit = float(recognized.mean()) / UNITS_PER_MARGIN
-        slack, spare = self.slack * unit, predict_bound(count_recognized(task), self.confidence) * unit
+        unit = float(leads[find_recognized(task, gates.cached.before)].mean()) / UNITS_PER_MARGIN
+        bounds = _Bounds(unit, self.slack, predict_bound(count_recognized(task), self.confidence))
         for weight in self.target_weights:
-            yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, (slack, spare))
+            yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, bounds)
         for dimensions in self.dimensions if len(task.layers) == 1 else ():
             if dimensions <= limit:
-                yield _try_directions(task, splits, dimensions, slack)
+                yield _try_directions(task, splits, dimensions, bounds)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """By how far another class has to lead on images left out.
+
+    Args:
+        unit: an eighth of a mean margin, in logits.
+        slack: units by which it leads where the label counts as lost.
+        spare: units up to which channels are taken.
+    """
+
+    unit: float
+    slack: float
+    spare: float
+
+    def count(self, outcomes: Sequence[_Outcome]) -> Tensor:
+        """The errors on the images left out of all splits, (2,)."""
+        return torch.stack([one.errors(self.slack * self.unit) for one in outcomes]).sum(0)
+
+    def is_sure(self, outcomes: Sequence[_Outcome]) -> bool:
+        """Whether the next image loses the label too, as far as images left out can tell."""
+        return self.are_beyond(outcomes) or (self.predict(outcomes) or 0.0) <= LIKELY
+
+    def are_beyond(self, outcomes: Sequence[_Outcome]) -> bool:
+        """Whether all images left out have lost the label by the second bound."""
+        return not sum(int(one.errors(self.spare * self.unit)[0]) for one in outcomes)
+
+    def predict(self, outcomes: Sequence[_Outcome]) -> float | None:
+        """The chance that the next image keeps the label; None where nothing was left out."""
+        if not all(one.is_held_out for one in outcomes):
+            return None
+        return predict_kept([lead for one in outcomes for lead in one.leads()], self.unit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """The logits of the images left out of a split, with all units and without those that were chosen on the others."""
+
+    split: Split
+    before: Tensor
+    after: Tensor
+
+    @property
+    def is_held_out(self) -> bool:
+        return self.split.is_held_out
+
+    def errors(self, slack: float) -> Tensor:
+        return count_errors(self.split.left_out, self.before, self.after, slack)
+
+    def leads(self) -> list[float]:
+        """The target's lead on its images that the network recognises."""
+        task = self.split.left_out
+        counted = task.is_target & find_recognized(task, self.before)
+        return [float(lead) for lead in task.head.margins(self.after, task.classes)[counted].double().tolist()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,57 +224,65 @@ def split_task(task: SelectionTask) -> list[Split]:
     return [Split(quiet.subset(fold != place), quiet.subset(fold == place)) for place in range(count)]
 
 
-def _check_on_all(task: SelectionTask, attempt: Attempt, select: Callable[[], tuple[Units, ...]]) -> _Trial:
+def _rank(trial: _Trial) -> tuple[bool, float, bool, float]:
+    """Order trials: those that reach the goal by their confidence, the others by their errors."""
+    attempt = trial.attempt
+    if not attempt.reached:
+        return True, attempt.errors, False, 0.0
+    chance = 1.0 if attempt.next_kept is None else attempt.next_kept
+    return False, 0.0, not trial.is_sure, chance
+
+
+def _check_on_all(task: SelectionTask, trial: _Trial) -> _Trial:
     """Select the units on all images, and replace an attempt that reached its goal by theirs where they do not."""
-    units = select()
+    units = trial.select()
     on_all = judge_units(task, units)
-    return (attempt if on_all.reached else on_all), lambda: units
+    attempt = trial.attempt if on_all.reached else on_all
+    return replace(trial, attempt=attempt, select=lambda: units)
 
 
 def _try_channels(
-    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, leads: tuple[float, float]
+    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, bounds: _Bounds
 ) -> _Trial:
-    """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors.
-
-    Another class has to lead by the first of `leads`. Past the goal, channels are taken up to the second one.
-    """
-    paths, (slack, spare) = [_Path(search, split) for split in splits], leads
-    best, count = judge(task, "0 channels", sum_errors(paths, slack), splits[0].is_held_out), 0
+    """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors."""
+    paths = [_Path(search, split) for split in splits]
+    best, count = _judge(task, "0 channels", [path.outcome() for path in paths], bounds), 0
+    is_sure = False
     for _ in progress_bar(range(limit), show=task.progress, description="channels"):
         if not sum(path.extend(limit) for path in paths):
             break
         most = min(limit, max(len(path.channels.indices) for path in paths))
-        name = format_count(most, "channel")
-        attempt = judge(task, name, sum_errors(paths, slack), splits[0].is_held_out)
+        outcomes = [path.outcome() for path in paths]
+        attempt = _judge(task, format_count(most, "channel"), outcomes, bounds)
         if best.reached and not attempt.reached:
             break
         if not count or attempt.reached or attempt.errors < best.errors:
-            best, count = attempt, most
-        if attempt.reached and not sum_errors(paths, spare)[0]:
+            best, count, is_sure = attempt, most, bounds.is_sure(outcomes)
+        if attempt.reached and bounds.are_beyond(outcomes):
             break
-    return best, partial(_select_channels, search, task, max(1, count), limit)
+    return _Trial(best, partial(_select_channels, search, task, max(1, count), limit), is_sure)
+
+
+def _judge(task: SelectionTask, units: str, outcomes: Sequence[_Outcome], bounds: _Bounds) -> Attempt:
+    return judge(task, units, bounds.count(outcomes), outcomes[0].is_held_out, bounds.predict(outcomes))
 
 
 class _Path:
     """Channels taken one by one on the images of a split, and what that does to the images left out."""
 
     def __init__(self, search: GreedySearch, split: Split) -> None:
-        self.channels, self.task = search.start(split.chosen_on), split.left_out
-        self.gates = ChannelGates(CachedNetwork(self.task.classifier, self.task.images, self.task.layers))
+        self.channels, self.split = search.start(split.chosen_on), split
+        task = split.left_out
+        self.gates = ChannelGates(CachedNetwork(task.classifier, task.images, task.layers))
 
     def extend(self, limit: int) -> bool:
         """Take more channels; False where none lowers the cost, or the limit is reached."""
         return len(self.channels.indices) < limit and self.channels.add_block()
 
-    def errors(self, slack: float) -> Tensor:
+    def outcome(self) -> _Outcome:
         with torch.no_grad():
             after = self.gates.logits(self.channels.state)
-        return count_errors(self.task, self.gates.cached.before, after, slack)
-
-
-def sum_errors(paths: Sequence[_Path], slack: float) -> Tensor:
-    """The errors on the images left out of all splits, (2,)."""
-    return torch.stack([path.errors(slack) for path in paths]).sum(0)
+        return _Outcome(self.split, self.gates.cached.before, after)
 
 
 def _select_channels(search: GreedySearch, task: SelectionTask, count: int, limit: int) -> tuple[Units, ...]:
@@ -217,13 +296,15 @@ def _select_channels(search: GreedySearch, task: SelectionTask, count: int, limi
     return channels.gates.to_units(channels.indices[:limit])
 
 
-def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: int, slack: float) -> _Trial:
-    subspace, errors = Subspace(dimensions), []
+def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: int, bounds: _Bounds) -> _Trial:
+    """Project out a subspace; on the images that it is chosen on, another class leads by twice the bound."""
+    subspace, outcomes = Subspace(dimensions, target_margin=max(TARGET_MARGIN, 2 * bounds.spare)), []
     for split in progress_bar(splits, show=task.progress, description=f"{dimensions} dimensions"):
-        units, left_out = subspace(split.chosen_on), split.left_out
+        units, left_out = subspace(add_views(split.chosen_on, None)), split.left_out
         cached = CachedNetwork(task.classifier, left_out.images, task.layers)
         with torch.no_grad():
             after = cached.logits({task.layers[0]: partial(ablate, units)})
-        errors.append(count_errors(left_out, cached.before, after, slack))
+        outcomes.append(_Outcome(split, cached.before, after))
     name = format_count(dimensions, "direction")
-    return judge(task, name, torch.stack(errors).sum(0), splits[0].is_held_out), partial(subspace, task)
+    attempt = _judge(task, name, outcomes, bounds)
+    return _Trial(attempt, lambda: subspace(add_views(task, None)), bounds.is_sure(outcomes))
