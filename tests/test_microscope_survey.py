@@ -163,3 +163,8 @@ def test_the_command_reads_a_survey(tmp_path, monkeypatch, capsys):
     assert "From strong to weak" in (tmp_path / "microscope" / "layer-mixed4" / "0.html").read_text(encoding="utf-8")
     assert cli.main(["microscope", "demo", "--layers", "mixed4", "--out", "b", "--survey", "none"]) == 1
     assert "no store in " in capsys.readouterr().err
+
+
+def test_what_is_no_survey_is_refused(net, tmp_path):
+    with pytest.raises(TypeError, match="survey is int 5; expected a Survey, or the folder that it is in"):
+        build_microscope(net, IMAGES, "relu1", tmp_path, options=MicroscopeOptions(survey=5), progress=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from optvis.arguments import describe_value
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
 from optvis.microscope.inputs import find_sources
@@ -147,12 +148,15 @@ class MicroscopePlan:
         Raises:
             FileNotFoundError, ValueError: there is no such store, or it is one of another network, or of other images,
                 layers or options.
+            TypeError: it is no survey, and no folder.
         """
         given = self.options.survey
         if given is None:
             return None
         from optvis.survey import Survey
 
+        if not isinstance(given, Survey | str | Path):
+            raise TypeError(f"survey is {describe_value(given)}; expected a Survey, or the folder that it is in")
         folder = given.store.folder if isinstance(given, Survey) else Path(given)
         found = Survey(folder.absolute())  # workers may have another working directory
         own = {
