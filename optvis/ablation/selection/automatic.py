@@ -127,16 +127,16 @@ class _Bounds:
         """The errors on the images left out of all splits, (2,)."""
         return torch.stack([one.errors(self.slack * self.unit) for one in outcomes]).sum(0)
 
-    def is_sure(self, outcomes: Sequence[_Outcome]) -> bool:
-        """Whether the next image loses the label too, as far as images left out can tell."""
-        return self.are_beyond(outcomes) or (self.predict(outcomes) or 0.0) <= LIKELY
+    def is_sure(self, attempt: Attempt, outcomes: Sequence[_Outcome]) -> bool:
+        """Whether the next image loses the label too, as far as images left out can tell; yes where none was."""
+        return attempt.next_kept is None or attempt.next_kept <= LIKELY or self.are_beyond(outcomes)
 
     def are_beyond(self, outcomes: Sequence[_Outcome]) -> bool:
         """Whether all images left out have lost the label by the second bound."""
         return not sum(int(one.errors(self.spare * self.unit)[0]) for one in outcomes)
 
     def predict(self, outcomes: Sequence[_Outcome]) -> float | None:
-        """The chance that the next image keeps the label; None where nothing was left out."""
+        """The chance that the next image keeps the label; None where fewer than two were left out."""
         if not all(one.is_held_out for one in outcomes):
             return None
         return predict_kept([lead for one in outcomes for lead in one.leads()], self.unit)
@@ -160,8 +160,10 @@ class _Outcome:
     def leads(self) -> list[float]:
         """The target's lead on its images that the network recognises."""
         task = self.split.left_out
-        counted = task.is_target & find_recognized(task, self.before)
-        return [float(lead) for lead in task.head.margins(self.after, task.classes)[counted].double().tolist()]
+        leads: list[float] = task.head.margins(self.after, task.classes)[
+            task.is_target & find_recognized(task, self.before)
+        ].tolist()
+        return leads
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +259,7 @@ def _try_channels(
         if best.reached and not attempt.reached:
             break
         if not count or attempt.reached or attempt.errors < best.errors:
-            best, count, is_sure = attempt, most, bounds.is_sure(outcomes)
+            best, count, is_sure = attempt, most, bounds.is_sure(attempt, outcomes)
         if attempt.reached and bounds.are_beyond(outcomes):
             break
     return _Trial(best, partial(_select_channels, search, task, max(1, count), limit), is_sure)
@@ -307,4 +309,4 @@ def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: in
         outcomes.append(_Outcome(split, cached.before, after))
     name = format_count(dimensions, "direction")
     attempt = _judge(task, name, outcomes, bounds)
-    return _Trial(attempt, lambda: subspace(add_views(task, None)), bounds.is_sure(outcomes))
+    return _Trial(attempt, lambda: subspace(add_views(task, None)), bounds.is_sure(attempt, outcomes))
