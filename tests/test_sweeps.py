@@ -197,7 +197,7 @@ ray = import_ray()
 environment = dict(os.environ)
 with _connect(ray, engine, False):
     build(folder + "/ray", engine=engine)
-    build(folder + "/ray surveyed", survey, engine=engine)
+    build(folder + "/ray surveyed", survey, engine=RayEngine(workers=1))
     found, alone = [], RayEngine(workers=1)
     try:
         for outcome in run_tasks(partial(Kills, folder + "/flag"), [0, 1, "wrong"], alone):

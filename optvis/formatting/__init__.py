@@ -1,0 +1,22 @@
+"""Numbers and tables as text for people."""
+
+from optvis.formatting.numbers import (
+    format_change,
+    format_count,
+    format_interval,
+    format_number,
+    format_percent,
+    round_values,
+)
+from optvis.formatting.tables import format_html_table, format_table
+
+__all__ = [
+    "format_change",
+    "format_count",
+    "format_html_table",
+    "format_interval",
+    "format_number",
+    "format_percent",
+    "format_table",
+    "round_values",
+]
