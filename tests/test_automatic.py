@@ -6,13 +6,15 @@ import json
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from optvis import Channels, Classifier, blinded, evaluate, find_units
 from optvis.ablation import Attempt, Automatic, GreedySearch, UnitSelection
 from optvis.ablation.image_sets import digest_images
-from optvis.ablation.selection.attempt import count_errors, describe_goal
-from optvis.ablation.selection.automatic import _check_on_all, _Trial, predict_bound, split_task
+from optvis.ablation.selection.attempt import count_errors, describe_goal, predict_kept
+from optvis.ablation.selection.automatic import _check_on_all, _Trial
+from optvis.ablation.selection.held_out import predict_bound, split_task
 from optvis.ablation.selection.task import build_task
 from optvis.cli.main import main
 from optvis.models.borrow import borrow
@@ -233,3 +235,20 @@ def test_the_next_number_stays_below_the_bound_as_often_as_it_says(images):
     known, following = drawn[:, :-1], drawn[:, -1]
     bound = known.mean(1) + predict_bound(images, 0.95) * known.std(1)
     assert float((following < bound).float().mean()) == pytest.approx(0.95, abs=0.005)
+
+
+def test_the_chance_that_the_next_lead_exceeds_its_own_value_is_uniform():
+    """What a prediction of normal leads has to give, whatever their mean and spread."""
+    draws = torch.randn(2_000, 5, generator=torch.Generator().manual_seed(5), dtype=torch.double) * 2 - 1.5
+    chances = [predict_kept((row[:4] - row[4]).tolist(), 1e-9) for row in draws]
+    assert stats.kstest(chances, "uniform").pvalue > 0.01
+    assert stats.kstest([stats.norm.sf(stats.norm.isf(chance) * 1.15) for chance in chances], "uniform").pvalue < 0.01
+
+
+def test_the_chance_falls_with_the_lead_and_with_the_number_of_images():
+    chances = [predict_kept([lead, lead + 1], 1.0) for lead in (1.0, -0.5, -2.0, -8.0)]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[1] == pytest.approx(0.5)  # a mean of zero
+    assert predict_kept([-3.0] * 10, 1.0) < predict_kept([-3.0] * 3, 1.0)
+    assert predict_kept([-3.0, -3.1], 1.0) > predict_kept([-3.0, -3.1], 0.1)  # few images may be near by chance
+    assert predict_kept([-3.0], 1.0) is None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from optvis import Channels, Classifier, bake, blinded, evaluate, find_units
 from optvis.ablation import Inlp, Leace, MeanProjection, Splince
 from optvis.ablation.moments import Moments
-from optvis.ablation.selection.eraser import encode_labels_to_keep
+from optvis.ablation.selection.erasure.eraser import encode_labels_to_keep
 from optvis.ablation.selection.task import build_task
 from optvis.features import Projection
 from optvis.models.activations import read_activations

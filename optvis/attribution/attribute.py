@@ -102,11 +102,18 @@ def attribute(
             for some in progress_bar(rows, show=progress and len(rows) > 1, description="attribute")
         ]
     tensors = {key: torch.cat([part[key] for part in parts]).cpu() for key in parts[0]}
-    recipe = provenance(classifier, "attribute", layer=layer, objective=text, attribution_method=repr(resolved))
+    recipe = provenance(classifier, "attribute", layer=layer, objective=text, **describe_method(resolved))
     if features is not None:
         recipe["features"] = describe_features(classifier)
     own: dict[str, Any] = {"recipe": recipe, "channel_axis": channel_axis, "sae": features, **tensors}
     return Attribution(batch.cpu(), layer, unit_kind(resolved), text, **own)
+
+
+def describe_method(method: AttributionMethod) -> dict[str, str]:
+    """The fields of a recipe that name a method and say how it finds the values."""
+    name = repr(method)
+    description = getattr(method, "DESCRIPTION", f"by {name.partition('(')[0]}")
+    return {"attribution_method": name, "attribution_description": description}
 
 
 def resolve_method(method: AttributionMethod | str | None, layer: str) -> AttributionMethod:

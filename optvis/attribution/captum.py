@@ -51,6 +51,11 @@ class FromCaptum:
             _check_method(self.method)
             _check_options(method, method.attribute, self.options, bound=1)
 
+    @property
+    def DESCRIPTION(self) -> str:  # noqa: N802 - of other methods it is a constant
+        """How the values are found, for plots."""
+        return f"by {self._name} of Captum"
+
     def values(self, layer_function: LayerFunction) -> Tensor:
         """Return the attribution of each activation, (B, ...): a feature's, divided by its number of activations."""
         method = self.method(layer_function.raw_scores)
@@ -68,7 +73,11 @@ class FromCaptum:
         return values.div(counts)  # Captum gives each activation the whole value
 
     def __repr__(self) -> str:
-        return f"FromCaptum({getattr(self.method, '__name__', self.method)}, {dict(self.options)!r})"
+        return f"FromCaptum({self._name}, {dict(self.options)!r})"
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.method, "__name__", str(self.method))
 
 
 def _check_method(method: type) -> None:

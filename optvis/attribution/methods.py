@@ -25,7 +25,8 @@ class GradientMethod(Protocol):
 class ValueMethod(Protocol):
     """A method that computes attributions itself.
 
-    Its attribute `units` says what the values are of, as in `Attribution`; without it they are of activations.
+    Its attribute `units` says what the values are of, as in `Attribution`; without it they are of activations. In both
+    kinds of methods `DESCRIPTION` says in a plot how the values were found, such as "measured by hiding squares".
     """
 
     def values(self, layer_function: LayerFunction, /) -> Tensor:
@@ -43,6 +44,8 @@ class GradientTimesActivation:
     Lucid's channel attribution (Olah et al., "The Building Blocks of Interpretability", Distill 2018,
     doi:10.23915/distill.00010).
     """
+
+    DESCRIPTION: ClassVar[str] = "estimated as gradient times activation"
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         return layer_function.gradients(layer_function.activations.unsqueeze(0))[0]
@@ -63,6 +66,8 @@ class MidpointAblation:
         folds: number of groups, 1 or more; one pass each, and one pass before them. By default 31, and
             4 √C of more than 192 channels C.
     """
+
+    DESCRIPTION: ClassVar[str] = "estimated from gradients with channels halved"
 
     folds: int | None = None
     FEWEST: ClassVar[int] = 31
@@ -103,6 +108,8 @@ class IntegratedGradients:
         steps: N, 1 or more; one pass each.
     """
 
+    DESCRIPTION: ClassVar[str] = "estimated by integrated gradients"
+
     steps: int = 100
 
     def __post_init__(self) -> None:
@@ -124,6 +131,8 @@ class StochasticIntegratedGradients:
         steps: N, 1 or more; one pass each.
         seed: of the random scales.
     """
+
+    DESCRIPTION: ClassVar[str] = "estimated by integrated gradients at random scales"
 
     steps: int = 100
     seed: int = 0
@@ -159,6 +168,8 @@ class SmoothGrad:
         seed: of the noise.
     """
 
+    DESCRIPTION: ClassVar[str] = "estimated from gradients with noise"
+
     samples: int = 32
     deviation: float = 0.15
     seed: int = 0
@@ -192,6 +203,8 @@ class Ablation:
         units: "channels", each zeroed at all positions; "positions", each with all its channels; or the groups of an
             activation grid, each subtracted from the activations as map ⊗ direction.
     """
+
+    DESCRIPTION: ClassVar[str] = "measured by switching each off"
 
     units: Literal["channels", "positions"] | Groups = "channels"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,8 @@ class Saliency:
         8
     """
 
+    DESCRIPTION: ClassVar[str] = "by the size of the gradient"
+
     gradient: GradientMethod = field(default_factory=GradientTimesActivation)
     is_signed: bool = False
 
@@ -62,6 +65,8 @@ class Occlusion:
         >>> Occlusion(torch.arange(64).view(8, 8) // 8)
         Occlusion(masks=(8, 8), fill=None)
     """
+
+    DESCRIPTION: ClassVar[str] = "measured by hiding squares"
 
     masks: Tensor | int = SIDE
     fill: float | Tensor | None = None

@@ -36,16 +36,6 @@ if TYPE_CHECKING:
 UnitKind: TypeAlias = Literal["activations", "channels", "positions", "groups"]
 SIGNS = (("raises it", POSITIVE), ("lowers it", NEGATIVE))  # what the colors of plots mean
 PIXEL_QUANTILE = 0.99  # of the attributions of pixels: what gets the full color
-METHOD_TEXTS = {  # what a method does, by the name of its class
-    "Ablation": "measured by switching each off",
-    "GradientTimesActivation": "estimated as gradient times activation",
-    "IntegratedGradients": "estimated by integrated gradients",
-    "MidpointAblation": "estimated from gradients with channels halved",
-    "Occlusion": "measured by hiding squares",
-    "Saliency": "by the size of the gradient",
-    "SmoothGrad": "estimated from gradients with noise",
-    "StochasticIntegratedGradients": "estimated by integrated gradients at random scales",
-}
 ROW, TITLE, TILE, BARS = 2.4, 0.9, 2.2, 4.2  # inches: height of a row, of title and signs; width of an image, of bars
 
 
@@ -283,9 +273,8 @@ class Attribution(PlotResult):
 
     def _question(self) -> str:
         what = "each pixel" if self.layer == IMAGE else f"{self._unit_names} of {self.layer}"
-        method = str(self.recipe.get("attribution_method", "")).partition("(")[0]
-        how = f", {METHOD_TEXTS.get(method, f'by {method}')}" if method else ""
-        return f"What makes {self.objective} high or low: {what}{how}"
+        how = self.recipe.get("attribution_description")
+        return f"What makes {self.objective} high or low: {what}{f', {how}' if how else ''}"
 
     @property
     def _has_map(self) -> bool:

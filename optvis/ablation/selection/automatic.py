@@ -7,27 +7,22 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from optvis.ablation.selection.attempt import (
-    LIKELY,
     Attempt,
     Choice,
-    count_errors,
     find_recognized,
     judge,
     judge_units,
-    predict_kept,
 )
 from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN, GreedySearch
+from optvis.ablation.selection.held_out import Bounds, Outcome, Split, count_recognized, predict_bound, split_task
 from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Units
 from optvis.formatting import format_count
 from optvis.progress import progress_bar
-
-FOLDS = 3  # splits of the images at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,129 +96,12 @@ class Automatic:
         limit = int(self.max_units) if self.max_units >= 1 else max(1, int(self.max_units * len(gates.names)))
         leads = task.head.margins(gates.cached.before, task.classes)
         unit = float(leads[find_recognized(task, gates.cached.before)].mean()) / UNITS_PER_MARGIN
-        bounds = _Bounds(unit, self.slack, predict_bound(count_recognized(task), self.confidence))
+        bounds = Bounds(unit, self.slack, predict_bound(count_recognized(task), self.confidence))
         for weight in self.target_weights:
             yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, bounds)
         for dimensions in self.dimensions if len(task.layers) == 1 else ():
             if dimensions <= limit:
                 yield _try_directions(task, splits, dimensions, bounds)
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """By how far another class has to lead on images left out.
-
-    Args:
-        unit: an eighth of a mean margin, in logits.
-        slack: units by which it leads where the label counts as lost.
-        spare: units up to which channels are taken.
-    """
-
-    unit: float
-    slack: float
-    spare: float
-
-    def count(self, outcomes: Sequence[_Outcome]) -> Tensor:
-        """The errors on the images left out of all splits, (2,)."""
-        return torch.stack([one.errors(self.slack * self.unit) for one in outcomes]).sum(0)
-
-    def is_sure(self, attempt: Attempt, outcomes: Sequence[_Outcome]) -> bool:
-        """Whether the next image loses the label too, as far as images left out can tell; yes where none was."""
-        return attempt.next_kept is None or attempt.next_kept <= LIKELY or self.are_beyond(outcomes)
-
-    def are_beyond(self, outcomes: Sequence[_Outcome]) -> bool:
-        """Whether all images left out have lost the label by the second bound."""
-        return not sum(int(one.errors(self.spare * self.unit)[0]) for one in outcomes)
-
-    def predict(self, outcomes: Sequence[_Outcome]) -> float | None:
-        """The chance that the next image keeps the label; None where fewer than two were left out."""
-        if not all(one.is_held_out for one in outcomes):
-            return None
-        return predict_kept([lead for one in outcomes for lead in one.leads()], self.unit)
-
-
-@dataclass(frozen=True, eq=False)
-class _Outcome:
-    """The logits of the images left out of a split, with all units and without those that were chosen on the others."""
-
-    split: Split
-    before: Tensor
-    after: Tensor
-
-    @property
-    def is_held_out(self) -> bool:
-        return self.split.is_held_out
-
-    def errors(self, slack: float) -> Tensor:
-        return count_errors(self.split.left_out, self.before, self.after, slack)
-
-    def leads(self) -> list[float]:
-        """The target's lead on its images that the network recognises."""
-        task = self.split.left_out
-        leads: list[float] = task.head.margins(self.after, task.classes)[
-            task.is_target & find_recognized(task, self.before)
-        ].tolist()
-        return leads
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images to choose units on, and images left out.
-
-    Args:
-        chosen_on: the task with the images to choose on.
-        left_out: with the others; where there is too little to split, the same images.
-    """
-
-    chosen_on: SelectionTask
-    left_out: SelectionTask
-
-    @property
-    def is_held_out(self) -> bool:
-        """Whether these are different images."""
-        return self.chosen_on is not self.left_out
-
-
-def count_recognized(task: SelectionTask) -> int:
-    """How many images of the target the network recognises."""
-    return int((task.is_target & (task.predicted == task.classes)).sum())
-
-
-def predict_bound(images: int, confidence: float) -> float:
-    """How many standard deviations above the mean of some images the next one stays, with this confidence.
-
-    The one-sided prediction interval of a normal distribution with estimated mean and variance; a whole margin at most.
-
-    Example:
-        >>> [round(predict_bound(images, 0.95), 1) for images in (1, 2, 3, 10, 1000)]
-        [8, 7.7, 3.4, 1.9, 1.6]
-    """
-    from scipy import stats
-
-    if images < 2:
-        return UNITS_PER_MARGIN
-    quantile = float(stats.t.ppf(confidence, images - 1))
-    return float(min(UNITS_PER_MARGIN, quantile * (1 + 1 / images) ** 0.5))
-
-
-def split_task(task: SelectionTask) -> list[Split]:
-    """Split a task so that each image is left out once; classes are spread over the splits.
-
-    With one image of the target that the network recognises, there is one split that leaves nothing out.
-    """
-    count = min(count_recognized(task), FOLDS)
-    if count < 2:
-        return [Split(task, task)]
-    kind = torch.where(task.is_target, -1, task.predicted)
-    kind[task.is_target & (task.predicted != task.classes)] = -2  # of the target, but not recognised
-    order = torch.empty(len(kind), dtype=torch.long, device=kind.device)
-    order[kind.argsort(stable=True)] = torch.arange(len(kind), device=kind.device)
-    unrecognized = int((kind == -2).sum())
-    fold = (order - unrecognized) % count
-    if int((~task.is_target).sum()) < 2:
-        fold[~task.is_target] = count  # left out of no split
-    quiet = replace(task, progress=False)
-    return [Split(quiet.subset(fold != place), quiet.subset(fold == place)) for place in range(count)]
 
 
 def _rank(trial: _Trial) -> tuple[bool, float, bool, float]:
@@ -244,7 +122,7 @@ def _check_on_all(task: SelectionTask, trial: _Trial) -> _Trial:
 
 
 def _try_channels(
-    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, bounds: _Bounds
+    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, bounds: Bounds
 ) -> _Trial:
     """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors."""
     paths = [_Path(search, split) for split in splits]
@@ -265,7 +143,7 @@ def _try_channels(
     return _Trial(best, partial(_select_channels, search, task, max(1, count), limit), is_sure)
 
 
-def _judge(task: SelectionTask, units: str, outcomes: Sequence[_Outcome], bounds: _Bounds) -> Attempt:
+def _judge(task: SelectionTask, units: str, outcomes: Sequence[Outcome], bounds: Bounds) -> Attempt:
     return judge(task, units, bounds.count(outcomes), outcomes[0].is_held_out, bounds.predict(outcomes))
 
 
@@ -281,10 +159,10 @@ class _Path:
         """Take more channels; False where none lowers the cost, or the limit is reached."""
         return len(self.channels.indices) < limit and self.channels.add_block()
 
-    def outcome(self) -> _Outcome:
+    def outcome(self) -> Outcome:
         with torch.no_grad():
             after = self.gates.logits(self.channels.state)
-        return _Outcome(self.split, self.gates.cached.before, after)
+        return Outcome(self.split, self.gates.cached.before, after)
 
 
 def _select_channels(search: GreedySearch, task: SelectionTask, count: int, limit: int) -> tuple[Units, ...]:
@@ -298,7 +176,7 @@ def _select_channels(search: GreedySearch, task: SelectionTask, count: int, limi
     return channels.gates.to_units(channels.indices[:limit])
 
 
-def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: int, bounds: _Bounds) -> _Trial:
+def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: int, bounds: Bounds) -> _Trial:
     """Project out a subspace; on the images that it is chosen on, another class leads by twice the bound."""
     subspace, outcomes = Subspace(dimensions, target_margin=max(TARGET_MARGIN, 2 * bounds.spare)), []
     for split in progress_bar(splits, show=task.progress, description=f"{dimensions} dimensions"):
@@ -306,7 +184,7 @@ def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: in
         cached = CachedNetwork(task.classifier, left_out.images, task.layers)
         with torch.no_grad():
             after = cached.logits({task.layers[0]: partial(ablate, units)})
-        outcomes.append(_Outcome(split, cached.before, after))
+        outcomes.append(Outcome(split, cached.before, after))
     name = format_count(dimensions, "direction")
     attempt = _judge(task, name, outcomes, bounds)
     return _Trial(attempt, lambda: subspace(add_views(task, None)), bounds.is_sure(attempt, outcomes))

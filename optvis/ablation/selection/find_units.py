@@ -19,10 +19,9 @@ from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import CachedNetwork, ablate
 from optvis.ablation.selection.directions import Subspace
+from optvis.ablation.selection.erasure import Inlp, Leace, MeanProjection, Splince
 from optvis.ablation.selection.greedy_search import GreedySearch
 from optvis.ablation.selection.layers import last_stage
-from optvis.ablation.selection.leace import Leace, Splince
-from optvis.ablation.selection.nullspace import Inlp, MeanProjection
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
 from optvis.ablation.selection.selection import Evidence, UnitSelection, split_units
 from optvis.ablation.selection.task import SelectionTask, build_task

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from optvis.ablation.moments import Moments
-from optvis.ablation.selection.eraser import Eraser, Rows
+from optvis.ablation.selection.erasure.eraser import Eraser, Rows
 from optvis.features.projection import Projection
 from optvis.features.units import Directions, Units
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from optvis.ablation.moments import Moments, column_basis, whitening
-from optvis.ablation.selection.eraser import Eraser
+from optvis.ablation.selection.erasure.eraser import Eraser
 from optvis.features.projection import Projection
 from optvis.features.units import Units
 
