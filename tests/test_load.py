@@ -465,6 +465,8 @@ def test_what_a_file_does_not_say_is_assumed_with_a_warning(tmp_path, trained, g
 def test_a_named_network_takes_another_size_or_normalisation():
     net = load("squeezenet1_0", weights=None, size=96, normalize=None)
     assert (net.size, net.normalize, net.load_batch(scenery((300, 411))).shape[2:]) == ((96, 96), None, (96, 96))
+    half = load("squeezenet1_0", weights=None, normalize=Normalize((0.5,), (0.25,)))
+    assert half.normalize == Normalize((0.5,) * 3, (0.25,) * 3)
     whole = load("squeezenet1_0", weights=None)
     assert load("squeezenet1_0", weights=None, size=224).crop == whole.crop
     with pytest.raises(ValueError, match="size is 96, and vit_b_16 takes images of 224 × 224 px only"):

@@ -218,7 +218,7 @@ def parse_normalization(text: str) -> Normalizer | str:
         mean, std = ([float(number) for number in half.split(",")] for half in text.split("/"))
         return Normalize(tuple(mean), tuple(std))
     except ValueError as error:
-        expected = "imagenet, none, infer, or MEAN/STD with a number for each channel, like 0.5,0.5,0.5/0.2,0.2,0.2"
+        expected = "imagenet, none, infer, or MEAN/STD for all channels, like 0.5/0.2, or each: 0.5,0.4,0.5/0.2,0.2,0.3"
         raise argparse.ArgumentTypeError(f"{shorten(text)!r}: expected {expected}") from error
 
 

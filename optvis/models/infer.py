@@ -88,7 +88,7 @@ def with_input(
     Args:
         classifier: the network and how it is fed.
         size: side, or (height, width), in pixels; None for its own. The shorter side of images is resized to it.
-        normalize: see `as_classifier`.
+        normalize: see `as_classifier`; a `Normalize` with a single mean is for all channels.
 
     Raises:
         ValueError: another size of a network that takes one size only.
@@ -112,6 +112,8 @@ def with_input(
 
 
 def _with_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:
+    if isinstance(normalize, Normalize) and len(normalize.mean) == 1:
+        normalize = normalize.with_channels(classifier.channels)
     channels = None if isinstance(normalize, Normalize) else classifier.channels
     return replace(classifier, normalize=normalize, channels=channels)  # type: ignore[arg-type]
 
