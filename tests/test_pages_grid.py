@@ -294,8 +294,8 @@ def test_hovering_fills_the_panel(wide, page):
 
 def test_channels_with_icons_show_them_and_others_do_not(wide, page, tmp_path):
     layer = page.layers[0]
+    wide.js("scrollTo(0, 0)")  # before the mouse is laid on a cell, which it would leave
     wide.hover(cell(12))
-    wide.js("scrollTo(0, 0)")
     picture = Image.open(wide.screenshot(tmp_path / "page.png")).convert("RGB")
     for rank, channel in enumerate(layer.channels[2, 2].tolist(), 1):
         item = f".panel ol li:nth-child({rank})"
