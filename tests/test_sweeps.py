@@ -164,16 +164,22 @@ RAY = """
 import os, signal, sys, time
 from functools import partial
 from pathlib import Path
-from optvis import load
+import torch
+from torch import nn
+from optvis import Classifier
 from optvis.engines import RayEngine, run_tasks
 from optvis.microscope import MicroscopeOptions, build_microscope
 from optvis.survey import survey_channels
 from optvis.world import Scenes
 
+torch.manual_seed(0)
+layers = nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)
+network = Classifier(nn.Sequential(*layers), None, 16)
+
 def build(folder, survey=None, **more):
     more |= {"channels": range(6), "size": 16, "steps": 1, "progress": False}
     options = MicroscopeOptions(2, 3, 8, 2, 2, survey=survey)
-    build_microscope(load(), Scenes(16), "mixed5", folder, options=options, **more)
+    build_microscope(network, Scenes(16), "1", folder, options=options, **more)
 
 class Kills:  # the worker that gets the first task dies once
     def __init__(self, flag):
@@ -190,7 +196,7 @@ class Kills:  # the worker that gets the first task dies once
 folder = sys.argv[1]
 engine = RayEngine(workers=2)
 build(folder + "/one")
-survey = survey_channels(load(), Scenes(16), folder + "/survey", ["mixed5", ""], progress=False)
+survey = survey_channels(network, Scenes(16), folder + "/survey", ["1", ""], progress=False)
 build(folder + "/one surveyed", survey)
 from optvis.engines.ray_engine import _connect, import_ray
 ray = import_ray()

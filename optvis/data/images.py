@@ -212,11 +212,13 @@ def _match_mode(image: Image.Image, channels: int) -> Image.Image:
 
 def _match_channels(image: Tensor, channels: int) -> Tensor:
     """Repeat gray for RGB, and turn RGB into gray."""
-    from torchvision.transforms import functional as F
-
     if image.shape[-3] == channels:
         return image
-    return F.rgb_to_grayscale(image, channels) if channels == 1 else image.expand(*image.shape[:-3], channels, -1, -1)
+    if channels > 1:
+        return image.expand(*image.shape[:-3], channels, -1, -1)
+    from torchvision.transforms import functional as F
+
+    return F.rgb_to_grayscale(image, channels)
 
 
 def _check_aspect(height: int, width: int) -> None:

@@ -135,6 +135,9 @@ def fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
 def draw_dataset(n: int, seed: int, batch_size: int = 200) -> tuple[Tensor, Tensor]:
     """The dataset of a seed as bytes (n, 3, 96, 96), and labels (n,), drawn on all cores."""
     batches = [range(start, min(n, start + batch_size)) for start in range(0, n, batch_size)]
+    labels = torch.arange(n) % len(SCENE_CLASSES)
+    if len(batches) == 1:  # processes would take longer to start
+        return torch.from_numpy(draw_images(batches[0], seed)).permute(0, 3, 1, 2), labels
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         bar = progress_bar(
             pool.map(draw_images, batches, repeat(seed)),
@@ -144,7 +147,7 @@ def draw_dataset(n: int, seed: int, batch_size: int = 200) -> tuple[Tensor, Tens
             unit=" scenes",
         )
         pixels = np.concatenate(list(bar))
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(n) % len(SCENE_CLASSES)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), labels
 
 
 def _parameter_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
