@@ -218,7 +218,8 @@ def _match_channels(image: Tensor, channels: int) -> Tensor:
         return image.expand(*image.shape[:-3], channels, -1, -1)
     from torchvision.transforms import functional as F
 
-    return F.rgb_to_grayscale(image, channels)
+    gray: Tensor = F.rgb_to_grayscale(image, channels)
+    return gray
 
 
 def _check_aspect(height: int, width: int) -> None:
