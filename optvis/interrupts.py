@@ -19,6 +19,7 @@ from typing import Any, cast
 Filter = tuple[str, "re.Pattern[str] | None", type[Warning], None, int]  # of `warnings`
 ENTERING_OR_LEAVING = ("__enter__", "__exit__", "enter_context")
 IMPORTING = "<frozen importlib._bootstrap>"  # the file of the frames below an import
+_FILTERS = threading.RLock()  # around changes of the list of filters, of which each takes several instructions
 SECONDS_UNTIL_RETRY = 0.002
 SECONDS_BETWEEN_LOOKS = 0.05  # for Ctrl-C, while a lock is waited for
 
@@ -152,7 +153,8 @@ def ignore_warnings(category: type[Warning] = Warning, message: str = "") -> Ite
     filters = cast(list[Any], warnings.filters)
     with hold_interrupts():
         try:
-            filters.insert(0, own)
+            with _FILTERS:
+                filters.insert(0, own)
             yield
         finally:
             _remove_filter(filters, own)
@@ -178,7 +180,8 @@ def finish(restore: Callable[[], None]) -> None:
 
 def _remove_filter(filters: list[Any], own: Filter) -> None:
     """Remove a filter itself, not one that is equal to it; the list stays the same object."""
-    filters[:] = [each for each in filters if each is not own]
+    with _FILTERS:
+        filters[:] = [each for each in filters if each is not own]
 
 
 def _is_main_thread() -> bool:

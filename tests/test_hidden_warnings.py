@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 
@@ -19,7 +20,7 @@ THREADS = 6
 
 
 def at_once(call, times=4):
-    """Call in several threads at once, several times each."""
+    """Call in several threads at once, several times each; they take turns after few instructions."""
     barrier, errors = threading.Barrier(THREADS), []
 
     def work():
@@ -31,10 +32,15 @@ def at_once(call, times=4):
             errors.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert not errors, errors
 
 
