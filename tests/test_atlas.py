@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.decomposition import PCA
 from torch import nn
 
 from optvis import Classifier, load
@@ -393,9 +394,10 @@ class Interrupted(nn.Module):
 
 
 def test_cells_with_too_few_points_have_no_icon(net, samples):
-    whole = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **QUICK).levels[0]
+    whole = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(layout=PCA(2))).levels[0]
     fewest = int(whole.counts.max())
-    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(min_points=fewest))
+    options = quick(layout=PCA(2), min_points=fewest)
+    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **options)
     assert torch.equal(result.levels[0].present, whole.counts >= fewest)
     assert not result.levels[0].present.all()
 
