@@ -131,8 +131,10 @@ def test_filter_adds_its_weight_at_its_template() -> None:
 
 @pytest.mark.parametrize("layer", ["filters", "relu"])
 def test_render_recovers_the_templates(layer: str) -> None:
-    rendering = render(template_classifier(), neuron(layer, range(FILTERS)), transform=None, progress=False)
-    assert (correlation(rendering.images, templates()) >= RECOVERED).sum() >= 60
+    each_second = slice(layer == "relu", FILTERS, 2)
+    neurons = neuron(layer, range(FILTERS)[each_second])
+    rendering = render(template_classifier(), neurons, transform=None, progress=False)
+    assert (correlation(rendering.images, templates()[each_second]) >= RECOVERED).sum() >= 30
 
 
 def test_pixel_parameterization_finds_every_template() -> None:
