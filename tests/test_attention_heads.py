@@ -154,4 +154,5 @@ def test_heads_are_selected_like_channels():
     own, others = images[labels == 7], images[labels != 7]
     options = {"method": GreedySearch(max_units=1, max_swaps=0), "skip_mistaken": True, "progress": False}
     chosen = find_units(net, own, 7, keep=others, layers=["blocks.4.attn@heads@all"], **options)
+    assert len(chosen) == 1
     assert all(one.layer == "blocks.4.attn@heads@all" and max(one.indices) < 4 for one in chosen)

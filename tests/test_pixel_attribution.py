@@ -193,7 +193,7 @@ def test_a_plot_says_the_question_and_what_colors_mean(small, images):
     figure = found.figure()
     how = "estimated from gradients with channels halved"
     assert figure.get_suptitle() == f"What makes {found.objective} high or low: activations of 1, {how}"
-    assert len({method.DESCRIPTION for method in METHODS.values()}) == len(METHODS)
+    assert len({method.description for method in METHODS.values()}) == len(METHODS)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["raises it", "lowers it"]
     assert [to_hex(patch.get_facecolor()) for patch in legend.get_patches()] == [POSITIVE, NEGATIVE]

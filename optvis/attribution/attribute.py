@@ -112,7 +112,7 @@ def attribute(
 def describe_method(method: AttributionMethod) -> dict[str, str]:
     """The fields of a recipe that name a method and say how it finds the values."""
     name = repr(method)
-    description = getattr(method, "DESCRIPTION", f"by {name.partition('(')[0]}")
+    description = getattr(method, "description", f"by {name.partition('(')[0]}")
     return {"attribution_method": name, "attribution_description": description}
 
 

@@ -52,7 +52,7 @@ class FromCaptum:
             _check_options(method, method.attribute, self.options, bound=1)
 
     @property
-    def DESCRIPTION(self) -> str:  # noqa: N802 - of other methods it is a constant
+    def description(self) -> str:
         """How the values are found, for plots."""
         return f"by {self._name} of Captum"
 

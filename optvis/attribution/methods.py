@@ -26,7 +26,7 @@ class ValueMethod(Protocol):
     """A method that computes attributions itself.
 
     Its attribute `units` says what the values are of, as in `Attribution`; without it they are of activations. In both
-    kinds of methods `DESCRIPTION` says in a plot how the values were found, such as "measured by hiding squares".
+    kinds of methods `description` says in a plot how the values were found, such as "measured by hiding squares".
     """
 
     def values(self, layer_function: LayerFunction, /) -> Tensor:
@@ -45,7 +45,7 @@ class GradientTimesActivation:
     doi:10.23915/distill.00010).
     """
 
-    DESCRIPTION: ClassVar[str] = "estimated as gradient times activation"
+    description: ClassVar[str] = "estimated as gradient times activation"
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         return layer_function.gradients(layer_function.activations.unsqueeze(0))[0]
@@ -67,7 +67,7 @@ class MidpointAblation:
             4 √C of more than 192 channels C.
     """
 
-    DESCRIPTION: ClassVar[str] = "estimated from gradients with channels halved"
+    description: ClassVar[str] = "estimated from gradients with channels halved"
 
     folds: int | None = None
     FEWEST: ClassVar[int] = 31
@@ -108,7 +108,7 @@ class IntegratedGradients:
         steps: N, 1 or more; one pass each.
     """
 
-    DESCRIPTION: ClassVar[str] = "estimated by integrated gradients"
+    description: ClassVar[str] = "estimated by integrated gradients"
 
     steps: int = 100
 
@@ -132,7 +132,7 @@ class StochasticIntegratedGradients:
         seed: of the random scales.
     """
 
-    DESCRIPTION: ClassVar[str] = "estimated by integrated gradients at random scales"
+    description: ClassVar[str] = "estimated by integrated gradients at random scales"
 
     steps: int = 100
     seed: int = 0
@@ -168,7 +168,7 @@ class SmoothGrad:
         seed: of the noise.
     """
 
-    DESCRIPTION: ClassVar[str] = "estimated from gradients with noise"
+    description: ClassVar[str] = "estimated from gradients with noise"
 
     samples: int = 32
     deviation: float = 0.15
@@ -204,7 +204,7 @@ class Ablation:
             activation grid, each subtracted from the activations as map ⊗ direction.
     """
 
-    DESCRIPTION: ClassVar[str] = "measured by switching each off"
+    description: ClassVar[str] = "measured by switching each off"
 
     units: Literal["channels", "positions"] | Groups = "channels"
 

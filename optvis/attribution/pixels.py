@@ -34,7 +34,7 @@ class Saliency:
         8
     """
 
-    DESCRIPTION: ClassVar[str] = "by the size of the gradient"
+    description: ClassVar[str] = "by the size of the gradient"
 
     gradient: GradientMethod = field(default_factory=GradientTimesActivation)
     is_signed: bool = False
@@ -66,7 +66,7 @@ class Occlusion:
         Occlusion(masks=(8, 8), fill=None)
     """
 
-    DESCRIPTION: ClassVar[str] = "measured by hiding squares"
+    description: ClassVar[str] = "measured by hiding squares"
 
     masks: Tensor | int = SIDE
     fill: float | Tensor | None = None

@@ -54,9 +54,7 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
         add("--labels", type=Path, metavar="FILE", help=labels)
         side = "side of the images that the network takes in pixels, or HEIGHTxWIDTH; its publisher's if not given"
         add("--input-size", type=parse_size, metavar="SIZE", help=side)
-        how = (
-            "how they are normalised: imagenet, none, MEAN/STD with numbers like 0.5,0.5,0.5, or infer: its publisher's"
-        )
+        how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: its publisher's"
         add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
     add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")

@@ -29,8 +29,8 @@ ENVIRONMENT = {  # in which a cluster starts
     # glibc gives threads arenas of their own, eight a core. With two in all, the memory of a worker that reads images
     # stays as it is after a few shards of a survey; with sixteen it grew by 11 MB with each.
     "MALLOC_ARENA_MAX": "2",
-    # By default Ray's workers are nicer (15) than all else. Beside three busy processes on two cores, six channels of a
-    # microscope then took 513 s; alone on that machine they took 32 s.
+    # By default Ray's workers have a lower priority, a niceness of 15. Six channels of a microscope took 32 s on two
+    # idle cores, and beside three busy processes 513 s with that priority, and 71 s with the usual one.
     "RAY_worker_niceness": "0",
 }
 MISSING = "the engine needs Ray, which is not installed; install it with: pip install 'optvis[ray]'"

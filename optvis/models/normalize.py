@@ -22,8 +22,8 @@ class Normalize:
     """(x − mean) / std of each channel, as torchvision's and timm's networks expect it.
 
     Args:
-        mean: one number for each channel.
-        std: one number for each channel.
+        mean: one number for each channel; for a network that is loaded by name, one for all of them will do.
+        std: the same.
 
     Example:
         >>> IMAGENET(torch.full((1, 3, 1, 1), 0.5)).flatten()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -135,19 +136,21 @@ def fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
 def draw_dataset(n: int, seed: int, batch_size: int = 200) -> tuple[Tensor, Tensor]:
     """The dataset of a seed as bytes (n, 3, 96, 96), and labels (n,), drawn on all cores."""
     batches = [range(start, min(n, start + batch_size)) for start in range(0, n, batch_size)]
-    labels = torch.arange(n) % len(SCENE_CLASSES)
-    if len(batches) == 1:  # processes would take longer to start
-        return torch.from_numpy(draw_images(batches[0], seed)).permute(0, 3, 1, 2), labels
+    pixels = draw_images(batches[0], seed) if len(batches) == 1 else _draw_on_all_cores(batches, seed)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(n) % len(SCENE_CLASSES)
+
+
+def _draw_on_all_cores(batches: Sequence[range], seed: int) -> NDArray[np.uint8]:
+    """The same for several batches; for one alone, processes would take longer to start."""
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         bar = progress_bar(
             pool.map(draw_images, batches, repeat(seed)),
             total=len(batches),
             description="drawing",
-            unit_scale=batch_size,
+            unit_scale=len(batches[0]),
             unit=" scenes",
         )
-        pixels = np.concatenate(list(bar))
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2), labels
+        return np.concatenate(list(bar))
 
 
 def _parameter_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:

@@ -68,9 +68,11 @@ class Outcome:
 
     @property
     def is_held_out(self) -> bool:
+        """Whether the images took no part in the choice."""
         return self.split.is_held_out
 
     def errors(self, slack: float) -> Tensor:
+        """How many images of the target keep the label, and how many others lose theirs, (2,)."""
         return count_errors(self.split.left_out, self.before, self.after, slack)
 
     def leads(self) -> list[float]:
