@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_info
 from torch import nn
 
 from optvis import Classifier, load
@@ -142,6 +143,38 @@ def test_similar_vectors_lie_together(layout):
     assert (kinds[distances.argmin(1)] == kinds).float().mean() > 0.95
     again, _ = lay_out(vectors, layout)
     assert torch.equal(points, again)
+
+
+def test_torch_has_as_many_threads_after_a_layout_as_before():
+    """Numba, which UMAP works with, gives torch as many as there are cores; others then wait for them."""
+
+    class WithThreads:
+        def fit_transform(self, samples):
+            torch.set_num_threads(torch.get_num_threads() + 2)
+            return samples[:, :2]
+
+    before = torch.get_num_threads()
+    lay_out(torch.rand(30, 4), WithThreads())
+    assert torch.get_num_threads() == before
+
+
+def test_a_layout_of_few_points_works_in_one_thread():
+    seen = []
+
+    class Asking:
+        def fit_transform(self, samples):
+            seen.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"})
+            return samples[:, :2]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        lay_out(torch.rand(30, 4), Asking())
+        lay_out(torch.rand(2000, 4), Asking())
+    finally:
+        torch.set_num_threads(before)
+    assert seen[0] == {1}
+    assert 2 in seen[1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 11, 12, 13, 20])
