@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+import optvis
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -52,3 +55,13 @@ def test_the_first_page_shows_pictures_that_exist():
 )
 def test_words_that_people_search_for_are_there(word):
     assert any(word.casefold() in page.read_text("utf-8").casefold() for page in PAGES if page.stem != "changelog")
+
+
+def test_both_ways_to_cite_name_the_same_version():
+    given = yaml.safe_load((DOCS / "CITATION.cff").read_text("utf-8"))
+    assert given["cff-version"] == "1.2.0"
+    assert given["version"] == optvis.__version__
+    entry = re.search(r"(?s)```bibtex\n(.*?)```", README.read_text("utf-8")).group(1)
+    assert optvis.__version__.startswith(re.search(r"version = {(.*)}", entry).group(1))
+    assert given["title"] in entry
+    assert given["authors"][0]["name"] in entry
