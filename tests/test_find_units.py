@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -340,6 +340,65 @@ def test_the_last_stage_of_squeezenet_and_of_the_demo(random_squeezenet, demo):
 def test_layers_whose_channels_are_the_classes_are_refused_by_name(random_squeezenet, layer):
     with pytest.raises(ValueError, match=f"channels of '{layer}' are the 1000 classes"):
         order_layers(random_squeezenet, [layer])
+
+
+def task_for(net, images, layers):
+    called = net.logits(images).argmax(1)
+    names = tuple(map(str, range(len(images))))
+    return SelectionTask(net, int(called[0]), images, called == called[0], called, names, layers, 0, False)
+
+
+@pytest.mark.parametrize("layer", ["first", "second"])
+@pytest.mark.parametrize("rows", [torch.tensor([4, 1]), torch.tensor([True, False, True, False, False])])
+def test_part_of_a_task_is_cached_as_its_images_alone_are(layer, rows):
+    torch.manual_seed(0)
+    net = Classifier(Reaching(), None, 32)
+    images = torch.rand(5, 3, 32, 32)
+    half = {layer: lambda a: a / 2}
+    with borrow(net.network), torch.no_grad():
+        whole = task_for(net, images, (layer,))
+        for part, own in (
+            (whole.subset(rows), images[rows]),
+            (whole.subset(rows).subset(torch.tensor([1, 0])), images[rows][[1, 0]]),
+            (whole.subset(rows).without_progress(), images[rows]),
+        ):
+            alone = CachedNetwork(net, own, [layer])
+            assert part.images.equal(own)
+            assert torch.allclose(part.cached.before, alone.before, atol=1e-6)
+            assert torch.allclose(part.cached.logits(half), alone.logits(half), atol=1e-6)
+
+
+def test_views_of_part_of_a_task_are_those_of_its_images_alone(demo, scenes):
+    whole = task_for(demo, scenes[0][0][:6], ("mixed5",))
+    rows = torch.tensor([5, 0, 2])
+    part, alone = add_views(whole.subset(rows), 2), add_views(task_for(demo, scenes[0][0][rows], ("mixed5",)), 2)
+    assert part.images.equal(alone.images)
+    assert part.predicted.equal(alone.predicted)
+
+
+def test_a_task_with_other_images_or_layers_is_cached_anew(demo, scenes):
+    part = task_for(demo, scenes[0][0][:4], ("mixed5",)).subset(torch.tensor([0, 1]))
+    other = replace(part, layers=("mixed4",))
+    with borrow(demo.network), torch.no_grad():
+        assert other.cached.tail.activations.equal(CachedNetwork(demo, part.images, ["mixed4"]).tail.activations)
+        assert replace(part, images=part.images.flip(3)).cached.tail.images.equal(part.images.flip(3))
+
+
+def test_leaving_more_images_out_runs_the_first_layer_no_more_often():
+    """The network runs for all images once, whatever the search tries."""
+    seen, passes = [], []
+    for count in (2, 4):
+        net = Classifier(Reaching(), None, 32)
+        net.network.first.register_forward_hook(lambda _module, given, _output: seen.append(len(given[0])))
+        with borrow(net.network), torch.no_grad():
+            whole = task_for(net, torch.rand(8, 3, 32, 32), ("first",))
+            seen.clear()
+            for left_out in range(count):
+                part = whole.subset(torch.arange(8) != left_out)
+                for some in (part, add_views(part, None), add_views(part.subset(torch.arange(3)), 3)):
+                    assert len(some.cached.before) == len(some.images)
+        passes.append(len(seen))
+    assert passes[0] == passes[1]
 
 
 def test_layers_come_in_the_order_in_which_they_run(small):

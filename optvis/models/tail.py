@@ -106,6 +106,21 @@ class Tail:
             found = run_with_gradients(run, activations)
         return found | ({IMAGE: self._repeat_for(activations, self.images)} if IMAGE in wanted else {})
 
+    def select(self, rows: Tensor) -> Tail | None:
+        """The tail of some of the images, given as indices; the network does not run for it.
+
+        None where what was recorded belongs to all images: outputs of other modules that the tail needs, or an output
+        of the layer without a row for each image.
+        """
+        if not isinstance(self.output, Tensor) or len(self.output) != len(self.inputs):
+            return None
+        if any(isinstance(leaf, Tensor) and leaf.numel() for leaf in list_leaves(tuple(self.before.values()))):
+            return None
+        some = copy.copy(self)
+        some.images, some.inputs, some.output = self.images[rows], self.inputs[rows], self.output[rows]
+        some.activations = self.view.read(some.output)
+        return some
+
     def _replacing(self, activations: Tensor) -> AbstractContextManager[None]:
         """Inside, the layer returns other activations."""
         if self.is_replayed:

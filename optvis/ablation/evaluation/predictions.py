@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
-from optvis.ablation.selection.cached_network import CachedNetwork, ablate
+from optvis.ablation.selection.cached_network import ablate
 from optvis.ablation.selection.find_units import (
     Method,
     find_features,
@@ -192,7 +192,7 @@ def leave_one_out(
 
 
 def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, ...]:
-    cached = CachedNetwork(task.classifier, task.images, task.layers)
+    cached = task.cached
     groups = {layer: [one for one in units if one.layer == layer] for layer in task.layers}
     with torch.no_grad():
         after = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})

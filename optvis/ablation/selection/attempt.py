@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from optvis.ablation.selection.cached_network import CachedNetwork, ablate
+from optvis.ablation.selection.cached_network import ablate
 from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
 from optvis.features.autoencoder_units import Features
@@ -112,7 +112,7 @@ def judge(task: SelectionTask, units: str, errors: Tensor, held_out: bool, next_
 def judge_units(task: SelectionTask, units: Sequence[Units]) -> Attempt:
     """What is left without some units on the images that they were chosen on. The network has to be borrowed."""
     layers = order_layers(task.classifier, [one.layer for one in units])
-    cached = CachedNetwork(task.classifier, task.images, layers)
+    cached = task.cache_behind(layers)
     groups = {layer: [one for one in units if one.layer == layer] for layer in layers}
     with torch.no_grad():
         logits = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})

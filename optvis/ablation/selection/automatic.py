@@ -15,7 +15,7 @@ from optvis.ablation.selection.attempt import (
     judge,
     judge_units,
 )
-from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates, ablate
+from optvis.ablation.selection.cached_network import ChannelGates, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN, GreedySearch
 from optvis.ablation.selection.held_out import Bounds, Outcome, Split, count_recognized, predict_bound, split_task
@@ -92,7 +92,7 @@ class Automatic:
         return Choice(trials[best].select(), (*others, trials[best].attempt))
 
     def _attempts(self, task: SelectionTask, splits: Sequence[Split]) -> Iterator[_Trial]:
-        gates = ChannelGates(CachedNetwork(task.classifier, task.images, task.layers))
+        gates = ChannelGates(task.cached)
         limit = int(self.max_units) if self.max_units >= 1 else max(1, int(self.max_units * len(gates.names)))
         leads = task.head.margins(gates.cached.before, task.classes)
         unit = float(leads[find_recognized(task, gates.cached.before)].mean()) / UNITS_PER_MARGIN
@@ -152,8 +152,7 @@ class _Path:
 
     def __init__(self, search: GreedySearch, split: Split) -> None:
         self.channels, self.split = search.start(split.chosen_on), split
-        task = split.left_out
-        self.gates = ChannelGates(CachedNetwork(task.classifier, task.images, task.layers))
+        self.gates = ChannelGates(split.left_out.cached)
 
     def extend(self, limit: int) -> bool:
         """Take more channels; False where none lowers the cost, or the limit is reached."""
@@ -181,7 +180,7 @@ def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: in
     subspace, outcomes = Subspace(dimensions, target_margin=max(TARGET_MARGIN, 2 * bounds.spare)), []
     for split in progress_bar(splits, show=task.progress, description=f"{dimensions} dimensions"):
         units, left_out = subspace(add_views(split.chosen_on, None)), split.left_out
-        cached = CachedNetwork(task.classifier, left_out.images, task.layers)
+        cached = left_out.cached
         with torch.no_grad():
             after = cached.logits({task.layers[0]: partial(ablate, units)})
         outcomes.append(Outcome(split, cached.before, after))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -47,6 +48,15 @@ class CachedNetwork:
             self.before = self.logits({}).detach()
             check_finite(self.before, f"the outputs of {self.name}", self.network, self.tail.inputs)
             self._free_memory()
+
+    def select(self, rows: Tensor) -> CachedNetwork | None:
+        """The same of some of the images, given as indices; None where the network has to run again for these."""
+        tail = self.tail.select(rows)
+        if tail is None:
+            return None
+        some = copy.copy(self)
+        some.tail, some.before = tail, self.before[rows]
+        return some
 
     def logits(self, changes: Mapping[str, Change]) -> Tensor:
         """Compute the logits, (B, classes), with changes to some of the layers."""

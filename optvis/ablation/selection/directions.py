@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optvis.ablation.image_sets import load_images
-from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN
 from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
@@ -85,7 +84,7 @@ class _Batch:
 
     def __init__(self, task: SelectionTask) -> None:
         self.task, self.layer = task, task.layers[0]
-        self.cached = CachedNetwork(task.classifier, task.images, task.layers)
+        self.cached = task.cached
         self.before = self.cached.before
         self.margins = self.task.head.margins(self.before, task.predicted)
         self.unit = self.margins.mean() / UNITS_PER_MARGIN

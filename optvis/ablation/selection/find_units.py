@@ -17,7 +17,7 @@ from optvis.ablation.blinded import check_units
 from optvis.ablation.image_sets import digest_images
 from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
-from optvis.ablation.selection.cached_network import CachedNetwork, ablate
+from optvis.ablation.selection.cached_network import ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.erasure import Inlp, Leace, MeanProjection, Splince
 from optvis.ablation.selection.greedy_search import GreedySearch
@@ -247,7 +247,7 @@ def _measure_evidence(task: SelectionTask, units: Sequence[Units]) -> tuple[Evid
     """Measure the effect of each channel and direction alone."""
     rows = []
     for one in units:
-        cached = CachedNetwork(task.classifier, task.images, [one.layer])
+        cached = task.cache_behind([one.layer])
         before = task.head.margins(cached.before, task.classes)
         for name, unit in split_units([one]):
             with torch.no_grad():

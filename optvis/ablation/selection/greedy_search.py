@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates
+from optvis.ablation.selection.cached_network import ChannelGates
 from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Units
 from optvis.progress import progress_bar
@@ -69,7 +69,7 @@ class GreedySearch:
         """
         task.require_keep("greedy search")
         viewed = add_views(task, self.views)
-        gates = ChannelGates(CachedNetwork(task.classifier, viewed.images, task.layers))
+        gates = ChannelGates(viewed.cached)
         best, fewest = None, torch.inf
         for weight in self.target_weights:
             cost = SelectionCost(viewed, gates.cached.before, self.harm_weight, weight)
@@ -86,7 +86,7 @@ class GreedySearch:
     def start(self, task: SelectionTask) -> SwitchedOff:
         """Start a search with the first target weight: no channel is off yet. The network has to be borrowed."""
         viewed = add_views(task, self.views)
-        gates = ChannelGates(CachedNetwork(task.classifier, viewed.images, task.layers))
+        gates = ChannelGates(viewed.cached)
         cost = SelectionCost(viewed, gates.cached.before, self.harm_weight, self.target_weights[0])
         return SwitchedOff(gates, cost, self.solo_harm_weight, self.candidates)
 

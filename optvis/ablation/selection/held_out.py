@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ def split_task(task: SelectionTask) -> list[Split]:
     fold = (order - unrecognized) % count
     if int((~task.is_target).sum()) < 2:
         fold[~task.is_target] = count  # left out of no split
-    quiet = replace(task, progress=False)
+    quiet = task.without_progress()
     return [Split(quiet.subset(fold != place), quiet.subset(fold == place)) for place in range(count)]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from optvis.ablation.selection.cached_network import CachedNetwork, ChannelGates
+from optvis.ablation.selection.cached_network import ChannelGates
 from optvis.ablation.selection.task import SelectionTask
 from optvis.features.units import Channels, Units
 from optvis.models.activations import read_activations
@@ -42,7 +42,7 @@ class Contrast:
             ValueError: no images to keep.
         """
         task.require_keep("contrastive attribution")
-        gates = ChannelGates(CachedNetwork(task.classifier, task.images, task.layers))
+        gates = ChannelGates(task.cached)
         target = torch.tensor([task.target], device=task.images.device)
         attribution = gates.gradients(lambda logits: task.head.log_odds(logits, target), gates.all_open())
         contrast = attribution[task.is_target].mean(0) - attribution[~task.is_target].mean(0)

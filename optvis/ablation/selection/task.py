@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.ablation.image_sets import load_images
+from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.layers import last_stage, order_layers
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
@@ -18,6 +20,7 @@ from optvis.objectives.labels import index_of
 
 MAX_NAMES = 3  # of images in a message
 MAX_FOR_VIEWS = 40  # images; up to that many are also mirrored and enlarged
+VIEWS = 3  # of an image: itself, mirrored, and its enlarged centre mirrored
 ZOOM = 5 / 6  # share of the side that the enlarged centre shows
 
 
@@ -48,6 +51,36 @@ class SelectionTask:
     seed: int
     progress: bool
     left_out: tuple[str, ...] = ()
+    source: tuple[SelectionTask, Tensor] | None = field(default=None, init=False, repr=False)
+    """The task of which this one has some images, and their indices there; it runs the network for all of them."""
+
+    @cached_property
+    def cached(self) -> CachedNetwork:
+        """The network behind the first layer, with the activations of these images. The network has to be borrowed."""
+        if self.source is None:
+            return CachedNetwork(self.classifier, self.images, self.layers)
+        whole, rows = self.source
+        return whole.cached.select(rows) or CachedNetwork(self.classifier, self.images, self.layers)
+
+    def cache_behind(self, layers: Sequence[str]) -> CachedNetwork:
+        """The network behind the first of some layers, with the activations of these images."""
+        names = tuple(layers)
+        return self.cached if names == self.layers else CachedNetwork(self.classifier, self.images, names)
+
+    @cached_property
+    def views(self) -> tuple[SelectionTask, Tensor]:
+        """All images, all mirrored, and all enlarged and mirrored; and which of these views count, (3 · B,) of bool."""
+        images = [self.images, self.images.flip(3), _zoom(self.images).flip(3)]
+        views_logits = (self.classifier.logits(view) for view in images[1:])
+        predicted = [self.predicted, *(_predict(self.head, logits, self.target) for logits in views_logits)]
+        every = replace(
+            self,
+            images=torch.cat(images),
+            is_target=self.is_target.repeat(VIEWS),
+            predicted=self.predicted.repeat(VIEWS),
+            names=self.names * VIEWS,
+        )
+        return every, torch.cat([self.is_target | (each == self.predicted) for each in predicted])
 
     @property
     def head(self) -> Head:
@@ -65,20 +98,33 @@ class SelectionTask:
         return torch.where(self.is_target, self.target, self.predicted)
 
     def subset(self, rows: Tensor) -> SelectionTask:
-        """The same task with some of the images, given as a mask or as indices."""
-        indices = torch.arange(len(self.names), device="cpu")[rows.cpu()].tolist()
-        return replace(
+        """The same task with some of the images, given as a mask or as indices; the network does not run for it."""
+        indices = torch.arange(len(self.names), device=self.images.device)[rows]
+        some = replace(
             self,
             images=self.images[rows],
             is_target=self.is_target[rows],
             predicted=self.predicted[rows],
-            names=tuple(self.names[index] for index in indices),
+            names=tuple(self.names[index] for index in indices.tolist()),
         )
+        whole, before = (self, None) if self.source is None else self.source
+        return _mark_source(some, whole, indices if before is None else before[indices])
+
+    def without_progress(self) -> SelectionTask:
+        """The same task without progress bars; the network does not run for it."""
+        whole, rows = self.source or (self, torch.arange(len(self.names), device=self.images.device))
+        return _mark_source(replace(self, progress=False), whole, rows)
 
     def require_keep(self, method: str) -> None:
         """Raise a ValueError where there are no images whose labels must stay."""
         if bool(self.is_target.all()):
             raise ValueError(f"keep is missing: {method} needs images whose labels must stay; give keep=images")
+
+
+def _mark_source(task: SelectionTask, whole: SelectionTask, rows: Tensor) -> SelectionTask:
+    """Say of which task some images are. `replace` drops it: other images, or layers, need passes of their own."""
+    object.__setattr__(task, "source", (whole, rows))
+    return task
 
 
 def build_task(
@@ -125,21 +171,16 @@ def add_views(task: SelectionTask, views: int | None) -> SelectionTask:
     Raises:
         ValueError: another number.
     """
-    views = (3 if len(task.images) <= MAX_FOR_VIEWS else 1) if views is None else views
-    if views not in (1, 2, 3):
-        raise ValueError(f"views is {views}; expected 1, 2 or 3")
-    images = [task.images, task.images.flip(3), _zoom(task.images).flip(3)][:views]
-    views_logits = (task.classifier.logits(view) for view in images[1:])
-    predicted = [task.predicted, *(_predict(task.head, logits, task.target) for logits in views_logits)]
-    is_usable = [task.is_target | (each == task.predicted) for each in predicted]
-    every = replace(
-        task,
-        images=torch.cat(images),
-        is_target=task.is_target.repeat(views),
-        predicted=task.predicted.repeat(views),
-        names=task.names * views,
-    )
-    return every.subset(torch.cat(is_usable))
+    views = (VIEWS if len(task.images) <= MAX_FOR_VIEWS else 1) if views is None else views
+    if views not in range(1, VIEWS + 1):
+        raise ValueError(f"views is {views}; expected 1, 2 or {VIEWS}")
+    if views == 1:
+        return task
+    whole, rows = task.source or (task, torch.arange(len(task.names), device=task.images.device))
+    every, is_usable = whole.views
+    indices = torch.cat([rows + view * len(whole.names) for view in range(views)])
+    found = every.subset(indices[is_usable[indices]])
+    return found if task.progress else found.without_progress()
 
 
 def _predict(head: Head, logits: Tensor, target: int) -> Tensor:
