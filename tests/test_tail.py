@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -117,6 +119,31 @@ def test_gradients_are_those_of_the_network(residual):
     (expected,) = torch.autograd.grad(residual(x).sum(), copies)
     handle.remove()
     torch.testing.assert_close(found, expected)
+
+
+class Calling(nn.Module):
+    """Calls a module that is not its own."""
+
+    def __init__(self, other: nn.Module) -> None:
+        super().__init__()
+        self.others = [other]
+        self.own = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.others[0](self.own(x)).relu()
+
+
+def test_a_module_that_runs_inside_one_that_does_not_hold_it():
+    calling = Calling(nn.Conv2d(4, 4, 1))
+    network = nn.Sequential(OrderedDict(first=nn.Conv2d(3, 4, 3), calling=calling, flat=nn.Flatten()))
+    network.late = calling.others[0]
+    network.forward = lambda x: network.flat(calling(network.first(x)))
+    x = torch.rand(2, 3, 8, 8)
+    with borrow(network):
+        tail = Tail(network, x, x, "late")
+        other = torch.rand_like(tail.activations)
+        assert tail.is_replayed
+        assert tail.run(other, [""])[""].equal(other.relu().flatten(1))
 
 
 class Shared(nn.Module):

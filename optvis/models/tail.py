@@ -186,6 +186,9 @@ class _Recorder:
 
     def __init__(self, network: nn.Module, end: Call, entered: frozenset[nn.Module]) -> None:
         self.network, self.end, self.entered = network, end, entered
+        # A module that does not hold the last one is recorded as a whole: copies of all inside it would take a third
+        # of the time of the pass.
+        self.whole = {one for one in network.modules() if one not in entered and end[0] not in one.modules()}
         self.result: Any = None
         self.wrapping: Any = None  # the output of the last call, where it holds its one tensor
         self._begin()
@@ -195,6 +198,7 @@ class _Recorder:
         self.calls: Counter[nn.Module] = Counter()
         self.ended: list[nn.Module] = []
         self.open: list[tuple[int, int]] = []  # for each running module: how many had ended, and were recorded, before
+        self.within = 0  # how many of the running modules are recorded as a whole
         self.order: list[Call] = []
         self.outputs: dict[Call, Any] = {}
         self.versions: dict[Call, tuple[Any, int]] = {}
@@ -204,6 +208,7 @@ class _Recorder:
         if module is self.network:
             self._begin()
         self.open.append((len(self.ended), len(self.order)))
+        self.within += module in self.whole
 
     def after_module(self, module: nn.Module, _inputs: Any, output: Any) -> None:
         call = (module, self.calls[module])
@@ -211,9 +216,10 @@ class _Recorder:
         ended, first = self.open.pop()
         inside = Counter(self.ended[ended:])
         self.ended.append(module)
+        self.within -= module in self.whole
         if module is self.network:
             self.result = _copy(output)
-        if self.reached or (module in self.entered and call != self.end):
+        if self.reached or (call != self.end and (self.within or module in self.entered)):
             return
         for inner in self.order[first:]:
             del self.outputs[inner], self.versions[inner], self.inside[inner]
