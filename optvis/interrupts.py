@@ -20,6 +20,7 @@ Filter = tuple[str, "re.Pattern[str] | None", type[Warning], None, int]  # of `w
 ENTERING_OR_LEAVING = ("__enter__", "__exit__", "enter_context")
 IMPORTING = "<frozen importlib._bootstrap>"  # the file of the frames below an import
 _FILTERS = threading.RLock()  # around changes of the list of filters, of which each takes several instructions
+CATCHING = threading.RLock()  # around scikit-learn and UMAP: they call `warnings.catch_warnings`, made for one thread
 SECONDS_UNTIL_RETRY = 0.002
 SECONDS_BETWEEN_LOOKS = 0.05  # for Ctrl-C, while a lock is waited for
 

@@ -83,6 +83,7 @@ def test_foreign_packages_are_those_that_are_declared():
         "numpy",
         "matplotlib",
         "sklearn",
+        "threadpoolctl",
         "scipy",
         "PIL",
         "safetensors",

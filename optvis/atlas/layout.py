@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optvis.arguments import check_axes
-from optvis.interrupts import ignore_warnings
+from optvis.interrupts import CATCHING, hold_lock, ignore_warnings
 
 Layout: TypeAlias = "str | Any"
 NAMES = ("auto", "umap", "tsne")
@@ -62,7 +62,7 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
         raise ValueError("some vectors are all zero or not finite; a layout needs their directions")
     unit = (array / lengths).astype(np.float32)
     # UMAP and scikit-learn warn about threads, neighbours and missing packages.
-    with ignore_warnings(), _limit_threads(len(unit)):
+    with hold_lock(CATCHING), ignore_warnings(), _limit_threads(len(unit)):
         estimator, method = _build_estimator(layout, unit, axes, seed)
         points = estimator.fit_transform(unit)
     found = np.asarray(points, dtype=np.float64)

@@ -16,7 +16,7 @@ from torch import Tensor
 from optvis.arguments import TensorFields
 from optvis.errors import NotFiniteError, suggest
 from optvis.features.units import Directions
-from optvis.interrupts import ignore_warnings
+from optvis.interrupts import CATCHING, hold_lock, ignore_warnings
 from optvis.objectives.layout import channels_first
 
 MAX_NEGATIVE = 1e-6  # activations down to this share of the largest below zero are rounding errors
@@ -187,7 +187,7 @@ def _decompose(estimator: Any, samples: Array) -> tuple[Array, Array]:
     from sklearn.exceptions import ConvergenceWarning
 
     # It divides by variances that may be zero.
-    with ignore_warnings(ConvergenceWarning), ignore_warnings(RuntimeWarning):
+    with hold_lock(CATCHING), ignore_warnings(ConvergenceWarning), ignore_warnings(RuntimeWarning):
         maps = np.asarray(estimator.fit_transform(samples), dtype=samples.dtype)
     directions = _component_directions(estimator).astype(samples.dtype)
     lengths = np.linalg.norm(directions, axis=1)
