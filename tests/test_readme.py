@@ -45,7 +45,7 @@ def copy_photographs(photographs, folder):
     liners = [path for path in photographs if path.parent.name == "ocean_liner"]
     others = [path for path in photographs if path not in ships + liners]
     sets = {"ships": ships[:2], "more ships": ships[2:], "liners": liners[:2], "more liners": liners[2:]}
-    for name, paths in (sets | {"others": others, "images": photographs}).items():
+    for name, paths in (sets | {"others": others, "images": photographs[::3]}).items():
         (folder / name).mkdir()
         for path in paths:
             shutil.copy(path, folder / name / f"{path.parent.name}-{path.name}")

