@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -19,19 +20,19 @@ CUDA = torch.device("cuda")
 DRAWN = {"steps": 2, "progress": False}
 
 
-def flags() -> list[str]:
-    """Torch's own flags of float32 on CUDA."""
+def flags() -> list[Any]:
+    """Torch's own flags on CUDA: of reproducible bits, and of float32."""
     return [getattr(*flag) for flag in precision._list_flags()]
 
 
 @pytest.fixture(params=["tf32", "ieee"], autouse=True)
-def before(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+def before(request: pytest.FixtureRequest) -> Iterator[list[Any]]:
     """Flags that somebody has set."""
     own = flags()
-    value = precision._flag(request.param == "tf32")
-    precision._set_flags([value] * len(own))
+    chosen = [False, *precision._choose_flags(request.param == "tf32")[1:]]
+    precision._set_flags(chosen)
     yield flags()
-    assert flags() == [value] * len(own)
+    assert flags() == chosen
     precision._set_flags(own)
 
 
@@ -40,12 +41,13 @@ def before(request: pytest.FixtureRequest) -> Iterator[list[str]]:
 def test_the_innermost_context_counts_and_the_flags_come_back(outer, inner, before):
     with multiply_in(outer, CUDA):
         with pytest.raises(ZeroDivisionError), multiply_in(inner, CUDA):
-            raise ZeroDivisionError(assert_flags(inner, before))
-        assert_flags(outer, before)
+            raise ZeroDivisionError(assert_flags(inner))
+        assert_flags(outer)
 
 
-def assert_flags(wanted: str, before: list[str]) -> None:
-    assert flags() == [precision._flag(wanted != "highest")] * len(before)
+def assert_flags(wanted: str) -> None:
+    assert flags() == precision._choose_flags(wanted != "highest")
+    assert torch.backends.cudnn.deterministic
 
 
 def test_a_context_that_ends_before_one_of_another_thread_leaves_that_alone(before):
@@ -60,7 +62,7 @@ def test_a_context_that_ends_before_one_of_another_thread_leaves_that_alone(befo
     with multiply_in("tf32", CUDA):
         thread.start()
         entered.wait(10)
-    assert flags() == [precision._flag(False)] * len(before)
+    assert_flags("highest")
     go_on.set()
     thread.join()
     assert flags() == before
@@ -79,7 +81,7 @@ def test_a_borrowed_network_computes_at_the_highest_precision(small, before, mon
         "optvis.models.borrow.multiply_in", lambda what, _: devices.append(what) or multiply_in(what, CUDA)
     )
     with borrow(small.network):
-        assert flags() == [precision._flag(False)] * len(before)
+        assert_flags("highest")
     assert devices == ["highest"]
 
 

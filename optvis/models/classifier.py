@@ -253,13 +253,14 @@ class Classifier:
         They are the network's outputs; where these are probabilities, what `optvis.models.outputs.Head.logits` says.
 
         Args:
-            images: (B, 3, H, W) in [0, 1].
+            images: (B, 3, H, W) in [0, 1], on any device.
             batch_size: how many images go through the network together.
 
         Raises:
             ValueError: the output is no score for each class; labels that do not fit; NotFiniteError: NaN or infinity.
         """
         with borrow(self.network), torch.no_grad():
+            images = images.to(self.device)
             head = self.read_head(images)
             return torch.cat([self._logits(head, self.preprocess(one)) for one in torch.split(images, batch_size)])
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from optvis.params.canvas import height_and_width
 from optvis.params.streams import Streams
+from optvis.transforms.sample import sample_bilinearly
 
 Size = tuple[int, int]
 MIN_SIDE = 1e-14  # of an image with one pixel, as in kornia
@@ -78,12 +79,7 @@ def _warp_views(images: Tensor, matrix: Tensor, size: Size, padding: Padding, st
         return images.new_empty(len(matrix), channels, *size)
     grid = _affine_grid(maps.view(count, views, 2, 3), size)
     level = padding.level
-    sampled = torch.nn.functional.grid_sample(
-        images if level is None else images - level,
-        grid,
-        padding_mode=padding.mode,
-        align_corners=True,
-    )
+    sampled = sample_bilinearly(images if level is None else images - level, grid, padding.mode)
     rows = sampled.view(count, channels, views, height, width).transpose(1, 2).flatten(0, 1)
     return rows if level is None else rows + level
 

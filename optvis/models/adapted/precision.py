@@ -41,7 +41,7 @@ def check_precision(precision: str) -> Precision:
 def multiply_in(precision: str, device: torch.device) -> Iterator[None]:
     """Inside, products of float32 on CUDA are exact to float32 at "highest" and TF32 otherwise, whatever the flags.
 
-    The flags are of the whole process: of contexts in several threads, the last one that was entered counts.
+    Convolutions have the same bits each time, as with `torch.backends.cudnn.deterministic`. The flags are of the whole process: of contexts in several threads, the last one that was entered counts.
 
     Args:
         precision: "highest", "tf32" or "bf16".
@@ -56,7 +56,7 @@ def multiply_in(precision: str, device: torch.device) -> Iterator[None]:
         with hold_lock(_LOCK):
             others = [pair for pair in _wanted if pair[0] is not mark]
             if len(others) < len(_wanted):
-                _set_flags([_flag(others[-1][1])] * len(_before) if others else _before)
+                _set_flags(_choose_flags(others[-1][1]) if others else _before)
                 _wanted[:] = others
 
     with hold_interrupts():
@@ -65,7 +65,7 @@ def multiply_in(precision: str, device: torch.device) -> Iterator[None]:
                 if not _wanted:
                     _before[:] = [getattr(*flag) for flag in _list_flags()]
                 _wanted.append((mark, precision != "highest"))
-                _set_flags([_flag(precision != "highest")] * len(_before))
+                _set_flags(_choose_flags(precision != "highest"))
             yield
         finally:
             finish(leave)
@@ -82,16 +82,25 @@ def uncast(a: Tensor) -> Tensor:
 
 
 def _list_flags() -> list[tuple[Any, str]]:
-    """Torch's flags of float32 on CUDA; reading the older ones is an error where the newer ones were set."""
+    """Torch's flags of convolutions and products on CUDA: whether bits are the same each time, then of float32.
+
+    Reading the older ones of float32 is an error where the newer ones were set.
+    """
+    return [(torch.backends.cudnn, "deterministic"), *_list_precisions()]
+
+
+def _list_precisions() -> list[tuple[Any, str]]:
     if hasattr(torch.backends.cudnn, "conv"):
         places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
         return [(place, "fp32_precision") for place in places]
     return [(torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32")]
 
 
-def _flag(is_tf32: bool) -> Any:
-    """The value of a flag."""
-    return ("tf32" if is_tf32 else "ieee") if _list_flags()[0][1] == "fp32_precision" else is_tf32
+def _choose_flags(is_tf32: bool) -> list[Any]:
+    """The values of the flags for reproducible bits, with TF32 or without."""
+    flags = _list_precisions()
+    value = ("tf32" if is_tf32 else "ieee") if flags[0][1] == "fp32_precision" else is_tf32
+    return [True, *[value] * len(flags)]
 
 
 def _set_flags(values: list[Any]) -> None:

@@ -39,8 +39,10 @@ class RedirectedReLU(torch.autograd.Function):
         ordinary, dead = _relu_gradient(grad, x, ctx.top)
         if dead is None:
             return ordinary, None, None
-        pushing = ((x < 0) & (grad > 0)) | ((x > ctx.top) & (grad < 0))
-        return torch.where(dead, grad.masked_fill(pushing, 0), ordinary), None, None
+        pulls_back = (x >= 0) | (grad <= 0)
+        if ctx.top < INFINITE:
+            pulls_back &= (x <= ctx.top) | (grad >= 0)
+        return torch.where(dead & pulls_back, grad, ordinary), None, None  # where an image is dead, that is zero
 
 
 class OpenedReLU(RedirectedReLU):
