@@ -139,9 +139,15 @@ class Objective:
         """
         return Objective(tuple(term.repeat(times) for term in self.terms))
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Objective:
-        """Move the objective's tensors to a device, and floating-point ones to a dtype."""
-        return Objective(tuple(term.to(device, dtype) for term in self.terms))
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The targets of all terms that are tensors, and their weights."""
+        values = (value for term in self.terms for value in (*term.targets, term.weight))
+        return [value for value in values if isinstance(value, Tensor)]
+
+    def to(self, device: torch.device, dtype: torch.dtype, copy: bool = False) -> Objective:
+        """Move the objective's tensors to a device, and floating-point ones to a dtype; copy them all where asked."""
+        return Objective(tuple(term.to(device, dtype, copy) for term in self.terms))
 
     def resolve_labels(self, labels: Sequence[str] | None) -> Objective:
         """Replace label texts by their indices in a network's labels.

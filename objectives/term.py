@@ -155,12 +155,12 @@ class Term:
         targets = tuple(repeat_rows(rows) if isinstance(rows, Tensor) else rows for rows in term.targets)
         return replace(term, targets=targets, weight=repeat_rows(self.weight))
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Term:
-        """Move the term's tensors to a device, and floating-point ones to a dtype."""
+    def to(self, device: torch.device, dtype: torch.dtype, copy: bool = False) -> Term:
+        """Move the term's tensors to a device, and floating-point ones to a dtype; copy them all where asked."""
         return replace(
             self,
-            targets=tuple(_move(t, device, dtype) if isinstance(t, Tensor) else t for t in self.targets),
-            weight=_move(self.weight, device, dtype),
+            targets=tuple(_move(t, device, dtype, copy) if isinstance(t, Tensor) else t for t in self.targets),
+            weight=_move(self.weight, device, dtype, copy),
         )
 
     def resolve_labels(self, labels: Sequence[str] | None) -> Term:
@@ -222,6 +222,6 @@ def _describe_layouts(activations: Sequence[Tensor]) -> str:
     return f"; the activations are {shapes}{hint}"
 
 
-def _move(rows: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    rows = rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)
-    return rows.clone() if rows.is_inference() else rows
+def _move(rows: Tensor, device: torch.device, dtype: torch.dtype, copy: bool) -> Tensor:
+    moved = rows.to(dtype).to(device) if rows.is_floating_point() else rows.to(device)
+    return moved.clone() if copy or moved.is_inference() else moved

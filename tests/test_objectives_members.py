@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.testing import assert_close
 
 import optvis.objectives
@@ -261,3 +262,16 @@ def test_a_coupling_objective_cannot_be_split(member: Member) -> None:
 def test_the_members_have_the_shapes_that_the_oracles_need() -> None:
     assert all(len(target) == IMAGES for member in MEMBERS.values() for target in member.targets)
     assert random_activations("BHWC").shape[:2] == (IMAGES, CHANNELS)
+
+
+@in_each_layout
+def test_recorded_operations_fit_other_targets(member: Member, layout: str) -> None:
+    """No branch of Python depends on a target's numbers: renderings of other targets go on with recorded steps."""
+    a = member.activations(layout)
+    objective, other = (member.of(slice(None), layout).to(a.device, a.dtype, copy=True) for _ in range(2))
+    for target in other.tensors:
+        target.copy_(target.flip(0))
+    recorded = make_fx(lambda given: scores(objective, given, layout, member))(a)
+    for target, values in zip(objective.tensors, other.tensors, strict=True):
+        target.copy_(values)
+    assert recorded(a).equal(scores(other, a, layout, member))

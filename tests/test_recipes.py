@@ -14,7 +14,9 @@ from torch import nn
 from torchvision import models
 
 from optvis import Classifier, ascend, render
+from optvis.cli.commands import render as cli_render
 from optvis.cli.commands.render import RECIPE_NAMES
+from optvis.models.adapted.precision import PRECISIONS
 from optvis.objectives import (
     IMAGE,
     batchnorm_statistics,
@@ -93,6 +95,10 @@ def test_natural_is_the_default_of_render_and_ascend(tiny):
 def test_the_command_line_offers_all_recipes_and_the_same_default():
     assert tuple(RECIPES) == RECIPE_NAMES
     assert inspect.signature(render).parameters["recipe"].default == RECIPE_NAMES[0]
+
+
+def test_the_command_line_offers_all_precisions():
+    assert cli_render.PRECISIONS == PRECISIONS
 
 
 def test_what_is_given_replaces_the_recipes_part(tiny):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from optvis import IMAGENET, Classifier
@@ -27,22 +28,27 @@ SEEDS = (0, 1)
 
 
 class Replayed:
-    """A recording on a CPU: each replay computes anew, with the draws of the row that the tensor holds."""
+    """A recording on a CPU, as a CUDA graph is one: the operations of a step on the tensors that they read, no Python.
+
+    Only the tensors themselves can be changed between replays.
+    """
 
     count = 0
 
     def __init__(self, evaluate: Callable[[], Any]) -> None:
         type(self).count += 1
-        self.again, self.evaluation = evaluate, evaluate()
+        self.evaluation = evaluate()
+        self.operations = make_fx(lambda: list_results(evaluate()))()
 
+    @torch.no_grad()
     def replay(self) -> None:
-        (old, before), (new, after) = self.evaluation, self.again()
-        old.images.copy_(new.images)
-        old.scores.copy_(new.scores)
-        for name, scores in new.report.items():
-            old.report[name].copy_(scores)
-        for one, other in zip(before, after, strict=True):
-            one.copy_(other)
+        for place, value in zip(list_results(self.evaluation), self.operations(), strict=True):
+            place.copy_(value)
+
+
+def list_results(evaluation: Any) -> list[Tensor]:
+    step, gradients = evaluation
+    return [step.images, step.scores, *step.report.values(), *gradients]
 
 
 class Frozen(Replayed):
@@ -63,8 +69,8 @@ def network() -> nn.Sequential:
 
 def build(transform: nn.Module | None = STANDARD, **options: Any) -> Ascent:
     settings = {"objective": channel("3", [1, 2]), "param": fft_image(14, seeds=SEEDS), "redirect_steps": 16} | options
-    objective, param = settings.pop("objective"), settings.pop("param")
-    return Ascent(Classifier(network(), IMAGENET, 14), objective, param, transform, FAST_ADAM, SEEDS, **settings)
+    objective, param, seeds = settings.pop("objective"), settings.pop("param"), settings.pop("seeds", SEEDS)
+    return Ascent(Classifier(network(), IMAGENET, 14), objective, param, transform, FAST_ADAM, seeds, **settings)
 
 
 def run(ascent: Ascent, steps: int, record: Any = None) -> list[Tensor]:

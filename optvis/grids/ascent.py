@@ -50,7 +50,7 @@ class IconAscent(Ascent):
         super().__init__(*args)
         self.canvas: ImagePool = self.param.canvas  # type: ignore[assignment]
         self.pool_objective, self.current_step = self.objective, -1
-        self.batches = shuffle_batches(len(self.canvas.pool), len(self.canvas), self.streams.seeds[0])
+        self.batches = shuffle_batches(len(self.canvas.pool), len(self.canvas), self.draws.streams.seeds[0])
         self.scores = self.canvas.weights.new_full((len(self.canvas.pool),), torch.nan)
 
     def evaluate(self, index: int) -> tuple[Step, Sequence[Tensor | None]]:

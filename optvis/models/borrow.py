@@ -19,6 +19,7 @@ from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.needs import explain_call, find_size
 from optvis.models.adapted.network import list_buffers, list_modules, list_weights, original_of
 from optvis.models.adapted.precision import multiply_in
+from optvis.models.adapted.saved_buffers import SavedBuffers
 
 T = TypeVar("T")
 
@@ -273,9 +274,7 @@ def _frozen(modules: Sequence[nn.Module], weights: Sequence[Tensor]) -> Iterator
             "the network's weights were made inside torch.inference_mode(), which autograd cannot use; "
             "build or load the network outside of it"
         )
-    buffers = [
-        (buffer, buffer._version, buffer.clone()) for buffer in list_buffers(modules) if not buffer.is_inference()
-    ]
+    buffers = SavedBuffers(list_buffers(modules))
 
     def restore() -> None:
         _set_flags(training, "training")
@@ -283,7 +282,7 @@ def _frozen(modules: Sequence[nn.Module], weights: Sequence[Tensor]) -> Iterator
         _set_flags(parallel, "device_ids")
         for module, flag, value in synchronised:
             setattr(module, flag, value)
-        _restore_buffers(buffers)
+        buffers.restore()
 
     try:
         _set_flags(((module, False) for module, _ in training), "training")
@@ -313,21 +312,3 @@ def _set_flags(flags: Iterable[tuple[object, Any]], name: str) -> None:
     for thing, flag in flags:
         if getattr(thing, name) != flag:
             setattr(thing, name, flag)
-
-
-@torch.no_grad()
-def _restore_buffers(buffers: Sequence[tuple[Tensor, int, Tensor]]) -> None:
-    """Copy old values back into the buffers that were written, and leave the others alone, which autograd may need.
-
-    Operations written in C++, such as those of quantisation-aware training, write without counting a version.
-    """
-    same = [(buffer, value) for buffer, version, value in buffers if buffer._version == version and not buffer.is_meta]
-    for buffer, version, value in buffers:
-        if buffer._version != version:
-            buffer.copy_(value)
-    if same:
-        differs = [buffer.ne(value).any() for buffer, value in same]
-        flags = torch.stack([flag.to(differs[0].device) for flag in differs]).tolist()  # one wait for the device
-        for (buffer, value), flag in zip(same, flags, strict=True):
-            if flag:
-                buffer.copy_(value)

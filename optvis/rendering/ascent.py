@@ -35,10 +35,11 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
+from optvis.rendering.steps.compiled import CompiledPasses, Pass
 from optvis.rendering.steps.draws import DrawnStreams, Draws
 from optvis.rendering.steps.finite import all_finite, describe_failure
-from optvis.rendering.steps.fit import fit_together, list_layers
-from optvis.rendering.steps.graph import OPEN_LOOP, StepGraphs, find_reason
+from optvis.rendering.steps.fit import fit_together, list_layers, warn_of_lone_image
+from optvis.rendering.steps.graph import OPEN_LOOP, StepGraphs, find_reason, find_variation
 from optvis.rendering.steps.step import Step
 from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
@@ -126,35 +127,73 @@ class Ascent:
         pool_gradient: PoolGradient | None = None,
         priors: Sequence[Prior] = (),
         precision: Precision = "tf32",
+        compile: bool = False,
     ) -> None:
         renew_inference_tensors(param)
         param.to(classifier.device, classifier.image_dtype)
         self.priors = tuple(prior.resolve(classifier) for prior in priors if prior.share)
-        self.chain, objective, self.folding = fit_together(
+        self.fit = fit_together(
             classifier, objective, [prior.penalty for prior in self.priors], param, transform, seeds
         )
-        self.classifier, self.param, self.streams = classifier, param, Streams(seeds, "transform")
-        self.draws = Draws(self.chain, self.streams)
-        self.objective = objective.to(classifier.device, classifier.image_dtype)
+        self.chain, self.folding = self.fit.chain, self.fit.folding
+        self.classifier, self.param = classifier, param
+        self.draws = Draws(self.chain, Streams(seeds, "transform"))
+        self.objective = self.fit.objective.to(classifier.device, classifier.image_dtype, copy=True)
         self.redirect_steps, self.pool_gradient, self.precision = redirect_steps, pool_gradient, precision
         self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
         self.trainable = [values for values in param.parameters() if values.requires_grad]
+        self.build_optimizer = optimizer
         self.optimizer = optimizer(self.trainable)
         self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
         self.graphs = self._build_graphs(OPEN_LOOP)
+        self.compiled = CompiledPasses(find_variation(self)) if compile else CompiledPasses()
 
     def _build_graphs(self, reason: str) -> StepGraphs:
         return StepGraphs(self._evaluate, self.classifier.device, self.draws, self.redirect_steps, reason)
 
     def describe(self) -> dict[str, Any]:
         """How the steps were computed, for a recipe."""
-        return {"folding": self.folding.describe(), "step": self.graphs.describe()}
+        own = {"folding": self.folding.describe(), "step": self.graphs.describe()}
+        return own | self.compiled.describe()
 
     def run(self, steps: int) -> Iterator[Step]:
-        """Yield so many steps, then check that the last of them are finite; on CUDA they are recorded."""
-        self.graphs = self._build_graphs(find_reason(self, steps))
+        """Yield so many steps, then check that the last of them are finite; on CUDA they are recorded.
+
+        What is recorded stays until `release`.
+        """
+        if not self.graphs.phases:
+            self.graphs = self._build_graphs(find_reason(self, steps))
         yield from islice(self.steps(), steps)
         self.check_finite()
+
+    def restart(self, objective: Objective, param: nn.Module, seeds: Sequence[int]) -> None:
+        """Begin again, with other numbers in the tensors that recorded and compiled steps read.
+
+        Args:
+            objective: with other targets and weights of the same shapes, for the same layers.
+            param: of the same kind; its values are copied.
+            seeds: as many.
+
+        Raises:
+            IndexError, ValueError: targets that do not fit the network.
+        """
+        device, dtype = self.classifier.device, self.classifier.image_dtype
+        objective = objective.with_head(lambda: self.classifier.read_head(self.param().detach()))
+        warn_of_lone_image(objective, len(seeds))
+        self.fit.check_targets(objective, len(seeds))
+        with torch.no_grad():
+            given = (*objective.to(device, dtype).tensors, *param.state_dict().values())
+            for own, values in zip((*self.objective.tensors, *self.param.state_dict().values()), given, strict=True):
+                own.copy_(values)
+        self.draws.restart(Streams(seeds, "transform"))
+        self.optimizer = self.build_optimizer(self.trainable)
+        self.unchecked = []
+        self.graphs.restart()
+
+    def release(self) -> None:
+        """Free what was recorded and compiled."""
+        self.graphs.release()
+        self.compiled.release()
 
     @torch.inference_mode(mode=False)
     def steps(self) -> Iterator[Step]:
@@ -193,26 +232,26 @@ class Ascent:
                 redirect_relu() if index < self.redirect_steps else nullcontext(),
                 override_max_pool(self.pool_gradient),
             ):
-                slices = self.batch_slices(inputs)
                 parts = [self.objective.at_step(index), *(prior.penalty.at_step(index) for prior in self.priors)]
-                results = (
-                    [self._backward(roots, parts)]
-                    if len(slices) == 1
-                    else [self._backward([r[rows] for r in roots], [p[rows] for p in parts]) for rows in slices]
-                )
+                results = self._run_passes(index < self.redirect_steps, roots, parts)
             ends = [torch.cat(parts) for parts in zip(*(gradients for _, gradients, _ in results), strict=True)]
             values = [torch.cat(parts) for parts in zip(*(penalties for *_, penalties in results), strict=True)]
             gradients = self._pull_back(images, roots, ends, values)
         report = {name: torch.cat([part[name] for part, *_ in results]) for name in results[0][0]}
         return Step(index, _copy_images(images), total_score(report), report), gradients
 
+    def _run_passes(self, is_redirected: bool, roots: Sequence[Tensor], parts: Sequence[Objective]) -> list[Pass]:
+        """Run the images of a step through the network: together where that is compiled, or fits the caches."""
+        slices = self.batch_slices(roots[0])
+        if len(slices) == 1 or not self.compiled.reason:
+            return [self.compiled.run(is_redirected, partial(self._backward, parts=parts), roots)]
+        return [self._backward([root[rows] for root in roots], [part[rows] for part in parts]) for rows in slices]
+
     def _layers(self) -> tuple[str, ...]:
         """The layers that objective and priors read."""
         return list_layers([self.objective, *(prior.penalty for prior in self.priors)])
 
-    def _backward(
-        self, roots: Sequence[Tensor], parts: Sequence[Objective]
-    ) -> tuple[dict[str, Tensor], list[Tensor], list[Tensor]]:
+    def _backward(self, roots: Sequence[Tensor], parts: Sequence[Objective]) -> Pass:
         """Return the score of each term, gradients of inputs and, if it is read, image; and each penalty.
 
         The gradients are those of the negative score, followed by those of each penalty.

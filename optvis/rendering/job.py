@@ -22,6 +22,7 @@ from optvis.params import ImageParam
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import Ascent
 from optvis.rendering.image_warnings import Ceiling, find_image_ceilings, warn_about_images
+from optvis.rendering.kept import KEPT, describe_ascent
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
 from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import REDIRECT_STEPS
@@ -35,6 +36,7 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
+from optvis.rendering.steps.graph import may_record
 from optvis.rendering.steps.memory import fit_batch, free_bytes, measure_peak
 from optvis.rendering.steps.step import Step
 from optvis.rendering.views import SumOfGradients, repeat_for_views, view_seeds
@@ -51,6 +53,7 @@ class RenderOptions(TypedDict, total=False):
     redirect_steps: int
     pool_gradient: PoolGradient | None
     precision: Precision
+    compile: bool
     progress: bool
 
 
@@ -80,6 +83,7 @@ class RenderJob:
     redirect_steps: int = REDIRECT_STEPS
     pool_gradient: PoolGradient | None = None
     precision: Precision = "tf32"
+    compile: bool = False
     progress: bool = True
     priors: Sequence[Prior] = ()
     penalty: Objective | None = None
@@ -150,8 +154,10 @@ class RenderJob:
     def _try_batch(self, rows: slice, bar: Any) -> tuple[Rendering | None, Stop] | None:
         """Render some images; None where memory does not suffice and fewer may do."""
         try:
-            return self._run_batch(rows, bar)
+            with borrow(self.classifier.network):  # once, not at each step
+                return self._run_batch(rows, bar)
         except torch.OutOfMemoryError:
+            KEPT.clear()
             images = len(self.seeds[rows])
             if getattr(self.param, "couples_images", False) or self._halve(images) == images:
                 raise
@@ -166,10 +172,32 @@ class RenderJob:
         """Render some images; return them and what ended the run early."""
         param = self._copy_param(rows)
         recorder = SumOfGradients(param) if self.transparency else None
+        may_keep = self.param is None and recorder is None and (self.compile or may_record(self.classifier.device))
+        key = self._describe_ascent(rows) if may_keep else None
         try:
-            ascent = self.build_ascent(rows, recorder or param, self.objective, self.penalty)
+            ascent = self._restart_ascent(rows, param, key)
+            if ascent is None:
+                ascent = self.build_ascent(rows, recorder or param, self.objective, self.penalty)
         except KeyboardInterrupt as stop:
             return None, stop
+        try:
+            history, ended = self._run_ascent(ascent, bar)
+            if ended is None and self.steps:
+                ended = self._note_ceilings(ascent, rows)
+            self.notes.update(ascent.describe())
+            param = param if recorder else ascent.param
+            self._write_back(rows, param)
+            with torch.no_grad():
+                images = param().detach().clone()
+        except BaseException:
+            ascent.release()
+            raise
+        KEPT.keep(key if ended is None else None, ascent)
+        labels = image_labels(self._select(self.objective, rows), len(images))
+        return history.rendering(images, {}, labels, recorder.total if recorder else None), ended
+
+    def _run_ascent(self, ascent: Ascent, bar: Any) -> tuple[History, Stop]:
+        """Take all steps; return their scores and what ended them early."""
         penalties = ascent.objective.names[len(self.objective.terms) :]
         history = History(self.snapshots)
 
@@ -182,16 +210,37 @@ class RenderJob:
             history.scores.append(scores if self.views == 1 else scores.view(-1, self.views).sum(1))
             return len(step.scores) // self.views
 
-        with borrow(self.classifier.network):  # once, not at each step
-            ended = run(ascent.run(self.steps), bar, record)
-        if ended is None and self.steps:
-            ended = self._note_ceilings(ascent, rows)
-        self.notes.update(ascent.describe())
-        self._write_back(rows, param)
-        with torch.no_grad():
-            images = param().detach().clone()
-        labels = image_labels(self._select(self.objective, rows), len(images))
-        return history.rendering(images, {}, labels, recorder.total if recorder else None), ended
+        return history, run(ascent.run(self.steps), bar, record)
+
+    def _describe_ascent(self, rows: slice) -> bytes | None:
+        """What the ascent of some images has in common with others whose steps run the same operations."""
+        size = self.classifier.resolve_size(self.size)
+        fixed = (self.transform, self.redirect_steps, self.pool_gradient, self.precision, self.compile, self.views)
+        priors = [self._select_prior(prior, rows) for prior in self.priors]
+        maker = default_optimizer(self.param, self.optimizer)
+        seeds = view_seeds(self.seeds[rows], self.views)
+        return describe_ascent(
+            self.classifier, self._resolve_total(rows, self.objective, self.penalty), seeds, size, maker, priors, *fixed
+        )
+
+    def _restart_ascent(self, rows: slice, param: nn.Module, key: bytes | None) -> Ascent | None:
+        """Restart an ascent that was kept, with the numbers of some images; None where there is none."""
+        ascent = KEPT.take(self.classifier, key)
+        if ascent is None:
+            return None
+        try:
+            total = self._resolve_total(rows, self.objective, self.penalty)
+            ascent.restart(total, param, view_seeds(self.seeds[rows], self.views))
+        except BaseException:
+            ascent.release()
+            raise
+        return ascent
+
+    def _resolve_total(self, rows: slice, objective: Objective, penalty: Objective | None) -> Objective:
+        """The objective and the penalty of some images, on views of them."""
+        score = resolve_objective(self._select(objective, rows), self.classifier)
+        total = score if penalty is None else score + self._select(penalty, rows)
+        return repeat_for_views(total, self.views)
 
     def _note_ceilings(self, ascent: Ascent, rows: slice) -> Stop:
         """Note which images are at a ceiling; return a Ctrl-C that came meanwhile, which ends the run."""
@@ -204,11 +253,9 @@ class RenderJob:
 
     def build_ascent(self, rows: slice, param: nn.Module, objective: Objective, penalty: Objective | None) -> Ascent:
         """Build the ascent of some images, whose parameterization is given, on views of them."""
-        score = resolve_objective(self._select(objective, rows), self.classifier)
-        total = score if penalty is None else score + self._select(penalty, rows)
         return Ascent(
             self.classifier,
-            repeat_for_views(total, self.views),
+            self._resolve_total(rows, objective, penalty),
             param,
             self.transform,
             default_optimizer(self.param, self.optimizer),
@@ -217,6 +264,7 @@ class RenderJob:
             self.pool_gradient,
             [self._select_prior(prior, rows) for prior in self.priors],
             self.precision,
+            self.compile,
         )
 
     def _select_prior(self, prior: Prior, rows: slice) -> Prior:

@@ -44,6 +44,7 @@ def render(
     pool_gradient: PoolGradient | None = None,
     priors: Sequence[Prior] | None = None,
     precision: Precision = "tf32",
+    compile: bool = False,
     progress: bool = True,
 ) -> Rendering:
     """Render images that maximise an objective: one per target, weight or seed.
@@ -87,6 +88,9 @@ def render(
             bits, "highest" does not; on a CPU they are the same. "bf16" runs the network in bfloat16 by autocast, on
             any device, and scores its activations in float32. Functions whose numbers are compared, such as
             `attribute`, `find_units` and `evaluate`, always compute at "highest".
+        compile: compile the network's part of a step with torch's compiler, which pays for many images or steps: it
+            takes about a minute, once for each number of images. What cannot be compiled, such as an objective with a
+            function of your own, runs as it is; the recipe says why.
         progress: show a progress bar.
 
     Raises:
@@ -120,6 +124,7 @@ def render(
         pool_gradient=pool_gradient,
         priors=preset.priors if priors is None else tuple(priors),
         precision=precision,
+        compile=compile,
         progress=progress,
         options={"recipe": preset.name},
     ).run()

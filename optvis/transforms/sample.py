@@ -12,7 +12,7 @@ TAP_BITS = 35  # of the largest gradient of an image; 2^26 of them, as many as a
 
 
 def sample_bilinearly(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """torch's `grid_sample`, bilinear and with corners aligned; of float32 on CUDA with a gradient of its own.
+    """Sample as torch's `grid_sample`, bilinearly, with corners aligned; float32 on CUDA has a gradient of its own.
 
     torch's gradient on CUDA adds numbers in the order in which threads come, so that its last bits differ from call to
     call, and ascent amplifies them.
@@ -26,7 +26,7 @@ def sample_bilinearly(images: Tensor, grid: Tensor, mode: str) -> Tensor:
         (B, C, H', W').
     """
     if images.device.type == "cuda" and images.dtype == torch.float32 and images.requires_grad:
-        return SampleBilinearly.apply(images, grid, mode)  # type: ignore[no-untyped-call, no-any-return]
+        return SampleBilinearly.apply(images, grid, mode)  # type: ignore[no-any-return]
     return F.grid_sample(images, grid, padding_mode=mode, align_corners=True)
 
 

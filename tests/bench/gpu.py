@@ -2,9 +2,12 @@
 
 python tests/bench/gpu.py               the tables; it ends within four minutes, and at once without CUDA
 python tests/bench/gpu.py --quick       batches of 1 and 8 alone
+python tests/bench/gpu.py --compile     optvis with compile=True, which takes a minute a row
 
 The bare network is cut at the layer, with random weights and BatchNorm as it is, channels last; it runs forward, and
-backward to its input. Its products are TF32, as those of optvis are by default, and bfloat16 in rows that say so.
+backward to its input. Its products are TF32, as those of optvis are by default, and bfloat16 in rows that say so. A
+step of optvis is the difference between renderings of many and of few steps; "first" is what a rendering takes beside
+its steps, when the network was rendered before.
 """
 
 from __future__ import annotations
@@ -15,19 +18,23 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
+from itertools import count
 
 import torch
 from bare_networks import ROWS, Row, network
 from torch import Tensor, nn
 
 from optvis import IMAGENET, Classifier, render
-from optvis.models.adapted.precision import multiply_in
+from optvis.models.adapted.precision import Precision, multiply_in
 from optvis.objectives import channel
+from optvis.rendering import free_recordings
 
 CUDA = torch.device("cuda")
 STEPS = 64
 ROUNDS = 10
 SECONDS = 200  # after which no further row is begun
+PICTURES: tuple[Precision, ...] = ("tf32", "bf16")  # of pictures
 SIZES = ((1, 224), (8, 224), (64, 128), (256, 128), (512, 128))
 #: GoogLeNet's inception blocks: 5,488 channels.
 BLOCKS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e": 832, "5a": 832, "5b": 1024}
@@ -73,27 +80,31 @@ def record(step: Callable[[], Tensor]) -> Callable[[], None]:
     return graph.replay
 
 
-def own_step(row: Row, net: nn.Module, batch: int, side: int, precision: str) -> tuple[float, str]:
-    """Milliseconds of a step of `render` with the recipe "plain", and how its steps were evaluated."""
+def own_step(
+    row: Row, net: nn.Module, batch: int, side: int, precision: Precision, compile: bool
+) -> tuple[float, float, str]:
+    """Milliseconds of a step of `render` with the recipe "plain", those before the first, and how it is evaluated."""
     classifier = Classifier(net.to(CUDA), IMAGENET, side)
     objective = channel(row.layer, [place % 256 for place in range(batch)])
 
-    def run() -> str:
-        made = render(classifier, objective, recipe="plain", steps=STEPS, precision=precision, progress=False)
-        return str(made.recipe["step"])
+    def run(steps: int) -> str:
+        options = {"precision": precision, "compile": compile, "progress": False}
+        made = render(classifier, objective, recipe="plain", steps=steps, **options)
+        return " ".join(made.recipe.get(name, "") for name in ("step", "compile"))
 
-    return milliseconds(run, rounds=3) / STEPS, run()
+    few, many = (milliseconds(partial(run, steps), rounds=3) for steps in (STEPS, 4 * STEPS))
+    step = (many - few) / (3 * STEPS)
+    return step, few - STEPS * step, run(STEPS)
 
 
-def step_table(sizes: tuple[tuple[int, int], ...], start: float) -> None:
+def step_table(sizes: tuple[tuple[int, int], ...], start: float, compile: bool) -> None:
     """Print a row for each network, batch and precision."""
-    print(
-        f"{'network':<11}{'batch':>6}{'px':>5}{'precision':>10}{'eager':>8}{'graph':>8}{'optvis':>8}{'/graph':>7}{'GB':>6}"
-    )
+    times = f"{'eager':>8}{'graph':>8}{'optvis':>8}{'/graph':>7}{'first':>8}"
+    print(f"{'network':<11}{'batch':>6}{'px':>5}{'precision':>10}{times}{'GB':>6}")
     for row in ROWS[2:]:
         net = network(row.network)
         for batch, side in sizes:
-            for precision in ("tf32", "bf16"):
+            for precision in PICTURES:
                 if time.perf_counter() - start > SECONDS:
                     print("out of time")
                     return
@@ -103,22 +114,25 @@ def step_table(sizes: tuple[tuple[int, int], ...], start: float) -> None:
                     eager, graph = milliseconds(step), milliseconds(record(step))
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
-                own, how = own_step(row, net, batch, side, precision)
+                own, first, how = own_step(row, net, batch, side, precision, compile)
+                free_recordings()
                 memory = torch.cuda.max_memory_allocated() / 2**30
-                times = f"{eager:8.2f}{graph:8.2f}{own:8.2f}{own / graph:7.2f}{memory:6.1f}"
-                print(f"{row.network:<11}{batch:>6}{side:>5}{precision:>10}{times}  {how}", flush=True)
+                times = f"{eager:8.2f}{graph:8.2f}{own:8.2f}{own / graph:7.2f}{first:8.1f}"
+                print(f"{row.network:<11}{batch:>6}{side:>5}{precision:>10}{times}{memory:6.1f}  {how}", flush=True)
 
 
 def picture(start: float) -> None:
     """Print the time of one picture of 64 steps at 224 px, and of all channels of GoogLeNet at 128 px."""
     classifier = Classifier(network("googlenet").to(CUDA), IMAGENET, 224)
 
-    def one() -> object:
-        return render(classifier, channel("inception4a", 1), recipe="plain", steps=STEPS, progress=False)
+    places = count(1)
+
+    def one() -> object:  # another channel each time
+        return render(classifier, channel("inception4a", next(places)), recipe="plain", steps=STEPS, progress=False)
 
     print(f"one picture of {STEPS} steps at 224 px, warm: {milliseconds(one, rounds=3) / 1000:.3f} s")
     torch.cuda.reset_peak_memory_stats()
-    begin, count = time.perf_counter(), 0
+    begin, made = time.perf_counter(), 0
     for block, channels in BLOCKS.items():
         if time.perf_counter() - start > SECONDS:
             break
@@ -130,15 +144,16 @@ def picture(start: float) -> None:
             steps=STEPS,
             progress=False,
         )
-        count += channels
+        made += channels
     memory = torch.cuda.max_memory_allocated() / 2**30
-    print(f"{count:,} channels at 128 px: {time.perf_counter() - begin:.1f} s, {memory:.1f} GB")
+    print(f"{made:,} channels at 128 px: {time.perf_counter() - begin:.1f} s, {memory:.1f} GB")
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="batches of 1 and 8 alone")
+    parser.add_argument("--compile", action="store_true", help="optvis with compile=True")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         print("no CUDA here: nothing is measured")
@@ -146,7 +161,7 @@ def main() -> None:
     start = time.perf_counter()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, milliseconds a step")
     picture(start)
-    step_table(SIZES[:2] if options.quick else SIZES, start)
+    step_table(SIZES[:2] if options.quick else SIZES, start, options.compile)
 
 
 if __name__ == "__main__":

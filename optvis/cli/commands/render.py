@@ -22,6 +22,7 @@ from optvis.cli.options import (
 SHEET, SHEET_KIND = "sheet.png", "sheet"  # the file of all images, and what `read_kind` reads from it
 HELP = "draw feature visualizations of channels or classes, one PNG each"
 RECIPE_NAMES = ("natural", "fast", "plain", "lucid")  # of `optvis.rendering.RECIPES`, whose import takes a second
+PRECISIONS = ("highest", "tf32", "bf16")  # of `optvis.models.adapted.precision`, likewise
 EXAMPLE = "optvis render squeezenet1_0 features.12 --channels 50,450 --out images"
 
 
@@ -41,6 +42,8 @@ def add_options(add: AddOption) -> None:
     add("--no-transforms", action="store_true", help="no random transforms: the network gets the images as they are")
     add("--seed", type=int, default=0, help="of noise and random transforms")
     add("--batch-size", type=int, help="images rendered together; all if not given")
+    add("--precision", choices=PRECISIONS, default="tf32", help="how exactly the network computes on CUDA")
+    add("--compile", action="store_true", help="compile the network first, about a minute; pays for many images")
     add("--animate", choices=("gif", "webp", "apng", "mp4"), help="also write an animation of all steps")
 
 
@@ -87,6 +90,8 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         snapshots=range(steps + 1) if options.animate else (),
         batch_size=options.batch_size,
+        precision=options.precision,
+        compile=options.compile,
         transform=None if options.no_transforms else FROM_RECIPE,
     )
     for index in range(len(result)):

@@ -41,7 +41,8 @@ def check_precision(precision: str) -> Precision:
 def multiply_in(precision: str, device: torch.device) -> Iterator[None]:
     """Inside, products of float32 on CUDA are exact to float32 at "highest" and TF32 otherwise, whatever the flags.
 
-    Convolutions have the same bits each time, as with `torch.backends.cudnn.deterministic`. The flags are of the whole process: of contexts in several threads, the last one that was entered counts.
+    Convolutions have the same bits each time, as with `torch.backends.cudnn.deterministic`. The flags are of the whole
+    process: of contexts in several threads, the last one that was entered counts.
 
     Args:
         precision: "highest", "tf32" or "bf16".

@@ -64,7 +64,7 @@ def find_image_ceilings(ascent: Ascent, index: int, views: int) -> list[Ceiling]
     """List the ceilings at which the images of an ascent are after so many updates, with `views` views of each."""
     with borrow(ascent.classifier.network), torch.no_grad():
         images = ascent.param()
-        inputs = ascent.classifier.preprocess(ascent.chain(images, ascent.streams.seek(index)))
+        inputs = ascent.classifier.preprocess(ascent.chain(images, ascent.draws.streams.seek(index)))
         repeated, objective = repeat_each(images, len(inputs)), ascent.objective.at_step(index)
         found: list[Ceiling] = []
         for rows in ascent.batch_slices(inputs):

@@ -40,6 +40,12 @@ class Draws:
         self.reason = next(filter(None, map(_find_reason, chain.modules())), "")  # why numbers are drawn step by step
         self.drawn: DrawnStreams | None = None
 
+    def restart(self, streams: Streams) -> None:
+        """Go on with other streams, as many, in the same memory."""
+        self.streams = streams
+        if self.drawn is not None:
+            self.drawn.restart(streams)
+
     def at(self, step: int, images: Tensor) -> Streams:
         """The streams at the first number of a step, for a chain that gets such images."""
         if not self.reason and (self.drawn is None or step not in self.drawn.steps):
@@ -99,6 +105,11 @@ class DrawnStreams(Streams):
         self.steps, self.tables, self.place_count = steps, tables, 0
         self.row: Tensor | None = None
         self.seek(steps[0])
+
+    def restart(self, streams: Streams) -> None:
+        """Go on with other streams, of which nothing was computed yet."""
+        super().__init__(streams.seeds, streams.purpose)
+        self.steps = range(0)
 
     def seek(self, step: int) -> Streams:
         """Go to the first number of a step."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -22,6 +23,34 @@ from optvis.transforms import Compose
 OWN_FUNCTION = "the objective has a function of its own, which may run the network itself"
 
 
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What was found out about an ascent before its first step.
+
+    Args:
+        chain: from image to network.
+        objective: for the network's head.
+        folding: what of the network can be folded.
+        shapes: of the activations of each layer, for one image.
+    """
+
+    chain: Compose
+    objective: Objective
+    folding: Folding
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def check_targets(self, objective: Objective, images: int) -> None:
+        """Check that indices fit, on tensors without memory: on CUDA a bad gather kills the context.
+
+        Raises:
+            IndexError, ValueError: they do not.
+        """
+        for part in (factor for term in objective.terms for factor in factors(term)):
+            if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
+                zero = torch.zeros(1, dtype=torch.float32, device="cpu")
+                part({layer: zero.expand((images, *self.shapes[layer][1:])) for layer in part.layers})
+
+
 def list_layers(parts: Sequence[Objective]) -> tuple[str, ...]:
     """List the layers that some objectives read, each once."""
     return tuple(dict.fromkeys(layer for part in parts for layer in part.layers))
@@ -34,23 +63,20 @@ def fit_together(
     param: nn.Module,
     transform: nn.Module | None,
     seeds: Sequence[int],
-) -> tuple[Compose, Objective, Folding]:
-    """Return the chain from image to network, which resizes where the network fails otherwise.
+) -> Fit:
+    """Fit the parts of an ascent together, with a chain that resizes where the network fails otherwise.
 
     Args:
         penalties: what is read beside the objective.
-
-    Returns:
-        The chain, the checked objective, and what of the network can be folded.
     """
     chain = input_transform(classifier, param, transform, seeds)
     try:
-        return chain, *_validate(classifier, objective, penalties, param, chain, seeds)
+        return _validate(classifier, objective, penalties, param, chain, seeds)
     except (NetworkError, ValueError, AssertionError):
         resized = add_resize(classifier, param, chain, seeds, objective.layers)
         if resized is chain:
             raise
-    return resized, *_validate(classifier, objective, penalties, param, resized, seeds)
+    return _validate(classifier, objective, penalties, param, resized, seeds)
 
 
 def _validate(
@@ -60,12 +86,8 @@ def _validate(
     param: nn.Module,
     chain: Compose,
     seeds: Sequence[int],
-) -> tuple[Objective, Folding]:
-    """Check on one image that all layers exist and that indices fit: on CUDA a bad gather kills the context.
-
-    Returns:
-        The objective for the network's head, and what of the network can be folded.
-    """
+) -> Fit:
+    """Check on one image that all layers exist and that indices fit."""
     with borrow(classifier.network), torch.no_grad():
         images = param()[:1]
         seen = chain(images, Streams(seeds[:1], "transform"))
@@ -73,14 +95,16 @@ def _validate(
         inputs = classifier.preprocess(seen)
         with record_folding(classifier.network, list_layers([objective, *penalties])) as folding:
             activations = read_activations(classifier.network, inputs, objective.layers, images=images)
-    lone = [term.name for term in objective.terms if term.couples_images and not term.pools_images]
-    if lone and len(seeds) == 1:
-        warn_user(f"{lone[0]} compares images, and has no effect on one; give several, as with seed=range(4)")
-    for part in (factor for term in objective.terms for factor in factors(term)):
-        if any(not target.is_floating_point() for target in part.targets):  # type: ignore[union-attr]
-            shapes = {layer: (len(seeds), *activations[layer].shape[1:]) for layer in part.layers}
-            zero = torch.zeros(1, dtype=torch.float32, device="cpu")
-            part({layer: zero.expand(shape) for layer, shape in shapes.items()})
+    warn_of_lone_image(objective, len(seeds))
     if any(part.has_custom_terms for part in (objective, *penalties)):
         folding = Folding(reason=OWN_FUNCTION)
-    return objective, folding
+    fit = Fit(chain, objective, folding, {layer: tuple(found.shape) for layer, found in activations.items()})
+    fit.check_targets(objective, len(seeds))
+    return fit
+
+
+def warn_of_lone_image(objective: Objective, images: int) -> None:
+    """Warn where an objective compares images, and there is one."""
+    lone = [term.name for term in objective.terms if term.couples_images and not term.pools_images]
+    if lone and images == 1:
+        warn_user(f"{lone[0]} compares images, and has no effect on one; give several, as with seed=range(4)")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from optvis.models.adapted.network import list_modules
 from optvis.models.overrides.fold import HOOKS
+from optvis.rendering.steps.agree import agree
 from optvis.rendering.steps.draws import DrawnStreams
 
 if TYPE_CHECKING:
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
 Evaluation: TypeAlias = "tuple[Step, Sequence[Tensor | None]]"
 
 FEWEST_STEPS = 8  # of an ascent whose recording pays
-SCORE_TOLERANCE = 0.01  # of what a graph gives beside the same step without it
-GRADIENT_TOLERANCE = 0.05
 
 ON_CPU = "the network is not on CUDA"
 OPEN_LOOP = "the loop is open"
@@ -62,7 +63,7 @@ class CudaRecording:
     def __init__(self, evaluate: Callable[[], Evaluation], pool: Any = None) -> None:
         self.graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        with torch.cuda.stream(stream), _without_collection():
             self.graph.capture_begin(pool=pool, capture_error_mode="thread_local")
             try:
                 self.evaluation = evaluate()
@@ -75,15 +76,29 @@ class CudaRecording:
         self.graph.replay()
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Inside, Python collects no garbage: an old graph in it cannot be freed during a capture, and keeps its memory."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
+
+
 class CudaRecorder:
-    """Makes recordings that share their memory: each is replayed only until the next one is made."""
+    """Makes recordings that share their memory: what one returns is used before the next one is replayed."""
 
     def __init__(self) -> None:
         self.pool: Any = None
+        self.memory = 0  # bytes that the recordings hold
 
     def __call__(self, evaluate: Callable[[], Evaluation]) -> CudaRecording:
+        before = torch.cuda.memory_reserved()
         recording = CudaRecording(evaluate, self.pool)
-        self.pool = recording.graph.pool()
+        self.pool, self.memory = recording.graph.pool(), self.memory + torch.cuda.memory_reserved() - before
         return recording
 
 
@@ -121,7 +136,7 @@ class StepGraphs:
         """Evaluate a step."""
         if self.reason:
             return self.run_eagerly(index, None)
-        key = (index < self.redirect_steps, sum(start <= index for start in self.draws.starts))
+        key = self._find_phase(index)
         phase = self.phases.get(key)
         if phase is not None and phase.is_checked:
             found = self._replay(phase, index)
@@ -132,6 +147,26 @@ class StepGraphs:
         else:
             self._check(phase, index, expected)
         return expected
+
+    def _find_phase(self, index: int) -> tuple[bool, int]:
+        """Whether ReLU gradients are redirected at a step, and the stage of its transforms."""
+        return index < self.redirect_steps, sum(start <= index for start in self.draws.starts)
+
+    def restart(self) -> None:
+        """Begin another ascent, which differs in numbers alone: its steps use the recordings, checked at the first."""
+        self.replays = 0
+        first = self.phases.get(self._find_phase(0))
+        if first is not None:
+            first.is_checked = False
+
+    def release(self) -> None:
+        """Free the recordings and their memory, which cycles of references would keep."""
+        self.phases = {}
+
+    @property
+    def memory(self) -> int:
+        """The bytes on the device that recordings hold."""
+        return int(getattr(self.record, "memory", 0))
 
     def describe(self) -> str:
         """How steps were evaluated, for a recipe."""
@@ -158,7 +193,7 @@ class StepGraphs:
     def _check(self, phase: _Phase, index: int, expected: Evaluation) -> None:
         """Compare a recorded step with the same one without a graph; where they differ, record no more."""
         found = self._replay(phase, index)
-        phase.is_checked = found is not None and agree(found, expected)
+        phase.is_checked = found is not None and _agree(found, expected)
         if found is not None and not phase.is_checked:
             self._give_up(DIFFERS)
 
@@ -182,34 +217,36 @@ class StepGraphs:
         self.reason, self.phases = reason or FOREIGN_PARAM, {}
 
 
+def may_record(device: torch.device) -> bool:
+    """Whether steps can be recorded on a device."""
+    return device.type == "cuda"
+
+
 def find_reason(ascent: Any, steps: int) -> str:
     """Why the steps of an ascent cannot be recorded; "" where that has to be tried."""
-    objectives = (ascent.objective, *(prior.penalty for prior in ascent.priors))
     params = (type(module).__module__ for module in ascent.param.modules())
+    own = all(name.startswith(("optvis.params.", "torch.nn.modules.container")) for name in params)
+    first = {ON_CPU: not may_record(ascent.classifier.device), FEW_STEPS: steps < FEWEST_STEPS}
+    return _first_that_holds(first) or find_variation(ascent) or ("" if own else FOREIGN_PARAM)
+
+
+def find_variation(ascent: Any) -> str:
+    """Why the network's part of a step may be other operations at each step; "" where it is the same."""
+    objectives = (ascent.objective, *(prior.penalty for prior in ascent.priors))
     hooked = (getattr(module, name) for module in list_modules(ascent.classifier.network) for name in HOOKS)
-    reasons = {
-        ON_CPU: ascent.classifier.device.type != "cuda",
-        FEW_STEPS: steps < FEWEST_STEPS,
-        CHOSEN_IMAGES: ascent.chooses_images,
-        OWN_FUNCTION: any(one.has_custom_terms for one in objectives),
-        SCHEDULE: any(one.has_schedule for one in objectives),
-        FOREIGN_PARAM: not all(name.startswith(("optvis.params.", "torch.nn.modules.container")) for name in params),
-        HOOKED: any(hooked),
-    }
+    return _first_that_holds(
+        {
+            CHOSEN_IMAGES: ascent.chooses_images,
+            OWN_FUNCTION: any(one.has_custom_terms for one in objectives),
+            SCHEDULE: any(one.has_schedule for one in objectives),
+            HOOKED: any(hooked),
+        }
+    )
+
+
+def _first_that_holds(reasons: Mapping[str, bool]) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def agree(found: Evaluation, expected: Evaluation) -> bool:
-    """Whether two evaluations of a step have the same numbers, but for what rounding may change."""
-    pairs = [(found[0].scores, expected[0].scores, SCORE_TOLERANCE)]
-    pairs += [
-        (one, other, GRADIENT_TOLERANCE)
-        for one, other in zip(found[1], expected[1], strict=True)
-        if one is not None and other is not None
-    ]
-    return all(_is_near(*pair) for pair in pairs)
-
-
-def _is_near(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    gap, size = (torch.linalg.vector_norm(numbers.flatten()) for numbers in (found - expected, expected))
-    return bool(gap <= tolerance * size)
+def _agree(found: Evaluation, expected: Evaluation) -> bool:
+    return agree([(found[0].scores, expected[0].scores)], zip(found[1], expected[1], strict=True))
