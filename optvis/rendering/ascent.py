@@ -35,9 +35,9 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
+from optvis.rendering.steps.checks import all_finite, describe_failure
 from optvis.rendering.steps.compiled import CompiledPasses, Pass
 from optvis.rendering.steps.draws import DrawnStreams, Draws
-from optvis.rendering.steps.finite import all_finite, describe_failure
 from optvis.rendering.steps.fit import fit_together, list_layers, warn_of_lone_image
 from optvis.rendering.steps.graph import OPEN_LOOP, StepGraphs, find_reason, find_variation
 from optvis.rendering.steps.step import Step

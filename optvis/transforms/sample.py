@@ -11,27 +11,12 @@ from torch.nn import functional as F
 TAP_BITS = 35  # of the largest gradient of an image; 2^26 of them, as many as a result has pixels, fit into 63 bits
 
 
-def sample_bilinearly(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Sample as torch's `grid_sample`, bilinearly, with corners aligned; float32 on CUDA has a gradient of its own.
-
-    torch's gradient on CUDA adds numbers in the order in which threads come, so that its last bits differ from call to
-    call, and ascent amplifies them.
-
-    Args:
-        images: (B, C, H, W).
-        grid: (B, H', W', 2), which gets no gradient.
-        mode: of padding, "zeros", "border" or "reflection".
-
-    Returns:
-        (B, C, H', W').
-    """
-    if images.device.type == "cuda" and images.dtype == torch.float32 and images.requires_grad:
-        return SampleBilinearly.apply(images, grid, mode)  # type: ignore[no-any-return]
-    return F.grid_sample(images, grid, padding_mode=mode, align_corners=True)
-
-
 class SampleBilinearly(torch.autograd.Function):
-    """`grid_sample` with the gradient of `spread_gradient`."""
+    """torch's `grid_sample`, bilinear and with corners aligned, with the gradient of `spread_gradient`.
+
+    torch's own gradient on CUDA adds numbers in the order in which threads come, so that its last bits differ from call
+    to call, and ascent amplifies them. The grid gets no gradient.
+    """
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, grid: Tensor, mode: str) -> Tensor:
@@ -56,7 +41,7 @@ def spread_gradient(grad: Tensor, grid: Tensor, shape: tuple[int, int, int, int]
         grad: of the result, (B, C, H', W').
         grid: (B, H', W', 2).
         shape: of the images, (B, C, H, W).
-        mode: see `sample_bilinearly`.
+        mode: of padding, "zeros", "border" or "reflection".
 
     Returns:
         (B, C, H, W); NaN for images whose gradient holds a number that is not finite.

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from optvis.params.canvas import height_and_width
 from optvis.params.streams import Streams
-from optvis.transforms.sample import sample_bilinearly
 
 Size = tuple[int, int]
 MIN_SIDE = 1e-14  # of an image with one pixel, as in kornia
@@ -79,9 +78,18 @@ def _warp_views(images: Tensor, matrix: Tensor, size: Size, padding: Padding, st
         return images.new_empty(len(matrix), channels, *size)
     grid = _affine_grid(maps.view(count, views, 2, 3), size)
     level = padding.level
-    sampled = sample_bilinearly(images if level is None else images - level, grid, padding.mode)
+    sampled = _sample(images if level is None else images - level, grid, padding.mode)
     rows = sampled.view(count, channels, views, height, width).transpose(1, 2).flatten(0, 1)
     return rows if level is None else rows + level
+
+
+def _sample(images: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """Sample at the positions of a grid; on CUDA with a gradient that has the same bits each time."""
+    if images.device.type == "cuda" and images.dtype == torch.float32 and images.requires_grad:
+        from optvis.transforms.sample import SampleBilinearly
+
+        return SampleBilinearly.apply(images, grid, mode)  # type: ignore[no-any-return]
+    return torch.nn.functional.grid_sample(images, grid, padding_mode=mode, align_corners=True)
 
 
 def _affine_grid(maps: Tensor, size: Size) -> Tensor:

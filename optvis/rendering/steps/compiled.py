@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from optvis.rendering.steps.agree import agree
+from optvis.rendering.steps.checks import agree
 
 #: The score of each term, the gradients of the pass, and the values of the penalties.
 Pass: TypeAlias = tuple[dict[str, Tensor], list[Tensor], list[Tensor]]

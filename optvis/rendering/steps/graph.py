@@ -13,7 +13,7 @@ from torch import Tensor
 
 from optvis.models.adapted.network import list_modules
 from optvis.models.overrides.fold import HOOKS
-from optvis.rendering.steps.agree import agree
+from optvis.rendering.steps.checks import agree
 from optvis.rendering.steps.draws import DrawnStreams
 
 if TYPE_CHECKING:

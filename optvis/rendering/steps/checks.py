@@ -1,14 +1,33 @@
-"""Whether a faster way of computing a step gives its numbers, but for what rounding may change."""
+"""Checks of a step's numbers: whether they are finite, and whether a faster way of computing them gives the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 SCORE_TOLERANCE = 0.01  # of their size
 GRADIENT_TOLERANCE = 0.05
+
+
+def all_finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
+    """Whether all scores and gradients are finite, as a tensor: the device is not synchronised."""
+    sums = [scores.sum(), *(gradient.sum() for gradient in gradients if gradient is not None)]
+    return torch.stack([total.to(scores.dtype) for total in sums]).isfinite().all()
+
+
+def describe_failure(index: int, report: Mapping[str, Tensor]) -> str:
+    """Say what of a step is not finite."""
+    for name, scores in report.items():
+        rows = (~scores.isfinite()).nonzero().flatten().tolist()
+        if rows:
+            return f"step {index}: the score of {name!r} is {float(scores[rows[0]])} for image {rows[0]}"
+    names = ", ".join(map(repr, report))
+    return (
+        f"step {index}: the gradient of {names} is not finite though every score is; "
+        "look for a root, a logarithm or a division at zero in it"
+    )
 
 
 def agree(scores: Iterable[tuple[Tensor, Tensor]], gradients: Iterable[tuple[Tensor | None, Tensor | None]]) -> bool:
