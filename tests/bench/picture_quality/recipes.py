@@ -10,12 +10,14 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from optvis import Classifier, maco, render, rendering
+from optvis.models.adapted.precision import PRECISIONS
 from optvis.objectives import Objective, batchnorm_statistics, channel, logit
 from optvis.rendering import Prior
 from optvis.rendering.maco import MACO_STEPS
 from optvis.rendering.recipes import SMOOTH
 
 from .lucent import lucent_images
+from .precisions import render_at
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ RECIPES: dict[str, Recipe] = {
     "statistics": Recipe(rendered(priors=(*SMOOTH, Prior(batchnorm_statistics(per="batch"), 0.5))), 256),
     "plain-256": Recipe(rendered(recipe="plain"), 256),
     "maco": Recipe(rendered(maco), MACO_STEPS),
+    **{
+        f"{name}-{precision}": Recipe(partial(render_at, precision, name), rendering.RECIPES[name].steps)
+        for name in ("natural", "fast")
+        for precision in PRECISIONS
+    },
     "lucent": Recipe(lucent_images, 512),
     "lucent-full": Recipe(partial(lucent_images, canvas=None), 512),
 }
