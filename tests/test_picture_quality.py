@@ -15,7 +15,7 @@ from torch.testing import assert_close
 from optvis import Classifier, load
 from optvis.params import one_over_f
 
-from .bench.picture_quality import measures, networks, sheets, table, time_to_quality
+from .bench.picture_quality import measures, networks, precisions, sheets, table, time_to_quality
 from .bench.picture_quality.recipes import RECIPES, Recipe, Targets, rendered
 from .training.judge import JUDGES
 
@@ -252,3 +252,26 @@ def test_channels_are_those_that_photographs_excite(bench):
     means = networks.channel_means(bench.subject, "mixed5", bench.photographs.sources)
     assert len(set(numbers)) == 64
     assert (means.amax(0)[list(numbers)] > 0).all()
+
+
+def test_products_are_rounded_to_tf32_forward_and_backward():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 4, 9, 9, generator=generator).requires_grad_()
+    weight, bias = torch.randn(6, 2, 3, 3, generator=generator), torch.randn(6, generator=generator)
+    with precisions.round_products():
+        found = nn.functional.conv2d(images, weight, bias, 2, 1, groups=2)
+    rounded = precisions.round_to_tf32(images.detach()).requires_grad_()
+    other = precisions.round_to_tf32(weight)
+    expected = nn.functional.conv2d(rounded, other, bias, 2, 1, groups=2)
+    assert_close(found, expected, rtol=0, atol=0)
+    gradient = torch.randn(found.shape, generator=generator)
+    own = torch.autograd.grad(found, images, gradient)[0]
+    assert_close(own, torch.autograd.grad(expected, rounded, precisions.round_to_tf32(gradient))[0])
+
+
+def test_tf32_has_ten_bits_behind_the_leading_one():
+    values = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-11, 1 + 3 * 2**-12, -3.0, 0.0])
+    expected = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-10, 1 + 2**-10, -3.0, 0.0])
+    assert precisions.round_to_tf32(values).equal(expected)
+    numbers = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    assert ((precisions.round_to_tf32(numbers) - numbers) / numbers).abs().max() <= 2**-11
