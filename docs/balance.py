@@ -12,7 +12,24 @@ from sphinx.util.parallel import make_chunks
 
 LOGGER = logging.getLogger(__name__)
 #: The pages that take longest, the slowest first, as `list_seconds` prints them.
-SLOWEST: tuple[str, ...] = ()
+SLOWEST = (
+    "microscope",
+    "blinding",
+    "recipes_parameterizations",
+    "adversarial_patches",
+    "picture_quality",
+    "recipes_features",
+    "command_line",
+    "atlas",
+    "activation_grids",
+    "howto_transform",
+    "howto_parameterization",
+    "scale",
+    "howto_find",
+    "howto_objective",
+    "quickstart",
+    "sparse_features",
+)
 
 
 def deal_pages(app: Sphinx, _: BuildEnvironment, pages: list[str]) -> None:
