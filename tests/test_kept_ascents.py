@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optvis import IMAGENET, Classifier, Rendering, render
+from optvis.models.overrides import linearize, open_relu
 from optvis.objectives import Objective, channel, direction, diversity, logit, on
 from optvis.params import fft_image
-from optvis.rendering import RECIPES, free_recordings, job, kept
+from optvis.rendering import RECIPES, Prior, free_kept_steps, job, kept
 from optvis.rendering.ascent import Ascent
-from optvis.rendering.kept import KEPT, describe_ascent, describe_state
+from optvis.rendering.kept import KEPT, describe_ascent, read_state
 from optvis.rendering.optimizers import FAST_ADAM
 from optvis.rendering.steps import compiled, graph
-from optvis.transforms import COARSE_TO_FINE, STANDARD
+from optvis.transforms import COARSE_TO_FINE, STANDARD, Jitter
 
 from .test_step_graph import Replayed, assert_same, build, network, run
 
@@ -32,9 +33,9 @@ DRAWN = {"recipe": "plain", "steps": 20, "size": 14, "progress": False}
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    free_recordings()
+    free_kept_steps()
     yield
-    free_recordings()
+    free_kept_steps()
 
 
 @pytest.fixture
@@ -110,27 +111,121 @@ def test_renderings_of_other_channels_and_seeds_go_on_with_recorded_steps(record
 
 
 CHANGES: dict[str, Callable[[nn.Sequential], Any]] = {
-    "a weight": lambda net: net[0].weight.data.mul_(1.1) is net[0].weight.add_(0),
-    "another weight": lambda net: setattr(net[3], "weight", nn.Parameter(net[3].weight.detach().clone())),
+    "a weight": lambda net: net[0].weight.mul_(1.1),
+    "a weight, uncounted": lambda net: net[0].weight.data.mul_(1.1),
+    "a weight that is not folded, uncounted": lambda net: net[3].weight.data[1].neg_(),
+    "another weight": lambda net: setattr(net[3], "weight", nn.Parameter(1.2 * net[3].weight.detach())),
     "a buffer": lambda net: net[1].running_mean.add_(0.1),
     "a setting": lambda net: setattr(net[0], "stride", (2, 2)),
+    "a table": lambda net: net.table.update(scale=3.0),
+    "a tensor": lambda net: net.shift.add_(0.2),
+    "a private setting": lambda net: setattr(net, "_power", 2.0),
     "a module": lambda net: net.__setitem__(2, nn.Tanh()),
     "a hook": lambda net: net[2].register_forward_hook(lambda *_: None),
     "a function": lambda net: setattr(net[2], "forward", torch.tanh),
 }
 
 
+class Settings(nn.Sequential):
+    """A network with settings of its own: a table, a tensor that is no buffer, a private number."""
+
+    def __init__(self) -> None:
+        super().__init__(*network())
+        self.table, self.shift, self._power = {"scale": 1.0}, torch.zeros(1), 1.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward((self.table["scale"] * images + self.shift).abs() ** self._power)
+
+
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_network_that_has_changed_is_recorded_anew(change, recorded):
+    net, other = Settings().eval(), Settings().eval()
+    before = draw(net, [1, 2])
+    with torch.no_grad():
+        change(net), change(other)
+    found = draw(net, [1, 2])
+    assert found.images.equal(draw(other, [1, 2]).images)
+    assert change is CHANGES["a hook"] or not found.images.equal(before.images)
+
+
+MODES = {"linear": linearize, "open": open_relu}
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_a_mode_around_a_rendering_counts(mode, recorded):
     net = network()
     draw(net, [1, 2])
-    with torch.no_grad():
-        change(net)
-    found = draw(net, [1, 2])
-    other = network()
-    with torch.no_grad():
-        change(other)
-    assert found.images.equal(draw(other, [1, 2]).images)
+    with mode():
+        found, expected = draw(net, [1, 2]), draw(network(), [1, 2])
+    assert found.images.equal(expected.images)
+
+
+def test_a_transform_that_is_changed_later_is_not_the_one_that_was_kept(recorded):
+    net, transform = network(), Jitter(2)
+    draw(net, [1, 2], transform=transform)
+    transform.pixels = 6
+    assert draw(net, [1, 2], transform=Jitter(2)).images.equal(draw(network(), [1, 2], transform=Jitter(2)).images)
+
+
+def test_a_prior_reads_the_labels_of_its_own_classifier(recorded):
+    def build() -> nn.Module:
+        return nn.Sequential(*network(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+
+    def draw_with(net: nn.Module, labels: tuple[str, ...]) -> Rendering:
+        priors = [Prior(logit("cat"), 0.8)]
+        return render(Classifier(net, IMAGENET, 14, labels=labels), channel("3", 1), priors=priors, **DRAWN)
+
+    net = build()
+    draw_with(net, ("cat", "dog", "owl", "fox"))
+    assert draw_with(net, ("dog", "cat", "fox", "owl")).images.equal(
+        draw_with(build(), ("dog", "cat", "fox", "owl")).images
+    )
+
+
+@pytest.mark.parametrize("inside", ["inference buffer", "sparse buffer", "tuple of tensors"])
+def test_a_network_whose_state_cannot_be_compared_is_rendered_all_the_same(inside, recorded):
+    net = network()
+    if inside == "inference buffer":
+        with torch.inference_mode():
+            net.register_buffer("own", torch.ones(2))
+    elif inside == "sparse buffer":
+        net.register_buffer("own", torch.eye(3).to_sparse())
+    else:
+        net.pair = (torch.ones(2), torch.zeros(2))
+    for _ in range(2):
+        assert draw(net, [1, 2]).images.equal(draw(network(), [1, 2]).images)
+
+
+def test_a_network_of_one_size_is_drawn_twice_at_another(recorded):
+    net = nn.Sequential(network(), nn.Flatten(), nn.Linear(4 * 10 * 10, 3)).eval()
+    found = [render(classifier_of(net), logit(0), **(DRAWN | {"size": 20})) for _ in range(2)]
+    assert found[0].images.equal(found[1].images)
+
+
+def test_the_same_call_gives_the_same_bits_with_what_was_kept(recorded):
+    net = network()
+    assert draw(net, [1, 2]).images.equal(draw(net, [1, 2]).images)
+    assert recorded() == 2
+
+
+def my_optimizer(params: Any) -> torch.optim.Optimizer:
+    return torch.optim.Adam(params, lr=0.05)
+
+
+def test_a_function_of_the_users_own_is_not_compared_by_its_name(recorded):
+    net = network()
+    draw(net, [1, 2], optimizer=my_optimizer)
+    assert not KEPT.kept
+
+
+def test_ctrl_c_while_an_ascent_is_kept_leaves_the_images(recorded, monkeypatch):
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(KEPT, "keep", interrupt)
+    found = draw(network(), [1, 2], batch_size=1)
+    assert len(found) == 1
+    assert found.recipe["interrupted"]
 
 
 @pytest.mark.parametrize(
@@ -159,20 +254,22 @@ def test_a_ceiling_or_a_label_changes_nothing_in_what_is_kept(recorded):
 def test_what_is_kept_goes_with_the_network(recorded):
     net = network()
     draw(net, [1, 2])
-    assert len(KEPT.kept) == 1
+    graphs = KEPT.kept[0].ascent.graphs
+    assert graphs.phases
     gone = weakref.ref(net)
     del net
     gc.collect()
     assert gone() is None
-    assert len(KEPT.kept) == 0
+    assert KEPT.kept == []
+    assert not graphs.phases
 
 
 def test_few_are_kept_and_all_can_be_freed(recorded):
     net = network()
-    for size in (14, 15, 16, 17):
-        draw(net, [1, 2], size=size)
-    assert len(KEPT.kept[net]) == kept.MOST_KEPT
-    free_recordings()
+    for size in range(14, 14 + kept.MOST_KEPT + 2):
+        draw(net, [1, 2], size=size, steps=8)
+    assert len(KEPT.kept) == kept.MOST_KEPT
+    free_kept_steps()
     assert not KEPT.kept
 
 
@@ -200,10 +297,11 @@ def test_what_cannot_be_compared_has_no_key():
 
 def test_the_state_of_a_network_is_the_same_while_nothing_changes():
     net = network()
-    before = describe_state(net)
+    before = read_state(net)
+    assert before is not None
     with torch.no_grad():
         net(torch.rand(1, 3, 14, 14))
-    assert describe_state(net.train()) == before
+    assert before.is_same(net.train())
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="torch's compiler needs g++ and Python's headers")
@@ -212,10 +310,10 @@ def test_a_compiled_network_draws_the_same_pictures():
     found = draw(net, [1, 2], seed=(0, 1), compile=True)
     assert found.recipe["compile"] == "yes"
     torch.testing.assert_close(found.images, draw(net, [1, 2], seed=(0, 1)).images, rtol=0, atol=1e-3)
-    functions = KEPT.kept[net][0].ascent.compiled.functions
+    functions = KEPT.kept[0].ascent.compiled.functions
     assert len(functions) == 2  # with redirected gradients and without
     again = draw(net, [3, 0], seed=(5, 6), compile=True)
-    assert KEPT.kept[net][0].ascent.compiled.functions is functions
+    assert KEPT.kept[0].ascent.compiled.functions is functions
     torch.testing.assert_close(again.images, draw(net, [3, 0], seed=(5, 6)).images, rtol=0, atol=1e-3)
 
 

@@ -7,7 +7,7 @@ from optvis.rendering.dreams.dream import DreamOptions, black_start, divide_by_s
 from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.dreams.video import dream_video
 from optvis.rendering.job import RenderOptions
-from optvis.rendering.kept import free_recordings
+from optvis.rendering.kept import free_kept_steps
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.optimizers import ADAM, FAST_ADAM, ImageAdam
 from optvis.rendering.priors import Prior
@@ -37,7 +37,7 @@ __all__ = [
     "divide_by_std",
     "dream",
     "dream_video",
-    "free_recordings",
+    "free_kept_steps",
     "identity",
     "maco",
     "noise_start",

@@ -19,6 +19,7 @@ from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs import Head
 from optvis.models.overrides.fold import CHANGED, Folding, FoldingError
 from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu
@@ -178,7 +179,7 @@ class Ascent:
             IndexError, ValueError: targets that do not fit the network.
         """
         device, dtype = self.classifier.device, self.classifier.image_dtype
-        objective = objective.with_head(lambda: self.classifier.read_head(self.param().detach()))
+        objective = objective.with_head(lambda: self._read_head(seeds))
         warn_of_lone_image(objective, len(seeds))
         self.fit.check_targets(objective, len(seeds))
         with torch.no_grad():
@@ -189,6 +190,17 @@ class Ascent:
         self.optimizer = self.build_optimizer(self.trainable)
         self.unchecked = []
         self.graphs.restart()
+        self.compiled.restart()
+
+    @torch.no_grad()
+    def _read_head(self, seeds: Sequence[int]) -> Head:
+        return self.classifier.read_head(self.chain(self.param()[:1], Streams(seeds[:1], "transform")))
+
+    def park(self) -> None:
+        """Let go of the network, which nobody else may hold, and of what a restart makes anew."""
+        self.classifier = self.optimizer = None  # type: ignore[assignment]
+        for values in self.trainable:
+            values.grad = None
 
     def release(self) -> None:
         """Free what was recorded and compiled."""

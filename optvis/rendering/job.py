@@ -172,12 +172,12 @@ class RenderJob:
         """Render some images; return them and what ended the run early."""
         param = self._copy_param(rows)
         recorder = SumOfGradients(param) if self.transparency else None
-        may_keep = self.param is None and recorder is None and (self.compile or may_record(self.classifier.device))
-        key = self._describe_ascent(rows) if may_keep else None
         try:
+            key = self._describe_ascent(rows) if recorder is None else None
             ascent = self._restart_ascent(rows, param, key)
             if ascent is None:
-                ascent = self.build_ascent(rows, recorder or param, self.objective, self.penalty)
+                job = self if key is None else replace(self, transform=copy.deepcopy(self.transform))
+                ascent = job.build_ascent(rows, recorder or param, self.objective, self.penalty)
         except KeyboardInterrupt as stop:
             return None, stop
         try:
@@ -192,7 +192,7 @@ class RenderJob:
         except BaseException:
             ascent.release()
             raise
-        KEPT.keep(key if ended is None else None, ascent)
+        ended = _keep(ascent, key if ended is None else None) or ended
         labels = image_labels(self._select(self.objective, rows), len(images))
         return history.rendering(images, {}, labels, recorder.total if recorder else None), ended
 
@@ -213,7 +213,9 @@ class RenderJob:
         return history, run(ascent.run(self.steps), bar, record)
 
     def _describe_ascent(self, rows: slice) -> bytes | None:
-        """What the ascent of some images has in common with others whose steps run the same operations."""
+        """What the ascent of some images has in common with those that can go on with its steps; None if nothing."""
+        if self.param is not None or not (self.compile or may_record(self.classifier.device)):
+            return None
         size = self.classifier.resolve_size(self.size)
         fixed = (self.transform, self.redirect_steps, self.pool_gradient, self.precision, self.compile, self.views)
         priors = [self._select_prior(prior, rows) for prior in self.priors]
@@ -315,3 +317,13 @@ class RenderJob:
             **self.notes,
             **self.options,
         )
+
+
+def _keep(ascent: Ascent, key: bytes | None) -> Stop:
+    """Keep an ascent for the next rendering of its kind; return a Ctrl-C that came meanwhile, which ends the run."""
+    try:
+        KEPT.keep(key, ascent)
+    except KeyboardInterrupt as stop:
+        ascent.release()
+        return stop
+    return None

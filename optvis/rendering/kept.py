@@ -3,103 +3,165 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import io
 import math
 import pickle
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
+from torch._C import _len_torch_dispatch_stack as count_dispatch_modes
+from torch._C import _len_torch_function_stack as count_function_modes
 from torch.nn.modules.module import _has_any_global_hook as has_global_hook
 
+from optvis.interrupts import hold_lock
 from optvis.models.adapted.network import list_buffers, list_modules, list_weights
+from optvis.models.adapted.saved_buffers import SavedBuffers
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.fold import HOOKS
 from optvis.objectives import Objective
 from optvis.objectives.term import Term
 from optvis.rendering.ascent import Ascent
 
-MOST_KEPT = 2  # of one network
-SHARE = 1 / 20  # of a GPU's memory, the most that a kept ascent may hold: a recording keeps the memory of a step
-PLAIN = (int, float, bool, str, tuple, type(None))
-UNREAD = frozenset({"network", "labels", "name", "crop"})  # of a Classifier: what no step reads
+MOST_KEPT = 4
+SHARE = 1 / 10  # of a GPU's memory, the most that all kept ascents hold there: a recording keeps the memory of a step
+UNREAD = frozenset({"network", "name", "crop"})  # of a Classifier: what no step reads
+#: Whose functions and classes are the same as long as their names are.
+OWN = (
+    "optvis",
+    "torch",
+    "torchvision",
+    "kornia",
+    "numpy",
+    "builtins",
+    "collections",
+    "copyreg",
+    "functools",
+    "_codecs",
+)
+OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkState:
+    """What of a network decides what its steps compute.
+
+    Args:
+        settings: of its modules, as bytes.
+        tensors: its weights and buffers, and tensors among the settings.
+        saved: their numbers.
+    """
+
+    settings: bytes
+    tensors: tuple[Tensor, ...]
+    saved: SavedBuffers
+
+    def is_same(self, network: nn.Module) -> bool:
+        """Whether a network is as it was then."""
+        found = _describe_network(network)
+        if found is None or found[0] != self.settings or len(found[1]) != len(self.tensors):
+            return False
+        return all(one is other for one, other in zip(found[1], self.tensors, strict=True)) and self.saved.are_same()
 
 
 @dataclass(eq=False)
 class _Kept:
+    network: weakref.ref[nn.Module]
     key: bytes
-    state: tuple[Any, ...]
-    weights: tuple[ref[nn.Parameter], ...]
+    state: NetworkState
     ascent: Ascent
+    device: torch.device
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it holds."""
+        return self.ascent.graphs.memory + sum(one.numel() * one.itemsize for one in self.state.tensors)
 
 
 class KeptAscents:
-    """The last ascents of each network that is alive.
+    """The last ascents that ended well, of networks that are alive.
 
     An ascent is used by one thread at a time: `take` removes it, `keep` puts it back.
     """
 
     def __init__(self) -> None:
-        self.kept: WeakKeyDictionary[nn.Module, list[_Kept]] = WeakKeyDictionary()
-        self.lock = threading.Lock()
+        self.kept: list[_Kept] = []
+        self.watched: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self.lock = threading.RLock()  # a finalizer may come while the same thread holds it
 
     def take(self, classifier: Classifier, key: bytes | None) -> Ascent | None:
         """The ascent that was kept under a key, unless the network has changed since."""
         if key is None:
             return None
-        with self.lock:
-            waiting = self.kept.get(classifier.network, [])
-            found = next((one for one in waiting if one.key == key), None)
-            if found is not None:
-                waiting.remove(found)
-        if found is None:
+        found = self._remove(lambda one: one.key == key and one.network() is classifier.network)
+        same = [one for one in found if one.state.is_same(classifier.network)]
+        _release(one for one in found if one not in same[-1:])
+        if not same:
             return None
-        if found.state != describe_state(classifier.network) or any(weight() is None for weight in found.weights):
-            found.ascent.release()
-            return None
-        found.ascent.classifier = classifier
-        return found.ascent
+        same[-1].ascent.classifier = classifier
+        return same[-1].ascent
 
     def keep(self, key: bytes | None, ascent: Ascent) -> None:
         """Keep an ascent that has ended, or free what was recorded for it."""
         network, device = ascent.classifier.network, ascent.classifier.device
-        most = SHARE * torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else math.inf
         is_faster = bool(ascent.graphs.phases or ascent.compiled.functions)
-        if key is None or not is_faster or ascent.graphs.memory > most:
+        state = read_state(network) if key is not None and is_faster else None
+        if key is None or state is None:
             ascent.release()
             return
-        weights = tuple(ref(weight) for weight in list_weights(list_modules(network)))
-        ascent.classifier = None  # type: ignore[assignment]  # so that the network is freed where nobody else holds it
-        with self.lock:
-            waiting = self.kept.setdefault(network, [])
-            waiting.append(_Kept(key, describe_state(network), weights, ascent))
-            old, waiting[:] = waiting[:-MOST_KEPT], waiting[-MOST_KEPT:]
-        for one in old:
-            one.ascent.release()
+        ascent.park()
+        with hold_lock(self.lock):
+            self.kept.append(_Kept(weakref.ref(network), key, state, ascent, device))
+            if network not in self.watched:
+                self.watched.add(network)
+                weakref.finalize(network, self.drop_dead)
+        most = SHARE * torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else math.inf
+        while self._is_too_much(device, most):
+            _release(self._remove(lambda one: one is self.kept[0]))
+
+    def drop_dead(self) -> None:
+        """Free what was recorded for networks that are gone."""
+        _release(self._remove(lambda one: one.network() is None))
 
     def clear(self) -> None:
         """Free everything."""
-        with self.lock:
-            old = [one for waiting in self.kept.values() for one in waiting]
-            self.kept.clear()
-        for one in old:
-            one.ascent.release()
+        _release(self._remove(lambda _: True))
+
+    def _is_too_much(self, device: torch.device, most: float) -> bool:
+        with hold_lock(self.lock):
+            used = sum(one.memory for one in self.kept if one.device == device)
+            return bool(self.kept) and (len(self.kept) > MOST_KEPT or used > most)
+
+    def _remove(self, is_meant: Callable[[_Kept], bool]) -> list[_Kept]:
+        with hold_lock(self.lock):
+            found = [one for one in self.kept if is_meant(one)]
+            self.kept = [one for one in self.kept if one not in found]
+        return found
+
+
+def _release(kept: Any) -> None:
+    for one in kept:
+        one.ascent.release()
 
 
 KEPT = KeptAscents()
 atexit.register(KEPT.clear)  # while CUDA is still there
 
 
-def free_recordings() -> None:
-    """Free the memory on GPUs of the recorded steps that `render` keeps for its next call, at most a tenth of each.
+def free_kept_steps() -> None:
+    """Free the steps that `render` keeps for its next call: recorded on a GPU, or compiled.
 
-    They are freed without this call where memory runs out in `render`, and with the network.
+    They take at most a tenth of a GPU's memory, and are freed without this call with their network, or where memory
+    runs out in `render`.
 
     Example:
-        >>> free_recordings()
+        >>> free_kept_steps()
     """
     KEPT.clear()
 
@@ -114,17 +176,21 @@ def describe_ascent(classifier: Classifier, objective: Objective, seeds: Sequenc
         settings: all others.
 
     Returns:
-        Bytes that are equal where all is equal; None where something cannot be compared, such as a function that was
-        defined in another one.
+        Bytes that are equal where all is equal; None where something cannot be compared, such as a function of the
+        user's own, or torch is in a mode that changes operations.
     """
+    if count_function_modes() or count_dispatch_modes():
+        return None
     own = [getattr(classifier, field.name) for field in fields(classifier) if field.name not in UNREAD]
     places: dict[int, int] = {}
     pattern = [places.setdefault(seed, place) for place, seed in enumerate(seeds)]
     terms = [_describe_term(term) for term in objective.terms]
+    buffer = io.BytesIO()
     try:
-        return pickle.dumps((own, len(classifier.labels), terms, pattern, settings))
+        _SettingsPickler(buffer).dump((own, terms, pattern, settings))
     except Exception:  # a foreign object may refuse in any way
         return None
+    return hashlib.sha256(buffer.getbuffer()).digest()
 
 
 def _describe_term(term: Term) -> dict[str, Any]:
@@ -134,21 +200,52 @@ def _describe_term(term: Term) -> dict[str, Any]:
     return vars(term) | {"targets": shapes, "weight": None}
 
 
-def describe_state(network: nn.Module) -> tuple[Any, ...]:
-    """What of a network decides its operations: modules, their settings, and the memory and versions of weights."""
+class _SettingsPickler(pickle.Pickler):
+    """Writes settings; functions and classes of users, which may change under their names, are refused."""
+
+    def reducer_override(self, value: Any) -> Any:
+        """Refuse what is not from this package or torch."""
+        if isinstance(value, type | FunctionType) and value.__module__.partition(".")[0] not in OWN:
+            raise pickle.PicklingError(f"{value!r} may change")
+        return NotImplemented
+
+
+def read_state(network: nn.Module) -> NetworkState | None:
+    """The state of a network; None where it cannot be compared, or modules have hooks."""
+    found = _describe_network(network)
+    return None if found is None else NetworkState(*found, SavedBuffers(found[1]))
+
+
+def _describe_network(network: nn.Module) -> tuple[bytes, tuple[Tensor, ...]] | None:
+    """The settings of all modules as bytes, and all tensors; None where they cannot be compared."""
     modules = list_modules(network)
-    is_hooked = has_global_hook() or any(getattr(module, name) for module in modules for name in HOOKS)  # type: ignore[no-untyped-call]
-    settings = tuple(
-        (id(module), type(module), id(type(module).forward), *_list_settings(module)) for module in modules
-    )
-    tensors = (*list_weights(modules), *list_buffers(modules))
-    return is_hooked, settings, tuple((id(one), one._version, one.data_ptr()) for one in tensors)
+    if has_global_hook() or any(getattr(module, name) for module in modules for name in HOOKS):  # type: ignore[no-untyped-call]
+        return None
+    buffer = io.BytesIO()
+    pickler = _ModulePickler(buffer)
+    try:
+        for module in modules:
+            own = {name: value for name, value in vars(module).items() if name not in OF_EVERY_MODULE}
+            pickler.dump((id(module), type(module), type(module).forward, own))
+    except Exception:  # as above
+        return None
+    tensors = (*list_weights(modules), *list_buffers(modules), *pickler.tensors)
+    if any(one.is_inference() or one.is_meta or one.layout != torch.strided for one in tensors):
+        return None
+    return buffer.getvalue(), tensors
 
 
-def _list_settings(module: nn.Module) -> tuple[Any, ...]:
-    values = vars(module).items()
-    return tuple(
-        (name, value if isinstance(value, PLAIN) else id(value))
-        for name, value in values
-        if not name.startswith("_") and name != "training"
-    )
+class _ModulePickler(pickle.Pickler):
+    """Writes the settings of modules; other modules, functions and classes by their identity; tensors are listed."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.tensors: list[Tensor] = []
+
+    def persistent_id(self, value: Any) -> Any:
+        """What stands for a value that is not written itself."""
+        if isinstance(value, Tensor):
+            self.tensors.append(value)
+            return "tensor"
+        is_known = isinstance(value, nn.Module | type | FunctionType | BuiltinFunctionType)
+        return (type(value).__name__, id(value)) if is_known else None

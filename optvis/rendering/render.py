@@ -89,8 +89,9 @@ def render(
             any device, and scores its activations in float32. Functions whose numbers are compared, such as
             `attribute`, `find_units` and `evaluate`, always compute at "highest".
         compile: compile the network's part of a step with torch's compiler, which pays for many images or steps: it
-            takes about a minute, once for each number of images. What cannot be compiled, such as an objective with a
-            function of your own, runs as it is; the recipe says why.
+            takes about a minute. The next call with other channels or seeds, and as many, uses what was compiled; one
+            with another layer, size, recipe or number of images compiles again. What cannot be compiled, such as an
+            objective with a function of your own, runs as it is; the recipe says why.
         progress: show a progress bar.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 TAP_BITS = 35  # of the largest gradient of an image; 2^26 of them, as many as a result has pixels, fit into 63 bits
@@ -25,6 +26,7 @@ class SampleBilinearly(torch.autograd.Function):
         return F.grid_sample(images, grid, padding_mode=mode, align_corners=True)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grid,) = ctx.saved_tensors
         return spread_gradient(grads[0], grid, ctx.shape, ctx.mode), None, None

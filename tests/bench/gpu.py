@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from optvis import IMAGENET, Classifier, render
 from optvis.models.adapted.precision import Precision, multiply_in
 from optvis.objectives import channel
-from optvis.rendering import free_recordings
+from optvis.rendering import free_kept_steps
 
 CUDA = torch.device("cuda")
 STEPS = 64
@@ -115,7 +115,7 @@ def step_table(sizes: tuple[tuple[int, int], ...], start: float, compile: bool) 
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
                 own, first, how = own_step(row, net, batch, side, precision, compile)
-                free_recordings()
+                free_kept_steps()
                 memory = torch.cuda.max_memory_allocated() / 2**30
                 times = f"{eager:8.2f}{graph:8.2f}{own:8.2f}{own / graph:7.2f}{first:8.1f}"
                 print(f"{row.network:<11}{batch:>6}{side:>5}{precision:>10}{times}{memory:6.1f}  {how}", flush=True)

@@ -27,16 +27,26 @@ class SavedBuffers:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Copy old values back into the buffers that were written; leave others alone, which autograd may need.
+        """Copy old values back into the buffers that were written; leave others alone, which autograd may need."""
+        for group in self._list_changed():
+            group.restore()
 
-        Operations written in C++, such as those of quantisation-aware training, write without counting a version.
+    @torch.no_grad()
+    def are_same(self) -> bool:
+        """Whether all buffers hold the numbers that they held."""
+        return not self._list_changed()
+
+    def _list_changed(self) -> list[_Group]:
+        """The groups in which something was written.
+
+        Operations written in C++, such as those of quantisation-aware training, write without counting a version, as
+        does what writes through `.data`.
         """
         counted = [group for group in self.groups if group.is_counted]
-        others = [group for group in self.groups if not group.is_counted and not group.buffers[0].is_meta]
+        others = [group for group in self.groups if not group.is_counted and group.has_numbers]
         differ = [group.differs() for group in others]
         flags = torch.stack([flag.to(differ[0].device) for flag in differ]).tolist() if differ else []  # waits once
-        for group in (*counted, *(group for group, flag in zip(others, flags, strict=True) if flag)):
-            group.restore()
+        return [*counted, *(group for group, flag in zip(others, flags, strict=True) if flag)]
 
 
 class _Group:
@@ -51,6 +61,11 @@ class _Group:
         """Whether one has another version."""
         return any(buffer._version != version for buffer, version in zip(self.buffers, self.versions, strict=True))
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether the buffers can be compared by number: of others, such as sparse ones, the version counts alone."""
+        return self.buffers[0].layout == torch.strided and not self.buffers[0].is_meta
+
     def differs(self) -> Tensor:
         """Whether a number differs, as a tensor: the device is not waited for."""
         return self._copy().ne(self.values).any()
@@ -60,8 +75,8 @@ class _Group:
         sizes = [buffer.numel() for buffer in self.buffers]
         parts = [self.values] if len(sizes) == 1 else torch.split(self.values, sizes)
         for buffer, version, part in zip(self.buffers, self.versions, parts, strict=True):
-            values = part.view(buffer.shape)
-            if buffer._version != version or (not buffer.is_meta and bool(buffer.ne(values).any())):
+            values = part.view(buffer.shape) if self.has_numbers else part
+            if buffer._version != version or (self.has_numbers and bool(buffer.ne(values).any())):
                 buffer.copy_(values)
 
     def _copy(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from optvis.interrupts import hold_lock
 from optvis.rendering.steps.checks import agree
 
 #: The score of each term, the gradients of the pass, and the values of the penalties.
@@ -17,6 +19,7 @@ Pass: TypeAlias = tuple[dict[str, Tensor], list[Tensor], list[Tensor]]
 Names: TypeAlias = tuple[str | None, ...]  # of what a compiled pass returns before the gradients; penalties have none
 
 NOT_ASKED = "compile=False"
+_LOCK = threading.RLock()  # while operations are recorded, torch replaces nn.Module.__call__ for all threads
 DIFFERS = "the compiled network gave other numbers"
 
 
@@ -34,6 +37,7 @@ class CompiledPasses:
     def __init__(self, reason: str = NOT_ASKED) -> None:
         self.reason = reason
         self.functions: dict[Hashable, tuple[Names, Callable[..., Any]]] = {}
+        self.checked: set[Hashable] = set()  # those that gave the numbers of the pass itself, in this ascent
 
     def run(self, kind: Hashable, evaluate: Callable[[Sequence[Tensor]], Pass], roots: Sequence[Tensor]) -> Pass:
         """Run a pass, compiled where it can be.
@@ -46,11 +50,27 @@ class CompiledPasses:
         if self.reason:
             return evaluate(roots)
         key = (kind, *(root.shape for root in roots))
-        if key in self.functions:
+        if key in self.checked:
             return _unpack(*self.functions[key], roots)
         expected = evaluate(roots)
-        self._compile(key, evaluate, roots, expected)
-        return expected
+        try:
+            if key not in self.functions:
+                names: Names = (*expected[0], *[None] * len(expected[2]))
+                self.functions[key] = names, compile_pass(evaluate, roots)
+            found = _unpack(*self.functions[key], roots)
+        except Exception as error:  # of a compiler, which may fail in any way on a foreign network
+            reason = " ".join(str(error).partition("\n")[0].split())
+            self._give_up(f"{type(error).__name__}: {reason}")
+            return expected
+        if not _agree(found, expected):
+            self._give_up(DIFFERS)
+            return expected
+        self.checked.add(key)
+        return found
+
+    def restart(self) -> None:
+        """Begin another ascent, which differs in numbers alone; what was compiled is checked again at its first use."""
+        self.checked = set()
 
     def describe(self) -> dict[str, str]:
         """Whether passes are compiled, for a recipe; nothing where nobody asked."""
@@ -58,29 +78,13 @@ class CompiledPasses:
             return {}
         return {"compile": f"no: {self.reason}" if self.reason else "yes"}
 
-    def _compile(
-        self, key: Hashable, evaluate: Callable[[Sequence[Tensor]], Pass], roots: Sequence[Tensor], expected: Pass
-    ) -> None:
-        names: Names = (*expected[0], *[None] * len(expected[2]))
-        try:
-            function = compile_pass(evaluate, roots)
-            found = _unpack(names, function, roots)
-        except Exception as error:  # of a compiler, which may fail in any way on a foreign network
-            reason = " ".join(str(error).partition("\n")[0].split())
-            self._give_up(f"{type(error).__name__}: {reason}")
-            return
-        pairs = zip((*found[0].values(), *found[2]), (*expected[0].values(), *expected[2]), strict=True)
-        if agree(pairs, zip(found[1], expected[1], strict=True)):
-            self.functions[key] = (names, function)
-        else:
-            self._give_up(DIFFERS)
-
     def release(self) -> None:
         """Forget what was compiled."""
-        self.functions = {}
+        self.functions, self.checked = {}, set()
 
     def _give_up(self, reason: str) -> None:
-        self.reason, self.functions = reason, {}
+        self.reason = reason
+        self.release()
 
 
 def compile_pass(evaluate: Callable[[Sequence[Tensor]], Pass], roots: Sequence[Tensor]) -> Callable[..., Any]:
@@ -97,10 +101,16 @@ def compile_pass(evaluate: Callable[[Sequence[Tensor]], Pass], roots: Sequence[T
         return [*report.values(), *penalties, *gradients]
 
     starts: list[Any] = [root.detach() for root in roots]
-    recorded = make_fx(evaluate_flat, tracing_mode="real")(*starts)
-    with torch.no_grad():
-        compiled: Callable[..., Any] = compile_operations(recorded, starts)
-        return compiled
+    with hold_lock(_LOCK):
+        recorded = make_fx(evaluate_flat, tracing_mode="real")(*starts)
+        with torch.no_grad():
+            compiled: Callable[..., Any] = compile_operations(recorded, starts)
+    return compiled
+
+
+def _agree(found: Pass, expected: Pass) -> bool:
+    pairs = zip((*found[0].values(), *found[2]), (*expected[0].values(), *expected[2]), strict=True)
+    return agree(pairs, zip(found[1], expected[1], strict=True))
 
 
 def _unpack(names: Names, function: Callable[..., Any], roots: Sequence[Tensor]) -> Pass:

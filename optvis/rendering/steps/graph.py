@@ -103,7 +103,7 @@ class CudaRecorder:
 
 
 class StepGraphs:
-    """Evaluations of a closed loop: each phase is recorded after its first step, and checked at its second.
+    """Evaluations of a closed loop: each phase is recorded after its first step, and compared at its first and second.
 
     A phase ends where ReLU gradients are redirected no more, or a stage of the transforms begins. What cannot be
     recorded, or gives other numbers than the same step without a graph, runs without one; `reason` says why.
@@ -144,9 +144,12 @@ class StepGraphs:
         expected = self.run_eagerly(index, None)
         if phase is None:
             self._record(key, index)
+            phase = self.phases.get(key)
+            found = None if phase is None else self._compare(phase, index, expected)
         else:
-            self._check(phase, index, expected)
-        return expected
+            found = self._compare(phase, index, expected)
+            phase.is_checked = found is not None
+        return expected if found is None else found
 
     def _find_phase(self, index: int) -> tuple[bool, int]:
         """Whether ReLU gradients are redirected at a step, and the stage of its transforms."""
@@ -190,12 +193,13 @@ class StepGraphs:
         except (RuntimeError, torch.OutOfMemoryError) as error:  # what waits for the device cannot be recorded
             self._give_up(" ".join(str(error).split("\n", 1)[0].split()))
 
-    def _check(self, phase: _Phase, index: int, expected: Evaluation) -> None:
-        """Compare a recorded step with the same one without a graph; where they differ, record no more."""
+    def _compare(self, phase: _Phase, index: int, expected: Evaluation) -> Evaluation | None:
+        """Run a recorded step, and compare it with the same one without a graph; if they differ, record no more."""
         found = self._replay(phase, index)
-        phase.is_checked = found is not None and _agree(found, expected)
-        if found is not None and not phase.is_checked:
-            self._give_up(DIFFERS)
+        if found is None or _agree(found, expected):
+            return found
+        self._give_up(DIFFERS)
+        return None
 
     def _replay(self, phase: _Phase, index: int) -> Evaluation | None:
         """Run a recorded step; None where its draws lie elsewhere now."""
