@@ -254,24 +254,26 @@ def test_channels_are_those_that_photographs_excite(bench):
     assert (means.amax(0)[list(numbers)] > 0).all()
 
 
-def test_products_are_rounded_to_tf32_forward_and_backward():
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_products_are_rounded_forward_and_backward(precision):
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, 4, 9, 9, generator=generator).requires_grad_()
     weight, bias = torch.randn(6, 2, 3, 3, generator=generator), torch.randn(6, generator=generator)
-    with precisions.round_products():
+    with precisions.round_products(precision):
         found = nn.functional.conv2d(images, weight, bias, 2, 1, groups=2)
-    rounded = precisions.round_to_tf32(images.detach()).requires_grad_()
-    other = precisions.round_to_tf32(weight)
-    expected = nn.functional.conv2d(rounded, other, bias, 2, 1, groups=2)
-    assert_close(found, expected, rtol=0, atol=0)
+    rounded = precisions.round_numbers(images.detach(), precision).requires_grad_()
+    expected = nn.functional.conv2d(rounded, precisions.round_numbers(weight, precision), bias, 2, 1, groups=2)
+    coarse = 2**-8 if precision == "bf16" else 0
+    assert_close(found, expected, rtol=coarse, atol=0)
     gradient = torch.randn(found.shape, generator=generator)
     own = torch.autograd.grad(found, images, gradient)[0]
-    assert_close(own, torch.autograd.grad(expected, rounded, precisions.round_to_tf32(gradient))[0])
+    other = torch.autograd.grad(expected, rounded, precisions.round_numbers(gradient, precision))[0]
+    assert_close(own, other, rtol=max(coarse, 1e-5), atol=1e-5)
 
 
-def test_tf32_has_ten_bits_behind_the_leading_one():
+def test_tf32_has_ten_bits_behind_the_leading_one_and_bfloat16_seven():
     values = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-11, 1 + 3 * 2**-12, -3.0, 0.0])
     expected = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-10, 1 + 2**-10, -3.0, 0.0])
-    assert precisions.round_to_tf32(values).equal(expected)
+    assert precisions.round_numbers(values, "tf32").equal(expected)
     numbers = torch.randn(1000, generator=torch.Generator().manual_seed(0))
-    assert ((precisions.round_to_tf32(numbers) - numbers) / numbers).abs().max() <= 2**-11
+    assert precisions.round_numbers(numbers, "bf16").equal(numbers.bfloat16().float())
