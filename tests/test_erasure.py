@@ -245,3 +245,50 @@ def test_channels_and_projections_of_other_layers_go_together(net):
     baked = bake(net, *units)
     with torch.no_grad(), blinded(net, *units):
         torch.testing.assert_close(baked.network(KEEP), net.network(KEEP), atol=1e-5, rtol=0)
+
+
+def convolutions(images: Tensor) -> Classifier:
+    """A network that calls some of the images each of its classes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        parts = (nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        network = nn.Sequential(*parts).eval()
+    with torch.no_grad():
+        network[2].bias -= network(images).mean(0)
+    return Classifier(network, None, 20)
+
+
+@pytest.mark.parametrize("method", [Leace(), Inlp(), MeanProjection()], ids=repr)
+def test_batches_of_images_give_the_units_of_all_images_together(method):
+    images = torch.rand(60, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    classifier = convolutions(images)
+    shows = classifier.logits(images).argmax(1) == 2
+    batches = ((images[start : start + 25], shows[start : start + 25].double()) for start in range(0, 60, 25))
+    found = method.fit_batches(classifier, batches, "1")
+    task = build_task(classifier, images[shows], 2, images[~shows], ["1"], progress=False)
+    with borrow(classifier.network):
+        (expected,) = method(task)
+    a = torch.randn(9, 6, generator=torch.Generator().manual_seed(1)).double()
+    torch.testing.assert_close(found.replace(a), expected.replace(a), atol=1e-8, rtol=0)
+
+
+def test_no_batches_are_refused():
+    tiny = convolutions(torch.rand(4, 3, 20, 20))
+    with pytest.raises(ValueError, match="no images to fit"):
+        Leace().fit_batches(tiny, [], "2")
+
+
+@pytest.mark.parametrize("count", [1000, 4000])
+def test_what_a_sample_leaves_readable_is_as_its_size_says(count):
+    """The best linear probe of normal features after LEACE: Φ(√(2C / n) / 2)."""
+    channels, gap = 128, torch.zeros(128, dtype=torch.float64)
+    gap[0] = 3.0
+    generator = torch.Generator().manual_seed(count)
+    z = torch.arange(2 * count) % 2
+    x = torch.randn(2 * count, channels, generator=generator, dtype=torch.float64) + z[:, None] * gap
+    units = Leace().fit(x, z)
+    zero = units.replace(torch.zeros(1, channels, dtype=torch.float64))
+    linear = units.replace(torch.eye(channels, dtype=torch.float64)) - zero
+    left = units.replace(gap[None]) - zero
+    distance = float((left @ torch.linalg.pinv(linear.T @ linear, rtol=1e-9) @ left.T).sqrt())
+    assert distance == pytest.approx((2 * channels / count) ** 0.5, rel=0.15)
