@@ -33,6 +33,7 @@ from optvis.rendering import free_kept_steps
 CUDA = torch.device("cuda")
 STEPS = 64
 ROUNDS = 10
+SMALL = 8  # images
 SECONDS = 200  # after which no further row is begun
 PICTURES: tuple[Precision, ...] = ("tf32", "bf16")  # of pictures
 SIZES = ((1, 224), (8, 224), (64, 128), (256, 128), (512, 128))
@@ -40,15 +41,15 @@ SIZES = ((1, 224), (8, 224), (64, 128), (256, 128), (512, 128))
 BLOCKS = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512, "4d": 528, "4e": 832, "5a": 832, "5b": 1024}
 
 
-def milliseconds(run: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Median time of a run, each waited for, after two that warm up."""
+def milliseconds(run: Callable[[], object], rounds: int = ROUNDS, warm_up: int = 2) -> float:
+    """Median time of a run, each waited for, after some that warm up."""
     times = []
-    for turn in range(rounds + 2):
+    for turn in range(rounds + warm_up):
         torch.cuda.synchronize()
         start = time.perf_counter()
         run()
         torch.cuda.synchronize()
-        times += [time.perf_counter() - start] if turn > 1 else []
+        times += [time.perf_counter() - start] if turn >= warm_up else []
     return 1000 * statistics.median(times)
 
 
@@ -92,9 +93,11 @@ def own_step(
         made = render(classifier, objective, recipe="plain", steps=steps, **options)
         return " ".join(made.recipe.get(name, "") for name in ("step", "compile"))
 
-    few, many = (milliseconds(partial(run, steps), rounds=3) for steps in (STEPS, 4 * STEPS))
-    step = (many - few) / (3 * STEPS)
-    return step, few - STEPS * step, run(STEPS)
+    run(STEPS // 4)
+    rounds = 3 if batch <= SMALL else 1  # of large batches a rendering takes seconds
+    few, many = (milliseconds(partial(run, steps), rounds, warm_up=1) for steps in (STEPS, 2 * STEPS))
+    step = (many - few) / STEPS
+    return step, few - STEPS * step, run(STEPS // 4)
 
 
 def step_table(sizes: tuple[tuple[int, int], ...], start: float, compile: bool) -> None:
