@@ -3,6 +3,7 @@
 python tests/bench/gpu.py               the tables; it ends within four minutes, and at once without CUDA
 python tests/bench/gpu.py --quick       batches of 1 and 8 alone
 python tests/bench/gpu.py --compile     optvis with compile=True, which takes a minute a row
+python tests/bench/gpu.py --check       whether recorded steps give the pictures of others, and the same twice
 
 The bare network is cut at the layer, with random weights and BatchNorm as it is, channels last; it runs forward, and
 backward to its input. Its products are TF32, as those of optvis are by default, and bfloat16 in rows that say so. A
@@ -16,8 +17,8 @@ import argparse
 import copy
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import count
 
@@ -25,10 +26,11 @@ import torch
 from bare_networks import ROWS, Row, network
 from torch import Tensor, nn
 
-from optvis import IMAGENET, Classifier, render
-from optvis.models.adapted.precision import Precision, multiply_in
+from optvis import IMAGENET, Classifier, Rendering, render
+from optvis.models.adapted.precision import PRECISIONS, Precision, multiply_in
 from optvis.objectives import channel
 from optvis.rendering import free_kept_steps
+from optvis.rendering.steps import graph
 
 CUDA = torch.device("cuda")
 STEPS = 64
@@ -152,17 +154,60 @@ def picture(start: float) -> None:
     print(f"{made:,} channels at 128 px: {time.perf_counter() - begin:.1f} s, {memory:.1f} GB")
 
 
+def check() -> None:
+    """Print how far recorded steps are from steps that are not recorded, and two calls from each other."""
+    torch.manual_seed(0)
+    flat = nn.Sequential(nn.Conv2d(3, 16, 5), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 8, 3), nn.ReLU()).eval()
+    for name, net, layer, steps in (
+        ("no max pooling", flat, "4", 16),
+        ("GoogLeNet", network("googlenet"), "inception4a", STEPS),
+    ):
+        classifier = Classifier(net.to(CUDA), IMAGENET, 96)
+        for precision in PRECISIONS:
+            options = {"recipe": "plain", "steps": steps, "precision": precision, "progress": False}
+            once, again, other = (render(classifier, channel(layer, [1, 2]), **options) for _ in range(3))
+            with without_recording():
+                plain = render(classifier, channel(layer, [1, 2]), **options)
+            scores = ((once.scores - plain.scores) / plain.scores).abs().max()
+            twice, thrice = gap(once, again), gap(once, other)
+            print(
+                f"{name}, {steps} steps, {precision}: recorded or not, pixels differ by {gap(once, plain):.1e} and "
+                f"scores by {float(scores):.1e}; two calls by {twice:.1e}, and by {thrice:.1e} ({once.recipe['step']})"
+            )
+
+
+def gap(one: Rendering, other: Rendering) -> float:
+    """The largest difference of pixels."""
+    return float((one.images - other.images).abs().max())
+
+
+@contextmanager
+def without_recording() -> Iterator[None]:
+    """Inside, no step is recorded."""
+    free_kept_steps()
+    fewest, graph.FEWEST_STEPS = graph.FEWEST_STEPS, 10**9
+    try:
+        yield
+    finally:
+        graph.FEWEST_STEPS = fewest
+        free_kept_steps()
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="batches of 1 and 8 alone")
     parser.add_argument("--compile", action="store_true", help="optvis with compile=True")
+    parser.add_argument("--check", action="store_true", help="compare pictures instead")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         print("no CUDA here: nothing is measured")
         return
     start = time.perf_counter()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, milliseconds a step")
+    if options.check:
+        check()
+        return
     picture(start)
     step_table(SIZES[:2] if options.quick else SIZES, start, options.compile)
 
