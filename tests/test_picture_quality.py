@@ -254,11 +254,12 @@ def test_channels_are_those_that_photographs_excite(bench):
     assert (means.amax(0)[list(numbers)] > 0).all()
 
 
+@pytest.mark.parametrize("side", [1, 3])
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
-def test_products_are_rounded_forward_and_backward(precision):
+def test_products_are_rounded_forward_and_backward(precision, side):
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 4, 9, 9, generator=generator).requires_grad_()
-    weight, bias = torch.randn(6, 2, 3, 3, generator=generator), torch.randn(6, generator=generator)
+    images = torch.randn(2, 4, 9, 9, generator=generator).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight, bias = torch.randn(6, 2, side, side, generator=generator), torch.randn(6, generator=generator)
     with precisions.round_products(precision):
         found = nn.functional.conv2d(images, weight, bias, 2, 1, groups=2)
     rounded = precisions.round_numbers(images.detach(), precision).requires_grad_()

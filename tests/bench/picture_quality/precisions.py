@@ -56,10 +56,8 @@ def round_products(precision: str) -> OverrideMode:
 
 def round_numbers(a: Tensor, precision: str) -> Tensor:
     """Round to the nearest numbers that a precision has, and keep their order in memory."""
-    if a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last):
-        return round_numbers(a.permute(0, 2, 3, 1), precision).permute(0, 3, 1, 2)
     dropped = DROPPED[precision]
-    bits = a.contiguous().view(torch.int32) + (1 << (dropped - 1))
+    bits = a.view(torch.int32) + (1 << (dropped - 1))
     return (bits & -(1 << dropped)).view(torch.float32)
 
 
