@@ -89,7 +89,7 @@ def interleave(floor: Floor) -> Iterator[None]:
 
     def step(optimizer: ImageAdam, closure=None):  # type: ignore[no-untyped-def]
         loss = own(optimizer, closure)
-        floor.step(len(optimizer.param_groups[0]["params"][0]), optimizer.taken)
+        floor.step(len(optimizer.param_groups[0]["params"][0]), optimizer.step_count)
         return loss
 
     ImageAdam.step = step  # type: ignore[method-assign]
