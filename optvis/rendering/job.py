@@ -173,8 +173,10 @@ class RenderJob:
         param = self._copy_param(rows)
         recorder = SumOfGradients(param) if self.transparency else None
         try:
-            key = self._describe_ascent(rows) if recorder is None else None
-            ascent = self._restart_ascent(rows, param, key)
+            may_keep = recorder is None and self.param is None and (self.compile or may_record(self.classifier.device))
+            total = self._resolve_total(rows, self.objective, self.penalty) if may_keep else None
+            key = None if total is None else self._describe_ascent(rows, total)
+            ascent = None if total is None else self._restart_ascent(rows, param, total, key)
             if ascent is None:
                 job = self if key is None else replace(self, transform=copy.deepcopy(self.transform))
                 ascent = job.build_ascent(rows, recorder or param, self.objective, self.penalty)
@@ -212,26 +214,21 @@ class RenderJob:
 
         return history, run(ascent.run(self.steps), bar, record)
 
-    def _describe_ascent(self, rows: slice) -> bytes | None:
+    def _describe_ascent(self, rows: slice, total: Objective) -> bytes | None:
         """What the ascent of some images has in common with those that can go on with its steps; None if nothing."""
-        if self.param is not None or not (self.compile or may_record(self.classifier.device)):
-            return None
         size = self.classifier.resolve_size(self.size)
         fixed = (self.transform, self.redirect_steps, self.pool_gradient, self.precision, self.compile, self.views)
         priors = [self._select_prior(prior, rows) for prior in self.priors]
         maker = default_optimizer(self.param, self.optimizer)
         seeds = view_seeds(self.seeds[rows], self.views)
-        return describe_ascent(
-            self.classifier, self._resolve_total(rows, self.objective, self.penalty), seeds, size, maker, priors, *fixed
-        )
+        return describe_ascent(self.classifier, total, seeds, size, maker, priors, *fixed)
 
-    def _restart_ascent(self, rows: slice, param: nn.Module, key: bytes | None) -> Ascent | None:
+    def _restart_ascent(self, rows: slice, param: nn.Module, total: Objective, key: bytes | None) -> Ascent | None:
         """Restart an ascent that was kept, with the numbers of some images; None where there is none."""
         ascent = KEPT.take(self.classifier, key)
         if ascent is None:
             return None
         try:
-            total = self._resolve_total(rows, self.objective, self.penalty)
             ascent.restart(total, param, view_seeds(self.seeds[rows], self.views))
         except BaseException:
             ascent.release()

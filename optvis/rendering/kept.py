@@ -22,7 +22,7 @@ from torch.nn.modules.module import _has_any_global_hook as has_global_hook
 
 from optvis.interrupts import hold_lock
 from optvis.models.adapted.network import list_buffers, list_modules, list_weights
-from optvis.models.adapted.saved_buffers import SavedBuffers
+from optvis.models.adapted.saved_buffers import DTYPES, SavedBuffers
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.fold import HOOKS
 from optvis.objectives import Objective
@@ -230,7 +230,9 @@ def _describe_network(network: nn.Module) -> tuple[bytes, tuple[Tensor, ...]] | 
     except Exception:  # as above
         return None
     tensors = (*list_weights(modules), *list_buffers(modules), *pickler.tensors)
-    if any(one.is_inference() or one.is_meta or one.layout != torch.strided for one in tensors):
+    if any(
+        one.is_inference() or one.is_meta or one.layout != torch.strided or one.dtype not in DTYPES for one in tensors
+    ):
         return None
     return buffer.getvalue(), tensors
 
