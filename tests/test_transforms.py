@@ -18,6 +18,7 @@ from torch.testing import assert_close
 
 import optvis.transforms
 from optvis.transforms import STANDARD, Affine, Compose, Jitter, Pad, Resize, Rotate, Scale, Stages
+from optvis.transforms.warp import Padding, warp
 
 from . import oracles
 from .ids import stable_id
@@ -94,16 +95,28 @@ def test_successive_affine_transforms_are_one_warp(
     chain: nn.Module, warps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    original = kornia.geometry.transform.warp_affine
+    original = F.grid_sample
 
     def count_calls(*args: Any, **kwargs: Any) -> Tensor:
         calls.append(1)
-        warped: Tensor = original(*args, **kwargs)
-        return warped
+        return original(*args, **kwargs)
 
-    monkeypatch.setattr(kornia.geometry.transform, "warp_affine", count_calls)
+    monkeypatch.setattr(F, "grid_sample", count_calls)
     chain(random_images(), streams(*SEEDS))
     assert len(calls) == warps
+
+
+@pytest.mark.parametrize("mode", ["border", "reflection", "zeros"])
+@pytest.mark.parametrize("sides", [((9, 7), (9, 7)), ((9, 7), (4, 12)), ((8, 8), (1, 3)), ((5, 6), (1, 1))], ids=str)
+def test_warp_equals_kornias(sides: tuple[tuple[int, int], tuple[int, int]], mode: str) -> None:
+    source, result = sides
+    images = torch.rand(3, 2, *source, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(1)
+    matrix = torch.eye(3, dtype=torch.float64) + 0.1 * torch.randn(3, 3, 3, dtype=torch.float64, generator=generator)
+    matrix[:, 2] = torch.tensor([0.0, 0.0, 1.0])
+    matrix[:, :2, 2] *= 10
+    expected = kornia.geometry.transform.warp_affine(images, matrix[:, :2], result, padding_mode=mode)
+    torch.testing.assert_close(warp(images, matrix, result, Padding(mode)), expected, rtol=0, atol=1e-9)
 
 
 def test_a_nested_chain_equals_the_flat_one() -> None:

@@ -43,44 +43,28 @@ def warp(images: Tensor, matrix: Tensor, size: Size, padding: Padding, streams: 
     Raises:
         ValueError: results of more than 2^26 pixels.
     """
-    from kornia.geometry.transform import warp_affine
-
     height_and_width(size)
     streams = Streams((0,), "warp") if streams is None else streams
-    is_multiple = len(matrix) > len(images)
-    shared = padding.level is None or len(padding.level) == 1 or padding.level.dim() < 4
-    # kornia copies constants to the device at each call, for which it waits
-    if (is_multiple or streams.device_of(images).type == "cuda") and (shared or not is_multiple) and min(size) > 1:
-        return _warp_views(images, matrix, size, padding, streams)  # torch's affine grids are others for one pixel
-    images = repeat_each(images, len(matrix)) if is_multiple else images
-    maps = streams.place(lambda: matrix[:, :2], images)
-    if images.is_meta:  # no numbers to sample, for which torch takes as long as for a picture
-        return images.new_empty(*images.shape[:2], *size)
     level = padding.level
-    shifted = images if level is None else images - level
-    sampled: Tensor = warp_affine(shifted, maps, size, padding_mode=padding.mode)
-    return sampled if level is None else sampled.add_(level)
+    if level is not None and level.dim() == 4 and len(level) > 1:  # each result has a level of its own
+        images = repeat_each(images, len(matrix))
+    count, channels, *sides = images.shape
+    views, (height, width) = len(matrix) // count, size
+    source, result = (_pixels_to_unit((pair[0], pair[1])) for pair in (sides, size))
+    maps = streams.place(lambda: (source @ torch.linalg.inv(matrix) @ torch.linalg.inv(result))[:, :2], images)
+    if images.is_meta:  # no numbers to sample, for which torch takes as long as for a picture
+        return images.new_empty(len(matrix), channels, *size)
+    # The grids of an image's views are one grid, one below the other, so that the image is not copied.
+    grid = _affine_grid(maps.view(count, views, 2, 3), size)
+    sampled = _sample(images if level is None else images - level, grid, padding.mode)
+    rows = sampled.view(count, channels, views, height, width).transpose(1, 2).flatten(0, 1)
+    return rows if level is None else rows + level
 
 
 def repeat_each(images: Tensor, count: int) -> Tensor:
     """Repeat each image in a row, so that there are `count`."""
     views = count // len(images)
     return images.repeat_interleave(views, dim=0) if views > 1 else images
-
-
-def _warp_views(images: Tensor, matrix: Tensor, size: Size, padding: Padding, streams: Streams) -> Tensor:
-    """Sample views of each image without copies of it: the grids of its views are one grid, one below the other."""
-    count, channels, *sides = images.shape
-    views, (height, width) = len(matrix) // count, size
-    source, result = (_pixels_to_unit((pair[0], pair[1])) for pair in (sides, size))
-    maps = streams.place(lambda: (source @ torch.linalg.inv(matrix) @ torch.linalg.inv(result))[:, :2], images)
-    if images.is_meta:
-        return images.new_empty(len(matrix), channels, *size)
-    grid = _affine_grid(maps.view(count, views, 2, 3), size)
-    level = padding.level
-    sampled = _sample(images if level is None else images - level, grid, padding.mode)
-    rows = sampled.view(count, channels, views, height, width).transpose(1, 2).flatten(0, 1)
-    return rows if level is None else rows + level
 
 
 def _sample(images: Tensor, grid: Tensor, mode: str) -> Tensor:
