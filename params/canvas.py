@@ -175,7 +175,7 @@ class FFT(Canvas):
         self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
 
     def forward(self) -> Tensor:
-        spectrum = torch.view_as_complex(self.spectrum) * self.scale
+        spectrum = torch.view_as_complex(self.spectrum * self.scale.unsqueeze(-1))
         images: Tensor = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
         return images
 

@@ -80,7 +80,7 @@ class ImagePool(Canvas):
         """Make these images of the pool, (B,), the active ones, and write those before them back into the pool."""
         self.write_back()
         self.rows = rows.to(self.pool.device)
-        self.unique.copy_(self.pool[self.rows])
+        torch.index_select(self.pool, 0, self.rows, out=self.unique.data)
         return self
 
     @torch.no_grad()
@@ -98,9 +98,16 @@ class ImagePool(Canvas):
         return self._synthesize(self.pool[rows], self.weights[rows])
 
     def _synthesize(self, unique: Tensor, weights: Tensor) -> Tensor:
-        spectrum = unique if self.groups is None else UNIQUE_SHARE * unique + self._group_part(weights)
-        images: Tensor = torch.fft.irfft2(torch.view_as_complex(spectrum) * self.scale, s=self._size, norm="ortho")
+        spectrum = unique if self.groups is None else self._add_groups(unique, weights)
+        waves = torch.view_as_complex(spectrum * self.scale.unsqueeze(-1))
+        images: Tensor = torch.fft.irfft2(waves, s=self._size, norm="ortho")
         return images
+
+    def _add_groups(self, unique: Tensor, weights: Tensor) -> Tensor:
+        """0.7 · unique + 0.5 · Σ_j g_ij · group_j, as spectra, in one pass over memory."""
+        assert self.groups is not None
+        shares = GROUP_SHARE * weights
+        return torch.addmm(unique.flatten(1), shares, self.groups.flatten(1), beta=UNIQUE_SHARE).view_as(unique)
 
     def _group_part(self, weights: Tensor) -> Tensor:
         """0.5 · Σ_j g_ij · group_j, as spectra."""
