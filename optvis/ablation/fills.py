@@ -21,7 +21,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.objectives.layout import positions
 from optvis.params import Streams
-from optvis.rendering.ascent import PIXELS_PER_BATCH
+from optvis.rendering.ascent import PIXELS_PER_BATCH, split_evenly
 
 # The layer's activations, (B, C, ...), or codes of features, (B, K, ...), -> what replaces units in them: a number, or
 # a tensor that broadcasts to them.
@@ -324,8 +324,7 @@ def split_batch(images: Tensor) -> list[slice]:
     """Split images (B, 3, H, W) into batches that go through a network together."""
     count, _, height, width = images.shape
     factor = 1 if images.device.type == "cpu" else GPU_BATCH_FACTOR
-    size = max(1, factor * PIXELS_PER_BATCH // (height * width))
-    return [slice(start, start + size) for start in range(0, count, size)]
+    return split_evenly(count, factor * PIXELS_PER_BATCH // (height * width))
 
 
 def _align(values: Tensor | float, activations: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import count, islice
@@ -45,7 +45,7 @@ from optvis.rendering.steps.step import Step
 from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
 
-PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
+PIXELS_PER_BATCH = 2 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
 STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
 
 
@@ -246,10 +246,13 @@ class Ascent:
             ):
                 parts = [self.objective.at_step(index), *(prior.penalty.at_step(index) for prior in self.priors)]
                 results = self._run_passes(index < self.redirect_steps, roots, parts)
-            ends = [torch.cat(parts) for parts in zip(*(gradients for _, gradients, _ in results), strict=True)]
-            values = [torch.cat(parts) for parts in zip(*(penalties for *_, penalties in results), strict=True)]
+            # Of inputs that are channels last; what comes before them is not, and mixed layouts are slow.
+            ends = [
+                _join(parts).contiguous() for parts in zip(*(gradients for _, gradients, _ in results), strict=True)
+            ]
+            values = [_join(parts) for parts in zip(*(penalties for *_, penalties in results), strict=True)]
             gradients = self._pull_back(images, roots, ends, values)
-        report = {name: torch.cat([part[name] for part, *_ in results]) for name in results[0][0]}
+        report = {name: _join([part[name] for part, *_ in results]) for name in results[0][0]}
         return Step(index, _copy_images(images), total_score(report), report), gradients
 
     def _run_passes(self, is_redirected: bool, roots: Sequence[Tensor], parts: Sequence[Objective]) -> list[Pass]:
@@ -324,8 +327,7 @@ class Ascent:
         group = everything.group_size
         if inputs.device.type != "cpu" or group is None or everything.has_custom_terms:
             return [slice(0, batch)]
-        size = max(group, PIXELS_PER_BATCH // pixels // group * group)
-        return [slice(start, start + size) for start in range(0, batch, size)]
+        return split_evenly(batch, PIXELS_PER_BATCH // pixels, group)
 
     def _queue_check(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
         self.unchecked.append((step.index, step.report, all_finite(step.scores, gradients)))
@@ -340,6 +342,31 @@ class Ascent:
             if not is_finite:
                 state = "" if self.is_asynchronous else "; the image is as before that step"
                 raise NotFiniteError(describe_failure(index, report) + state)
+
+
+def split_evenly(count: int, most: int, group: int = 1) -> list[slice]:
+    """Split rows into parts of about the same size, of `most` rows or fewer; no group of rows is split.
+
+    Example:
+        >>> [part.stop - part.start for part in split_evenly(10, most=4)]
+        [4, 4, 2]
+        >>> [part.stop - part.start for part in split_evenly(8, most=5, group=4)]
+        [4, 4]
+    """
+    groups = -(-count // group)
+    parts = -(-groups // max(1, most // group))
+    size = -(-groups // parts) * group
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    """Join what was computed of the parts of a batch."""
+    return parts[0] if len(parts) == 1 else torch.cat([*parts])
+
+
+def _join_each(results: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+    """Join each of the tensors that were computed of every part of a batch."""
+    return [_join(parts) for parts in zip(*results, strict=True)]
 
 
 def _copy_images(images: Tensor) -> Tensor:

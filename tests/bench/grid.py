@@ -32,7 +32,7 @@ from optvis.world import scene
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SCENES = ("container ship", "scuba diver", "owl")
 MIN_COSINE, MIN_PAIRS = 0.9, 30  # of the activations of similar positions; how many such pairs an image needs
-MIN_COHERENCE, MIN_SCORE, MAX_MEMORY, MAX_TIME = 2.0, 0.95, 1.3, 1.25
+MIN_COHERENCE, MIN_SCORE, MAX_MEMORY, MAX_TIME = 2.0, 0.95, 1.3, 1.15
 DEMO_STRIDE = 8  # pixels of the embedded network's input a position of mixed4
 SIDE, BATCH_SIZE = 64, IconOptions().batch_size
 

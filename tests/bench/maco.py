@@ -22,7 +22,7 @@ from torchvision import models
 
 from optvis import IMAGENET, Classifier
 from optvis.objectives import logit
-from optvis.rendering.ascent import PIXELS_PER_BATCH
+from optvis.rendering.ascent import PIXELS_PER_BATCH, split_evenly
 from optvis.rendering.maco import maco_job
 from optvis.rendering.views import SumOfGradients
 
@@ -46,8 +46,9 @@ def bare_step(net: nn.Module, count: int, device: torch.device) -> Callable[[], 
     """Forward and backward to as many inputs, and nothing else."""
     for weight in net.parameters():
         weight.requires_grad_(False)
-    size = count if device.type != "cpu" else PIXELS_PER_BATCH // SIDE**2
-    inputs = torch.rand(count, 3, SIDE, SIDE, device=device).contiguous(memory_format=torch.channels_last).split(size)
+    parts = split_evenly(count, count if device.type != "cpu" else PIXELS_PER_BATCH // SIDE**2)
+    images = torch.rand(count, 3, SIDE, SIDE, device=device).contiguous(memory_format=torch.channels_last)
+    inputs = [images[part] for part in parts]
 
     def step() -> list[Tensor]:
         gradients = []

@@ -23,7 +23,7 @@ from optvis import IMAGENET, Classifier
 from optvis.microscope.builder import STEPS
 from optvis.microscope.renderings import DIVERSE_COUNT, ChannelRenderer
 from optvis.params import Streams
-from optvis.rendering.ascent import PIXELS_PER_BATCH
+from optvis.rendering.ascent import PIXELS_PER_BATCH, split_evenly
 from optvis.rendering.optimizers import ImageAdam
 from optvis.transforms.presets import COARSE_TO_FINE
 
@@ -40,8 +40,8 @@ def whole_batch(images: int, _side: int) -> list[int]:
 def batch_sizes(images: int, side: int) -> list[int]:
     """How many images go through the network together, as in an ascent."""
     among = 1 if images == GROUP else DIVERSE_COUNT
-    size = max(among, PIXELS_PER_BATCH // side**2 // among * among)
-    return [min(size, images - start) for start in range(0, images, size)]
+    parts = split_evenly(images, PIXELS_PER_BATCH // side**2, among)
+    return [part.stop - part.start for part in parts]
 
 
 def input_sizes(steps: int) -> list[int]:
