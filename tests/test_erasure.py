@@ -152,6 +152,21 @@ def test_moments_of_batches_are_those_of_all_rows():
     torch.testing.assert_close(moments.label_variance, z.var(0, correction=0))
 
 
+def test_moments_are_merged_and_their_labels_mapped():
+    x = random_rows() + 1000
+    z, matrix = torch.stack([binary_labels(x - 1000), x[:, 1]], dim=1), torch.tensor([[1.0, 0.5, 0.0], [0.0, 2.0, 1.0]])
+    merged = Moments(FEATURES, 2)
+    for rows in (slice(0, 90), slice(90, 90), slice(90, ROWS)):
+        part = Moments(FEATURES, 2)
+        part.update(x[rows], z[rows])
+        merged.merge(part)
+    expected = Moments(FEATURES, 3)
+    expected.update(x, z @ matrix.to(z))
+    found = merged.map_labels(matrix)
+    for name in ("count", "mean", "label_mean", "covariance", "cross_covariance", "label_variance"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name))
+
+
 @pytest.mark.parametrize(
     ("run", "match"),
     [

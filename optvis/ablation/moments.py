@@ -31,13 +31,40 @@ class Moments:
     def update(self, x: Tensor, z: Tensor) -> None:
         """Add rows of features, (N, C), and their labels, (N, K)."""
         rows = torch.cat([x.detach().double().cpu(), z.detach().double().cpu()], dim=1)
-        if not len(rows):
-            return
-        mean, total = rows.mean(0), self.count + len(rows)
-        centered, step = rows - mean, mean - self._mean
-        self._scatter += centered.T @ centered + step.outer(step) * (self.count * len(rows) / total)
-        self._mean += step * (len(rows) / total)
+        if len(rows):
+            mean = rows.mean(0)
+            centered = rows - mean
+            self._add(len(rows), mean, centered.T @ centered)
+
+    def merge(self, other: Moments) -> None:
+        """Add the rows of other moments, of the same features and labels."""
+        if other.count:
+            self._add(other.count, other._mean, other._scatter)
+
+    def _add(self, count: int, mean: Tensor, scatter: Tensor) -> None:
+        total, step = self.count + count, mean - self._mean
+        self._scatter += scatter + step.outer(step) * (self.count * count / total)
+        self._mean += step * (count / total)
         self.count = total
+
+    def map_labels(self, matrix: Tensor) -> Moments:
+        """The moments of the same rows with other labels, z M.
+
+        Args:
+            matrix: M, (K, L).
+
+        Example:
+            >>> moments = Moments(1, 2)
+            >>> moments.update(torch.tensor([[1.0], [3.0]]), torch.eye(2))
+            >>> second = moments.map_labels(torch.tensor([[0.0], [1.0]]))
+            >>> second.cross_covariance.item(), second.label_mean.item()
+            (0.5, 0.5)
+        """
+        weights = torch.block_diag(torch.eye(self.features), matrix.cpu()).double()
+        mapped = Moments(self.features, matrix.shape[1])
+        mapped.count, mapped._mean = self.count, self._mean @ weights
+        mapped._scatter = weights.T @ self._scatter @ weights
+        return mapped
 
     @property
     def mean(self) -> Tensor:
