@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
+import textwrap
 from functools import partial
 from itertools import islice, pairwise
 
@@ -146,6 +149,19 @@ def test_two_loops_may_run_at_once(small):
     for place in range(2):
         for index in range(3):
             assert torch.equal(mixed[index][place], apart[place][index])
+
+
+def test_a_loop_that_is_never_ended_says_nothing_when_python_exits():
+    code = """
+        from torch import nn
+        from optvis import Classifier, ascend
+        from optvis.objectives import channel
+
+        loop = ascend(Classifier(nn.Conv2d(3, 4, 3), None, 8), channel("", 0), size=8)
+        next(loop)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_it_works_where_gradients_are_switched_off(small):

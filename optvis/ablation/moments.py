@@ -60,7 +60,7 @@ class Moments:
             >>> second.cross_covariance.item(), second.label_mean.item()
             (0.5, 0.5)
         """
-        weights = torch.block_diag(torch.eye(self.features), matrix.cpu()).double()
+        weights = torch.block_diag(torch.eye(self.features, device="cpu"), matrix.cpu()).double()
         mapped = Moments(self.features, matrix.shape[1])
         mapped.count, mapped._mean = self.count, self._mean @ weights
         mapped._scatter = weights.T @ self._scatter @ weights

@@ -207,7 +207,6 @@ class Ascent:
         self.graphs.release()
         self.compiled.release()
 
-    @torch.inference_mode(mode=False)
     def steps(self) -> Iterator[Step]:
         """Update without end; yield each step as it was before its update."""
         for index in count():
