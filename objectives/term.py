@@ -218,7 +218,8 @@ def _schedule_factor(schedule: Schedule, step: int, name: str) -> float:
 
 def _describe_layouts(activations: Sequence[Tensor]) -> str:
     shapes = " and ".join(str(tuple(a.shape)) for a in activations)
-    hint = "; if the channels are last, give channel_axis=-1" if any(a.dim() == 4 for a in activations) else ""
+    may_be_last = any(a.dim() == 4 and a.shape[3] > a.shape[1] for a in activations)
+    hint = "; if the channels are last, give channel_axis=-1" if may_be_last else ""
     return f"; the activations are {shapes}{hint}"
 
 

@@ -195,6 +195,8 @@ def test_an_unknown_argument_is_one_sentence_with_the_nearest_cure(small, call, 
     [
         (lambda net: render(net, lambda a: a.mean()), "got function <lambda>; on('mixed4', function) makes an obj"),
         (lambda net: render(net, "conv1:0", transform=[lambda a: a]), "; a function becomes a transform in a class"),
+        (lambda net: render(net, "conv1:0", transform=abs), "; a function becomes a transform in a class"),
+        (lambda net: Compose(Jitter(4), abs), "; a function becomes a transform in a class"),
         (lambda net: Rotate(5), "degrees must be a sequence of float, got int 5; one alone is [5]"),
         (lambda net: Compose([Jitter(8)]), "got list [Jitter(8)]; without brackets: Compose("),
         (lambda net: channel("conv1", 0) + "conv1:1", "expected a number, or one per image, (B,); as_objective makes"),

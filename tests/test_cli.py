@@ -240,7 +240,7 @@ def test_a_video_without_what_encodes_it_is_refused_before_the_work(run, monkeyp
 
 def test_render_draws_classes_by_label_or_index(run):
     code, out, err = run(
-        "render", *NET, "--label", "container ship", "--label", "628", "--size", 48, "--steps", 1, "--out", "x"
+        "render", *NET, "--class", "container ship", "--class", "628", "--size", 48, "--steps", 1, "--out", "x"
     )
     assert (code, err) == (0, "")
     assert out.splitlines() == ["x/container-ship.png", "x/628.png", "x/sheet.png"]
@@ -261,7 +261,7 @@ def test_hostile_labels_and_layer_names_stay_in_the_folder(run, elsewhere, monke
     network.add_module("flat", nn.Flatten())
     hostile = Classifier(network, None, 16, labels=labels)
     monkeypatch.setattr("optvis.models.zoo.load", lambda *_args, **_options: hostile)
-    asked = [word for label in labels for word in ("--label", label)]
+    asked = [word for label in labels for word in ("--class", label)]
     assert run("render", "x", *asked, "--steps", 1, "--out", "in/here")[0] == 0
     assert run("render", "x", "/up/conv:<b>", "--channels", "0", "--steps", 1, "--out", "in/here")[0] == 0
     Image.new("RGB", (16, 16)).save("p.png")
@@ -374,11 +374,11 @@ MISTAKES = {
     "unknown weights": (("layers", "squeezenet1_0", "--weights", "BEST"), "no weights 'BEST'"),
     "unknown layer": (("render", *NET, "feature.3", "--channels", "1"), "no layer 'feature.3'; nearest: 'features.3"),
     "channel out of range": (("render", *NET, "features.3", "--channels", "999"), "index 999 is outside 0..127"),
-    "unknown label": (("render", *NET, "--label", "contaner ship"), "nearest: 'container ship'"),
-    "class out of range": (("render", *NET, "--label", "1000"), "class 1000; expected a label, or 0 to 999"),
-    "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --label"),
+    "unknown label": (("render", *NET, "--class", "contaner ship"), "nearest: 'container ship'"),
+    "class out of range": (("render", *NET, "--class", "1000"), "class 1000; expected a label, or 0 to 999"),
+    "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --class"),
     "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
-    "layer and label": (("render", *NET, "features.3", "--label", "1"), "or else --label"),
+    "layer and label": (("render", *NET, "features.3", "--class", "1"), "or else --class"),
     "steps": (("render", *NET, "features.3", "--channels", "1", "--steps", "-1"), "steps is -1"),
     "chunk": (("render", *NET, "features.3", "--channels", "1", "--batch-size", "0"), "batch_size is 0"),
     "rate": (("render", *NET, "features.3", "--channels", "1", "--rate", "-1"), "lr"),
@@ -528,7 +528,7 @@ def test_without_a_network_it_is_the_embedded_one(run):
     code, said, _ = run("layers")
     assert code == 0
     assert "mixed5" in said
-    code, said, _ = run("render", "--label", "owl", "--steps", "1", "--out", "here")
+    code, said, _ = run("render", "--class", "owl", "--steps", "1", "--out", "here")
     assert (code, said.split()) == (0, [str(Path("here") / "owl.png")])
 
 
@@ -537,7 +537,7 @@ def test_without_a_network_it_is_the_embedded_one(run):
 
 def test_attribute_prints_a_table_and_writes_a_picture_for_each_photograph(run, photo, elsewhere):
     code, out, err = run(
-        "attribute", "demo", photo, "--layer", "mixed5", "--label", "owl", "--against", 2, "--out", "a"
+        "attribute", "demo", photo, "--layer", "mixed5", "--class", "owl", "--against", 2, "--out", "a"
     )
     assert (code, err) == (0, "")
     assert "logit('owl') - logit(2)" in out  # as typed
@@ -558,7 +558,7 @@ def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
 
 def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
     options = ("--layer", "mixed5", "--layer", "mixed4", "--size", 8, "--steps", 2, "--groups", 2, "--channels", 1)
-    code, out, err = run("grid", "demo", photo, *options, "--label", "owl", "--out", "g")
+    code, out, err = run("grid", "demo", photo, *options, "--class", "owl", "--out", "g")
     assert (code, err) == (0, "")
     made = ["index.html"] + [
         f"{layer}{end}" for layer in ("mixed4", "mixed5") for end in ("-groups.png", ".png", ".safetensors")
@@ -574,7 +574,7 @@ def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
     ("arguments", "words"),
     [
         (("grid", "demo", "photo.png", "--layer", "head"), "without rows and columns of positions"),
-        (("grid", "demo", "photo.png", "--layer", "mixed5", "--label", "cow"), "no label 'cow'"),
+        (("grid", "demo", "photo.png", "--layer", "mixed5", "--class", "cow"), "no label 'cow'"),
         (("attribute", "demo", "photo.png", "--layer", "mixed"), "nearest: 'mixed"),
         (("attribute", "demo", "none.png", "--layer", "mixed5"), "no file 'none.png'"),
     ],

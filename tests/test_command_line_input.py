@@ -59,7 +59,7 @@ def run(capsys, *words):
         (("attribute", "demo", LONG, "--layer", "mixed4"), 1, "no file"),
         (("attribute", "demo", "photo.png", "--layer", "mixed4", "--out", LONG), 1, "cannot make the folder"),
         (
-            ("attribute", "demo", "photo.png", "--layer", "mixed4", "--label", "9" * 30),
+            ("attribute", "demo", "photo.png", "--layer", "mixed4", "--class", "9" * 30),
             1,
             "expected a label, or 0 to 15",
         ),

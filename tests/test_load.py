@@ -117,6 +117,13 @@ def test_an_unknown_name_gives_the_nearest(asked, nearest):
         load(asked, weights=None)
 
 
+def test_the_name_of_a_folder_alone_says_how_folders_are_loaded(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyError, match=r"a folder: load\('hf/mine'\) .* load\('local-dir:mine'\)"):
+        load("mine")
+
+
 def test_an_unknown_timm_name_gives_the_nearest(resnet):
     with pytest.raises(KeyError, match=r"no network 'timm/resnet1O'; nearest: .*'timm/resnet18'"):
         load("timm/resnet1O", weights=None)

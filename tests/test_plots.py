@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -138,13 +139,17 @@ def test_lines_of_another_length_and_bars_without_labels_are_told():
 
 
 def test_a_histogram_counts_and_marks_the_one_among_many():
-    for own in (-100.0, 0.0, 50.0, 100.0):
-        (axes,) = plot_histogram([0.0, 0.0, 4.0], own).axes
-        heights = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in axes.patches if bar.get_height()}
-        assert heights == pytest.approx({2.0: 2, 6.0: 1})
+    for own in (-100.0, -25.0, 0.0, 50.0, 75.0, 100.0):
+        (axes,) = plot_histogram([0.0, 0.0, own, own, own], own).axes
+        middles = {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axes.patches}
         (mark,) = axes.lines
-        assert mark.get_xdata() == pytest.approx([own + 2] * 2)
-        assert axes.get_xlim()[0] < own + 2 < axes.get_xlim()[1]
+        x = mark.get_xdata()[0]
+        assert middles[x] == (5 if own == 0 else 3)
+        assert middles[2.0] == (5 if own == 0 else 2)
+        assert axes.get_xlim()[0] < x < axes.get_xlim()[1]
+        lowest = min(own, 0)
+        assert axes.get_xticklabels()[0].get_text() == f"{lowest:g}".replace("-", "−")
+        assert axes.get_xticks()[0] == 4 * math.floor(lowest / 4) + 2
 
 
 def test_areas_of_squares_are_absolute_values():

@@ -198,6 +198,12 @@ def test_sheets_are_labelled_by_objective_by_default(made):
     assert made.sheet(labels=["a", "b"]).size != plain.size
 
 
+def test_labels_have_short_numbers(small):
+    weights = torch.linspace(0, 1, 6)[1:3]  # in float32, in which 0.2 is 0.20000000298…
+    made = render(small, weights * channel("conv2", 1), size=16, steps=1, progress=False)
+    assert made.labels == ("0.2 * channel('conv2', 1)", "0.4 * channel('conv2', 1)")
+
+
 def test_a_notebook_shows_the_sheet(made):
     with Image.open(io.BytesIO(made._repr_png_())) as shown:
         assert shown.tobytes() == made.sheet().tobytes()

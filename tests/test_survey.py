@@ -354,8 +354,8 @@ def test_the_commands_survey_and_keep_a_store(tmp_path, capsys):
     (tmp_path / "s" / "shard-000000000.safetensors").write_bytes(b"")
     assert cli.main(["store", "check", str(tmp_path)]) == 3
     assert cli.main(["store", "ls", str(tmp_path / "none")]) == 1
-    assert cli.main([*words[:-1], str(tmp_path / "t"), "--target", "no such class"]) == 1
-    assert cli.main([*words[:-1], str(tmp_path / "t"), "--target", "3"]) == 0
+    assert cli.main([*words[:-1], str(tmp_path / "t"), "--class", "no such class"]) == 1
+    assert cli.main([*words[:-1], str(tmp_path / "t"), "--class", "3"]) == 0
     assert Survey(tmp_path / "t").manifest.recipe["target"] == 3
 
 

@@ -77,7 +77,8 @@ def explain_value(name: str, hint: Any, value: Any) -> str:
     is_function = callable(value) and not isinstance(value, type)
     if name == "objective" and is_function:
         return "; on('mixed4', function) makes an objective of a function of activations"
-    if name == "transform" and isinstance(value, list | tuple) and any(map(callable, value)):
+    several = isinstance(value, list | tuple) and any(map(callable, value))
+    if (name == "transform" and (several or is_function)) or (name == "parts" and is_function):
         return "; a function becomes a transform in a class: class Invert(Transform) with forward(images, streams)"
     if name == "parts" and isinstance(value, list | tuple):
         return "; without brackets: Compose(Jitter(8), Rotate((-5, 5)))"

@@ -44,7 +44,12 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     add = command.add_argument
     if name not in NEEDS_NO_NETWORK:
         optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
-        add("network", metavar="NETWORK", help="demo, torchvision name, timm/NAME, or a file of weights", **optional)
+        add(
+            "network",
+            metavar="NETWORK",
+            help="demo, a name of torchvision, timm/NAME, hf/NAME, or a file of weights",
+            **optional,
+        )
         weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
         add("--weights", default="none" if name in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
         add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")

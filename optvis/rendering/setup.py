@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
@@ -23,6 +24,8 @@ from optvis.params.canvas import height_and_width
 from optvis.params.streams import MAX_IMAGES
 from optvis.transforms import Compose, Resize
 from optvis.transforms.sizes import scale_size
+
+LONG_NUMBER = re.compile(r"\b\d+\.\d{4,}\b")
 
 
 def default_param(classifier: Classifier, size: int | tuple[int, int] | None, seeds: Sequence[int]) -> ImageParam:
@@ -104,8 +107,14 @@ def _integers(seed: Any) -> tuple[int, ...]:
 
 
 def image_labels(objective: Objective, images: int) -> tuple[str, ...]:
-    """The objective of each image as text, (B,); empty where the objective compares images."""
-    return () if objective.couples_images else tuple(repr(objective[i : i + 1]) for i in range(images))
+    """The objective of each image as text, (B,), with short numbers; empty where the objective compares images."""
+    if objective.couples_images:
+        return ()
+    return tuple(LONG_NUMBER.sub(_shorten, repr(objective[i : i + 1])) for i in range(images))
+
+
+def _shorten(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.3g}"
 
 
 def input_transform(

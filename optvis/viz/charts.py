@@ -130,7 +130,7 @@ def plot_lines(
         for place, (name, line) in reversed(list(enumerate(lines.items()))):
             how: dict[str, Any] = {"color": QUIET, "linewidth": 1, "zorder": 1.5}
             if place < len(named):
-                how = {"color": COLORS[place], "linewidth": 1.6 + 0.8 * place, "zorder": 3 - place / len(named)}
+                how = {"color": COLORS[place], "linewidth": 1.6 + 1.6 * place, "zorder": 3 - place / len(named)}
             points = [point for point in zip(x, line, strict=True) if not math.isnan(point[1])]
             marks = {"marker": "o", "markersize": 3 + how["linewidth"]} if len(points) <= MANY_POINTS else {}
             (handles[name],) = axes.plot(*as_columns(points), label=name, clip_on=False, **how, **marks)

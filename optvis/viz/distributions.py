@@ -41,11 +41,11 @@ def plot_histogram(
     unit: str = "",
     ax: Axes | None = None,
 ) -> Figure:
-    """Plot a histogram of percentages up to 100, with a line at one more value.
+    """Plot a histogram of percentages up to 100, with a line at the bar of one more value.
 
     Args:
         values: to count.
-        own: where the line stands.
+        own: the value whose bar the line is at.
         name: of the line.
         title: above it.
         unit: what the values are.
@@ -55,11 +55,12 @@ def plot_histogram(
         >>> len(plot_histogram([0.0, 0.0, 10.0], 90.0, unit="drop, %").axes[0].patches)
         26
     """
-    lowest = BIN * math.floor(min([*values, own, 0.0]) / BIN)
+    lowest = min([*values, own, 0.0])
+    place_of_own = _middle_of_bar(own)
     with draw_on(ax, PANEL) as axes:
-        edges = np.arange(lowest, 100 + 2 * BIN, BIN)
+        edges = np.arange(_middle_of_bar(lowest) - BIN / 2, 100 + 2 * BIN, BIN)
         axes.hist(values, edges.tolist(), color=QUIET, rwidth=0.85)
-        axes.axvline(own + BIN / 2, color=POSITIVE, linewidth=2)
+        axes.axvline(place_of_own, color=POSITIVE, linewidth=2)
         most = max(axes.get_ylim()[1], 1.0)
         axes.set_ylim(0, 1.12 * most)
         side = "right" if own > (100 + lowest) / 2 else "left"
@@ -71,13 +72,17 @@ def plot_histogram(
             "va": "top",
             "color": POSITIVE,
         }
-        axes.annotate(fit_text(name, LABEL_WIDTH), (own + BIN / 2, 1.12 * most), parse_math=False, **place)
+        axes.annotate(fit_text(name, LABEL_WIDTH), (place_of_own, 1.12 * most), parse_math=False, **place)
         ends = sorted({lowest, 0.0, 50.0, 100.0})
-        set_labels(axes, "x", [end + BIN / 2 for end in ends], [f"{end:g}".replace("-", "−") for end in ends])
+        set_labels(axes, "x", [_middle_of_bar(end) for end in ends], [f"{end:.3g}".replace("-", "−") for end in ends])
         axes.locator_params(axis="y", integer=True, nbins=4)
         name_axis(axes, "x", unit)
         add_title(axes, title, ax)
     return figure_of(axes)
+
+
+def _middle_of_bar(value: float) -> float:
+    return BIN * math.floor(value / BIN) + BIN / 2
 
 
 def plot_scatter(
@@ -173,9 +178,3 @@ def plot_counts(
         name_axis(axes, "y", units[1], 1.2)
         add_title(axes, title, ax)
     return figure_of(axes)
-
-
-def _name_mark(axes: Axes, name: str, at: tuple[float, float], side: str, shift: tuple[float, float]) -> None:
-    """Write the name of what stands out beside it, `shift` points away."""
-    place: dict[str, Any] = {"xytext": shift, "textcoords": "offset points", "ha": side, "va": "center"}
-    axes.annotate(fit_text(name, LABEL_WIDTH), at, color=POSITIVE, parse_math=False, **place)

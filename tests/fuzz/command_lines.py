@@ -60,7 +60,7 @@ REQUIRED = {"blind": ("--target", "--class"), "grid": ("--layer",), "dream": ("-
 OPTIONS = {
     "--size": NUMBERS, "--steps": ("0", "1", "-1", "x", "1.5", ""), "--seed": NUMBERS, "--channels": CHANNELS,
     "--levels": ("2", "99999", "0", "0-9999999999", "5,5", "x"), "--layer": LAYERS, "--layers": LAYERS,
-    "--label": CLASSES, "--class": CLASSES, "--against": CLASSES, "--source": CLASSES, "--target": (*CLASSES, *FILES),
+    "--class": CLASSES, "--against": CLASSES, "--source": CLASSES, "--target": (*CLASSES, *FILES),
     "--out": ("out", "photo.png", "x" * 300, "", "a\0b", "caf\udce9", "/dev/null/x"),
     "--device": TEXTS, "--weights": TEXTS,
     "--labels": FILES, "--images": (*FILES, *NUMBERS), "--top": NUMBERS, "--groups": ("0", "1", "-1", "999999", "x"),

@@ -21,13 +21,13 @@ METHODS = (
     *("saliency", "occlusion"),
 )
 HELP = "attribute a class score to the channels and positions of a layer, or to the pixels"
-EXAMPLE = "optvis attribute squeezenet1_0 image.jpg --layer features.12 --label 'container ship' --against liner"
+EXAMPLE = "optvis attribute squeezenet1_0 image.jpg --layer features.12 --class 'container ship' --against liner"
 
 
 def add_options(add: AddOption) -> None:
     add("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
     add("--layer", required=True, help="layer name, as `optvis layers` lists them; '<image>' for the pixels")
-    add("--label", help="the class, by label or index; the most likely one if not given")
+    add("--class", dest="label", help="the class, by label or index; the most likely one if not given")
     add("--against", help="another class, whose logit is subtracted")
     method = "attribution method; midpoint at a layer, integrated_gradients of pixels"
     add("--method", choices=METHODS, help=method)

@@ -16,7 +16,7 @@ def add_options(add: AddOption) -> None:
     add("image", metavar="IMAGE", help="an image file")
     add("--layer", action="append", required=True, help="layer name; may be repeated")
     label = "a class whose attribution is shown, by label or index; may be repeated; else the three most likely"
-    add("--label", action="append", help=label)
+    add("--class", dest="label", action="append", help=label)
     add("--groups", type=int, default=6, help="number of neuron groups that the icons share; 0 for none")
     add("--size", type=int, default=64, help="side of an icon in pixels")
     add("--steps", type=int, default=256, help="steps of 64 icons each; 64 and --size 48 for a first look")

@@ -30,7 +30,7 @@ def add_options(add: AddOption) -> None:
     layer = "layer name, as `optvis layers` lists them, or LAYER:CHANNELS"
     add("layer", metavar="LAYER", nargs="?", help=layer)
     add("--channels", type=parse_channels, help="which channels: 50,450 or 0-63 or both mixed, or all")
-    add("--label", action="append", help="render a class's logit, by label or index; may be repeated")
+    add("--class", dest="label", action="append", help="render a class's logit, by label or index; may be repeated")
     add("--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist")
     add("--size", type=parse_size, help="side of the images in pixels, or HEIGHTxWIDTH; the network's own if not given")
     add("--recipe", choices=RECIPE_NAMES, default=RECIPE_NAMES[0], help="settings of steps, transforms and optimizer")
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     layer, channels = split_channel(options.layer or "", options.channels)
     if (options.layer is None) == (options.label is None) or (options.layer is None) != (channels is None):
         taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and channels else ""
-        raise ValueError(f"render needs LAYER and --channels, or else --label{taken}")
+        raise ValueError(f"render needs LAYER and --channels, or else --class{taken}")
     if options.animate:
         check_animation(f".{options.animate}")
     classifier = load_model(options)

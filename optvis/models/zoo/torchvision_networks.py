@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,11 @@ def load_torchvision(name: str, weights: str | None, **options: Any) -> Classifi
     if name not in known:
         if name in models.list_models():
             raise KeyError(_explain_other(name))
+        if name and os.path.isdir(name):  # noqa: PTH112, since Path.is_dir raises for long names
+            raise KeyError(
+                f"no network {name!r}, but a folder: load('hf/{name}') reads one of Hugging Face's save_pretrained, "
+                f"load('local-dir:{name}') one of timm's"
+            )
         nearest = suggest(name, known, "torchvision.models.list_models() lists them", cutoff=0.6)
         raise KeyError(
             f"no network {name!r}; {nearest}; timm's begin with 'timm/', Hugging Face's with 'hf/'; ours is 'demo'"

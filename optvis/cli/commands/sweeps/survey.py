@@ -17,7 +17,12 @@ def add_options(add: AddOption) -> None:
     add("--layers", nargs="+", metavar="LAYER", help="names, as `optvis layers` lists them; all if not given")
     add("--images", type=Path, metavar="FOLDER", help="images, or shards as train-{000..015}.tar; scenes for demo")
     add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
-    add("--target", metavar="CLASS", help="label or index; record the attribution of channels to it, not activations")
+    add(
+        "--class",
+        dest="target",
+        metavar="LABEL",
+        help="label or index; record the attribution of channels to it, not activations",
+    )
     add("--top", type=int, default=16, help="images of each channel that activate it most")
     add("--sample-size", type=int, default=64, help="images from which each channel gets a stratified sample")
     add("--seed", type=int, default=0, help="of the scenes")
