@@ -324,7 +324,7 @@ def split_batch(images: Tensor) -> list[slice]:
     """Split images (B, 3, H, W) into batches that go through a network together."""
     count, _, height, width = images.shape
     factor = 1 if images.device.type == "cpu" else GPU_BATCH_FACTOR
-    return split_evenly(count, factor * PIXELS_PER_BATCH // (height * width))
+    return split_evenly(count, factor * PIXELS_PER_BATCH / (height * width))
 
 
 def _align(values: Tensor | float, activations: Tensor) -> Tensor:

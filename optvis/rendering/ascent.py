@@ -45,7 +45,7 @@ from optvis.rendering.steps.step import Step
 from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
 
-PIXELS_PER_BATCH = 4 * 224 * 224  # of one pass through the network on a CPU; measured in docs/performance.md
+PIXELS_PER_BATCH = 2 * 224 * 224  # of about one pass through the network on a CPU; measured in docs/performance.md
 STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
 
 
@@ -326,7 +326,7 @@ class Ascent:
         group = everything.group_size
         if inputs.device.type != "cpu" or group is None or everything.has_custom_terms:
             return [slice(0, batch)]
-        return split_evenly(batch, PIXELS_PER_BATCH // pixels, group)
+        return split_evenly(batch, PIXELS_PER_BATCH / pixels, group)
 
     def _queue_check(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
         self.unchecked.append((step.index, step.report, all_finite(step.scores, gradients)))
@@ -343,18 +343,18 @@ class Ascent:
                 raise NotFiniteError(describe_failure(index, report) + state)
 
 
-def split_evenly(count: int, most: int, group: int = 1) -> list[slice]:
-    """Split rows into parts of about the same size, of `most` rows or fewer; no group of rows is split.
+def split_evenly(count: int, usual: float, group: int = 1) -> list[slice]:
+    """Split rows into parts of the same size, of about `usual` rows; no group of rows is split.
 
     Example:
-        >>> [part.stop - part.start for part in split_evenly(10, most=4)]
-        [4, 4, 2]
-        >>> [part.stop - part.start for part in split_evenly(8, most=5, group=4)]
-        [4, 4]
+        >>> [part.stop - part.start for part in split_evenly(10, usual=4)]
+        [5, 5]
+        >>> [part.stop - part.start for part in split_evenly(16, usual=5, group=4)]
+        [8, 8]
     """
     groups = -(-count // group)
-    parts = -(-groups // max(1, most // group))
-    size = -(-groups // parts) * group
+    parts = min(groups, max(1, round(count / max(1, usual))))
+    size = max(1, -(-groups // max(1, parts)) * group)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 

@@ -46,7 +46,7 @@ def bare_step(net: nn.Module, count: int, device: torch.device) -> Callable[[], 
     """Forward and backward to as many inputs, and nothing else."""
     for weight in net.parameters():
         weight.requires_grad_(False)
-    parts = split_evenly(count, count if device.type != "cpu" else PIXELS_PER_BATCH // SIDE**2)
+    parts = split_evenly(count, count if device.type != "cpu" else PIXELS_PER_BATCH / SIDE**2)
     images = torch.rand(count, 3, SIDE, SIDE, device=device).contiguous(memory_format=torch.channels_last)
     inputs = [images[part] for part in parts]
 

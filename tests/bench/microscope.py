@@ -40,7 +40,7 @@ def whole_batch(images: int, _side: int) -> list[int]:
 def batch_sizes(images: int, side: int) -> list[int]:
     """How many images go through the network together, as in an ascent."""
     among = 1 if images == GROUP else DIVERSE_COUNT
-    parts = split_evenly(images, PIXELS_PER_BATCH // side**2, among)
+    parts = split_evenly(images, PIXELS_PER_BATCH / side**2, among)
     return [part.stop - part.start for part in parts]
 
 
