@@ -60,7 +60,9 @@ class Moments:
             >>> second.cross_covariance.item(), second.label_mean.item()
             (0.5, 0.5)
         """
-        weights = torch.block_diag(torch.eye(self.features, device="cpu"), matrix.cpu()).double()
+        weights = torch.eye(self.features + matrix.shape[1], dtype=torch.float64, device="cpu")
+        weights = torch.cat([weights[: self.features], weights.new_zeros(matrix.shape[0], len(weights))])
+        weights[self.features :, self.features :] = matrix
         mapped = Moments(self.features, matrix.shape[1])
         mapped.count, mapped._mean = self.count, self._mean @ weights
         mapped._scatter = weights.T @ self._scatter @ weights
