@@ -58,13 +58,16 @@ def test_no_channel_that_photographs_excite_stays_grey(squeezenet, excitable):
 
 
 def test_a_drawn_channel_excites_its_channel_more_than_any_photograph(squeezenet, photographs):
-    """What is drawn is what the channel looks for, not what slips through: seen whole, still and resized."""
-    chosen = [50, 450]
-    made = render(squeezenet, channel(LAYER, chosen), size=128, recipe="fast", progress=False)
-    drawn = activations(squeezenet, made.images, [LAYER])[LAYER].mean((2, 3))
+    """What is drawn is what the channel looks for, not what slips through: seen whole, still and resized.
+
+    The mean of four seeds: one alone varies by a factor of two, also with rounding.
+    """
     real = activations(squeezenet, photographs, [LAYER])[LAYER].mean((2, 3))
-    for row, index in enumerate(chosen):
-        assert drawn[row, index] > 2 * real[:, index].max()
+    for index in (50, 450):
+        objective = channel(LAYER, [index] * 4)
+        made = render(squeezenet, objective, size=128, recipe="fast", seed=range(4), progress=False)
+        drawn = activations(squeezenet, made.images, [LAYER])[LAYER].mean((2, 3))
+        assert drawn[:, index].mean() > 2 * real[:, index].max()
 
 
 def test_the_default_attribution_ranks_channels_like_ablation(squeezenet, photographs):
