@@ -60,8 +60,9 @@ class Moments:
             >>> second.cross_covariance.item(), second.label_mean.item()
             (0.5, 0.5)
         """
-        weights = torch.eye(self.features + matrix.shape[1], dtype=torch.float64, device="cpu")
-        weights = torch.cat([weights[: self.features], weights.new_zeros(matrix.shape[0], len(weights))])
+        sides = self.features + matrix.shape[0], self.features + matrix.shape[1]
+        weights = torch.zeros(sides, dtype=torch.float64, device="cpu")
+        weights[: self.features, : self.features].fill_diagonal_(1)
         weights[self.features :, self.features :] = matrix
         mapped = Moments(self.features, matrix.shape[1])
         mapped.count, mapped._mean = self.count, self._mean @ weights

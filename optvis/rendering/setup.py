@@ -25,7 +25,7 @@ from optvis.params.streams import MAX_IMAGES
 from optvis.transforms import Compose, Resize
 from optvis.transforms.sizes import scale_size
 
-LONG_NUMBER = re.compile(r"\b\d+\.\d{4,}\b")
+LONG_NUMBER = re.compile(r"\b\d+\.\d{7,}\b")  # such as 0.20000000298, which is 0.2 in float32
 
 
 def default_param(classifier: Classifier, size: int | tuple[int, int] | None, seeds: Sequence[int]) -> ImageParam:
@@ -114,7 +114,7 @@ def image_labels(objective: Objective, images: int) -> tuple[str, ...]:
 
 
 def _shorten(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.3g}"
+    return f"{float(number[0]):.4g}"
 
 
 def input_transform(

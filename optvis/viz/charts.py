@@ -126,11 +126,11 @@ def plot_lines(
     _check_lines(x, lines)
     with draw_on(ax, PANEL) as axes:
         named = list(lines)[: len(COLORS) - (len(lines) > len(COLORS))]
-        handles = {}
+        handles, step = {}, min(1.6, 4.8 / max(1, len(named)))  # of their widths
         for place, (name, line) in reversed(list(enumerate(lines.items()))):
             how: dict[str, Any] = {"color": QUIET, "linewidth": 1, "zorder": 1.5}
             if place < len(named):
-                how = {"color": COLORS[place], "linewidth": 1.6 + 1.6 * place, "zorder": 3 - place / len(named)}
+                how = {"color": COLORS[place], "linewidth": 1.6 + step * place, "zorder": 3 - place / len(named)}
             points = [point for point in zip(x, line, strict=True) if not math.isnan(point[1])]
             marks = {"marker": "o", "markersize": 3 + how["linewidth"]} if len(points) <= MANY_POINTS else {}
             (handles[name],) = axes.plot(*as_columns(points), label=name, clip_on=False, **how, **marks)
