@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Outline: TypeAlias = NDArray[np.float64]
-Points: TypeAlias = Sequence[tuple[float, float]]
+Points: TypeAlias = Sequence[tuple[float, float]] | Outline
 
 
 def polygon(*corners: tuple[float, float]) -> Outline:
@@ -37,7 +37,8 @@ def disc(x: float, y: float, radius: float, corners: int = 24) -> Outline:
 def spline(points: Points, samples: int = 4) -> Outline:
     """A closed Catmull-Rom spline through the points, with so many samples a segment (Catmull & Rom 1974)."""
     here = np.array(points, dtype=np.float64)
-    return _catmull_rom(np.roll(here, 1, 0), here, np.roll(here, -1, 0), np.roll(here, -2, 0), samples)
+    around = np.concatenate([here[-1:], here, here[:2]])
+    return _catmull_rom(around[:-3], here, around[2:-1], around[3:], samples)
 
 
 def round_box(left: float, top: float, right: float, bottom: float, corner: float) -> Outline:
@@ -50,8 +51,9 @@ def round_box(left: float, top: float, right: float, bottom: float, corner: floa
 def stroke(points: Points, *widths: float) -> Outline:
     """A line through the points. Widths: one for the whole line, one for each end, or one for each point."""
     line = np.array(points, dtype=np.float64)
-    halves = np.interp(np.linspace(0, 1, len(line)), np.linspace(0, 1, len(widths)), widths)[:, None] / 2
-    along = np.gradient(line, axis=0)
+    halves = np.interp(_shares(len(line)), _shares(len(widths)), widths)[:, None] / 2
+    # As np.gradient, which takes most of its time to check its arguments.
+    along = np.concatenate([line[1:2] - line[:1], (line[2:] - line[:-2]) / 2, line[-1:] - line[-2:-1]])
     across = along[:, ::-1] * (-1, 1) / np.maximum(np.hypot(along[:, :1], along[:, 1:]), 1e-9)
     return np.concatenate([line + across * halves, (line - across * halves)[::-1]])
 
@@ -61,7 +63,7 @@ def curve(points: Points, *widths: float, samples: int = 4) -> Outline:
     here = np.array(points, dtype=np.float64)
     padded = np.concatenate([here[:1], here, here[-1:]])
     line = _catmull_rom(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], samples)
-    return stroke([*map(tuple, line), points[-1]], *widths)
+    return stroke(np.concatenate([line, here[-1:]]), *widths)
 
 
 def blob(x: float, y: float, radius_x: float, radius_y: float, bumps: int, depth: float, phase: float = 0.0) -> Outline:
@@ -83,6 +85,12 @@ def translate(outline: Outline, offset: tuple[float, float]) -> Outline:
 
 
 @cache
+def _shares(count: int, end: bool = True) -> Outline:
+    """Equal steps from 0 to 1."""
+    return np.linspace(0, 1, count, endpoint=end)
+
+
+@cache
 def _unit_circle(corners: int) -> Outline:
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -90,7 +98,7 @@ def _unit_circle(corners: int) -> Outline:
 
 def _catmull_rom(before: Outline, here: Outline, after: Outline, later: Outline, samples: int) -> Outline:
     """Points (segments · samples, 2) from each `here` towards its `after`."""
-    t = np.linspace(0, 1, samples, endpoint=False)[:, None, None]
+    t = _shares(samples, end=False)[:, None, None]
     points = (
         2 * here
         + (after - before) * t
