@@ -39,6 +39,13 @@ def test_normalizations_with_equal_numbers_are_equal():
     assert eval(repr(IMAGENET)) == IMAGENET
 
 
+def test_the_size_is_the_one_that_the_network_was_built_for():
+    network = nn.Flatten()
+    assert Classifier(network, None, channels=3).size == (224, 224)
+    network.image_size = 64
+    assert Classifier(network, None, channels=3).size == (64, 64)
+
+
 @pytest.mark.parametrize("size", [8, (8, 8)])
 def test_a_side_is_a_square(size):
     classifier = Classifier(nn.Flatten(), None, size)

@@ -16,6 +16,7 @@ from optvis.data.crop import ResizeCrop
 from optvis.data.images import check_levels, load_batch
 from optvis.data.labels import LabelsLike, list_labels
 from optvis.errors import warn_user
+from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
 from optvis.models.adapted.network import Forward, adapt, original_of
 from optvis.models.adapted.normalizer import normalizes_inside
 from optvis.models.adapted.select import Selector, require_scores
@@ -40,7 +41,7 @@ class Classifier:
         network: any module that takes images (B, C, H, W).
         normalize: what is done to images in [0, 1] before the network sees them; None leaves them as they are. Of a
             chain or preset of torchvision, or an image processor of Hugging Face, the mean and standard deviation.
-        size: side, or (height, width), of its input in pixels.
+        size: side, or (height, width), of its input in pixels; by default what the network was built for, else 224.
         labels: a text per class, in the order of its outputs; or a dict of them by index, such as `config.id2label`; or
             the path of a text file with one on each line. A network with one output takes one text, or two: of the
             side where it is negative, then of the side where it is positive.
@@ -62,8 +63,8 @@ class Classifier:
     Example:
         >>> from optvis import IMAGENET
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
-        >>> Classifier(net, IMAGENET, 8, labels=("cat", "dog")).size
-        (8, 8)
+        >>> Classifier(net, IMAGENET, 8, labels=("cat", "dog")).size, Classifier(net, IMAGENET).size
+        ((8, 8), (224, 224))
     """
 
     network: nn.Module
@@ -82,7 +83,7 @@ class Classifier:
         self,
         network: nn.Module,
         normalize: Normalizer,
-        size: int | tuple[int, int],
+        size: int | tuple[int, int] | None = None,
         labels: LabelsLike = (),
         crop: Callable[[Any], Any] | None = None,
         name: str = "",
@@ -104,7 +105,7 @@ class Classifier:
             raise ValueError(f"head is {head!r}; expected {', '.join(map(repr, HEADS))}, or None to find out")
         if head == "embedding" and texts:
             raise ValueError(f"{len(texts)} labels for an embedding, which has no classes; leave head or labels out")
-        sides = height_and_width(size)
+        sides = height_and_width(find_size(original_of(network)) or DEFAULT_SIZE if size is None else size)
         covering = min(sides) if sides[0] == sides[1] else sides
         vars(self).update(
             network=adapt(network, forward, output),

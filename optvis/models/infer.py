@@ -16,7 +16,7 @@ from torch import nn
 from optvis.data.crop import ResizeCrop
 from optvis.errors import warn_user
 from optvis.interrupts import ignore_warnings
-from optvis.models.adapted.needs import find_size
+from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
 from optvis.models.adapted.normalizer import is_detector
 from optvis.models.borrow import require_weights
 from optvis.models.classifier import Classifier, unwrap
@@ -27,7 +27,6 @@ _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
 
 SIZE, NORMALIZE = "size", "normalize"  # options that say how a network is fed
 OWN = {SIZE: "pixels", NORMALIZE: "Normalize(mean, std)"}  # what they may be
-DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
 
 
 def as_classifier(
@@ -67,11 +66,7 @@ def as_classifier(
         if inferred.normalize is not None and not hasattr(model, "pretrained_cfg"):
             warn_assumed(inferred, type(model).__name__, "torchvision's published weights", [NORMALIZE])
         return inferred
-    return (
-        _with_normalization(inferred, normalize)
-        if inferred
-        else Classifier(model, normalize, find_size(model) or DEFAULT_SIZE)
-    )
+    return _with_normalization(inferred, normalize) if inferred else Classifier(model, normalize)
 
 
 def check_normalization(normalize: Normalizer | str) -> None:

@@ -35,7 +35,7 @@ from optvis.features.units import AffineUnits, Units
 from optvis.models.activations import input_size, read_activations
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
-from optvis.models.infer import DEFAULT_SIZE, as_classifier, infer_classifier
+from optvis.models.infer import as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.tokens import has_tokens, view_layer, whole_layer
@@ -282,4 +282,4 @@ def _copy_training_modes(network: nn.Module, baked: nn.Module) -> None:
 def _describe_model(model: nn.Module | Classifier, normalize: Normalizer | str) -> Classifier:
     """The model as a Classifier; a bare network of unknown normalisation has none, since baking needs no images."""
     is_unknown = isinstance(model, nn.Module) and isinstance(normalize, str) and infer_classifier(model) is None
-    return Classifier(model, None, DEFAULT_SIZE) if is_unknown else as_classifier(model, normalize)  # type: ignore[arg-type]
+    return Classifier(model, None) if is_unknown else as_classifier(model, normalize)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from optvis.world.scenes import Scenes, scene
 FILE = "atlas.png"
 LAYER, LABEL, RIVAL = "mixed5", "grey whale", "white shark"
 TOP_CELLS, LEVEL, COMPARISON_LEVEL = 5, 10, 8
-PATCH_SCENES, PATCH_SIZES = 40, (24, 32, 40)
+PATCH_SCENES, PATCH_SIZES = 25, (24, 40)
 SCENES_SEED_OFFSET, PATCH_SEED_OFFSET = 5, 1000  # added to the tour's seed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 SIZES = ("image_size", "img_size")  # attributes: torchvision's and Hugging Face's, timm's and DINO's
+DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
 PIXELS = "pixel_values"  # Hugging Face's name of the images
 
 

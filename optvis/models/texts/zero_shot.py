@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.crop import ResizeCrop
-from optvis.models.adapted.needs import find_size
+from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
 from optvis.models.adapted.network import AdaptedNetwork, original_of
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier, unwrap
@@ -18,7 +18,6 @@ from optvis.models.texts.encoders import check_encoders, embed_images, embed_tex
 from optvis.objectives.texts import EMBEDDING
 
 PROMPTS = "prompts"  # the layer that compares an embedding with each class's texts
-DEFAULT_SIZE = 224  # pixels
 
 
 class UnitNorm(nn.Module):
