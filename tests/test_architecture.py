@@ -163,6 +163,16 @@ def test_import_optvis_brings_in_few_modules_beside_its_own(tmp_path):
     assert len(brought) - len(others) <= MOST_OWN_MODULES
 
 
+@pytest.mark.parametrize("recipe", ["natural", "fast", "plain"])
+def test_a_first_rendering_does_not_wait_for_torchs_compiler(tmp_path, recipe):
+    code = (
+        "import sys, optvis\n"
+        f"optvis.render(optvis.load('demo'), 'mixed3:4', steps=2, size=48, recipe={recipe!r}, progress=False)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    assert in_python(code, cwd=tmp_path).strip() == "False"
+
+
 def test_a_checkout_imports_whole_from_its_own_root_without_install():
     """-S leaves out what an installation adds to the path; torch's folder is put back by hand."""
     import torch

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.rendering.optimizers import OptimizerMaker, list_parameters, root_mean_square
+from optvis.rendering.optimizers import ImageOptimizer, OptimizerMaker, list_parameters, root_mean_square
 
 
-class SoftSignSGD(torch.optim.Optimizer):
+class SoftSignSGD(ImageOptimizer):
     """Stateless steps along the soft sign of the gradient, `lr · g / (|g| + eps)`, for images that change each step.
 
     g is the gradient divided by each image's root mean square, as in `ImageAdam`; frequencies with less than `eps` of

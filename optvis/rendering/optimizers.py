@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from optvis.arguments import describe_value
 
@@ -45,7 +46,19 @@ def set_rate(optimizer: OptimizerMaker, rate: float | None) -> OptimizerMaker:
     return optimizer if rate is None else partial(maker, lr=rate)
 
 
-class ImageAdam(torch.optim.Adam):
+class ImageOptimizer(torch.optim.Optimizer):
+    """An optimizer that does not import torch's compiler.
+
+    The first call of torch's own `add_param_group` does that, and so does each `step` of its optimizers; it takes 1.6 s
+    on a core of an AMD EPYC.
+    """
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with the default settings."""
+        self.param_groups.append(self.defaults | param_group)
+
+
+class ImageAdam(ImageOptimizer):
     """Adam on each image's gradient divided by its own root mean square, with a decreasing learning rate.
 
     Adam (Kingma & Ba 2014, arXiv:1412.6980) divides the step of each number by the size of its gradients. With the
@@ -80,7 +93,7 @@ class ImageAdam(torch.optim.Adam):
         if not (lr >= 0 and eps >= 0 and halving > 0 and all(0 <= beta < 1 for beta in betas)):
             expected = "0 or more, 0 or more, over 0, and two numbers from 0 to under 1"
             raise ValueError(f"lr, eps, halving and betas are {lr}, {eps}, {halving}, {betas}; expected {expected}")
-        super().__init__(list_parameters(params), lr=lr, betas=betas, eps=eps, fused=True)
+        super().__init__(list_parameters(params), {"lr": lr, "betas": betas, "eps": eps})
         self.first_rate, self.halving, self.step_count = lr, halving, 0
 
     def step(self, closure: Any = None) -> Any:
@@ -91,9 +104,33 @@ class ImageAdam(torch.optim.Adam):
             for values in group["params"]:
                 if values.grad is not None:
                     values.grad /= root_mean_square(values.grad)
+                    self._update(values, values.grad, group)
         self.step_count += 1
-        super().step()
         return loss
+
+    def _update(self, values: nn.Parameter, gradient: Tensor, group: Mapping[str, Any]) -> None:
+        """Take a step of torch's own Adam."""
+        if not self.state[values]:
+            means = {name: torch.zeros_like(values) for name in ("exp_avg", "exp_avg_sq")}
+            self.state[values] = {"step": torch.zeros((), dtype=torch.float32, device=values.device), **means}
+        state, (beta1, beta2) = self.state[values], group["betas"]
+        with torch.no_grad():
+            adam(
+                [values],
+                [gradient],
+                [state["exp_avg"]],
+                [state["exp_avg_sq"]],
+                [],  # of AMSGrad
+                [state["step"]],
+                fused=True,
+                amsgrad=False,
+                beta1=beta1,
+                beta2=beta2,
+                lr=group["lr"],
+                weight_decay=0.0,
+                eps=group["eps"],
+                maximize=False,
+            )
 
 
 def root_mean_square(gradient: Tensor) -> Tensor:

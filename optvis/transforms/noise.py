@@ -91,6 +91,8 @@ def normal_noise(keys: Tensor, images: Tensor) -> Tensor:
 
 def _in_parts(keys: Tensor, images: Tensor, compute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Compute a row of numbers for each key, in the shape of an image; on a CPU one after the other, in its caches."""
+    if images.is_meta:  # without numbers
+        return images.new_empty(len(keys), *images.shape[1:])
     keys, shape = keys.to(images.device), images.shape[1:]
     count = shape.numel()
     places = torch.arange(count + count % 2, dtype=torch.int32, device=keys.device)

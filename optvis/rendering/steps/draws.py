@@ -77,7 +77,8 @@ class Draws:
     def _record(self, steps: range, images: Tensor) -> list[Tensor]:
         """What the chain places at each of some steps, (steps, rows, ...) each, from images that hold no numbers."""
         recording = _RecordingStreams(self.streams, steps, images.device)
-        self.chain(torch.empty_like(images, device="meta").repeat(len(steps), 1, 1, 1), recording)
+        shape = (len(steps) * len(images), *images.shape[1:])
+        self.chain(images.new_empty(shape, device="meta"), recording)
         return recording.tables
 
 
