@@ -110,6 +110,13 @@ def test_inlp_takes_the_classifiers_of_least_squares_one_by_one():
         Inlp(max_accuracy=0.9999).fit(x, z)
 
 
+def test_inlp_keeps_the_mean_activation():
+    x = random_rows() + 3
+    left = Inlp().fit(x, binary_labels(x)).replace(x)
+    torch.testing.assert_close(left.mean(0), x.mean(0))
+    assert float((left - x).norm()) > 0.1 * float((x - x.mean(0)).norm())
+
+
 def test_a_penalty_makes_inlp_need_fewer_directions():
     """Where directions of small variance read the label best, the classifiers of least squares remove it slowly."""
     generator = torch.Generator().manual_seed(3)

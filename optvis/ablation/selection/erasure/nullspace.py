@@ -13,7 +13,7 @@ from torch import Tensor
 from optvis.ablation.moments import Moments
 from optvis.ablation.selection.erasure.eraser import Eraser, Rows
 from optvis.features.projection import Projection
-from optvis.features.units import Directions, Units
+from optvis.features.units import Units
 
 ROUNDING = 1e-9  # share of the largest eigenvalue; smaller ones are rounding errors
 
@@ -28,6 +28,9 @@ class Inlp(Eraser):
     d² = R² / ((1 − R²) σ²): R² is the share of the label's variance σ² that it explains. Ravfogel et al. 2020,
     arXiv:2004.07667.
 
+    The part along the directions is set to that of the mean activation. The paper sets it to zero: no linear classifier
+    can tell the two apart, but the layers behind get activations unlike any that they were trained on.
+
     Args:
         max_accuracy: balanced accuracy on the images themselves, at which no further direction is taken.
         max_directions: number of directions at most.
@@ -37,7 +40,7 @@ class Inlp(Eraser):
     Example:
         >>> x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)).double()
         >>> Inlp().fit(x, (x[:, 0] > 0).double())
-        Directions('', ... of 4)
+        Projection('', ... of 4)
     """
 
     max_accuracy: float = 0.51
@@ -69,7 +72,7 @@ class Inlp(Eraser):
                 f"no linear classifier reads the labels with a balanced accuracy above {self.max_accuracy}: there is "
                 "nothing to erase"
             )
-        return Directions(layer, basis)
+        return Projection(layer, basis, center=moments.mean)
 
 
 def _solve(matrix: Tensor, columns: Tensor) -> Tensor:
