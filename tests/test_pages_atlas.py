@@ -667,8 +667,7 @@ def test_a_tap_fills_the_panel_and_keeps_the_cell_visible(phone, page):
 
 
 def test_a_double_tap_zooms(phone):
-    for _ in range(2):
-        phone.tap(MAP, (0.3, 0.3))
+    phone.double_tap(MAP, (0.3, 0.3))
     frames(phone)
     assert visible_level(phone) == 10
 
