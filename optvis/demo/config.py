@@ -60,7 +60,7 @@ class TourConfig:
     atlas_scenes: int = 800
     atlas_steps: int = 24
     ablation_scenes: int = 128
-    ablation_channels: int = 8
+    ablation_channels: int = 16
     dream_size: int = 288
     dream_steps: int = DEFAULT_DREAM_STEPS
     progress: bool = True
