@@ -166,8 +166,10 @@ def test_import_optvis_brings_in_few_modules_beside_its_own(tmp_path):
 @pytest.mark.parametrize("recipe", ["natural", "fast", "plain"])
 def test_a_first_rendering_does_not_wait_for_torchs_compiler(tmp_path, recipe):
     code = (
-        "import sys, optvis\n"
-        f"optvis.render(optvis.load('demo'), 'mixed3:4', steps=2, size=48, recipe={recipe!r}, progress=False)\n"
+        "import sys, optvis, optvis.objectives\n"
+        f"options = dict(steps=2, size=48, recipe={recipe!r}, progress=False)\n"
+        "optvis.render(optvis.load('demo'), 'mixed3:4', **options)\n"
+        "optvis.render(optvis.load('demo'), optvis.objectives.channel('mixed3', [4, 5]), **options)  # of one seed\n"
         "print('torch._dynamo' in sys.modules)"
     )
     assert in_python(code, cwd=tmp_path).strip() == "False"

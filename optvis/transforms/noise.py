@@ -57,6 +57,8 @@ class UniformNoise(Transform):
 
 def _add(images: Tensor, noise: Tensor, streams: Streams) -> Tensor:
     """Add the noise of the distinct seeds to the images; in its own memory, where each image has its own."""
+    if images.is_meta:  # without numbers; torch would import its compiler to index them
+        return images
     return noise.add_(images) if len(noise) == len(images) else images + streams.expand(noise)
 
 
