@@ -40,7 +40,7 @@ IN_FOLDERS = ("evaluate", "activation_atlas", "compare_classes")
 
 def write_page(folder: Path) -> None:
     figure = Figure("one.png", encode_png(to_pil_image(torch.zeros(3, 2, 2)), "{}", FIGURE_KIND), (), (8, 4), "", "")
-    section = Section("one", 1, lambda model, config: Content("one", "", (figure,)), ("one.png",))
+    section = Section("one", lambda model, config: Content("one", "", (figure,)), ("one.png",))
     write_tour(tiny().classifier, folder, TourConfig(progress=False), (section,))
 
 

@@ -52,13 +52,13 @@ class TourConfig:
 
     seed: int = 0
     recipe: str = "fast"
-    steps: int | None = None
+    steps: int | None = 48
     class_size: int | None = None
     channels: int = 8
     icon_size: int = 48
-    grid_steps: int = 64
-    atlas_scenes: int = 800
-    atlas_steps: int = 24
+    grid_steps: int = 48
+    atlas_scenes: int = 720
+    atlas_steps: int = 20
     ablation_scenes: int = 128
     ablation_channels: int = 16
     dream_size: int = 288

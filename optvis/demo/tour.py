@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from optvis.data.files import atomic_write
 from optvis.demo.config import TourConfig
 from optvis.demo.output_dir import PAGE, open_output_dir
 from optvis.demo.page import Content, Page, to_html
 from optvis.demo.sections import ablation, atlas, attribution, channels, classes, dream, grid, microscope, world
+from optvis.engines.processes import run_in_processes
 from optvis.models.classifier import Classifier
 from optvis.progress import progress_bar
 
@@ -38,27 +41,25 @@ class Section:
 
     Args:
         title: its name in the table of seconds.
-        budget: seconds that it may take on two cores.
         build: computes its figures.
         files: names of the PNGs that it writes.
     """
 
     title: str
-    budget: float
     build: Callable[[Classifier, TourConfig], Content]
     files: tuple[str, ...]
 
 
 SECTIONS = (
-    Section("world", 2, world.build_section, (world.FILE,)),
-    Section("classes", 6, classes.build_section, (classes.FILE,)),
-    Section("channels", 14, channels.build_section, tuple(stage.file for stage in channels.STAGES)),
-    Section("grid", 12, grid.build_section, (grid.FILE,)),
-    Section("attribution", 4, attribution.build_section, (attribution.FILE,)),
-    Section("microscope", 4, microscope.build_section, (microscope.FILE,)),
-    Section("atlas", 20, atlas.build_section, (atlas.FILE,)),
-    Section("ablation", 12, ablation.build_section, (ablation.FILE,)),
-    Section("dream", 3, dream.build_section, (dream.FILE,)),
+    Section("world", world.build_section, (world.FILE,)),
+    Section("classes", classes.build_section, (classes.FILE,)),
+    Section("channels", channels.build_section, tuple(stage.file for stage in channels.STAGES)),
+    Section("grid", grid.build_section, (grid.FILE,)),
+    Section("attribution", attribution.build_section, (attribution.FILE,)),
+    Section("microscope", microscope.build_section, (microscope.FILE,)),
+    Section("atlas", atlas.build_section, (atlas.FILE,)),
+    Section("ablation", ablation.build_section, (ablation.FILE,)),
+    Section("dream", dream.build_section, (dream.FILE,)),
 )
 
 
@@ -72,7 +73,11 @@ class SectionResult:
 
 
 def write_tour(
-    model: Classifier, path: str | Path, config: TourConfig | None = None, sections: Sequence[Section] = SECTIONS
+    model: Classifier,
+    path: str | Path,
+    config: TourConfig | None = None,
+    sections: Sequence[Section] = SECTIONS,
+    workers: int = 1,
 ) -> Path:
     """Write a page with its PNGs; print its path first, and the seconds of each section at the end.
 
@@ -84,28 +89,38 @@ def write_tour(
         path: the folder; created if needed.
         config: settings; the defaults if None.
         sections: in order.
+        workers: processes that build sections side by side and share the cores; with 1, this one builds them.
 
     Returns:
         The path of the page.
 
     Raises:
         FileExistsError: a file that no tour wrote would be overwritten; raised before any computation.
+        ValueError: fewer than one worker.
         KeyboardInterrupt: after Ctrl-C, when the sections that were ready are written.
     """
     config = TourConfig() if config is None else config
     folder = open_output_dir(path, [file for section in sections for file in section.files])
     print(f"{folder / PAGE} grows section by section; open it, and reload it", flush=True)
-    results: list[SectionResult] = []
+    results: dict[int, SectionResult] = {}
+    start = time.perf_counter()
     try:
-        for _ in _run_sections(model, folder, config, sections, results):
+        for number, result in _build_sections(model, config, sections, workers):
+            for figure in result.content.figures:
+                atomic_write(folder / figure.file, figure.png)
+            results[number] = result
             left = len(sections) - len(results)
             if left:
-                _write_page(folder, config, results, f" {left} more sections are to come: reload this page.")
+                _write_page(folder, config, _in_order(results), f" {left} more sections are to come: reload this page.")
     finally:
         if results:
-            page = _write_page(folder, config, results)
-            print(f"{format_seconds(results)}\n\n{page}")
+            page = _write_page(folder, config, _in_order(results))
+            print(f"{format_seconds(_in_order(results), time.perf_counter() - start)}\n\n{page}")
     return folder / PAGE
+
+
+def _in_order(results: Mapping[int, SectionResult]) -> list[SectionResult]:
+    return [results[number] for number in sorted(results)]
 
 
 def _write_page(folder: Path, config: TourConfig, results: Sequence[SectionResult], note: str = "") -> Path:
@@ -115,24 +130,28 @@ def _write_page(folder: Path, config: TourConfig, results: Sequence[SectionResul
     return atomic_write(folder / PAGE, html.encode())
 
 
-def format_seconds(results: Sequence[SectionResult]) -> str:
-    """A table of the seconds of each section beside its budget, and their sums."""
-    rows = [(result.section.title, result.seconds, result.section.budget) for result in results]
-    rows.append(("total", sum(row[1] for row in rows), sum(row[2] for row in rows)))
-    lines = [f"{title:<12}{seconds:>8.1f}{budget:>8.0f}" for title, seconds, budget in rows]
-    return "\n".join([f"{'section':<12}{'seconds':>8}{'budget':>8}", *lines])
+def format_seconds(results: Sequence[SectionResult], total: float) -> str:
+    """A table of the seconds of each section, and of all of them, which may be built side by side."""
+    rows = [*((result.section.title, result.seconds) for result in results), ("all", total)]
+    lines = [f"{title:<12}{seconds:>8.1f}" for title, seconds in rows]
+    return "\n".join([f"{'section':<12}{'seconds':>8}", *lines])
 
 
-def _run_sections(
-    model: Classifier, folder: Path, config: TourConfig, sections: Sequence[Section], results: list[SectionResult]
-) -> Iterator[None]:
-    """Build each section, write its PNGs and append it to the results; yield after each."""
-    with progress_bar(sections, show=config.progress, unit="section") as bar:
-        for section in bar:
-            bar.set_description(section.title)
-            start = time.perf_counter()
-            content = section.build(model, config)
-            for figure in content.figures:
-                atomic_write(folder / figure.file, figure.png)
-            results.append(SectionResult(section, content, time.perf_counter() - start))
-            yield
+def _build_sections(
+    model: Classifier, config: TourConfig, sections: Sequence[Section], workers: int
+) -> Iterator[tuple[int, SectionResult]]:
+    """Build the sections, here or in processes; yield each with its number when it is ready."""
+    built: Iterator[tuple[int, SectionResult]]
+    if workers == 1:
+        built = ((number, _build_section(model, config, section)) for number, section in enumerate(sections))
+    else:
+        quiet = replace(config, progress=False)  # bars of several processes would overwrite each other
+        tasks = [(model, quiet, section) for section in sections]
+        built = run_in_processes(_build_section, tasks, workers, max(1, torch.get_num_threads() // workers))
+    yield from progress_bar(built, total=len(sections), show=config.progress, unit="section")
+
+
+def _build_section(model: Classifier, config: TourConfig, section: Section) -> SectionResult:
+    start = time.perf_counter()
+    content = section.build(model, config)
+    return SectionResult(section, content, time.perf_counter() - start)

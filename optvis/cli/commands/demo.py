@@ -9,6 +9,7 @@ from optvis.cli.options import AddOption, move_to_device
 
 HELP = "show on the embedded network what optvis does: one page with its pictures"
 EXAMPLE = "optvis demo --out optvis-demo"
+MOST_WORKERS = 4  # each takes up to 1 GB
 
 
 def add_options(add: AddOption) -> None:
@@ -16,6 +17,8 @@ def add_options(add: AddOption) -> None:
     add("--out", type=Path, default=Path("optvis-demo"), help=text)
     add("--quick", action="store_true", help="all sections in seconds, with few steps: to try an installation")
     add("--seed", type=int, default=0, help="of scenes, noise and transforms")
+    text = f"processes that share the sections; if not given, one a core, {MOST_WORKERS} at most, and one with a GPU"
+    add("--workers", type=int, help=text)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -24,4 +27,12 @@ def run(options: argparse.Namespace) -> None:
     from optvis.models.zoo import load
 
     config = TourConfig(seed=options.seed, **(QUICK if options.quick else {}))
-    write_tour(move_to_device(load(), options.device), options.out, config)
+    workers = _count_workers(options.device) if options.workers is None else options.workers
+    write_tour(move_to_device(load(), options.device), options.out, config, workers=workers)
+
+
+def _count_workers(device: str) -> int:
+    """One for each core that torch uses here, or one where a device other than the CPU computes."""
+    import torch
+
+    return min(torch.get_num_threads(), MOST_WORKERS) if device == "cpu" else 1
