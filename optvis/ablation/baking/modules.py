@@ -139,20 +139,23 @@ def _insert_into_graph(network: nn.Module, module: nn.Module, call: int, calls: 
     """Replace the innermost module that makes all calls by its graph with one more node."""
     path = next(name for name, found in network.named_modules() if found is module)
     parts = path.split(".")
+    reason: Exception | None = None
     for end in range(len(parts) - 1, -1, -1):
         caller = network.get_submodule(".".join(parts[:end]))
         try:
             graph = CallTracer(module).trace(caller)
-        except Exception:  # a forward pass may raise anything for something that is no tensor
+        except Exception as error:  # a forward pass may raise anything for something that is no tensor
+            reason = reason or error  # of the innermost
             continue
         names = {name for name, found in caller.named_modules(remove_duplicate=False) if found is module}
         nodes = [node for node in graph.nodes if node.op == "call_module" and node.target in names]
         if len(nodes) == calls:
             return _replace_module(network, caller, _insert_node(caller, graph, nodes[call], off))
+    said = f" ({type(reason).__name__}: {reason})" if reason else ""
     raise ValueError(
-        f"{path!r} runs {calls} times, and the module that calls it cannot be traced, so nothing can be inserted "
+        f"{path!r} runs {calls} times, and the module that calls it cannot be traced{said}, so nothing can be inserted "
         "behind one call alone; use blinded()"
-    )
+    ) from reason
 
 
 def _insert_node(caller: nn.Module, graph: fx.Graph, node: fx.Node, off: nn.Module) -> nn.Module:
