@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 PRELOADED = (
     "ipykernel.kernelapp",
     "matplotlib_inline",
+    "matplotlib.pyplot",
     "torchvision",
+    "torch._dynamo",
+    "kornia",
+    "scipy.stats",
+    "sklearn.decomposition",
+    "sklearn.manifold",
     "optvis.cli.main",
     "optvis.demo",
     "optvis.world",
