@@ -2,6 +2,9 @@
 
 python tests/bench/survey.py                 256 images, both networks, one thread
 python tests/bench/survey.py --images 512    more
+
+The limit holds for the network as it is called, `network(images)`. Beside it stands a pass with inputs that are channels
+last in memory, which some processors run faster.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ def resnet18() -> Classifier:
 
 
 def pass_bare(classifier: Classifier, images: torch.Tensor, channels_last: bool) -> None:
-    """Normalise and run the bare network, in the faster of two layouts."""
+    """Normalise and run the bare network, in one of two layouts."""
     network = classifier.network.eval()
     with torch.inference_mode():
         for batch in images.split(BATCH):
@@ -64,10 +67,10 @@ def main() -> None:
         pass_bare(classifier, images[:BATCH], True)
         rounds = [[processor_time(run) for run in runs] for _ in range(options.rounds)]
         ours, plain, last = (statistics.median(column) for column in zip(*rounds, strict=True))
-        worst = max(worst, ours / min(plain, last))
+        worst = max(worst, ours / plain)
         print(f"{name:10} survey {ours:7.2f} s, bare {plain:7.2f} s, channels last {last:7.2f} s: "
               f"{ours / plain:.3f}, {ours / last:.3f}", flush=True)  # fmt: skip
-    print(f"limit {MAX_RATIO}")
+    print(f"limit {MAX_RATIO} of the bare pass")
     sys.exit(0 if worst <= MAX_RATIO else 1)
 
 
