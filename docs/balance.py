@@ -13,22 +13,22 @@ from sphinx.util.parallel import make_chunks
 LOGGER = logging.getLogger(__name__)
 #: The pages that take longest, the slowest first, as `list_seconds` prints them.
 SLOWEST = (
-    "microscope",
-    "blinding",
     "recipes_parameterizations",
-    "adversarial_patches",
+    "blinding",
+    "microscope",
     "picture_quality",
     "recipes_features",
-    "command_line",
-    "atlas",
-    "activation_grids",
-    "howto_transform",
-    "howto_parameterization",
-    "scale",
-    "howto_find",
-    "howto_objective",
     "quickstart",
-    "sparse_features",
+    "howto_find",
+    "atlas",
+    "howto_parameterization",
+    "command_line",
+    "world",
+    "which_layer",
+    "adversarial_patches",
+    "howto_transform",
+    "scale",
+    "recipes_photographs",
 )
 
 

@@ -166,7 +166,7 @@ from functools import partial
 from pathlib import Path
 import torch
 from torch import nn
-from optvis import Classifier
+from optvis import Channels, Classifier, evaluate, sample_activations
 from optvis.engines import RayEngine, run_tasks
 from optvis.microscope import MicroscopeOptions, build_microscope
 from optvis.survey import survey_channels
@@ -196,7 +196,17 @@ class Kills:  # the worker that gets the first task dies once
 folder = sys.argv[1]
 engine = RayEngine(workers=2)
 build(folder + "/one")
-survey = survey_channels(network, Scenes(16), folder + "/survey", ["1", ""], progress=False)
+
+def measure(name, engine="process"):
+    given = {"engine": engine, "progress": False}
+    survey = survey_channels(network, Scenes(16), folder + "/" + name, ["1", ""], **given)
+    samples = sample_activations(network, Scenes(16), "1", **given)
+    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    sets = {"own": (images[:4], 0), "others": (images[4:], 1)}
+    report = evaluate(network, Channels("1", [0, 3]), sets, target="own", random_sets=9, **given)
+    return survey, samples, report
+
+survey, samples, report = measure("survey")
 build(folder + "/one surveyed", survey)
 from optvis.engines.ray_engine import _connect, import_ray
 ray = import_ray()
@@ -205,6 +215,10 @@ with _connect(ray, engine, False):
     build(folder + "/ray", engine=engine)
     build(folder + "/ray surveyed", survey, engine=RayEngine(workers=1))
     found, alone = [], RayEngine(workers=1)
+    survey_there, samples_there, report_there = measure("ray survey", alone)
+    assert survey_there.digest == survey.digest
+    assert all(torch.equal(vars(samples)[name], vars(samples_there)[name]) for name in samples.TENSOR_FIELDS)
+    assert (str(report), report.baseline) == (str(report_there), report_there.baseline)
     try:
         for outcome in run_tasks(partial(Kills, folder + "/flag"), [0, 1, "wrong"], alone):
             found.append(outcome)
@@ -229,5 +243,5 @@ def test_a_local_ray_cluster_writes_the_same_bytes_and_survives_lost_workers(tmp
     assert done.returncode == 0, done.stderr
     assert done.stdout == "done\n"  # not a word of the worker that was lost
     assert done.stderr == ""
-    for kind in ("", " surveyed"):
-        assert files(tmp_path / f"ray{kind}") == files(tmp_path / f"one{kind}")
+    for one, other in (("one", "ray"), ("one surveyed", "ray surveyed"), ("survey", "ray survey")):
+        assert files(tmp_path / one) == files(tmp_path / other)

@@ -11,7 +11,7 @@ see 120 of the class and as many others. All are judged on other scenes. Half of
 on the other half; accuracies are balanced, 50 % is chance. A line for each class and method, in %: recall, points that
 the others lose, the linear probe and the nearest neighbours at the layer and at the stage behind it where they read
 most, steps of fine-tuning until recall is back (None where it is not), and the same of the network that never saw the
-class. `--rows` prints each stage.
+class, which has a line of its own. `--rows` prints each stage.
 
 The networks of FOLDER come from `python -m tests.training.train --leave-out`.
 """
@@ -157,6 +157,8 @@ def judge(options: argparse.Namespace, fitted: Fitted, label: str) -> str:
     for name in options.methods:
         units = fitted[label, name] if name in ERASERS else search(net, name, label, layers[:1])
         lines += report(net, label, name, units, images, classes, settings, options.rows)
+    if reference is not None:
+        lines.append(report_reference(reference, label, units, images, classes))
     return "\n".join(lines)
 
 
@@ -197,6 +199,19 @@ def report(
             f"{100 * row.neighbors_before:5.1f} → {100 * row.neighbors_after:5.1f}, CKA {row.target_similarity:.3f} / "
             f"{row.other_similarity:.3f}"
         )
+
+
+def report_reference(reference: Classifier, label: str, units: Sequence[Units], images: Tensor, truth: Tensor) -> str:
+    """What the same probes read from a network that never saw the class, as it is."""
+    target = LABELS.index(label)
+    case = AblationCase(reference, images, truth, truth == target, units, resolve_fill(None, reference, units))
+    with borrow(reference.network), torch.no_grad():
+        rows, _ = look_inside(case, Probes(relearn_steps=0), 0, False)
+    recall = (classify(reference, images, ()) == target)[truth == target].double().mean()
+    return (
+        f"{label:<16}{'never saw':<10}{'':6}{100 * float(recall):8.1f}{'':7}"
+        f"{read_out(rows, 'linear_before'):>24}{read_out(rows, 'neighbors_before'):>27}"
+    )
 
 
 def classify(net: Classifier, images: Tensor, units: Sequence[Units]) -> Tensor:
