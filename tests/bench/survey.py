@@ -3,8 +3,8 @@
 python tests/bench/survey.py                 256 images, both networks, one thread
 python tests/bench/survey.py --images 512    more
 
-The limit holds for the network as it is called, `network(images)`. Beside it stands a pass with inputs that are channels
-last in memory, which some processors run faster.
+The limit holds for the network as it is called, `network(images)`. Beside it stands a pass with inputs that are
+channels last in memory, which some processors run faster.
 """
 
 from __future__ import annotations
