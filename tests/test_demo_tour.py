@@ -302,6 +302,12 @@ def test_the_page_grows_section_by_section_and_its_path_comes_first(net, tmp_pat
     assert capsys.readouterr().out.startswith(str(tmp_path / "index.html"))
 
 
+def test_no_workers_are_refused_before_anything_is_written(net, tmp_path):
+    with pytest.raises(ValueError, match="workers is 0; expected 1 or more"):
+        write_tour(net, tmp_path / "new", TINY, workers=0)
+    assert not (tmp_path / "new").exists()
+
+
 def test_workers_build_the_same_sections_in_the_order_of_the_page(net, tmp_path, capsys):
     sections = (*SECTIONS[5:6], *SECTIONS[:2])  # the first takes longest
     write_tour(net, tmp_path / "one", TINY, sections)

@@ -99,6 +99,8 @@ def write_tour(
         ValueError: fewer than one worker.
         KeyboardInterrupt: after Ctrl-C, when the sections that were ready are written.
     """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; expected 1 or more")
     config = TourConfig() if config is None else config
     folder = open_output_dir(path, [file for section in sections for file in section.files])
     print(f"{folder / PAGE} grows section by section; open it, and reload it", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
 from threading import RLock
 from typing import Any, TypeVar
@@ -33,7 +34,7 @@ def run_in_processes(
 
     Raises:
         ValueError: fewer than one process.
-        concurrent.futures.process.BrokenProcessPool: a process was killed, such as for its memory.
+        RuntimeError: a process was killed, such as for its memory.
         Exception: of a task, as it was raised there.
 
     Example:
@@ -49,6 +50,8 @@ def run_in_processes(
         indices = {pool.submit(_run, threads, function, task): index for index, task in enumerate(tasks)}
         for future in as_completed(indices):
             yield indices[future], future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError("a process was killed, perhaps for want of memory; choose fewer workers") from error
     except BaseException:
         for process in set(active_children()) - others:
             process.terminate()
