@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
+from threading import RLock
 from typing import Any
 
 LONG = 10.0  # seconds, from which on an estimate is worth a line
@@ -51,6 +52,16 @@ def progress_bar(
         leave=False,
         smoothing=smoothing,
     )
+
+
+def use_thread_lock() -> None:
+    """Let the bars of this process share a lock of its threads.
+
+    tqdm's own is a semaphore of the system, which a process that is ended leaves behind.
+    """
+    from tqdm import tqdm
+
+    tqdm.set_lock(RLock())
 
 
 def runs_in_kernel() -> bool:

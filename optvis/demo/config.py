@@ -73,7 +73,7 @@ class TourConfig:
         """Recipe for `render`, with the other keyword arguments that do not have their default.
 
         >>> TourConfig(seed=3).render_options(48)
-        {'recipe': 'fast', 'size': 48, 'seed': 3}
+        {'recipe': 'fast', 'size': 48, 'steps': 48, 'seed': 3}
         """
         options = {"size": (size, None), "steps": (self.steps, None), "seed": (self.seed, 0)}
         return {"recipe": self.recipe} | _without_defaults(options)

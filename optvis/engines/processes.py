@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
-from threading import RLock
 from typing import Any, TypeVar
 
 import torch
+
+from optvis.progress import use_thread_lock
 
 Outcome = TypeVar("Outcome")
 
@@ -61,8 +62,6 @@ def run_in_processes(
 
 
 def _run(threads: int, function: Callable[..., Outcome], task: tuple[Any, ...]) -> Outcome:
-    from tqdm import tqdm
-
-    tqdm.set_lock(RLock())  # its own is a semaphore of the system, which a process that is ended leaves behind
+    use_thread_lock()
     torch.set_num_threads(threads)
     return function(*task)
