@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import subprocess
 import sys
@@ -55,15 +54,10 @@ def test_zero_processes_are_refused():
 
 def test_an_error_of_a_task_is_raised_here_and_ends_the_others():
     before, start = children(), time.monotonic()
-    with pytest.raises(ValueError, match=r"math domain error|expected a nonnegative"):
-        list(run_in_processes(map_or_wait, [(-1.0,), (600.0,)], 2))
+    with pytest.raises(ValueError, match="sleep length must be non-negative"):
+        list(run_in_processes(time.sleep, [(-1,), (600,)], 2))
     assert time.monotonic() - start < 300
     assert children() == before
-
-
-def map_or_wait(number: float) -> None:
-    math.sqrt(number)
-    time.sleep(number)
 
 
 def test_processes_end_where_the_iterator_is_closed():
