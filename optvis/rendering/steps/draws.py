@@ -175,10 +175,6 @@ class _RecordingStreams(Streams):
     def keys(self) -> Tensor:
         return torch.cat([part.keys() for part in self.parts])
 
-    def expand(self, rows: Tensor) -> Tensor:
-        parts = zip(self.parts, rows.chunk(len(self.parts)), strict=True)
-        return torch.cat([part.expand(own) for part, own in parts])
-
     def place(self, compute: Callable[[], Tensor], images: Tensor) -> Tensor:
         numbers = compute()
         dtype = images.dtype if numbers.is_floating_point() else numbers.dtype
