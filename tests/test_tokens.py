@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
-from optvis import Channels, Classifier, activation_grid, activations, attribute, blinded, load
+from optvis import Channels, Classifier, activation_grid, activations, attribute, bake, blinded, load
 from optvis.atlas import sample_activations
 from optvis.circuits import hinton_of_activations
 from optvis.features import group, receptive_fields
@@ -226,17 +229,28 @@ class Plain(nn.Module):
         return self.head(self.mix(tokens).mean(1))
 
 
-def test_the_caller_can_tell_how_many_tokens_come_first():
+def test_the_caller_can_declare_how_many_tokens_come_first():
     network, images = Plain().eval(), torch.rand(2, 3, 32, 32)
     silent = activations(Classifier(network, None, 32), images, "mix")["mix"]
     assert silent.shape == (2, 17, 8)
-    told = Classifier(network, None, 32, prefix_tokens=1)
-    assert_close(activations(told, images, "mix")["mix"], silent[:, 1:].mT.unflatten(2, (4, 4)))
-    assert_close(activations(told, images, "mix@class")["mix@class"], silent[:, 0])
+    declared = Classifier(network, None, 32, prefix_tokens=1)
+    assert_close(activations(declared, images, "mix")["mix"], silent[:, 1:].mT.unflatten(2, (4, 4)))
+    assert_close(activations(declared, images, "mix@class")["mix@class"], silent[:, 0])
     with pytest.raises(ValueError, match="prefix_tokens is -1; expected the number of tokens before the patches"):
         Classifier(network, None, 32, prefix_tokens=-1)
     with pytest.raises(TypeError, match="prefix_tokens must be int or None"):
         Classifier(network, None, 32, prefix_tokens=True)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one)), lambda one: bake(one, Channels("mix", ()))],
+    ids=["deepcopy", "pickle", "bake"],
+)
+def test_a_copy_keeps_the_declared_number_of_tokens(copied):
+    declared, images = Classifier(Plain().eval(), None, 32, prefix_tokens=1), torch.rand(2, 3, 32, 32)
+    expected = activations(declared, images, "mix")["mix"]
+    assert_close(activations(copied(declared), images, "mix")["mix"], expected)
 
 
 @pytest.mark.parametrize("tokens", ["patches", "class", "registers", "all"])

@@ -25,7 +25,7 @@ from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
-from optvis.models.outputs.tokens import tell_prefix
+from optvis.models.outputs.tokens import set_prefix_tokens
 from optvis.params.canvas import height_and_width
 
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -56,6 +56,8 @@ class Classifier:
         channels: of the images that it is given; by default those of its normalisation, else of its first layer.
         forward: how it is called, (network, inputs) -> output, where it takes more than the images; by default with
             these alone. The function calls the network.
+        prefix_tokens: how many tokens come before the patches in its layers: the class token, then registers; by
+            default what the names of its parameters say.
 
     Where `output` or `forward` is given, the attribute `network` is a module that does both. Its layers have the
     original's names.
@@ -78,6 +80,7 @@ class Classifier:
     output: Selector
     forward: Forward
     channels: int
+    prefix_tokens: int | None
 
     def __init__(
         self,
@@ -119,10 +122,14 @@ class Classifier:
             output=output,
             forward=forward,
             channels=count_channels(network, normalize, sides) if channels is None else channels,
+            prefix_tokens=prefix_tokens,
             _found=None,
         )
-        if prefix_tokens is not None:
-            tell_prefix(self.network, prefix_tokens)
+        self._declare_prefix()
+
+    def _declare_prefix(self) -> None:
+        if self.prefix_tokens is not None:
+            set_prefix_tokens(self.network, self.prefix_tokens)
 
     def to(self, device: torch.device | str) -> Self:
         """Move the network to a device, in place, as `nn.Module.to` does; returns this Classifier.
@@ -147,6 +154,7 @@ class Classifier:
         if device.type != "cpu":
             has_card = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
             self.network.to(device if has_card else device.type)
+        self._declare_prefix()
 
     @property
     def device(self) -> torch.device:

@@ -34,7 +34,7 @@ PASSED = (
 
 
 def detect_head(
-    network: nn.Module, preprocess: Callable[[Tensor], Tensor], images: Tensor, told: str | None, labels: int
+    network: nn.Module, preprocess: Callable[[Tensor], Tensor], images: Tensor, declared: str | None, labels: int
 ) -> tuple[Head, bool]:
     """Find a network's head.
 
@@ -46,7 +46,7 @@ def detect_head(
         network: that is called with preprocessed images.
         preprocess: makes its input of images.
         images: (B, C, H, W), for the shape.
-        told: one of `HEADS`, or None to find out.
+        declared: one of `HEADS`, or None to find out.
         labels: how many there are; two for one output name its two sides.
 
     Returns:
@@ -55,22 +55,22 @@ def detect_head(
     Raises:
         ValueError: labels that do not fit the outputs; a softmax head with one output; outputs that hold no scores.
     """
-    if told == "embedding":
+    if declared == "embedding":
         return Head("embedding"), True
     output = _probe(network, preprocess, images)
     if output.dim() < 2:  # whoever needs scores says so
         return Head(), False
-    if told is None and not labels and _is_headless(network, output.grad_fn):
+    if declared is None and not labels and _is_headless(network, output.grad_fn):
         return Head("embedding"), True
-    head = _read_output(output, told)
-    return _fit_labels(head, output, told, labels), bool(output.isfinite().all())
+    head = _read_output(output, declared)
+    return _fit_labels(head, output, declared, labels), bool(output.isfinite().all())
 
 
-def _fit_labels(head: Head, output: Tensor, told: str | None, labels: int) -> Head:
+def _fit_labels(head: Head, output: Tensor, declared: str | None, labels: int) -> Head:
     """Check the number of labels; two of them for one output make it a pair."""
     count = output.shape[1]
     if count == 1 and head.kind == "softmax":
-        raise ValueError(f"head is {told!r} for a network with one output; expected head='sigmoid'")
+        raise ValueError(f"head is {declared!r} for a network with one output; expected head='sigmoid'")
     if count == 1 and labels == 2:
         return replace(head, is_pair=True)
     if labels not in (0, count) and output.dim() != 3:  # of three axes the second may be tokens
@@ -92,11 +92,11 @@ def _probe(network: nn.Module, preprocess: Callable[[Tensor], Tensor], images: T
         return require_scores(run_network(network, inputs.clone()))  # the network may begin in place
 
 
-def _read_output(output: Tensor, told: str | None) -> Head:
-    """What the outputs are, (B, K, ...): from what is told of them, the values, and the operations they come from."""
-    count, kind = output.shape[1], told if told in get_args(Kind) else None
-    if told in ("probabilities", "sigmoid_probabilities"):
-        return Head("softmax" if told == "probabilities" and count > 1 else "sigmoid", "probabilities")
+def _read_output(output: Tensor, declared: str | None) -> Head:
+    """What the outputs are, (B, K, ...): from what is declared, the values, and the operations they come from."""
+    count, kind = output.shape[1], declared if declared in get_args(Kind) else None
+    if declared in ("probabilities", "sigmoid_probabilities"):
+        return Head("softmax" if declared == "probabilities" and count > 1 else "sigmoid", "probabilities")
     are_in_range = bool(((output >= 0) & (output <= 1)).all())
     if count > 1 and are_in_range and _sum_to_one(output):
         return Head(kind or "softmax", "probabilities")  # type: ignore[arg-type]

@@ -206,14 +206,14 @@ class _Evidence:
         classes, registers: how many tokens come before the patches.
         convolution: the first of the patches' embedding: kernel, stride, padding and dilation of rows and columns.
         own_grid: patches of an image of the network's own size.
-        is_told: whether the caller has said how many tokens come first.
+        is_declared: whether the caller has said how many tokens come first.
     """
 
     classes: int
     registers: int
     convolution: tuple[tuple[int, int, int, int], tuple[int, int, int, int]] | None
     own_grid: Grid | None
-    is_told: bool
+    is_declared: bool
 
     def grids(self, size: Grid | None, patches: int) -> Iterator[Grid]:
         """Possible rows and columns of patches, the likeliest first."""
@@ -224,7 +224,7 @@ class _Evidence:
         if self.own_grid is not None:
             yield from _halve(self.own_grid)
         side = round(patches**0.5)
-        if self.is_told or size is None:
+        if self.is_declared or size is None:
             yield side, side
 
     def _grids_of(self, size: Grid) -> Iterator[Grid]:
@@ -251,11 +251,11 @@ def _halve(grid: Grid) -> Iterator[Grid]:
     yield from found
 
 
-_TOLD: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+_PREFIX_TOKENS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 _EVIDENCE: WeakKeyDictionary[nn.Module, _Evidence | None] = WeakKeyDictionary()  # None: it says nothing
 
 
-def tell_prefix(network: nn.Module, count: int) -> None:
+def set_prefix_tokens(network: nn.Module, count: int) -> None:
     """Say how many tokens of a network come before its patches: the class token, then registers.
 
     Raises:
@@ -264,7 +264,7 @@ def tell_prefix(network: nn.Module, count: int) -> None:
     if count < 0:
         raise ValueError(f"prefix_tokens is {count!r}; expected the number of tokens before the patches, 0 or more")
     original = original_of(network)
-    _TOLD[original] = count
+    _PREFIX_TOKENS[original] = count
     _EVIDENCE.pop(original, None)
 
 
@@ -276,17 +276,18 @@ def _read_evidence(network: nn.Module) -> _Evidence | None:
 
 
 def _collect_evidence(network: nn.Module) -> _Evidence | None:
-    told, embedding = _TOLD.get(network), _find_embedding(network)
-    if told is None and embedding is None:
+    declared, embedding = _PREFIX_TOKENS.get(network), _find_embedding(network)
+    if declared is None and embedding is None:
         return None
     classes, registers = _count_tokens(network, CLASS_TOKENS), _count_tokens(network, REGISTER_TOKENS)
-    total = getattr(network, "num_prefix_tokens", None) if told is None else told
+    total = getattr(network, "num_prefix_tokens", None) if declared is None else declared
     if isinstance(total, int):
-        registers = registers if told is None else max(0, told - 1)
+        registers = registers if declared is None else max(0, declared - 1)
         classes = max(0, total - registers)
     own_grid = getattr(embedding, "grid_size", None)
     is_grid = isinstance(own_grid, tuple) and len(own_grid) == 2
-    return _Evidence(classes, registers, _read_convolution(embedding), own_grid if is_grid else None, told is not None)
+    convolution, has_declared = _read_convolution(embedding), declared is not None
+    return _Evidence(classes, registers, convolution, own_grid if is_grid else None, has_declared)
 
 
 def _find_embedding(network: nn.Module) -> nn.Module | None:
