@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pickle
@@ -286,6 +287,25 @@ def test_a_store_says_what_is_damaged_and_drops_what_is_not_listed(small, tmp_pa
     shard.unlink()
     assert any("is missing" in text for text in store.check())
     assert not Survey(store).complete
+    (store.folder / "manifest.json").write_text(json.dumps({"kind": "survey manifest"}))
+    assert list_stores(tmp_path) == []
+
+
+class Windows(nn.Module):
+    """Four windows of each image, on the first axis."""
+
+    def forward(self, x):
+        return x.unflatten(2, (2, -1)).unflatten(4, (2, -1)).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+
+
+def test_layers_that_cut_the_image_into_windows_are_left_out(tmp_path):
+    class Cut(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).unflatten(0, (len(x), -1)).mean((1, 3, 4))
+
+    net = Classifier(Cut(nn.Conv2d(3, 4, 1), Windows()).eval(), None, 8)
+    survey = survey_channels(net, rows(), tmp_path, **OPTIONS)
+    assert survey.layers == ("0", "")
 
 
 @pytest.mark.parametrize(("option", "value", "words"), [("top", 4, "top is 3"), ("layers", "fc", "layers")])

@@ -45,6 +45,11 @@ class Layer:
     output: str
     is_tensor: bool
 
+    @property
+    def is_per_image(self) -> bool:
+        """Whether its first axis is the images'; not inside blocks that cut the image into windows."""
+        return self.is_tensor and self.output.startswith("1 × ")
+
 
 @dataclass(frozen=True)
 class LayerTable(Sequence[Layer]):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,8 @@ def list_stores(folder: str | Path) -> list[Store]:
     for path in sorted(Path(folder).rglob(MANIFEST)):
         content = read_json_or_none(path)
         if isinstance(content, dict) and content.get(KIND) == MANIFEST_KIND:
-            found.append(Store(path.parent))
+            with suppress(ValueError):
+                found.append(Store(path.parent))
     return found
 
 

@@ -135,7 +135,7 @@ def measure_layers(
     """
     names: Sequence[str] = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers or ()))
     if layers is None:
-        names = [row.name for row in list_layers(classifier) if row.is_tensor]
+        names = [row.name for row in list_layers(classifier) if row.is_per_image]
     with borrow(classifier.network), torch.no_grad():
         inputs = classifier.preprocess(classifier.gray_image())
         found = read_activations(classifier.network, inputs, names, any_dtype=layers is None)

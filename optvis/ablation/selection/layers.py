@@ -151,8 +151,7 @@ def _run_layers(classifier: Classifier) -> list[LayerOutput]:
     """
     rows, network = layers(classifier), classifier.network
     image = classifier.noise_image()
-    # Not of layers inside a block that lay the image out in windows, or compute weights.
-    names = [row.name for row in rows if row.is_tensor and row.output.startswith(("1 × ", "1,"))]
+    names = [row.name for row in rows if row.is_per_image]
     with borrow(network), torch.no_grad():
         found = read_activations(network, classifier.preprocess(image), names)
     return [LayerOutput(row.name, find_module(network, row.name)[0], found.get(row.name), row.output) for row in rows]
