@@ -337,3 +337,24 @@ def test_what_is_no_video_is_told(small, tmp_path):
             dream_video(small, frames, layer_norm("conv2"), steps=0, octaves=1, progress=False)
     with pytest.raises(ValueError, match="blend is 1"):
         dream_video(small, [torch.rand(3, 8, 8)], layer_norm("conv2"), blend=1.0)
+
+
+def frames_before(error, photo):
+    """Two frames, and an error where the third is read."""
+    yield photo[0]
+    yield photo[0]
+    raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), NotFiniteError("NaN")], ids=lambda one: type(one).__name__)
+def test_what_ends_a_video_leaves_the_frames_before_it(small, photo, error):
+    frames, how = frames_before(error, photo), {"steps": 1, "octaves": 1, "progress": False}
+    run = partial(dream_video, small, frames, layer_norm("conv2"), **how)
+    if isinstance(error, KeyboardInterrupt):
+        made = run()
+        assert made.recipe["interrupted"]
+    else:
+        with pytest.raises(NotFiniteError) as raised:
+            run()
+        made = raised.value.rendering
+    assert (list(made.snapshots), made.recipe["method"], made.recipe["frames"]) == ([0, 1], "dream_video", 2)

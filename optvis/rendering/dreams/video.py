@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optvis.data.images import ImageLike
 from optvis.models.borrow import plain_mode
@@ -19,6 +20,7 @@ from optvis.progress import progress_bar
 from optvis.rendering.dreams.dream import DreamOptions, dream
 from optvis.rendering.dreams.octaves import Octaves
 from optvis.rendering.result import Rendering
+from optvis.rendering.runner import conclude, run
 from optvis.rendering.setup import load_whole
 from optvis.viz.video import read_video
 
@@ -57,6 +59,7 @@ def dream_video(
 
     Raises:
         ValueError: no frames, or frames of several sizes; a blend out of range; as in `dream` and `read_video`.
+        NotFiniteError: as in `dream`; its attribute `rendering` has the frames so far.
 
     Example:
         >>> from optvis.objectives import layer_norm
@@ -69,20 +72,43 @@ def dream_video(
         raise ValueError(f"blend is {blend}; expected 0 or more, under 1")
     classifier = as_classifier(model, normalize)
     source = read_video(frames) if isinstance(frames, str | Path) else frames
+    how = {"steps": steps, "octaves": octaves, "progress": False, **options}
+    dream_frame = partial(dream, classifier, objective=objective, **how)
     made: list[Rendering] = []
-    for index, frame in enumerate(progress_bar(source, show=progress, description="dream", unit="frame")):
-        start = load_whole(classifier, frame, size)
-        if made and start.shape != made[-1].images.shape:
-            sizes = (tuple(one.shape[2:]) for one in (start, made[-1].images))
+
+    def record(frame: Rendering) -> int:
+        made.append(frame)
+        return 1
+
+    def result(interrupted: bool) -> Rendering:
+        last = made[-1]
+        interrupted = interrupted or last.recipe["interrupted"]
+        changes = {"method": "dream_video", "blend": blend, "frames": len(made), "interrupted": interrupted}
+        snapshots = {index: one.images for index, one in enumerate(made)}
+        scores = torch.cat([one.scores for one in made])
+        return Rendering(last.images, scores, {**last.recipe, **changes}, snapshots, last.labels)
+
+    starts = (load_whole(classifier, frame, size) for frame in source)
+    with progress_bar(show=progress, description="dream", unit="frame") as bar:
+        stop = run(_dream_each(dream_frame, starts, blend), bar, record)
+    if made:
+        return conclude(stop, result)
+    if stop is not None:
+        raise stop
+    raise ValueError("no frames; expected one or more")
+
+
+def _dream_each(
+    dream_frame: Callable[[Tensor], Rendering], starts: Iterable[Tensor], blend: float
+) -> Iterator[Rendering]:
+    """Dream frames, each from a blend with the dream before it, until one was interrupted."""
+    before: Tensor | None = None
+    for index, start in enumerate(starts):
+        if before is not None and start.shape != before.shape:
+            sizes = (tuple(one.shape[2:]) for one in (start, before))
             raise ValueError("frame {} is {}; expected {}, as those before it".format(index, *sizes))
-        if made:
-            start = blend * made[-1].images.to(start) + (1 - blend) * start
-        made.append(dream(classifier, start, objective, steps=steps, octaves=octaves, progress=False, **options))
-        if made[-1].recipe["interrupted"]:
-            break
-    if not made:
-        raise ValueError("no frames; expected one or more")
-    last = made[-1]
-    recipe = {**last.recipe, "method": "dream_video", "blend": blend, "frames": len(made)}
-    snapshots = {index: one.images for index, one in enumerate(made)}
-    return Rendering(last.images, torch.cat([one.scores for one in made]), recipe, snapshots, last.labels)
+        made = dream_frame(start if before is None else blend * before.to(start) + (1 - blend) * start)
+        yield made
+        if made.recipe["interrupted"]:
+            return
+        before = made.images
