@@ -22,6 +22,7 @@ FORMATS = ("png", "svg", "pdf")  # of a result
 MAX_NUMBERS = 100_000  # in a list on the command line; no layer has as many channels
 MAX_SHOWN = 60  # characters
 MAX_DIGITS = 18  # of a number; more do not fit 64 bits
+EMBEDDED = ("demo", "demo-vit")  # networks that have scenes of their own
 NEEDS_NO_NETWORK = ("demo", "store")
 SWEEPS = ("survey", "store", "plan")  # commands that lie in a folder of their own
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
@@ -118,14 +119,14 @@ def select_images(options: argparse.Namespace) -> Any:
     """Return the folder of `--images`, or else as many `--scenes` of the embedded world.
 
     Raises:
-        ValueError: no folder is named, for another network than the embedded one.
+        ValueError: no folder is named, for another network than the embedded ones.
     """
     from optvis.world import Scenes
 
     if options.images is not None:
         return options.images
-    if options.network != "demo":
-        raise ValueError("--images is missing: a folder of images; only the embedded network has scenes of its own")
+    if options.network not in EMBEDDED:
+        raise ValueError("--images is missing: a folder of images; only the embedded networks have scenes of their own")
     return Scenes(options.scenes, seed=options.seed + 1)  # it was trained on those of seed 0
 
 

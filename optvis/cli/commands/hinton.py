@@ -31,23 +31,25 @@ def run(options: argparse.Namespace) -> None:
 
     if options.before is not None and options.channels is None:
         raise ValueError(f"--from needs --channels: which of {options.layer!r}, like 3,17")
-    classifier = load_model(options)
-    folder = ensure_dir(options.out)
-    name, diagram = _draw(classifier, options)
-    print(diagram.save(folder / f"{safe_file_name(name)}.{options.format}"))
+    file = ensure_dir(options.out) / f"{safe_file_name(_name(options))}.{options.format}"
+    Hinton.check_target(file)
+    print(_draw(load_model(options), options).save(file))
 
 
-def _draw(classifier: Classifier, options: argparse.Namespace) -> tuple[str, Hinton]:
-    """Draw the diagram; return a name for its file, and the diagram."""
+def _name(options: argparse.Namespace) -> str:
+    if options.before is not None:
+        return f"{options.before}-to-{options.layer}"
+    return f"{options.layer}-weights" if options.image is None else f"{Path(options.image).stem}-{options.layer}"
+
+
+def _draw(classifier: Classifier, options: argparse.Namespace) -> Hinton:
     from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 
     layer, top = options.layer, options.top
     channels = None if options.channels == ALL else options.channels
     if options.before is not None:
         how = {"top": top, "images": options.image, "icons": options.icons, "seed": options.seed}
-        diagram = hinton_of_expanded_weights(classifier, options.before, layer, channels, **how)
-        return f"{options.before}-to-{layer}", diagram
+        return hinton_of_expanded_weights(classifier, options.before, layer, channels, **how)
     if options.image is not None:
-        diagram = hinton_of_activations(classifier, options.image, layer, channels, top=top)
-        return f"{Path(options.image).stem}-{layer}", diagram
-    return f"{layer}-weights", hinton_of_weights(classifier, layer, channels, top=top)
+        return hinton_of_activations(classifier, options.image, layer, channels, top=top)
+    return hinton_of_weights(classifier, layer, channels, top=top)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from optvis.cli.options import AddOption, class_index, load_model
+from optvis.cli.options import EMBEDDED, AddOption, class_index, load_model
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
 SCENES_PER_SEED = 10_000  # of the next seed are others
@@ -21,10 +21,10 @@ def add_options(add: AddOption) -> None:
         f"an image file, best with transparency; or, of the embedded world, {', '.join(OBJECTS[:-1])} or {OBJECTS[-1]}"
     )
     add("patch", metavar="PATCH", help=patch)
-    add("--onto", metavar="FOLDER", help="images of the source class; for demo, scenes if not given")
+    add("--images", metavar="FOLDER", help="images of the source class; for demo and demo-vit, scenes if not given")
     add("--source", required=True, help="the class that they show, by label or index")
     add("--target", required=True, help="the class that the patch should turn them into")
-    add("--images", type=int, default=100, help="how many scenes, where no folder is given")
+    add("--scenes", type=int, default=100, help="how many scenes, where no folder is given")
     add("--seed", type=int, default=0, help="of controls, and of scenes")
     add("--out", type=Path, default=Path("patch"), help="folder for the plot")
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
 
     classifier = load_model(options)
     source, target = (class_index(text, classifier.labels) for text in (options.source, options.target))
-    images = _scenes(options, source) if options.onto is None else options.onto
+    images = _scenes(options, source) if options.images is None else options.images
     is_object = options.patch in OBJECTS and not Path(options.patch).exists()
     patch = object_patch(options.patch, options.seed) if is_object else load_patch(options.patch)
     file = ensure_dir(options.out) / f"{safe_file_name(Path(options.patch).stem)}.png"
@@ -51,11 +51,14 @@ def run(options: argparse.Namespace) -> None:
 def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:
     from optvis.world import LABELS, scene
 
-    if not 1 <= options.images <= SCENES_PER_SEED:
-        raise ValueError(f"--images is {options.images}; expected 1 to {SCENES_PER_SEED}")
-    if options.network != "demo":
-        raise ValueError("--onto is missing: a folder of images of the source class; only demo has scenes of its own")
+    if not 1 <= options.scenes <= SCENES_PER_SEED:
+        raise ValueError(f"--scenes is {options.scenes}; expected 1 to {SCENES_PER_SEED}")
+    if options.network not in EMBEDDED:
+        raise ValueError(
+            "--images is missing: a folder of images of the source class; only the embedded networks have scenes of "
+            "their own"
+        )
     if source >= len(LABELS):
         raise IndexError(f"class {source} of a network with 0..{len(LABELS) - 1}")
     first = FIRST_SEED + options.seed * SCENES_PER_SEED
-    return [scene(LABELS[source], first + index).image for index in range(options.images)]
+    return [scene(LABELS[source], first + index).image for index in range(options.scenes)]
