@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 from optvis.arguments import TensorFields, check_range, describe_value
 from optvis.atlas.layout import cell_index
 from optvis.atlas.samples import Samples
+from optvis.errors import warn_user
 
 ZOOMS = (1, 2, 4)  # of the levels, where none are given
 MAX_CELLS, MAX_LEVELS = 500, 16  # cells per side: more are smaller than the points of a map
@@ -148,7 +148,7 @@ def keep_occupied(levels: Sequence[Level], min_points: int, *, are_chosen: bool)
     empty = [level for level in levels if level not in occupied]
     if are_chosen or not empty:
         return occupied
-    warnings.warn(f"no cell of {_list_sizes(empty)} holds {min_points} points: these levels are empty", stacklevel=2)
+    warn_user(f"no cell of {_list_sizes(empty)} holds {min_points} points: these levels are empty")
     return list(levels)
 
 

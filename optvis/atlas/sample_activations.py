@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
+from optvis.errors import warn_user
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -224,10 +224,9 @@ class _VectorSampler:
                 raise
             except (NotImplementedError, RuntimeError):  # what torch raises where a derivative is missing
                 self.is_forward = False
-            warnings.warn(
+            warn_user(
                 f"{self.classifier.name} has operations without forward-mode derivative behind {self.layer!r}: "
-                "attribution takes one backward pass for each class",
-                stacklevel=2,
+                "attribution takes one backward pass for each class"
             )
         return layer_vjps(*arguments)
 

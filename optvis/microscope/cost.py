@@ -185,4 +185,4 @@ def _format(seconds: float) -> str:
     for limit, length, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / length:.3g} {unit}"
-    return f"{seconds / 86_400:.2g} days" if seconds >= 172_800 else f"{seconds / 3600:.3g} h"
+    return f"{seconds / 86_400:.2g} days"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import count, islice
@@ -361,11 +361,6 @@ def split_evenly(count: int, usual: float, group: int = 1) -> list[slice]:
 def _join(parts: Sequence[Tensor]) -> Tensor:
     """Join what was computed of the parts of a batch."""
     return parts[0] if len(parts) == 1 else torch.cat([*parts])
-
-
-def _join_each(results: Iterable[Sequence[Tensor]]) -> list[Tensor]:
-    """Join each of the tensors that were computed of every part of a batch."""
-    return [_join(parts) for parts in zip(*results, strict=True)]
 
 
 def _copy_images(images: Tensor) -> Tensor:

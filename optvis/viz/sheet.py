@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch.nn.functional import pad
 
 from optvis.arguments import check_axes, check_count, check_range, describe_value
 from optvis.data.own_files import PNG_KIND
+from optvis.errors import warn_user
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -43,10 +43,7 @@ def to_pil_image(image: Tensor) -> Image.Image:
         raise ValueError(f"image is {tuple(image.shape)}; expected (C, H, W), with one pixel or more")
     lowest, highest = (float(end) for end in image.detach().float().aminmax())
     if lowest < -RANGE_TOLERANCE or highest > 1 + RANGE_TOLERANCE:
-        warnings.warn(
-            f"an image runs from {lowest:.4g} to {highest:.4g}; expected [0, 1]: values outside are clipped",
-            stacklevel=2,
-        )
+        warn_user(f"an image runs from {lowest:.4g} to {highest:.4g}; expected [0, 1]: values outside are clipped")
     levels = (image.detach().float().clamp(0, 1) * 255).round().byte().cpu()
     if len(levels) not in (1, 3, 4):
         levels = levels.transpose(0, 1).flatten(1).unsqueeze(0)

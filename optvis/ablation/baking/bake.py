@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from optvis.ablation.fills import (
 from optvis.ablation.units_json import units_to_json
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
+from optvis.errors import warn_user
 from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import FeatureNetwork
 from optvis.features.units import AffineUnits, Units
@@ -136,8 +136,8 @@ def save_baked(model: nn.Module | Classifier, path: str | Path) -> Path:
         raise ValueError(f"weights are saved as safetensors: give a path ending in {SUFFIX}, not {str(path)!r}")
     if recipe["inserted"]:
         names = ", ".join(map(repr, recipe["inserted"]))
-        cure = "load the file into bake() of the same units"
-        warnings.warn(f"modules were inserted behind {names}, which {recipe['network']} lacks: {cure}", stacklevel=2)
+        cure = "to read the file, bake the same units again and load_state_dict() it into that network"
+        warn_user(f"modules were inserted behind {names}, which {recipe['network']} lacks: {cure}")
     ensure_dir(target.parent)
     weights = encode_tensors(network.state_dict(), {"baked": json.dumps(recipe), KIND: BAKED_KIND})
     write_own_files({target: (BAKED_KIND, weights)})

@@ -19,3 +19,14 @@ LABELS = (
     "grey whale",
     "white shark",
 )
+
+
+def resolve_labels(trained: bool, num_classes: int) -> tuple[str, ...]:
+    """The labels of an embedded network; none for another number of classes.
+
+    Raises:
+        ValueError: the trained network has no such number of classes.
+    """
+    if trained and num_classes != len(LABELS):
+        raise ValueError(f"num_classes is {num_classes}; the trained network has {len(LABELS)}: give trained=False")
+    return LABELS if num_classes == len(LABELS) else ()

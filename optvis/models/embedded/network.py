@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from optvis.data.files import utf8_path
 from optvis.models.classifier import Classifier
-from optvis.models.embedded.labels import LABELS
+from optvis.models.embedded.labels import LABELS, resolve_labels
 from optvis.models.normalize import Normalize
 
 WEIGHTS = Path(__file__).with_name("demo.safetensors")
@@ -52,7 +52,7 @@ def demo_network(num_classes: int = len(LABELS), *, batch_norm: bool = False) ->
 
 def demo_classifier(*, trained: bool = True, num_classes: int = len(LABELS)) -> Classifier:
     """The classifier that `load("demo")` returns; untrained, its random weights are always the same."""
-    labels = LABELS if num_classes == len(LABELS) else ()
+    labels = resolve_labels(trained, num_classes)
     network = _load_trained() if trained else _random_network(num_classes)
     return Classifier(network, NORMALIZE, SIZE, labels, name="demo")
 

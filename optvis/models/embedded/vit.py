@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.classifier import Classifier
-from optvis.models.embedded.labels import LABELS
+from optvis.models.embedded.labels import LABELS, resolve_labels
 from optvis.models.embedded.network import NORMALIZE, SIZE, load_weights
 
 VIT_WEIGHTS = Path(__file__).with_name("demo_vit.safetensors")
@@ -107,7 +107,7 @@ class DemoViT(nn.Module):
 
 def demo_vit(*, trained: bool = True, num_classes: int = len(LABELS)) -> Classifier:
     """The classifier that `load("demo-vit")` returns; untrained, its random weights are always the same."""
-    labels = LABELS if num_classes == len(LABELS) else ()
+    labels = resolve_labels(trained, num_classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = DemoViT(num_classes)
