@@ -12,9 +12,10 @@ from torch.testing import assert_close
 import optvis.models.embedded
 from optvis import Channels, activations, attribute, blinded, find_units, load
 from optvis.ablation import Subspace
+from optvis.atlas import AtlasOptions, class_atlas, compare_classes, sample_activations
 from optvis.models.embedded.vit import VIT_WEIGHTS, DemoViT
 from optvis.objectives import logit
-from optvis.world import LABELS, dataset
+from optvis.world import LABELS, Scenes, dataset
 from optvis.world.scene_classes import SCENE_CLASSES
 
 from .bench.attribution import FIRST_SEED, part_mask, scenes, spearman
@@ -155,3 +156,22 @@ def test_the_card_has_the_texts_of_the_code_that_writes_it(card_text, net):
     judged[:, :2] = -1  # 14 of 16
     lines = card.format_card(net, **figures, judged=judged, judge_accuracy=95.88).splitlines()
     assert set(lines) <= set(card_text.splitlines())
+
+
+def test_atlases_of_classes_are_those_of_the_tokens_that_are_meant(net):
+    options = AtlasOptions(layout="tsne", size=16, steps=1)
+    arguments = net, Scenes(48), "blocks.4@class"
+    settings = {"levels": [2], "options": options, "progress": False}
+    samples = sample_activations(net, Scenes(48), "blocks.4", tokens="class", progress=False)
+    made = class_atlas(*arguments, "owl", **settings)
+    assert made.layer == "blocks.4@class"
+    assert torch.equal(made.points, class_atlas(*arguments, "owl", samples=samples, **settings).points)
+    assert compare_classes(*arguments, "owl", "wok", **settings).atlas.layer == "blocks.4@class"
+
+
+@pytest.mark.parametrize("tokens", ["class", "patches"])
+def test_attribution_that_is_rounding_is_said_to_be_so(net, tokens):
+    with pytest.warns(UserWarning, match=r"do not change with the norm.*name the layer behind the norm"):
+        found = sample_activations(net, Scenes(8), "blocks.5", tokens=tokens, progress=False)
+    behind = sample_activations(net, Scenes(8), "norm", tokens=tokens, progress=False)
+    assert found.attribution.norm() < 1e-4 * behind.attribution.norm()

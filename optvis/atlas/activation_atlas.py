@@ -98,7 +98,7 @@ def class_atlas(
     Args:
         model: a network, or a Classifier.
         images: of all classes, as in `activation_atlas`.
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(net)`; "blocks.5@class" is the class token of a transformer's layer.
         label: label or index of the class.
         samples, levels, options, seed: as in `activation_atlas`.
         normalize, channel_axis, progress: as in `activation_atlas`.
@@ -143,7 +143,7 @@ def compare_classes(
     Args:
         model: a network, or a Classifier.
         images: of all classes, as in `activation_atlas`.
-        layer: name as in `layers(net)`.
+        layer: name as in `layers(net)`; "blocks.5@class" is the class token of a transformer's layer.
         first: label or index of a class.
         second: of another class.
         samples, levels, options, seed: as in `activation_atlas`.

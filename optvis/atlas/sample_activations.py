@@ -20,7 +20,7 @@ from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
-from optvis.models.jvp import is_jvp_exact, layer_jvp, layer_vjps
+from optvis.models.jvp import JvpCheck, check_jvp, layer_jvp, layer_vjps
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
@@ -216,9 +216,8 @@ class _VectorSampler:
             try:
                 _, derivative = layer_jvp(*arguments)
                 is_comparable = derivative.dim() == 2 and derivative.numel() and bool(derivative.isfinite().all())
-                if self.is_forward is None and is_comparable:
-                    self.is_forward = is_jvp_exact(*arguments, derivative)
-                if self.is_forward is not False:
+                is_checked = self.is_forward is not None or not is_comparable
+                if is_checked or self._check(check_jvp(*arguments, derivative)):
                     return derivative
             except torch.OutOfMemoryError:
                 raise
@@ -229,6 +228,24 @@ class _VectorSampler:
                 "attribution takes one backward pass for each class"
             )
         return layer_vjps(*arguments)
+
+    def _check(self, found: JvpCheck) -> bool:
+        """Note and return whether forward-mode differentiation is exact; warn where attribution says nothing."""
+        self.is_forward = found.is_exact
+        outputs = f"the outputs of {self.classifier.name}"
+        if not found.is_read:
+            warn_user(
+                f"{outputs} do not depend on the activations of {self.layer!r}, so that these have no attribution: "
+                "what follows reads others; name an earlier layer, or the class token of a transformer's last block "
+                "(tokens='class')"
+            )
+        elif found.is_exact and found.is_rounding:
+            warn_user(
+                f"{outputs} do not change with the norm of the activations of {self.layer!r}, as where only a "
+                "LayerNorm reads them: their attribution, activation × gradient, is rounding; name the layer behind "
+                "the norm, or an earlier one"
+            )
+        return found.is_exact is not False
 
     def _read_grid(self, inputs: Tensor) -> tuple[int, int]:
         """Rows and columns of positions that the layer has.

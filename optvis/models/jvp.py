@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from optvis.objectives import OUTPUT
 
 _KERNELS = threading.RLock()
 TOLERANCE = 1e-2  # of the norm: a dropped derivative differs by far more, rounding by far less
+ROUNDING = 1e-4  # of the derivative along a random direction: one below is taken as zero
 
 
 def identity(output: Tensor) -> Tensor:
@@ -117,27 +119,58 @@ def layer_vjps(
     return torch.stack([(gradient * along).flatten(1).sum(1) for gradient in gradients], dim=1)
 
 
-def is_jvp_exact(
+@dataclass(frozen=True)
+class JvpCheck:
+    """What is found out about `layer_jvp` along a random direction, as long as the one that is asked about.
+
+    Args:
+        is_exact: whether one backward pass agrees; None where the direction is zero. Operations written in C++ may drop
+            the derivative without a word, such as torchvision's deformable convolution.
+        is_read: whether the outputs depend on the activations.
+        is_rounding: whether the derivative along the direction that is asked about is zero but for rounding.
+    """
+
+    is_exact: bool | None
+    is_read: bool = True
+    is_rounding: bool = False
+
+
+def check_jvp(
     network: nn.Module,
     inputs: Tensor,
     layer: str,
     direction: Callable[[Tensor], Tensor],
     read: Callable[[Tensor], Tensor],
     derivative: Tensor,
-) -> bool:
-    """Whether one backward pass agrees with what `layer_jvp` has found.
-
-    Operations written in C++ may drop the derivative without a word, such as torchvision's deformable convolution.
+) -> JvpCheck:
+    """Check what `layer_jvp` has found.
 
     Args:
         network, inputs, layer, direction, read: as in `layer_jvp`.
         derivative: what it returned, (B, K).
     """
-    weights = torch.randn(
-        derivative.shape[1], 1, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
-    ).to(derivative)
-    expected, found = layer_vjps(network, inputs, layer, direction, read, weights), derivative @ weights
-    return bool((found - expected).norm() <= TOLERANCE * expected.norm() + torch.finfo(found.dtype).tiny)
+    lengths: list[Tensor] = []
+
+    def randomize(a: Tensor) -> Tensor:
+        along = direction(a)
+        noise = torch.where(along == 0, 0, _draw_normal(along.shape).to(along))
+        lengths.append(along.norm())
+        scaled: Tensor = noise * (along.norm() / noise.norm().clamp_min(torch.finfo(noise.dtype).tiny))
+        return scaled
+
+    _, random = layer_jvp(network, inputs, layer, randomize, read)
+    if not lengths[0]:
+        return JvpCheck(None)
+    weights = _draw_normal((random.shape[1], 1)).to(random)
+    expected, found = layer_vjps(network, inputs, layer, randomize, read, weights), random @ weights
+    length, limits = expected.norm(), torch.finfo(found.dtype)
+    is_exact = bool((found - expected).norm() <= TOLERANCE * length + limits.tiny)
+    return JvpCheck(is_exact, bool(length), bool(derivative.norm() <= max(ROUNDING, 8 * limits.eps) * length))
+
+
+def _draw_normal(shape: Sequence[int]) -> Tensor:
+    """Normal numbers, the same each time."""
+    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
 
 
 @contextmanager
