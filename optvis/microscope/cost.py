@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from optvis.data.sources import as_dataset
+from optvis.formatting import format_count
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.tasks import GroupTask, GroupWorker
@@ -46,7 +47,7 @@ class SweepCost:
     Example:
         >>> cost = SweepCost(1, 16, 2, 100, 3600.0, 0.5, 100_000, "cpu", 1, 4, 1.5)
         >>> print(cost.table([1, 2]))
-        16 channels of 1 layers in 2 groups, 4 groups of classes, 100 images; measured on cpu, 1 threads
+        16 channels of 1 layer in 2 groups, 4 groups of classes, 100 images; measured on cpu, 1 thread
         a group 3.6e+03 s, a group of classes 1.5 s, an image 0.5 s
         workers  microscope    survey
               1         2 h      50 s
@@ -75,9 +76,9 @@ class SweepCost:
     def table(self, workers: Sequence[int]) -> str:
         """The times on some numbers of workers, and the storage, as a text."""
         lines = [
-            f"{self.channels:,} channels of {self.layers} layers in {self.groups:,} groups, "
-            f"{self.class_groups:,} groups of classes, {self.images:,} images; "
-            f"measured on {self.device}, {self.threads} threads",
+            f"{format_count(self.channels, 'channel')} of {format_count(self.layers, 'layer')} in "
+            f"{format_count(self.groups, 'group')}, {self.class_groups:,} groups of classes, "
+            f"{format_count(self.images, 'image')}; measured on {self.device}, {format_count(self.threads, 'thread')}",
             f"a group {self.seconds_per_group:.3g} s, a group of classes {self.seconds_per_class_group:.3g} s, "
             f"an image {self.seconds_per_image:.3g} s",
             f"{'workers':>7}{'microscope':>12}{'survey':>10}",

@@ -22,7 +22,7 @@ from optvis.ablation.selection.find_units import (
 )
 from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.features.units import Units
-from optvis.formatting import format_change, format_html_table, format_table
+from optvis.formatting import format_change, format_count, format_html_table, format_table
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -175,7 +175,8 @@ def leave_one_out(
     recognized = int((task.is_target & is_recognized).sum())
     if recognized < 2:
         raise ValueError(
-            f"the network recognises {recognized} image of {task.label!r}; to leave one out, give two or more"
+            f"the network recognises {format_count(recognized, 'image')} of {task.label!r}; to leave one out, give two "
+            "or more"
         )
     indices = torch.arange(len(task.images), device=task.images.device)
     rows: list[Prediction] = []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Unpack
 
@@ -72,9 +71,10 @@ def dream_video(
         raise ValueError(f"blend is {blend}; expected 0 or more, under 1")
     classifier = as_classifier(model, normalize)
     source = read_video(frames) if isinstance(frames, str | Path) else frames
-    how = {"steps": steps, "octaves": octaves, "progress": False, **options}
-    dream_frame = partial(dream, classifier, objective=objective, **how)
     made: list[Rendering] = []
+
+    def dream_frame(start: Tensor) -> Rendering:
+        return dream(classifier, start, objective, steps=steps, octaves=octaves, progress=False, **options)
 
     def record(frame: Rendering) -> int:
         made.append(frame)
@@ -89,7 +89,8 @@ def dream_video(
         return Rendering(last.images, scores, {**last.recipe, **changes}, snapshots, last.labels)
 
     starts = (load_whole(classifier, frame, size) for frame in source)
-    with progress_bar(show=progress, description="dream", unit="frame") as bar:
+    total = len(source) if isinstance(source, Sized) else None
+    with progress_bar(show=progress, description="dream", unit="frame", total=total) as bar:
         stop = run(_dream_each(dream_frame, starts, blend), bar, record)
     if made:
         return conclude(stop, result)
