@@ -46,6 +46,34 @@ class Labels:
         return torch.tensor([index_of(text, labels) for text in self.texts], device="cpu")
 
 
+def class_index(label: int | str, labels: Sequence[str], count: int | None, name: str = "class") -> int:
+    """The index of a class that is given by index or label.
+
+    Args:
+        label: text or index.
+        labels: of the network; may be none.
+        count: how many classes there are; None where that is not known, and any index is taken.
+        name: of the argument, for errors.
+
+    Raises:
+        KeyError: no such label.
+        IndexError: no such index.
+        ValueError: a label of a network without labels.
+
+    Example:
+        >>> class_index("cat", ["dog", "cat"], 2), class_index(0, [], 2)
+        (1, 0)
+    """
+    if isinstance(label, str):
+        if not labels:
+            raise ValueError(f"{name} is the label {label!r}, but the network has no labels; give the class's index")
+        return index_of(label, labels)
+    if label < 0 or (count is not None and label >= count):
+        expected = "0 or more" if count is None else f"{'a label, or ' if labels else ''}0 to {count - 1}"
+        raise IndexError(f"{name} is {label}; expected {expected}")
+    return int(label)
+
+
 def index_of(text: str, labels: Sequence[str]) -> int:
     """Find the index of the one label that matches a text.
 

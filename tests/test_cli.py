@@ -20,7 +20,7 @@ from torch import nn
 
 from optvis import Classifier, Rendering, __version__, layers, load, render
 from optvis.cli import main as cli
-from optvis.cli.options import class_index
+from optvis.cli.options import parse_class
 from optvis.cli.options import parse_numbers as numbers_of
 from optvis.objectives import channel
 from optvis.params import fft_image
@@ -375,7 +375,7 @@ MISTAKES = {
     "unknown layer": (("render", *NET, "feature.3", "--channels", "1"), "no layer 'feature.3'; nearest: 'features.3"),
     "channel out of range": (("render", *NET, "features.3", "--channels", "999"), "index 999 is outside 0..127"),
     "unknown label": (("render", *NET, "--class", "contaner ship"), "nearest: 'container ship'"),
-    "class out of range": (("render", *NET, "--class", "1000"), "class 1000; expected a label, or 0 to 999"),
+    "class out of range": (("render", *NET, "--class", "1000"), "class is 1000; expected a label, or 0 to 999"),
     "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --class"),
     "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
     "layer and label": (("render", *NET, "features.3", "--class", "1"), "or else --class"),
@@ -553,7 +553,7 @@ def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
     assert code == 0
     assert Path("attribution/photo-mixed5.pdf").read_bytes().startswith(b"%PDF")
     label = answer.splitlines()[1].partition("%")[2].strip()
-    assert f"logit({class_index(label, LABELS)})" in out
+    assert f"logit({parse_class(label, LABELS)})" in out
 
 
 def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):

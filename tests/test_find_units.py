@@ -448,7 +448,7 @@ def test_folders_files_and_tensors_are_the_same_photographs(demo, scenes, tmp_pa
         ({"method": "subspace", "max_units": 3}, TypeError, "max_units=3"),
         ({"max_units": 0}, ValueError, "max_units"),
         ({"target": "container shop"}, KeyError, "container ship"),
-        ({"target": 16}, IndexError, "0..15"),
+        ({"target": 16}, IndexError, "target is 16; expected a label, or 0 to 15"),
         ({"target": 5}, ValueError, "predicts 'German shepherd' for none of the 3 target_images, but 'container ship'"),
         ({"target_images": []}, ValueError, "list is empty"),
         ({"layers": []}, ValueError, "no layers"),

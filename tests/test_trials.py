@@ -150,8 +150,8 @@ def test_rates_have_wilsons_interval():
         ({"target": "orca"}, KeyError, "no label 'orca'"),
         ({"target": "grey whale"}, ValueError, "both classes are 'grey whale'"),
         ({"source": "owl"}, ValueError, "0 of 10 images are predicted as 'owl'"),
-        ({"target": 16}, IndexError, "class 16"),
-        ({"target": -1}, IndexError, "class -1"),
+        ({"target": 16}, IndexError, "class is 16"),
+        ({"target": -1}, IndexError, "target is -1"),
         ({"sizes": [8, 4]}, ValueError, "expected rising numbers"),
         ({"sizes": [0]}, ValueError, "expected rising numbers"),
         ({"positions": {}}, ValueError, "no positions"),
@@ -208,7 +208,7 @@ def test_the_network_is_untouched(network, untouched):
 
 def test_the_command_takes_an_object_or_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = ["--source", "grey whale", "--target", "white shark", "--images", "4", "--out", "new"]
+    arguments = ["--source", "grey whale", "--target", "white shark", "--scenes", "4", "--out", "new"]
     assert cli.main(["patch", "demo", "baseball", *arguments]) == 0
     levels = (object_patch("baseball").permute(1, 2, 0) * 255).round().byte().numpy()
     Image.fromarray(levels, "RGBA").save("ball.png")

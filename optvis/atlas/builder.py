@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.atlas.class_mask import SELECTION, class_index, class_mask, select_samples
+from optvis.atlas.class_mask import SELECTION, class_mask, sampled_class, select_samples
 from optvis.atlas.comparison import CLASS_INDICES, Comparison
 from optvis.atlas.exemplars import check_same_images, crop_exemplars
 from optvis.atlas.icons import render_icons
@@ -79,7 +79,7 @@ class AtlasBuilder:
     def of_class(self, label: int | str, levels: Sequence[int] | None = None) -> ActivationAtlas:
         """Build the atlas of one class; see `class_atlas`."""
         sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
-        name = samples.labels[class_index(samples, label)]
+        name = samples.labels[sampled_class(samples, label)]
         chosen = select_samples(samples, class_mask(samples, label, rank), f"contribute to {name!r}")
         points, layout = lay_out(chosen.vectors, self.options.layout, seed=self.seed)
         details: dict[str, Any] = {"layout": layout, "class": name, "rank": rank}
@@ -90,7 +90,7 @@ class AtlasBuilder:
     def compare(self, first: int | str, second: int | str, levels: Sequence[int] | None = None) -> Comparison:
         """Compare two classes; see `compare_classes`."""
         sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
-        left, right = class_index(samples, first), class_index(samples, second)
+        left, right = sampled_class(samples, first), sampled_class(samples, second)
         names = samples.labels[left], samples.labels[right]
         if left == right:
             raise ValueError(f"class {names[0]!r} is compared with itself; name two classes")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from optvis.atlas.samples import Samples
-from optvis.objectives.labels import index_of
+from optvis.objectives.labels import class_index
 
 RANK = 2
 SELECTION = "selection"  # the key of a recipe that says which samples were selected
@@ -35,24 +35,20 @@ def class_mask(samples: Samples, label: int | str, rank: int = RANK) -> Tensor:
     if rank < 1:
         raise ValueError(f"rank is {rank}; expected 1 or more")
     attribution = samples.attribution
-    own = attribution[:, class_index(samples, label)]
+    own = attribution[:, sampled_class(samples, label)]
     return (own > 0) & ((attribution > own.unsqueeze(1)).sum(1) < rank)
 
 
-def class_index(samples: Samples, label: int | str) -> int:
-    """The index of a class by its label or index.
+def sampled_class(samples: Samples, label: int | str) -> int:
+    """The index of a class to which samples are attributed, by its label or index.
 
     Raises:
-        KeyError, IndexError: there is no such class.
-        ValueError: the samples have no attributions.
+        KeyError, IndexError, ValueError: as in `class_index`; the samples have no attributions.
     """
     count = samples.attribution.shape[1]
     if not count:
         raise ValueError("these samples have no classes: the network's output is not a score for each class, (B, K)")
-    index = index_of(label, samples.labels) if isinstance(label, str) else int(label)
-    if not 0 <= index < count:
-        raise IndexError(f"class {label} of {count}; expected 0..{count - 1}")
-    return index
+    return class_index(label, samples.labels, count)
 
 
 def select_samples(samples: Samples, mask: Tensor, what: str) -> Samples:

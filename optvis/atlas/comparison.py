@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from torch import Tensor
 
 from optvis.atlas.cell import Cell
-from optvis.atlas.class_mask import class_index
+from optvis.atlas.class_mask import sampled_class
 from optvis.atlas.levels import Level
 from optvis.atlas.result import ActivationAtlas
 from optvis.data.schema import read_value
@@ -79,7 +79,7 @@ class Comparison(Result):
         Raises:
             ValueError: it is neither of the two.
         """
-        index = class_index(self.atlas.samples, label)
+        index = sampled_class(self.atlas.samples, label)
         if index not in (self.first, self.second):
             raise ValueError(f"class {label!r} is neither of {self.labels[0]!r} and {self.labels[1]!r}")
         sign = 1 if index == self.second else -1

@@ -100,7 +100,7 @@ def resolve_classes(classifier: Classifier, image: ImageLike, labels: Sequence[s
     from optvis.models.classify import classify
 
     if labels is not None:
-        return [(text, class_index(text, classifier.labels)) for text in labels]
+        return [(text, parse_class(text, classifier.labels)) for text in labels]
     best = classify(classifier, image, top=3)
     return list(zip(best.labels[0], best.indices[0].tolist(), strict=True))
 
@@ -144,7 +144,7 @@ def make_unique(names: Sequence[str]) -> list[str]:
     return found
 
 
-def class_index(text: str, labels: Sequence[str]) -> int:
+def parse_class(text: str, labels: Sequence[str]) -> int:
     """Return the index of a class that is given by index or label."""
     from optvis.objectives.labels import index_of
 
@@ -152,7 +152,7 @@ def class_index(text: str, labels: Sequence[str]) -> int:
         return index_of(text, labels)
     if len(text) > MAX_DIGITS or (labels and int(text) >= len(labels)):
         expected = f"a label, or 0 to {len(labels) - 1}" if labels else "the index of a class"
-        raise IndexError(f"class {shorten(text)}; expected {expected}")
+        raise IndexError(f"class is {shorten(text)}; expected {expected}")
     return int(text)
 
 
@@ -160,7 +160,7 @@ def class_score(text: str, labels: Sequence[str]) -> Objective:
     """Build the logit of a class that is given by index or label; it prints as it was typed."""
     from optvis.objectives import logit
 
-    return logit(class_index(text, labels) if text.isdecimal() else text)
+    return logit(parse_class(text, labels) if text.isdecimal() else text)
 
 
 def parse_channels(text: str) -> list[int] | str:

@@ -14,7 +14,7 @@ from optvis.formatting import format_html_table
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.objectives.labels import Labels
+from optvis.objectives.labels import class_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ def classify(
 
 
 def find_class(classifier: Classifier, label: int | str, name: str) -> int:
-    """The index of a class that is given by index or label.
+    """The index of a class that is given by index or label; the network runs to count its classes.
 
     Args:
         classifier: a classifier.
@@ -112,11 +112,7 @@ def find_class(classifier: Classifier, label: int | str, name: str) -> int:
         name: of the argument, for errors.
 
     Raises:
-        KeyError: no such label; IndexError: no such index; ValueError: a label of a network without labels.
+        KeyError, IndexError, ValueError: as in `class_index`.
     """
-    if isinstance(label, str):
-        return int(Labels((label,)).indices(classifier.labels))
-    count = classifier.logits(classifier.gray_image()).shape[1]
-    if not 0 <= label < count:
-        raise IndexError(f"{name} is {label}; expected a label, or 0 to {count - 1}")
-    return int(label)
+    count = None if isinstance(label, str) else classifier.logits(classifier.gray_image()).shape[1]
+    return class_index(label, classifier.labels, count, name)

@@ -19,7 +19,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, RGB, Normalizer
 from optvis.models.provenance import provenance
-from optvis.objectives.labels import index_of
+from optvis.objectives.labels import class_index
 from optvis.patches.controls import crop_into_outline, flat_patch, shuffle_patch
 from optvis.patches.paste import paste
 from optvis.patches.sources import load_patch
@@ -58,7 +58,7 @@ class _ClassPair:
         logits = self.classifier.logits(images, BATCH_SIZE)
         highest = max(self.source, self.target)
         if highest >= logits.shape[1]:
-            raise IndexError(f"class {highest} of a network with 0..{logits.shape[1] - 1}")
+            raise IndexError(f"class is {highest}; expected 0 to {logits.shape[1] - 1}")
         pair = [self.source, self.target]
         confidence, predicted = (
             head.confidences(logits)[:, pair],
@@ -166,9 +166,8 @@ def try_patch(
 
 
 def _resolve_classes(classifier: Classifier, source: str | int, target: str | int) -> _ClassPair:
-    indices = [index_of(one, classifier.labels) if isinstance(one, str) else one for one in (source, target)]
-    if min(indices) < 0:
-        raise IndexError(f"class {min(indices)}; expected 0 or more")
+    named = {"source": source, "target": target}
+    indices = [class_index(one, classifier.labels, None, name) for name, one in named.items()]
     if indices[0] == indices[1]:
         raise ValueError(f"both classes are {classifier.label(indices[0])!r}; give two")
     return _ClassPair(classifier, *indices)

@@ -16,7 +16,7 @@ from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.layers import last_stage, order_layers
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
-from optvis.objectives.labels import index_of
+from optvis.objectives.labels import class_index
 
 MAX_NAMES = 3  # of images in a message
 MAX_FOR_VIEWS = 40  # images; up to that many are also mirrored and enlarged
@@ -203,13 +203,7 @@ def _class_index(classifier: Classifier, target: int | str, classes: int) -> int
             "the network has one output, and images without its class have no name; give the Classifier two labels, of "
             "the negative and of the positive side"
         )
-    if isinstance(target, str):
-        if not classifier.labels:
-            raise ValueError(f"target is the label {target!r}, but the network has no labels; give the class's index")
-        return index_of(target, classifier.labels)
-    if not 0 <= target < classes:
-        raise IndexError(f"class {target} of a network that has 0..{classes - 1}")
-    return int(target)
+    return class_index(target, classifier.labels, classes, "target")
 
 
 def _check_targets(task: SelectionTask) -> None:

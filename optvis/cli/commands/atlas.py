@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from optvis.cli.options import AddOption, class_index, load_model, parse_numbers, select_images
+from optvis.cli.options import AddOption, load_model, parse_class, parse_numbers, select_images
 
 LAYOUTS = ("auto", "umap", "tsne")
 SCENES = 4000  # of the embedded world, where no folder is given
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     classifier = load_model(options)
     images, folder = select_images(options), ensure_dir(options.out)
     ActivationAtlas.check_target(folder)
-    labels = [class_index(text, classifier.labels) for text in (options.label, options.against) if text is not None]
+    labels = [parse_class(text, classifier.labels) for text in (options.label, options.against) if text is not None]
     samples = None if options.samples is None else Samples.load(options.samples)
     atlas_options = AtlasOptions(options.layout, min_points=options.min_points, size=options.size, steps=options.steps)
     builder = AtlasBuilder(classifier, images, options.layer, samples, atlas_options, options.seed)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.engine_options import add_engine_options, select_engine
-from optvis.cli.options import AddOption, class_index, load_model, make_unique
+from optvis.cli.options import AddOption, load_model, make_unique, parse_class
 
 METHODS = (
     *("auto", "greedy", "subspace", "contrast", "top_norm", "most_frequent"),
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> bool:
     weights = folder / "blinded.safetensors"
     Report.check_target(folder)
     check_own_files({weights: BAKED_KIND} if options.bake else {})
-    target = class_index(options.label, classifier.labels)
+    target = parse_class(options.label, classifier.labels)
     images = {"keep": options.keep if options.keep else None, "skip_mistaken": options.skip_mistaken}
     how = {"layers": options.layer, "method": options.method, "max_units": options.max_units, "seed": options.seed}
     units = find_units(classifier, options.target, target, **images, **how)

@@ -10,9 +10,9 @@ from optvis.cli.options import (
     ALL,
     MAX_DIGITS,
     AddOption,
-    class_index,
     load_model,
     parse_channels,
+    parse_class,
     select_images,
     shorten,
 )
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     how["channels"] = None if options.channels == ALL else options.channels
     how |= {"part": FINISH if options.finish else options.part, "engine": select_engine(options)}
     own = ("group_size", "top_images", "sample_size", "class_images", "class_channels")
-    label = None if options.exemplar_class is None else class_index(options.exemplar_class, classifier.labels)
+    label = None if options.exemplar_class is None else parse_class(options.exemplar_class, classifier.labels)
     numbers = {name: getattr(options, name) for name in own}
     how["options"] = MicroscopeOptions(**numbers, exemplar_class=label, survey=options.survey)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from optvis.cli.options import EMBEDDED, AddOption, class_index, load_model
+from optvis.cli.options import EMBEDDED, AddOption, load_model, parse_class
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
 SCENES_PER_SEED = 10_000  # of the next seed are others
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     from optvis.world import object_patch
 
     classifier = load_model(options)
-    source, target = (class_index(text, classifier.labels) for text in (options.source, options.target))
+    source, target = (parse_class(text, classifier.labels) for text in (options.source, options.target))
     images = _scenes(options, source) if options.images is None else options.images
     is_object = options.patch in OBJECTS and not Path(options.patch).exists()
     patch = object_patch(options.patch, options.seed) if is_object else load_patch(options.patch)
@@ -59,6 +59,6 @@ def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:
             "their own"
         )
     if source >= len(LABELS):
-        raise IndexError(f"class {source} of a network with 0..{len(LABELS) - 1}")
+        raise IndexError(f"class is {source}; expected 0 to {len(LABELS) - 1}")
     first = FIRST_SEED + options.seed * SCENES_PER_SEED
     return [scene(LABELS[source], first + index).image for index in range(options.scenes)]

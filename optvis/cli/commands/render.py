@@ -10,11 +10,11 @@ from typing import Any
 
 from optvis.cli.options import (
     AddOption,
-    class_index,
     list_channels,
     load_model,
     make_unique,
     parse_channels,
+    parse_class,
     parse_size,
     split_channel,
 )
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
         channels = list_channels(classifier, layer, channels)
         objective, names = channel(layer, channels), [f"{layer}-{n}" for n in channels]
     else:
-        objective, names = logit([class_index(text, classifier.labels) for text in options.label]), options.label
+        objective, names = logit([parse_class(text, classifier.labels) for text in options.label]), options.label
     if options.total_variation:
         objective -= options.total_variation * total_variation()
     steps = find_recipe(options.recipe).steps if options.steps is None else options.steps

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.engine_options import add_engine_options, select_engine
-from optvis.cli.options import AddOption, class_index, load_model, select_images
+from optvis.cli.options import AddOption, load_model, parse_class, select_images
 
 SCENES = 512  # of the embedded world, where no folder is given
 HELP = "record the activations of all channels over a data set; a stopped run continues when it is started again"
@@ -34,6 +34,6 @@ def run(options: argparse.Namespace) -> None:
     from optvis.survey import survey_channels
 
     classifier, images = load_model(options), select_images(options)
-    target = None if options.target is None else class_index(options.target, classifier.labels)
+    target = None if options.target is None else parse_class(options.target, classifier.labels)
     how = {"target": target, "top": options.top, "sample_size": options.sample_size, "engine": select_engine(options)}
     print(survey_channels(classifier, images, options.out, options.layers, **how))
