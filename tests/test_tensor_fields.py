@@ -18,8 +18,9 @@ from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.levels import Level
 from optvis.atlas.samples import Samples
 from optvis.features import Groups
-from optvis.microscope import ChannelRenderings, Effects, TopActivations
+from optvis.microscope import ChannelRenderings, Effects
 from optvis.models import Classification
+from optvis.survey import ChannelImages
 from optvis.viz import Hinton
 
 WHOLE = torch.zeros(2).long()
@@ -35,7 +36,7 @@ RIGHT = {
               "positions": torch.zeros(2, 2).long(), "grid": (1, 1), "indices": WHOLE, "names": ("a",), "labels": (),
               "recipe": {}},
     Exemplars: {"rows": WHOLE, "patches": torch.rand(2, 3, 4, 4)},
-    TopActivations: {"values": torch.rand(3, 2), "indices": torch.zeros(3, 2).long(),
+    ChannelImages: {"values": torch.rand(3, 2), "indices": torch.zeros(3, 2).long(),
                      "positions": torch.zeros(3, 2, 2).long()},
     Effects: {"attribution": torch.rand(2, 5), "before": torch.rand(2, 5), "after": torch.rand(2, 5)},
     ChannelRenderings: {"positive": torch.rand(2, 3, 8, 8), "negative": torch.rand(2, 3, 8, 8),

@@ -6,7 +6,7 @@ from optvis.microscope.cost import SweepCost, estimate_cost
 from optvis.microscope.effects import Effects, measure_effects
 from optvis.microscope.plan import MicroscopeOptions
 from optvis.microscope.renderings import ChannelRenderer, ChannelRenderings
-from optvis.microscope.top_activations import TopActivations, find_top_activations
+from optvis.microscope.top_activations import find_top_activations
 
 __all__ = [
     "ChannelRenderer",
@@ -14,7 +14,6 @@ __all__ = [
     "Effects",
     "MicroscopeOptions",
     "SweepCost",
-    "TopActivations",
     "build_microscope",
     "estimate_cost",
     "find_top_activations",

@@ -21,12 +21,13 @@ from optvis.microscope.site.output_dir import IMAGES, open_output_dir, write_jso
 from optvis.microscope.site.pages import INDEX, SITE, write_site
 from optvis.microscope.surveyed import read_sample, select_exemplars
 from optvis.microscope.tasks import FINISH, GroupWorker, Part, check_part, list_groups, select_part
-from optvis.microscope.top_activations import CLASSES, TopActivations, find_exemplars
+from optvis.microscope.top_activations import CLASSES, find_exemplars
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
+from optvis.survey.result import ChannelImages
 
 STEPS = 32
 MAX_SIZE = 128  # default side of a rendering in pixels, where the network's input is larger
@@ -148,7 +149,7 @@ def _require_groups(plan: MicroscopePlan, folder: Path) -> None:
         )
 
 
-def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, TopActivations]:
+def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, ChannelImages]:
     """The images of channels and classes, from the files of an earlier run; or find them and write the files."""
     files = {name: ensure_dir(path.parent) / path.name for name, path in exemplar_files(plan, folder).items()}
     complete = read_exemplars(plan, folder)
@@ -165,7 +166,7 @@ def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mappin
     return top
 
 
-def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, TopActivations]) -> None:
+def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, ChannelImages]) -> None:
     rows = [top[layer].of_channel(channel) for layer, channels in plan.channels.items() for channel in channels]
     rows += [top[CLASSES].of_channel(label) for label in range(plan.class_count)]
     if plan.survey is not None:

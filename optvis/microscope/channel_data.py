@@ -9,9 +9,9 @@ from torch import Tensor
 
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.effects import Effects, count_changes
-from optvis.microscope.top_activations import TopImage
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
+from optvis.survey.result import TopImage
 
 TOP_CLASSES, BOTTOM_CLASSES = 8, 4  # how many with the largest attribution, and with the smallest
 MIN_SHARE = 0.01  # of the largest absolute attribution; classes below it are left out
@@ -32,7 +32,7 @@ def describe_images(
 
     Args:
         classifier: its labels name the predictions.
-        top: index, value, row and column of each, as `TopActivations.of_channel` gives them.
+        top: index, value, row and column of each, as `ChannelImages.of_channel` gives them.
         names: of all images.
         fields: receptive fields of the layer.
         effects: of the channel on these images.

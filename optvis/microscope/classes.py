@@ -17,9 +17,9 @@ from optvis.microscope.channel_data import MIN_SHARE, round_number
 from optvis.microscope.effects import attribute_classes, split_batches
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_class_group
-from optvis.microscope.top_activations import TopActivations
 from optvis.models.borrow import borrow
 from optvis.objectives.layout import channels_first, pick, positions, restore_layout
+from optvis.survey.result import ChannelImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class ClassBuilder:
 
     plan: MicroscopePlan
     layer: str
-    top: TopActivations
+    top: ChannelImages
 
     def build(self, classes: Sequence[int]) -> dict[str, bytes]:
         """Rank and measure the channels for each class of a group; return the group's one file by its name."""

@@ -15,11 +15,12 @@ from optvis.formatting import format_count
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.tasks import GroupTask, GroupWorker
-from optvis.microscope.top_activations import CLASSES, TopActivations, find_exemplars
+from optvis.microscope.top_activations import CLASSES, find_exemplars
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.survey.result import ChannelImages
 
 MEASURED_LAYERS = 3  # the first, the middle and the last of all; their mean stands for the others
 MEASURED_IMAGES = 32
@@ -134,7 +135,7 @@ def estimate_cost(
         count = min(options.class_images, len(noise))
         indices = torch.arange(plan.class_count * count, device="cpu").view(-1, count) % len(noise)
         values = torch.ones(indices.shape, dtype=torch.float32, device="cpu")
-        top[CLASSES] = TopActivations(values, indices, indices.new_zeros(*indices.shape, 2))
+        top[CLASSES] = ChannelImages(values, indices, indices.new_zeros(*indices.shape, 2))
     class_groups = plan.divide(range(min(plan.class_count, images)))
     seconds, sizes, class_seconds = [], [], list[float]()
     for layer in chosen:

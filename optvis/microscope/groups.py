@@ -27,8 +27,8 @@ from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
 from optvis.microscope.surveyed import SurveyedLayer, list_sample
-from optvis.microscope.top_activations import TopActivations, TopImage
 from optvis.models.activations import read_channels
+from optvis.survey.result import ChannelImages, TopImage
 from optvis.viz.sheet import as_rgb, to_pil_image
 
 THUMBNAIL_SIZE = 96  # pixels a side
@@ -50,7 +50,7 @@ class GroupBuilder:
 
     plan: MicroscopePlan
     layer: str
-    top: TopActivations
+    top: ChannelImages
     fields: ReceptiveFields
     sample: AblationSample
     survey: SurveyedLayer | None = None

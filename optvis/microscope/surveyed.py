@@ -14,14 +14,13 @@ from optvis.microscope.channel_data import round_number
 from optvis.microscope.top_activations import (
     CLASSES,
     ExemplarChoice,
-    TopActivations,
-    TopImage,
     merge_exemplars,
     rank_classes,
 )
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.objectives import OUTPUT
+from optvis.survey.result import ChannelImages, TopImage
 
 if TYPE_CHECKING:
     from optvis.survey import Survey
@@ -84,7 +83,7 @@ def _find_problems(
 
 def select_exemplars(
     survey: Survey, layers: Sequence[str], choice: ExemplarChoice, head: Head
-) -> dict[str, TopActivations]:
+) -> dict[str, ChannelImages]:
     """Select the images of the pages, as `find_exemplars` finds them, from a survey that was checked.
 
     Args:
@@ -93,7 +92,7 @@ def select_exemplars(
         choice: of its images.
         head: of the network.
     """
-    found = {layer: merge_exemplars(None, TopActivations(**vars(survey.top(layer))), choice, layer) for layer in layers}
+    found = {layer: merge_exemplars(None, survey.top(layer), choice, layer) for layer in layers}
     for indices, output in survey.each_shard(OUTPUT) if choice.class_images else ():
         ranked = rank_classes(head, output, indices.tolist())
         found[CLASSES] = merge_exemplars(found.get(CLASSES), ranked, choice, CLASSES)
@@ -114,7 +113,7 @@ class SurveyedLayer:
     """
 
     images: int
-    sample: TopActivations
+    sample: ChannelImages
     quantiles: Tensor
     histogram: Tensor
     class_means: Tensor
@@ -162,11 +161,11 @@ class SurveyedLayer:
         ]
 
 
-def read_sample(survey: Survey, layer: str) -> TopActivations:
+def read_sample(survey: Survey, layer: str) -> ChannelImages:
     """Read the images over the range of each channel of a layer, the strongest first."""
-    return TopActivations(**{name: tensor.flip(1) for name, tensor in vars(survey.sample(layer, STRATA)).items()})
+    return ChannelImages(**{name: tensor.flip(1) for name, tensor in vars(survey.sample(layer, STRATA)).items()})
 
 
-def list_sample(sample: TopActivations, channel: int) -> list[TopImage]:
+def list_sample(sample: ChannelImages, channel: int) -> list[TopImage]:
     """The images of a sample, each once: a channel that is mostly silent has the same image at several levels."""
     return list(dict.fromkeys(sample.rows(channel)))

@@ -15,8 +15,9 @@ from optvis.microscope.effects import AblationSample
 from optvis.microscope.groups import GroupBuilder, read_group
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.surveyed import SurveyedLayer
-from optvis.microscope.top_activations import CLASSES, TopActivations, list_predicted
+from optvis.microscope.top_activations import CLASSES, list_predicted
 from optvis.models.borrow import plain_mode
+from optvis.survey.result import ChannelImages
 
 FINISH: Literal["finish"] = "finish"
 
@@ -55,7 +56,7 @@ class GroupWorker:
         top: the images of each layer's channels, and of the classes.
     """
 
-    def __init__(self, plan: MicroscopePlan, top: Mapping[str, TopActivations]) -> None:
+    def __init__(self, plan: MicroscopePlan, top: Mapping[str, ChannelImages]) -> None:
         self.plan, self.top = plan, top
         self.builder: GroupBuilder | None = None
 
@@ -77,7 +78,7 @@ class GroupWorker:
         return GroupBuilder(plan, layer, self.top[layer], fields, AblationSample(classifier, images, layer), survey)
 
 
-def list_groups(plan: MicroscopePlan, top: Mapping[str, TopActivations]) -> list[GroupTask]:
+def list_groups(plan: MicroscopePlan, top: Mapping[str, ChannelImages]) -> list[GroupTask]:
     """List all groups: of channels, layer by layer, and then of the classes that are predicted for some image.
 
     Args:

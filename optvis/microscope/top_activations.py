@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from optvis.ablation.selection.cached_network import CachedNetwork
-from optvis.arguments import TensorFields
 from optvis.data.dataset import ImageDataset
-from optvis.data.schema import read_value
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, run_tasks
 from optvis.microscope.effects import attribute_classes
 from optvis.models.activations import read_activations
@@ -21,75 +18,13 @@ from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.models.outputs.finite import check_finite
-from optvis.objectives import OUTPUT, layout
+from optvis.objectives import OUTPUT
+from optvis.survey.peaks import Locate, find_peaks, find_totals
+from optvis.survey.result import ChannelImages, split_places
 
 BATCH_SIZE = 32
 SHARD_SIZE = 16 * BATCH_SIZE  # images of a task
 CLASSES = "<classes>"  # stands beside names of layers; no layer has it
-TopImage = tuple[int, float, int, int]  # index, value, row and column
-
-
-@dataclass(frozen=True)
-class TopActivationsRecord:
-    """The tensors of `TopActivations` as JSON holds them."""
-
-    values: tuple[tuple[float, ...], ...]
-    indices: tuple[tuple[int, ...], ...]
-    positions: tuple[tuple[tuple[int, int], ...], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class TopActivations(TensorFields):
-    """The N images that activate each of C channels most, strongest first; of equal ones the earlier first.
-
-    Args:
-        values: largest activation over positions, (C, N).
-        indices: of the images in the dataset, (C, N).
-        positions: row and column of that activation, (C, N, 2); where the layer has no map, its positions are in a row.
-    """
-
-    TENSOR_FIELDS: ClassVar = {"values": "C N", "indices": "C N: int", "positions": "C N 2: int"}
-
-    values: Tensor
-    indices: Tensor
-    positions: Tensor
-
-    def merge(self, other: TopActivations, top: int) -> TopActivations:
-        """Keep the strongest of both."""
-        values = torch.cat([self.values, other.values], dim=1)
-        order = values.sort(dim=1, descending=True, stable=True).indices[:, :top]
-        indices = torch.cat([self.indices, other.indices], dim=1).gather(1, order)
-        positions = torch.cat([self.positions, other.positions], dim=1)
-        rows = order.unsqueeze(2).expand(-1, -1, 2)
-        return TopActivations(values.gather(1, order), indices, positions.gather(1, rows))
-
-    def of_channel(self, channel: int) -> list[TopImage]:
-        """Index, value, row and column of each image whose value is above zero."""
-        return [row for row in self.rows(channel) if row[1] > 0]
-
-    def rows(self, channel: int) -> list[TopImage]:
-        """Index, value, row and column of each image."""
-        tensors = (self.indices, self.values, self.positions)
-        rows = zip(*(tensor[channel].tolist() for tensor in tensors), strict=True)
-        return [(index, value, *position) for index, value, position in rows]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The tensors as JSON lists."""
-        return {name: tensor.tolist() for name, tensor in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TopActivations:
-        """Build from what `to_dict` returned.
-
-        Raises:
-            ValueError: it is something else.
-        """
-        record: TopActivationsRecord = read_value(TopActivationsRecord, values)
-        return cls(
-            torch.tensor(record.values, dtype=torch.float32, device="cpu"),
-            torch.tensor(record.indices, dtype=torch.long, device="cpu"),
-            torch.tensor(record.positions, dtype=torch.long, device="cpu"),
-        )
 
 
 @dataclass(frozen=True)
@@ -126,16 +61,16 @@ class TopWorker:
         self.classifier, self.dataset, self.layers, self.choice = classifier, dataset, layers, choice
 
     @plain_mode()
-    def __call__(self, indices: range) -> tuple[dict[str, TopActivations], list[str]]:
+    def __call__(self, indices: range) -> tuple[dict[str, ChannelImages], list[str]]:
         """The top activations of each layer, and what was wrong with each image that could not be read."""
-        merged: dict[str, TopActivations] = {}
+        merged: dict[str, ChannelImages] = {}
         failures: list[str] = []
         for found, images in self.dataset.read_batches(indices, self.classifier.load_batch, BATCH_SIZE, failures):
             for layer, batch in self._find_in_batch(found, images).items():
                 merged[layer] = merge_exemplars(merged.get(layer), batch, self.choice, layer)
         return merged, failures
 
-    def _find_in_batch(self, indices: Sequence[int], images: Tensor) -> dict[str, TopActivations]:
+    def _find_in_batch(self, indices: Sequence[int], images: Tensor) -> dict[str, ChannelImages]:
         network, choice = self.classifier.network, self.choice
         names = [*self.layers, *([OUTPUT] if choice.class_images and OUTPUT not in self.layers else [])]
         with borrow(network), torch.no_grad():
@@ -149,14 +84,14 @@ class TopWorker:
             found[CLASSES] = rank_classes(head, a[OUTPUT], indices)
         return found
 
-    def _find_of_layer(self, layer: str, a: Tensor, indices: Sequence[int], images: Tensor) -> TopActivations:
+    def _find_of_layer(self, layer: str, a: Tensor, indices: Sequence[int], images: Tensor) -> ChannelImages:
         label, axis = self.choice.attributed_class, self.choice.channel_axis
         if label is None:
-            return _rank(layout.positions(a, axis).float().cpu(), a, indices, axis)
+            return _build(*find_peaks(a, axis), indices)
         with borrow(self.classifier.network), torch.no_grad():
             cached = CachedNetwork(self.classifier, images, [layer])
         attribution = attribute_classes(cached, torch.full((len(images),), label, device=images.device))
-        return _rank(layout.positions(attribution, axis).float().cpu(), a, indices, axis, is_sum=True)
+        return _build(*find_totals(attribution, axis), find_peaks(a, axis)[2], indices)
 
 
 def find_top_activations(
@@ -167,7 +102,7 @@ def find_top_activations(
     channel_axis: int | None = None,
     *,
     engine: EngineLike = PROCESS,
-) -> dict[str, TopActivations]:
+) -> dict[str, ChannelImages]:
     """Find the images that activate each channel of some layers most; one batch is in memory at a time.
 
     Args:
@@ -191,7 +126,7 @@ def find_exemplars(
     choice: ExemplarChoice,
     *,
     engine: EngineLike = PROCESS,
-) -> dict[str, TopActivations]:
+) -> dict[str, ChannelImages]:
     """Find the images of the pages: as `find_top_activations`, or by attribution, and those of classes.
 
     Where attribution chooses, a value is the channel's attribution to the class, gradient × activation of its logit
@@ -203,7 +138,7 @@ def find_exemplars(
     """
     worker = partial(TopWorker, classifier, dataset, layers, choice)
     shards = [range(len(dataset))[start : start + SHARD_SIZE] for start in range(0, len(dataset), SHARD_SIZE)]
-    merged: dict[str, TopActivations] = {}
+    merged: dict[str, ChannelImages] = {}
     failures: list[str] = []
     engine = engine if len(shards) > 1 else PROCESS
     for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.device.type == "cuda")):
@@ -214,24 +149,7 @@ def find_exemplars(
     return merged
 
 
-def all_margins(logits: Tensor, *, exclusive: bool) -> Tensor:
-    """How far each class is from being dropped, as `Head.margins`, of all classes at once, (B, K).
-
-    Args:
-        logits: (B, K).
-        exclusive: whether one class is right; a class's margin is its lead over the best other one then, or its logit.
-
-    Example:
-        >>> all_margins(torch.tensor([[3.0, 1.0, 0.0]]), exclusive=True)
-        tensor([[ 2., -2., -3.]])
-    """
-    if not exclusive or logits.shape[1] < 2:
-        return logits
-    (best, second), places = logits.topk(2, dim=1).values.unbind(1), logits.argmax(1, keepdim=True)
-    return logits - best.unsqueeze(1).expand_as(logits).scatter(1, places, second.unsqueeze(1))
-
-
-def rank_classes(head: Head, output: Tensor, indices: Sequence[int]) -> TopActivations:
+def rank_classes(head: Head, output: Tensor, indices: Sequence[int]) -> ChannelImages:
     """The margin of each class in each image of a batch.
 
     Args:
@@ -239,36 +157,28 @@ def rank_classes(head: Head, output: Tensor, indices: Sequence[int]) -> TopActiv
         output: of the network, (B, K).
         indices: of the images, B.
     """
-    margins = all_margins(head.logits(output).float().cpu(), exclusive=head.kind == "softmax")
-    return _rank(margins.unsqueeze(2), margins, indices, None)
+    margins = head.all_margins(head.logits(output).float().cpu())
+    return _build(*find_peaks(margins), indices)
 
 
-def list_predicted(top: TopActivations) -> list[int]:
+def list_predicted(top: ChannelImages) -> list[int]:
     """The classes that are predicted for some image, from the images of `CLASSES`."""
     return [int(k) for k in (top.values > 0).any(1).nonzero().flatten()]
 
 
 def merge_exemplars(
-    earlier: TopActivations | None, later: TopActivations, choice: ExemplarChoice, layer: str
-) -> TopActivations:
+    earlier: ChannelImages | None, later: ChannelImages, choice: ExemplarChoice, layer: str
+) -> ChannelImages:
     """The strongest of images and of images after them, of a layer or of `CLASSES`."""
     top = choice.class_images if layer == CLASSES else choice.channel_images
-    empty = TopActivations(later.values[:, :0], later.indices[:, :0], later.positions[:, :0])
+    empty = ChannelImages(later.values[:, :0], later.indices[:, :0], later.positions[:, :0])
     return (empty if earlier is None else earlier).merge(later, top)
 
 
-def _rank(
-    values: Tensor, a: Tensor, indices: Sequence[int], channel_axis: int | None, *, is_sum: bool = False
-) -> TopActivations:
-    """The strongest position of each channel in each image of a batch, from numbers (B, C, P) of a layer's positions.
-
-    The value is the largest number, or the sum of all.
-    """
-    spatial = layout.channels_first(a, channel_axis).shape[2:]
-    largest, where = values.max(2)
-    values = values.sum(2) if is_sum else largest
-    width = spatial[1] if len(spatial) == 2 else spatial.numel()
-    positions = torch.stack([where // width, where % width], 2)
-    return TopActivations(
-        values.T, torch.tensor(indices, device="cpu").expand(values.shape[1], -1), positions.movedim(1, 0)
-    )
+def _build(values: Tensor, locate: Locate, grid: tuple[int, int], indices: Sequence[int]) -> ChannelImages:
+    """The images of a batch with the values of their channels, (B, C), and the places that `locate` gives."""
+    batch, channels = values.shape
+    rows = torch.arange(batch, device="cpu").repeat_interleave(channels)
+    places = locate(rows, torch.arange(channels, device="cpu").repeat(batch)).view(batch, channels)
+    images = torch.tensor(indices, device="cpu").expand(channels, -1)
+    return ChannelImages(values.T, images, split_places(places, grid[1]))

@@ -17,7 +17,8 @@ from optvis.microscope.classes import read_class_group
 from optvis.microscope.groups import read_group, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.output_dir import TOP_ACTIVATIONS
-from optvis.microscope.top_activations import CLASSES, TopActivations, list_predicted
+from optvis.microscope.top_activations import CLASSES, list_predicted
+from optvis.survey.result import ChannelImages
 from optvis.viz.pages.microscope.page import CLASS_FOLDER, Thumbnail
 
 
@@ -75,16 +76,16 @@ def exemplar_files(plan: MicroscopePlan, folder: Path) -> dict[str, Path]:
     return {name: folder / own / TOP_ACTIVATIONS for name, own in folders.items()}
 
 
-def read_exemplars(plan: MicroscopePlan, folder: Path) -> dict[str, TopActivations]:
+def read_exemplars(plan: MicroscopePlan, folder: Path) -> dict[str, ChannelImages]:
     """The images of channels and classes, from all files that are neither missing nor damaged."""
     found = {name: _read_top_activations(plan, name, file) for name, file in exemplar_files(plan, folder).items()}
     return {name: top for name, top in found.items() if top is not None}
 
 
-def _read_top_activations(plan: MicroscopePlan, name: str, file: Path) -> TopActivations | None:
+def _read_top_activations(plan: MicroscopePlan, name: str, file: Path) -> ChannelImages | None:
     """What an earlier run wrote; None if the file is missing, damaged, or of other images or channels."""
     try:
-        top = TopActivations.from_dict(read_json_or_none(file))
+        top = ChannelImages.from_dict(read_json_or_none(file))
         check_range("indices", top.indices, 0, len(plan.dataset))
         numbers = [plan.class_count - 1] if name == CLASSES else plan.channels[name]
         check_range("channels", torch.tensor(numbers, device="cpu"), 0, len(top.values))

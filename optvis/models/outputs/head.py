@@ -108,6 +108,18 @@ class Head:
         own = logits.gather(1, rows).squeeze(1)
         return own - logits.scatter(1, rows, -torch.inf).amax(1) if self.kind == "softmax" else own
 
+    def all_margins(self, logits: Tensor) -> Tensor:
+        """The margins of all classes, as `margins` gives those of one each: (B, K) from logits (B, K).
+
+        Example:
+            >>> Head("softmax").all_margins(torch.tensor([[3.0, 1.0, 0.0]]))
+            tensor([[ 2., -2., -3.]])
+        """
+        if self.kind != "softmax" or logits.shape[1] < 2:
+            return logits
+        (best, second), places = logits.topk(2, dim=1).values.unbind(1), logits.argmax(1, keepdim=True)
+        return logits - best.unsqueeze(1).expand_as(logits).scatter(1, places, second.unsqueeze(1))
+
     def is_predicted(self, logits: Tensor, classes: Tensor) -> Tensor:
         """Whether the network predicts a class for an image: the best one of a softmax head, any above one half else.
 
