@@ -23,6 +23,15 @@ class PositionError(IndexError):
     """A position that a layer's map does not have."""
 
 
+def name_call(layer: str, call: int) -> str:
+    """The name of a call of a layer, which are counted from 0.
+
+    >>> name_call("relu", 0), name_call("relu", 1)
+    ('relu', 'relu#1')
+    """
+    return f"{layer}#{call}" if call else layer
+
+
 def name_tokens(layer: str, tokens: str | None) -> str:
     """Name a layer together with the tokens of it that are meant.
 

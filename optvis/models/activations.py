@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,7 +25,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import mark_channel_axis
 from optvis.models.outputs.tokens import as_change_of_output, note_size, view_layer
 from optvis.objectives import IMAGE, OUTPUT
-from optvis.objectives.layout import INPUT, channels_first, name_tokens, split_tokens, takes_input
+from optvis.objectives.layout import INPUT, channels_first, name_call, name_tokens, split_tokens, takes_input
 
 SAY_OUTPUT = "say which part holds scores, Classifier(..., output=key, index or function), or "
 
@@ -336,14 +337,14 @@ def running_statistics(classifier: Classifier, layers: Sequence[str] | None = No
 def _find_calls(classifier: Classifier) -> dict[str, nn.Module]:
     """Run one image, and list the calls of modules with running statistics by the names of their inputs."""
     modules = {module: name for module, name in name_modules(classifier.network).items() if keeps_statistics(module)}
-    calls: dict[nn.Module, int] = {}
+    calls: Counter[nn.Module] = Counter()
     found: dict[str, nn.Module] = {}
 
     def note(module: nn.Module, inputs: Any) -> None:
-        call = calls.get(module, 0)
-        calls[module] = call + 1
+        name = name_call(modules[module], calls[module])
+        calls[module] += 1
         if inputs and isinstance(inputs[0], Tensor) and len(inputs[0]) == 1:
-            found[modules[module] + (f"#{call}" if call else "") + INPUT] = module
+            found[name + INPUT] = module
 
     if modules:
         image = classifier.gray_image()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import partial
@@ -244,7 +245,7 @@ class _CallCounter:
     ) -> None:
         self.functions, self.before, self.purpose, self.required = functions, before, purpose, required
         self.whole = whole
-        self.calls: dict[nn.Module, int] = {}
+        self.calls: Counter[nn.Module] = Counter()
         self.is_suspended = False
 
     def begin(self, _network: nn.Module, _inputs: Any) -> None:
@@ -254,14 +255,14 @@ class _CallCounter:
     def enter(self, module: nn.Module, inputs: Any) -> Any:
         if self.is_suspended:
             return None
-        function = self.before.get((module, self.calls.get(module, 0)))
+        function = self.before.get((module, self.calls[module]))
         return None if function is None else function(inputs)
 
     def end(self, module: nn.Module, _inputs: Any, output: Any) -> Any:
         if self.is_suspended:
             return None
-        call = self.calls.get(module, 0)
-        self.calls[module] = call + 1
+        call = self.calls[module]
+        self.calls[module] += 1
         function = self.functions.get((module, call))
         if function is None:
             return None
@@ -275,7 +276,7 @@ class _CallCounter:
         if self.is_suspended:
             return
         for (module, call), layer in self.required.items():
-            count = self.calls.get(module, 0)
+            count = self.calls[module]
             if count <= call:
                 reason = f"its module ran {count} times" if count else "its hook was never called"
                 raise RuntimeError(

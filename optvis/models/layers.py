@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,7 +23,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.attention import find_projection
 from optvis.models.outputs.axes import is_grid
-from optvis.objectives.layout import HEADS, INPUT, split_tokens
+from optvis.objectives.layout import HEADS, INPUT, name_call, split_tokens
 
 HEAD = ("layer", "type", "output")
 #: Modules that give what they get, in eval mode.
@@ -162,12 +163,11 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
     """Run a forward pass and list every call of every module."""
     rows: list[Layer] = []
     names = name_modules(network)
-    calls: dict[nn.Module, int] = {}
+    calls: Counter[nn.Module] = Counter()
 
     def note(module: nn.Module, _inputs: Any, output: Any) -> None:
-        call = calls.get(module, 0)
-        calls[module] = call + 1
-        name = names[module] + (f"#{call}" if call else "")
+        name = name_call(names[module], calls[module])
+        calls[module] += 1
         found = output if module in (network, original_of(network)) else single_tensor(output)
         rows.append(Layer(name, type(module).__name__, describe_output(found), isinstance(found, Tensor)))
 

@@ -41,7 +41,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.tokens import has_tokens, view_layer, whole_layer
 from optvis.models.provenance import provenance
 from optvis.objectives.autoencoder import copy_detached
-from optvis.objectives.layout import takes_input
+from optvis.objectives.layout import name_call, takes_input
 from optvis.viz.tensor_file import encode_tensors
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
@@ -259,7 +259,7 @@ def _insert_modules(
     located = []
     for one, fill in jobs:
         module, call = find_module(baked, one.layer)
-        name = names[module] + (f"#{call}" if call else "")
+        name = name_call(names[module], call)
         if name not in order:
             raise ValueError(f"layer {one.layer!r} never runs as a module; see layers(model)")
         off = build_off_module(one, fill, like, spans.get(one.layer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from optvis.models.adapted.compiled import name_modules
 from optvis.models.borrow import borrow
 from optvis.models.hooks import hook_modules
 from optvis.objectives import IMAGE, Objective
-from optvis.objectives.layout import INPUT
+from optvis.objectives.layout import INPUT, name_call
 
 FLAT = 0.05  # of the slope at the middle: below, the gradient is all but gone
 SHARE = 0.5  # of the gradient that asks for larger activations, from which on an image is at the ceiling
@@ -112,7 +113,7 @@ class _Names:
 
     def __init__(self, network: nn.Module) -> None:
         self.modules = name_modules(network)
-        self.calls: dict[nn.Module, int] = {}
+        self.calls: Counter[nn.Module] = Counter()
         self.outputs: dict[Any, str] = {}
         self.inputs: dict[Any, str] = {}
 
@@ -122,13 +123,12 @@ class _Names:
 
     def note_output(self, module: nn.Module, _inputs: Any, output: Any) -> None:
         name = self._name(module)
-        self.calls[module] = self.calls.get(module, 0) + 1
+        self.calls[module] += 1
         if isinstance(output, Tensor) and name:
             self.outputs[output.grad_fn] = name
 
     def _name(self, module: nn.Module) -> str:
-        call = self.calls.get(module, 0)
-        return self.modules[module] + (f"#{call}" if call else "")
+        return name_call(self.modules[module], self.calls[module])
 
     def before(self, node: Any) -> str:
         """The layer that gives what a node takes; the input of a layer where no module gives it."""
