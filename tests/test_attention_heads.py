@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 from torch.testing import assert_close
 
-from optvis import Heads, activations, attention_map, attribute, bake, blinded, find_units, load, render
+from optvis import Classifier, Heads, activations, attention_map, attribute, bake, blinded, find_units, load, render
 from optvis.ablation import GreedySearch
 from optvis.objectives import layer_norm, logit
 from optvis.world import dataset
@@ -156,3 +158,47 @@ def test_heads_are_selected_like_channels():
     chosen = find_units(net, own, 7, keep=others, layers=["blocks.4.attn@heads@all"], **options)
     assert len(chosen) == 1
     assert all(one.layer == "blocks.4.attn@heads@all" and max(one.indices) < 4 for one in chosen)
+
+
+class OwnAttention(nn.Module):
+    """Two heads, which call `scaled_dot_product_attention` as they are told."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.qkv, self.proj, self.how = nn.Linear(8, 24), nn.Linear(8, 8), how
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).view(len(x), -1, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        ways = {
+            "by name": lambda: F.scaled_dot_product_attention(query=q, key=k, value=v),
+            "causal": lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True),
+            "causal by position": lambda: F.scaled_dot_product_attention(q, k, v, None, 0.0, True),
+            "grouped": lambda: F.scaled_dot_product_attention(q, k[:, :1], v[:, :1], enable_gqa=True),
+        }
+        return self.proj(ways[self.how]().transpose(1, 2).flatten(2))
+
+    def weights(self, x):
+        q, k, _ = self.qkv(x).view(len(x), -1, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        scores = q @ (k[:, :1] if self.how == "grouped" else k).mT / 2
+        ahead = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        return (scores.masked_fill(ahead, -torch.inf) if "causal" in self.how else scores).softmax(-1)
+
+
+@pytest.mark.parametrize("how", ["by name", "causal", "causal by position", "grouped"])
+def test_attention_maps_are_of_what_was_asked_for(how):
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch_embed, self.attn, self.head = nn.Conv2d(3, 8, 4, 4), OwnAttention(how), nn.Linear(8, 3)
+
+        def tokens(self, x):
+            return self.patch_embed(x).flatten(2).mT
+
+        def forward(self, x):
+            return self.head(self.attn(self.tokens(x)).mean(1))
+
+    network, images = Net().eval(), torch.rand(2, 3, 16, 16)
+    found = attention_map(Classifier(network, None, 16, prefix_tokens=0), images, "attn", query=(1, 2))
+    with torch.no_grad():
+        expected = network.attn.weights(network.tokens(images))[:, :, 6]
+    assert_close(found.flatten(2), expected)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from optvis import Classifier, blinded, evaluate, find_units
+from optvis import Channels, Classifier, bake, blinded, evaluate, find_units, load
 from optvis.ablation import find_directions
 from optvis.ablation.selection.find_units import METHODS
 
@@ -125,3 +125,16 @@ def test_swin_of_torchvision_has_units(images):
     before = net.logits(images)
     with blinded(net, *found):
         assert not net.logits(images).equal(before)
+
+
+def test_units_on_another_axis_than_the_layers_channels_are_refused():
+    net, images = load("swin_t", weights=None), torch.rand(1, 3, 64, 64)
+    says = r"'features\.3' gives .* its 192 channels are on the last axis, not on axis 1; give channel_axis=-1"
+    with pytest.raises(ValueError, match=says), blinded(net, Channels("features.3", 1)):
+        net.logits(images)
+    with pytest.raises(ValueError, match=says):
+        bake(net, Channels("features.3", 1))
+    units = Channels("features.3", 1, channel_axis=-1)
+    with blinded(net, units):
+        off = net.logits(images)
+    torch.testing.assert_close(bake(net, units).logits(images), off)

@@ -11,7 +11,7 @@ from torchvision import models, transforms
 from torchvision.transforms import v2
 from torchvision.transforms._presets import ImageClassification, SemanticSegmentation
 
-from optvis import IMAGENET, Classifier, Normalize
+from optvis import IMAGENET, Classifier, Normalize, activations
 from optvis.data.crop import ResizeCrop
 from optvis.models.infer import as_classifier
 
@@ -120,6 +120,43 @@ def test_a_timm_network_carries_its_own():
 def test_a_network_that_carries_nothing_is_refused_with_the_choices(network):
     with pytest.raises(ValueError, match=r"normalize=IMAGENET, normalize=Normalize\(mean, std\), a function, or None"):
         as_classifier(network)
+
+
+def test_outputs_are_read_anew_where_the_last_layer_was_replaced():
+    network, images = nn.Sequential(nn.Flatten(), nn.Linear(48, 4)), torch.rand(2, 3, 4, 4)
+    bare, labelled = Classifier(network, None, 4), Classifier(network, None, 4, labels=tuple("abcd"))
+    assert bare.logits(images).shape == labelled.logits(images).shape == (2, 4)
+    network[1] = nn.Sequential(nn.Linear(48, 2), nn.Sigmoid())
+    with torch.no_grad():
+        expected = network(images).logit()
+    torch.testing.assert_close(bare.logits(images), expected)
+    with pytest.raises(ValueError, match="4 labels for a network with 2 outputs"):
+        labelled.logits(images)
+
+
+def test_a_network_that_draws_random_numbers_is_said_to_do_so():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.dropout(x.flatten(1), 0.5)
+
+    net, images = Classifier(Noisy(), None, 4), torch.rand(2, 3, 4, 4)
+    with pytest.warns(UserWarning, match="Noisy draws random numbers in eval mode"):
+        activations(net, images, "")
+    activations(net, images, "")  # once
+
+
+def test_a_network_whose_images_influence_each_other_is_said_to_do_so():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False), nn.Flatten())
+    with pytest.warns(UserWarning, match="'1' keeps no running statistics.* alone and in a batch differ"):
+        activations(Classifier(network, None, 4), torch.rand(2, 3, 4, 4), "0")
+
+
+def test_another_number_of_prefix_tokens_for_one_network_is_said_to_hold_for_both():
+    network = nn.Conv2d(3, 4, 1)
+    Classifier(network, None, 4, prefix_tokens=1)
+    Classifier(network, None, 4, prefix_tokens=1)
+    with pytest.warns(UserWarning, match=r"prefix_tokens=0 replaces the 1 .* of this Conv2d has declared"):
+        Classifier(network, None, 4, prefix_tokens=0)
 
 
 def test_what_is_told_wins_over_what_is_carried():

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from optvis import load
+from optvis import Channels, Classifier, attribute, blinded, load
 from optvis.models.borrow import borrow
 from optvis.models.tail import Tail
-from optvis.objectives import IMAGE
+from optvis.objectives import IMAGE, logit
 
 
 class Residual(nn.Module):
@@ -225,3 +225,29 @@ def test_an_owner_s_own_forward_is_put_back(residual):
 def test_an_unknown_layer_is_refused(residual):
     with pytest.raises(KeyError, match="nearest: 'relu'"):
         Tail(residual, images(), images(), "rleu")
+
+
+class Coupled(nn.Module):
+    """Attention over the batch, as of a MultiheadAttention that lacks batch_first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.attention, self.head = nn.Conv2d(3, 8, 4, 4), nn.MultiheadAttention(8, 2), nn.Linear(8, 4)
+
+    def forward(self, x):
+        tokens = self.conv(x).relu().flatten(2).mT
+        return self.head(self.attention(tokens, tokens, tokens)[0].mean(1))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_images_that_influence_each_other_are_varied_one_at_a_time(count):
+    torch.manual_seed(0)
+    network, images = Coupled().eval(), torch.rand(count, 3, 16, 16)
+    net = Classifier(network, None, 16)
+    with pytest.warns(UserWarning, match="change with the images beside it"):
+        found = attribute(net, images, "conv", logit(1), method="ablation", progress=False).channels
+    for one in range(8):
+        with blinded(net, Channels("conv", one)), torch.no_grad():
+            off = network(images)[:, 1]
+        with torch.no_grad():
+            torch.testing.assert_close(found[:, one], network(images)[:, 1] - off, atol=1e-6, rtol=1e-4)

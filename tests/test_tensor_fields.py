@@ -17,10 +17,9 @@ from optvis.atlas.cell import Cell
 from optvis.atlas.exemplars import Exemplars
 from optvis.atlas.levels import Level
 from optvis.atlas.samples import Samples
-from optvis.features import Groups
+from optvis.features import ChannelImages, Groups
 from optvis.microscope import ChannelRenderings, Effects
 from optvis.models import Classification
-from optvis.survey import ChannelImages
 from optvis.viz import Hinton
 
 WHOLE = torch.zeros(2).long()

@@ -323,3 +323,13 @@ def test_the_receptive_field_of_an_embedded_patch_is_the_patch(name, layer):
     fields = receptive_fields(known.load(), layer)
     assert fields.rows == tuple((8 * row, 8 * row + 8) for row in range(known.grid[0]))
     assert fields.columns == tuple((8 * column, 8 * column + 8) for column in range(known.grid[1]))
+
+
+def test_a_part_of_the_patches_is_no_map():
+    from transformers import ViTMAEConfig, ViTMAEModel
+
+    config = ViTMAEConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    net = Classifier(ViTMAEModel(config), None, 224)
+    with pytest.warns(UserWarning, match="draws random numbers in eval mode"):
+        found = activations(net, torch.rand(1, 3, 224, 224), "layers.1")["layers.1"]
+    assert found.shape == (1, 50, 32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.tokens import TokenLayout, find_layout
 from optvis.objectives.layout import ALL, HEADS, name_tokens
 
+SDPA_ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")  # that may be given by position
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
 
 
@@ -153,7 +154,7 @@ class _AttentionRecorder(TorchFunctionMode):
             self._keep(weights)
             return output, weights if named.get("need_weights", True) else None
         if func is F.scaled_dot_product_attention:
-            self._keep(_attention_weights(*args, **named))
+            self._keep(_attention_weights(args, named))
         output = func(*args, **named)
         if func in SOFTMAX:
             self._keep(output)
@@ -164,18 +165,10 @@ class _AttentionRecorder(TorchFunctionMode):
             self.weights = weights
 
 
-def _attention_weights(
-    query: Tensor,
-    key: Tensor,
-    _value: Tensor,
-    attn_mask: Tensor | None = None,
-    _dropout: float = 0.0,
-    _is_causal: bool = False,
-    scale: float | None = None,
-    **_options: Any,
-) -> Tensor:
-    """What `scaled_dot_product_attention` weighs values with."""
-    scores = query @ key.mT * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if attn_mask is not None:
-        scores = scores.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-    return scores.softmax(-1)
+def _attention_weights(args: Sequence[Any], named: Mapping[str, Any]) -> Tensor:
+    """What `scaled_dot_product_attention` weighs values with: what it gives for the values of an identity matrix."""
+    given = dict(zip(SDPA_ARGUMENTS, args, strict=False)) | dict(named)
+    key = given["key"]
+    ones = torch.eye(key.shape[-2], dtype=key.dtype, device=key.device)
+    given |= {"value": ones.expand(*key.shape[:-1], -1), "dropout_p": 0.0}
+    return F.scaled_dot_product_attention(**given)

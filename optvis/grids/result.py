@@ -15,9 +15,9 @@ from optvis.arguments import check_axes
 from optvis.features.groups import Groups
 from optvis.formatting import format_count
 from optvis.viz.overlay import overlay_heatmap
-from optvis.viz.pages.frame import frame_page
 from optvis.viz.pages.grid.html import grid_html
 from optvis.viz.pages.grid.page import GridGroups, GridLayer, GridPage
+from optvis.viz.pages.template import frame_page
 from optvis.viz.result import Result
 from optvis.viz.sheet import as_rgb, draw_sheet, stack_rows
 

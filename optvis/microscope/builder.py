@@ -12,6 +12,7 @@ from torch import nn
 from optvis.data.files import atomic_write, ensure_dir
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
+from optvis.features.peaks import ChannelImages
 from optvis.microscope.channel_data import image_file
 from optvis.microscope.groups import encode_webp
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
@@ -27,7 +28,6 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
-from optvis.survey.result import ChannelImages
 
 STEPS = 32
 MAX_SIZE = 128  # default side of a rendering in pixels, where the network's input is larger

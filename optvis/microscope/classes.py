@@ -13,13 +13,13 @@ from torch import Tensor
 
 from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.data.files import encode_json, read_json_or_none
+from optvis.features.peaks import ChannelImages
 from optvis.microscope.channel_data import MIN_SHARE, round_number
 from optvis.microscope.effects import attribute_classes, split_batches
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.records import is_class_group
 from optvis.models.borrow import borrow
 from optvis.objectives.layout import channels_first, pick, positions, restore_layout
-from optvis.survey.result import ChannelImages
 
 
 @dataclass(frozen=True, eq=False)

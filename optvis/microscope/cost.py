@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from optvis.data.sources import as_dataset
+from optvis.features.peaks import ChannelImages
 from optvis.formatting import format_count
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
 from optvis.microscope.renderings import ChannelRenderer
@@ -20,7 +21,6 @@ from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.survey.result import ChannelImages
 
 MEASURED_LAYERS = 3  # the first, the middle and the last of all; their mean stands for the others
 MEASURED_IMAGES = 32

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.data.files import encode_json, read_json_or_none
+from optvis.features.peaks import ChannelImages, TopImage
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.channel_data import (
     describe_ablation,
@@ -28,7 +29,6 @@ from optvis.microscope.records import is_group
 from optvis.microscope.renderings import ChannelRenderings
 from optvis.microscope.surveyed import SurveyedLayer, list_sample
 from optvis.models.activations import read_channels
-from optvis.survey.result import ChannelImages, TopImage
 from optvis.viz.sheet import as_rgb, to_pil_image
 
 THUMBNAIL_SIZE = 96  # pixels a side

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optvis.errors import suggest
+from optvis.features.peaks import ChannelImages, TopImage
 from optvis.microscope.channel_data import round_number
 from optvis.microscope.top_activations import (
     CLASSES,
@@ -20,7 +21,6 @@ from optvis.microscope.top_activations import (
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.objectives import OUTPUT
-from optvis.survey.result import ChannelImages, TopImage
 
 if TYPE_CHECKING:
     from optvis.survey import Survey

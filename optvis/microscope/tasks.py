@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import torch
 
+from optvis.features.peaks import ChannelImages
 from optvis.features.receptive_field import receptive_fields
 from optvis.microscope.classes import ClassBuilder, read_class_group
 from optvis.microscope.effects import AblationSample
@@ -17,7 +18,6 @@ from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.surveyed import SurveyedLayer
 from optvis.microscope.top_activations import CLASSES, list_predicted
 from optvis.models.borrow import plain_mode
-from optvis.survey.result import ChannelImages
 
 FINISH: Literal["finish"] = "finish"
 

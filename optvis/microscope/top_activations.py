@@ -12,6 +12,7 @@ from torch import Tensor
 from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.data.dataset import ImageDataset
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, run_tasks
+from optvis.features.peaks import ChannelImages, Locate, find_peaks, find_totals, split_places
 from optvis.microscope.effects import attribute_classes
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
@@ -19,8 +20,6 @@ from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.models.outputs.finite import check_finite
 from optvis.objectives import OUTPUT
-from optvis.survey.peaks import Locate, find_peaks, find_totals
-from optvis.survey.result import ChannelImages, split_places
 
 BATCH_SIZE = 32
 SHARD_SIZE = 16 * BATCH_SIZE  # images of a task

@@ -23,7 +23,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import mark_channel_axis
-from optvis.models.outputs.tokens import as_change_of_output, note_size, view_layer
+from optvis.models.outputs.tokens import change_view, note_size, view_layer
 from optvis.objectives import IMAGE, OUTPUT
 from optvis.objectives.layout import INPUT, channels_first, name_call, name_tokens, split_tokens, takes_input
 
@@ -165,7 +165,7 @@ def read_activations(
         found[name] = found[name] if has_gradients else found[name].detach()
         _keep_layout(found[name])
         module = network if takes_input(name) else calls[name][0]
-        mark_channel_axis(network, module, outputs[name], found[name], inputs)
+        mark_channel_axis(network, module, outputs[name], found[name], input_size(inputs))
         found[name] = view_layer(network, name, found[name], input_size(inputs)).read(found[name])
     return found if images is None or IMAGE not in names else {**found, IMAGE: images}
 
@@ -258,7 +258,8 @@ def replace_layers(
         inside: dict[Call, list[Callable[[Any], Any]]] = {}
         for layer, change in changes:
             group = (inside if takes_input(layer) else functions).setdefault(calls[layer], [])
-            group.append(as_change_of_output(network, layer, change, read_size))
+            module = network if takes_input(layer) else calls[layer][0]
+            group.append(partial(change_view, network, module, layer, change, read_size))
         chained = {call: partial(_apply_each, group) for call, group in functions.items()}
         before = {call: partial(_apply_to_first, group) for call, group in inside.items()}
         names = {call: layer for layer, call in calls.items()} if is_required else {}

@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch._C._autograd import _saved_tensors_hooks_set_tracing as ignore_saved_tensors_hooks
 from torch.nn.parameter import is_lazy
 
-from optvis.errors import NetworkError
+from optvis.errors import NetworkError, warn_user
 from optvis.interrupts import finish, hold_interrupts, hold_lock
 from optvis.models.adapted.compiled import run_eagerly
 from optvis.models.adapted.needs import explain_call, find_size
@@ -33,6 +33,10 @@ class _Loan:
 
 _LOANS: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
 _LOANS_LOCK = threading.Lock()
+_RUNS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # how often networks have run, up to WATCHED_RUNS
+_COUPLED: WeakSet[nn.Module] = WeakSet()  # of which a warning was given, of this or of random numbers
+WATCHED_RUNS = 8
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # that autocast knows
 
@@ -135,7 +139,8 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
             functions that this package has hooked into it stay as they are, and so does an exhausted memory.
     """
     try:
-        return run_with_gradients(network, inputs, restart)
+        with _watch_first_runs(network, inputs):
+            return run_with_gradients(network, inputs, restart)
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except (RuntimeError, *SIZE_ERRORS, *CALL_ERRORS) as error:
@@ -147,6 +152,58 @@ def run_network(network: nn.Module, inputs: Tensor, restart: Callable[[], None] 
             raise
         reason = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
         raise NetworkError(f"{type(original).__name__} fails on images of shape {shape}: {reason}; {cure}") from error
+
+
+@contextmanager
+def _watch_first_runs(network: nn.Module, inputs: Tensor) -> Iterator[None]:
+    """Warn of a network whose outputs differ from call to call, or with the other images, in its first runs."""
+    original = original_of(network)
+    runs = _RUNS.get(original, 0)
+    if runs >= WATCHED_RUNS or inputs.device.type == "meta":
+        yield
+        return
+    before = _read_generators(inputs.device)
+    try:
+        yield
+        runs = WATCHED_RUNS  # a whole pass; others end where all that was asked for has been read
+    finally:
+        is_random = not all(map(torch.equal, before, _read_generators(inputs.device)))
+        if original not in _RUNS:
+            _warn_of_batch_norm(original)
+        _RUNS[original] = WATCHED_RUNS if is_random else runs + 1
+        if is_random:
+            _COUPLED.add(original)  # what differs between passes is not due to the images beside
+            warn_user(
+                f"{type(original).__name__} draws random numbers in eval mode, so that its outputs, and all results, "
+                "differ from call to call; call torch.manual_seed before each, or give it a forward pass without them"
+            )
+
+
+def _warn_of_batch_norm(network: nn.Module) -> None:
+    """Warn of a network whose BatchNorm takes the statistics of the images that come together."""
+    norms = (name for name, module in network.named_modules() if isinstance(module, BATCH_NORMS))
+    coupling = [name for name in norms if getattr(network.get_submodule(name), "running_mean", None) is None]
+    if coupling:
+        warn_coupled(network, f"the BatchNorm layer {coupling[0]!r} keeps no running statistics")
+
+
+def _read_generators(device: torch.device) -> list[Tensor]:
+    """The states of the random generators from which a network on a device may draw."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda" and not torch.cuda.is_current_stream_capturing():
+        states.append(torch.cuda.get_rng_state(device))
+    return states
+
+
+def warn_coupled(network: nn.Module, reason: str) -> None:
+    """Warn once of a network in which the outputs for an image depend on the other images."""
+    original = original_of(network)
+    if original not in _COUPLED:
+        _COUPLED.add(original)
+        warn_user(
+            f"the outputs of {type(original).__name__} for an image change with the images beside it ({reason}), so "
+            "that results alone and in a batch differ"
+        )
 
 
 def _explain_failure(network: nn.Module, original: nn.Module, error: Exception, size: tuple[int, ...]) -> str | None:

@@ -124,6 +124,7 @@ class Classifier:
             channels=count_channels(network, normalize, sides) if channels is None else channels,
             prefix_tokens=prefix_tokens,
             _found=None,
+            _outputs=None,
         )
         self._declare_prefix()
 
@@ -271,11 +272,17 @@ class Classifier:
         with borrow(self.network), torch.no_grad():
             images = images.to(self.device)
             head = self.read_head(images)
-            return torch.cat([self._logits(head, self.preprocess(one)) for one in torch.split(images, batch_size)])
+            return torch.cat([self._logits(head, one) for one in torch.split(images, batch_size)])
 
-    def _logits(self, head: Head, inputs: Tensor) -> Tensor:
+    def _logits(self, head: Head, images: Tensor) -> Tensor:
+        inputs = self.preprocess(images)
         outputs = check_logits(run_network(self.network, inputs)).detach()
         check_finite(outputs, f"the outputs of {self.name}", self.network, inputs)
+        before = vars(self)["_outputs"]
+        vars(self)["_outputs"] = outputs.shape[1]
+        if before not in (None, outputs.shape[1]):  # the network's last layer was replaced
+            vars(self)["_found"] = None
+            head = self.read_head(images)
         return head.logits(outputs).float()
 
     def label(self, index: int) -> str:

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from optvis.models.activations import input_size, read_activations, replace_output, require_gradients
 from optvis.models.adapted.single import replace_single
-from optvis.models.borrow import borrow, run_network, run_with_gradients
+from optvis.models.borrow import borrow, run_network, run_with_gradients, warn_coupled
 from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
@@ -23,6 +24,7 @@ from optvis.objectives.layout import takes_input
 # In one pass through the tail: 16 MB of float32 in the layer, which fit into the caches.
 ACTIVATIONS_PER_PASS = 2**22
 MAX_COPIES = 2**10
+_COUPLED: WeakKeyDictionary[nn.Module, dict[str, bool]] = WeakKeyDictionary()  # layers behind which images are coupled
 IMAGES_PER_PASS = 16  # where the whole network runs
 
 
@@ -80,6 +82,12 @@ class Tail:
         self.is_replayed = not is_inside and recorder.is_complete and self._gives(recorder.result, copies)
         if not self.is_replayed:
             self.before, self.modified_calls = {}, set()
+        known = _COUPLED.setdefault(network, {})
+        if copies > 1 and layer not in known:
+            known[layer] = not self._keeps_apart(recorder.result)
+        self.is_coupled = known.get(layer, False)
+        if self.is_coupled:
+            warn_coupled(network, f"so it is behind {layer!r}")
 
     def run(self, activations: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Compute layers of the network with other activations in this layer.
@@ -137,6 +145,8 @@ class Tail:
     @property
     def variations_per_pass(self) -> int:
         """How many variations of the activations should run together, 1 or more."""
+        if self.is_coupled:
+            return 1
         if self.is_replayed:
             return max(1, ACTIVATIONS_PER_PASS // max(1, self.activations.numel()))
         return max(1, IMAGES_PER_PASS // len(self.inputs))
@@ -173,6 +183,23 @@ class Tail:
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False
         return _is_same(outputs[-1], _repeat(result, copies))
+
+    @torch.no_grad()
+    def _keeps_apart(self, result: Any) -> bool:
+        """Whether a recorded output stays what it is where other variations of the activations run beside it."""
+        own = self.activations
+        outputs: list[Any] = []
+
+        def run(activations: Tensor) -> Any:
+            with self._replacing(activations), intercept(self.network, {(self.network, 0): outputs.append}):
+                run_network(self.network, _repeat(self.inputs, 2))
+
+        try:
+            run_with_gradients(run, torch.cat([own, own.flatten().roll(1).view_as(own)]))
+            found = _map_tensors(outputs[-1], lambda a: a[: len(a) // 2])
+        except Exception:  # as above; a tensor without axes
+            return True
+        return _is_same(found, result)
 
 
 class _Recorder:

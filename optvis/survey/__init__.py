@@ -1,10 +1,10 @@
 """Surveys: one pass over a data set of any size says of all channels when they are active; a store keeps it."""
 
 from optvis.arguments import check_room
-from optvis.survey.result import ChannelImages, Survey
+from optvis.survey.result import Survey
 from optvis.survey.store import Manifest, ShardRecord, Store, list_stores
 from optvis.survey.survey_channels import survey_channels
 
-__all__ = ["ChannelImages", "Manifest", "ShardRecord", "Store", "Survey", "list_stores", "survey_channels"]
+__all__ = ["Manifest", "ShardRecord", "Store", "Survey", "list_stores", "survey_channels"]
 
 check_room(__name__)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from optvis.features.peaks import Locate, find_peaks, find_totals
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.outputs.finite import check_finite
-from optvis.survey.peaks import Locate, find_peaks, find_totals
 from optvis.survey.visit import visit_activations, visit_attributions
 
 UNKNOWN = -1  # a position that was not looked for, a label that the source has not

@@ -2,96 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from optvis.arguments import TensorFields
-from optvis.data.schema import read_value
 from optvis.errors import suggest
+from optvis.features.peaks import ChannelImages, split_places
 from optvis.formatting import format_count
 from optvis.survey.recorder import UNKNOWN, find_spans
 from optvis.survey.store import Store
 
-TopImage = tuple[int, float, int, int]  # index, value, row and column
 COLUMNS = 256  # channels whose values of all images are in memory at once
-
-
-@dataclass(frozen=True)
-class ChannelImagesRecord:
-    """The tensors of `ChannelImages` as JSON holds them."""
-
-    values: tuple[tuple[float, ...], ...]
-    indices: tuple[tuple[int, ...], ...]
-    positions: tuple[tuple[tuple[int, int], ...], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class ChannelImages(TensorFields):
-    """N images of each of C channels, in order.
-
-    Args:
-        values: largest activation over positions, or attribution, (C, N).
-        indices: of the images in the dataset, (C, N).
-        positions: row and column of that activation, of equal ones the first, (C, N, 2); where the layer has no map,
-            its positions are in a row.
-    """
-
-    TENSOR_FIELDS: ClassVar = {"values": "C N", "indices": "C N: int", "positions": "C N 2: int"}
-
-    values: Tensor
-    indices: Tensor
-    positions: Tensor
-
-    def merge(self, other: ChannelImages, top: int) -> ChannelImages:
-        """The strongest of both, strongest first; of equal ones those of this object come first."""
-        values = torch.cat([self.values, other.values], dim=1)
-        order = values.sort(dim=1, descending=True, stable=True).indices[:, :top]
-        indices = torch.cat([self.indices, other.indices], dim=1).gather(1, order)
-        positions = torch.cat([self.positions, other.positions], dim=1)
-        rows = order.unsqueeze(2).expand(-1, -1, 2)
-        return ChannelImages(values.gather(1, order), indices, positions.gather(1, rows))
-
-    def of_channel(self, channel: int) -> list[TopImage]:
-        """Index, value, row and column of each image whose value is above zero."""
-        return [row for row in self.rows(channel) if row[1] > 0]
-
-    def rows(self, channel: int) -> list[TopImage]:
-        """Index, value, row and column of each image."""
-        tensors = (self.indices, self.values, self.positions)
-        rows = zip(*(tensor[channel].tolist() for tensor in tensors), strict=True)
-        return [(index, value, *position) for index, value, position in rows]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The tensors as JSON lists."""
-        return {name: tensor.tolist() for name, tensor in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ChannelImages:
-        """Build from what `to_dict` returned.
-
-        Raises:
-            ValueError: it is something else.
-        """
-        record: ChannelImagesRecord = read_value(ChannelImagesRecord, values)
-        return cls(
-            torch.tensor(record.values, dtype=torch.float32, device="cpu"),
-            torch.tensor(record.indices, dtype=torch.long, device="cpu"),
-            torch.tensor(record.positions, dtype=torch.long, device="cpu"),
-        )
-
-
-def split_places(places: Tensor, width: int) -> Tensor:
-    """Rows and columns, (C, N, 2), of places (N, C) that are counted row by row.
-
-    >>> split_places(torch.tensor([[5]]), 3)
-    tensor([[[1, 2]]])
-    """
-    return torch.stack([places // width, places % width], -1).movedim(1, 0).contiguous()
 
 
 class Survey:

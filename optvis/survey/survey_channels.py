@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
+from optvis.features.peaks import find_peaks
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -22,7 +23,6 @@ from optvis.models.layers import layers as list_layers
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import digest_images, digest_weights, provenance
 from optvis.progress import progress_bar
-from optvis.survey.peaks import find_peaks
 from optvis.survey.recorder import Recorder
 from optvis.survey.result import Survey
 from optvis.survey.store import Manifest, Store, digest_recipe

@@ -139,7 +139,7 @@ class _Watch:
             same = self.last[2] if self.last is not None and self._is_last(a) else None
             view, output = a.detach(), split_tokens(name)[0]
             module = self.network if takes_input(name) else self.modules[name]
-            mark_channel_axis(self.network, module, output, view, self.inputs)
+            mark_channel_axis(self.network, module, output, view, input_size(self.inputs))
             read = view_layer(self.network, name, view, input_size(self.inputs)).read
             new = self.watch(name, a, partial(_read_as, view, read), same if output == name else None)
             self.seen[name] = None

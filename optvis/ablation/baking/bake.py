@@ -41,7 +41,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.tokens import has_tokens, view_layer, whole_layer
 from optvis.models.provenance import provenance
 from optvis.objectives.autoencoder import copy_detached
-from optvis.objectives.layout import name_call, takes_input
+from optvis.objectives.layout import channels_first, name_call, takes_input
 from optvis.viz.tensor_file import encode_tensors
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
@@ -185,15 +185,23 @@ def _fill_to_json(fill: Constant | ScaledActivations) -> Any:
 
 
 def _find_spans(model: nn.Module | Classifier, units: Sequence[AffineUnits], normalize: Normalizer | str) -> Spans:
-    """The tokens that units are replaced in, by layer, where these are not all positions of the layer."""
+    """The tokens that units are replaced in, by layer, where these are not all positions of the layer.
+
+    Raises:
+        ValueError: a layer whose channels are certainly on another axis than that of its units.
+    """
     network = bare_network(model)
-    if not units or not has_tokens(network):
+    may_be_last = any(isinstance(module, nn.LayerNorm) for module in network.modules())
+    if not units or not (has_tokens(network) or may_be_last):
         return {}
     classifier, names = _describe_model(model, normalize), {one.layer for one in units}
     raw = {name: whole_layer(network, name) for name in names}
     with borrow(classifier.network), torch.no_grad():
         inputs = classifier.preprocess(classifier.gray_image())
         found = read_activations(classifier.network, inputs, raw.values())
+        for one in units:
+            if found[raw[one.layer]].dim() == 4:
+                channels_first(found[raw[one.layer]], one.channel_axis)
     views = [view_layer(classifier.network, name, found[raw[name]], input_size(inputs)) for name in names]
     return {view.layer: view.layout.span(view.tokens) for view in views if view.layout is not None}
 

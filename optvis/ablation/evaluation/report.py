@@ -26,10 +26,10 @@ from optvis.data.own_files import KIND, TEXT_KIND
 from optvis.data.schema import parse_json, read_value
 from optvis.formatting import format_count
 from optvis.viz.distributions import plot_counts
-from optvis.viz.pages.frame import frame_page
 from optvis.viz.pages.report.html import report_html
 from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.pages.report.panels import plot_report
+from optvis.viz.pages.template import frame_page
 from optvis.viz.result import PlotResult
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import torch
 from optvis.arguments import check_range
 from optvis.data.files import read_json_or_none
 from optvis.features.feature_network import name_units
+from optvis.features.peaks import ChannelImages
 from optvis.microscope.classes import read_class_group
 from optvis.microscope.groups import read_group, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.output_dir import TOP_ACTIVATIONS
 from optvis.microscope.top_activations import CLASSES, list_predicted
-from optvis.survey.result import ChannelImages
 from optvis.viz.pages.microscope.page import CLASS_FOLDER, Thumbnail
 
 

@@ -12,7 +12,9 @@ from optvis.objectives.layout import mark_channels
 _COUNTS: WeakKeyDictionary[nn.Module, tuple[frozenset[int], frozenset[int]]] = WeakKeyDictionary()
 
 
-def mark_channel_axis(network: nn.Module, module: nn.Module, layer: str, a: Tensor, inputs: Tensor) -> None:
+def mark_channel_axis(
+    network: nn.Module, module: nn.Module, layer: str, a: Tensor, size: tuple[int, int] | None
+) -> None:
     """Mark activations whose channel axis is certain, so that `channels_first` refuses another one.
 
     It is certain where two of three axes can be rows and columns of the images, the two others cannot, and modules make
@@ -24,11 +26,11 @@ def mark_channel_axis(network: nn.Module, module: nn.Module, layer: str, a: Tens
         module: the layer's, whose modules are asked, or the network's where it has none of these.
         layer: its name, for the message.
         a: its output.
-        inputs: of the network, (B, C, H, W).
+        size: rows and columns of the network's inputs in pixels; None where they are not known.
     """
-    if a.dim() != 4 or inputs.dim() != 4:
+    if a.dim() != 4 or size is None:
         return
-    size, (_, first, middle, last) = (inputs.shape[2], inputs.shape[3]), a.shape
+    _, first, middle, last = a.shape
     is_first, is_last = is_grid((middle, last), size), is_grid((first, middle), size)
     if is_first == is_last:
         return

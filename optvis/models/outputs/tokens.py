@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from optvis.errors import warn_user
 from optvis.models.adapted.network import original_of
 from optvis.models.hooks import intercept
 from optvis.models.outputs.attention import find_projection
+from optvis.models.outputs.axes import mark_channel_axis
 from optvis.objectives.layout import ALL, CLASS, HEADS, INPUT, PATCHES, REGISTERS, mark_channels, split_tokens
 
 #: Names of the parameters that hold tokens before the patches: of classes, then of registers.
@@ -183,7 +184,9 @@ def find_layout(network: nn.Module, a: Tensor, size: Grid | None) -> TokenLayout
     """The layout of tokens (B, T, C) that a layer gives; None where the network says nothing of them that fits.
 
     Networks say it by the parameters that hold their class tokens and registers, and by the module that makes patches.
-    The number of tokens has to fit; layers before the prefix is added have patches alone.
+    The number of tokens has to fit; layers before the prefix is added have patches alone. Where a later stage has fewer
+    patches, it has other channels; fewer with the same channels are a part of them, as in a masked autoencoder, and no
+    map.
     """
     evidence = _read_evidence(network)
     if evidence is None:
@@ -192,7 +195,7 @@ def find_layout(network: nn.Module, a: Tensor, size: Grid | None) -> TokenLayout
     for classes, registers in dict.fromkeys(
         [(evidence.classes, evidence.registers), (0, 0), (evidence.classes, 0), (0, evidence.registers)]
     ):
-        for grid in evidence.grids(size, count - classes - registers):
+        for grid in evidence.grids(size, count - classes - registers, a.shape[2]):
             if grid[0] * grid[1] == count - classes - registers:
                 return TokenLayout(classes, registers, grid)
     return None
@@ -205,6 +208,7 @@ class _Evidence:
     Args:
         classes, registers: how many tokens come before the patches.
         convolution: the first of the patches' embedding: kernel, stride, padding and dilation of rows and columns.
+        channels: that the patches' embedding makes.
         own_grid: patches of an image of the network's own size.
         is_declared: whether the caller has said how many tokens come first.
     """
@@ -212,17 +216,18 @@ class _Evidence:
     classes: int
     registers: int
     convolution: tuple[tuple[int, int, int, int], tuple[int, int, int, int]] | None
+    channels: int | None
     own_grid: Grid | None
     is_declared: bool
 
-    def grids(self, size: Grid | None, patches: int) -> Iterator[Grid]:
-        """Possible rows and columns of patches, the likeliest first."""
+    def grids(self, size: Grid | None, patches: int, channels: int) -> Iterator[Grid]:
+        """Possible rows and columns of patches, of so many channels, the likeliest first."""
         if patches < 1:
             return
-        if size is not None:
-            yield from self._grids_of(size)
-        if self.own_grid is not None:
-            yield from _halve(self.own_grid)
+        whole = [] if size is None else list(self._grids_of(size))
+        whole += [] if self.own_grid is None else [self.own_grid]
+        for grid in whole:
+            yield from [grid] if channels == self.channels else _halve(grid)
         side = round(patches**0.5)
         if self.is_declared or size is None:
             yield side, side
@@ -235,8 +240,7 @@ class _Evidence:
             for length, (kernel, stride, padding, dilation) in zip(size, self.convolution, strict=True)
         )
         padded = tuple(-(-length // stride) for length, (_, stride, _, _) in zip(size, self.convolution, strict=True))
-        for rows, columns in dict.fromkeys([exact, padded]):
-            yield from _halve((rows, columns))
+        yield from dict.fromkeys(((exact[0], exact[1]), (padded[0], padded[1])))
 
 
 def _halve(grid: Grid) -> Iterator[Grid]:
@@ -264,6 +268,12 @@ def set_prefix_tokens(network: nn.Module, count: int) -> None:
     if count < 0:
         raise ValueError(f"prefix_tokens is {count!r}; expected the number of tokens before the patches, 0 or more")
     original = original_of(network)
+    if _PREFIX_TOKENS.get(original, count) != count:
+        warn_user(
+            f"prefix_tokens={count} replaces the {_PREFIX_TOKENS[original]} that another Classifier of this "
+            f"{type(original).__name__} has declared: both read it with {count} from now on; declare one number, or "
+            "copy the network"
+        )
     _PREFIX_TOKENS[original] = count
     _EVIDENCE.pop(original, None)
 
@@ -286,8 +296,9 @@ def _collect_evidence(network: nn.Module) -> _Evidence | None:
         classes = max(0, total - registers)
     own_grid = getattr(embedding, "grid_size", None)
     is_grid = isinstance(own_grid, tuple) and len(own_grid) == 2
-    convolution, has_declared = _read_convolution(embedding), declared is not None
-    return _Evidence(classes, registers, convolution, own_grid if is_grid else None, has_declared)
+    own_grid, one = own_grid if is_grid else None, _find_convolution(embedding)
+    settings, channels = (None, None) if one is None else (_read_convolution(one), one.out_channels)
+    return _Evidence(classes, registers, settings, channels, own_grid, declared is not None)
 
 
 def _find_embedding(network: nn.Module) -> nn.Module | None:
@@ -296,14 +307,14 @@ def _find_embedding(network: nn.Module) -> nn.Module | None:
     return next((m for name, m in named if name in PATCH_EMBEDDINGS or type(m).__name__ == "PatchEmbed"), None)
 
 
-def _read_convolution(
-    embedding: nn.Module | None,
-) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]] | None:
-    """The settings of the convolution that makes patches; None where there is none, or several."""
+def _find_convolution(embedding: nn.Module | None) -> nn.Conv2d | None:
+    """The convolution that makes patches; None where there is none, or several."""
     found = [] if embedding is None else [each for each in embedding.modules() if isinstance(each, nn.Conv2d)]
-    if len(found) != 1:
-        return None
-    one = found[0]
+    return found[0] if len(found) == 1 else None
+
+
+def _read_convolution(one: nn.Conv2d) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+    """Kernel, stride, padding and dilation of rows and of columns."""
     paddings = (0, 0) if isinstance(one.padding, str) else one.padding
     rows, columns = (
         (one.kernel_size[axis], one.stride[axis], int(paddings[axis]), one.dilation[axis]) for axis in (0, 1)
@@ -335,19 +346,31 @@ def note_size(network: nn.Module) -> Iterator[Callable[[], Grid | None]]:
 
 
 def change_view(
-    network: nn.Module, layer: str, change: Callable[[Any], Any], read_size: Callable[[], Grid | None], output: Any
+    network: nn.Module,
+    module: nn.Module,
+    layer: str,
+    change: Callable[[Any], Any],
+    read_size: Callable[[], Grid | None],
+    output: Any,
 ) -> Any:
-    """Apply a change to what the library sees of a layer's output; what is no tensor goes to the change as it is."""
+    """Apply a change to what the library sees of a layer's output; what is no tensor goes to the change as it is.
+
+    Args:
+        network: in which the layer is.
+        module: the layer's, or the network.
+        layer: its name, which may end in the tokens that are meant.
+        change: a function of what `read_activations` would read.
+        read_size: see `note_size`.
+        output: of the layer.
+
+    Returns:
+        The layer's whole output.
+    """
     if not isinstance(output, Tensor):
         return change(output)
-    view = view_layer(network, layer, output, read_size())
+    size = read_size()
+    mark_channel_axis(network, module, split_tokens(layer)[0], output, size)
+    view = view_layer(network, layer, output, size)
     seen = view.read(output)
     new = change(seen)
     return output if new is seen else view.restore(new, output)
-
-
-def as_change_of_output(
-    network: nn.Module, layer: str, change: Callable[[Any], Any], read_size: Callable[[], Grid | None]
-) -> Callable[[Any], Any]:
-    """Make a function of a layer's output of a function of what the library sees of it."""
-    return partial(change_view, network, layer, change, read_size)

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from optvis.formatting import format_interval, format_number, format_percent
@@ -104,3 +105,21 @@ def _hash(text: str) -> str:
 def _indented_json(recipe: Mapping[str, Any]) -> str:
     """A recipe as text; tensors become lists."""
     return json.dumps(dict(recipe), indent=2, ensure_ascii=False, default=lambda value: value.tolist())
+
+
+def frame_page(page: str, title: str, height: int, *, scripts: bool = False) -> str:
+    """Put a page into a frame of its own, in which nothing reaches the notebook around it.
+
+    Args:
+        page: an HTML text.
+        title: of the frame, for those who cannot see it.
+        height: in pixels.
+        scripts: whether the page's own script runs.
+
+    Example:
+        >>> frame_page("<p>&</p>", "a page", 100)[:40]
+        '<iframe srcdoc="&lt;p&gt;&amp;&lt;/p&gt;'
+    """
+    style = f"width: 100%; max-width: 1100px; height: {height}px; border: 0"
+    sandbox = "allow-scripts" if scripts else ""
+    return f'<iframe srcdoc="{escape(page)}" sandbox="{sandbox}" title="{escape(title)}" style="{style}"></iframe>'
