@@ -423,3 +423,27 @@ def test_a_store_and_its_images_lie_in_folders_of_any_name(tmp_path):
         survey = survey_channels(with_texts(), tmp_path / NO_UTF8, tmp_path / NO_UTF8 / "store", "relu2", **OPTIONS)
         assert survey.top("relu2").indices.tolist() == [[0, 1]] * 12
         assert survey.store.check() == []
+
+
+@pytest.mark.parametrize("change", ["a pixel", "a label"])
+def test_other_images_and_labels_are_refused(small, tmp_path, change):
+    survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+    survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+    others = rows()
+    image, label = others[5]
+    others[5] = (image.flip(1), label) if change == "a pixel" else (image, label + 1)
+    with pytest.raises(FileExistsError, match="another recipe: dataset is"):
+        survey_channels(small, others, tmp_path, "relu2", **OPTIONS)
+
+
+def test_a_file_of_another_size_is_refused_and_files_of_the_survey_itself_are_left_out(small, tmp_path):
+    images = torch.rand(70, 4, 4, 3).mul(255).byte().numpy()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{index:02}.bmp")
+    own = tmp_path / "survey"
+    assert survey_channels(small, tmp_path, own, "relu2", **OPTIONS).images == 70
+    Image.fromarray(images[0]).save(own / "one of its own.png")
+    assert survey_channels(small, tmp_path, own, "relu2", **OPTIONS).images == 70
+    Image.fromarray(images[0].repeat(2, axis=0)).save(tmp_path / "03.bmp")
+    with pytest.raises(FileExistsError, match="another recipe: dataset is"):
+        survey_channels(small, tmp_path, own, "relu2", **OPTIONS)

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -50,9 +51,22 @@ class ImageDataset:
     def __len__(self) -> int:
         return len(self.sources)
 
+    @property
+    def files(self) -> Sequence[str | os.PathLike[str]] | None:
+        """The files of the images, where each row is the path of one."""
+        rows = self.sources
+        are_files = isinstance(rows, list | tuple) and all(isinstance(row, str | os.PathLike) for row in rows)
+        return rows if are_files else None  # type: ignore[return-value]
+
+    def outside(self, folder: str | os.PathLike[str]) -> ImageDataset:
+        """The images whose files do not lie in a folder or below it, such as that of the results."""
+        own = Path(folder).absolute()
+        inside = [own in Path(path).absolute().parents for path in self.files or ()]
+        return self.subset([index for index, is_in in enumerate(inside) if not is_in]) if any(inside) else self
+
     def subset(self, indices: Sequence[int]) -> ImageDataset:
         """Select some of the images, in this order."""
-        return ImageDataset([self.sources[index] for index in indices], [self.names[index] for index in indices])
+        return ImageDataset(tuple(self.sources[index] for index in indices), [self.names[index] for index in indices])
 
     def label(self, index: int) -> int | None:
         """The index of the class of an image, where the source has it; of one that was read already, at no cost."""

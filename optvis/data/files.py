@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt"
 TEMPORARY_FILE = re.compile(r"\.[a-z0-9_]{8}\.part")  # of `atomic_write`
 MAX_TRIES = 3  # to write a file whose temporary file another process takes for abandoned, before it is locked
 MAX_NAME_LENGTH = 100  # characters; leaves room for suffixes under the 255 bytes of common file systems
+NAME_DIGITS = 6  # of a digest
 
 
 def atomic_write(path: Path, data: bytes) -> Path:
@@ -131,10 +133,17 @@ def is_dir(path: Path) -> bool:
 def safe_file_name(text: str) -> str:
     """Make a file name of any text: one path component, printable ASCII, not reserved, not too long.
 
+    A text with other letters gets some digits of its SHA-256, so that two of them have two names.
+
     >>> safe_file_name("../mixed3: 17"), safe_file_name("con"), safe_file_name("")
     ('mixed3-17', '_con', '_')
+    >>> safe_file_name("café"), safe_file_name("日本")
+    ('caf-850f7d', 'cf2abf')
     """
     plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-. ")[:MAX_NAME_LENGTH].rstrip("-. ")
+    if not text.isascii():
+        digits = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:NAME_DIGITS]
+        plain = f"{plain}-{digits}" if plain else digits
     return f"_{plain}" if not plain or plain.partition(".")[0].casefold() in RESERVED else plain
 
 

@@ -104,7 +104,7 @@ def build_microscope(
     names = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
     resolved = resolve_channels(classifier, names, channels, channel_axis)
     renderer = ChannelRenderer(side, steps, seed, channel_axis)
-    plan = MicroscopePlan(classifier, as_dataset(images), resolved, renderer, options)
+    plan = MicroscopePlan(classifier, as_dataset(images).outside(output_dir), resolved, renderer, options)
     check_part(part)
     recipe = plan.recipe()
     folder = open_output_dir(output_dir, recipe, [*SITE, *plan.folders.values()])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +16,7 @@ from optvis.data.dataset import ImageDataset
 from optvis.models.classifier import Classifier
 from optvis.version import __version__
 
-DIGEST_IMAGES = 8  # evenly spaced images whose pixels are part of a digest
+DIGEST_IMAGES = 64  # evenly spaced images whose content is part of a digest
 DIGEST_LENGTH = 16  # hexadecimal digits
 
 
@@ -67,11 +70,27 @@ def _to_bytes(value: Any) -> bytes:
 
 
 def digest_images(dataset: ImageDataset, classifier: Classifier) -> str:
-    """A digest of the names of all images and of the pixels of some, as hexadecimal digits."""
+    """A digest of images, as hexadecimal digits.
+
+    Of the names of all images and the sizes of their files; and of 64 of them, evenly spaced, of the label and of the
+    bytes of the file, or of the pixels where there is none.
+    """
     digest = hashlib.sha256("\n".join(dataset.names).encode())
+    files = dataset.files
+    digest.update(repr([_file_size(path) for path in files or ()]).encode())
     for index in sorted({n * len(dataset) // DIGEST_IMAGES for n in range(DIGEST_IMAGES)}):
         try:
-            digest.update(dataset.load([index], classifier.load_batch).cpu().contiguous().numpy().tobytes())
+            if files is None:
+                pixels = dataset.load([index], classifier.load_batch)
+                digest.update(repr(dataset.label(index)).encode() + _to_bytes(pixels))
+            else:
+                digest.update(Path(files[index]).read_bytes())
         except (ValueError, OSError):  # `batches` leaves this image out with a warning
             digest.update(b"unreadable")
     return digest.hexdigest()[:DIGEST_LENGTH]
+
+
+def _file_size(path: str | os.PathLike[str]) -> int | None:
+    with suppress(OSError, ValueError):
+        return Path(path).stat().st_size
+    return None

@@ -89,7 +89,7 @@ def survey_channels(
         ...     survey, survey.top("mixed5").values.shape, survey.quantiles("mixed4", [0.5]).shape
         (Survey(2 layers, 320 channels, 8 of 8 images), torch.Size([192, 3]), torch.Size([128, 1]))
     """
-    classifier, dataset = as_classifier(model, normalize), as_dataset(images)
+    classifier, dataset = as_classifier(model, normalize), as_dataset(images).outside(output_dir)
     batch_size = choose_batch_size(classifier) if batch_size is None else batch_size
     numbers = {"top": top, "sample_size": sample_size, "batch_size": batch_size}
     for name, value in numbers.items():
