@@ -252,3 +252,16 @@ def test_the_chance_falls_with_the_lead_and_with_the_number_of_images():
     assert predict_kept([-3.0] * 10, 1.0) < predict_kept([-3.0] * 3, 1.0)
     assert predict_kept([-3.0, -3.1], 1.0) > predict_kept([-3.0, -3.1], 0.1)  # few images may be near by chance
     assert predict_kept([-3.0], 1.0) is None
+
+
+def test_what_is_said_of_units_that_fail_is_said_of_those_that_are_returned(demo):
+    images, labels = dataset(64, seed=4)
+    own, others = images[labels == 3], images[labels != 3]
+    found = find_units(demo, own, 3, keep=others, layers=["mixed4", "mixed5"], max_units=5, progress=False)
+    taken = found.attempts[-1]
+    assert not found.reached
+    assert taken.units == ", ".join(f"{len(one)} channels of {one.layer}" for one in found)
+    with blinded(demo, *found):
+        kept = int((demo.logits(own).argmax(1) == 3).sum())
+    assert (taken.held_out, taken.target_kept) == (False, kept)
+    assert any(attempt.held_out for attempt in found.attempts[:-1])

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from optvis import Classifier, classify, load
-from optvis.ablation import Gaussian, Mean, Resampled, blinded
+from optvis.ablation import Gaussian, Mean, Resampled, blinded, compare_predictions
 from optvis.ablation.evaluation.evaluate import evaluate
 from optvis.ablation.evaluation.metrics import mean_drop, predict, recall, seeded_generator
 from optvis.ablation.evaluation.random_units import random_channels
@@ -452,7 +452,8 @@ class Fickle(nn.Module):
 
 
 def test_a_network_that_answers_otherwise_each_time_is_refused():
-    with pytest.raises(ValueError, match="from cached activations of 'conv' the network gives other scores"):
+    says = pytest.raises(ValueError, match="from cached activations of 'conv' the network gives other scores")
+    with says, pytest.warns(UserWarning, match="Fickle draws random numbers in eval mode"):
         run_evaluation(Classifier(Fickle(), None, 8), Channels("conv", 1), {"a": torch.rand(2, 3, 8, 8)})
 
 
@@ -565,3 +566,16 @@ def test_units_whose_ablation_changes_nothing_are_named_as_such(small, sets):
     silent = run_evaluation(small, activations_are_below, sets)
     assert any(said in warning for warning in silent.warnings)
     assert not any(said in warning for warning in run_evaluation(small, SMALL, sets).warnings)
+
+
+def test_classes_of_one_label_are_told_apart():
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3, bias=False))
+    with torch.no_grad():
+        network[2].weight.copy_(torch.tensor([[1.0, 9, 0], [2, 0, 0], [0, 0, 9]]))
+    net = Classifier(nn.Sequential(nn.Identity(), network), None, 8, labels=["crane", "crane", "dog"])
+    red, blue = (torch.tensor(color).view(1, 3, 1, 1).expand(4, 3, 8, 8) for color in ([1.0, 0.2, 0], [0.0, 0, 1]))
+    report = evaluate(net, Channels("0", [1]), {"cranes": (red, 0), "dogs": (blue, 2)}, random_sets=3, progress=False)
+    assert "The right label is lost by 4 of 8 images" in str(report)
+    rows = compare_predictions(net, [Channels("0", [1])], red, 0, keep=blue)
+    assert [row.state for row in rows] == ["lost"] * 4 + ["kept"] * 4
+    assert rows[0].after == "crane (class 1)"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from optvis import Classifier, accentuate, maco, render
+from optvis import Classifier, accentuate, dream, maco, render
 from optvis.models.borrow import borrow
 from optvis.objectives import channel, logit, neuron, total_variation
 from optvis.params import pixel_image
@@ -157,3 +157,26 @@ def test_images_outside_0_and_1_are_named():
     assert "1 of 1 images leave [0, 1] (channel('1', 1)): pixels from -20" in str(warning.message)
     assert "torch.sigmoid" in str(warning.message)
     assert not said(lambda: quick(net, channel("1", 1), param=pixel_image(12)))
+
+
+DEAD = {
+    "render": lambda net, asked: render(net, asked, steps=32, progress=False),
+    "dream": lambda net, asked: dream(net, torch.rand(3, 16, 16), asked, steps=16, octaves=2, progress=False),
+    "maco": lambda net, asked: maco(net, asked, steps=32, progress=False),
+    "accentuate": lambda net, asked: accentuate(net, torch.rand(3, 16, 16), asked, "1", steps=32, progress=False),
+}
+
+
+@pytest.mark.parametrize("function", DEAD)
+def test_images_that_no_gradient_reaches_are_named(function):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    with torch.no_grad():
+        network[0].bias[2] = -100
+    net = Classifier(network, None, 16)
+    with pytest.warns(
+        UserWarning, match=r"1 of 1 images had the same score at all 32 steps, 0 .*: no gradient reached"
+    ):
+        DEAD[function](net, channel("1", 2))
+    with warnings.catch_warnings(action="error"):
+        DEAD[function](net, channel("1", 1))

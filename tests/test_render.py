@@ -218,6 +218,15 @@ def test_any_optimizer_raises_the_score(small, optimizer):
     assert made.scores[-1] > made.scores[0]
 
 
+@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("wrap", [lambda maker: maker, lambda maker: lambda values: maker(values)])
+def test_an_optimizer_of_all_parameters_together_gets_each_image_alone(small, wrap, batch_size):
+    optimizer = wrap(partial(torch.optim.LBFGS, lr=0.5, max_iter=3))
+    together = draw(small, channel("conv2", [1, 5]), size=20, optimizer=optimizer, steps=4, batch_size=batch_size)
+    alone = draw(small, channel("conv2", 5), size=20, optimizer=optimizer, steps=4)
+    torch.testing.assert_close(together.images[1], alone.images[0], rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("chunk", [None, 1, 2])
 @pytest.mark.parametrize("at", range(1, 12, 2))
 def test_an_interrupt_returns_what_is_there(small, chunk, at, monkeypatch):

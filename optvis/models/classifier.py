@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Self
 from weakref import WeakSet
@@ -286,8 +288,11 @@ class Classifier:
         return head.logits(outputs).float()
 
     def label(self, index: int) -> str:
-        """The label of a class, or "class 17" where there is none."""
-        return self.labels[index] if index < len(self.labels) else f"class {index}"
+        """The label of a class; with its index where several have it; "class 17" where there is none."""
+        if index >= len(self.labels):
+            return f"class {index}"
+        label = self.labels[index]
+        return f"{label} (class {index})" if label in _find_repeated(self.labels) else label
 
     def __repr__(self) -> str:
         height, width = self.size
@@ -307,6 +312,12 @@ def _warn_twice(network: nn.Module, normalize: Normalizer) -> None:
         f"{type(original).__name__} normalises images itself, and normalize={normalize} does so before it; "
         "give None, unless it expects both"
     )
+
+
+@lru_cache(maxsize=64)
+def _find_repeated(labels: tuple[str, ...]) -> frozenset[str]:
+    """The labels that several classes have, as two of ImageNet's are called crane."""
+    return frozenset(label for label, count in Counter(labels).items() if count > 1)
 
 
 def unwrap(network: Any) -> Any:

@@ -23,7 +23,7 @@ from optvis.progress import progress_bar
 from optvis.rendering.ascent import Ascent
 from optvis.rendering.image_warnings import Ceiling, find_image_ceilings, warn_about_images
 from optvis.rendering.kept import KEPT, describe_ascent
-from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer
+from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer, mixes_images
 from optvis.rendering.priors import Prior
 from optvis.rendering.recipes import REDIRECT_STEPS
 from optvis.rendering.result import Rendering, concatenate
@@ -119,9 +119,11 @@ class RenderJob:
     def _choose_batch_size(self, images: int) -> int:
         """How many images run together first: on CUDA as many as fit, where they can be split."""
         group, device = self.objective.group_size, self.classifier.device
+        is_whole = self.param is not None and (not isinstance(self.param, ImageParam) or self.param.couples_images)
+        if group is not None and not is_whole and mixes_images(default_optimizer(self.param, self.optimizer)):
+            return min(group, images)
         if self.batch_size is not None:
             return min(self.batch_size, images)
-        is_whole = self.param is not None and (not isinstance(self.param, ImageParam) or self.param.couples_images)
         if device.type != "cuda" or group is None or is_whole:
             return images
         return fit_batch(images, group, self._measure_step, free_bytes(device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from torch.optim.adam import adam
 
 from optvis.arguments import describe_value
 
+MIXING = frozenset({"LBFGS", "Adafactor", "Muon"})  # of torch, by name, as older versions lack some
 OptimizerMaker: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -147,6 +149,19 @@ def root_mean_square(gradient: Tensor) -> Tensor:
 #: The optimizer of the recipe "plain": pictures in an eighth of Lucid's steps.
 FAST_ADAM = partial(ImageAdam, lr=0.4, betas=(0.5, 0.99), eps=0.5, halving=32.0)
 ADAM = partial(torch.optim.Adam, lr=0.05, fused=True)  #: Lucid's optimizer and learning rate
+
+
+def mixes_images(maker: OptimizerMaker) -> bool:
+    """Whether an optimizer takes one step size for all parameters together, so that each image has to have its own.
+
+    >>> mixes_images(ADAM), mixes_images(partial(torch.optim.LBFGS, lr=0.5))
+    (False, True)
+    """
+    kind: Any = maker.func if isinstance(maker, partial) else maker
+    if not isinstance(kind, type):
+        with suppress(Exception):  # whatever a function of the user's raises, it raises again for the images
+            kind = type(maker([nn.Parameter(torch.zeros(1, 1, dtype=torch.float32, device="cpu"))]))
+    return isinstance(kind, type) and kind.__name__ in MIXING
 
 
 def describe_optimizer(optimizer: OptimizerMaker) -> str:

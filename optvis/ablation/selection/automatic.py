@@ -89,7 +89,11 @@ class Automatic:
                 break
         best = min(range(len(trials)), key=lambda index: _rank(trials[index]))
         others = [trial.attempt for index, trial in enumerate(trials) if index != best]
-        return Choice(trials[best].select(), (*others, trials[best].attempt))
+        taken, units = trials[best].attempt, trials[best].select()
+        is_same = taken.units.startswith(f"{sum(map(len, units))} ")
+        if not (taken.reached or is_same):
+            others, taken = _describe_failure(others, taken, judge_units(task, units))
+        return Choice(units, (*others, taken))
 
     def _attempts(self, task: SelectionTask, splits: Sequence[Split]) -> Iterator[_Trial]:
         gates = ChannelGates(task.cached)
@@ -119,6 +123,14 @@ def _check_on_all(task: SelectionTask, trial: _Trial) -> _Trial:
     on_all = judge_units(task, units)
     attempt = trial.attempt if on_all.reached else on_all
     return replace(trial, attempt=attempt, select=lambda: units)
+
+
+def _describe_failure(others: list[Attempt], held_out: Attempt, on_all: Attempt) -> tuple[list[Attempt], Attempt]:
+    """What was tried, and the attempt of the units that are returned, which may be more than those of the splits."""
+    if not on_all.reached:
+        return [*others, held_out], on_all
+    returned = f"{on_all.units} returned, which reach it on the images that they were chosen on"
+    return others, replace(held_out, units=f"{held_out.units} ({returned})")
 
 
 def _try_channels(

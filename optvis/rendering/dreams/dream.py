@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import index
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from optvis.params.canvas import height_and_width
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import score_terms
 from optvis.rendering.dreams.octaves import DreamCanvas, Octaves, tiles
+from optvis.rendering.image_warnings import warn_about_scores
 from optvis.rendering.result import Rendering
 from optvis.rendering.runner import History, conclude, run
 from optvis.rendering.setup import load_whole, needs_own_size, resolve_objective
@@ -141,41 +142,90 @@ def dream(
         raise ValueError(f"{len(start)} images and an objective for {resolved.batch}; give one for all, or as many")
     plan = octaves if isinstance(octaves, Octaves) else Octaves(octaves)
 
-    def make(plan: Octaves) -> Rendering:
-        sizes = plan.sizes((start.shape[2], start.shape[3]))
-        tile = start[:1, :, : plan.tile_size, : plan.tile_size]
-        canvas, history, streams = DreamCanvas(start), History(), Streams((seed,) * len(start), "dream")
-        whole = resolved.with_head(lambda: classifier.read_head(tile))
-        dreamer = Dreamer(canvas, history, classifier, whole, plan.tile_size, gradient_scaling, step_size, streams)
+    job = DreamJob(
+        classifier, objective, resolved, start, plan, steps, step_size, gradient_scaling, seed, snapshots, progress
+    )
+    made = job.run_in_tiles() if classifier.fixed_size else job.run_where_it_fits()
+    if not made.recipe["interrupted"]:
+        warn_about_scores(made)
+    return made
+
+
+@dataclass(frozen=True)
+class DreamJob:
+    """A dream as it is asked for.
+
+    Args:
+        classifier: the network.
+        objective: as it was given, for the recipe.
+        resolved: for the network.
+        start: images (B, C, H, W), on its device.
+        octaves, steps, step_size, gradient_scaling, seed, snapshots, progress: see `dream`.
+    """
+
+    classifier: Classifier
+    objective: Objective
+    resolved: Objective
+    start: Tensor
+    octaves: Octaves
+    steps: int
+    step_size: float
+    gradient_scaling: GradientScaling
+    seed: int
+    snapshots: bool
+    progress: bool
+
+    def run_where_it_fits(self) -> Rendering:
+        """Dream; in tiles of the network's own size where it takes no other."""
+        try:
+            return self.run()
+        except (NetworkError, ValueError, AssertionError):
+            if not _needs_tiles(self.octaves, self.classifier, self.start, self.resolved.layers):
+                raise
+        return self.run_in_tiles()
+
+    def run_in_tiles(self) -> Rendering:
+        """Dream in tiles of the network's own size."""
+        return replace(self, octaves=_fit_tiles(self.octaves, self.classifier, self.start)).run()
+
+    def run(self) -> Rendering:
+        """Dream all octaves; after Ctrl-C or a NotFiniteError conclude with what there is."""
+        tile_size, start = self.octaves.tile_size, self.start
+        tile = start[:1, :, :tile_size, :tile_size]
+        canvas, history, streams = DreamCanvas(start), History(), Streams((self.seed,) * len(start), "dream")
+        whole = self.resolved.with_head(lambda: self.classifier.read_head(tile))
+        dreamer = Dreamer(
+            canvas, history, self.classifier, whole, tile_size, self.gradient_scaling, self.step_size, streams
+        )
 
         def result(interrupted: bool) -> Rendering:
-            recipe = provenance(
-                classifier,
-                "dream",
-                objective=repr(objective),
-                octaves=[list(sides) for sides in sizes],
-                passes=plan.passes,
-                steps=steps,
-                step_size=step_size,
-                gradient_scaling=getattr(gradient_scaling, "__name__", repr(gradient_scaling)),
-                tile_size=plan.tile_size,
-                interrupted=interrupted,
-                seeds=[index(seed)],
-            )
-            return history.rendering(canvas.images(), recipe, ("",) * len(start))
+            return history.rendering(canvas.images(), self.recipe(interrupted), ("",) * len(start))
 
-        total = plan.passes * len(sizes) * steps
-        with progress_bar(total=total, show=progress, description="dream", unit="step") as bar:
-            return conclude(run(dreamer.passes(plan.passes, sizes, steps, snapshots), bar), result)
+        total = self.octaves.passes * len(self.sizes) * self.steps
+        with progress_bar(total=total, show=self.progress, description="dream", unit="step") as bar:
+            passes = dreamer.passes(self.octaves.passes, self.sizes, self.steps, self.snapshots)
+            return conclude(run(passes, bar), result)
 
-    if classifier.fixed_size:
-        return make(_fit_tiles(plan, classifier, start))
-    try:
-        return make(plan)
-    except (NetworkError, ValueError, AssertionError):
-        if not _needs_tiles(plan, classifier, start, resolved.layers):
-            raise
-    return make(_fit_tiles(plan, classifier, start))
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Of the octaves, in pixels."""
+        return self.octaves.sizes((self.start.shape[2], self.start.shape[3]))
+
+    def recipe(self, interrupted: bool) -> dict[str, Any]:
+        """All that the dream was asked for, in JSON types."""
+        return provenance(
+            self.classifier,
+            "dream",
+            objective=repr(self.objective),
+            octaves=[list(sides) for sides in self.sizes],
+            passes=self.octaves.passes,
+            steps=self.steps,
+            step_size=self.step_size,
+            gradient_scaling=getattr(self.gradient_scaling, "__name__", repr(self.gradient_scaling)),
+            tile_size=self.octaves.tile_size,
+            interrupted=interrupted,
+            seeds=[index(self.seed)],
+        )
 
 
 def _needs_tiles(plan: Octaves, classifier: Classifier, start: Tensor, layers: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Warnings about images when they are done: blank ones, ones outside [0, 1], ones at a ceiling."""
+"""Warnings about images when they are done: unchanged scores, blank images, ones outside [0, 1], ones at a ceiling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_NAMES = 3  # of images in a warning
 
 
 def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: int) -> None:
-    """Warn about images without contrast, outside [0, 1], or at a ceiling, and name the first ones.
+    """Warn about images without gradient, without contrast, outside [0, 1], or at a ceiling, and name the first ones.
 
     Args:
         rendering: complete.
@@ -36,7 +36,8 @@ def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: 
             f"{_say(rendering, outside, 'leave [0, 1]')}: pixels from {float(images.min()):.3g} to "
             f"{float(images.max()):.3g}; let the parameterization give [0, 1], for example by torch.sigmoid"
         )
-    blank = blank_images(rendering.images)
+    still = warn_about_scores(rendering)
+    blank = [index for index in blank_images(rendering.images) if index not in still]
     if blank and steps >= FEWEST_STEPS:
         warn_user(
             f"{_say(rendering, blank, 'are blank')}: either a penalty outweighs the score, then give it a smaller "
@@ -45,6 +46,27 @@ def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: 
         )
     for layer in dict.fromkeys(one.layer for one in ceilings):
         _warn_about_ceiling(rendering, [one for one in ceilings if one.layer == layer])
+
+
+def warn_about_scores(rendering: Rendering) -> Sequence[int]:
+    """Warn about images whose score was the same at all of 32 steps or more, so that nothing was maximised.
+
+    Returns:
+        Their indices.
+    """
+    scores = rendering.scores
+    if len(scores) < FEWEST_STEPS:
+        return []
+    still: list[int] = (scores == scores[0]).all(0).nonzero().flatten().tolist()
+    if still:
+        values = sorted({f"{value:.4g}" for value in scores[0, still].tolist()})
+        what = f"had the same score at all {len(scores)} steps, {', '.join(values[:MAX_NAMES])}"
+        warn_user(
+            f"{_say(rendering, still, what)}: no gradient reached them; nothing excites the unit from this start, or "
+            "the objective does not depend on the image; try another seed or start, a larger redirect_steps, or the "
+            "layer before the ReLU"
+        )
+    return still
 
 
 def _warn_about_ceiling(rendering: Rendering, ceilings: Sequence[Ceiling]) -> None:
