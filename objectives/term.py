@@ -115,6 +115,8 @@ class Term:
                 f"{self.name} returned {result}; expected ({images},): one score per image. "
                 "Reduce every axis but the first, e.g. a.flatten(1).mean(1)"
             )
+        if scores.is_complex():
+            raise TypeError(f"{self.name} returned complex scores; expected real ones, such as their .abs()")
         return scores
 
     def at_step(self, step: int) -> Term:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from optvis import IMAGENET, Classifier, activations, layers
-from optvis.objectives import IMAGE, OUTPUT
+from optvis import IMAGENET, Classifier, activations, attribute, layers
+from optvis.objectives import IMAGE, OUTPUT, logit
 
 
 def plain(network):
@@ -279,3 +279,25 @@ def test_second_order_gradients_can_be_taken(images):
     (first,) = torch.autograd.grad(score, images, create_graph=True)
     (second,) = torch.autograd.grad(first.square().sum(), images)
     assert second.abs().sum() > 0
+
+
+class TokensFirst(nn.Module):
+    """An LSTM over four patches, in torch's default order: (T, B, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm, self.lstm = nn.Conv2d(3, 8, 8, 8), nn.LayerNorm(8), nn.LSTM(8, 6)
+
+    def forward(self, x):
+        return self.lstm(self.norm(self.stem(x).flatten(2).permute(2, 0, 1)))[0][-1]
+
+
+@pytest.mark.parametrize("images", [3, 4])
+def test_a_layer_whose_tokens_come_first_is_refused_for_any_number_of_images(images):
+    net, batch = Classifier(TokensFirst(), None, 16), torch.rand(images, 3, 16, 16)
+    for read in (
+        lambda: activations(net, batch, "norm"),
+        lambda: attribute(net, batch, "norm", logit(1), progress=False),
+    ):
+        with pytest.raises(ValueError, match=r"layer 'norm' gives 4 rows for .*: its first axis is not the batch"):
+            read()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.transforms import v2
 
 from optvis import IMAGENET, Classifier, Normalize, Rendering, activations, load, render
 from optvis.errors import NotFiniteError
@@ -429,3 +430,24 @@ def test_numbers_of_numpy_and_torch_are_numbers(small, seed, tmp_path):
     again = Rendering.load(made.save(tmp_path / "made.png"))
     assert again.recipe["seeds"] == [5, 6][: len(made)]
     assert all(type(one) is int for one in made.recipe["seeds"])
+
+
+def test_what_gives_no_gradient_or_no_step_is_named(small):
+    detach = v2.Lambda(lambda x: x.detach())
+    with pytest.raises(ValueError, match=r"no gradient reaches the parameters .* transform=.* detaches"):
+        draw(small, channel("conv2", 1), size=20, transform=detach, steps=1)
+    with pytest.raises(TypeError, match=r"returned complex scores; expected real ones"):
+        draw(small, on("conv2", lambda a: torch.fft.fft(a.flatten(1)).mean(1)), size=20, steps=1)
+    with pytest.raises(TypeError, match=r"made None of the parameters; expected a function that returns a torch"):
+        draw(small, channel("conv2", 1), size=20, optimizer=lambda values: None, steps=1)
+
+
+def test_some_images_of_a_rendering_are_a_rendering(small):
+    made = draw(small, channel("conv2", [1, 5, 9]), size=20, steps=2, seed=[3, 4, 5])
+    some = made[1:]
+    assert torch.equal(some.images, made.images[1:])
+    assert torch.equal(some.scores, made.scores[:, 1:])
+    assert (some.recipe["seeds"], some.labels, len(made[2:2])) == ([4, 5], made.labels[1:], 0)
+    assert made[-1].recipe["objective"] == "channel('conv2', 9)"
+    with pytest.raises(IndexError, match="image 3 of 3; expected 0 to 2"):
+        made[3]

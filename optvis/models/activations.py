@@ -18,7 +18,7 @@ from optvis.models.adapted.compiled import name_modules
 from optvis.models.adapted.select import select_scores
 from optvis.models.borrow import borrow, run_network
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs
+from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs, suspend_intercepts
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
@@ -75,6 +75,8 @@ def activations(
     with borrow(classifier.network), torch.set_grad_enabled(batch.requires_grad):
         inputs = classifier.preprocess(batch)
         found = read_activations(classifier.network, inputs, names.values(), images=batch, any_dtype=True)
+        for full in names.values():
+            check_order(classifier.network, full, found[full], inputs)
     return {name: found[full] for name, full in names.items()}
 
 
@@ -183,9 +185,16 @@ def _check_batch(layer: str, a: Tensor, inputs: Tensor) -> None:
     if a.dim() == 0 or len(a) != len(inputs):
         rows = "no axis" if a.dim() == 0 else f"{len(a)} rows"
         raise ValueError(
-            f"layer {layer!r} gives {rows} for {len(inputs)} images, {tuple(a.shape)}: "
+            f"layer {split_tokens(layer)[0]!r} gives {rows} for {len(inputs)} images, {tuple(a.shape)}: "
             "its first axis is not the batch; use a layer whose first axis is, such as the block around it"
         )
+
+
+def check_order(network: nn.Module, layer: str, a: Tensor, inputs: Tensor) -> None:
+    """Raise ValueError for a layer (T, B, C) with as many tokens as images, as a pass of one image shows."""
+    if len(inputs) > 1 and a.dim() == 3 and a.shape[1] == len(inputs):
+        with suspend_intercepts(network), torch.no_grad():
+            read_activations(network, inputs[:1], [layer], any_dtype=True)
 
 
 def check_real(layer: str, a: Tensor) -> None:

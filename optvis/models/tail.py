@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from optvis.models.activations import input_size, read_activations, replace_output, require_gradients
+from optvis.models.activations import check_order, input_size, read_activations, replace_output, require_gradients
 from optvis.models.adapted.single import replace_single
 from optvis.models.borrow import borrow, run_network, run_with_gradients, warn_coupled
 from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
@@ -72,6 +72,7 @@ class Tail:
                 hook_modules(network.modules(), before=recorder.before_module, after=recorder.after_module),
             ):
                 self.output = read_activations(network, inputs, [raw], whole=True)[raw]
+            check_order(network, raw, self.output, inputs)
             if not recorder.misleading:
                 break
             recorder = _Recorder(network, self.call, recorder.misleading | recorder.entered)

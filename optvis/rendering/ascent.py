@@ -26,7 +26,7 @@ from optvis.models.overrides.relu import redirect_relu
 from optvis.objectives import IMAGE, Objective
 from optvis.objectives.objective import total_score
 from optvis.params import Streams
-from optvis.rendering.optimizers import OptimizerMaker, default_optimizer
+from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, make_optimizer
 from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import (
@@ -144,7 +144,7 @@ class Ascent:
         self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
         self.trainable = [values for values in param.parameters() if values.requires_grad]
         self.build_optimizer = optimizer
-        self.optimizer = optimizer(self.trainable)
+        self.optimizer = make_optimizer(optimizer, self.trainable)
         self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
         self.graphs = self._build_graphs(OPEN_LOOP)
         self.compiled = CompiledPasses(find_variation(self)) if compile else CompiledPasses()
@@ -187,7 +187,7 @@ class Ascent:
             for own, values in zip((*self.objective.tensors, *self.param.state_dict().values()), given, strict=True):
                 own.copy_(values)
         self.draws.restart(Streams(seeds, "transform"))
-        self.optimizer = self.build_optimizer(self.trainable)
+        self.optimizer = make_optimizer(self.build_optimizer, self.trainable)
         self.unchecked = []
         self.graphs.restart()
         self.compiled.restart()
@@ -238,6 +238,11 @@ class Ascent:
             images: Tensor = self.param()
             streams = self.draws.at(index, images) if drawn is None else drawn.rewind()
             inputs = self.classifier.preprocess(self.chain(images, streams))
+            if not inputs.requires_grad:
+                raise ValueError(
+                    "no gradient reaches the parameters of the image: the parameterization, "
+                    f"transform={self.chain!r} or the normalisation detaches, rounds or rebuilds the tensor"
+                )
             roots = [inputs, repeat_each(images, len(inputs))] if IMAGE in self._layers() else [inputs]
             with (
                 redirect_relu() if index < self.redirect_steps else nullcontext(),

@@ -26,6 +26,21 @@ def default_optimizer(
     return next(maker for maker in (optimizer, own, otherwise, FAST_ADAM) if maker is not None)
 
 
+def make_optimizer(maker: OptimizerMaker, params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Make an optimizer of parameters.
+
+    Raises:
+        TypeError: it is none.
+    """
+    made = maker(params)
+    if not isinstance(made, torch.optim.Optimizer):
+        raise TypeError(
+            f"optimizer={maker!r} made {describe_value(made)} of the parameters; expected a function that returns a "
+            "torch optimizer, such as partial(torch.optim.Adam, lr=0.1)"
+        )
+    return made
+
+
 def list_parameters(params: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     """List the parameters that an optimizer was given.
 

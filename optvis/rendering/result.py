@@ -58,15 +58,20 @@ class Rendering(Result):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, place: int) -> Rendering:
-        """Return one image as a Rendering, whose recipe has the objective and the seed of this image."""
-        row = range(len(self))[place]
-        rows = slice(row, row + 1)
+    def __getitem__(self, place: int | slice) -> Rendering:
+        """Return one image, or some, as a Rendering, whose recipe has the seeds of these, and of one the objective.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        if not isinstance(place, slice) and not -len(self) <= place < len(self):
+            raise IndexError(f"image {place} of {len(self)}; expected 0 to {len(self) - 1}")
+        rows = place if isinstance(place, slice) else slice(place % len(self), place % len(self) + 1)
         recipe, seeds = dict(self.recipe), self.recipe.get("seeds", ())
-        for label in filter(None, self.labels[rows]):
-            recipe["objective"] = label
+        if len(self.labels[rows]) == 1 and self.labels[rows][0]:
+            recipe["objective"] = self.labels[rows][0]
         if len(seeds) == len(self):
-            recipe["seeds"] = [seeds[row]]
+            recipe["seeds"] = list(seeds[rows])
         snapshots = {step: images[rows] for step, images in self.snapshots.items()}
         transparency = None if self.transparency is None else self.transparency[rows]
         return Rendering(self.images[rows], self.scores[:, rows], recipe, snapshots, self.labels[rows], transparency)
