@@ -186,7 +186,7 @@ class _Pool:
         """Run tasks; a task whose actor is lost runs again on a new one."""
         left, lost = deque(range(len(tasks))), [0] * len(tasks)
         for _ in range(min(self._count_workers(), len(tasks))):
-            self._start(self._hire(), left.popleft(), tasks)
+            self._start(self._start_actor(), left.popleft(), tasks)
         while self.running:
             ready, _ = self.ray.wait(list(self.running), timeout=SECONDS_BETWEEN_LOOKS)
             for result in ready:
@@ -201,7 +201,7 @@ class _Pool:
                     if lost[index] == MAX_LOST:
                         raise RuntimeError(f"task {index} lost {MAX_LOST} workers; the last: {error}") from error
                     left.appendleft(index)
-                    actor = self._hire()
+                    actor = self._start_actor()
                 else:
                     yield index, outcome
                 if left:
@@ -212,7 +212,7 @@ class _Pool:
     def _start(self, actor: Any, index: int, tasks: Sequence[Any]) -> None:
         self.running[actor.run.remote(tasks[index])] = index, actor
 
-    def _hire(self) -> Any:
+    def _start_actor(self) -> Any:
         return self.actor.remote(self.shared, self.engine.cores, read_versions())
 
     def _count_workers(self) -> int:

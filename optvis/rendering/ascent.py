@@ -196,7 +196,7 @@ class Ascent:
     def _read_head(self, seeds: Sequence[int]) -> Head:
         return self.classifier.read_head(self.chain(self.param()[:1], Streams(seeds[:1], "transform")))
 
-    def park(self) -> None:
+    def detach_network(self) -> None:
         """Let go of the network, which nobody else may hold, and of what a restart makes anew."""
         self.classifier = self.optimizer = None  # type: ignore[assignment]
         for values in self.trainable:

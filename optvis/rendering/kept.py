@@ -115,7 +115,7 @@ class KeptAscents:
         if key is None or state is None:
             ascent.release()
             return
-        ascent.park()
+        ascent.detach_network()
         with hold_lock(self.lock):
             self.kept.append(_Kept(weakref.ref(network), key, state, ascent, device))
             if network not in self.watched:

@@ -17,7 +17,7 @@ from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 from optvis.formatting import format_count
 
-LIKELY = 0.1  # a chance above this is told
+LIKELY = 0.1  # a chance above this is reported
 
 
 @dataclass(frozen=True)

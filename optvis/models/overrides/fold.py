@@ -178,13 +178,13 @@ class _PairFinder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.owners: dict[int, nn.Module] = {}  # the convolution, by the address of its output
         self.norms: dict[nn.Module, nn.Module] = {}
         self.calls: Counter[nn.Module] = Counter()
-        self.spoilt: set[nn.Module] = set()
+        self.rejected: set[nn.Module] = set()
         self.reader: nn.Module | None = None  # the convolution whose BatchNorm runs at the moment
 
     @property
     def pairs(self) -> list[Pair]:
         """The pairs that ran once each, in order."""
-        found = [Pair(*pair) for pair in self.norms.items() if pair[0] not in self.spoilt]
+        found = [Pair(*pair) for pair in self.norms.items() if pair[0] not in self.rejected]
         return [pair for pair in found if self.calls[pair.convolution] == self.calls[pair.norm] == 1]
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
@@ -195,7 +195,7 @@ class _PairFinder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if owner is not None and self._fits(owner, module, inputs[0]):
             self.norms[owner], self.reader = module, owner
         else:
-            self._spoil(inputs)
+            self._reject(inputs)
 
     def leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
         """Note the output of a convolution; any other module that gives it spoils the pair."""
@@ -206,11 +206,11 @@ class _PairFinder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.outputs[module] = output
             self.owners[output.untyped_storage().data_ptr()] = module
         else:
-            self._spoil(output)
+            self._reject(output)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = {} if kwargs is None else kwargs
-        self._spoil((args, named), but=self.reader)
+        self._reject((args, named), but=self.reader)
         return func(*args, **named)
 
     def _fits(self, convolution: nn.Module, norm: nn.Module, given: Tensor) -> bool:
@@ -229,9 +229,9 @@ class _PairFinder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             and not any(one.is_inference() for one in (*norm.buffers(), weight))
         )
 
-    def _spoil(self, tree: Any, but: nn.Module | None = None) -> None:
+    def _reject(self, tree: Any, but: nn.Module | None = None) -> None:
         owners = map(self._find_owner, list_leaves(tree))
-        self.spoilt |= {owner for owner in owners if owner is not None and owner is not but}
+        self.rejected |= {owner for owner in owners if owner is not None and owner is not but}
 
     def _find_owner(self, value: Any) -> nn.Module | None:
         """The convolution whose output shares its memory with a value."""
