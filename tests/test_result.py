@@ -17,9 +17,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from optvis import ActivationGrid, Rendering
+from optvis import ActivationGrid, Rendering, render
 from optvis.data.own_files import read_kind
 from optvis.features.groups import Groups
+from optvis.objectives import channel
 from optvis.viz.hinton_diagram import Hinton, hinton
 from optvis.viz.result import Result, picture_path
 from optvis.viz.sheet import to_pil_image
@@ -336,3 +337,26 @@ def test_a_result_states_how_it_is_drawn():
 
     with pytest.raises(TypeError, match="abstract"):
         Blank()
+
+
+def test_a_result_is_shown_in_the_viewer_or_the_notebook_or_says_that_there_is_none(small, monkeypatch):
+    from IPython import display
+    from PIL import ImageShow
+
+    made, shown = render(small, channel("conv2", 1), size=16, steps=0, progress=False), []
+
+    class Viewer(ImageShow.Viewer):
+        def show(self, image, **options):
+            shown.append(image.size)
+            return True
+
+    monkeypatch.setattr(ImageShow, "_viewers", [Viewer()])
+    made.show()
+    assert shown == [made.image().size]
+    monkeypatch.setattr(ImageShow, "_viewers", [])
+    with pytest.warns(UserWarning, match=r"no viewer of images on this machine; .* \.save"):
+        made.show()
+    monkeypatch.setattr("optvis.viz.result.runs_in_kernel", lambda: True)
+    monkeypatch.setattr(display, "display", shown.append)
+    made.show()
+    assert shown[-1] is made

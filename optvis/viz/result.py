@@ -17,6 +17,8 @@ from optvis.arguments import TensorFields
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, OWN, check_own_files, write_own_files
 from optvis.data.schema import parse_json, read_value
+from optvis.errors import warn_user
+from optvis.progress import runs_in_kernel
 from optvis.viz.figures import draw_pixels, encode_figure
 from optvis.viz.sheet import encode_png
 from optvis.viz.tensor_file import encode_tensors, read_tensor_file, restore_surrogates
@@ -102,6 +104,20 @@ class Result(TensorFields, ABC):
             ax: axes to draw on; those of a new figure by default.
         """
         return plot_image(self.image(), ax)
+
+    def show(self) -> None:
+        """Show the result: in the cell of a notebook, else its image in the viewer of this machine.
+
+        Where there is no viewer, a warning says so.
+        """
+        from PIL import ImageShow
+
+        if runs_in_kernel():
+            from IPython.display import display
+
+            display(self)
+        elif not ImageShow.show(self.image()):
+            warn_user("no viewer of images on this machine; write the image to a file: .save('image.png')")
 
     @property
     def complete(self) -> bool:
