@@ -36,12 +36,10 @@ class ChannelsFirstNetwork(AdaptedNetwork):
         layers: names of layers of (B, H, W, C), and of those that get them as (B, C, H, W).
     """
 
-    has_own_layers = True
-
     def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
         super().__init__(network)
-        own = {name: ChannelsFirst() for name in layers.values()}
-        vars(self).update(_layers=dict(layers), _modules={**vars(self)["_modules"], **own})
+        vars(self).update(_layers=dict(layers))
+        self.add_layers({name: ChannelsFirst() for name in layers.values()})
 
     def forward(self, inputs: Tensor) -> Any:
         """Call the network; its layers pass through those with channels first."""
@@ -50,10 +48,6 @@ class ChannelsFirstNetwork(AdaptedNetwork):
             for layer, name in self._layers.items():
                 stack.enter_context(replace_output(network, layer, partial(_pass, vars(self)["_modules"][name])))
             return network(inputs)
-
-    def __getattr__(self, name: str) -> Any:
-        own = vars(self).get("_modules", {})
-        return own[name] if name in own else super().__getattr__(name)
 
 
 def _pass(module: nn.Module, a: Tensor) -> Tensor:

@@ -54,8 +54,6 @@ class FeatureNetwork(AdaptedNetwork):
         device: of the network.
     """
 
-    has_own_layers = True
-
     def __init__(
         self,
         network: nn.Module,
@@ -67,8 +65,8 @@ class FeatureNetwork(AdaptedNetwork):
     ) -> None:
         super().__init__(network, output=getattr(network, "output", None) if _is_adapted(network) else None)
         codes = Codes(autoencoder, device)
-        own = {"_layer": layer, "_autoencoder": autoencoder, "_codes": codes, "_channel_axis": channel_axis}
-        vars(self).update(own, _modules={**vars(self)["_modules"], name: codes})
+        vars(self).update(_layer=layer, _autoencoder=autoencoder, _codes=codes, _channel_axis=channel_axis)
+        self.add_layers({name: codes})
 
     def forward(self, inputs: Tensor) -> Any:
         """Call the network; its layer passes through the layer of codes."""
@@ -83,10 +81,6 @@ class FeatureNetwork(AdaptedNetwork):
         if weight is not None:
             self._autoencoder.move(weight)
         return self
-
-    def __getattr__(self, name: str) -> Any:
-        own = vars(self).get("_modules", {})
-        return own[name] if name in own else super().__getattr__(name)
 
     def _pass_codes(self, a: Tensor) -> Tensor:
         axis = self._channel_axis

@@ -115,7 +115,7 @@ class Result(TensorFields, ABC):
         if runs_in_kernel():
             from IPython.display import display
 
-            display(self)
+            display(self)  # type: ignore[no-untyped-call]
         elif not ImageShow.show(self.image()):
             warn_user("no viewer of images on this machine; write the image to a file: .save('image.png')")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -33,13 +33,16 @@ class AdaptedNetwork(nn.Module):
         tensor([[0., 0., 0.]])
     """
 
-    has_own_layers: ClassVar[bool] = False  # of a subclass that computes more than the original
-
     def __init__(self, original: nn.Module, call: Forward = None, output: Selector = None) -> None:
         super().__init__()
-        vars(self).update(original=original, call=call, output=output, training=original.training)
+        own = {"original": original, "call": call, "output": output, "has_own_layers": False}
+        vars(self).update(own, training=original.training)
         for shared in ("_parameters", "_buffers", "_non_persistent_buffers_set", "_modules"):
             vars(self)[shared] = vars(original)[shared]
+
+    def add_layers(self, layers: Mapping[str, nn.Module]) -> None:
+        """Add layers of its own, by name, which a subclass runs besides the original's."""
+        vars(self).update(has_own_layers=True, _modules={**vars(self)["_modules"], **layers})
 
     def forward(self, inputs: Tensor) -> Any:
         """Call the network, and return its scores."""
@@ -53,7 +56,8 @@ class AdaptedNetwork(nn.Module):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self)["original"], name)
+        own = vars(self).get("_modules", {}) if vars(self).get("has_own_layers") else {}
+        return own[name] if name in own else getattr(vars(self)["original"], name)
 
 
 def original_of(network: nn.Module) -> nn.Module:

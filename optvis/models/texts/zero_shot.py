@@ -39,14 +39,11 @@ class ZeroShotNetwork(AdaptedNetwork):
         texts: of each class, one or more.
     """
 
-    has_own_layers = True
-
     def __init__(self, original: nn.Module, tokenizer: Any, texts: Sequence[Sequence[str]]) -> None:
         super().__init__(original)
         vars(self).update(_tokenizer=tokenizer)
         vectors = torch.stack([self.embed_texts(group).mean(0) for group in texts])
-        own = {EMBEDDING: UnitNorm(), PROMPTS: self._build_head(nn.functional.normalize(vectors, dim=-1))}
-        vars(self).update(_modules={**vars(self)["_modules"], **own})
+        self.add_layers({EMBEDDING: UnitNorm(), PROMPTS: self._build_head(nn.functional.normalize(vectors, dim=-1))})
 
     def _build_head(self, vectors: Tensor) -> nn.Linear:
         """A linear layer that gives the logits: scale · cosine + bias."""
@@ -69,10 +66,6 @@ class ZeroShotNetwork(AdaptedNetwork):
         device = next(self.original.parameters()).device
         with borrow(self.original), torch.no_grad():
             return embed_texts(self.original, self._tokenizer, texts, device)
-
-    def __getattr__(self, name: str) -> Any:
-        own = vars(self).get("_modules", {})
-        return own[name] if name in own else super().__getattr__(name)
 
 
 @plain_mode()
