@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.arguments import TensorFields, check_count
+from optvis.data.images import resize
 from optvis.patches.sources import cut_patch
 from optvis.viz.sheet import draw_sheet, encode_png
 
@@ -103,4 +103,4 @@ def _summary(cell: Cell) -> str:
 def _resize(patches: Tensor, side: int) -> Tensor:
     if not len(patches) or patches.shape[-1] == side:
         return patches
-    return F.interpolate(patches, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
+    return resize(patches, (side, side))

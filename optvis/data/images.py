@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -62,7 +62,16 @@ def load_image(source: ImageLike, size: int | None = None, channels: int = RGB) 
     height, width = (max(1, round(side * size / max(whole.shape[2:]))) for side in whole.shape[2:])
     if height * width > MAX_PIXELS:
         raise ValueError(f"size is {size}, {height * width:,} pixels; expected at most {MAX_PIXELS:,}")
-    return torch.nn.functional.interpolate(whole, (height, width), mode="bilinear", antialias=True).clamp(0, 1)
+    return resize(whole, (height, width))
+
+
+def resize(images: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize images (B, C, H, W) in [0, 1] to (height, width) in pixels, bilinear and antialiased.
+
+    >>> resize(torch.ones(1, 3, 8, 8), (4, 6)).shape
+    torch.Size([1, 3, 4, 6])
+    """
+    return torch.nn.functional.interpolate(images, list(size), mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def load_batch(

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from optvis.arguments import check_axes
+from optvis.data.images import resize
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -139,7 +139,7 @@ def crop(image: Tensor, box: Box, size: int) -> Tensor:
     part = image[None, :, top:bottom, left:right]
     longer = max(part.shape[2:])
     sides = [max(1, math.floor(side * size / longer + 0.5)) for side in part.shape[2:]]
-    return F.interpolate(part, sides, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
+    return resize(part, sides)[0]
 
 
 def _field_masks(

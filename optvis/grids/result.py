@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from optvis.arguments import check_axes
+from optvis.data.images import resize
 from optvis.features.groups import Groups
 from optvis.formatting import format_count
 from optvis.viz.overlay import overlay_heatmap
@@ -213,7 +214,7 @@ def _resize_longer(image: Tensor, side: int) -> Tensor:
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[1:]) == size:
         return image
-    return F.interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+    return resize(image[None].float(), size)[0]
 
 
 def _pad_to(image: Tensor, like: Tensor) -> Tensor:

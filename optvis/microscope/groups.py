@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.data.files import encode_json, read_json_or_none
+from optvis.data.images import resize
 from optvis.features.peaks import ChannelImages, TopImage
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.channel_data import (
@@ -180,5 +180,4 @@ def encode_webp(image: Tensor) -> bytes:
 def _shrink(images: Tensor) -> Tensor:
     if images.shape[-1] <= THUMBNAIL_SIZE:
         return images
-    small = F.interpolate(images.float(), (THUMBNAIL_SIZE, THUMBNAIL_SIZE), mode="bilinear", antialias=True)
-    return small.clamp(0, 1)
+    return resize(images.float(), (THUMBNAIL_SIZE, THUMBNAIL_SIZE))

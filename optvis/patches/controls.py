@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.data.images import resize
 from optvis.patches.paste import check_patch, split_alpha
 
 CELLS = 16  # along the longer side of a shuffled patch
@@ -47,5 +48,4 @@ def crop_into_outline(patch: Tensor, image: Tensor, generator: torch.Generator) 
     shares = torch.rand(2, generator=generator, dtype=torch.float32, device="cpu").tolist()
     top, left = (int(share * (whole - side)) for share, whole, side in zip(shares, image.shape[1:], sides, strict=True))
     part = image[None, :, top : top + sides[0], left : left + sides[1]]
-    resized = F.interpolate(part, patch.shape[1:], mode="bilinear", antialias=True)[0]
-    return torch.cat([resized.clamp(0, 1), patch[3:]])
+    return torch.cat([resize(part, patch.shape[1:])[0], patch[3:]])

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.arguments import check_axes
+from optvis.data.images import resize
 from optvis.objectives.target_tensors import as_numbers
 from optvis.viz.figures import FONT_SIZE, WIDTH, draw_on, figure_of, fit_text, set_labels
 from optvis.viz.labels import label_table
@@ -271,4 +271,4 @@ def _resize_to_width(images: Tensor, panels: Tensor) -> Tensor:
     """Images (N, 3, S, S) as wide as panels (…, W)."""
     width = panels.shape[-1]
     height = max(1, round(images.shape[-2] * width / images.shape[-1]))
-    return F.interpolate(images.float(), (height, width), mode="bilinear", antialias=True).clamp(0, 1)
+    return resize(images.float(), (height, width))

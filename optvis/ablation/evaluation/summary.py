@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.ablation.evaluation.metrics import (
     MIN_IMAGES,
@@ -30,6 +29,7 @@ from optvis.ablation.evaluation.report_text import join_words
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
 from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.image_sets import NamedSet, digest_images
+from optvis.data.images import resize
 from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
 from optvis.formatting import format_count
@@ -262,5 +262,4 @@ def _thumbnails(images: Tensor) -> Tensor:
     if longer <= THUMBNAIL:
         return images.float().cpu()
     size = [max(1, round(side * THUMBNAIL / longer)) for side in images.shape[2:]]
-    small = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in torch.split(images, 64)]
-    return torch.cat(small).clamp(0, 1).cpu()
+    return torch.cat([resize(part.float(), size) for part in torch.split(images, 64)]).cpu()

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.ablation.image_sets import load_images
 from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.layers import last_stage, order_layers
+from optvis.data.images import resize
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.objectives.labels import class_index
@@ -194,7 +194,7 @@ def _zoom(images: Tensor) -> Tensor:
     inner = round(height * ZOOM), round(width * ZOOM)
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     center = images[:, :, top : top + inner[0], left : left + inner[1]]
-    return F.interpolate(center, (height, width), mode="bilinear", antialias=True).clamp(0, 1)
+    return resize(center, (height, width))
 
 
 def _class_index(classifier: Classifier, target: int | str, classes: int) -> int:

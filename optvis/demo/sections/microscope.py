@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
 
+from optvis.data.images import resize
 from optvis.data.sources import as_dataset
 from optvis.demo.config import TourConfig
 from optvis.demo.figures import build_figure
@@ -31,7 +31,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     fields = receptive_fields(model, LAYER)
     patches = [crop(image, fields.window(y, x), side) for image, (_, _, y, x) in zip(images, top, strict=True)]
     renderings = ChannelRenderer(side, steps, config.seed).render(model, LAYER, [CHANNEL]).views(0)
-    tiles = [*renderings, *(F.interpolate(patch[None], model.size, mode="bilinear")[0] for patch in patches)]
+    tiles = [*renderings, *(resize(patch[None], model.size)[0] for patch in patches)]
     drops = measure_effects(model, images, LAYER, CHANNEL).drop.mean(0)
     classes = ", ".join(f"{model.labels[k]} {float(drops[k]):+.2f}" for k in drops.topk(TOP_CLASSES).indices.tolist())
     options = f"steps={steps}, seed={config.seed}, channels=[{CHANNEL}]"
