@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optvis.cli.options import (
     AddOption,
@@ -18,6 +18,11 @@ from optvis.cli.options import (
     parse_size,
     split_channel,
 )
+from optvis.models import Classifier
+from optvis.objectives import Objective
+
+if TYPE_CHECKING:
+    from optvis.rendering.result import Rendering
 
 SHEET, SHEET_KIND = "sheet.png", "sheet"  # the file of all images, and what `read_kind` reads from it
 HELP = "draw feature visualizations of channels or classes, one PNG each"
@@ -48,15 +53,8 @@ def add_options(add: AddOption) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from optvis.data.files import ensure_dir, safe_file_name
-    from optvis.data.own_files import check_own_files, write_own_files
-    from optvis.objectives import channel, logit, total_variation
-    from optvis.params import fft_image, pixel_image
-    from optvis.rendering.recipes import FROM_RECIPE, find_recipe
-    from optvis.rendering.render import render
-    from optvis.rendering.result import Rendering
+    from optvis.data.files import ensure_dir
     from optvis.viz.animation import check_animation
-    from optvis.viz.sheet import encode_png
 
     layer, channels = split_channel(options.layer or "", options.channels)
     if (options.layer is None) == (options.label is None) or (options.layer is None) != (channels is None):
@@ -66,21 +64,50 @@ def run(options: argparse.Namespace) -> None:
         check_animation(f".{options.animate}")
     classifier = load_model(options)
     folder = ensure_dir(options.out)
+    objective, names = _build_objective(classifier, layer, channels, options)
+    files = _check_files(folder, names)
+    result = _render(classifier, objective, len(names), options)
+    _write(result, files, names, folder, options.animate)
+    if result.recipe["interrupted"]:
+        raise KeyboardInterrupt
+
+
+def _build_objective(
+    classifier: Classifier, layer: str, channels: list[int] | str | None, options: argparse.Namespace
+) -> tuple[Objective, list[str]]:
+    """The objective of all images, and a name of each."""
+    from optvis.objectives import channel, logit, total_variation
+
     if channels is not None:
-        channels = list_channels(classifier, layer, channels)
-        objective, names = channel(layer, channels), [f"{layer}-{n}" for n in channels]
+        indices = list_channels(classifier, layer, channels)
+        objective, names = channel(layer, indices), [f"{layer}-{n}" for n in indices]
     else:
         objective, names = logit([parse_class(text, classifier.labels) for text in options.label]), options.label
-    if options.total_variation:
-        objective -= options.total_variation * total_variation()
-    steps = find_recipe(options.recipe).steps if options.steps is None else options.steps
+    return objective - options.total_variation * total_variation() if options.total_variation else objective, names
+
+
+def _check_files(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The file of each image, where all can be written."""
+    from optvis.data.files import safe_file_name
+    from optvis.data.own_files import check_own_files
+    from optvis.rendering.result import Rendering
+
     files = [folder / f"{name}.png" for name in make_unique([safe_file_name(name) for name in names])]
     check_own_files({folder / SHEET: SHEET_KIND} if len(files) > 1 else {})
     for file in files:
         Rendering.check_target(file)
-    size, seeds = classifier.resolve_size(options.size), (options.seed,) * len(names)
+    return files
+
+
+def _render(classifier: Classifier, objective: Objective, images: int, options: argparse.Namespace) -> Rendering:
+    from optvis.params import fft_image, pixel_image
+    from optvis.rendering.recipes import FROM_RECIPE, find_recipe
+    from optvis.rendering.render import render
+
+    steps = find_recipe(options.recipe).steps if options.steps is None else options.steps
+    size, seeds = classifier.resolve_size(options.size), (options.seed,) * images
     build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
-    result = render(
+    return render(
         classifier,
         objective,
         build(size, seeds=seeds),
@@ -94,13 +121,18 @@ def run(options: argparse.Namespace) -> None:
         compile=options.compile,
         transform=None if options.no_transforms else FROM_RECIPE,
     )
+
+
+def _write(result: Rendering, files: Sequence[Path], names: Sequence[str], folder: Path, animate: str | None) -> None:
+    """Write the images that are there, their animations, and the sheet; print the paths."""
+    from optvis.data.own_files import write_own_files
+    from optvis.viz.sheet import encode_png
+
     for index in range(len(result)):
         print(result[index].save(files[index]))
-        if options.animate:
-            print(result[index].animate(files[index].with_name(f"{files[index].stem}-growing.{options.animate}")))
+        if animate:
+            print(result[index].animate(files[index].with_name(f"{files[index].stem}-growing.{animate}")))
     if len(result) > 1:
         image = encode_png(result.sheet(labels=names[: len(result)]), kind=SHEET_KIND)
         write_own_files({folder / SHEET: (SHEET_KIND, image)})
         print(folder / SHEET)
-    if result.recipe["interrupted"]:
-        raise KeyboardInterrupt
