@@ -557,7 +557,7 @@ def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
 
 
 def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
-    options = ("--layer", "mixed5", "--layer", "mixed4", "--size", 8, "--steps", 2, "--groups", 2, "--channels", 1)
+    options = ("--layer", "mixed5", "--layer", "mixed4", "--size", 24, "--steps", 2, "--groups", 2, "--channels", 1)
     code, out, err = run("grid", "demo", photo, *options, "--class", "owl", "--out", "g")
     assert (code, err) == (0, "")
     made = ["index.html"] + [
