@@ -175,7 +175,7 @@ def test_images_that_no_gradient_reaches_are_named(function):
         network[0].bias[2] = -100
     net = Classifier(network, None, 16)
     with pytest.warns(
-        UserWarning, match=r"1 of 1 images had the same score at all 32 steps, 0 .*: no gradient reached"
+        UserWarning, match=r"1 of 1 images had the same score at all 32 steps, 0 .*: nothing excited the unit"
     ):
         DEAD[function](net, channel("1", 2))
     with warnings.catch_warnings(action="error"):

@@ -22,7 +22,7 @@ MAX_NAMES = 3  # of images in a warning
 
 
 def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: int) -> None:
-    """Warn about images without gradient, without contrast, outside [0, 1], or at a ceiling, and name the first ones.
+    """Warn about images whose score never changed, without contrast, outside [0, 1], or at a ceiling, and name the first ones.
 
     Args:
         rendering: complete.
@@ -62,9 +62,8 @@ def warn_about_scores(rendering: Rendering) -> Sequence[int]:
         values = sorted({f"{value:.4g}" for value in scores[0, still].tolist()})
         what = f"had the same score at all {len(scores)} steps, {', '.join(values[:MAX_NAMES])}"
         warn_user(
-            f"{_say(rendering, still, what)}: no gradient reached them; nothing excites the unit from this start, or "
-            "the objective does not depend on the image; try another seed or start, a larger redirect_steps, or the "
-            "layer before the ReLU"
+            f"{_say(rendering, still, what)}: nothing excited the unit, or the objective does not depend on the image; "
+            "try another seed or start, a larger size or redirect_steps, or the layer before the ReLU"
         )
     return still
 
