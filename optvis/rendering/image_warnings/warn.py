@@ -22,7 +22,7 @@ MAX_NAMES = 3  # of images in a warning
 
 
 def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: int) -> None:
-    """Warn about images whose score never changed, without contrast, outside [0, 1], or at a ceiling, and name the first ones.
+    """Warn about images whose score never changed, that are blank, outside [0, 1] or at a ceiling; name the first ones.
 
     Args:
         rendering: complete.
