@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -122,7 +123,8 @@ def test_folded_networks_have_the_same_activations_and_gradients(build):
 
 @pytest.mark.parametrize("build", WHOLE.values(), ids=WHOLE)
 def test_a_convolution_that_something_else_reads_is_left_alone(build):
-    assert same(settle(build()), "") == 0
+    with warnings.catch_warnings(action="ignore"):  # BatchNorm without statistics lets images influence each other
+        assert same(settle(build()), "") == 0
 
 
 @pytest.mark.parametrize(("layer", "count"), [("0", 0), ("1", 1), ("2", 1), ("1@input", 0), ("2@input", 1), ("3", 1)])

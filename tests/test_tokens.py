@@ -330,6 +330,7 @@ def test_a_part_of_the_patches_is_no_map():
 
     config = ViTMAEConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
     net = Classifier(ViTMAEModel(config), None, 224)
+    activations(net, torch.rand(1, 3, 224, 224), "layers.1")
     with pytest.warns(UserWarning, match="draws random numbers in eval mode"):
         found = activations(net, torch.rand(1, 3, 224, 224), "layers.1")["layers.1"]
     assert found.shape == (1, 50, 32)

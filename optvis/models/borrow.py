@@ -34,6 +34,7 @@ class _Loan:
 _LOANS: WeakKeyDictionary[nn.Module, _Loan] = WeakKeyDictionary()
 _LOANS_LOCK = threading.Lock()
 _RUNS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # how often networks have run, up to WATCHED_RUNS
+_DRAWING: WeakSet[nn.Module] = WeakSet()  # during a run of which random numbers were drawn
 _COUPLED: WeakSet[nn.Module] = WeakSet()  # of which a warning was given, of this or of random numbers
 WATCHED_RUNS = 8
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -167,16 +168,24 @@ def _watch_first_runs(network: nn.Module, inputs: Tensor) -> Iterator[None]:
         yield
         runs = WATCHED_RUNS  # a whole pass; others end where all that was asked for has been read
     finally:
-        is_random = not all(map(torch.equal, before, _read_generators(inputs.device)))
         if original not in _RUNS:
             _warn_of_batch_norm(original)
-        _RUNS[original] = WATCHED_RUNS if is_random else runs + 1
-        if is_random:
-            _COUPLED.add(original)  # what differs between passes is not due to the images beside
-            warn_user(
-                f"{type(original).__name__} draws random numbers in eval mode, so that its outputs, and all results, "
-                "differ from call to call; call torch.manual_seed before each, or give it a forward pass without them"
-            )
+        _RUNS[original] = runs + 1
+        if before != _read_generators(inputs.device):
+            _warn_of_random_numbers(original)
+
+
+def _warn_of_random_numbers(network: nn.Module) -> None:
+    """Warn of a network in two of whose runs random numbers were drawn; in one it may have been another thread."""
+    is_second = network in _DRAWING
+    _DRAWING.add(network)
+    _RUNS[network] = WATCHED_RUNS if is_second else 0
+    if is_second:
+        _COUPLED.add(network)  # what differs between passes is not due to the images beside
+        warn_user(
+            f"{type(network).__name__} draws random numbers in eval mode, so that its outputs, and all results, differ "
+            "from call to call; call torch.manual_seed before each, or give it a forward pass without them"
+        )
 
 
 def _warn_of_batch_norm(network: nn.Module) -> None:
@@ -187,12 +196,12 @@ def _warn_of_batch_norm(network: nn.Module) -> None:
         warn_coupled(network, f"the BatchNorm layer {coupling[0]!r} keeps no running statistics")
 
 
-def _read_generators(device: torch.device) -> list[Tensor]:
+def _read_generators(device: torch.device) -> list[bytes]:
     """The states of the random generators from which a network on a device may draw."""
     states = [torch.get_rng_state()]
     if device.type == "cuda" and not torch.cuda.is_current_stream_capturing():
         states.append(torch.cuda.get_rng_state(device))
-    return states
+    return [state.numpy().tobytes() for state in states]
 
 
 def warn_coupled(network: nn.Module, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -113,9 +114,7 @@ class Result(TensorFields, ABC):
         from PIL import ImageShow
 
         if runs_in_kernel():
-            from IPython.display import display
-
-            display(self)  # type: ignore[no-untyped-call]
+            sys.modules["IPython.display"].display(self)
         elif not ImageShow.show(self.image()):
             warn_user("no viewer of images on this machine; write the image to a file: .save('image.png')")
 
