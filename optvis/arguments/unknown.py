@@ -12,6 +12,7 @@ from optvis.errors import suggest
 
 #: What other libraries call an argument, and its name here.
 RENAMED = {
+    "cossim_pow": "power",
     "fixed_image_size": "size",
     "image_size": "size",
     "iterations": "steps",
@@ -37,6 +38,7 @@ _OF_METHODS = "methods have it: method=IntegratedGradients(steps=50)"
 ELSEWHERE = {("attribute", "steps"): _OF_METHODS, ("attribute", "n_steps"): _OF_METHODS}
 #: What other libraries call a function, and what it is called here; docs/migrating.md lists all.
 NAMES = {
+    "ChannelReducer": "group of optvis.features, or groups= of activation_grid",
     "class_logit": "logit(label)",
     "deepdream": "mean_square(layer), or dream(model, image) of optvis for a whole image",
     "direction_cossim": "cosine",
@@ -45,7 +47,8 @@ NAMES = {
     "redirected_relu": "redirect_steps of render",
     "relu_overrides": "redirect_steps of render",
     "render_vis": "render of optvis",
-    "show": "the image() of a result; a notebook shows results by itself",
+    "show": "the show() of a result; a notebook shows results by itself",
+    "standard_transforms": "STANDARD",
     "wrap_objective": "on(layer, function)",
 }
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optvis.arguments import TensorFields
 from optvis.features.feature_network import channel_objective
+from optvis.interrupts import ignore_warnings
 from optvis.models.classifier import Classifier
 from optvis.models.overrides.relu import open_relu
 from optvis.objectives import After, Objective, diversity
@@ -88,7 +89,8 @@ class ChannelRenderer:
         """
         objective = channel_objective(classifier, layer, channels, self.channel_axis)
         positive = self._render(classifier, objective, self.seed, REDIRECT_STEPS)
-        with open_relu():
+        silent = ignore_warnings(UserWarning, r".*had the same score at all")  # as it is where an opened ReLU is off
+        with open_relu(), silent:
             negative = self._render(classifier, -1.0 * objective, self.seed, 0)
         different = diverse_objective(classifier, layer, channels, positive.scores, self.channel_axis)
         diverse = self._render(classifier, different, self.seed + 1, REDIRECT_STEPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from optvis.ablation.selection.held_out import Bounds, Outcome, Split, count_rec
 from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Units
 from optvis.formatting import format_count
-from optvis.progress import progress_bar
+from optvis.progress import estimate_time, progress_bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +140,12 @@ def _try_channels(
     """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors."""
     paths = [_Path(search, split) for split in splits]
     best, count = _judge(task, "0 channels", [path.outcome() for path in paths], bounds), 0
-    is_sure = False
-    for _ in progress_bar(range(limit), show=task.progress, description="channels"):
+    is_sure, start = False, time.perf_counter()
+    for place in progress_bar(range(limit), show=task.progress, description="channels"):
         if not sum(path.extend(limit) for path in paths):
             break
+        if place == 0 and task.progress:
+            estimate_time("find_units", time.perf_counter() - start, limit, "channels at most")
         most = min(limit, max(len(path.channels.indices) for path in paths))
         outcomes = [path.outcome() for path in paths]
         attempt = _judge(task, format_count(most, "channel"), outcomes, bounds)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HEAD = ("rank", "layer", "unit", "target's margin", "worst kept margin", "of")
+HEAD = ("rank", "layer", "unit", "change of target", "worst change kept", "of")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The effect of one channel or direction when it alone is switched off.
+    """The effect of one channel or direction when it alone is switched off: by how much margins change.
 
     Args:
         layer: of the unit.
@@ -62,8 +62,8 @@ class UnitSelection(PlotResult, Sequence[Units]):
         >>> selection = UnitSelection((Channels("mixed5", [3]),), 0, "cat", (evidence,))
         >>> print(selection)
         cat: 1 channel of mixed5
-        rank  layer   unit       target's margin  worst kept margin  of
-           1  mixed5  channel 3            −2.50              −0.10  dogs/4.jpg
+        rank  layer   unit       change of target  worst change kept  of
+           1  mixed5  channel 3             −2.50              −0.10  dogs/4.jpg
     """
 
     KIND = "unit selection"
