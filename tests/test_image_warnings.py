@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from optvis import Classifier, accentuate, dream, maco, render
+from optvis import Classifier, accentuate, dream, load, maco, render
 from optvis.models.borrow import borrow
 from optvis.objectives import channel, logit, neuron, total_variation
-from optvis.params import pixel_image
+from optvis.params import fft_image, pixel_image
 from optvis.rendering.image_warnings import find_ceilings
 
 BOUNDED = {
@@ -180,3 +180,13 @@ def test_images_that_no_gradient_reaches_are_named(function):
         DEAD[function](net, channel("1", 2))
     with warnings.catch_warnings(action="error"):
         DEAD[function](net, channel("1", 1))
+
+
+def test_images_that_a_decay_burns_are_named_with_the_rate_to_take():
+    demo, settings = load(), {"recipe": "fast", "steps": 24, "progress": False}
+    objective = channel("mixed5", 40)
+    with pytest.warns(UserWarning, match=r"1 of 1 images are burnt .* at 0 or 1, because decay=1\.5 .* smaller rate"):
+        render(demo, objective, fft_image(48, decay=1.5), **settings)
+    with warnings.catch_warnings(action="error"):
+        render(demo, objective, fft_image(48, decay=1.5), rate=0.05, **settings)
+        render(demo, objective, fft_image(48), **settings)

@@ -113,7 +113,7 @@ class RenderJob:
         with progress_bar(total=total, show=self.progress, unit="img", description=description, smoothing=0.1) as bar:
             rendering = self._run_batches(self._choose_batch_size(images), bar)
         if rendering.complete:
-            warn_about_images(rendering, self.ceilings, self.steps)
+            warn_about_images(rendering, self.ceilings, self.steps, self.param)
         return rendering
 
     def _choose_batch_size(self, images: int) -> int:

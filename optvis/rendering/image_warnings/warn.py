@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from optvis.errors import warn_user
 from optvis.models.borrow import borrow
 from optvis.objectives.layout import INPUT
+from optvis.params import FFT
 from optvis.rendering.ascent import Ascent
 from optvis.rendering.image_warnings.ceiling import Ceiling, find_ceilings
 from optvis.rendering.result import Rendering
@@ -18,16 +19,21 @@ from optvis.transforms.warp import repeat_each
 BLANK = 0.02  #: standard deviation under which an image looks uniform: five of 255 levels
 FEWEST_STEPS = 32  # fewer steps may be too few for any image
 TOLERANCE = 1 / 255  # by how much pixels may leave [0, 1] without a word: a level of 8 bits
+NEAR_END = 0.02  # how near to 0 or 1 a pixel is at its end
+BURNT = 0.25  # share of such pixels; in good pictures of two networks it is 0.02 to 0.1
 MAX_NAMES = 3  # of images in a warning
 
 
-def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: int) -> None:
+def warn_about_images(
+    rendering: Rendering, ceilings: Sequence[Ceiling], steps: int, param: nn.Module | None = None
+) -> None:
     """Warn about images whose score never changed, that are blank, outside [0, 1] or at a ceiling; name the first ones.
 
     Args:
         rendering: complete.
         ceilings: as `find_image_ceilings` lists them, for all of its images.
         steps: that it was to have; too few say nothing about blank images.
+        param: that they come from, where it is known.
     """
     outside = _outside_images(rendering.images)
     if outside:
@@ -44,6 +50,8 @@ def warn_about_images(rendering: Rendering, ceilings: Sequence[Ceiling], steps: 
             "weight or a share of the score, priors=[Prior(penalty, 0.1)]; or nothing excites the unit from noise, "
             "then try another seed, a larger redirect_steps, or the layer before the ReLU"
         )
+    canvas = getattr(param, "canvas", None)
+    _warn_about_decay(rendering, canvas.decay if isinstance(canvas, FFT) else 1.0)
     for layer in dict.fromkeys(one.layer for one in ceilings):
         _warn_about_ceiling(rendering, [one for one in ceilings if one.layer == layer])
 
@@ -66,6 +74,21 @@ def warn_about_scores(rendering: Rendering) -> Sequence[int]:
             "try another seed or start, a larger size or redirect_steps, or the layer before the ReLU"
         )
     return still
+
+
+def _warn_about_decay(rendering: Rendering, decay: float) -> None:
+    """Warn about burnt images of a spectrum whose low frequencies have more weight than by default."""
+    if decay <= 1:
+        return
+    images = rendering.images.float().flatten(1)
+    shares = ((images < NEAR_END) | (images > 1 - NEAR_END)).float().mean(1)
+    burnt: list[int] = (shares > BURNT).nonzero().flatten().tolist()
+    if burnt:
+        warn_user(
+            f"{_say(rendering, burnt, 'are burnt')}: up to {float(shares.max()):.0%} of the pixels are at 0 or 1, "
+            f"because decay={decay:g} moves large shapes further in each step; give a smaller rate, such as rate=0.1, "
+            "or 0.05 for a decay of 1.5"
+        )
 
 
 def _warn_about_ceiling(rendering: Rendering, ceilings: Sequence[Ceiling]) -> None:
