@@ -63,7 +63,7 @@ def read_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
         _check_unpacked_size(path)
         _refuse_network(path)
         state = _read_file(path)
-    except _RefusedError:
+    except RefusedFileError:
         raise
     except Exception as error:
         raise ValueError(
@@ -205,7 +205,7 @@ def list_names(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MAX_NAMES])}{', …' if len(names) > MAX_NAMES else ''}"
 
 
-class _RefusedError(ValueError):
+class RefusedFileError(ValueError):
     """A file that is whole, and not read: it would fill the memory, or holds a program."""
 
 
@@ -216,7 +216,7 @@ def _check_unpacked_size(path: Path) -> None:
     with ZipFile(path) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > max(FREE_BYTES, MAX_RATIO * path.stat().st_size):
-        raise _RefusedError(
+        raise RefusedFileError(
             f"{path.name} has {path.stat().st_size:,} bytes and would unpack to {unpacked:,}, which no weights do; "
             "save its state_dict() again"
         )
@@ -236,7 +236,7 @@ def _refuse_network(path: Path) -> None:
         kind, load = "a whole pickled network", f"torch.load({path.name!r}, weights_only=False)"
     else:
         return
-    raise _RefusedError(
+    raise RefusedFileError(
         f"{path.name} holds {kind}, not weights alone, and no code in a file is run: if you trust it, load it yourself "
         f"with {load}, and save its state_dict(), or give the network itself to Classifier(network, normalize, size)"
     )
