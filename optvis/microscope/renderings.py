@@ -89,11 +89,12 @@ class ChannelRenderer:
         """
         objective = channel_objective(classifier, layer, channels, self.channel_axis)
         positive = self._render(classifier, objective, self.seed, REDIRECT_STEPS)
-        silent = ignore_warnings(UserWarning, r".*had the same score at all")  # as it is where an opened ReLU is off
-        with open_relu(), silent:
-            negative = self._render(classifier, -1.0 * objective, self.seed, 0)
         different = diverse_objective(classifier, layer, channels, positive.scores, self.channel_axis)
-        diverse = self._render(classifier, different, self.seed + 1, REDIRECT_STEPS)
+        # The positive images have said which channels are never excited; a score below an opened ReLU stays 0.
+        with ignore_warnings(UserWarning, r".*had the same score at all"):
+            with open_relu():
+                negative = self._render(classifier, -1.0 * objective, self.seed, 0)
+            diverse = self._render(classifier, different, self.seed + 1, REDIRECT_STEPS)
         groups = diverse.images.reshape(-1, DIVERSE_COUNT, *diverse.images.shape[1:])
         last = positive.scores[-MEAN_STEPS:]
         scores = last.double().mean(0) if len(last) else torch.zeros(len(channels), dtype=torch.float64, device="cpu")
