@@ -170,34 +170,33 @@ class Tail:
         noise = torch.rand(
             self.inputs[:1].shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
         ).to(self.inputs)
-        inputs = _repeat(self.inputs, copies)
-        outputs: list[Any] = []
-
-        def run(activations: Tensor) -> Any:
-            with self._replaying(activations), intercept(self.network, {(self.network, 0): outputs.append}):
-                run_network(self.network, inputs)
 
         try:
             # What modules before the layer keep from pass to pass is now of another image.
             read_activations(self.network, noise, [self.layer])
-            run_with_gradients(run, _repeat(self.activations, copies))
+            found = self._run_whole(self._replaying, _repeat(self.activations, copies))
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False
-        return _is_same(outputs[-1], _repeat(result, copies))
+        return _is_same(found, _repeat(result, copies))
+
+    def _run_whole(self, put: Callable[[Tensor], AbstractContextManager[None]], activations: Tensor) -> Any:
+        """The network's output where `put` lets the layer return activations, (K · B, ...)."""
+        outputs: list[Any] = []
+
+        def run(own: Tensor) -> None:
+            with put(own), intercept(self.network, {(self.network, 0): outputs.append}):
+                run_network(self.network, self._repeat_for(own, self.inputs))
+
+        run_with_gradients(run, activations)
+        return outputs[-1]
 
     @torch.no_grad()
     def _keeps_apart(self, result: Any) -> bool:
         """Whether a recorded output stays what it is where other variations of the activations run beside it."""
         own = self.activations
-        outputs: list[Any] = []
-
-        def run(activations: Tensor) -> Any:
-            with self._replacing(activations), intercept(self.network, {(self.network, 0): outputs.append}):
-                run_network(self.network, _repeat(self.inputs, 2))
-
+        both = torch.cat([own, own.flatten().roll(1).view_as(own)])
         try:
-            run_with_gradients(run, torch.cat([own, own.flatten().roll(1).view_as(own)]))
-            found = _map_tensors(outputs[-1], lambda a: a[: len(a) // 2])
+            found = _map_tensors(self._run_whole(self._replacing, both), lambda a: a[: len(a) // 2])
         except Exception:  # as above; a tensor without axes
             return True
         numbers = [leaf for leaf in list_leaves(result) if isinstance(leaf, Tensor) and leaf.is_floating_point()]

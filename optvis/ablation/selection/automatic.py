@@ -28,11 +28,19 @@ from optvis.progress import estimate_time, progress_bar
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """An attempt, what selects its units on all images, and whether the next image will lose the label too."""
+    """An attempt with some number of units.
+
+    Args:
+        attempt: what is left without them.
+        select: selects units on all images, which may be more.
+        is_sure: whether the next image will lose the label too.
+        count: how many units the attempt is about.
+    """
 
     attempt: Attempt
     select: Callable[[], tuple[Units, ...]]
     is_sure: bool = False
+    count: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,7 @@ class Automatic:
         best = min(range(len(trials)), key=lambda index: _rank(trials[index]))
         others = [trial.attempt for index, trial in enumerate(trials) if index != best]
         taken, units = trials[best].attempt, trials[best].select()
-        is_same = taken.units.startswith(f"{sum(map(len, units))} ")
-        if not (taken.reached or is_same):
+        if not taken.reached and trials[best].count != sum(map(len, units)):
             others, taken = _describe_failure(others, taken, judge_units(task, units))
         return Choice(units, (*others, taken))
 
@@ -155,7 +162,7 @@ def _try_channels(
             best, count, is_sure = attempt, most, bounds.is_sure(attempt, outcomes)
         if attempt.reached and bounds.are_beyond(outcomes):
             break
-    return _Trial(best, partial(_select_channels, search, task, max(1, count), limit), is_sure)
+    return _Trial(best, partial(_select_channels, search, task, max(1, count), limit), is_sure, count)
 
 
 def _judge(task: SelectionTask, units: str, outcomes: Sequence[Outcome], bounds: Bounds) -> Attempt:
@@ -201,4 +208,4 @@ def _try_directions(task: SelectionTask, splits: Sequence[Split], dimensions: in
         outcomes.append(Outcome(split, cached.before, after))
     name = format_count(dimensions, "direction")
     attempt = _judge(task, name, outcomes, bounds)
-    return _Trial(attempt, lambda: subspace(add_views(task, None)), bounds.is_sure(attempt, outcomes))
+    return _Trial(attempt, lambda: subspace(add_views(task, None)), bounds.is_sure(attempt, outcomes), dimensions)
