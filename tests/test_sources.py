@@ -150,6 +150,33 @@ def png_of(pixels):
     return data.getvalue()
 
 
+def test_images_that_a_damaged_shard_has_lost_are_told_of(tmp_path):
+    write_tar(tmp_path / "s.tar", [(f"{n}.png", png_of(pixels)) for n, pixels in enumerate(pictures())])
+    whole = (tmp_path / "s.tar").read_bytes()
+    with tarfile.open(tmp_path / "s.tar") as archive:
+        begin = archive.getmembers()[4].offset
+    header = bytearray(whole)
+    header[begin + 5] ^= 1
+    for damaged in (whole[:begin], bytes(header), whole[: begin + 100]):
+        (tmp_path / "s.tar").write_bytes(damaged)
+        with pytest.warns(UserWarning, match=r"1 of 5 images are left out: .*s\.tar.* damaged or truncated"):
+            assert [indices for indices, _ in as_dataset(tmp_path / "s.tar").batches(NET.load_batch)] == [[0, 1, 2, 3]]
+
+
+def test_shards_that_cannot_be_read_say_what_to_do(tmp_path):
+    write_tar(tmp_path / "UPPER.TAR", [("a.png", png_of(pictures()[0]))])
+    assert as_dataset([tmp_path / "UPPER.TAR"]).names == ("UPPER.TAR/a.png",)
+    (tmp_path / "sizes.json").write_text("{}")
+    with pytest.raises(ValueError, match="it has archives beside other files: name them"):
+        as_dataset(tmp_path)
+    (tmp_path / "a.tar.gz").write_bytes(b"")
+    with pytest.raises(ValueError, match="is a file; unpack the archive first"):
+        as_dataset(tmp_path / "a.tar.gz")
+    (tmp_path / "zip.tar").write_bytes(gzip.compress((tmp_path / "UPPER.TAR").read_bytes()))
+    with pytest.raises(ValueError, match=r"no images in the shards .*zip\.tar'; .*: invalid header"):
+        as_dataset(tmp_path / "zip.tar")
+
+
 def test_bombs_links_and_compressed_archives_stay_closed(tmp_path):
     entries = [("a.png", png_of(pictures()[0]))]
     write_tar(tmp_path / "good.tar", entries)

@@ -43,11 +43,15 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
     if not (is_dir(root) or is_file(root)):
         raise FileNotFoundError(f"no folder {str(root)!r}")
     if not is_dir(root):
-        raise ValueError(f"{str(root)!r} is a file; give the folder that holds the images")
+        cure = "unpack the archive first" if ".tar" in root.suffixes else "give the folder that holds the images"
+        raise ValueError(f"{str(root)!r} is a file; {cure}")
     suffixes = image_suffixes()
     files = sorted(root.rglob("*") if recursive else root.iterdir())
     visible = [path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts)]
     found = [path for path in visible if path.suffix.casefold() in suffixes and path.is_file()]
     if not found:
-        raise ValueError(f"no images in the folder {str(root)!r}; expected files such as .jpg or .png in it")
+        cure = "expected files such as .jpg or .png in it"
+        if any(path.suffix.casefold() == ".tar" for path in visible):
+            cure = "it has archives beside other files: name them, as 'train-{000..015}.tar' or as a list"
+        raise ValueError(f"no images in the folder {str(root)!r}; {cure}")
     return found

@@ -31,10 +31,13 @@ class DamagedShard:
 def is_shards(source: Any) -> bool:
     """Whether a source of images is one archive or several: paths that end in .tar, or a folder of nothing else."""
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        return path.suffix.casefold() == SUFFIX or bool(list_shards(path))
+        return _has_suffix(source) or bool(list_shards(Path(source)))
     is_list = isinstance(source, list | tuple) and bool(source)
-    return is_list and all(isinstance(one, str | os.PathLike) and Path(one).suffix == SUFFIX for one in source)
+    return is_list and all(isinstance(one, str | os.PathLike) and _has_suffix(one) for one in source)
+
+
+def _has_suffix(path: str | os.PathLike[str]) -> bool:
+    return Path(path).suffix.casefold() == SUFFIX
 
 
 def list_shards(folder: Path) -> list[Path]:
@@ -43,7 +46,7 @@ def list_shards(folder: Path) -> list[Path]:
         visible = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
     except (OSError, ValueError):
         return []
-    return visible if all(path.suffix.casefold() == SUFFIX for path in visible) else []
+    return visible if all(map(_has_suffix, visible)) else []
 
 
 def expand_shards(source: Any) -> list[Path]:
@@ -89,7 +92,8 @@ def index_shards(source: Any) -> tuple[list[tuple[Any, int | None]], tuple[str, 
             images.append((part, label))
             names.append(display_name(name))
     if not any(isinstance(part, FilePart) for part, _ in images):
-        raise ValueError(f"no images in the shards {os.fspath(source) if not isinstance(source, list) else source!r}")
+        named = f"no images in the shards {os.fspath(source) if not isinstance(source, list | tuple) else source!r}"
+        raise ValueError("; ".join([named, *(part.reason for part, _ in images[:1] if isinstance(part, DamagedShard))]))
     return images, tuple(names)
 
 
@@ -114,11 +118,20 @@ def _read_headers(shard: Path) -> tuple[Sequence[tarfile.TarInfo], str]:
     try:
         with tarfile.open(shard, "r:") as archive:
             members += (member for member in archive if member.isreg() and not member.issparse())
+            if not _has_end(shard, archive.offset):
+                return members, "what follows its last file is no header of another one, and no end of an archive"
     except tarfile.TarError as error:
         return members, str(error) or type(error).__name__
     except (OSError, EOFError, ValueError, OverflowError) as error:
         return members, str(error)
     return members, ""
+
+
+def _has_end(shard: Path, offset: int) -> bool:
+    """Whether an archive ends where Python has stopped to read it, which is at any damaged header, too."""
+    with shard.open("rb") as file:
+        file.seek(offset)
+        return file.read(tarfile.BLOCKSIZE) == tarfile.NUL * tarfile.BLOCKSIZE
 
 
 def _read_labels(shard: Path, members: Sequence[tarfile.TarInfo]) -> dict[str, int | None]:
