@@ -7,6 +7,7 @@ import io
 import pickle
 import tarfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -210,9 +211,103 @@ def test_what_cannot_be_read_again_or_changes_is_refused():
         stream.load([0], NET.load_batch)
 
 
+@pytest.mark.parametrize("form", ["tensor", "array", "Pillow", "bytes", "label"])
+def test_rows_without_names_are_known_by_what_they_hold(form):
+    forms = {
+        "tensor": lambda pixels, _: torch.from_numpy(pixels).permute(2, 0, 1),
+        "array": lambda pixels, _: pixels,
+        "Pillow": lambda pixels, _: Image.fromarray(pixels),
+        "bytes": lambda pixels, _: png_of(pixels),
+        "label": lambda _, n: (torch.zeros(3, 16, 16), n),
+    }
+    rows = [forms[form](pixels, n) for n, pixels in enumerate(pictures())]
+    stream = as_dataset(Rows(rows))
+    stream.load([1, 0, COUNT - 1], NET.load_batch)
+    rows[1], rows[2] = rows[2], rows[1]
+    with pytest.raises(RuntimeError, match=r"row 1 .*without shuffling and random changes"):
+        stream.load([1], NET.load_batch)
+
+
+BATCHES = {
+    "list of images beside a tensor of labels": lambda images: (list(images), torch.arange(len(images))),
+    "tuples of images and labels": lambda images: (tuple(images), tuple(range(len(images)))),
+    "list of rows": lambda images: [(image, n) for n, image in enumerate(images)],
+    "list of rows without labels": lambda images: [(image,) for image in images],
+    "tensor beside labels": lambda images: [torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), list(range(3))],
+    "mapping": lambda images: {"image": list(images), "label": torch.arange(3), "from": "a"},
+}
+
+
+@pytest.mark.parametrize("is_loader", [True, False], ids=["of a loader", "of the source"])
+@pytest.mark.parametrize("layout", BATCHES)
+def test_batches_of_any_layout_are_taken_apart(layout, is_loader):
+    pixels = pictures()[:6]
+    images = pixels if layout == "tensor beside labels" else [Image.fromarray(each) for each in pixels]
+    if is_loader:
+        source = DataLoader(Rows(images), batch_size=3, collate_fn=BATCHES[layout])
+    else:
+        source = Rows([BATCHES[layout](images[:3]), BATCHES[layout](images[3:])])
+    found = as_dataset(source)
+    expected = torch.cat([NET.load_batch(torch.from_numpy(each).permute(2, 0, 1)) for each in pixels])
+    if layout != "tensor beside labels":
+        expected = torch.cat([NET.load_batch(each) for each in pixels])
+    assert torch.equal(found.load(range(6), NET.load_batch), expected)
+    labels = [None] * 6 if "without" in layout else [0, 1, 2, 0, 1, 2]
+    assert [found.label(n) for n in range(6)] == labels
+
+
+def test_a_row_with_a_list_of_images_is_no_image():
+    image = torch.zeros(3, 16, 16)
+    for row in ({"image": [image, image]}, ([image, image], 3)):
+        with pytest.raises(ValueError, match="image '0': a row has a list of 2 where its image is expected"):
+            as_dataset([row]).load([0], NET.load_batch)
+
+
+class CountedRows(Rows):
+    """Rows of which the number is known, and none can be had by its number."""
+
+    def __len__(self):
+        return len(self.rows)
+
+
+def test_an_iterable_data_set_may_have_a_length():
+    rows = CountedRows([torch.full((3, 16, 16), n / 8) for n in range(4)])
+    for source in (rows, DataLoader(rows, batch_size=3)):
+        assert as_dataset(source).load([3, 0], NET.load_batch)[:, 0, 0, 0].tolist() == [3 / 8, 0]
+
+
+def test_a_table_is_read_by_the_kinds_of_its_columns():
+    from datasets import ClassLabel, Dataset, Features, Value
+    from datasets import Image as ImageColumn
+
+    images = [Image.fromarray(pixels) for pixels in pictures()]
+    kinds = {"photo": ImageColumn(), "breed": ClassLabel(names=["cat", "dog"]), "image": Value("string")}
+    columns = {"photo": images, "breed": [n % 2 for n in range(COUNT)], "image": ["address"] * COUNT}
+    table = Dataset.from_dict(columns, Features(kinds))
+    expected = torch.cat([NET.load_batch(pixels) for pixels in pictures()])
+    found = as_dataset(table)
+    assert torch.equal(found.load(range(COUNT), NET.load_batch), expected)
+    assert [found.label(n) for n in range(3)] == [0, 1, 0]
+    turned = table.with_transform(lambda rows: {"image": [one.rotate(180) for one in rows["photo"]]})
+    halves = torch.stack([NET.load_batch(pixels[::-1, ::-1].copy())[0] for pixels in pictures()])
+    assert torch.equal(as_dataset(turned).load(range(COUNT), NET.load_batch), halves)
+    two = Dataset.from_dict(
+        {"left": images, "right": images}, Features(dict.fromkeys(("left", "right"), ImageColumn()))
+    )
+    with pytest.raises(ValueError, match="images under 'left' and 'right'; rename one"):
+        as_dataset(two)
+
+
 @pytest.mark.parametrize(
     ("row", "label"),
-    [((0, torch.tensor(3)), 3), ({"label": True}, 1), ({"cls": b" 7"}, 7), ({"label": "cat"}, None), (5, None)],
+    [
+        ((0, torch.tensor(3)), 3),
+        ({"label": True}, 1),
+        ({"cls": b" 7"}, 7),
+        ({"label": "cat"}, None),
+        (5, None),
+        ((0, -100), None),
+    ],
 )
 def test_labels_of_rows(row, label):
     assert label_of(row) == label

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 from optvis.data.encoded import EncodedImage, FilePart
 from optvis.errors import suggest
@@ -12,6 +16,7 @@ from optvis.errors import suggest
 IMAGE_KEYS = ("image", "img", "pixel_values", "jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff")
 LABEL_KEYS = ("label", "labels", "cls", "class", "target", "fine_label")
 NAME_KEYS = ("__key__", "file_name", "name")
+MARKED = 64  # numbers of an image that its mark is made of
 
 
 def image_of(row: Any) -> Any:
@@ -22,7 +27,7 @@ def image_of(row: Any) -> Any:
             Its bytes, or a mapping with "bytes" and "path" as Hugging Face's tables hold them, are decoded later.
 
     Raises:
-        ValueError: a mapping without an image.
+        ValueError: a row without an image, or with a list of images.
         OSError: an image inside another file that cannot be read.
 
     Example:
@@ -30,7 +35,9 @@ def image_of(row: Any) -> Any:
         ('a.png', 'a.png')
     """
     if isinstance(row, tuple | list):
-        return image_of(row[0]) if row else row
+        return _only_image(row[0]) if row else row
+    if row is None:
+        raise ValueError("it has no image, but None")
     if isinstance(row, FilePart):
         return row.read()
     if isinstance(row, bytes | bytearray):
@@ -39,7 +46,14 @@ def image_of(row: Any) -> Any:
         return row
     if row.keys() >= {"bytes", "path"}:
         return row["path"] if row["bytes"] is None else EncodedImage(row["bytes"], row["path"] or "the encoded image")
-    return image_of(row[find_image_key(row)])
+    return _only_image(row[find_image_key(row)])
+
+
+def _only_image(image: Any) -> Any:
+    """The image that a row begins with, or that it has under a key."""
+    if isinstance(image, tuple | list):
+        raise ValueError(f"a row has a list of {len(image)} where its image is expected; give a row for each image")
+    return image_of(image)
 
 
 def find_image_key(row: Mapping[str, Any]) -> str:
@@ -59,15 +73,18 @@ def find_image_key(row: Mapping[str, Any]) -> str:
 def label_of(row: Any) -> int | None:
     """The index of the class of a row: the integer beside the image in a tuple, or under a usual key of a mapping.
 
+    A negative one stands for an unknown class, as -1 and -100 do in data sets and losses.
+
     Example:
         >>> label_of(("a.png", 3)), label_of({"jpg": b"", "cls": b"7"}), label_of("a.png")
         (3, 7, None)
     """
+    label = None
     if isinstance(row, tuple | list):
-        return as_label(row[1]) if len(row) > 1 else None
-    if isinstance(row, Mapping):
-        return next((as_label(row[key]) for key in LABEL_KEYS if key in row), None)
-    return None
+        label = as_label(row[1]) if len(row) > 1 else None
+    elif isinstance(row, Mapping):
+        label = next((as_label(row[key]) for key in LABEL_KEYS if key in row), None)
+    return None if label is None or label < 0 else label
 
 
 def as_label(value: Any) -> int | None:
@@ -84,3 +101,33 @@ def name_of(row: Any, index: int) -> str:
     """What a row is called: its own name, or its number."""
     keys = [key for key in NAME_KEYS if key in row] if isinstance(row, Mapping) else []
     return str(row[keys[0]]) if keys else str(index)
+
+
+def mark_of(row: Any) -> int:
+    """A number by which another row shows: of the label, and of some numbers of the image, which is not decoded.
+
+    Example:
+        >>> mark_of((b"one", 1)) == mark_of((b"one", 1)), mark_of((b"one", 1)) == mark_of((b"two", 1))
+        (True, False)
+    """
+    try:
+        seen = _spread(image_of(row))
+    except (ValueError, OSError) as error:
+        seen = str(error)
+    return zlib.crc32(repr((seen, label_of(row))).encode(errors="backslashreplace"))
+
+
+def _spread(image: Any) -> Any:
+    """Some numbers of an image, spread over it; of one that is still to be decoded its file, size and mode."""
+    from PIL import Image
+
+    if isinstance(image, EncodedImage):
+        return len(image.data), image.data[:: 1 + len(image.data) // MARKED]
+    if isinstance(image, Image.Image):
+        if getattr(image, "tile", None):
+            return image.size, image.mode, str(getattr(image, "filename", ""))
+        image = np.asarray(image)
+    if isinstance(image, Tensor | np.ndarray):
+        flat = image.reshape(-1)
+        return tuple(image.shape), flat[:: 1 + len(flat) // MARKED].tolist()
+    return str(image)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import display_name
 from optvis.data.folders import list_images
-from optvis.data.rows import find_image_key
+from optvis.data.rows import IMAGE_KEYS, LABEL_KEYS, find_image_key
 from optvis.data.streams import StreamedRows
 from optvis.data.tar_shards import index_shards, is_shards
 
@@ -67,7 +68,8 @@ def as_dataset(source: Any) -> ImageDataset:
 
 
 def _is_numbered(source: Any) -> bool:
-    return isinstance(source, Sized) and hasattr(source, "__getitem__") and not isinstance(source, NO_ROWS)
+    has_no_numbers = isinstance(source, (*NO_ROWS, IterableDataset))  # torch's may have a length, and no row by number
+    return isinstance(source, Sized) and hasattr(source, "__getitem__") and not has_no_numbers
 
 
 def _from_numbered(source: Any) -> ImageDataset:
@@ -82,10 +84,47 @@ def _from_numbered(source: Any) -> ImageDataset:
 
 
 def _leave_encoded(source: Any) -> Any:
-    """A table of Hugging Face whose images stay bytes, so that they are decoded with care, and by the readers."""
+    """A table of Hugging Face whose images stay bytes, so that they are decoded with care, and by the readers.
+
+    Its image and its label get the usual names. A table that the user transforms row by row stays as it is.
+    """
     features = getattr(source, "features", None)
-    if not features or not hasattr(source, "cast_column"):
+    if not features or not hasattr(source, "cast_column") or _is_transformed(source):
         return source
-    column = find_image_key(features)
+    column, label = _find_image_column(features), _find_label_column(features)
     feature = features[column]
-    return source.cast_column(column, type(feature)(decode=False)) if hasattr(feature, "decode") else source
+    if hasattr(feature, "decode"):
+        source = source.cast_column(column, type(feature)(decode=False))
+    names = {column: IMAGE_KEYS[0]} if column not in IMAGE_KEYS else {}
+    names |= {label: LABEL_KEYS[0]} if label is not None else {}
+    taken = {name: f"other {name}" for name in names.values() if name in features}
+    return source.rename_columns(taken | names) if names else source
+
+
+def _is_transformed(table: Any) -> bool:
+    """Whether a function of the user makes the rows, which expects images that are decoded."""
+    return (getattr(table, "format", None) or {}).get("type") == "custom"
+
+
+def _find_image_column(features: Mapping[str, Any]) -> str:
+    """The column of images: the usual name, if it has images or no column has; or the only one that has them.
+
+    Raises:
+        ValueError: there is none, or there are several.
+    """
+    columns = [name for name, feature in features.items() if type(feature).__name__ == "Image"]
+    usual = [name for name in IMAGE_KEYS if name in columns]
+    if usual or len(columns) == 1:
+        return (usual or columns)[0]
+    if columns:
+        listing = " and ".join(map(repr, columns))
+        raise ValueError(
+            f"a row has images under {listing}; rename one to 'image': rename_column({columns[0]!r}, 'image')"
+        )
+    return find_image_key(features)
+
+
+def _find_label_column(features: Mapping[str, Any]) -> str | None:
+    """The only column of classes, where no column has a usual name."""
+    columns = [name for name, feature in features.items() if type(feature).__name__ == "ClassLabel"]
+    return columns[0] if len(columns) == 1 and not any(name in features for name in LABEL_KEYS) else None
