@@ -110,3 +110,17 @@ def test_scenes_are_those_of_the_dataset_with_all_that_is_known():
         scenes[20]
     with pytest.raises(ValueError, match="expected 0"):
         Scenes(-1)
+
+
+@pytest.mark.parametrize("images", ["{inner}", "link", "{inner}/../{inner}"])
+@pytest.mark.parametrize("results", ["{inner}/results", "link/results", "../{outer}/{inner}/results"])
+def test_results_among_the_images_are_no_images_by_whatever_path(images, results, tmp_path, monkeypatch):
+    outer = tmp_path / "outer"
+    (outer / "inner" / "results" / "pages").mkdir(parents=True)
+    (outer / "link").symlink_to("inner")
+    monkeypatch.chdir(outer)
+    for name in ("a.png", "results/b.png", "results/pages/c.png"):
+        Image.new("RGB", (20, 20)).save(outer / "inner" / name)
+    names = {"inner": "inner", "outer": "outer"}
+    found = as_dataset(images.format(**names)).outside(results.format(**names))
+    assert found.names == ["a.png"]

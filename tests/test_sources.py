@@ -270,10 +270,37 @@ class CountedRows(Rows):
         return len(self.rows)
 
 
+class DividedRows(Rows):
+    """Rows that the workers of a loader share."""
+
+    def __iter__(self):
+        worker = torch.utils.data.get_worker_info()
+        return iter(self.rows[worker.id :: worker.num_workers])
+
+
 def test_an_iterable_data_set_may_have_a_length():
     rows = CountedRows([torch.full((3, 16, 16), n / 8) for n in range(4)])
     for source in (rows, DataLoader(rows, batch_size=3)):
         assert as_dataset(source).load([3, 0], NET.load_batch)[:, 0, 0, 0].tolist() == [3 / 8, 0]
+
+
+def test_a_loader_with_workers_is_read_again_and_again():
+    rows = DividedRows([torch.full((3, 16, 16), n / 8) for n in range(8)])
+    found = as_dataset(DataLoader(rows, batch_size=2, num_workers=2))
+    for _ in range(3):  # a worker that fails at its end is told of at any time, here as a warning
+        assert sum(len(indices) for indices, _ in found.batches(NET.load_batch, 4)) == 8
+
+
+def test_errors_of_a_data_set_name_the_row():
+    class Failing(list):
+        def __getitem__(self, index):
+            if index == 1:
+                b"\xff".decode()
+            return super().__getitem__(index)
+
+    images = [torch.zeros(3, 16, 16), torch.zeros(3, 16, 16), None]
+    with pytest.warns(UserWarning, match="2 of 3 images are left out: image '1': 'utf-8' codec.*; image '2': .* None"):
+        assert [indices for indices, _ in as_dataset(Failing(images)).batches(NET.load_batch)] == [[0]]
 
 
 def test_a_table_is_read_by_the_kinds_of_its_columns():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from threading import Thread
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from optvis.errors import warn_user
 Rows: TypeAlias = "Sequence[Any] | Tensor | StreamedRows"
 Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 Loader: TypeAlias = Callable[[Any], Tensor]  # an image in any form -> (1, 3, H, W), e.g. `Classifier.load_batch`
+Outcome = TypeVar("Outcome")
 BATCH_SIZE = 64
 READERS = min(4, os.cpu_count() or 1)  # threads that decode files
 MAX_FILES_IN_WARNING = 3
@@ -60,8 +62,8 @@ class ImageDataset:
 
     def outside(self, folder: str | os.PathLike[str]) -> ImageDataset:
         """The images whose files do not lie in a folder or below it, such as that of the results."""
-        own = Path(folder).absolute()
-        inside = [own in Path(path).absolute().parents for path in self.files or ()]
+        own, real = Path(folder).resolve(), cache(Path.resolve)  # a folder may have several paths
+        inside = [own in (place := real(Path(path).parent), *place.parents) for path in self.files or ()]
         return self.subset([index for index, is_in in enumerate(inside) if not is_in]) if any(inside) else self
 
     def subset(self, indices: Sequence[int]) -> ImageDataset:
@@ -142,14 +144,17 @@ class ImageDataset:
         parts = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
         if not parts:
             return
-        with ThreadPoolExecutor(READERS) as pool, ThreadPoolExecutor(1) as reader:
-            upcoming = reader.submit(self._load_readable, parts[0], loader, failures, pool)
-            for following in [*parts[1:], None]:
-                found, images = upcoming.result()
-                if following is not None:
-                    upcoming = reader.submit(self._load_readable, following, loader, failures, pool)
-                if found:
-                    yield found, images
+        with ThreadPoolExecutor(READERS) as pool:
+            upcoming = _start(self._load_readable, parts[0], loader, failures, pool)
+            try:
+                for following in [*parts[1:], None]:
+                    found, images = upcoming.result()
+                    if following is not None:
+                        upcoming = _start(self._load_readable, following, loader, failures, pool)
+                    if found:
+                        yield found, images
+            finally:
+                upcoming.exception()  # wait for it
 
     def report_failures(self, failures: Sequence[str]) -> None:
         """Warn of the images that were left out of all; count them, and name the first.
@@ -191,15 +196,16 @@ class ImageDataset:
         return self._decode(index, self._read(index), loader)
 
     def _read(self, index: int) -> Any:
-        row = self.sources[index]
-        self._labels[index] = label_of(row)
-        image = row[0] if isinstance(row, tuple | list) and row else row
-        if isinstance(image, DamagedShard):
-            raise ValueError(image.reason)
         try:
-            return image_of(row)
+            row = self.sources[index]
+            self._labels[index] = label_of(row)
+            image = row[0] if isinstance(row, tuple | list) and row else row
+            if not isinstance(image, DamagedShard):
+                return image_of(row)
         except (ValueError, OSError) as error:
-            raise type(error)(f"image {self.names[index]!r}: {error}") from error
+            kind = OSError if isinstance(error, OSError) else ValueError  # others may need more than a text
+            raise kind(f"image {self.names[index]!r}: {error}") from error
+        raise ValueError(image.reason)
 
     def _decode(self, index: int, image: Any, loader: Loader) -> Tensor:
         try:
@@ -210,6 +216,24 @@ class ImageDataset:
         if len(images) != 1:
             raise ValueError(f"item {self.names[index]!r} holds {len(images)} images; give each alone")
         return images
+
+
+def _start(function: Callable[..., Outcome], *arguments: Any) -> Future[Outcome]:
+    """Call a function in a thread of its own.
+
+    A source may start processes there, as loaders do. In a process that the thread of an executor has started, Python
+    waits at the end for that very thread, fails, and the loader takes its worker for lost.
+    """
+    future = Future[Outcome]()
+
+    def run() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
 
 
 def _raise(error: Exception) -> Tensor:
