@@ -155,6 +155,18 @@ def test_a_group_with_a_missing_file_is_built_again_alone(small, site, monkeypat
     assert files(site) == before
 
 
+@pytest.mark.parametrize("name", ["layer-relu2/2.webp", "layer-relu2/group-0-1.webp", "images/000003.webp"])
+@pytest.mark.parametrize("left", [None, 0, 40], ids=["missing", "empty", "cut off"])
+def test_a_picture_that_is_not_whole_is_written_again(small, site, name, left):
+    before = files(site)
+    if left is None:
+        (site / name).unlink()
+    else:
+        (site / name).write_bytes(before[name][:left])
+    rebuild(small, site)
+    assert files(site) == before
+
+
 def test_a_stop_leaves_pages_of_complete_groups(small, tmp_path, monkeypatch, untouched):
     build = GroupBuilder.build
 

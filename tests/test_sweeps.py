@@ -64,6 +64,30 @@ def test_the_end_names_what_is_missing_and_builds_nothing(small, tmp_path, monke
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("folder", ["classes", "layer-relu2"])
+def test_the_end_needs_to_know_the_images(small, tmp_path, whole, folder):
+    site, file = tmp_path / "whole", tmp_path / "whole" / folder / "top_activations.json"
+    file.write_bytes(whole[f"{folder}/top_activations.json"][:50])
+    damaged = files(site)
+    with pytest.raises(
+        FileNotFoundError, match=rf"{folder}.top_activations\.json' is missing or damaged: build any part"
+    ):
+        build_microscope(small, IMAGES, LAYERS, site, part="finish", **OPTIONS)
+    assert files(site) == damaged
+    build_microscope(small, IMAGES, LAYERS, site, part=(9, 9), **OPTIONS)
+    build_microscope(small, IMAGES, LAYERS, site, part="finish", **OPTIONS)
+    assert files(site) == whole
+
+
+def test_the_end_restores_images_and_begins_no_microscope(small, tmp_path, whole):
+    (tmp_path / "whole" / "images" / "000000.webp").unlink()
+    build_microscope(small, IMAGES, LAYERS, tmp_path / "whole", part="finish", **OPTIONS)
+    assert files(tmp_path / "whole") == whole
+    with pytest.raises(FileNotFoundError, match=r"no microscope in .*: it has no"):
+        build_microscope(small, IMAGES, LAYERS, tmp_path / "other", part="finish", **OPTIONS)
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("part", [(0, 4), (5, 4), (1, 0), "end"])
 def test_a_part_that_does_not_exist_is_refused(small, tmp_path, part):
     with pytest.raises((ValueError, TypeError), match="part"):

@@ -13,12 +13,11 @@ from optvis.data.files import atomic_write, ensure_dir
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.features.peaks import ChannelImages
-from optvis.microscope.channel_data import image_file
-from optvis.microscope.groups import encode_webp
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.site.contents import exemplar_files, read_exemplars
-from optvis.microscope.site.output_dir import IMAGES, open_output_dir, write_json
+from optvis.microscope.site.images import write_images
+from optvis.microscope.site.output_dir import check_output_dir, open_output_dir, write_json
 from optvis.microscope.site.pages import INDEX, SITE, write_site
 from optvis.microscope.surveyed import read_sample, select_exemplars
 from optvis.microscope.tasks import FINISH, GroupWorker, Part, check_part, list_groups, select_part
@@ -106,6 +105,8 @@ def build_microscope(
     renderer = ChannelRenderer(side, steps, seed, channel_axis)
     plan = MicroscopePlan(classifier, as_dataset(images).outside(output_dir), resolved, renderer, options)
     check_part(part)
+    if part == FINISH:
+        check_output_dir(output_dir)
     recipe = plan.recipe()
     folder = open_output_dir(output_dir, recipe, [*SITE, *plan.folders.values()])
     try:
@@ -140,13 +141,17 @@ def _build_groups(plan: MicroscopePlan, folder: Path, part: Part, engine: Engine
 
 def _require_groups(plan: MicroscopePlan, folder: Path) -> None:
     """Raise FileNotFoundError where groups are missing."""
-    tasks = list_groups(plan, read_exemplars(plan, folder))
+    found = read_exemplars(plan, folder)
+    tasks = list_groups(plan, found)
     missing = [task for task in tasks if not task.is_complete(folder / plan.folders[task.layer])]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(tasks)} groups are missing in {str(folder)!r}, the first with {missing[0]}: "
             "build the parts that are left, or all without a part"
         )
+    unknown = [file for name, file in exemplar_files(plan, folder).items() if name not in found]
+    if unknown:
+        raise FileNotFoundError(f"{str(unknown[0])!r} is missing or damaged: build any part, or all without a part")
 
 
 def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, ChannelImages]:
@@ -160,18 +165,17 @@ def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mappin
     else:
         head = plan.classifier.read_head(plan.classifier.gray_image())
         top = select_exemplars(plan.survey, list(plan.channels), plan.choice, head)
-    _write_images(plan, ensure_dir(folder / IMAGES), top)
+    write_images(plan, folder, _list_images(plan, top))
     for name, file in files.items():
         write_json(file, top[name].to_dict())
     return top
 
 
-def _write_images(plan: MicroscopePlan, folder: Path, top: Mapping[str, ChannelImages]) -> None:
+def _list_images(plan: MicroscopePlan, top: Mapping[str, ChannelImages]) -> list[int]:
+    """The indices of all images on pages."""
     rows = [top[layer].of_channel(channel) for layer, channels in plan.channels.items() for channel in channels]
     rows += [top[CLASSES].of_channel(label) for label in range(plan.class_count)]
     if plan.survey is not None:
         samples = ((read_sample(plan.survey, layer), channels) for layer, channels in plan.channels.items())
         rows += [sample.rows(channel) for sample, channels in samples for channel in channels]
-    indices = sorted({index for row in rows for index, *_ in row})
-    for place, image in plan.dataset.each_readable(indices, plan.classifier.load_batch):
-        atomic_write(folder / image_file(indices[place]), encode_webp(image[0]))
+    return [index for row in rows for index, *_ in row]

@@ -136,7 +136,7 @@ def read_group(folder: Path, channels: Sequence[int]) -> Mapping[str, Any] | Non
     """Read the numbers of a group; None if one of its files is missing or damaged."""
     names = [thumbnails_file(channels), *(rendering_file(channel) for channel in channels)]
     numbers = read_json_or_none(folder / group_file(channels))
-    is_complete = is_group(numbers, channels) and all((folder / name).is_file() for name in names)
+    is_complete = is_group(numbers, channels) and all(is_whole_webp(folder / name) for name in names)
     return numbers if is_complete else None
 
 
@@ -175,6 +175,16 @@ def encode_webp(image: Tensor) -> bytes:
     data = io.BytesIO()
     to_pil_image(as_rgb(image)).save(data, "WEBP", quality=QUALITY)
     return data.getvalue()
+
+
+def is_whole_webp(file: Path) -> bool:
+    """Whether a WebP file is there and has the size that it states; after a power failure it may be empty."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(8)
+        return head[:4] == b"RIFF" and 8 + int.from_bytes(head[4:], "little") == file.stat().st_size
+    except OSError:
+        return False
 
 
 def _shrink(images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import atomic_write, encode_json, ensure_dir, read_json_or_none, remove_temporary_files
+from optvis.data.files import atomic_write, encode_json, ensure_dir, is_file, read_json_or_none, remove_temporary_files
 from optvis.data.own_files import KIND, check_own_files
 
 RECIPE = "recipe.json"
@@ -53,6 +53,12 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence
         if place.is_dir():
             remove_temporary_files(place)
     return folder
+
+
+def check_output_dir(path: str | Path) -> None:
+    """Raise FileNotFoundError where no microscope was begun in the folder."""
+    if not is_file(Path(path) / RECIPE):
+        raise FileNotFoundError(f"no microscope in {str(path)!r}: it has no {RECIPE}; build the parts there first")
 
 
 def write_json(file: Path, value: Mapping[str, Any]) -> Path:

@@ -13,6 +13,7 @@ from optvis.microscope.groups import rendering_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.class_pages import write_classes
 from optvis.microscope.site.contents import LayerContents, read_contents
+from optvis.microscope.site.images import restore_images
 from optvis.microscope.site.output_dir import IMAGES
 from optvis.viz.pages.microscope.html import channel_html, index_html, sheet_html
 from optvis.viz.pages.microscope.page import (
@@ -36,9 +37,11 @@ AnyPage = TypeVar("AnyPage", bound=Page)
 def write_site(plan: MicroscopePlan, folder: Path, recipe: Mapping[str, Any]) -> None:
     """Write a page for each channel of the complete groups and each class, a sheet for each layer, and the start page.
 
-    Beside each page there is a JSON file of the same name, with what the page shows.
+    Beside each page there is a JSON file of the same name, with what the page shows. Images that are not there any more
+    are written again.
     """
     contents = read_contents(plan, folder)
+    restore_images(plan, folder, contents)
     labels = write_classes(plan, folder, contents, recipe, write_page)
     tiles: list[Tile] = []
     for layer in contents:
