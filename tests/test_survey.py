@@ -283,12 +283,58 @@ def test_a_store_says_what_is_damaged_and_drops_what_is_not_listed(small, tmp_pa
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(data)
-    assert store.check() == [f"{shard.name} is damaged: its SHA-256 is another one"]
+    assert store.check() == [f"{shard.name} is damaged: its SHA-256 is another one; the same call records it again"]
     shard.unlink()
     assert any("is missing" in text for text in store.check())
     assert not Survey(store).complete
     (store.folder / "manifest.json").write_text(json.dumps({"kind": "survey manifest"}))
     assert list_stores(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", [3, 400, -1], ids=["header", "tensors", "end"])
+def test_a_damaged_shard_is_recorded_again(small, tmp_path, place):
+    survey = survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+    before, shard = files(tmp_path), tmp_path / survey.shards[1].file
+    data = bytearray(shard.read_bytes())
+    data[place] ^= 0x55
+    shard.write_bytes(data)
+    if place == 3:
+        with pytest.raises(ValueError, match=r"safetensors in .* is damaged: .*records it again"):
+            survey.top("relu2")
+    with pytest.warns(UserWarning, match=rf"{shard.name} in .* was damaged: it is recorded again"):
+        survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+    assert files(tmp_path) == before
+    assert survey.store.check() == []
+
+
+def test_a_manifest_of_another_store_is_refused(small, tmp_path):
+    for name, seed in (("a", 1), ("b", 2)):
+        with torch.no_grad():
+            small.network.fc.bias += seed
+        survey = survey_channels(small, rows(), tmp_path / name, "relu2", **OPTIONS)
+    (tmp_path / "b" / "manifest.json").write_bytes((tmp_path / "a" / "manifest.json").read_bytes())
+    found = Survey(tmp_path / "b")
+    assert len(found.store.check()) == len(survey.shards)
+    assert all("is of another recipe" in text for text in found.store.check())
+    with pytest.raises(ValueError, match=r"is of another recipe than the manifest\.json there"):
+        found.quantiles("relu2", [0.5])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"stop":6', '"stop":-6'), ('"stop":6', '"stop":99'), ('"file":"', '"file":"../a/'), ("{", "\xff")],
+)
+def test_a_line_that_cannot_be_ends_the_list(small, tmp_path, old, new, monkeypatch):
+    monkeypatch.setattr(SURVEY_CHANNELS, "SHARD_SIZE", 6)
+    survey = survey_channels(small, rows(), tmp_path / "a", "relu2", **OPTIONS)
+    before, listed = files(tmp_path / "a"), tmp_path / "a" / "shards.jsonl"
+    text = listed.read_text()
+    assert old in text
+    listed.write_bytes(text.replace(old, new, 1).encode("latin-1"))
+    assert Survey(survey.store).images == 0
+    assert survey.store.check()[-1].startswith("0 of 13 images are done")
+    survey_channels(small, rows(), tmp_path / "a", "relu2", **OPTIONS)
+    assert files(tmp_path / "a") == before
 
 
 class Windows(nn.Module):

@@ -107,11 +107,7 @@ class Store:
     def shards(self) -> list[ShardRecord]:
         """The complete shards, in the order of their images. A line that was cut off ends the list."""
         found: list[ShardRecord] = []
-        try:
-            lines = (self.folder / LIST).read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError):
-            return found
-        for line in lines:
+        for line in self._lines():
             try:
                 record: ShardRecord = read_value(ShardRecord, parse_json(line), LIST)
             except ValueError:
@@ -127,10 +123,10 @@ class Store:
             OSError: the folder cannot be written.
         """
         data = encode_tensors(tensors, {KIND: SHARD_KIND, "recipe": self.manifest.digest})
-        name = f"shard-{first:09d}.safetensors"
+        name = shard_file(first)
+        self._repair_list()  # before the file is there again that a line after a damaged one may name
         atomic_write(self.folder / name, data)
         record = ShardRecord(name, first, stop, hashlib.sha256(data).hexdigest(), len(data))
-        self._repair_list()
         with (self.folder / LIST).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(record), separators=(",", ":")) + "\n")
             file.flush()
@@ -143,18 +139,30 @@ class Store:
         return digest_recipe({"recipe": dict(self.manifest.recipe), "shards": shards})
 
     def check(self) -> list[str]:
-        """Read all shards; return a sentence for each that is damaged, missing or of another recipe, and for gaps."""
+        """Read all shards; return a sentence for each that is damaged, missing or of another recipe, and for gaps.
+
+        The same call of `survey_channels` records again what is damaged or missing.
+        """
         wrong = [] if self.manifest.digest == digest_recipe(self.manifest.recipe) else ["the recipe was changed"]
         for record in self._listed():
             path = self.folder / record.file
             if not is_file(path):
                 wrong.append(f"{record.file} is missing")
             elif _digest_file(path) != record.sha256:
-                wrong.append(f"{record.file} is damaged: its SHA-256 is another one")
+                wrong.append(f"{record.file} is damaged: its SHA-256 is another one; the same call records it again")
+            elif not self._is_own(record):
+                wrong.append(f"{record.file} is of another recipe; choose another folder, or delete it")
         done = self.shards()[-1].stop if self.shards() else 0
         if done < self.manifest.images:
             wrong.append(f"{done:,} of {self.manifest.images:,} images are done; the same call continues")
         return wrong
+
+    def remove_damaged(self) -> list[str]:
+        """Remove the shards that do not hold what the list says; return their names. Those before them stay listed."""
+        found = [self.folder / one.file for one in self.shards() if _digest_file(self.folder / one.file) != one.sha256]
+        for path in found:
+            path.unlink()
+        return [path.name for path in found]
 
     def collect_garbage(self) -> list[str]:
         """Remove what killed runs have left: shards that are not listed, and temporary files; return their names."""
@@ -168,34 +176,67 @@ class Store:
 
     @contextmanager
     def open_shard(self, record: ShardRecord) -> Iterator[Any]:
-        """Inside, a shard is mapped into memory: `get_tensor(name)`, `get_slice(name)[:, 3:5]`."""
-        from safetensors import safe_open
+        """Inside, a shard is mapped into memory: `get_tensor(name)`, `get_slice(name)[:, 3:5]`.
 
-        with utf8_path(self.folder / record.file) as path, safe_open(path, "pt") as file:
-            yield file
+        Raises:
+            ValueError: it is no shard any more, or one of another recipe.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        name = f"{record.file} in {str(self.folder)!r}"
+        with utf8_path(self.folder / record.file) as path:
+            try:
+                opened = safe_open(path, "pt")
+            except SafetensorError as error:
+                cure = "the same call of survey_channels records it again"
+                raise ValueError(f"{name} is damaged: {error}; {cure}") from error
+            with opened as file:
+                if (file.metadata() or {}).get("recipe") != self.manifest.digest:
+                    raise ValueError(f"{name} is of another recipe than the {MANIFEST} there")
+                yield file
+
+    def _is_own(self, record: ShardRecord) -> bool:
+        try:
+            with self.open_shard(record):
+                return True
+        except ValueError:
+            return False
 
     def _listed(self) -> Sequence[ShardRecord]:
         """All lines that can be read."""
         found = []
-        for line in (
-            (self.folder / LIST).read_text(encoding="utf-8").splitlines() if is_file(self.folder / LIST) else ()
-        ):
-            try:
+        for line in self._lines():
+            with suppress(ValueError):
                 found.append(read_value(ShardRecord, parse_json(line), LIST))
-            except ValueError:
-                continue
         return found
 
+    def _lines(self) -> list[str]:
+        try:
+            return (self.folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+
     def _has(self, record: ShardRecord) -> bool:
+        """Whether a line is about images that there are, and its file has the right name and size."""
         path = self.folder / record.file
-        return is_file(path) and path.stat().st_size == record.size
+        is_shard = record.file == shard_file(record.first) and record.first < record.stop <= self.manifest.images
+        return is_shard and is_file(path) and path.stat().st_size == record.size
 
     def _repair_list(self) -> None:
-        """Drop a line that was cut off, so that the next one can follow."""
+        """Drop a line that was cut off, and those after a shard that is not there, so that the next one can follow."""
         path, lines = self.folder / LIST, [json.dumps(asdict(one), separators=(",", ":")) for one in self.shards()]
         whole = "".join(line + "\n" for line in lines).encode()
         if is_file(path) and path.read_bytes() != whole:
             atomic_write(path, whole)
+
+
+def shard_file(first: int) -> str:
+    """The file of the shard that begins with an image.
+
+    >>> shard_file(256)
+    'shard-000000256.safetensors'
+    """
+    return f"shard-{first:09d}.safetensors"
 
 
 def list_stores(folder: str | Path) -> list[Store]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
+from optvis.errors import warn_user
 from optvis.features.peaks import find_peaks
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
@@ -177,7 +178,10 @@ class _ShardWorker:
 
 
 def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: EngineLike, progress: bool) -> None:
-    """Record the images after the last complete shard."""
+    """Record the images after the last complete shard, or after the last before a damaged one."""
+    damaged = store.remove_damaged()
+    if damaged:
+        warn_user(f"{damaged[0]} in {str(store.folder)!r} was damaged: it is recorded again, with all after it")
     done, recorder, dataset, failures = store.shards(), worker.create(), worker.dataset, list[str]()
     for record in done:
         with store.open_shard(record) as file:
