@@ -82,6 +82,23 @@ def test_transformers_have_effects(name, layer):
     assert found.drop.abs().max() > 0
 
 
+@pytest.mark.parametrize("inplace", [True, False])
+def test_hard_sigmoids_have_effects_of_all_classes(inplace):
+    torch.manual_seed(2)
+    first, gate = nn.Conv2d(3, 6, 3), nn.Sequential(nn.BatchNorm2d(6), nn.Hardsigmoid(inplace=inplace))
+    rest = nn.Sequential(gate, nn.Flatten(), nn.Linear(6 * 36, 4))
+    net = Classifier(nn.Sequential(first, rest).eval(), None, 8, labels=tuple("abcd"))
+    with torch.no_grad():
+        first.weight *= 20
+    images = torch.rand(3, 3, 8, 8)
+    found, start = measure_effects(net, images, "0", 2), first(images).detach().requires_grad_()
+    assert (start.abs() > 3).any()
+    for k in range(4):
+        (gradient,) = torch.autograd.grad(rest(start.clone())[:, k].sum(), start)
+        assert gradient[:, 2].abs().max() > 0
+        assert_close(found.attribution[:, k], (gradient * start)[:, 2].sum((1, 2)).detach())
+
+
 def test_a_large_sample_is_split_into_batches(small, monkeypatch):
     monkeypatch.setattr("optvis.microscope.effects.ACTIVATIONS_PER_PASS", 2 * 8 * 20 * 20)
     from optvis.models.borrow import borrow

@@ -13,7 +13,7 @@ from optvis.arguments import TensorFields
 from optvis.features.units import Channels
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
-from optvis.models.jvp import math_attention
+from optvis.models.jvp import twice_differentiable
 from optvis.models.outputs.finite import check_finite
 from optvis.models.tail import ACTIVATIONS_PER_PASS
 
@@ -82,7 +82,7 @@ def _attribute_channel(cached: CachedNetwork, unit: Channels) -> Tensor:
     """
     layer = unit.layer
     own = cached.tail.activations - unit.replace(cached.tail.activations)
-    with torch.enable_grad(), math_attention():
+    with torch.enable_grad(), twice_differentiable():
         weights = torch.zeros_like(cached.before, requires_grad=True)
         start = cached.tail.activations.detach().requires_grad_()
         total = (cached.logits({layer: lambda _: start.clone()}) * weights).sum()
