@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -151,6 +152,16 @@ def test_an_unknown_engine_and_a_missing_one_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'optvis\[ray\]'"):
         list(run_tasks(lambda: abs, [1], "ray"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "no-host.invalid:6379", "::1:99999"])
+def test_a_cluster_that_does_not_answer_is_named_at_once(address):
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # free once the server is closed
+    engine = RayEngine(address.format(port=port))
+    with pytest.raises(ConnectionError, match=r"no Ray cluster at .*expected its HOST:PORT"):
+        list(run_tasks(lambda: abs, [0], engine))
 
 
 def test_a_classifier_survives_pickle(small):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,15 @@ Outcome = TypeVar("Outcome")
 
 MAX_LOST = 10  # workers that one task may lose
 SECONDS_BETWEEN_LOOKS = 0.5  # for Ctrl-C, while workers work
+SECONDS_TO_ANSWER = 20  # for a cluster's address
 ENVIRONMENT = {  # in which a cluster starts
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Where an address answers that is not Ray's, such as that of its own dashboard, each try takes 40 s, and by default
+    # there are twenty.
+    "RAY_NUM_REDIS_GET_RETRIES": "2",
     # Where a worker is lost, its task runs again, and Ray prints a line to standard output that starts so.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "^A worker died or was killed while executing a task",
     # glibc gives threads arenas of their own, eight a core. With two in all, the memory of a worker that reads images
@@ -140,6 +145,8 @@ def _connect(ray: Any, engine: RayEngine, on_gpu: bool) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    if engine.address is not None:
+        _check_address(engine.address)
     options: dict[str, Any] = {"address": engine.address or "local"}
     if engine.address is None:
         options["include_dashboard"] = False
@@ -155,6 +162,17 @@ def _connect(ray: Any, engine: RayEngine, on_gpu: bool) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise ConnectionError where nobody answers: Ray itself would try again for a quarter of an hour."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):  # such as "auto"
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError, ValueError) as error:
+        raise ConnectionError(f"no Ray cluster at {address!r}: {error}; expected its HOST:PORT, or 'auto'") from error
 
 
 class _Pool:
