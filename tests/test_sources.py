@@ -256,6 +256,21 @@ def test_batches_of_any_layout_are_taken_apart(layout, is_loader):
     assert [found.label(n) for n in range(6)] == labels
 
 
+def test_a_data_set_with_random_changes_is_refused():
+    class Changing:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return torch.rand(3, 16, 16) if index == 1 else torch.zeros(3, 16, 16)
+
+    found = as_dataset(Changing())
+    found.load([0, 1, 2], NET.load_batch)
+    found.load([0, 2], NET.load_batch)
+    with pytest.raises(RuntimeError, match=r"image '1' is another one than before; .*without random changes"):
+        list(found.batches(NET.load_batch))
+
+
 def test_a_row_with_a_list_of_images_is_no_image():
     image = torch.zeros(3, 16, 16)
     for row in ({"image": [image, image]}, ([image, image], 3)):

@@ -111,10 +111,14 @@ def mark_of(row: Any) -> int:
         (True, False)
     """
     try:
-        seen = _spread(image_of(row))
+        return mark_image(image_of(row), label_of(row))
     except (ValueError, OSError) as error:
-        seen = str(error)
-    return zlib.crc32(repr((seen, label_of(row))).encode(errors="backslashreplace"))
+        return mark_image(str(error), label_of(row))
+
+
+def mark_image(image: Any, label: int | None) -> int:
+    """The number of `mark_of`, from what `image_of` and `label_of` give."""
+    return zlib.crc32(repr((_spread(image), label)).encode(errors="backslashreplace"))
 
 
 def _spread(image: Any) -> Any:

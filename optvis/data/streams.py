@@ -31,7 +31,7 @@ class StreamedRows:
                 "made of, such as the data set"
             )
         self.source = source
-        names, self.marks = list[str](), array("Q")
+        names, self.marks = list[str](), array("I")
         for index, row in enumerate(iterate_rows(source)):
             names.append(name_of(row, index))
             self.marks.append(mark_of(row))
