@@ -432,6 +432,8 @@ def test_costs_are_those_of_all_groups_and_images(small):
     seconds = 3 * cost.seconds_per_group + 2 * cost.seconds_per_class_group
     assert cost.seconds(2) == (seconds, 50 * cost.seconds_per_image)
     assert "17 channels of 2 layers in 5 groups, 4 groups of classes, 100 images" in cost.table([1])
+    with pytest.raises(ValueError, match="workers is 0; expected 1 or more"):
+        cost.table([1, 0])
     with pytest.raises(ValueError, match="images is 0"):
         estimate_cost(small, "fc", images=0)
 

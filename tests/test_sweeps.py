@@ -162,6 +162,8 @@ def test_a_cluster_that_does_not_answer_is_named_at_once(address):
     engine = RayEngine(address.format(port=port))
     with pytest.raises(ConnectionError, match=r"no Ray cluster at .*expected its HOST:PORT"):
         list(run_tasks(lambda: abs, [0], engine))
+    with pytest.raises(ConnectionError, match="no Ray cluster at 'nowhere': Invalid address"):
+        list(run_tasks(lambda: abs, [0], RayEngine("nowhere")))
 
 
 def test_a_classifier_survives_pickle(small):

@@ -157,7 +157,7 @@ def _connect(ray: Any, engine: RayEngine, on_gpu: bool) -> Iterator[None]:
         try:
             try:
                 ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-            except ConnectionError as error:
+            except (ConnectionError, ValueError) as error:  # of an address that is none, too
                 raise ConnectionError(f"no Ray cluster at {engine.address!r}: {error}") from error
             yield
         finally:

@@ -15,8 +15,7 @@ from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.features.peaks import ChannelImages
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import ChannelRenderer
-from optvis.microscope.site.contents import exemplar_files, read_exemplars
-from optvis.microscope.site.images import write_images
+from optvis.microscope.site.contents import exemplar_files, read_exemplars, write_images
 from optvis.microscope.site.output_dir import check_output_dir, open_output_dir, write_json
 from optvis.microscope.site.pages import INDEX, SITE, write_site
 from optvis.microscope.surveyed import read_sample, select_exemplars

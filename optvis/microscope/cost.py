@@ -69,7 +69,13 @@ class SweepCost:
     seconds_per_class_group: float = 0.0
 
     def seconds(self, workers: int) -> tuple[float, float]:
-        """Of the microscope's groups and of the survey's pass, on so many workers; a group is not divided."""
+        """Of the microscope's groups and of the survey's pass, on so many workers; a group is not divided.
+
+        Raises:
+            ValueError: no workers.
+        """
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; expected 1 or more")
         rounds, class_rounds = -(-self.groups // workers), -(-self.class_groups // workers)
         microscope = rounds * self.seconds_per_group + class_rounds * self.seconds_per_class_group
         return microscope, self.images * self.seconds_per_image / workers

@@ -1,8 +1,8 @@
-"""What the pages of a microscope show: the numbers of all complete groups, read from its folder."""
+"""What the pages of a microscope show: the numbers of all complete groups, read from its folder, and the images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 import torch
 
 from optvis.arguments import check_range
-from optvis.data.files import read_json_or_none
+from optvis.data.files import atomic_write, ensure_dir, read_json_or_none
 from optvis.features.feature_network import name_units
 from optvis.features.peaks import ChannelImages
+from optvis.microscope.channel_data import image_file
 from optvis.microscope.classes import read_class_group
-from optvis.microscope.groups import read_group, thumbnails_file
+from optvis.microscope.groups import encode_webp, is_whole_webp, read_group, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
-from optvis.microscope.site.output_dir import TOP_ACTIVATIONS
+from optvis.microscope.site.output_dir import IMAGES, TOP_ACTIVATIONS
 from optvis.microscope.top_activations import CLASSES, list_predicted
 from optvis.viz.pages.microscope.page import CLASS_FOLDER, Thumbnail
 
@@ -110,3 +111,26 @@ def _read_layer(plan: MicroscopePlan, layer: str, folder: Path, class_groups: Se
     unit, shown = name_units(plan.classifier, layer)
     source = plan.sources[layer]
     return LayerContents(layer, shown, unit, folder.name, source, channels, [group for group, _ in complete], classes)
+
+
+def write_images(plan: MicroscopePlan, folder: Path, indices: Iterable[int]) -> None:
+    """Write the files of images that are missing or damaged; images that cannot be read are left out with a warning."""
+    place = ensure_dir(folder / IMAGES)
+    missing = [index for index in sorted(set(indices)) if not is_whole_webp(place / image_file(index))]
+    for at, image in plan.dataset.each_readable(missing, plan.classifier.load_batch):
+        atomic_write(place / image_file(missing[at]), encode_webp(image[0]))
+
+
+def restore_images(plan: MicroscopePlan, folder: Path, contents: Sequence[LayerContents]) -> None:
+    """Write the images that pages are about to show, and that are not there any more."""
+    classes = read_exemplars(plan, folder).get(CLASSES)
+    rows = [] if classes is None else [row for k in range(plan.class_count) for row in classes.of_channel(k)]
+    write_images(plan, folder, [*_list_shown(contents), *(index for index, *_ in rows)])
+
+
+def _list_shown(contents: Sequence[LayerContents]) -> Iterator[int]:
+    """The indices of the images of all complete groups."""
+    for layer in contents:
+        for record in layer.channels.values():
+            sample = record["survey"]["sample"] if record["survey"] else []
+            yield from (int(Path(image["file"]).stem) for image in (*record["images"], *sample))

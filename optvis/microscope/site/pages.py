@@ -12,8 +12,7 @@ from optvis.data.files import atomic_write, encode_json
 from optvis.microscope.groups import rendering_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.class_pages import write_classes
-from optvis.microscope.site.contents import LayerContents, read_contents
-from optvis.microscope.site.images import restore_images
+from optvis.microscope.site.contents import LayerContents, read_contents, restore_images
 from optvis.microscope.site.output_dir import IMAGES
 from optvis.viz.pages.microscope.html import channel_html, index_html, sheet_html
 from optvis.viz.pages.microscope.page import (
