@@ -19,6 +19,24 @@ def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_is_begun_by_one_process(tmp_path, monkeypatch, has_links):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    if not has_links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "data.bin"
+    atomic_write(path, b"first", replace=False)
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+    if has_links:
+        atomic_write(path, b"second", replace=False)
+        assert path.read_bytes() == b"first"
+        assert list(tmp_path.iterdir()) == [path]
+        assert path.stat().st_nlink == 1
+
+
 @pytest.mark.parametrize("failing", ["replace", "chmod", "fsync or write"])
 def test_a_failure_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, failing):
     path = tmp_path / "data.bin"

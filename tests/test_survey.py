@@ -363,6 +363,21 @@ def test_another_recipe_is_refused(small, tmp_path, option, value, words):
     assert files(tmp_path) == before
 
 
+def test_of_two_recipes_that_begin_at_once_one_is_refused(small, tmp_path, monkeypatch):
+    first = survey_channels(small, rows(), tmp_path / "first", "relu2", **OPTIONS)
+    manifest = tmp_path / "second" / "manifest.json"
+
+    def begin_meanwhile(_):
+        manifest.write_bytes((first.store.folder / "manifest.json").read_bytes())
+
+    looks = iter([False])  # the first time, the file is not there yet
+    monkeypatch.setattr("optvis.survey.store.check_own_files", begin_meanwhile)
+    monkeypatch.setattr("optvis.survey.store.is_file", lambda path: next(looks, path.is_file()))
+    with pytest.raises(FileExistsError, match="another recipe: top is 3 there and 2 here"):
+        survey_channels(small, rows(), tmp_path / "second", "relu2", **{**OPTIONS, "top": 2})
+    assert list(files(tmp_path / "second")) == ["manifest.json"]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [

@@ -16,7 +16,7 @@ import torch
 
 from optvis.atlas import sample_activations
 from optvis.cli import main as cli
-from optvis.data.files import atomic_write, remove_temporary_files
+from optvis.data.files import atomic_write, ensure_dir, remove_temporary_files
 from optvis.data.sources import as_dataset
 from optvis.engines import RayEngine, merge_in_order, run_tasks
 from optvis.microscope import MicroscopeOptions, build_microscope, top_activations
@@ -94,6 +94,18 @@ def test_a_part_that_does_not_exist_is_refused(small, tmp_path, part):
     with pytest.raises((ValueError, TypeError), match="part"):
         build_microscope(small, IMAGES, LAYERS, tmp_path / "a", part=part, **OPTIONS)
     assert not (tmp_path / "a").exists()
+
+
+def test_of_two_recipes_that_begin_at_once_one_is_refused(small, tmp_path, monkeypatch, whole):
+    def begin_meanwhile(path):
+        folder = ensure_dir(path)
+        (folder / "recipe.json").write_bytes(whole["recipe.json"])
+        return folder
+
+    monkeypatch.setattr("optvis.microscope.site.output_dir.ensure_dir", begin_meanwhile)
+    with pytest.raises(FileExistsError, match="another recipe: steps is 1 there and 2 here"):
+        build_microscope(small, IMAGES, LAYERS, tmp_path / "a", part=(1, 2), **{**OPTIONS, "steps": 2})
+    assert files(tmp_path / "a") == {"recipe.json": whole["recipe.json"]}
 
 
 def test_ranges_of_images_merge_exactly(small, monkeypatch):

@@ -24,8 +24,13 @@ MAX_NAME_LENGTH = 100  # characters; leaves room for suffixes under the 255 byte
 NAME_DIGITS = 6  # of a digest
 
 
-def atomic_write(path: Path, data: bytes) -> Path:
+def atomic_write(path: Path, data: bytes, *, replace: bool = True) -> Path:
     """Write a file atomically: to a temporary file in the same folder, then rename.
+
+    Args:
+        path: of the file.
+        data: its bytes.
+        replace: whether to overwrite the file; if not, one that another process has written meanwhile stays.
 
     Raises:
         OSError: the folder does not exist or cannot be written.
@@ -36,9 +41,9 @@ def atomic_write(path: Path, data: bytes) -> Path:
             file.write(data)
             file.flush()
             if sys.platform != "win32":  # while it is locked, so that no other process takes it for abandoned
-                _move(part, path)
+                _move(part, path, replace)
         if sys.platform == "win32":
-            _move(part, path)
+            _move(part, path, replace)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -64,10 +69,24 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
     return handle, Path(name)
 
 
-def _move(part: Path, path: Path) -> None:
+def _move(part: Path, path: Path, replace: bool) -> None:
     os.umask(mask := os.umask(0))
     part.chmod(0o666 & ~mask)
-    part.replace(path)
+    if replace or not _link(part, path):
+        part.replace(path)
+    else:
+        part.unlink()
+
+
+def _link(part: Path, path: Path) -> bool:
+    """Give a file a second name, unless another file has it; False where the file system has no links."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _lock(file: int) -> bool:

@@ -96,13 +96,11 @@ class Store:
         """
         path = ensure_dir(folder) / MANIFEST
         check_own_files({path: MANIFEST_KIND})
-        if is_file(path):
-            found = cls(folder)
-            _check_same(found.folder, found.manifest, manifest)
-            return found
-        content = {KIND: MANIFEST_KIND, **asdict(manifest)}
-        atomic_write(path, encode_json(content))
-        return cls(folder)
+        if not is_file(path):
+            atomic_write(path, encode_json({KIND: MANIFEST_KIND, **asdict(manifest)}), replace=False)
+        found = cls(folder)  # another process may have begun one meanwhile
+        _check_same(found.folder, found.manifest, manifest)
+        return found
 
     def shards(self) -> list[ShardRecord]:
         """The complete shards, in the order of their images. A line that was cut off ends the list."""

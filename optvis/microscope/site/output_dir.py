@@ -41,14 +41,12 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence
     own = {KIND: RECIPE_KIND, **recipe}
     check_own_files({file: RECIPE_KIND, folder / PAGE: PAGE_KIND})
     taken = [name for name in names if os.path.lexists(folder / name)]
-    if os.path.lexists(file):  # looked for after the others, as another process may begin the same microscope
-        _check_same_recipe(folder, read_json_or_none(file), json.loads(json.dumps(own)))
-    else:
+    if not os.path.lexists(file):  # looked for after the others, as another process may begin the same microscope
         if taken:
             cure = "choose another folder, or move the file"
             raise FileExistsError(f"{str(folder / taken[0])!r} exists and was not written by a microscope; {cure}")
-        ensure_dir(folder)
-        write_json(file, own)
+        atomic_write(ensure_dir(folder) / RECIPE, encode_json(own), replace=False)
+    _check_same_recipe(folder, read_json_or_none(file), json.loads(json.dumps(own)))
     for place in (folder, *(folder / name for name in names)):
         if place.is_dir():
             remove_temporary_files(place)
