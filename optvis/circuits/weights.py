@@ -133,7 +133,7 @@ def strongest_inputs(weights: Tensor, count: int) -> Tensor:
         >>> strongest_inputs(torch.tensor([[0.0, -3.0, 1.0]]), 2)
         tensor([[1, 2]])
     """
-    check_axes({"weights": weights}, {"weights": "O I ..."}, {})
+    check_axes({"weights": weights}, "O I ...")
     if count < 1:
         raise ValueError(f"count is {count}; expected 1 or more")
     norms = torch.linalg.vector_norm(weights.flatten(2) if weights.dim() > 2 else weights.unsqueeze(2), dim=2)

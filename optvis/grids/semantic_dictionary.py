@@ -110,7 +110,7 @@ class SemanticDictionary(Result):
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
         icons = tensors.pop("icons", torch.empty(0, 3, 1, 1, dtype=torch.float32, device="cpu"))
         indices = tensors.pop("icon_channels", torch.empty(0, dtype=torch.long, device="cpu"))
-        check_axes({"icons": icons, "icon_channels": indices}, {"icons": "N 3 S S", "icon_channels": "N: int"}, {})
+        check_axes({"icons": icons, "icon_channels": indices}, {"icons": "N 3 S S", "icon_channels": "N: int"})
         channels = indices.tolist()
         return super()._from_parts(tensors, values | {"icons": dict(zip(channels, icons, strict=True))})
 

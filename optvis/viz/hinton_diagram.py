@@ -239,7 +239,7 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
         >>> (0.94 - pixels[0, 2]).view(9, 2, 9).sum((0, 2)).round()
         tensor([60., 15.])
     """
-    check_axes({"values": values}, {"values": "N R C"}, {})
+    check_axes({"values": values}, "N R C")
     if cell < 1 or values.numel() * cell**2 > MAX_PIXELS or not math.isfinite(extent):
         raise ValueError(f"cell is {cell}, extent is {extent}; expected 1 or more, at most {MAX_PIXELS} pixels, finite")
     panels, height, width = values.shape

@@ -96,7 +96,7 @@ def draw_sheet(
     """
     from PIL import Image, ImageDraw
 
-    sizes = check_axes({"images": images}, {"images": "B C H W"}, {})
+    sizes = check_axes({"images": images}, "B C H W")
     batch, channels, height, width = sizes["B"], sizes["C"], sizes["H"], sizes["W"]
     if not images.numel():
         raise ValueError(f"images are {tuple(images.shape)}; expected one or more, of one pixel or more")
@@ -160,7 +160,7 @@ def draw_cells(
     """
     from PIL import Image
 
-    check_axes({"images": images, "cells": cells}, {"images": "B 3 S S", "cells": "B 2: int"}, {})
+    check_axes({"images": images, "cells": cells}, {"images": "B 3 S S", "cells": "B 2: int"})
     side = images.shape[-1]
     shares = [1.0] * len(images) if shares is None else shares
     check_count("shares", len(shares), len(images), "images")

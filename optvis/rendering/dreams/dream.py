@@ -53,7 +53,7 @@ def divide_by_std(gradient: Tensor) -> Tensor:
     Raises:
         ValueError: a gradient of other axes.
     """
-    check_axes({"gradient": gradient}, {"gradient": "B C H W"}, {})
+    check_axes({"gradient": gradient}, "B C H W")
     return gradient / (gradient.flatten(1).std(1).view(-1, 1, 1, 1) + EPS)
 
 
