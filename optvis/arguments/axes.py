@@ -1,4 +1,4 @@
-"""Axes and dtypes of tensors, checked against texts such as "B 3 H W"."""
+"""Axes and dtypes of tensors, checked against texts such as "B 3 H W"; counts and ranges."""
 
 from __future__ import annotations
 
@@ -69,6 +69,22 @@ def check_count(name: str, count: int, expected: int, of: str) -> None:
     """
     if count != expected:
         raise ValueError(f"{name} has {count} entries for {expected} {of}")
+
+
+def check_minimum(minimum: float, /, **values: float | None) -> None:
+    """Check that numbers, each given by its name, are not below a minimum; None is not checked.
+
+    Raises:
+        ValueError: one is, or is NaN.
+
+    Example:
+        >>> check_minimum(1, steps=8, size=None, top=0)
+        Traceback (most recent call last):
+        ValueError: top is 0; expected 1 or more
+    """
+    for name, value in values.items():
+        if value is not None and not value >= minimum:
+            raise ValueError(f"{name} is {value}; expected {minimum} or more")
 
 
 def check_range(name: str, numbers: Tensor, start: int, stop: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_minimum
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
@@ -79,8 +80,7 @@ def sample_activations(
         Samples('mixed5', 20 vectors of 192 channels, 16 classes)
     """
     layer = name_tokens(layer, tokens)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected 1 or more images")
+    check_minimum(1, batch_size=batch_size)
     classifier, dataset = as_classifier(model, normalize), as_dataset(images)
     numbers = torch.from_numpy(np.random.default_rng(seed).random((len(dataset), 2)))
     sampler = _VectorSampler(classifier, layer, channel_axis, numbers)

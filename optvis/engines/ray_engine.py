@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from optvis.arguments import check_minimum
 from optvis.version import __version__
 
 Task = TypeVar("Task")
@@ -62,9 +63,7 @@ class RayEngine:
     cores: int = 1
 
     def __post_init__(self) -> None:
-        for name, value in (("workers", self.workers), ("cores", self.cores)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+        check_minimum(1, workers=self.workers, cores=self.cores)
 
 
 class Worker:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from optvis.arguments import check_axes
+from optvis.arguments import check_axes, check_minimum
 from optvis.data.images import ImageLike
 from optvis.models.activations import read_channels
 from optvis.models.borrow import plain_mode
@@ -160,8 +160,7 @@ def semantic_dictionary(
         SemanticDictionary('mixed5', 12 × 12 positions, 1 channels each, ... icons)
     """
     layer = name_tokens(layer, tokens)
-    if top < 1:
-        raise ValueError(f"top is {top}; expected 1 or more")
+    check_minimum(1, top=top)
     classifier = as_classifier(model, normalize)
     batch = classifier.load_batch(image)
     if len(batch) != 1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from optvis.arguments import check_minimum
 from optvis.data.sources import as_dataset
 from optvis.features.peaks import ChannelImages
 from optvis.formatting import format_count
@@ -117,8 +118,7 @@ def estimate_cost(
     """
     from optvis.survey.survey_channels import measure_layers
 
-    if images < 1:
-        raise ValueError(f"images is {images}; expected 1 or more")
+    check_minimum(1, images=images)
     classifier = as_classifier(model, normalize)
     counts = {layer: shape[0] for layer, shape in measure_layers(classifier, layers, channel_axis).items()}
     names = list(counts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from optvis.arguments import describe_value
+from optvis.arguments import check_minimum, describe_value
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
 from optvis.microscope.inputs import find_sources
@@ -58,11 +58,9 @@ class MicroscopeOptions:
     survey: Survey | str | Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("group_size", "top_images", "sample_size", "class_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.class_images < 0:
-            raise ValueError(f"class_images is {self.class_images}; expected 0 or more")
+        check_minimum(1, group_size=self.group_size, top_images=self.top_images)
+        check_minimum(1, sample_size=self.sample_size, class_channels=self.class_channels)
+        check_minimum(0, class_images=self.class_images)
 
 
 DEFAULT_OPTIONS = MicroscopeOptions()

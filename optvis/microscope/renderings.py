@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from optvis.arguments import TensorFields
+from optvis.arguments import TensorFields, check_minimum
 from optvis.features.feature_network import channel_objective
 from optvis.interrupts import ignore_warnings
 from optvis.models.classifier import Classifier
@@ -69,8 +69,8 @@ class ChannelRenderer:
     channel_axis: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.steps < 0:
-            raise ValueError(f"size is {self.size}, steps is {self.steps}; expected 1 or more, and 0 or more")
+        check_minimum(1, size=self.size)
+        check_minimum(0, steps=self.steps)
 
     def render(self, classifier: Classifier, layer: str, channels: Sequence[int]) -> ChannelRenderings:
         """Render six images of each channel, all channels in one batch.

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.errors import suggest
 from optvis.features.peaks import ChannelImages, split_places
 from optvis.formatting import format_count
@@ -145,8 +146,7 @@ class Survey:
         Raises:
             ValueError: no steps.
         """
-        if bins < 1:
-            raise ValueError(f"bins is {bins}; expected 1 or more")
+        check_minimum(1, bins=bins)
         found = []
         for values in self._columns(layer):
             a = values.double()

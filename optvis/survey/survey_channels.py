@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_minimum
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
@@ -92,9 +93,7 @@ def survey_channels(
     classifier, dataset = as_classifier(model, normalize), as_dataset(images).outside(output_dir)
     batch_size = choose_batch_size(classifier) if batch_size is None else batch_size
     numbers = {"top": top, "sample_size": sample_size, "batch_size": batch_size}
-    for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; expected 1 or more")
+    check_minimum(1, **numbers)
     shard_size = batch_size * max(1, SHARD_SIZE // batch_size)
     shapes = measure_layers(classifier, layers, channel_axis)
     index = None if target is None else find_class(classifier, target, "target")

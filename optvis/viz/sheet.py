@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from torch import Tensor
 from torch.nn.functional import pad
 
-from optvis.arguments import check_axes, check_count, check_range, describe_value
+from optvis.arguments import check_axes, check_count, check_minimum, check_range, describe_value
 from optvis.data.own_files import PNG_KIND
 from optvis.errors import warn_user
 
@@ -103,8 +103,7 @@ def draw_sheet(
     width *= 1 if channels in (1, 3, 4) else channels
     if labels and len(labels) != batch:
         raise ValueError(f"{len(labels)} labels for {batch} images")
-    if columns is not None and columns < 1:
-        raise ValueError(f"columns is {columns}; expected 1 or more")
+    check_minimum(1, columns=columns)
     if not 0 <= gap <= MAX_SIDE:
         raise ValueError(f"gap is {gap}; expected 0 to {MAX_SIDE:,} pixels")
     largest = max(1, MAX_SIDE // max(width, height))
