@@ -173,7 +173,7 @@ def _time_survey(classifier: Classifier, noise: torch.Tensor, names: Sequence[st
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            survey_channels(classifier, noise, folder, names, channel_axis=channel_axis, progress=False)
+            survey_channels(classifier, noise, names, folder, channel_axis=channel_axis, progress=False)
             seconds = time.perf_counter() - start
     return seconds
 

@@ -39,8 +39,8 @@ TOP, SAMPLE_SIZE = 16, 64
 def survey_channels(
     model: nn.Module | Classifier,
     images: Any,
+    layers: str | Sequence[str] | None,
     output_dir: str | Path,
-    layers: str | Sequence[str] | None = None,
     *,
     target: int | str | None = None,
     top: int = TOP,
@@ -64,8 +64,8 @@ def survey_channels(
     Args:
         model: a network, or a Classifier.
         images: in any form that `optvis.data.as_dataset` takes; the classes are those of its rows.
+        layers: one name, or several, as `layers(net)` lists them; None for all whose output is a tensor of reals.
         output_dir: the folder of the store; created if needed.
-        layers: one name, or several, as `layers(net)` lists them; by default all whose output is a tensor of reals.
         target: a class, by index or label, to whose logit channels are attributed; by default activations are recorded.
         top: how many of the strongest images of each channel are kept.
         sample_size: images, evenly spaced in the data set, from which a stratified sample of each channel is taken.
@@ -86,7 +86,7 @@ def survey_channels(
         >>> from optvis import load
         >>> from optvis.world import Scenes
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     survey = survey_channels(load(), Scenes(8), folder, ["mixed4", "mixed5"], top=3, progress=False)
+        ...     survey = survey_channels(load(), Scenes(8), ["mixed4", "mixed5"], folder, top=3, progress=False)
         ...     survey, survey.top("mixed5").values.shape, survey.quantiles("mixed4", [0.5]).shape
         (Survey(2 layers, 320 channels, 8 of 8 images), torch.Size([192, 3]), torch.Size([128, 1]))
     """

@@ -36,4 +36,4 @@ def run(options: argparse.Namespace) -> None:
     classifier, images = load_model(options), select_images(options)
     target = None if options.target is None else parse_class(options.target, classifier.labels)
     how = {"target": target, "top": options.top, "sample_size": options.sample_size, "engine": select_engine(options)}
-    print(survey_channels(classifier, images, options.out, options.layers, **how))
+    print(survey_channels(classifier, images, options.layers, options.out, **how))
