@@ -291,6 +291,18 @@ def test_a_store_says_what_is_damaged_and_drops_what_is_not_listed(small, tmp_pa
     assert list_stores(tmp_path) == []
 
 
+def test_a_damaged_line_of_the_list_loses_no_shard_before_it(small, tmp_path):
+    survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
+    whole = files(tmp_path)
+    listed = (tmp_path / "shards.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "shards.jsonl").write_bytes(b"".join([*listed[:2], b"\xff" + listed[2], *listed[3:]]))
+    store = Store(tmp_path)
+    assert len(store.shards()) == 2
+    assert store.check() == ["8 of 13 images are done; the same call continues"]
+    survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
+    assert files(tmp_path) == whole
+
+
 class Windows(nn.Module):
     """Four windows of each image, on the first axis."""
 

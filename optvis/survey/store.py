@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,14 +22,13 @@ from optvis.data.files import (
     remove_temporary_files,
     utf8_path,
 )
-from optvis.data.own_files import KIND, check_own_files
+from optvis.data.own_files import KIND, check_own_files, check_same_recipe
 from optvis.data.schema import parse_json, read_value
 from optvis.viz.tensor_file import encode_tensors
 
 MANIFEST, LIST = "manifest.json", "shards.jsonl"
 MANIFEST_KIND = "survey manifest"
 SHARD_KIND = "survey shard"
-MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 
 
 @dataclass(frozen=True)
@@ -98,24 +97,16 @@ class Store:
         check_own_files({path: MANIFEST_KIND})
         if is_file(path):
             found = cls(folder)
-            _check_same(found.folder, found.manifest, manifest)
+            check_same_recipe("store", found.folder, found.manifest.recipe, manifest.recipe)
             return found
         content = {KIND: MANIFEST_KIND, **asdict(manifest)}
         atomic_write(path, encode_json(content))
         return cls(folder)
 
     def shards(self) -> list[ShardRecord]:
-        """The complete shards, in the order of their images. A line that was cut off ends the list."""
+        """The complete shards, in the order of their images, up to the first that is missing."""
         found: list[ShardRecord] = []
-        try:
-            lines = (self.folder / LIST).read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError):
-            return found
-        for line in lines:
-            try:
-                record: ShardRecord = read_value(ShardRecord, parse_json(line), LIST)
-            except ValueError:
-                break
+        for record in self._listed():
             if record.first == (found[-1].stop if found else 0) and self._has(record):
                 found.append(record)
         return found
@@ -131,8 +122,8 @@ class Store:
         atomic_write(self.folder / name, data)
         record = ShardRecord(name, first, stop, hashlib.sha256(data).hexdigest(), len(data))
         self._repair_list()
-        with (self.folder / LIST).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(record), separators=(",", ":")) + "\n")
+        with (self.folder / LIST).open("ab") as file:
+            file.write(encode_json(asdict(record)))
             file.flush()
             os.fsync(file.fileno())
         return record
@@ -151,7 +142,7 @@ class Store:
                 wrong.append(f"{record.file} is missing")
             elif _digest_file(path) != record.sha256:
                 wrong.append(f"{record.file} is damaged: its SHA-256 is another one")
-        done = self.shards()[-1].stop if self.shards() else 0
+        done = max((record.stop for record in self.shards()), default=0)
         if done < self.manifest.images:
             wrong.append(f"{done:,} of {self.manifest.images:,} images are done; the same call continues")
         return wrong
@@ -174,16 +165,12 @@ class Store:
         with utf8_path(self.folder / record.file) as path, safe_open(path, "pt") as file:
             yield file
 
-    def _listed(self) -> Sequence[ShardRecord]:
-        """All lines that can be read."""
-        found = []
-        for line in (
-            (self.folder / LIST).read_text(encoding="utf-8").splitlines() if is_file(self.folder / LIST) else ()
-        ):
-            try:
+    def _listed(self) -> list[ShardRecord]:
+        """All lines of the list, but those that were cut off or damaged."""
+        path, found = self.folder / LIST, list[ShardRecord]()
+        for line in path.read_bytes().splitlines() if is_file(path) else ():
+            with suppress(ValueError):
                 found.append(read_value(ShardRecord, parse_json(line), LIST))
-            except ValueError:
-                continue
         return found
 
     def _has(self, record: ShardRecord) -> bool:
@@ -192,8 +179,7 @@ class Store:
 
     def _repair_list(self) -> None:
         """Drop a line that was cut off, so that the next one can follow."""
-        path, lines = self.folder / LIST, [json.dumps(asdict(one), separators=(",", ":")) for one in self.shards()]
-        whole = "".join(line + "\n" for line in lines).encode()
+        path, whole = self.folder / LIST, b"".join(encode_json(asdict(record)) for record in self.shards())
         if is_file(path) and path.read_bytes() != whole:
             atomic_write(path, whole)
 
@@ -221,14 +207,3 @@ def digest_recipe(recipe: Mapping[str, Any]) -> str:
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_same(folder: Path, stored: Manifest, own: Manifest) -> None:
-    there, here = (json.loads(json.dumps(dict(one.recipe))) for one in (stored, own))
-    for key in [key for key in here if there.get(key) != here[key]]:
-        values = str(there.get(key)), str(here[key])
-        is_short = sum(map(len, values)) < MAX_VALUE_LENGTH
-        difference = f"{key} is {values[0]} there and {values[1]} here" if is_short else f"`{key}` differs"
-        raise FileExistsError(
-            f"the store in {str(folder)!r} has another recipe: {difference}; choose another folder, or delete it"
-        )
