@@ -303,6 +303,27 @@ def test_a_damaged_line_of_the_list_loses_no_shard_before_it(small, tmp_path):
     assert files(tmp_path) == whole
 
 
+def test_workers_end_where_a_shard_cannot_be_written(small, tmp_path, monkeypatch):
+    ended = []
+
+    def run(create, spans, *_, **__):
+        worker = create()
+        try:
+            for index, span in enumerate(spans):
+                yield index, worker(span)
+        finally:
+            ended.append(True)
+
+    def refuse(*_):
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr(SURVEY_CHANNELS, "run_tasks", run)
+    monkeypatch.setattr(Store, "add", refuse)
+    with pytest.raises(OSError, match="no space left") as caught:
+        survey_channels(small, rows(), "relu2", tmp_path, engine="ray", **OPTIONS)
+    assert ended, f"while the traceback of {caught.value!r} is kept, as a notebook keeps it"
+
+
 class Windows(nn.Module):
     """Four windows of each image, on the first axis."""
 

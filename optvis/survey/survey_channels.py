@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,21 +188,22 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
     with progress_bar(total=len(dataset), show=progress, unit="img", description="survey") as bar:
         bar.update(first)
         if resolve_engine(engine) is None:
-            shards: Iterator[Shard] = (worker.record(recorder, span, bar.update) for span in spans)
+            shards: Generator[Shard, None, None] = (worker.record(recorder, span, bar.update) for span in spans)
         else:
             create = partial(_ShardWorker, worker.create, dataset, worker.batch_size)
             on_gpu = recorder.classifier.device.type == "cuda"
             shards = _run_elsewhere(recorder, run_tasks(create, spans, engine, on_gpu=on_gpu), bar.update)
-        for span, (tensors, wrong) in zip(spans, shards, strict=True):
-            failures += wrong
-            store.add(span.start, span.stop, tensors)
+        with closing(shards):  # also where a shard cannot be written: the workers end with it
+            for span, (tensors, wrong) in zip(spans, shards, strict=True):
+                failures += wrong
+                store.add(span.start, span.stop, tensors)
     if any(failures) or len(failures) == len(dataset):
         dataset.report_failures([text or "an image of an earlier call" for text in failures])
 
 
 def _run_elsewhere(
     recorder: Recorder, outcomes: Iterator[tuple[int, Shard]], update: Callable[[int], object]
-) -> Iterator[Shard]:
+) -> Generator[Shard, None, None]:
     """The shards of workers, in order, as this process would have recorded them."""
     for tensors, wrong in merge_in_order(outcomes):
         update(len(tensors["indices"]))
