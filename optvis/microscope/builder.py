@@ -131,8 +131,7 @@ def _build_groups(plan: MicroscopePlan, folder: Path, part: Part, engine: Engine
     with progress_bar(total=len(tasks), show=progress, unit="group", description="microscope") as bar:
         missing = [task for task in tasks if not task.is_complete(folders[task.layer])]
         bar.update(len(tasks) - len(missing))
-        on_gpu = plan.classifier.device.type == "cuda"
-        for index, files in run_tasks(partial(GroupWorker, plan, top), missing, engine, on_gpu=on_gpu):
+        for index, files in run_tasks(partial(GroupWorker, plan, top), missing, engine, on_gpu=plan.classifier.on_gpu):
             for name, data in files.items():
                 atomic_write(folders[missing[index].layer] / name, data)
             bar.update()

@@ -165,6 +165,11 @@ class Classifier:
         return self._example.device
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the network is on a CUDA device."""
+        return self.device.type == "cuda"
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of the network's real parameters or buffers; float32 if it has none."""
         return self._example.dtype

@@ -191,8 +191,8 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
             shards: Generator[Shard, None, None] = (worker.record(recorder, span, bar.update) for span in spans)
         else:
             create = partial(_ShardWorker, worker.create, dataset, worker.batch_size)
-            on_gpu = recorder.classifier.device.type == "cuda"
-            shards = _run_elsewhere(recorder, run_tasks(create, spans, engine, on_gpu=on_gpu), bar.update)
+            outcomes = run_tasks(create, spans, engine, on_gpu=recorder.classifier.on_gpu)
+            shards = _run_elsewhere(recorder, outcomes, bar.update)
         with closing(shards):  # also where a shard cannot be written: the workers end with it
             for span, (tensors, wrong) in zip(spans, shards, strict=True):
                 failures += wrong
