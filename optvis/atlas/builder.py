@@ -71,14 +71,14 @@ class AtlasBuilder:
     @plain_mode()
     def all(self, levels: Sequence[int] | None = None) -> ActivationAtlas:
         """Build the atlas of all classes; see `activation_atlas`."""
-        sizes, samples = _resolve(levels), self._samples
+        sizes, samples = resolve_levels(levels), self._samples
         points, layout = lay_out(samples.vectors, self.options.layout, seed=self.seed)
         return self._build("activation_atlas", samples, points, sizes, COARSEST, layout=layout)
 
     @plain_mode()
     def of_class(self, label: int | str, levels: Sequence[int] | None = None) -> ActivationAtlas:
         """Build the atlas of one class; see `class_atlas`."""
-        sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
+        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
         name = samples.labels[sampled_class(samples, label)]
         chosen = select_samples(samples, class_mask(samples, label, rank), f"contribute to {name!r}")
         points, layout = lay_out(chosen.vectors, self.options.layout, seed=self.seed)
@@ -89,7 +89,7 @@ class AtlasBuilder:
     @plain_mode()
     def compare(self, first: int | str, second: int | str, levels: Sequence[int] | None = None) -> Comparison:
         """Compare two classes; see `compare_classes`."""
-        sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
+        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
         left, right = sampled_class(samples, first), sampled_class(samples, second)
         names = samples.labels[left], samples.labels[right]
         if left == right:
@@ -209,8 +209,3 @@ class AtlasBuilder:
             icons=icons,
         )
         return ActivationAtlas(samples, points, levels, exemplars, min_points, recipe, ends, title)
-
-
-def _resolve(levels: Sequence[int] | None) -> tuple[int, ...] | None:
-    """Check levels that were given, before anything is sampled."""
-    return None if levels is None else resolve_levels(levels)

@@ -103,12 +103,14 @@ def group_means(values: Tensor, member: Tensor, counts: Tensor) -> Tensor:
     return (sums / counts.unsqueeze(1)).to(values.dtype)
 
 
-def resolve_levels(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Sort sizes of levels from coarse to fine, each once.
+def resolve_levels(sizes: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Sort sizes of levels from coarse to fine, each once; None stays.
 
     Raises:
         ValueError: there are none or over 16, or one is below 1 or over 500.
     """
+    if sizes is None:
+        return None
     levels = tuple(sorted(set(sizes[: MAX_LEVELS + 1])))
     if not levels or levels[0] < 1 or levels[-1] > MAX_CELLS or len(levels) > MAX_LEVELS:
         expected = f"at most {MAX_LEVELS} numbers of cells per side, 1 to {MAX_CELLS}, such as (10, 20, 40)"

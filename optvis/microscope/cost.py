@@ -15,7 +15,7 @@ from optvis.data.sources import as_dataset
 from optvis.features.peaks import ChannelImages
 from optvis.formatting import format_count
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
-from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.renderings import STEPS, ChannelRenderer, resolve_size
 from optvis.microscope.tasks import GroupTask, GroupWorker
 from optvis.microscope.top_activations import CLASSES, find_exemplars
 from optvis.models.borrow import plain_mode
@@ -25,7 +25,6 @@ from optvis.models.normalize import INFER, Normalizer
 
 MEASURED_LAYERS = 3  # the first, the middle and the last of all; their mean stands for the others
 MEASURED_IMAGES = 32
-MAX_SIZE = 128  # default side of a rendering, as in `build_microscope`
 BYTES = 4  # of an activation in a store
 
 
@@ -98,7 +97,7 @@ def estimate_cost(
     *,
     images: int,
     size: int | None = None,
-    steps: int = 32,
+    steps: int = STEPS,
     options: MicroscopeOptions = DEFAULT_OPTIONS,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
@@ -124,7 +123,7 @@ def estimate_cost(
     names = list(counts)
     shape = (MEASURED_IMAGES, classifier.channels, *classifier.size)
     noise = torch.rand(shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
-    renderer = ChannelRenderer(min(MAX_SIZE, *classifier.size) if size is None else size, steps, 0, channel_axis)
+    renderer = ChannelRenderer(resolve_size(classifier, size), steps, 0, channel_axis)
     chosen = {names[place * (len(names) - 1) // (MEASURED_LAYERS - 1)] for place in range(MEASURED_LAYERS)}
     options = replace(options, survey=None)  # which would be of other images
     plan = MicroscopePlan(

@@ -119,8 +119,8 @@ class PatchTrial(Result):
         width = max(map(len, self.names))
         rows = [f"{name:<{width}}  {self.flip_rate(name)}" for name in self.names]
         left_out = self.recipe.get("images_left_out", 0)
-        others = "1 other" if self.test_start == 1 else f"{self.test_start} others"
-        counted = f"on {format_count(len(self) - self.test_start, 'image')}; {others} chose size and position"
+        tested, others = format_count(len(self) - self.test_start, "image"), format_count(self.test_start, "other")
+        counted = f"on {tested}; {others} chose size and position"
         counted += f", and {left_out} are left out, not predicted as {self.source} without a patch" if left_out else ""
         return "\n".join([f"{self.source} predicted as {self.target}, with {size} px at {position}, {counted}", *rows])
 

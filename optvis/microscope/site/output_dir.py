@@ -11,7 +11,7 @@ from optvis.data.files import atomic_write, encode_json, ensure_dir, read_json_o
 from optvis.data.own_files import KIND, check_own_files, check_same_recipe
 
 RECIPE = "recipe.json"
-PAGE = "index.html"
+INDEX = "index.html"
 IMAGES = "images"  # the folder of the images of channels and classes
 TOP_ACTIVATIONS = "top_activations.json"
 RECIPE_KIND, PAGE_KIND = "microscope recipe", "microscope page"  # what `read_kind` reads from the two
@@ -37,7 +37,7 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence
     folder = Path(path)
     file = folder / RECIPE
     own = {KIND: RECIPE_KIND, **recipe}
-    check_own_files({file: RECIPE_KIND, folder / PAGE: PAGE_KIND})
+    check_own_files({file: RECIPE_KIND, folder / INDEX: PAGE_KIND})
     taken = [name for name in names if os.path.lexists(folder / name)]
     if os.path.lexists(file):  # looked for after the others, as another process may begin the same microscope
         check_same_recipe("microscope", folder, read_json_or_none(file), own)

@@ -13,7 +13,7 @@ from optvis.microscope.groups import rendering_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.class_pages import write_classes
 from optvis.microscope.site.contents import LayerContents, read_contents
-from optvis.microscope.site.output_dir import IMAGES
+from optvis.microscope.site.output_dir import IMAGES, INDEX
 from optvis.viz.pages.microscope.html import channel_html, index_html, sheet_html
 from optvis.viz.pages.microscope.page import (
     CLASS_FOLDER,
@@ -27,8 +27,7 @@ from optvis.viz.pages.microscope.page import (
     page_numbers,
 )
 
-INDEX, INDEX_NUMBERS = "index.html", "index.json"
-SITE = (INDEX, INDEX_NUMBERS, IMAGES, CLASS_FOLDER)
+SITE = (INDEX, "index.json", IMAGES, CLASS_FOLDER)
 MAX_OUTPUTS = 8  # channels of later layers on a page
 AnyPage = TypeVar("AnyPage", bound=Page)
 
