@@ -24,6 +24,7 @@ from optvis.data.files import (
 )
 from optvis.data.own_files import KIND, check_own_files, check_same_recipe
 from optvis.data.schema import parse_json, read_value
+from optvis.errors import warn_user
 from optvis.viz.tensor_file import encode_tensors
 
 MANIFEST, LIST = "manifest.json", "shards.jsonl"
@@ -185,13 +186,15 @@ class Store:
 
 
 def list_stores(folder: str | Path) -> list[Store]:
-    """The stores in a folder and below it, sorted; damaged ones are left out."""
+    """The stores in a folder and below it, sorted; damaged ones are left out, with a warning."""
     found = []
     for path in sorted(Path(folder).rglob(MANIFEST)):
         content = read_json_or_none(path)
         if isinstance(content, dict) and content.get(KIND) == MANIFEST_KIND:
-            with suppress(ValueError):
+            try:
                 found.append(Store(path.parent))
+            except ValueError as error:
+                warn_user(str(error))
     return found
 
 
