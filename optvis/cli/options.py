@@ -125,9 +125,14 @@ def select_images(options: argparse.Namespace) -> Any:
 
     if options.images is not None:
         return options.images
-    if options.network not in EMBEDDED:
-        raise ValueError("--images is missing: a folder of images; only the embedded networks have scenes of their own")
+    check_scenes(options.network)
     return Scenes(options.scenes, seed=options.seed + 1)  # it was trained on those of seed 0
+
+
+def check_scenes(network: str) -> None:
+    """Raise ValueError where a network has no scenes, so that images have to be given."""
+    if network not in EMBEDDED:
+        raise ValueError("--images is missing: a folder of images; only the embedded networks have scenes of their own")
 
 
 def make_unique(names: Sequence[str]) -> list[str]:

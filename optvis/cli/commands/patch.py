@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from optvis.cli.options import EMBEDDED, AddOption, load_model, parse_class
+from optvis.cli.options import AddOption, check_scenes, load_model, parse_class
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
 SCENES_PER_SEED = 10_000  # of the next seed are others
@@ -53,11 +53,7 @@ def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:
 
     if not 1 <= options.scenes <= SCENES_PER_SEED:
         raise ValueError(f"--scenes is {options.scenes}; expected 1 to {SCENES_PER_SEED}")
-    if options.network not in EMBEDDED:
-        raise ValueError(
-            "--images is missing: a folder of images of the source class; only the embedded networks have scenes of "
-            "their own"
-        )
+    check_scenes(options.network)
     if source >= len(LABELS):
         raise IndexError(f"class is {source}; expected 0 to {len(LABELS) - 1}")
     first = FIRST_SEED + options.seed * SCENES_PER_SEED
