@@ -83,15 +83,15 @@ def build_level(samples: Samples, points: Tensor, size: int, nearest: int) -> Le
     counts = member.bincount(minlength=len(numbers))
     vectors = group_means(samples.vectors, member, counts)
     return Level(
-        size,
-        torch.stack([numbers // size, numbers % size], dim=1),
-        counts,
-        vectors,
-        group_means(samples.attribution, member, counts),
-        _nearest_rows(samples.vectors, vectors, member, counts, nearest),
-        torch.empty(len(numbers), 3, 0, 0, dtype=torch.float32, device="cpu"),
-        torch.zeros(len(numbers), dtype=torch.bool, device="cpu"),
-        torch.full((len(numbers),), torch.nan, dtype=torch.float32, device="cpu"),
+        size=size,
+        cells=torch.stack([numbers // size, numbers % size], dim=1),
+        counts=counts,
+        vectors=vectors,
+        attribution=group_means(samples.attribution, member, counts),
+        nearest=_nearest_rows(samples.vectors, vectors, member, counts, nearest),
+        icons=torch.empty(len(numbers), 3, 0, 0, dtype=torch.float32, device="cpu"),
+        present=torch.zeros(len(numbers), dtype=torch.bool, device="cpu"),
+        scores=torch.full((len(numbers),), torch.nan, dtype=torch.float32, device="cpu"),
     )
 
 
