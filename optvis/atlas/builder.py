@@ -123,34 +123,26 @@ class AtlasBuilder:
 
     @cached_property
     def _samples(self) -> Samples:
-        """The given samples, or new ones.
+        """The given samples, or new ones."""
+        if self.samples is not None:
+            self._check_samples(self.samples)
+            return self.samples
+        how: dict[str, Any] = {"seed": self.seed, "channel_axis": self.channel_axis, "progress": self.progress}
+        return sample_activations(self._classifier, self._dataset, self.layer, **how)
 
-        Raises:
-            ValueError: samples of another layer, of another network, of other images, or of some classes only.
-        """
-        classifier, samples = self._classifier, self.samples
-        if samples is None:
-            return sample_activations(
-                classifier,
-                self._dataset,
-                self.layer,
-                seed=self.seed,
-                channel_axis=self.channel_axis,
-                progress=self.progress,
-            )
+    def _check_samples(self, samples: Samples) -> None:
+        """Raise ValueError for samples of another layer, of another network, of other images, or of some classes."""
         if samples.layer != self.layer:
             raise ValueError(f"samples of {samples.layer!r} for an atlas of {self.layer!r}; expected the same layer")
-        network = samples.recipe.get("network", classifier.name)
-        if network != classifier.name:
-            raise ValueError(
-                f"samples of the network {network!r} for an atlas of {classifier.name!r}; expected the same network"
-            )
+        name = self._classifier.name
+        network = samples.recipe.get("network", name)
+        if network != name:
+            raise ValueError(f"samples of the network {network!r} for an atlas of {name!r}; expected the same network")
         if SELECTION in samples.recipe:
             raise ValueError(
                 f"these samples are only those that {samples.recipe[SELECTION]}; give all samples, or samples=None"
             )
         check_same_images(self._dataset, samples.names)
-        return samples
 
     def _build(
         self,
