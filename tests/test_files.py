@@ -19,7 +19,7 @@ def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("failing", ["replace", "chmod", "fsync or write"])
+@pytest.mark.parametrize("failing", ["replace", "fsync or write"])
 def test_a_failure_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, failing):
     path = tmp_path / "data.bin"
     atomic_write(path, b"old")
@@ -79,6 +79,11 @@ def test_a_file_has_the_permissions_that_any_new_file_would_have(tmp_path, mask)
         assert os.umask(mask) == mask
     finally:
         os.umask(before)
+
+
+def test_other_threads_keep_the_mask_of_their_permissions(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the mask is that of the whole process"))
+    assert atomic_write(tmp_path / "data.bin", b"").exists()
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
