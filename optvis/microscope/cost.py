@@ -16,7 +16,7 @@ from optvis.features.peaks import ChannelImages
 from optvis.formatting import format_count
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
 from optvis.microscope.renderings import STEPS, ChannelRenderer, resolve_size
-from optvis.microscope.tasks import GroupTask, GroupWorker
+from optvis.microscope.tasks import ChannelGroup, ClassGroup, GroupTask, GroupWorker
 from optvis.microscope.top_activations import CLASSES, find_exemplars
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
@@ -129,10 +129,10 @@ def estimate_cost(
     class_groups = plan.divide(range(min(plan.class_count, images)))
     seconds, sizes, class_seconds = [], [], list[float]()
     for layer in channels:
-        worker, task = GroupWorker(plan, top), GroupTask(layer, plan.groups(layer)[0])
+        worker, task = GroupWorker(plan, top), ChannelGroup(layer, plan.groups(layer)[0])
         sizes.append(sum(map(len, worker(task).values())))  # what the groups of a layer share is computed with it
         seconds.append(_time(worker, task))
-        class_seconds += [_time(worker, GroupTask(layer, group, True)) for group in class_groups[:1]]
+        class_seconds += [_time(worker, ClassGroup(layer, group)) for group in class_groups[:1]]
     return SweepCost(
         layers=len(counts),
         channels=sum(counts.values()),

@@ -13,10 +13,11 @@ import torch
 from optvis.arguments import check_minimum, describe_value
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
+from optvis.features.peaks import ChannelImages
 from optvis.microscope.inputs import find_sources
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.surveyed import check_survey
-from optvis.microscope.top_activations import ExemplarChoice
+from optvis.microscope.top_activations import CLASSES, ExemplarChoice, list_predicted
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
@@ -176,6 +177,14 @@ class MicroscopePlan:
     def groups(self, layer: str) -> list[list[int]]:
         """The channels of a layer in groups of `group_size`."""
         return self.divide(self.channels[layer])
+
+    def class_groups(self, top: Mapping[str, ChannelImages]) -> list[list[int]]:
+        """The classes that are predicted for some image, in groups of `group_size`.
+
+        Args:
+            top: the images of channels and classes.
+        """
+        return self.divide(list_predicted(top[CLASSES])) if CLASSES in top else []
 
     def divide(self, members: Sequence[int]) -> list[list[int]]:
         """Channels or classes in groups of `group_size`."""
