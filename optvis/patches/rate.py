@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optvis.intervals import wilson_interval
+from optvis.models.outputs.intervals import wilson_interval
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from optvis.errors import NotFiniteError
-from optvis.intervals import LEVEL, wilson_interval
 from optvis.models.outputs import Head
+from optvis.models.outputs.intervals import LEVEL, wilson_interval
 
 SOFTMAX = Head()
 MIN_IMAGES = 10  # with fewer images there is no interval, other than of shares

@@ -1,4 +1,4 @@
-"""Confidence intervals of shares."""
+"""Confidence intervals of shares of predictions."""
 
 from __future__ import annotations
 
