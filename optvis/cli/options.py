@@ -44,27 +44,26 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     command.set_defaults(run=module.run)
     add = command.add_argument
     if name not in NEEDS_NO_NETWORK:
-        optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
-        add(
-            "network",
-            metavar="NETWORK",
-            help="demo, a name of torchvision, timm/NAME, hf/NAME, or a file of weights",
-            **optional,
-        )
-        weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
-        add("--weights", default="none" if name in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
-        add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
-        labels = (
-            "a text file with a label a line, in place of the published ones; of a file of weights it says the classes"
-        )
-        add("--labels", type=Path, metavar="FILE", help=labels)
-        side = "side of the images that the network takes in pixels, or HEIGHTxWIDTH; its publisher's if not given"
-        add("--input-size", type=parse_size, metavar="SIZE", help=side)
-        how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: its publisher's"
-        add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
+        _add_network_options(add, name)
     add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")
     module.add_options(add)
+
+
+def _add_network_options(add: AddOption, command: str) -> None:
+    """Add the network of a command, and how it is loaded."""
+    optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if command in NETWORK_IS_OPTIONAL else {}
+    networks = "demo, a name of torchvision, timm/NAME, hf/NAME, or a file of weights"
+    add("network", metavar="NETWORK", help=networks, **optional)
+    weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
+    add("--weights", default="none" if command in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
+    add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
+    labels = "a text file with a label a line, in place of the published ones; of a file of weights it says the classes"
+    add("--labels", type=Path, metavar="FILE", help=labels)
+    side = "side of the images that the network takes in pixels, or HEIGHTxWIDTH; its publisher's if not given"
+    add("--input-size", type=parse_size, metavar="SIZE", help=side)
+    how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: its publisher's"
+    add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
 
 
 def load_model(options: argparse.Namespace) -> Classifier:

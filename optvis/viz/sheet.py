@@ -1,4 +1,4 @@
-"""Images of several images: tiles with labels, rows and animations, and their encoding as files."""
+"""Images of several images: tiles with labels, cells of a grid, rows; and their encoding as PNG."""
 
 from __future__ import annotations
 
