@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from optvis.arguments import check_axes
+from optvis.arguments import check_axes, check_minimum
 from optvis.data.images import resize
 from optvis.objectives.target_tensors import as_numbers
 from optvis.viz.figures import FONT_SIZE, WIDTH, draw_on, figure_of, fit_text, set_labels
@@ -149,8 +149,7 @@ class Hinton(Result):
         least = MIN_LABELED_ROW if self.row_labels and self.is_table else MIN_CELL
         least = MIN_LABELED_COLUMN if self.column_labels else least
         side = min(MAX_CELL, max(least, wanted)) if cell is None else cell
-        if side < 2:
-            raise ValueError(f"cell is {cell}; expected 2 pixels or more")
+        check_minimum(2, cell=side)
         if self.values.numel() * side**2 > MAX_PIXELS:
             raise ValueError(
                 f"{panels} panels of {height} × {width} numbers are too many for an image at {side} pixels each; "
