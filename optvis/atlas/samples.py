@@ -116,7 +116,8 @@ class Samples(TensorFields):
         recipe = read_value(Mapping[str, Any], parse_json(header[RECIPE]), RECIPE)
         texts = read_value(Mapping[str, Any], parse_json(header[HEADER]), HEADER)
         values: dict[str, Any] = {name: read_value(hint, texts[name], name) for name, hint in TEXTS.items()}
-        return cls(recipe=recipe, **values, **{name: tensors[name] for name in cls.TENSOR_FIELDS})
+        values |= {name: tensors[name] for name in cls.TENSOR_FIELDS}
+        return cls(recipe=recipe, **values)
 
     def __repr__(self) -> str:
         count, channels = self.vectors.shape
