@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -97,7 +97,7 @@ def read_versions() -> str:
 
 def run_on_ray(
     create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task], engine: RayEngine, on_gpu: bool
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Run tasks on a Ray cluster; see `run_tasks`."""
     ray = import_ray()
     if not tasks:

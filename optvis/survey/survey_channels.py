@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -193,7 +193,7 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
             create = partial(_ShardWorker, worker.create, dataset, worker.batch_size)
             outcomes = run_tasks(create, spans, engine, on_gpu=recorder.classifier.on_gpu)
             shards = _run_elsewhere(recorder, outcomes, bar.update)
-        with closing(shards):  # also where a shard cannot be written: the workers end with it
+        with closing(shards):  # also where one of them cannot be written
             for span, (tensors, wrong) in zip(spans, shards, strict=True):
                 failures += wrong
                 store.add(span.start, span.stop, tensors)
@@ -202,9 +202,10 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
 
 
 def _run_elsewhere(
-    recorder: Recorder, outcomes: Iterator[tuple[int, Shard]], update: Callable[[int], object]
+    recorder: Recorder, outcomes: Generator[tuple[int, Shard], None, None], update: Callable[[int], object]
 ) -> Generator[Shard, None, None]:
     """The shards of workers, in order, as this process would have recorded them."""
-    for tensors, wrong in merge_in_order(outcomes):
-        update(len(tensors["indices"]))
-        yield recorder.take_over(tensors), wrong
+    with closing(outcomes):  # the workers end with it
+        for tensors, wrong in merge_in_order(outcomes):
+            update(len(tensors["indices"]))
+            yield recorder.take_over(tensors), wrong
