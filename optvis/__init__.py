@@ -1,4 +1,4 @@
-"""Feature visualization for PyTorch: see what a vision network has learned, and prove it.
+"""Feature visualization for PyTorch: what a vision network has learned, tested by ablation.
 
 from optvis import load, render
 from optvis.objectives import channel

@@ -102,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command and its subcommands."""
     parser = argparse.ArgumentParser(
         prog="optvis",
-        description="Feature visualization for PyTorch: see what a vision network has learned, and prove it.",
+        description="Feature visualization for PyTorch: what a vision network has learned, tested by ablation.",
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")

@@ -48,19 +48,21 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
         add(
             "network",
             metavar="NETWORK",
-            help="demo, a name of torchvision, timm/NAME, hf/NAME, or a file of weights",
+            help="demo, demo-vit, a name of torchvision, timm/NAME, hf/NAME, or a file of weights",
             **optional,
         )
-        weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
+        weights = "published weights to load, such as DEFAULT or IMAGENET1K_V1; none for random weights"
         add("--weights", default="none" if name in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
-        add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
+        add("--architecture", metavar="NAME", help="name of the network that a file of weights belongs to")
         labels = (
-            "a text file with a label a line, in place of the published ones; of a file of weights it says the classes"
+            "text file with one class label per line; by default the published labels, which a file of weights lacks"
         )
         add("--labels", type=Path, metavar="FILE", help=labels)
-        side = "side of the images that the network takes in pixels, or HEIGHTxWIDTH; its publisher's if not given"
+        side = "input size of the network in pixels, a side or HEIGHTxWIDTH; by default the published one"
         add("--input-size", type=parse_size, metavar="SIZE", help=side)
-        how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: its publisher's"
+        how = (
+            "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: the published one"
+        )
         add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
     add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")
