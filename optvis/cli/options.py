@@ -40,7 +40,7 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     """Create a subcommand from its module, which has `HELP`, `EXAMPLE`, `add_options` and `run`."""
     module = import_module(f"optvis.cli.commands.{'sweeps.' if name in SWEEPS else ''}{name}")
     texts = {"help": module.HELP, "description": module.HELP, "epilog": f"example: {module.EXAMPLE}"}
-    command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter)
+    command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter, allow_abbrev=False)
     command.set_defaults(run=module.run)
     add = command.add_argument
     if name not in NEEDS_NO_NETWORK:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from optvis.version import __version__
+from optvis.formatting.version import __version__
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
