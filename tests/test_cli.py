@@ -207,7 +207,7 @@ def test_render_repeats(run):
     [
         ("--param", "pixel"),
         ("--decay", 1.5),
-        ("--total-variation", 0.01),
+        ("--total-variation", 0.2),
         ("--no-transforms",),
         ("--seed", 3),
         ("--rate", 0.2),

@@ -57,7 +57,13 @@ def add_options(add: AddOption) -> None:
     add("--rate", type=float, help="initial learning rate; by default the recipe's")
     add("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the images")
     add("--decay", type=float, default=1.0, help="with --param fft: exponent of the damping of high frequencies")
-    add("--total-variation", type=float, default=0.0, help="weight of the total variation penalty")
+    add(
+        "--total-variation",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="smoother images: the gradient of a total variation penalty, as a share of the score's; try 0.2",
+    )
     add("--no-transforms", action="store_true", help="give the network the images without random transforms")
     add("--seed", type=int, default=0, help="seed of the initial noise and the random transforms")
     add("--batch-size", type=int, help="number of images rendered together; by default all, on a GPU as many as fit")
@@ -94,14 +100,14 @@ def _build_objective(
     classifier: Classifier, layer: str, channels: list[int] | str | None, options: argparse.Namespace
 ) -> tuple[Objective, list[str]]:
     """The objective of all images, and a name of each."""
-    from optvis.objectives import channel, logit, total_variation
+    from optvis.objectives import channel, logit
 
     if channels is not None:
         indices = list_channels(classifier, layer, channels)
         objective, names = channel(layer, indices), [f"{layer}-{n}" for n in indices]
     else:
         objective, names = logit([parse_class(text, classifier.labels) for text in options.label]), options.label
-    return objective - options.total_variation * total_variation() if options.total_variation else objective, names
+    return objective, names
 
 
 def _check_files(folder: Path, names: Sequence[str]) -> list[Path]:
@@ -118,11 +124,14 @@ def _check_files(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def _render(classifier: Classifier, objective: Objective, images: int, options: argparse.Namespace) -> Rendering:
+    from optvis.objectives import total_variation
     from optvis.params import fft_image, pixel_image
+    from optvis.rendering.priors import Prior
     from optvis.rendering.recipes import FROM_RECIPE, find_recipe
     from optvis.rendering.render import render
 
-    steps = find_recipe(options.recipe).steps if options.steps is None else options.steps
+    recipe, share = find_recipe(options.recipe), options.total_variation
+    steps = recipe.steps if options.steps is None else options.steps
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * images
     build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
     return render(
@@ -138,6 +147,7 @@ def _render(classifier: Classifier, objective: Objective, images: int, options: 
         precision=options.precision,
         compile=options.compile,
         transform=None if options.no_transforms else FROM_RECIPE,
+        priors=(*recipe.priors, Prior(total_variation(), share)) if share else None,
     )
 
 
