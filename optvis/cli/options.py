@@ -40,7 +40,7 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     """Create a subcommand from its module, which has `HELP`, `EXAMPLE`, `add_options` and `run`."""
     module = import_module(f"optvis.cli.commands.{'sweeps.' if name in SWEEPS else ''}{name}")
     texts = {"help": module.HELP, "description": module.HELP, "epilog": f"example: {module.EXAMPLE}"}
-    command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter)
+    command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter, allow_abbrev=False)
     command.set_defaults(run=module.run)
     add = command.add_argument
     if name not in NEEDS_NO_NETWORK:
@@ -53,16 +53,16 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
 def _add_network_options(add: AddOption, command: str) -> None:
     """Add the network of a command, and how it is loaded."""
     optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if command in NETWORK_IS_OPTIONAL else {}
-    networks = "demo, a name of torchvision, timm/NAME, hf/NAME, or a file of weights"
+    networks = "demo, demo-vit, a name of torchvision, timm/NAME, hf/NAME, or a file of weights"
     add("network", metavar="NETWORK", help=networks, **optional)
-    weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
+    weights = "published weights to load, such as DEFAULT or IMAGENET1K_V1; none for random weights"
     add("--weights", default="none" if command in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
-    add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
-    labels = "a text file with a label a line, in place of the published ones; of a file of weights it says the classes"
+    add("--architecture", metavar="NAME", help="name of the network that a file of weights belongs to")
+    labels = "text file with one class label per line; by default the published labels, which a file of weights lacks"
     add("--labels", type=Path, metavar="FILE", help=labels)
-    side = "side of the images that the network takes in pixels, or HEIGHTxWIDTH; its publisher's if not given"
+    side = "input size of the network in pixels, a side or HEIGHTxWIDTH; by default the published one"
     add("--input-size", type=parse_size, metavar="SIZE", help=side)
-    how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: its publisher's"
+    how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: the published one"
     add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from optvis.arguments import check_minimum
-from optvis.version import __version__
+from optvis.formatting.version import __version__
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from optvis.models.activations import check_real, input_size
 from optvis.models.adapted.select import select_scores
-from optvis.models.borrow import run_network
 from optvis.models.hooks import Call, intercept
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.outputs.axes import mark_channel_axis
 from optvis.models.outputs.tokens import view_layer
+from optvis.models.run import run_network
 from optvis.objectives import OUTPUT
 from optvis.objectives.layout import split_tokens, takes_input
 

@@ -19,15 +19,15 @@ EXAMPLE = "optvis grid squeezenet1_0 image.jpg --layer features.12 --out grid"
 
 
 def add_options(add: AddOption) -> None:
-    add("image", metavar="IMAGE", help="an image file")
-    add("--layer", action="append", required=True, help="layer name; may be repeated")
-    label = "a class whose attribution is shown, by label or index; may be repeated; else the three most likely"
+    add("image", metavar="IMAGE", help="image file")
+    add("--layer", action="append", required=True, help="layer name, as `optvis layers` lists them; may be repeated")
+    label = "class whose attribution is shown, by label or index; may be repeated; by default the three most likely"
     add("--class", dest="label", action="append", help=label)
     add("--groups", type=int, default=6, help="number of neuron groups that the icons share; 0 for none")
     add("--size", type=int, default=64, help="side of an icon in pixels")
-    add("--steps", type=int, default=256, help="steps of 64 icons each; 64 and --size 48 for a first look")
-    add("--channels", type=int, default=0, help="strongest channels drawn at each position; 0 for none")
-    add("--seed", type=int, default=0, help="of noise, transforms and groups")
+    add("--steps", type=int, default=256, help="number of steps, of 64 icons each; for a first look: 64, and --size 48")
+    add("--channels", type=int, default=0, help="number of strongest channels to draw at each position; 0 for none")
+    add("--seed", type=int, default=0, help="seed of noise, transforms and groups")
     add("--out", type=Path, default=Path("grid"), help="folder for index.html and its images")
 
 
