@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from optvis.errors import NetworkError
+from optvis.models.adapted.first_runs import watch_first_runs
 from optvis.models.adapted.needs import explain_call, find_size
 from optvis.models.adapted.network import original_of
 from optvis.models.borrow import REENTRANT
-from optvis.models.first_runs import watch_first_runs
 
 T = TypeVar("T")
 SIZE_ERRORS = (ValueError, AssertionError)  # of networks that take one size

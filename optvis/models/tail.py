@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.activations import check_order, input_size, read_activations, replace_output, require_gradients
+from optvis.models.adapted.first_runs import warn_coupled
 from optvis.models.adapted.single import replace_single
 from optvis.models.borrow import borrow
-from optvis.models.first_runs import warn_coupled
 from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
