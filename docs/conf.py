@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from optvis.version import __version__
+from optvis.formatting.version import __version__
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `kernels`, `notebooks` and `reference`
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.objectives.channels import Index, at_position, position_targets
 from optvis.objectives.layout import channels_first, name_tokens, positions
 from optvis.objectives.objective import Objective, make_objective
@@ -212,8 +213,7 @@ def check_power(power: float) -> float:
     Raises:
         ValueError: a negative exponent.
     """
-    if not power >= 0:
-        raise ValueError(f"power is {power}; expected 0 or more")
+    check_minimum(0, power=power)
     return power
 
 

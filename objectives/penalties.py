@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.objectives.layout import IMAGE, channels_first
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
@@ -204,8 +205,7 @@ def penalize_boundary_complexity(mask: Any = None, *, width: int = BORDER, const
         >>> penalize_boundary_complexity(width=1)({IMAGE: torch.zeros(1, 3, 3, 3)})
         tensor([-4.8000])
     """
-    if width < 1:
-        raise ValueError(f"width is {width}; expected 1 pixel or more")
+    check_minimum(1, width=width)
     rows = () if mask is None else (as_rows(mask, 3, "mask", "(H, W), or one per image, (B, H, W)"),)
     return make_objective(
         "penalize_boundary_complexity",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.objectives.layout import name_tokens, positions
 from optvis.objectives.objective import Objective, make_objective
 
@@ -98,8 +99,7 @@ def diversity(
         >>> diversity("mixed3")({"mixed3": torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 3.0]])})
         tensor([0., 1., 1.])
     """
-    if group_size is not None and group_size < 1:
-        raise ValueError(f"group_size is {group_size}; expected 1 or more images")
+    check_minimum(1, group_size=group_size)
     return make_objective(
         "diversity",
         name_tokens(layer, tokens),

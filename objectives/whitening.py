@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.objectives.layout import positions
 from optvis.objectives.target_tensors import as_rows
 
@@ -39,8 +40,7 @@ def whitening(a: Tensor, channel_axis: int | None = None, *, damping: float = 0.
         tensor([[0.5000, 0.0000],
                 [0.0000, 2.0000]], dtype=torch.float64)
     """
-    if not damping >= 0:
-        raise ValueError(f"damping is {damping}; expected 0 or more")
+    check_minimum(0, damping=damping)
     if a.is_complex() or not a.numel():
         raise ValueError(f"activations are {a.dtype}, {tuple(a.shape)}; expected real ones, of one image or more")
     samples = positions(a.detach(), channel_axis).transpose(0, 1).flatten(1).double()

@@ -1,4 +1,4 @@
-"""Feature visualization for PyTorch: see what a vision network has learned, and prove it.
+"""Feature visualization for PyTorch: what a vision network has learned, tested by ablation.
 
 from optvis import load, render
 from optvis.objectives import channel
@@ -19,6 +19,7 @@ from optvis.attribution import Attribution, attribute
 from optvis.data import load_image
 from optvis.errors import NetworkError, NotFiniteError
 from optvis.features import Channels, Directions, Features, Heads, attention_map, expose_features, receptive_fields
+from optvis.formatting.version import __version__
 from optvis.grids import ActivationGrid, SemanticDictionary, activation_grid, semantic_dictionary
 from optvis.microscope import build_microscope
 from optvis.models import (
@@ -35,7 +36,6 @@ from optvis.models import (
 )
 from optvis.patches import load_patch, try_patch
 from optvis.rendering import Prior, Rendering, accentuate, ascend, dream, maco, render
-from optvis.version import __version__
 
 __getattr__ = build_getattr(__name__)
 __all__ = [

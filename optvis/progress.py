@@ -29,7 +29,7 @@ def progress_bar(
         total: how many steps, where the iterable has no length.
         unit: what one step is called.
         unit_scale: how many units one step is.
-        show: False for no bar. None is shown where standard error is a file or a pipe, either; the kernel of a notebook
+        show: False for no bar. There is none either where standard error is a file or a pipe; the kernel of a notebook
             shows bars, as widgets where ipywidgets is installed, else as text.
         smoothing: weight of the latest speed in the estimate of what is left, in [0, 1]; 0.3 is tqdm's own.
 

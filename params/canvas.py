@@ -172,17 +172,15 @@ class FFT(Canvas):
         noise = check_sd(sd) * streams.normal(check_channels(channels), height, width // 2 + 1, 2)
         dtype = parameter_dtype()
         self.spectrum = nn.Parameter(noise.to(dtype))
-        self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
+        self.register_buffer("scale", spectrum_scale(self._size, decay).to(dtype), persistent=False)
 
     def forward(self) -> Tensor:
-        spectrum = torch.view_as_complex(self.spectrum * self.scale.unsqueeze(-1))
-        images: Tensor = torch.fft.irfft2(spectrum, s=self._size, norm="ortho")
-        return images
+        return from_spectrum(self.spectrum, self.scale, self._size)
 
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
         images = require_shape(images, (*self.spectrum.shape[:2], *self._size)).to(self.spectrum)
-        self.spectrum.copy_(torch.view_as_real(torch.fft.rfft2(images, norm="ortho") / self.scale))
+        self.spectrum.copy_(to_spectrum(images, self.scale))
         return self
 
     def __repr__(self) -> str:
@@ -198,6 +196,25 @@ def frequency_scale(size: tuple[int, int], decay: float, gain: float = LUCID_GAI
     across = torch.fft.rfftfreq(width, dtype=torch.float64, device="cpu")
     frequency = torch.hypot(down.unsqueeze(1), across.unsqueeze(0))
     return frequency.clamp(min=1 / max(size)).pow(-decay) / gain
+
+
+def spectrum_scale(size: tuple[int, int], decay: float) -> Tensor:
+    """Compute `frequency_scale` of each real and imaginary part, (H, W // 2 + 1, 2).
+
+    A factor for each of the two is multiplied several times faster than one that is broadcast over both.
+    """
+    return frequency_scale(size, decay).unsqueeze(-1).repeat(1, 1, 2)
+
+
+def from_spectrum(spectrum: Tensor, scale: Tensor, size: tuple[int, int]) -> Tensor:
+    """Synthesize images (B, C, H, W) from the real and imaginary parts of their spectrum, (B, C, H, W // 2 + 1, 2)."""
+    images: Tensor = torch.fft.irfft2(torch.view_as_complex(spectrum * scale), s=size, norm="ortho")
+    return images
+
+
+def to_spectrum(images: Tensor, scale: Tensor) -> Tensor:
+    """Find the parts from which `from_spectrum` synthesizes the images."""
+    return torch.view_as_real(torch.fft.rfft2(images, norm="ortho")) / scale
 
 
 def check_sd(sd: float) -> float:

@@ -8,7 +8,16 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from optvis.params.canvas import LUCID_SD, Canvas, check_sd, frequency_scale, height_and_width, require_shape
+from optvis.params.canvas import (
+    LUCID_SD,
+    Canvas,
+    check_sd,
+    from_spectrum,
+    height_and_width,
+    require_shape,
+    spectrum_scale,
+    to_spectrum,
+)
 from optvis.params.dtype import parameter_dtype
 from optvis.params.streams import Streams
 
@@ -69,7 +78,7 @@ class ImagePool(Canvas):
         shape = (channels, self._size[0], self._size[1] // 2 + 1, 2)
         self.register_buffer("pool", _noise(self.seeds, shape, sd, dtype), persistent=False)
         self.register_buffer("weights", weights.detach().to(dtype).clone(), persistent=False)
-        self.register_buffer("scale", frequency_scale(self._size, decay).to(dtype), persistent=False)
+        self.register_buffer("scale", spectrum_scale(self._size, decay).to(dtype), persistent=False)
         self.register_buffer("rows", torch.arange(active, device="cpu"), persistent=False)
         self.unique = nn.Parameter(self.pool[:active].clone())
         groups = range(weights.shape[1])
@@ -99,9 +108,7 @@ class ImagePool(Canvas):
 
     def _synthesize(self, unique: Tensor, weights: Tensor) -> Tensor:
         spectrum = unique if self.groups is None else self._add_groups(unique, weights)
-        waves = torch.view_as_complex(spectrum * self.scale.unsqueeze(-1))
-        images: Tensor = torch.fft.irfft2(waves, s=self._size, norm="ortho")
-        return images
+        return from_spectrum(spectrum, self.scale, self._size)
 
     def _add_groups(self, unique: Tensor, weights: Tensor) -> Tensor:
         """0.7 · unique + 0.5 · Σ_j g_ij · group_j, as spectra, in one pass over memory."""
@@ -118,7 +125,7 @@ class ImagePool(Canvas):
     def fill_(self, images: Tensor) -> Self:
         """Set the unique parts of the active images so that the output is `images`; the groups do not change."""
         images = require_shape(images, (len(self), self.unique.shape[1], *self._size)).to(self.unique)
-        spectrum = torch.view_as_real(torch.fft.rfft2(images, norm="ortho") / self.scale)
+        spectrum = to_spectrum(images, self.scale)
         if self.groups is not None:
             spectrum = (spectrum - self._group_part(self.weights[self.rows])) / UNIQUE_SHARE
         self.unique.copy_(spectrum)

@@ -194,6 +194,7 @@ def test_an_unknown_argument_is_one_sentence_with_the_nearest_cure(small, call, 
     ("call", "message"),
     [
         (lambda net: render(net, lambda a: a.mean()), "got function <lambda>; on('mixed4', function) makes an obj"),
+        (lambda net: render(net, ["conv1:0", "conv1:1"]), "list the channels, channel('mixed4', [3, 17]), or render"),
         (lambda net: render(net, "conv1:0", transform=[lambda a: a]), "; a function becomes a transform in a class"),
         (lambda net: render(net, "conv1:0", transform=abs), "; a function becomes a transform in a class"),
         (lambda net: Compose(Jitter(4), abs), "; a function becomes a transform in a class"),

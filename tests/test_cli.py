@@ -6,8 +6,10 @@ import argparse
 import importlib.util
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import urllib.error
 import warnings
@@ -136,6 +138,7 @@ def test_the_example_of_the_help_parses(command):
         ["render", "squeezenet1_0", "features.3", "--channels", "1", "--steps", "many"],
         ["dream", "squeezenet1_0", "photo.jpg"],
         ["classify", "squeezenet1_0"],
+        ["grid", "squeezenet1_0", "photo.jpg", "--label", "owl"],  # not --labels, which is a file
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_so(run, elsewhere, arguments):
@@ -144,6 +147,16 @@ def test_wrong_usage_exits_with_2_and_says_so(run, elsewhere, arguments):
     assert "usage: optvis" in err
     assert "error:" in err
     assert files(elsewhere) == []
+
+
+def test_a_reader_that_ends_early_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "optvis", "layers", "demo"], stdout=closed, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_layers_prints_the_table(run, random_squeezenet):
@@ -194,7 +207,7 @@ def test_render_repeats(run):
     [
         ("--param", "pixel"),
         ("--decay", 1.5),
-        ("--total-variation", 0.01),
+        ("--total-variation", 0.2),
         ("--no-transforms",),
         ("--seed", 3),
         ("--rate", 0.2),

@@ -37,7 +37,7 @@ def test_a_file_is_begun_by_one_process(tmp_path, monkeypatch, has_links):
         assert path.stat().st_nlink == 1
 
 
-@pytest.mark.parametrize("failing", ["replace", "chmod", "fsync or write"])
+@pytest.mark.parametrize("failing", ["replace", "fsync or write"])
 def test_a_failure_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, failing):
     path = tmp_path / "data.bin"
     atomic_write(path, b"old")
@@ -97,6 +97,11 @@ def test_a_file_has_the_permissions_that_any_new_file_would_have(tmp_path, mask)
         assert os.umask(mask) == mask
     finally:
         os.umask(before)
+
+
+def test_other_threads_keep_the_mask_of_their_permissions(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the mask is that of the whole process"))
+    assert atomic_write(tmp_path / "data.bin", b"").exists()
 
 
 def test_a_missing_folder_is_an_error(tmp_path):

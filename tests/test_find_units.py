@@ -368,6 +368,40 @@ def test_part_of_a_task_is_cached_as_its_images_alone_are(layer, rows):
             assert torch.allclose(part.cached.logits(half), alone.logits(half), atol=1e-6)
 
 
+def test_of_the_modules_before_a_layer_only_outputs_that_are_read_again_are_kept():
+    stem = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    network = nn.Sequential(stem, nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 3, 1), Reaching()).eval()
+    with borrow(network), torch.no_grad():
+        cached = CachedNetwork(Classifier(network, None, 32), torch.rand(4, 3, 32, 32), ["4.second"])
+        kept = {call[0]: output.numel() for call, output in cached.tail.before.items()}
+        assert [kept[module] > 0 for module in (*network[:4], network[4].first)] == [False] * 4 + [True]
+        runs = []
+        stem[0].register_forward_hook(lambda module, *_: runs.append(module))
+        part = cached.select(torch.tensor([3, 1]))
+        half = {"4.second": lambda a: a / 2}
+        assert torch.allclose(part.logits(half), cached.logits(half)[[3, 1]], atol=1e-6)
+        assert not runs
+
+
+class Table(nn.Module):
+    """A network that adds an output with as many rows as there are images, and which are none."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.table, self.first = nn.Embedding(rows, 4), nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        table = self.table(torch.arange(self.table.num_embeddings))
+        return self.first(x).mean((2, 3)) + table.sum(0)
+
+
+def test_rows_that_are_no_images_are_not_selected():
+    net = Classifier(Table(rows=5), None, 32)
+    with borrow(net.network), torch.no_grad():
+        cached = CachedNetwork(net, torch.rand(5, 3, 32, 32), ["first"])
+        assert cached.select(torch.tensor([3, 1])) is None
+
+
 def test_views_of_part_of_a_task_are_those_of_its_images_alone(demo, scenes):
     whole = task_for(demo, scenes[0][0][:6], ("mixed5",))
     rows = torch.tensor([5, 0, 2])

@@ -343,7 +343,7 @@ def test_activations_of_zero_are_refused(few):
     "options", [{"groups": -1}, {"size": 0}, {"steps": -1}, {"batch_size": 0}, {"batch_size": 2.5}]
 )
 def test_numbers_out_of_range_are_refused(few, options):
-    with pytest.raises((ValueError, TypeError), match=r"expected a whole number|must be int"):
+    with pytest.raises((ValueError, TypeError), match=r"or more|must be int"):
         draw(few, random_image(), **options)
 
 

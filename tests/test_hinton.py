@@ -118,6 +118,16 @@ def test_values_and_options_that_do_not_fit_are_refused(values, options, says):
         hinton(values, **options)
 
 
+def test_by_default_panels_stand_alike_in_the_image_and_the_figure():
+    made = hinton(torch.rand(3, 4, 4), row_labels=["all in one row"])
+    assert made.image().width > 3 * made.image().height
+    assert made.figure().axes[0].get_xlim()[1] > 2.5 * made.figure().axes[0].get_ylim()[0]
+    with pytest.raises(ValueError, match="2 row_labels for 1"):
+        hinton(torch.rand(3, 4, 4), row_labels=["a", "b"])
+    icons = hinton(torch.rand(4, 4, 4), row_icons=torch.rand(2, 3, 8, 8)).image()
+    assert icons.width > icons.height
+
+
 def test_complex_numbers_and_huge_tables_are_refused():
     with pytest.raises(TypeError, match="complex64; expected real numbers"):
         hinton(torch.zeros(2, 2, dtype=torch.complex64))

@@ -33,7 +33,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def survey(net, tmp_path_factory):
-    return survey_channels(net, ROWS, tmp_path_factory.mktemp("survey"), [*LAYERS, ""], top=4, progress=False)
+    return survey_channels(net, ROWS, [*LAYERS, ""], tmp_path_factory.mktemp("survey"), top=4, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_hostile_labels_are_escaped_and_links_have_a_page(site):
 
 
 def test_attributions_of_a_survey_choose_images_by_attribution(net, tmp_path):
-    survey = survey_channels(net, IMAGES, tmp_path / "survey", "relu1", target=1, top=3, progress=False)
+    survey = survey_channels(net, IMAGES, "relu1", tmp_path / "survey", target=1, top=3, progress=False)
     own = {"exemplar_class": 1, "class_images": 0}
     for name, source in {"own": None, "read": survey}.items():
         options = MicroscopeOptions(2, 3, 4, survey=source, **own)
@@ -145,7 +145,7 @@ def test_another_survey_is_refused_before_a_file_is_written(net, survey, tmp_pat
     kind, place = change.pop("survey", None), tmp_path / "survey"
     if kind is not None:
         target, own = (1, {"exemplar_class": 1}) if kind == "target" else (None, {})
-        survey, change = survey_channels(network, ROWS, place, "relu1", target=target, progress=False), change | own
+        survey, change = survey_channels(network, ROWS, "relu1", place, target=target, progress=False), change | own
     if kind == "half":
         (place / "shards.jsonl").write_text("")
         survey = Survey(place)

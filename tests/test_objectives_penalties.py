@@ -92,7 +92,7 @@ def test_a_mask_weights_the_penalty() -> None:
 
 
 def test_a_wrong_border_raises() -> None:
-    with pytest.raises(ValueError, match="expected 1 pixel or more"):
+    with pytest.raises(ValueError, match="width is 0; expected 1 or more"):
         penalize_boundary_complexity(width=0)
     with pytest.raises(ValueError, match=re.escape("expected (H, W), or one per image, (B, H, W)")):
         penalize_boundary_complexity(torch.ones(1, 1, 5, 7))

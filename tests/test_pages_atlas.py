@@ -134,23 +134,23 @@ def test_icons_that_exceed_webp_are_refused(page):
 
 COUNT = 2
 BAD_LEVELS = [
-    ("cells", torch.zeros(COUNT, 3).long(), "cells: expected (2, 2); got (2, 3)"),
-    ("cells", torch.zeros(0, 2).long(), "cells: expected (M, 2); got (0, 2)"),
-    ("cells", torch.zeros(COUNT, 2), "cells are integers; got torch.float32"),
-    ("cells", torch.tensor([[0, 1], [0, 5]]), "from 0 to 4 at size 5; got 0 to 5"),
-    ("cells", torch.tensor([[0, -1], [0, 2]]), "from 0 to 4 at size 5; got -1 to 2"),
+    ("cells", torch.zeros(COUNT, 3).long(), "cells has shape (2, 3); expected (M, 2)"),
+    ("cells", torch.zeros(0, 2).long(), "counts has shape (2,); expected (M) with M = 0"),
+    ("cells", torch.zeros(COUNT, 2), "cells is float32; expected int"),
+    ("cells", torch.tensor([[0, 1], [0, 5]]), "cells has numbers from 0 to 5; expected 0..4"),
+    ("cells", torch.tensor([[0, -1], [0, 2]]), "cells has numbers from -1 to 2; expected 0..4"),
     ("cells", torch.tensor([[1, 1], [1, 1]]), "two of the cells have the same row and column"),
     ("counts", torch.tensor([3, 0]), "got a count of 0"),
-    ("counts", torch.tensor([3.0, 1.0]), "counts are integers"),
-    ("counts", torch.tensor([3]), "counts: expected (2); got (1)"),
-    ("icons", torch.ones(COUNT, 3, 8, 9), "icons: expected (2, 3, 9, 9); got (2, 3, 8, 9)"),
-    ("icons", torch.full((COUNT, 3, 8, 8), torch.nan), "icons: has numbers that are not finite"),
-    ("present", torch.ones(COUNT), "present is bool; got torch.float32"),
-    ("present", torch.ones(3).bool(), "present: expected (2); got (3)"),
-    ("attribution", torch.full((COUNT, 1), torch.inf), "attribution: has numbers that are not finite"),
-    ("attribution", torch.ones(3, 1), "attribution: expected (2, 1); got (3, 1)"),
-    ("nearest", torch.ones(COUNT, 1), "nearest are integers"),
-    ("nearest", torch.ones(3, 1).long(), "nearest: expected (2, 1); got (3, 1)"),
+    ("counts", torch.tensor([3.0, 1.0]), "counts is float32; expected int"),
+    ("counts", torch.tensor([3]), "counts has shape (1,); expected (M) with M = 2"),
+    ("icons", torch.ones(COUNT, 3, 8, 9), "icons has shape (2, 3, 8, 9); expected (M, 3, s, s)"),
+    ("icons", torch.full((COUNT, 3, 8, 8), torch.nan), "icons has NaN or infinite numbers"),
+    ("present", torch.ones(COUNT), "present is float32; expected bool"),
+    ("present", torch.ones(3).bool(), "present has shape (3,); expected (M) with M = 2"),
+    ("attribution", torch.full((COUNT, 1), torch.inf), "attribution has NaN or infinite numbers"),
+    ("attribution", torch.ones(3, 1), "attribution has shape (3, 1); expected (M, K) with M = 2"),
+    ("nearest", torch.ones(COUNT, 1), "nearest is float32; expected int"),
+    ("nearest", torch.ones(3, 1).long(), "nearest has shape (3, 1); expected (M, J) with M = 2"),
 ]
 
 
@@ -167,9 +167,15 @@ BAD_PAGES = [
     (lambda page: {"levels": page.levels[::-1]}, "from coarse to fine; got sizes [20, 10, 5]"),
     (lambda page: {"levels": page.levels[:1] * 2}, "from coarse to fine; got sizes [5, 5]"),
     (lambda page: {"levels": (page.levels[0], build_level(10, islands(7)))}, "the same points; got [7, 4000] of them"),
-    (lambda page: {"labels": LABELS[:3]}, "attribution at the level of size 5: expected (23, 3); got (23, 4)"),
-    (lambda page: {"names": page.names[:9]}, "exemplars: expected (9, 3, 16, 16); got (30, 3, 16, 16)"),
-    (lambda page: {"names": ("a",), "exemplars": shades(1)}, "nearest at the level of size 5: indices from -1 to 0"),
+    (
+        lambda page: {"labels": LABELS[:3]},
+        "attribution at the level of size 5 has shape (23, 4); expected (M, K) with K = 3",
+    ),
+    (lambda page: {"names": page.names[:9]}, "names has 9 entries for 30 exemplars"),
+    (
+        lambda page: {"names": ("a",), "exemplars": shades(1)},
+        "nearest at the level of size 5 has numbers from",
+    ),
 ]
 
 

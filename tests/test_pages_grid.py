@@ -125,18 +125,26 @@ def test_icons_that_exceed_webp_are_refused():
 
 
 BAD = [
-    ("icons", torch.ones(ROWS, COLUMNS, 1, 8, 8), "icons: expected (4, 5, 3, 8, 8)"),
-    ("icons", torch.ones(ROWS, COLUMNS, 3, 8, 9), "icons: expected (4, 5, 3, 9, 9)"),
-    ("present", torch.ones(ROWS, COLUMNS), "present is bool"),
-    ("present", torch.ones(2, 2).bool(), "present: expected (4, 5); got (2, 2)"),
+    ("icons", torch.ones(ROWS, COLUMNS, 1, 8, 8), "icons has shape (4, 5, 1, 8, 8); expected (h, w, 3, s, s)"),
+    ("icons", torch.ones(ROWS, COLUMNS, 3, 8, 9), "icons has shape (4, 5, 3, 8, 9); expected (h, w, 3, s, s)"),
+    ("present", torch.ones(ROWS, COLUMNS), "present is float32; expected bool"),
+    ("present", torch.ones(2, 2).bool(), "present has shape (2, 2); expected (h, w) with h = 4 with w = 5"),
     ("strength", -torch.ones(ROWS, COLUMNS), "at least 0; its smallest is -1"),
-    ("strength", torch.full((ROWS, COLUMNS), torch.nan), "strength: has numbers that are not finite"),
-    ("channels", torch.ones(ROWS, COLUMNS, TOP), "channels are integers"),
-    ("values", torch.ones(ROWS, COLUMNS, 1), "values: expected (4, 5, 3); got (4, 5, 1)"),
-    ("channel_icons", {1: torch.ones(3, 8, 8), 2: torch.ones(3, 9, 9)}, "one size; got sides [8, 9]"),
-    ("channel_icons", {1: torch.ones(1, 8, 8)}, "icon of channel 1: expected (3, 8, 8)"),
-    ("attribution", {"beaver": torch.ones(COLUMNS, ROWS)}, "attribution to 'beaver': expected (4, 5); got (5, 4)"),
-    ("groups", GridGroups(random_tensor(2, 3, 3), shades(2)), "maps of groups: expected (2, 4, 5); got (2, 3, 3)"),
+    ("strength", torch.full((ROWS, COLUMNS), torch.nan), "strength has NaN or infinite numbers"),
+    ("channels", torch.ones(ROWS, COLUMNS, TOP), "channels is float32; expected int"),
+    (
+        "values",
+        torch.ones(ROWS, COLUMNS, 1),
+        "values has shape (4, 5, 1); expected (h, w, K) with h = 4 with w = 5 with K = 3",
+    ),
+    (
+        "channel_icons",
+        {1: torch.ones(3, 8, 8), 2: torch.ones(3, 9, 9)},
+        "icon of channel 2 has shape (3, 9, 9); expected (3, t, t) with t = 8",
+    ),
+    ("channel_icons", {1: torch.ones(1, 8, 8)}, "icon of channel 1 has shape (1, 8, 8); expected (3, t, t)"),
+    ("attribution", {"beaver": torch.ones(COLUMNS, ROWS)}, "attribution to 'beaver' has shape (5, 4); expected (h, w)"),
+    ("groups", GridGroups(random_tensor(2, 3, 3), shades(2)), "maps of groups has shape (2, 3, 3); expected (N, h, w)"),
 ]
 
 
@@ -147,7 +155,7 @@ def test_wrong_tensors_are_refused_by_name(page, name, value, message):
 
 
 def test_groups_and_images_are_checked_too(page):
-    with pytest.raises(ValueError, match="maps of groups: has numbers that are not finite"):
+    with pytest.raises(ValueError, match="maps has NaN or infinite numbers"):
         GridGroups(random_tensor(2, 3, 3) / 0, shades(2))
     with pytest.raises(ValueError, match="attribution of groups to 'beaver'"):
         GridGroups(random_tensor(2, 3, 3), shades(2), {"beaver": random_tensor(3)})

@@ -67,7 +67,7 @@ def check_strongest(top, values, places, width, channel):
 @pytest.mark.parametrize("layer", ["conv1", "relu1", "conv2", "relu2", "pool", "flat", "fc"])
 def test_a_survey_equals_naive_loops(small, tmp_path, layer, memory_format):
     small.network.to(memory_format=memory_format)
-    survey = survey_channels(small, rows(), tmp_path, **OPTIONS)
+    survey = survey_channels(small, rows(), None, tmp_path, **OPTIONS)
     values, places = peaks_of(small, layer)
     top, width = survey.top(layer), survey.manifest.layers[layer][2]
     for channel in range(values.shape[1]):
@@ -125,7 +125,7 @@ def attributions_of(net, layer, target):
 @pytest.mark.parametrize("target", [1, "ocean liner"])
 def test_a_survey_by_attribution_equals_a_naive_loop(small, tmp_path, untouched, layer, target):
     with untouched(small.network):
-        survey = survey_channels(small, rows(), tmp_path, target=target, **OPTIONS)  # all layers in one pass
+        survey = survey_channels(small, rows(), None, tmp_path, target=target, **OPTIONS)  # all layers in one pass
     values, places = attributions_of(small, layer, 1 if target == 1 else 3)
     top, width = survey.top(layer), survey.manifest.layers[layer][2]
     for channel in range(values.shape[1]):
@@ -164,7 +164,7 @@ class Branches(nn.Module):
 def test_attribution_to_a_layer_is_through_this_layer_alone(tmp_path):
     torch.manual_seed(0)
     net = Classifier(Branches().double(), None, 20)
-    survey = survey_channels(net, rows(), tmp_path, target=2, **OPTIONS)
+    survey = survey_channels(net, rows(), None, tmp_path, target=2, **OPTIONS)
     for layer in ("conv", "same", "relu"):
         values, _ = attributions_of(net, layer, 2)
         assert torch.equal(survey.top(layer).values, torch.from_numpy(np.sort(values, 0)[::-1][:3].T.copy()))
@@ -190,17 +190,17 @@ def test_workers_write_the_files_of_one_process(small, tmp_path, monkeypatch, ta
     for n in (8, 9, 10, 11):
         broken[n] = broken[3]  # all of a shard
     with pytest.warns(UserWarning, match="5 of 13 images are left out"):
-        survey_channels(small, broken, tmp_path / "whole", target=target, **OPTIONS)
+        survey_channels(small, broken, None, tmp_path / "whole", target=target, **OPTIONS)
     monkeypatch.setattr(SURVEY_CHANNELS, "run_tasks", run_elsewhere)
     if stop:
         with pytest.raises(KeyboardInterrupt):
-            survey_channels(small, broken, tmp_path / "other", target=target, engine="ray", **OPTIONS)
+            survey_channels(small, broken, None, tmp_path / "other", target=target, engine="ray", **OPTIONS)
         assert len(Store(tmp_path / "other").shards()) == 2
         monkeypatch.undo()
         monkeypatch.setattr(SURVEY_CHANNELS, "SHARD_SIZE", 4)
     how = {} if stop else {"engine": "ray"}
     with pytest.warns(UserWarning, match="5 of 13 images are left out"):
-        survey = survey_channels(small, broken, tmp_path / "other", target=target, **how, **OPTIONS)
+        survey = survey_channels(small, broken, None, tmp_path / "other", target=target, **how, **OPTIONS)
     assert files(tmp_path / "other") == files(tmp_path / "whole")
     assert survey.top("relu2").indices.shape == (12, 3)
     assert survey.sample("relu2").values.isfinite().all()
@@ -209,7 +209,7 @@ def test_workers_write_the_files_of_one_process(small, tmp_path, monkeypatch, ta
 
 def test_areas_under_curves_count_all_pairs(small, tmp_path):
     unlabeled = [(image, label) if n != 4 else (image, None) for n, (image, label) in enumerate(rows())]
-    survey = survey_channels(small, unlabeled, tmp_path, **OPTIONS)
+    survey = survey_channels(small, unlabeled, None, tmp_path, **OPTIONS)
     labels = np.array([-1 if label is None else label for _, label in unlabeled])
     for layer in ("relu2", "fc"):
         values, _ = peaks_of(small, layer)
@@ -225,21 +225,21 @@ def test_areas_under_curves_count_all_pairs(small, tmp_path):
 
 def test_all_layers_are_those_with_real_numbers(small, tmp_path, untouched):
     with untouched(small.network):
-        survey = survey_channels(small, rows(), tmp_path, **OPTIONS)
+        survey = survey_channels(small, rows(), None, tmp_path, **OPTIONS)
     assert survey.layers == tuple(row.name for row in list_layers(small) if row.is_tensor)
     assert survey.complete
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])
 def test_a_stopped_survey_resumes_to_the_same_files(small, tmp_path, at):
-    survey_channels(small, rows(), tmp_path / "whole", ["relu2", "fc"], **OPTIONS)
+    survey_channels(small, rows(), ["relu2", "fc"], tmp_path / "whole", **OPTIONS)
     small.network.fuse.arm(KeyboardInterrupt(), 2 + at)
     with pytest.raises(KeyboardInterrupt):
-        survey_channels(small, rows(), tmp_path / "stopped", ["relu2", "fc"], **OPTIONS)
+        survey_channels(small, rows(), ["relu2", "fc"], tmp_path / "stopped", **OPTIONS)
     small.network.fuse.error = None
     with (tmp_path / "stopped" / "shards.jsonl").open("a") as file:
         file.write('{"file": "sha')
-    survey_channels(small, rows(), tmp_path / "stopped", ["relu2", "fc"], **OPTIONS)
+    survey_channels(small, rows(), ["relu2", "fc"], tmp_path / "stopped", **OPTIONS)
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
@@ -247,7 +247,7 @@ def test_the_shards_of_another_size_say_the_same(small, tmp_path, monkeypatch):
     found = []
     for size in (1, 6, 20):
         monkeypatch.setattr(SURVEY_CHANNELS, "SHARD_SIZE", size)
-        found.append(survey_channels(small, rows(), tmp_path / str(size), "relu1", **OPTIONS))
+        found.append(survey_channels(small, rows(), "relu1", tmp_path / str(size), **OPTIONS))
     for other in found[1:]:
         for name in ("values", "indices", "positions"):
             assert torch.equal(getattr(found[0].top("relu1"), name), getattr(other.top("relu1"), name))
@@ -260,7 +260,7 @@ def test_broken_images_are_counted_once_and_left_out(small, tmp_path):
     broken[4] = (torch.full((3, 20, 20), 7.0), 0)
     for _ in range(2):
         with pytest.warns(UserWarning, match="1 of 13 images are left out") if _ == 0 else _nothing():
-            survey = survey_channels(small, broken, tmp_path, "relu2", **OPTIONS)
+            survey = survey_channels(small, broken, "relu2", tmp_path, **OPTIONS)
     assert survey.complete
     assert survey.class_means("relu2")[1].tolist() == [3, 5, 0, 4]
 
@@ -272,7 +272,7 @@ class _nothing:  # noqa: N801
 
 
 def test_a_store_says_what_is_damaged_and_drops_what_is_not_listed(small, tmp_path):
-    survey_channels(small, rows(), tmp_path / "a" / "b", "relu2", **OPTIONS)
+    survey_channels(small, rows(), "relu2", tmp_path / "a" / "b", **OPTIONS)
     (store,) = list_stores(tmp_path)
     assert store.check() == []
     (store.folder / "shard-000000999.safetensors").write_bytes(b"half")
@@ -288,7 +288,41 @@ def test_a_store_says_what_is_damaged_and_drops_what_is_not_listed(small, tmp_pa
     assert any("is missing" in text for text in store.check())
     assert not Survey(store).complete
     (store.folder / "manifest.json").write_text(json.dumps({"kind": "survey manifest"}))
-    assert list_stores(tmp_path) == []
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert list_stores(tmp_path) == []
+
+
+def test_a_damaged_line_of_the_list_loses_no_shard_before_it(small, tmp_path):
+    survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
+    whole = files(tmp_path)
+    listed = (tmp_path / "shards.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "shards.jsonl").write_bytes(b"".join([*listed[:2], b"\xff" + listed[2], *listed[3:]]))
+    store = Store(tmp_path)
+    assert len(store.shards()) == 2
+    assert store.check() == ["8 of 13 images are done; the same call continues"]
+    survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
+    assert files(tmp_path) == whole
+
+
+def test_workers_end_where_a_shard_cannot_be_written(small, tmp_path, monkeypatch):
+    ended = []
+
+    def run(create, spans, *_, **__):
+        worker = create()
+        try:
+            for index, span in enumerate(spans):
+                yield index, worker(span)
+        finally:
+            ended.append(True)
+
+    def refuse(*_):
+        raise OSError("no space left on the device")
+
+    monkeypatch.setattr(SURVEY_CHANNELS, "run_tasks", run)
+    monkeypatch.setattr(Store, "add", refuse)
+    with pytest.raises(OSError, match="no space left") as caught:
+        survey_channels(small, rows(), "relu2", tmp_path, engine="ray", **OPTIONS)
+    assert ended, f"while the traceback of {caught.value!r} is kept, as a notebook keeps it"
 
 
 @pytest.mark.parametrize("place", [3, 400, -1], ids=["header", "tensors", "end"])
@@ -350,16 +384,16 @@ def test_layers_that_cut_the_image_into_windows_are_left_out(tmp_path):
             return super().forward(x).unflatten(0, (len(x), -1)).mean((1, 3, 4))
 
     net = Classifier(Cut(nn.Conv2d(3, 4, 1), Windows()).eval(), None, 8)
-    survey = survey_channels(net, rows(), tmp_path, **OPTIONS)
+    survey = survey_channels(net, rows(), None, tmp_path, **OPTIONS)
     assert survey.layers == ("0", "")
 
 
 @pytest.mark.parametrize(("option", "value", "words"), [("top", 4, "top is 3"), ("layers", "fc", "layers")])
 def test_another_recipe_is_refused(small, tmp_path, option, value, words):
-    survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+    survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
     before = files(tmp_path)
     with pytest.raises(FileExistsError, match=words):
-        survey_channels(small, rows(), tmp_path, **{"layers": "relu2", **OPTIONS, option: value})
+        survey_channels(small, rows(), output_dir=tmp_path, **{"layers": "relu2", **OPTIONS, option: value})
     assert files(tmp_path) == before
 
 
@@ -391,12 +425,12 @@ def test_of_two_recipes_that_begin_at_once_one_is_refused(small, tmp_path, monke
 )
 def test_invalid_arguments_are_refused_before_a_file_is_written(small, tmp_path, options, error, words):
     with pytest.raises(error, match=words):
-        survey_channels(small, rows(), tmp_path / "new", **{**OPTIONS, **options})
+        survey_channels(small, rows(), output_dir=tmp_path / "new", **{"layers": None, **OPTIONS, **options})
     assert not (tmp_path / "new").exists()
 
 
 def test_questions_that_have_no_answer(small, tmp_path):
-    survey = survey_channels(small, [image for image, _ in rows()], tmp_path / "a", "relu2", **OPTIONS)
+    survey = survey_channels(small, [image for image, _ in rows()], "relu2", tmp_path / "a", **OPTIONS)
     with pytest.raises(ValueError, match="no labels"):
         survey.class_means("relu2")
     with pytest.raises(KeyError, match="no layer 'relu1' in the survey"):
@@ -417,7 +451,7 @@ class Tokens(nn.Module):
 def test_tokens_are_positions_in_a_row(tmp_path):
     torch.manual_seed(0)
     net = Classifier(nn.Sequential(nn.Conv2d(3, 6, 4, 4), Tokens(), nn.GELU()), None, 20)
-    survey = survey_channels(net, rows(), tmp_path, "2", **OPTIONS)
+    survey = survey_channels(net, rows(), "2", tmp_path, **OPTIONS)
     a = activations(net, [image for image, _ in rows()], "2")["2"]
     top = survey.top("2")
     assert torch.allclose(top.values, a.amax(1).T.sort(1, descending=True).values[:, :3])
@@ -468,7 +502,7 @@ def with_texts(layer="relu2", name="small", labels=LABELS_OF_SMALL):
 def test_a_store_holds_any_text(tmp_path, texts, capsys):
     layer = texts.get("layer", "relu2")
     for folder in ("a", "b", "b"):  # twice: the second call compares the recipes
-        survey = survey_channels(with_texts(**texts), rows(), tmp_path / folder, layer, **OPTIONS)
+        survey = survey_channels(with_texts(**texts), rows(), layer, tmp_path / folder, **OPTIONS)
     again = Survey(tmp_path / "b")
     assert again.layers == (layer,)
     assert torch.equal(again.top(layer).values, survey.top(layer).values)
@@ -483,20 +517,20 @@ def test_a_store_and_its_images_lie_in_folders_of_any_name(tmp_path):
     for name in (NO_UTF8, "b"):
         Image.new("RGB", (20, 20), (90, 40, 200)).save(os.fsencode(tmp_path / NO_UTF8 / f"{name}.png"))
     for _ in range(2):
-        survey = survey_channels(with_texts(), tmp_path / NO_UTF8, tmp_path / NO_UTF8 / "store", "relu2", **OPTIONS)
+        survey = survey_channels(with_texts(), tmp_path / NO_UTF8, "relu2", tmp_path / NO_UTF8 / "store", **OPTIONS)
         assert survey.top("relu2").indices.tolist() == [[0, 1]] * 12
         assert survey.store.check() == []
 
 
 @pytest.mark.parametrize("change", ["a pixel", "a label"])
 def test_other_images_and_labels_are_refused(small, tmp_path, change):
-    survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
-    survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+    survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
+    survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
     others = rows()
     image, label = others[5]
     others[5] = (image.flip(1), label) if change == "a pixel" else (image, label + 1)
     with pytest.raises(FileExistsError, match="another recipe: dataset is"):
-        survey_channels(small, others, tmp_path, "relu2", **OPTIONS)
+        survey_channels(small, others, "relu2", tmp_path, **OPTIONS)
 
 
 def test_a_file_of_another_size_is_refused_and_files_of_the_survey_itself_are_left_out(small, tmp_path):
@@ -504,9 +538,9 @@ def test_a_file_of_another_size_is_refused_and_files_of_the_survey_itself_are_le
     for index, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{index:02}.bmp")
     own = tmp_path / "survey"
-    assert survey_channels(small, tmp_path, own, "relu2", **OPTIONS).images == 70
+    assert survey_channels(small, tmp_path, "relu2", own, **OPTIONS).images == 70
     Image.fromarray(images[0]).save(own / "one of its own.png")
-    assert survey_channels(small, tmp_path, own, "relu2", **OPTIONS).images == 70
+    assert survey_channels(small, tmp_path, "relu2", own, **OPTIONS).images == 70
     Image.fromarray(images[0].repeat(2, axis=0)).save(tmp_path / "03.bmp")
     with pytest.raises(FileExistsError, match="another recipe: dataset is"):
-        survey_channels(small, tmp_path, own, "relu2", **OPTIONS)
+        survey_channels(small, tmp_path, "relu2", own, **OPTIONS)

@@ -248,7 +248,7 @@ build(folder + "/one")
 
 def measure(name, engine="process"):
     given = {"engine": engine, "progress": False}
-    survey = survey_channels(network, Scenes(16), folder + "/" + name, ["1", ""], **given)
+    survey = survey_channels(network, Scenes(16), ["1", ""], folder + "/" + name, **given)
     samples = sample_activations(network, Scenes(16), "1", **given)
     images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     sets = {"own": (images[:4], 0), "others": (images[4:], 1)}

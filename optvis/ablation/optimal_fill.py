@@ -14,9 +14,10 @@ from optvis.ablation.fills import Constant, Fill, Replacement, channel_moments, 
 from optvis.ablation.image_sets import Classes, Images, resolve_classes
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow, run_network
+from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.infer import as_classifier
+from optvis.models.run import run_network
 from optvis.objectives import Objective
 from optvis.objectives.objective import total_score
 from optvis.progress import progress_bar

@@ -1,6 +1,6 @@
 """Checks of arguments: types at the public border, axes of tensors; each error is one sentence."""
 
-from optvis.arguments.axes import check_axes, check_count, check_range
+from optvis.arguments.axes import check_axes, check_count, check_minimum, check_range
 from optvis.arguments.check import check_arguments, check_room
 from optvis.arguments.describe import describe_hint, describe_value
 from optvis.arguments.fields import TensorFields
@@ -12,6 +12,7 @@ __all__ = [
     "check_arguments",
     "check_axes",
     "check_count",
+    "check_minimum",
     "check_range",
     "check_room",
     "describe_hint",

@@ -38,7 +38,7 @@ class TensorFields:
     def __post_init__(self) -> None:
         values = {name: getattr(self, name) for name in self.TENSOR_FIELDS}
         tensors: dict[str, Tensor] = {name: value for name, value in values.items() if value is not None}
-        self._check(check_axes(tensors, self.TENSOR_FIELDS, {}))
+        self._check(check_axes(tensors, self.TENSOR_FIELDS))
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         """Check what the axes of `TENSOR_FIELDS` do not say.

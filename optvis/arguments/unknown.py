@@ -80,6 +80,8 @@ def explain_value(name: str, hint: Any, value: Any) -> str:
     is_function = callable(value) and not isinstance(value, type)
     if name == "objective" and is_function:
         return "; on('mixed4', function) makes an objective of a function of activations"
+    if name == "objective" and isinstance(value, list | tuple):
+        return "; for one image each, list the channels, channel('mixed4', [3, 17]), or render them one after the other"
     several = isinstance(value, list | tuple) and any(map(callable, value))
     if (name == "transform" and (several or is_function)) or (name == "parts" and is_function):
         return "; a function becomes a transform in a class: class Invert(Transform) with forward(images, streams)"

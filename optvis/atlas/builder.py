@@ -71,14 +71,14 @@ class AtlasBuilder:
     @plain_mode()
     def all(self, levels: Sequence[int] | None = None) -> ActivationAtlas:
         """Build the atlas of all classes; see `activation_atlas`."""
-        sizes, samples = _resolve(levels), self._samples
+        sizes, samples = resolve_levels(levels), self._samples
         points, layout = lay_out(samples.vectors, self.options.layout, seed=self.seed)
         return self._build("activation_atlas", samples, points, sizes, COARSEST, layout=layout)
 
     @plain_mode()
     def of_class(self, label: int | str, levels: Sequence[int] | None = None) -> ActivationAtlas:
         """Build the atlas of one class; see `class_atlas`."""
-        sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
+        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
         name = samples.labels[sampled_class(samples, label)]
         chosen = select_samples(samples, class_mask(samples, label, rank), f"contribute to {name!r}")
         points, layout = lay_out(chosen.vectors, self.options.layout, seed=self.seed)
@@ -89,7 +89,7 @@ class AtlasBuilder:
     @plain_mode()
     def compare(self, first: int | str, second: int | str, levels: Sequence[int] | None = None) -> Comparison:
         """Compare two classes; see `compare_classes`."""
-        sizes, samples, rank = _resolve(levels), self._samples, self.options.rank
+        sizes, samples, rank = resolve_levels(levels), self._samples, self.options.rank
         left, right = sampled_class(samples, first), sampled_class(samples, second)
         names = samples.labels[left], samples.labels[right]
         if left == right:
@@ -123,34 +123,26 @@ class AtlasBuilder:
 
     @cached_property
     def _samples(self) -> Samples:
-        """The given samples, or new ones.
+        """The given samples, or new ones."""
+        if self.samples is not None:
+            self._check_samples(self.samples)
+            return self.samples
+        how: dict[str, Any] = {"seed": self.seed, "channel_axis": self.channel_axis, "progress": self.progress}
+        return sample_activations(self._classifier, self._dataset, self.layer, **how)
 
-        Raises:
-            ValueError: samples of another layer, of another network, of other images, or of some classes only.
-        """
-        classifier, samples = self._classifier, self.samples
-        if samples is None:
-            return sample_activations(
-                classifier,
-                self._dataset,
-                self.layer,
-                seed=self.seed,
-                channel_axis=self.channel_axis,
-                progress=self.progress,
-            )
+    def _check_samples(self, samples: Samples) -> None:
+        """Raise ValueError for samples of another layer, of another network, of other images, or of some classes."""
         if samples.layer != self.layer:
             raise ValueError(f"samples of {samples.layer!r} for an atlas of {self.layer!r}; expected the same layer")
-        network = samples.recipe.get("network", classifier.name)
-        if network != classifier.name:
-            raise ValueError(
-                f"samples of the network {network!r} for an atlas of {classifier.name!r}; expected the same network"
-            )
+        name = self._classifier.name
+        network = samples.recipe.get("network", name)
+        if network != name:
+            raise ValueError(f"samples of the network {network!r} for an atlas of {name!r}; expected the same network")
         if SELECTION in samples.recipe:
             raise ValueError(
                 f"these samples are only those that {samples.recipe[SELECTION]}; give all samples, or samples=None"
             )
         check_same_images(self._dataset, samples.names)
-        return samples
 
     def _build(
         self,
@@ -209,8 +201,3 @@ class AtlasBuilder:
             icons=icons,
         )
         return ActivationAtlas(samples, points, levels, exemplars, min_points, recipe, ends, title)
-
-
-def _resolve(levels: Sequence[int] | None) -> tuple[int, ...] | None:
-    """Check levels that were given, before anything is sampled."""
-    return None if levels is None else resolve_levels(levels)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from optvis.arguments import TensorFields, check_count
 from optvis.data.images import resize
+from optvis.formatting import format_count
 from optvis.patches.sources import cut_patch
 from optvis.viz.sheet import draw_sheet, encode_png
 
@@ -96,8 +97,9 @@ class Cell(TensorFields):
 
 
 def _summary(cell: Cell) -> str:
-    points = "1 point" if cell.count == 1 else f"{cell.count} points"
-    return ", ".join([points, *(f"{label} {value:+.3g}" for label, value in cell.classes(1))])
+    return ", ".join(
+        [format_count(cell.count, "point"), *(f"{label} {value:+.3g}" for label, value in cell.classes(1))]
+    )
 
 
 def _resize(patches: Tensor, side: int) -> Tensor:

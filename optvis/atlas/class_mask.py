@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.atlas.samples import Samples
 from optvis.objectives.labels import class_index
 
@@ -32,8 +33,7 @@ def class_mask(samples: Samples, label: int | str, rank: int = RANK) -> Tensor:
         >>> class_mask(samples, "x", rank=2)
         tensor([ True, False, False])
     """
-    if rank < 1:
-        raise ValueError(f"rank is {rank}; expected 1 or more")
+    check_minimum(1, rank=rank)
     attribution = samples.attribution
     own = attribution[:, sampled_class(samples, label)]
     return (own > 0) & ((attribution > own.unsqueeze(1)).sum(1) < rank)

@@ -53,7 +53,6 @@ def crop_exemplars(
     dataset: ImageDataset,
     samples: Samples,
     rows: Tensor,
-    size: int = PATCH_SIZE,
     *,
     channel_axis: int | None = None,
     progress: bool = True,
@@ -67,14 +66,13 @@ def crop_exemplars(
         dataset: the images that were sampled.
         samples: of them.
         rows: which of the samples, in any shape and order; -1 stands for none.
-        size: side of a patch in pixels.
         channel_axis: as in `sample_activations`.
         progress: whether to show a progress bar.
 
     Returns:
         The exemplars, and how many samples have none because their image cannot be read.
     """
-    nothing = torch.empty(0, 3, size, size, dtype=torch.float32, device="cpu")
+    nothing = torch.empty(0, 3, PATCH_SIZE, PATCH_SIZE, dtype=torch.float32, device="cpu")
     wanted = rows[rows >= 0].unique()  # type: ignore[no-untyped-call]
     if not len(wanted):
         return Exemplars(wanted, nothing), 0
@@ -86,7 +84,7 @@ def crop_exemplars(
         progress_bar(total=len(wanted), show=progress, unit="img", description="patches") as bar,
     ):
         for place, image in images:
-            patches[place] = _crop_patch(as_rgb(image[0].float().cpu()), samples, int(wanted[place]), fields, size)
+            patches[place] = _crop_patch(as_rgb(image[0].float().cpu()), samples, int(wanted[place]), fields)
             bar.update(place + 1 - tried)
             tried = place + 1
         tried = len(wanted)
@@ -107,15 +105,17 @@ def check_same_images(dataset: ImageDataset, names: Sequence[str]) -> None:
         )
 
 
-def _crop_patch(image: Tensor, samples: Samples, row: int, fields: ReceptiveFields, size: int) -> Tensor:
+def _crop_patch(image: Tensor, samples: Samples, row: int, fields: ReceptiveFields) -> Tensor:
     """The middle of the receptive field; the whole image where positions have no place in it, such as tokens."""
     if (len(fields.rows), len(fields.columns)) != samples.grid:
-        return _pad_to_square(crop(image, (0, image.shape[1], 0, image.shape[2]), size), size)
-    y, x = samples.positions[row].tolist()
-    return _pad_to_square(crop(image, fields.window(y, x, FIELD_SHARE), size), size)
+        window = (0, image.shape[1], 0, image.shape[2])
+    else:
+        y, x = samples.positions[row].tolist()
+        window = fields.window(y, x, FIELD_SHARE)
+    return _pad_to_square(crop(image, window, PATCH_SIZE))
 
 
-def _pad_to_square(patch: Tensor, size: int) -> Tensor:
-    """Pad with white, (3, h, w) -> (3, size, size)."""
-    down, across = size - patch.shape[1], size - patch.shape[2]
+def _pad_to_square(patch: Tensor) -> Tensor:
+    """Pad with white, (3, h, w) -> (3, p, p)."""
+    down, across = PATCH_SIZE - patch.shape[1], PATCH_SIZE - patch.shape[2]
     return F.pad(patch, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)

@@ -35,7 +35,7 @@ def render_icons(
 
     Args:
         classifier: the network.
-        levels: without icons.
+        levels: without icons; a cell or more holds as many points as an icon needs.
         samples: their second moment whitens the directions.
         options: of the icons.
         seed: of noise and transforms.
@@ -48,12 +48,6 @@ def render_icons(
     min_points = options.choose_min_points(len(samples))
     rows = [(level.counts >= min_points).nonzero().flatten() for level in levels]
     vectors = torch.cat([level.vectors[chosen] for level, chosen in zip(levels, rows, strict=True)])
-    if not len(vectors):
-        nothing = torch.empty(0, 3, options.size, options.size, dtype=torch.float32, device="cpu")
-        return tuple(
-            _add_icons(level, chosen, nothing, torch.empty(0, dtype=torch.float32, device="cpu"))
-            for level, chosen in zip(levels, rows, strict=True)
-        ), {"interrupted": False}
     matrix = None if options.damping is None else whitening(samples.vectors, damping=options.damping)
     rendering = render(
         classifier,

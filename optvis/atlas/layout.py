@@ -53,7 +53,7 @@ def lay_out(vectors: Tensor, layout: Layout = "auto", *, axes: int = 2, seed: in
         >>> points.shape, points.min().item(), points.max().item(), method
         (torch.Size([20, 2]), 0.0, 1.0, 'TSNE(perplexity=6.33, cosine)')
     """
-    check_axes({"vectors": vectors}, {"vectors": "N C"}, {})
+    check_axes({"vectors": vectors}, "N C")
     if not len(vectors) or axes < 1:
         raise ValueError(f"{len(vectors)} vectors on {axes} axes; expected 1 or more of both")
     array = vectors.detach().cpu().double().numpy()

@@ -83,15 +83,15 @@ def build_level(samples: Samples, points: Tensor, size: int, nearest: int) -> Le
     counts = member.bincount(minlength=len(numbers))
     vectors = group_means(samples.vectors, member, counts)
     return Level(
-        size,
-        torch.stack([numbers // size, numbers % size], dim=1),
-        counts,
-        vectors,
-        group_means(samples.attribution, member, counts),
-        _nearest_rows(samples.vectors, vectors, member, counts, nearest),
-        torch.empty(len(numbers), 3, 0, 0, dtype=torch.float32, device="cpu"),
-        torch.zeros(len(numbers), dtype=torch.bool, device="cpu"),
-        torch.full((len(numbers),), torch.nan, dtype=torch.float32, device="cpu"),
+        size=size,
+        cells=torch.stack([numbers // size, numbers % size], dim=1),
+        counts=counts,
+        vectors=vectors,
+        attribution=group_means(samples.attribution, member, counts),
+        nearest=_nearest_rows(samples.vectors, vectors, member, counts, nearest),
+        icons=torch.empty(len(numbers), 3, 0, 0, dtype=torch.float32, device="cpu"),
+        present=torch.zeros(len(numbers), dtype=torch.bool, device="cpu"),
+        scores=torch.full((len(numbers),), torch.nan, dtype=torch.float32, device="cpu"),
     )
 
 
@@ -103,12 +103,14 @@ def group_means(values: Tensor, member: Tensor, counts: Tensor) -> Tensor:
     return (sums / counts.unsqueeze(1)).to(values.dtype)
 
 
-def resolve_levels(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Sort sizes of levels from coarse to fine, each once.
+def resolve_levels(sizes: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Sort sizes of levels from coarse to fine, each once; None stays.
 
     Raises:
         ValueError: there are none or over 16, or one is below 1 or over 500.
     """
+    if sizes is None:
+        return None
     levels = tuple(sorted(set(sizes[: MAX_LEVELS + 1])))
     if not levels or levels[0] < 1 or levels[-1] > MAX_CELLS or len(levels) > MAX_LEVELS:
         expected = f"at most {MAX_LEVELS} numbers of cells per side, 1 to {MAX_CELLS}, such as (10, 20, 40)"

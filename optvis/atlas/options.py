@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from optvis.arguments import check_minimum
 from optvis.atlas.class_mask import RANK
 from optvis.atlas.layout import Layout
-from optvis.objectives.directions import check_power
 from optvis.transforms import STANDARD
 
 MIN_POINTS, POINTS_PER_MIN_POINT = 5, 20  # an icon of the mean of so many points; fewer in small atlases
@@ -48,15 +48,8 @@ class AtlasOptions:
     transform: nn.Module | None = STANDARD
 
     def __post_init__(self) -> None:
-        for name, least in (("rank", 1), ("nearest", 0), ("min_points", 1), ("size", 1), ("steps", 0)):
-            value = getattr(self, name)
-            if value is None and name == "min_points":
-                continue
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name} is {value!r}; expected a whole number, {least} or more")
-        check_power(self.power)
-        if self.damping is not None and not self.damping >= 0:
-            raise ValueError(f"damping is {self.damping}; expected 0 or more, or None for no whitening")
+        check_minimum(1, rank=self.rank, min_points=self.min_points, size=self.size)
+        check_minimum(0, nearest=self.nearest, steps=self.steps, power=self.power, damping=self.damping)
 
     def choose_min_points(self, points: int) -> int:
         """How many points a cell needs for an icon, where there are so many in all."""

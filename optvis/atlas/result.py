@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -109,16 +109,16 @@ class ActivationAtlas(Result):
         rows = level.nearest[index][self.exemplars.index(level.nearest[index]) >= 0]
         row, column = level.cells[index].tolist()
         return Cell(
-            level.size,
-            (row, column),
-            int(level.counts[index]),
-            level.vectors[index],
-            level.attribution[index],
-            self.labels,
-            level.icons[index] if bool(level.present[index]) else None,
-            rows,
-            self.exemplars.patches[self.exemplars.index(rows)],
-            self._image_names(rows),
+            size=level.size,
+            position=(row, column),
+            count=int(level.counts[index]),
+            vector=level.vectors[index],
+            attribution=level.attribution[index],
+            labels=self.labels,
+            icon=level.icons[index] if bool(level.present[index]) else None,
+            rows=rows,
+            patches=self.exemplars.patches[self.exemplars.index(rows)],
+            names=self._image_names(rows),
         )
 
     def image(self) -> Image.Image:
@@ -143,35 +143,27 @@ class ActivationAtlas(Result):
     def page(self) -> AtlasPage:
         """The content of the interactive page."""
         classes = self._page_classes()
-        levels = tuple(
-            AtlasLevel(
-                level.size,
-                level.cells,
-                level.counts,
-                level.icons,
-                level.present,
-                level.attribution[:, classes],
-                self.exemplars.index(level.nearest),
-            )
-            for level in self.levels
-        )
         network = self.recipe.get("network", "a network")
         lead = (
             f"{len(self)} activation vectors of {self.layer} of {network}, one of each image; similar vectors lie "
             "beside each other. Each icon is a feature visualization of the mean vector of its cell."
         )
         return AtlasPage(
-            self.title,
-            self.layer,
-            levels,
-            tuple(self.labels[k] for k in classes),
-            self.exemplars.patches,
-            self._image_names(self.exemplars.rows),
-            self.min_points,
-            self.recipe,
-            lead,
-            self.ends,
+            title=self.title,
+            layer=self.layer,
+            levels=tuple(self._page_level(level, classes) for level in self.levels),
+            labels=tuple(self.labels[k] for k in classes),
+            exemplars=self.exemplars.patches,
+            names=self._image_names(self.exemplars.rows),
+            min_points=self.min_points,
+            recipe=self.recipe,
+            lead=lead,
+            ends=self.ends,
         )
+
+    def _page_level(self, level: Level, classes: Sequence[int]) -> AtlasLevel:
+        attribution, nearest = level.attribution[:, classes], self.exemplars.index(level.nearest)
+        return AtlasLevel(level.size, level.cells, level.counts, level.icons, level.present, attribution, nearest)
 
     def html(self) -> str:
         """The interactive page as one HTML text that loads nothing: zoom, hover, tap, or use the arrow keys.

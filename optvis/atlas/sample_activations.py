@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_minimum
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
@@ -79,11 +80,10 @@ def sample_activations(
         Samples('mixed5', 20 vectors of 192 channels, 16 classes)
     """
     layer = name_tokens(layer, tokens)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected 1 or more images")
+    check_minimum(1, batch_size=batch_size)
     classifier, dataset = as_classifier(model, normalize), as_dataset(images)
     numbers = torch.from_numpy(np.random.default_rng(seed).random((len(dataset), 2)))
-    sampler = _VectorSampler(classifier, layer, channel_axis, numbers)
+    sampler = _VectorSampler(classifier, layer, channel_axis, _read_grid(classifier, layer, channel_axis), numbers)
     parts, interrupted = _sample_batches(sampler, dataset, batch_size, engine, progress)
     if not parts:
         raise KeyboardInterrupt
@@ -125,8 +125,8 @@ def _sample_batches(
                     parts.append(part)
                     bar.update(len(part["indices"]))
             else:
-                worker, on_gpu = partial(_RangeSampler, sampler, dataset, batch_size), sampler.is_on_card
-                for found, wrong, sampler.grid in merge_in_order(run_tasks(worker, tasks, engine, on_gpu=on_gpu)):
+                worker, on_gpu = partial(_RangeSampler, sampler, dataset, batch_size), sampler.classifier.on_gpu
+                for found, wrong in merge_in_order(run_tasks(worker, tasks, engine, on_gpu=on_gpu)):
                     parts += found
                     failures += wrong
                     bar.update(sum(len(part["indices"]) for part in found))
@@ -143,11 +143,10 @@ class _RangeSampler:
         self.sampler, self.dataset, self.batch_size = sampler, dataset, batch_size
 
     @plain_mode()
-    def __call__(self, indices: range) -> tuple[list[dict[str, Tensor]], list[str], tuple[int, int]]:
-        """The samples of each batch, what was wrong with images that could not be read, and the grid."""
+    def __call__(self, indices: range) -> tuple[list[dict[str, Tensor]], list[str]]:
+        """The samples of each batch, and what was wrong with images that could not be read."""
         failures: list[str] = []
-        parts = list(self.sampler.sample_range(self.dataset, indices, self.batch_size, failures))
-        return parts, failures, self.sampler.grid
+        return list(self.sampler.sample_range(self.dataset, indices, self.batch_size, failures)), failures
 
 
 @dataclass(eq=False)
@@ -158,22 +157,17 @@ class _VectorSampler:
         classifier: the network.
         layer: name of the layer.
         channel_axis: of its output.
+        grid: rows and columns of its positions.
         numbers: two for each image of the data set, in [0, 1), (N, 2).
-        grid: rows and columns of positions, known after the first batch.
         is_forward: whether forward-mode differentiation is exact, known after the first batch.
     """
 
     classifier: Classifier
     layer: str
     channel_axis: int | None
+    grid: tuple[int, int]
     numbers: Tensor
-    grid: tuple[int, int] = (0, 0)
     is_forward: bool | None = None
-
-    @property
-    def is_on_card(self) -> bool:
-        """Whether the network is on a card."""
-        return self.classifier.device.type == "cuda"
 
     def sample_range(
         self, dataset: ImageDataset, indices: range, batch_size: int, failures: list[str]
@@ -185,8 +179,6 @@ class _VectorSampler:
     def sample(self, images: Tensor, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return vectors (B, C), attribution (B, K) and positions (B, 2)."""
         inputs, numbers = self.classifier.preprocess(images), self.numbers[list(indices)]
-        if not self.grid[0]:
-            self.grid = self._read_grid(inputs[:1])
         positions, vectors = self._positions(numbers), list[Tensor]()
 
         def select(a: Tensor) -> Tensor:
@@ -247,24 +239,25 @@ class _VectorSampler:
             )
         return found.is_exact is not False
 
-    def _read_grid(self, inputs: Tensor) -> tuple[int, int]:
-        """Rows and columns of positions that the layer has.
-
-        Raises:
-            KeyError, ValueError, TypeError: as in `activations`.
-        """
-        with borrow(self.classifier.network), torch.no_grad():
-            output = read_activations(self.classifier.network, inputs, [self.layer])[self.layer]
-        a = channels_first(output, self.channel_axis)
-        rows, columns = (1, *(a.shape[2:] if a.dim() > 2 else [1]))[-2:]
-        return rows, columns
-
     def _positions(self, numbers: Tensor) -> Tensor:
         """Rows and columns from numbers in [0, 1), (B, 2); the edges are left out if there is an inside."""
         is_map = min(self.grid) > 1  # tokens in a row have no edge
         edges = [EDGE if is_map and side > 2 * EDGE else 0 for side in self.grid]
         inner = torch.tensor([side - 2 * edge for side, edge in zip(self.grid, edges, strict=True)], device="cpu")
         return (numbers * inner).long() + torch.tensor(edges, device="cpu")
+
+
+def _read_grid(classifier: Classifier, layer: str, channel_axis: int | None) -> tuple[int, int]:
+    """Rows and columns of positions that a layer has.
+
+    Raises:
+        KeyError, ValueError, TypeError: as in `activations`.
+    """
+    with borrow(classifier.network), torch.no_grad():
+        inputs = classifier.preprocess(classifier.gray_image())
+        a = channels_first(read_activations(classifier.network, inputs, [layer])[layer], channel_axis)
+    rows, columns = (1, *(a.shape[2:] if a.dim() > 2 else [1]))[-2:]
+    return rows, columns
 
 
 def _select_positions(a: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

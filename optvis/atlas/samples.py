@@ -19,9 +19,7 @@ from optvis.viz.tensor_file import encode_tensors, read_tensor_file
 SUFFIX = ".safetensors"
 SAMPLES_KIND = "samples"  # what `read_kind` reads from the file
 HEADER, RECIPE = "optvis.samples", "recipe"  # keys of the file's header
-TENSORS = {"vectors": "vectors", "attribution": "attribution", "positions": "positions", "indices": "places"}
-"""The name of each tensor in the file."""
-TEXTS = {"layer": str, "grid": tuple[int, int], "names": tuple[str, ...], "labels": tuple[str, ...]}
+TEXTS: Mapping[str, Any] = {"layer": str, "grid": tuple[int, int], "names": tuple[str, ...], "labels": tuple[str, ...]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ class Samples(TensorFields):
 
     def __getitem__(self, rows: Any) -> Samples:
         """Some of them, by anything that indexes a tensor's rows."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in TENSORS})
+        return replace(self, **{name: getattr(self, name)[rows] for name in self.TENSOR_FIELDS})
 
     @property
     def complete(self) -> bool:
@@ -96,8 +94,8 @@ class Samples(TensorFields):
         target = Path(path)
         if target.suffix != SUFFIX:
             raise ValueError(f"samples are saved as safetensors: give a path ending in {SUFFIX}, not {str(path)!r}")
-        tensors = {key: getattr(self, name) for name, key in TENSORS.items()}
-        texts = {"layer": self.layer, "grid": self.grid, "names": self.names, "labels": self.labels}
+        tensors: dict[str, Tensor] = {name: getattr(self, name) for name in self.TENSOR_FIELDS}
+        texts = {name: getattr(self, name) for name in TEXTS}
         header = {HEADER: to_json(texts), RECIPE: to_json(dict(self.recipe)), KIND: SAMPLES_KIND}
         ensure_dir(target.parent)
         write_own_files({target: (SAMPLES_KIND, encode_tensors(tensors, header))})
@@ -118,7 +116,7 @@ class Samples(TensorFields):
         recipe = read_value(Mapping[str, Any], parse_json(header[RECIPE]), RECIPE)
         texts = read_value(Mapping[str, Any], parse_json(header[HEADER]), HEADER)
         values: dict[str, Any] = {name: read_value(hint, texts[name], name) for name, hint in TEXTS.items()}
-        values |= {name: tensors[key] for name, key in TENSORS.items()}
+        values |= {name: tensors[name] for name in cls.TENSOR_FIELDS}
         return cls(recipe=recipe, **values)
 
     def __repr__(self) -> str:

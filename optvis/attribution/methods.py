@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.attribution.layer_function import LayerFunction
 from optvis.features.groups import Groups
 from optvis.objectives.layout import channels_first, positions, restore_layout
@@ -76,7 +77,7 @@ class MidpointAblation:
 
     def __post_init__(self) -> None:
         if self.folds is not None:
-            validate_count(self.folds, "folds")
+            check_minimum(1, folds=self.folds)
 
     def choose_folds(self, channels: int) -> int:
         """The number of groups of so many channels."""
@@ -113,7 +114,7 @@ class IntegratedGradients:
     steps: int = 100
 
     def __post_init__(self) -> None:
-        validate_count(self.steps, "steps")
+        check_minimum(1, steps=self.steps)
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         a = layer_function.activations
@@ -139,7 +140,7 @@ class StochasticIntegratedGradients:
     LUCID_DIVISOR: ClassVar[float] = 1.5
 
     def __post_init__(self) -> None:
-        validate_count(self.steps, "steps")
+        check_minimum(1, steps=self.steps)
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         a = layer_function.activations
@@ -175,9 +176,8 @@ class SmoothGrad:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        validate_count(self.samples, "samples")
-        if not self.deviation >= 0:
-            raise ValueError(f"deviation is {self.deviation}; expected 0 or more")
+        check_minimum(1, samples=self.samples)
+        check_minimum(0, deviation=self.deviation)
 
     def gradients(self, layer_function: LayerFunction) -> Tensor:
         a = layer_function.activations
@@ -235,12 +235,6 @@ def group_parts(groups: Groups, layer: str, activations: Tensor, channel_axis: i
 def sum_over_positions(values: Tensor, channel_axis: int | None) -> Tensor:
     """Sum values like activations over positions, (B, ...) -> (B, C)."""
     return positions(values, channel_axis).sum(2)
-
-
-def validate_count(count: int, name: str) -> None:
-    """Raise ValueError unless a number is 1 or more."""
-    if count < 1:
-        raise ValueError(f"{name} is {count}; expected 1 or more")
 
 
 def _ablate_each(layer_function: LayerFunction, units: str) -> Tensor:

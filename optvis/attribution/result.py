@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.attribution.methods import group_parts, sum_over_positions
 from optvis.attribution.pixels import expand_masks
 from optvis.features.autoencoder_units import Features
@@ -329,8 +330,7 @@ class Attribution(PlotResult):
 
 def _largest(values: Tensor, count: int) -> list[int]:
     """The indices of the largest positive values, the largest first."""
-    if count < 1:
-        raise ValueError(f"count is {count}; expected 1 or more")
+    check_minimum(1, count=count)
     best = values.topk(min(count, len(values)))
     indices: list[int] = best.indices[best.values > 0].tolist()
     return indices

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from optvis.arguments import check_axes
+from optvis.arguments import check_axes, check_minimum
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode, require_weights
 from optvis.models.classifier import Classifier
@@ -133,9 +133,8 @@ def strongest_inputs(weights: Tensor, count: int) -> Tensor:
         >>> strongest_inputs(torch.tensor([[0.0, -3.0, 1.0]]), 2)
         tensor([[1, 2]])
     """
-    check_axes({"weights": weights}, {"weights": "O I ..."}, {})
-    if count < 1:
-        raise ValueError(f"count is {count}; expected 1 or more")
+    check_axes({"weights": weights}, "O I ...")
+    check_minimum(1, count=count)
     norms = torch.linalg.vector_norm(weights.flatten(2) if weights.dim() > 2 else weights.unsqueeze(2), dim=2)
     best: Tensor = norms.topk(min(count, norms.shape[1]), dim=1).indices
     return best

@@ -15,10 +15,14 @@ LOCAL = "local"
 
 def add_engine_options(add: AddOption, work: str) -> None:
     """Add `--ray` and the options beside it; `work` says in the imperative what the workers do."""
-    ray = f"{work} on the Ray cluster at ADDRESS, or one on all cores or cards of this machine"
+    ray = f"{work} on the Ray cluster at ADDRESS; without ADDRESS, on all cores or GPUs of this machine"
     add("--ray", nargs="?", const=LOCAL, metavar="ADDRESS", help=ray)
-    add("--workers", type=int, help="of Ray at most; one for each card, or for so many --cores, if not given")
-    add("--cores", type=int, default=1, help="of each worker of Ray")
+    add(
+        "--workers",
+        type=int,
+        help="maximum number of Ray workers; by default one for each GPU, or for each --cores of the CPU",
+    )
+    add("--cores", type=int, default=1, help="CPU cores of each Ray worker")
 
 
 def select_engine(options: argparse.Namespace) -> EngineLike:

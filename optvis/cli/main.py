@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from optvis.cli.options import create_command, shorten
 from optvis.errors import suggest
-from optvis.version import __version__
+from optvis.formatting.version import __version__
 
 FAILED, NOT_REACHED, INTERRUPTED = 1, 3, 130
 OUT_OF_MEMORY = "can't allocate memory"  # in what torch says of the memory beside the CPU
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _brief_warnings():
             has_reached = run(options)
     except Exception as error:  # --debug shows where
+        if isinstance(error, BrokenPipeError) and _is_reader_gone():
+            return FAILED
         if options.debug:
             raise
         print(f"optvis: error: {describe_error(error)}", file=sys.stderr)
@@ -44,7 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("optvis: interrupted", file=sys.stderr)
         return INTERRUPTED
+    if _is_reader_gone():
+        return FAILED
     return NOT_REACHED if has_reached is False else 0
+
+
+def _is_reader_gone() -> bool:
+    """Whether the program that reads the output has ended, as `head` does; then no more is written."""
+    with suppress(AttributeError, OSError, ValueError):  # no stream, or a closed one
+        sys.stdout.flush()
+    with suppress(AttributeError, OSError, ValueError):
+        poll, output = select.poll(), sys.stdout.fileno()  # not on Windows
+        poll.register(output, 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)  # for Python's own flush at the end
+            return True
+    return False
 
 
 @contextmanager
@@ -102,7 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command and its subcommands."""
     parser = argparse.ArgumentParser(
         prog="optvis",
-        description="Feature visualization for PyTorch: see what a vision network has learned, and prove it.",
+        description="Feature visualization for PyTorch: what a vision network has learned, tested by ablation.",
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"optvis {__version__}")

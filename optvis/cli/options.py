@@ -40,31 +40,30 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     """Create a subcommand from its module, which has `HELP`, `EXAMPLE`, `add_options` and `run`."""
     module = import_module(f"optvis.cli.commands.{'sweeps.' if name in SWEEPS else ''}{name}")
     texts = {"help": module.HELP, "description": module.HELP, "epilog": f"example: {module.EXAMPLE}"}
-    command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter)
+    command = subparsers.add_parser(name, **texts, formatter_class=DefaultsFormatter, allow_abbrev=False)
     command.set_defaults(run=module.run)
     add = command.add_argument
     if name not in NEEDS_NO_NETWORK:
-        optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if name in NETWORK_IS_OPTIONAL else {}
-        add(
-            "network",
-            metavar="NETWORK",
-            help="demo, a name of torchvision, timm/NAME, hf/NAME, or a file of weights",
-            **optional,
-        )
-        weights = "which published weights (DEFAULT, IMAGENET1K_V1), or none for random ones"
-        add("--weights", default="none" if name in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
-        add("--architecture", metavar="NAME", help="the network that a file of weights belongs to")
-        labels = (
-            "a text file with a label a line, in place of the published ones; of a file of weights it says the classes"
-        )
-        add("--labels", type=Path, metavar="FILE", help=labels)
-        side = "side of the images that the network takes in pixels, or HEIGHTxWIDTH; its publisher's if not given"
-        add("--input-size", type=parse_size, metavar="SIZE", help=side)
-        how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: its publisher's"
-        add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
+        _add_network_options(add, name)
     add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")
     module.add_options(add)
+
+
+def _add_network_options(add: AddOption, command: str) -> None:
+    """Add the network of a command, and how it is loaded."""
+    optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if command in NETWORK_IS_OPTIONAL else {}
+    networks = "demo, demo-vit, a name of torchvision, timm/NAME, hf/NAME, or a file of weights"
+    add("network", metavar="NETWORK", help=networks, **optional)
+    weights = "published weights to load, such as DEFAULT or IMAGENET1K_V1; none for random weights"
+    add("--weights", default="none" if command in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
+    add("--architecture", metavar="NAME", help="name of the network that a file of weights belongs to")
+    labels = "text file with one class label per line; by default the published labels, which a file of weights lacks"
+    add("--labels", type=Path, metavar="FILE", help=labels)
+    side = "input size of the network in pixels, a side or HEIGHTxWIDTH; by default the published one"
+    add("--input-size", type=parse_size, metavar="SIZE", help=side)
+    how = "normalisation: imagenet, none, MEAN/STD like 0.5/0.2 or 0.5,0.4,0.5/0.2,0.2,0.3; infer: the published one"
+    add("--normalize", type=parse_normalization, default=INFER, metavar="HOW", help=how)
 
 
 def load_model(options: argparse.Namespace) -> Classifier:
@@ -125,9 +124,14 @@ def select_images(options: argparse.Namespace) -> Any:
 
     if options.images is not None:
         return options.images
-    if options.network not in EMBEDDED:
-        raise ValueError("--images is missing: a folder of images; only the embedded networks have scenes of their own")
+    check_scenes(options.network)
     return Scenes(options.scenes, seed=options.seed + 1)  # it was trained on those of seed 0
+
+
+def check_scenes(network: str) -> None:
+    """Raise ValueError where a network has no scenes, so that images have to be given."""
+    if network not in EMBEDDED:
+        raise ValueError("--images is missing: a folder of images; only the embedded networks have scenes of their own")
 
 
 def make_unique(names: Sequence[str]) -> list[str]:

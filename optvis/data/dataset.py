@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.data.encoded import EncodedImage
 from optvis.data.images import ImageLike
 from optvis.data.rows import image_of, label_of, mark_image
@@ -140,8 +141,7 @@ class ImageDataset:
             batch_size: how many images in a batch at most.
             failures: gets a text for each image that is left out; `report_failures` warns of them.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
+        check_minimum(1, batch_size=batch_size)
         parts = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
         if not parts:
             return

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -35,9 +36,9 @@ def atomic_write(path: Path, data: bytes, *, replace: bool = True) -> Path:
     Raises:
         OSError: the folder does not exist or cannot be written.
     """
-    handle, part = _open_temporary(path)
+    descriptor, part = _open_temporary(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             if sys.platform != "win32":  # while it is locked, so that no other process takes it for abandoned
@@ -53,25 +54,25 @@ def atomic_write(path: Path, data: bytes, *, replace: bool = True) -> Path:
 
 
 def _open_temporary(path: Path) -> tuple[int, Path]:
-    """Make and lock a temporary file beside a file.
+    """Make and lock a temporary file beside a file, with the permissions of any new file.
 
     Between the two, another process may take it for abandoned and remove it; then another one is made.
     """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # which is of Windows
     for left in reversed(range(MAX_TRIES)):
+        part = path.parent / f".{secrets.token_hex(4)}.part"
         try:
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+            descriptor = os.open(part, flags, 0o666)
         except OSError as error:
             raise _name_file(error, path) from error
-        if sys.platform == "win32" or not left or (_lock(handle) and os.fstat(handle).st_nlink):
+        if sys.platform == "win32" or not left or (_lock(descriptor) and os.fstat(descriptor).st_nlink):
             break
-        os.close(handle)
-        Path(name).unlink(missing_ok=True)
-    return handle, Path(name)
+        os.close(descriptor)
+        part.unlink(missing_ok=True)
+    return descriptor, part
 
 
 def _move(part: Path, path: Path, replace: bool) -> None:
-    os.umask(mask := os.umask(0))
-    part.chmod(0o666 & ~mask)
     if replace or not _link(part, path):
         part.replace(path)
     else:
@@ -89,11 +90,11 @@ def _link(part: Path, path: Path) -> bool:
     return True
 
 
-def _lock(file: int) -> bool:
+def _lock(descriptor: int) -> bool:
     """Lock a file for this process; False where another one has locked it."""
     if sys.platform != "win32":
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
     return True

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.data.encoded import EncodedImage
 from optvis.data.files import is_dir
 from optvis.data.folders import FORMATS, image_formats
@@ -52,8 +53,7 @@ def load_image(source: ImageLike, size: int | None = None, channels: int = RGB) 
         >>> load_image(torch.zeros(3, 40, 80), size=20).shape
         torch.Size([1, 3, 10, 20])
     """
-    if size is not None and size < 1:
-        raise ValueError(f"size is {size}; expected 1 pixel or more")
+    check_minimum(1, size=size)
     image = _open(source, channels)
     whole = image.float() if isinstance(image, Tensor) else _to_tensor(image)
     whole = whole if whole.dim() == 4 else whole.unsqueeze(0)

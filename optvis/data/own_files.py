@@ -22,6 +22,7 @@ GENERATOR = re.compile(r'<meta name="generator" content="optvis ([^"]*) [^" ]+">
 HEAD_BYTES = 2048  # of a page, in which its generator stands
 MAX_HEADER_BYTES = 100_000_000  # of a safetensors file, as the format has it
 EXIF_DESCRIPTION = 0x010E
+MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 
 
 def write_own_files(files: Mapping[Path, tuple[str, bytes]]) -> None:
@@ -53,6 +54,28 @@ def check_own_files(kinds: Mapping[Path, str]) -> None:
             raise FileExistsError(
                 f"{str(path)!r} exists and is no {kind} that optvis wrote; "
                 "give another path, on the command line with --out, or move the file"
+            )
+
+
+def check_same_recipe(what: str, folder: Path, stored: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Check that what lies in a folder has the recipe of what will be written there.
+
+    Args:
+        what: lies there, a noun.
+        folder: where.
+        stored: its recipe, as JSON has it.
+        own: the other recipe, in JSON types.
+
+    Raises:
+        FileExistsError: an entry of the other recipe differs.
+    """
+    for key, here in json.loads(json.dumps(dict(own))).items():
+        if stored.get(key) != here:
+            values = str(stored.get(key)), str(here)
+            is_short = sum(map(len, values)) < MAX_VALUE_LENGTH
+            difference = f"{key} is {values[0]} there and {values[1]} here" if is_short else f"`{key}` differs"
+            raise FileExistsError(
+                f"the {what} in {str(folder)!r} has another recipe: {difference}; choose another folder, or delete it"
             )
 
 

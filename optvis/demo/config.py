@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from optvis.arguments import check_minimum
+
 DEFAULT_DREAM_STEPS = 10
 # Of `optvis demo --quick`: every section in seconds, with images that are hardly begun.
 QUICK: Mapping[str, Any] = MappingProxyType(
@@ -66,8 +68,7 @@ class TourConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; expected 0 or more")
+        check_minimum(0, seed=self.seed)
 
     def render_options(self, size: int | None = None) -> dict[str, Any]:
         """Recipe for `render`, with the other keyword arguments that do not have their default.

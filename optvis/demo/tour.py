@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from optvis.arguments import check_minimum
 from optvis.data.files import atomic_write
 from optvis.demo.config import TourConfig
 from optvis.demo.output_dir import PAGE, open_output_dir
@@ -99,8 +100,7 @@ def write_tour(
         ValueError: fewer than one worker.
         KeyboardInterrupt: after Ctrl-C, when the sections that were ready are written.
     """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; expected 1 or more")
+    check_minimum(1, workers=workers)
     config = TourConfig() if config is None else config
     folder = open_output_dir(path, [file for section in sections for file in section.files])
     print(f"{folder / PAGE} grows section by section; open it, and reload it", flush=True)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from optvis.arguments import check_minimum
 from optvis.progress import use_thread_lock
 
 Outcome = TypeVar("Outcome")
@@ -42,8 +43,7 @@ def run_in_processes(
         >>> sorted(run_in_processes(pow, [(2, 3), (3, 2)], workers=1))
         [(0, 8), (1, 9)]
     """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; expected 1 or more")
+    check_minimum(1, workers=workers)
     others = set(active_children())
     # Ctrl-C reaches all processes of a terminal: these ignore it, and this one ends them.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))

@@ -6,14 +6,15 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 
-from optvis.version import __version__
+from optvis.arguments import check_minimum
+from optvis.formatting.version import __version__
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -67,9 +68,7 @@ class RayEngine:
     cores: int = 1
 
     def __post_init__(self) -> None:
-        for name, value in (("workers", self.workers), ("cores", self.cores)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+        check_minimum(1, workers=self.workers, cores=self.cores)
 
 
 class Worker:
@@ -103,7 +102,7 @@ def read_versions() -> str:
 
 def run_on_ray(
     create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task], engine: RayEngine, on_gpu: bool
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Run tasks on a Ray cluster; see `run_tasks`."""
     ray = import_ray()
     if not tasks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
 from optvis.engines.ray_engine import RayEngine, run_on_ray
@@ -23,12 +23,12 @@ def run_tasks(
     engine: EngineLike = PROCESS,
     *,
     on_gpu: bool = False,
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Run independent tasks, and give the outcome of each as soon as it is there.
 
     Each worker calls `create` once, and the function that it returns for each of its tasks. `create` holds what all
     tasks share, such as the network; on a cluster it is sent once. A task whose worker is lost runs again on another.
-    On Ctrl-C, and where the iterator is closed, the workers end.
+    On Ctrl-C, and where the generator is closed, the workers end.
 
     Args:
         create: builds the function of tasks; for a cluster it can be pickled.
@@ -89,7 +89,9 @@ def merge_in_order(outcomes: Iterable[tuple[int, Outcome]]) -> Iterator[Outcome]
             following += 1
 
 
-def _run_here(create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome]]:
+def _run_here(
+    create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task]
+) -> Generator[tuple[int, Outcome], None, None]:
     if tasks:
         function = create()
         for index, task in enumerate(tasks):

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from optvis.data.images import ImageLike
 from optvis.features.units import Channels
 from optvis.models.activations import input_size
-from optvis.models.borrow import borrow, plain_mode, run_network
+from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import intercept
 from optvis.models.infer import as_classifier
@@ -21,6 +21,7 @@ from optvis.models.jvp import math_attention
 from optvis.models.layers import find_module
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.tokens import TokenLayout, find_layout
+from optvis.models.run import run_network
 from optvis.objectives.layout import ALL, HEADS, name_tokens
 
 SDPA_ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")  # that may be given by position

@@ -128,7 +128,7 @@ def crop(image: Tensor, box: Box, size: int) -> Tensor:
     Raises:
         ValueError: a box that is empty or reaches outside, or a size under 1.
     """
-    check_axes({"image": image}, {"image": "C H W"}, {})
+    check_axes({"image": image}, "C H W")
     _, height, width = image.shape
     top, bottom, left, right = box
     if not (0 <= top < bottom <= height and 0 <= left < right <= width and size >= 1):

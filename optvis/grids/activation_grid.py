@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_minimum
 from optvis.data.images import ImageLike
 from optvis.features.groups import AUTO, group
 from optvis.grids.ascent import IconAscent
 from optvis.grids.icon_pool import IconPool
 from optvis.grids.optimizer import SoftSignSGD, require_stateless
-from optvis.grids.options import DEFAULT_ICONS, IconOptions, validate_integer
+from optvis.grids.options import DEFAULT_ICONS, IconOptions
 from optvis.grids.result import ActivationGrid
 from optvis.models.activations import activations, check_real
 from optvis.models.borrow import borrow, plain_mode
@@ -87,8 +88,8 @@ def activation_grid(
         ActivationGrid('1', 1 image, 6 × 6 icons of 12 px, 2 groups)
     """
     layer = name_tokens(layer, tokens)
-    for name, value, minimum in (("groups", groups, 0), ("size", size, 1), ("steps", steps, 0)):
-        validate_integer(name, value, minimum)
+    check_minimum(0, groups=groups, steps=steps)
+    check_minimum(1, size=size)
     if icons.optimizer is not None:
         require_stateless(icons.optimizer)
     classifier = as_classifier(model, normalize)

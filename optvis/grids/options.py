@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from optvis.objectives.directions import check_power
+from optvis.arguments import check_minimum
 from optvis.rendering.optimizers import OptimizerMaker
 from optvis.transforms import Compose, Jitter, Pad, Rotate, Scale
 
@@ -41,15 +41,8 @@ class IconOptions:
     redirect_steps: int = 2
 
     def __post_init__(self) -> None:
-        for name, minimum in (("batch_size", 1), ("redirect_steps", 0)):
-            validate_integer(name, getattr(self, name), minimum)
-        check_power(self.power)
-
-
-def validate_integer(name: str, value: object, minimum: int) -> None:
-    """Raise ValueError unless an argument is an integer of at least `minimum`."""
-    if type(value) is not int or value < minimum:
-        raise ValueError(f"{name} is {value!r}; expected a whole number, {minimum} or more")
+        check_minimum(1, batch_size=self.batch_size)
+        check_minimum(0, redirect_steps=self.redirect_steps, power=self.power)
 
 
 DEFAULT_ICONS = IconOptions()

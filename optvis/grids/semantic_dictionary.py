@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from optvis.arguments import check_axes
+from optvis.arguments import check_axes, check_minimum
 from optvis.data.images import ImageLike
 from optvis.models.activations import read_channels
 from optvis.models.borrow import plain_mode
@@ -110,7 +110,7 @@ class SemanticDictionary(Result):
     def _from_parts(cls, tensors: dict[str, Tensor], values: dict[str, Any]) -> Self:
         icons = tensors.pop("icons", torch.empty(0, 3, 1, 1, dtype=torch.float32, device="cpu"))
         indices = tensors.pop("icon_channels", torch.empty(0, dtype=torch.long, device="cpu"))
-        check_axes({"icons": icons, "icon_channels": indices}, {"icons": "N 3 S S", "icon_channels": "N: int"}, {})
+        check_axes({"icons": icons, "icon_channels": indices}, {"icons": "N 3 S S", "icon_channels": "N: int"})
         channels = indices.tolist()
         return super()._from_parts(tensors, values | {"icons": dict(zip(channels, icons, strict=True))})
 
@@ -160,8 +160,7 @@ def semantic_dictionary(
         SemanticDictionary('mixed5', 12 × 12 positions, 1 channels each, ... icons)
     """
     layer = name_tokens(layer, tokens)
-    if top < 1:
-        raise ValueError(f"top is {top}; expected 1 or more")
+    check_minimum(1, top=top)
     classifier = as_classifier(model, normalize)
     batch = classifier.load_batch(image)
     if len(batch) != 1:

@@ -14,10 +14,10 @@ from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.features.peaks import ChannelImages
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
-from optvis.microscope.renderings import ChannelRenderer
+from optvis.microscope.renderings import STEPS, ChannelRenderer, resolve_size
 from optvis.microscope.site.contents import exemplar_files, read_exemplars, write_images
-from optvis.microscope.site.output_dir import check_output_dir, open_output_dir, write_json
-from optvis.microscope.site.pages import INDEX, SITE, write_site
+from optvis.microscope.site.output_dir import INDEX, check_output_dir, open_output_dir, write_json
+from optvis.microscope.site.pages import SITE, write_site
 from optvis.microscope.surveyed import read_sample, select_exemplars
 from optvis.microscope.tasks import FINISH, GroupWorker, Part, check_part, list_groups, select_part
 from optvis.microscope.top_activations import CLASSES, find_exemplars
@@ -26,9 +26,6 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.progress import progress_bar
-
-STEPS = 32
-MAX_SIZE = 128  # default side of a rendering in pixels, where the network's input is larger
 
 
 @plain_mode()
@@ -98,10 +95,9 @@ def build_microscope(
         ('index.html', True)
     """
     classifier = as_classifier(model, normalize)
-    side = min(MAX_SIZE, *classifier.size) if size is None else size
     names = (layers,) if isinstance(layers, str) else tuple(dict.fromkeys(layers))
     resolved = resolve_channels(classifier, names, channels, channel_axis)
-    renderer = ChannelRenderer(side, steps, seed, channel_axis)
+    renderer = ChannelRenderer(resolve_size(classifier, size), steps, seed, channel_axis)
     plan = MicroscopePlan(classifier, as_dataset(images).outside(output_dir), resolved, renderer, options)
     check_part(part)
     if part == FINISH:
@@ -126,13 +122,12 @@ def build_microscope(
 def _build_groups(plan: MicroscopePlan, folder: Path, part: Part, engine: EngineLike, progress: bool) -> None:
     """Build the groups of a part that are not complete, and write their files, the numbers last."""
     folders = {layer: folder / name for layer, name in plan.folders.items()}
-    top = _exemplars(plan, folder, engine)
+    top = _prepare_exemplars(plan, folder, engine)
     tasks = select_part(list_groups(plan, top), part)
     with progress_bar(total=len(tasks), show=progress, unit="group", description="microscope") as bar:
         missing = [task for task in tasks if not task.is_complete(folders[task.layer])]
         bar.update(len(tasks) - len(missing))
-        on_gpu = plan.classifier.device.type == "cuda"
-        for index, files in run_tasks(partial(GroupWorker, plan, top), missing, engine, on_gpu=on_gpu):
+        for index, files in run_tasks(partial(GroupWorker, plan, top), missing, engine, on_gpu=plan.classifier.on_gpu):
             for name, data in files.items():
                 atomic_write(folders[missing[index].layer] / name, data)
             bar.update()
@@ -153,7 +148,7 @@ def _require_groups(plan: MicroscopePlan, folder: Path) -> None:
         raise FileNotFoundError(f"{str(unknown[0])!r} is missing or damaged: build any part, or all without a part")
 
 
-def _exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, ChannelImages]:
+def _prepare_exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -> Mapping[str, ChannelImages]:
     """The images of channels and classes, from the files of an earlier run; or find them and write the files."""
     files = {name: ensure_dir(path.parent) / path.name for name, path in exemplar_files(plan, folder).items()}
     complete = read_exemplars(plan, folder)

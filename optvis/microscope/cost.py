@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from optvis.arguments import check_minimum
 from optvis.data.sources import as_dataset
 from optvis.features.peaks import ChannelImages
 from optvis.formatting import format_count
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan
-from optvis.microscope.renderings import ChannelRenderer
-from optvis.microscope.tasks import GroupTask, GroupWorker
+from optvis.microscope.renderings import STEPS, ChannelRenderer, resolve_size
+from optvis.microscope.tasks import ChannelGroup, ClassGroup, GroupTask, GroupWorker
 from optvis.microscope.top_activations import CLASSES, find_exemplars
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
@@ -24,7 +25,6 @@ from optvis.models.normalize import INFER, Normalizer
 
 MEASURED_LAYERS = 3  # the first, the middle and the last of all; their mean stands for the others
 MEASURED_IMAGES = 32
-MAX_SIZE = 128  # default side of a rendering, as in `build_microscope`
 BYTES = 4  # of an activation in a store
 
 
@@ -103,7 +103,7 @@ def estimate_cost(
     *,
     images: int,
     size: int | None = None,
-    steps: int = 32,
+    steps: int = STEPS,
     options: MicroscopeOptions = DEFAULT_OPTIONS,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
@@ -123,45 +123,57 @@ def estimate_cost(
     """
     from optvis.survey.survey_channels import measure_layers
 
-    if images < 1:
-        raise ValueError(f"images is {images}; expected 1 or more")
+    check_minimum(1, images=images)
     classifier = as_classifier(model, normalize)
     counts = {layer: shape[0] for layer, shape in measure_layers(classifier, layers, channel_axis).items()}
-    names = list(counts)
-    shape = (MEASURED_IMAGES, classifier.channels, *classifier.size)
-    noise = torch.rand(shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
-    renderer = ChannelRenderer(min(MAX_SIZE, *classifier.size) if size is None else size, steps, 0, channel_axis)
-    chosen = {names[place * (len(names) - 1) // (MEASURED_LAYERS - 1)] for place in range(MEASURED_LAYERS)}
-    options = replace(options, survey=None)  # which would be of other images
-    plan = MicroscopePlan(
-        classifier, as_dataset(noise), {layer: list(range(counts[layer])) for layer in chosen}, renderer, options
-    )
-    top = find_exemplars(classifier, plan.dataset, list(chosen), plan.choice)
-    if plan.class_count:  # as if each class were predicted for some of the images
-        count = min(options.class_images, len(noise))
-        indices = torch.arange(plan.class_count * count, device="cpu").view(-1, count) % len(noise)
-        values = torch.ones(indices.shape, dtype=torch.float32, device="cpu")
-        top[CLASSES] = ChannelImages(values, indices, indices.new_zeros(*indices.shape, 2))
+    noise = _draw_noise(classifier)
+    channels = {layer: list(range(counts[layer])) for layer in _choose_layers(list(counts))}
+    renderer = ChannelRenderer(resolve_size(classifier, size), steps, 0, channel_axis)
+    own = replace(options, survey=None)  # which would be of other images
+    plan = MicroscopePlan(classifier, as_dataset(noise), channels, renderer, own)
+    top = find_exemplars(classifier, plan.dataset, list(channels), plan.choice) | _place_classes(plan)
     class_groups = plan.divide(range(min(plan.class_count, images)))
     seconds, sizes, class_seconds = [], [], list[float]()
-    for layer in chosen:
-        worker, task = GroupWorker(plan, top), GroupTask(layer, plan.groups(layer)[0])
+    for layer in channels:
+        worker, task = GroupWorker(plan, top), ChannelGroup(layer, plan.groups(layer)[0])
         sizes.append(sum(map(len, worker(task).values())))  # what the groups of a layer share is computed with it
         seconds.append(_time(worker, task))
-        class_seconds += [_time(worker, GroupTask(layer, group, True)) for group in class_groups[:1]]
+        class_seconds += [_time(worker, ClassGroup(layer, group)) for group in class_groups[:1]]
     return SweepCost(
-        len(counts),
-        sum(counts.values()),
-        sum(-(-count // options.group_size) for count in counts.values()),
-        images,
-        sum(seconds) / len(seconds),
-        _time_survey(classifier, noise, names, channel_axis) / len(noise),
-        sum(sizes) // len(sizes),
-        str(classifier.device),
-        torch.get_num_threads(),
-        len(counts) * len(class_groups),
-        sum(class_seconds) / max(1, len(class_seconds)),
+        layers=len(counts),
+        channels=sum(counts.values()),
+        groups=sum(-(-count // options.group_size) for count in counts.values()),
+        images=images,
+        seconds_per_group=sum(seconds) / len(seconds),
+        seconds_per_image=_time_survey(classifier, noise, list(counts), channel_axis) / len(noise),
+        bytes_per_group=sum(sizes) // len(sizes),
+        device=str(classifier.device),
+        threads=torch.get_num_threads(),
+        class_groups=len(counts) * len(class_groups),
+        seconds_per_class_group=sum(class_seconds) / max(1, len(class_seconds)),
     )
+
+
+def _draw_noise(classifier: Classifier) -> Tensor:
+    """Images of noise, (32, C, H, W) in [0, 1]."""
+    shape = (MEASURED_IMAGES, classifier.channels, *classifier.size)
+    return torch.rand(shape, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
+
+
+def _choose_layers(names: Sequence[str]) -> list[str]:
+    """The first, the middle and the last, each once."""
+    places = (place * (len(names) - 1) // (MEASURED_LAYERS - 1) for place in range(MEASURED_LAYERS))
+    return [names[place] for place in dict.fromkeys(places)]
+
+
+def _place_classes(plan: MicroscopePlan) -> dict[str, ChannelImages]:
+    """The images of classes, as if each class were predicted for some of the images; none without classes."""
+    if not plan.class_count:
+        return {}
+    count = min(plan.options.class_images, len(plan.dataset))
+    indices = torch.arange(plan.class_count * count, device="cpu").view(-1, count) % len(plan.dataset)
+    values = torch.ones(indices.shape, dtype=torch.float32, device="cpu")
+    return {CLASSES: ChannelImages(values, indices, indices.new_zeros(*indices.shape, 2))}
 
 
 def _time(worker: GroupWorker, task: GroupTask) -> float:
@@ -171,7 +183,7 @@ def _time(worker: GroupWorker, task: GroupTask) -> float:
     return time.perf_counter() - start
 
 
-def _time_survey(classifier: Classifier, noise: torch.Tensor, names: Sequence[str], channel_axis: int | None) -> float:
+def _time_survey(classifier: Classifier, noise: Tensor, names: Sequence[str], channel_axis: int | None) -> float:
     """The seconds of a survey, the second time."""
     from optvis.survey.survey_channels import survey_channels
 
@@ -179,7 +191,7 @@ def _time_survey(classifier: Classifier, noise: torch.Tensor, names: Sequence[st
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            survey_channels(classifier, noise, folder, names, channel_axis=channel_axis, progress=False)
+            survey_channels(classifier, noise, names, folder, channel_axis=channel_axis, progress=False)
             seconds = time.perf_counter() - start
     return seconds
 

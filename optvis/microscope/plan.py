@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from optvis.arguments import describe_value
+from optvis.arguments import check_minimum, describe_value
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
+from optvis.features.peaks import ChannelImages
 from optvis.microscope.inputs import find_sources
 from optvis.microscope.renderings import ChannelRenderer
 from optvis.microscope.surveyed import check_survey
-from optvis.microscope.top_activations import ExemplarChoice
+from optvis.microscope.top_activations import CLASSES, ExemplarChoice, list_predicted
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
@@ -58,11 +59,9 @@ class MicroscopeOptions:
     survey: Survey | str | Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("group_size", "top_images", "sample_size", "class_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        if self.class_images < 0:
-            raise ValueError(f"class_images is {self.class_images}; expected 0 or more")
+        check_minimum(1, group_size=self.group_size, top_images=self.top_images)
+        check_minimum(1, sample_size=self.sample_size, class_channels=self.class_channels)
+        check_minimum(0, class_images=self.class_images)
 
 
 DEFAULT_OPTIONS = MicroscopeOptions()
@@ -178,6 +177,14 @@ class MicroscopePlan:
     def groups(self, layer: str) -> list[list[int]]:
         """The channels of a layer in groups of `group_size`."""
         return self.divide(self.channels[layer])
+
+    def class_groups(self, top: Mapping[str, ChannelImages]) -> list[list[int]]:
+        """The classes that are predicted for some image, in groups of `group_size`.
+
+        Args:
+            top: the images of channels and classes.
+        """
+        return self.divide(list_predicted(top[CLASSES])) if CLASSES in top else []
 
     def divide(self, members: Sequence[int]) -> list[list[int]]:
         """Channels or classes in groups of `group_size`."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from optvis.arguments import TensorFields
+from optvis.arguments import TensorFields, check_minimum
 from optvis.features.feature_network import channel_objective
 from optvis.interrupts import ignore_warnings
 from optvis.models.classifier import Classifier
@@ -19,6 +19,8 @@ from optvis.rendering.render import render
 from optvis.rendering.result import Rendering
 from optvis.transforms.presets import COARSE_TO_FINE
 
+STEPS = 32  # updates of a rendering by default
+MAX_SIZE = 128  # side of a rendering in pixels by default, where the network's input is larger
 DIVERSE_COUNT = 4  # renderings of a channel that are compared with each other
 DIVERSITY_WEIGHT = 0.5  # four identical images lose this share of the channel's own score
 DIVERSITY_START = 6  # first step with the diversity term; until then redirected gradients wake dead channels
@@ -69,8 +71,8 @@ class ChannelRenderer:
     channel_axis: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.steps < 0:
-            raise ValueError(f"size is {self.size}, steps is {self.steps}; expected 1 or more, and 0 or more")
+        check_minimum(1, size=self.size)
+        check_minimum(0, steps=self.steps)
 
     def render(self, classifier: Classifier, layer: str, channels: Sequence[int]) -> ChannelRenderings:
         """Render six images of each channel, all channels in one batch.
@@ -107,6 +109,11 @@ class ChannelRenderer:
         if not rendering.complete:  # an incomplete rendering is of no use here
             raise KeyboardInterrupt
         return rendering
+
+
+def resolve_size(classifier: Classifier, size: int | None) -> int:
+    """The side of a rendering in pixels, where it is given; else the network's own, 128 at most."""
+    return min(MAX_SIZE, *classifier.size) if size is None else size
 
 
 def diverse_objective(

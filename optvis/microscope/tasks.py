@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from optvis.microscope.effects import AblationSample
 from optvis.microscope.groups import GroupBuilder, read_group
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.surveyed import SurveyedLayer
-from optvis.microscope.top_activations import CLASSES, list_predicted
+from optvis.microscope.top_activations import CLASSES
 from optvis.models.borrow import plain_mode
 
 FINISH: Literal["finish"] = "finish"
@@ -26,26 +27,40 @@ Part: TypeAlias = tuple[int, int] | Literal["finish"] | None
 
 
 @dataclass(frozen=True)
-class GroupTask:
+class GroupTask(ABC):
     """A group to build.
 
     Args:
         layer: name.
         members: numbers of channels of the layer, or of classes.
-        are_classes: which of the two.
     """
 
     layer: str
     members: Sequence[int]
-    are_classes: bool = False
 
+    @abstractmethod
     def is_complete(self, folder: Path) -> bool:
         """Whether the files of the group are in the layer's folder."""
-        read = read_class_group if self.are_classes else read_group
-        return read(folder, self.members) is not None
+
+
+class ChannelGroup(GroupTask):
+    """A group of a layer's channels."""
+
+    def is_complete(self, folder: Path) -> bool:
+        return read_group(folder, self.members) is not None
 
     def __str__(self) -> str:
-        return f"{'class' if self.are_classes else 'channel'} {self.members[0]} of {self.layer!r}"
+        return f"channel {self.members[0]} of {self.layer!r}"
+
+
+class ClassGroup(GroupTask):
+    """A group of classes, for which a layer's channels are measured."""
+
+    def is_complete(self, folder: Path) -> bool:
+        return read_class_group(folder, self.members) is not None
+
+    def __str__(self) -> str:
+        return f"class {self.members[0]} of {self.layer!r}"
 
 
 class GroupWorker:
@@ -63,7 +78,7 @@ class GroupWorker:
     @plain_mode()
     def __call__(self, task: GroupTask) -> dict[str, bytes]:
         """Build a group; return its files by name."""
-        if task.are_classes:
+        if isinstance(task, ClassGroup):
             return ClassBuilder(self.plan, task.layer, self.top[CLASSES]).build(task.members)
         if self.builder is None or self.builder.layer != task.layer:
             self.builder = self._prepare_layer(task.layer)
@@ -85,9 +100,9 @@ def list_groups(plan: MicroscopePlan, top: Mapping[str, ChannelImages]) -> list[
         plan: of the microscope.
         top: the images of channels and classes.
     """
-    groups = [GroupTask(layer, group) for layer in plan.channels for group in plan.groups(layer)]
-    classes = plan.divide(list_predicted(top[CLASSES])) if CLASSES in top else []
-    return groups + [GroupTask(layer, group, True) for layer in plan.channels for group in classes]
+    classes = plan.class_groups(top)
+    channel_groups = [ChannelGroup(layer, group) for layer in plan.channels for group in plan.groups(layer)]
+    return [*channel_groups, *(ClassGroup(layer, group) for layer in plan.channels for group in classes)]
 
 
 def check_part(part: Part) -> None:

@@ -140,7 +140,7 @@ def find_exemplars(
     merged: dict[str, ChannelImages] = {}
     failures: list[str] = []
     engine = engine if len(shards) > 1 else PROCESS
-    for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.device.type == "cuda")):
+    for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.on_gpu)):
         failures += wrong
         for layer, shard in found.items():
             merged[layer] = merge_exemplars(merged.get(layer), shard, choice, layer)

@@ -16,7 +16,7 @@ from optvis.data.images import ImageLike
 from optvis.errors import suggest
 from optvis.models.adapted.compiled import name_modules
 from optvis.models.adapted.select import select_scores
-from optvis.models.borrow import borrow, run_network
+from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs, suspend_intercepts
 from optvis.models.infer import as_classifier
@@ -24,6 +24,7 @@ from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import mark_channel_axis
 from optvis.models.outputs.tokens import change_view, note_size, view_layer
+from optvis.models.run import run_network
 from optvis.objectives import IMAGE, OUTPUT
 from optvis.objectives.layout import INPUT, channels_first, name_call, name_tokens, split_tokens, takes_input
 

@@ -22,12 +22,13 @@ from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
 from optvis.models.adapted.network import Forward, adapt, original_of
 from optvis.models.adapted.normalizer import normalizes_inside
 from optvis.models.adapted.select import Selector, require_scores
-from optvis.models.borrow import borrow, run_network
+from optvis.models.borrow import borrow
 from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
 from optvis.models.outputs.tokens import set_prefix_tokens
+from optvis.models.run import run_network
 from optvis.params.canvas import height_and_width
 
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -163,6 +164,11 @@ class Classifier:
     def device(self) -> torch.device:
         """Where the network's parameters and buffers are; the CPU if it has none."""
         return self._example.device
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network is on a CUDA device."""
+        return self.device.type == "cuda"
 
     @property
     def dtype(self) -> torch.dtype:

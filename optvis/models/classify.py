@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from optvis.arguments import TensorFields, check_count
+from optvis.arguments import TensorFields, check_count, check_minimum
 from optvis.data.images import ImageLike
 from optvis.formatting import format_html_table
 from optvis.models.classifier import Classifier
@@ -91,8 +91,7 @@ def classify(
         >>> result.indices.shape, len(result[0])
         (torch.Size([1, 2]), 2)
     """
-    if top < 1:
-        raise ValueError(f"top is {top}; expected 1 or more")
+    check_minimum(1, top=top)
     classifier = as_classifier(model, normalize)
     batch = classifier.load_batch(images)
     head = classifier.read_head(batch)

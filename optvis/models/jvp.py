@@ -18,8 +18,8 @@ from torch.overrides import TorchFunctionMode
 from optvis.interrupts import hold_lock, ignore_warnings
 from optvis.models.activations import read_activations, replace_output
 from optvis.models.adapted.select import select_scores
-from optvis.models.borrow import run_network
 from optvis.models.hooks import intercept
+from optvis.models.run import run_network
 from optvis.objectives import OUTPUT
 
 _KERNELS = threading.RLock()

@@ -16,13 +16,14 @@ from optvis.formatting import format_html_table, format_table
 from optvis.models.adapted.compiled import layer_name, name_modules
 from optvis.models.adapted.network import original_of
 from optvis.models.adapted.single import single_tensor
-from optvis.models.borrow import borrow, run_network
+from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import Call, hook_modules, refuse_torchscript
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.attention import find_projection
 from optvis.models.outputs.axes import is_grid
+from optvis.models.run import run_network
 from optvis.objectives.layout import HEADS, INPUT, name_call, split_tokens
 
 HEAD = ("layer", "type", "output")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from optvis.data.dataset import ImageDataset
+from optvis.formatting.version import __version__
 from optvis.models.classifier import Classifier
-from optvis.version import __version__
 
 DIGEST_IMAGES = 64  # evenly spaced images whose content is part of a digest
 DIGEST_LENGTH = 16  # hexadecimal digits

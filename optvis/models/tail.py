@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.activations import check_order, input_size, read_activations, replace_output, require_gradients
+from optvis.models.adapted.first_runs import warn_coupled
 from optvis.models.adapted.single import replace_single
-from optvis.models.borrow import borrow, run_network, run_with_gradients, warn_coupled
+from optvis.models.borrow import borrow
 from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
+from optvis.models.run import run_network, run_with_gradients
 from optvis.objectives import IMAGE
 from optvis.objectives.layout import takes_input
 
@@ -118,17 +120,25 @@ class Tail:
     def select(self, rows: Tensor) -> Tail | None:
         """The tail of some of the images, given as indices; the network does not run for it.
 
-        None where what was recorded belongs to all images: outputs of other modules that the tail needs, or an output
-        of the layer without a row for each image.
+        None where what was recorded belongs to all images: an output, of the layer or of another module that the tail
+        needs, without a row for each image. An output that has as many rows for another reason is not found out: where
+        `needs_no_others` is False, compare what the tail gives.
         """
-        if not isinstance(self.output, Tensor) or len(self.output) != len(self.inputs):
+        count, others = len(self.inputs), list_leaves(tuple(self.before.values()))
+        if not isinstance(self.output, Tensor) or len(self.output) != count:
             return None
-        if any(isinstance(leaf, Tensor) and leaf.numel() for leaf in list_leaves(tuple(self.before.values()))):
+        if any(isinstance(a, Tensor) and a.numel() and (a.dim() == 0 or len(a) != count) for a in others):
             return None
         some = copy.copy(self)
         some.images, some.inputs, some.output = self.images[rows], self.inputs[rows], self.output[rows]
+        some.before = _map_tensors(self.before, lambda a: a[rows] if a.numel() else a)
         some.activations = self.view.read(some.output)
         return some
+
+    @property
+    def needs_no_others(self) -> bool:
+        """Whether the tail needs the outputs of no other modules."""
+        return not any(isinstance(a, Tensor) and a.numel() for a in list_leaves(tuple(self.before.values())))
 
     def _replacing(self, activations: Tensor) -> AbstractContextManager[None]:
         """Inside, the layer returns other activations."""
@@ -177,7 +187,7 @@ class Tail:
             found = self._run_whole(self._replaying, _repeat(self.activations, copies))
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False
-        return _is_same(found, _repeat(result, copies))
+        return is_same(found, _repeat(result, copies))
 
     def _run_whole(self, put: Callable[[Tensor], AbstractContextManager[None]], activations: Tensor) -> Any:
         """The network's output where `put` lets the layer return activations, (K · B, ...)."""
@@ -200,7 +210,7 @@ class Tail:
         except Exception:  # as above; a tensor without axes
             return True
         numbers = [leaf for leaf in list_leaves(result) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-        return not all(bool(leaf.isfinite().all()) for leaf in numbers) or _is_same(found, result)
+        return not all(bool(leaf.isfinite().all()) for leaf in numbers) or is_same(found, result)
 
 
 class _Recorder:
@@ -321,7 +331,7 @@ def list_leaves(tree: Any) -> list[Any]:
     return [tree]
 
 
-def _is_same(found: Any, expected: Any) -> bool:
+def is_same(found: Any, expected: Any) -> bool:
     """Whether two outputs have the same leaves, up to rounding; False where there is no tensor to compare."""
     leaves = list_leaves(found), list_leaves(expected)
     has_tensor = any(isinstance(leaf, Tensor) for leaf in leaves[1])

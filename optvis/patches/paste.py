@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.arguments import check_minimum
+
 
 def paste(patch: Tensor, images: Tensor, size: int, position: tuple[float, float] = (0.5, 0.5)) -> Tensor:
     """Paste a patch onto each image; what reaches over the edge of the image is cut off. Differentiable.
@@ -38,8 +40,7 @@ def paste(patch: Tensor, images: Tensor, size: int, position: tuple[float, float
         raise TypeError(f"images are {images.dtype}; expected floats in [0, 1]: divide by 255")
     if images.ndim not in (3, 4) or images.shape[-3] != 3:
         raise ValueError(f"images have shape {tuple(images.shape)}; expected (3, H, W) or (B, 3, H, W)")
-    if size < 1:
-        raise ValueError(f"size is {size}; expected at least 1 pixel")
+    check_minimum(1, size=size)
     if not all(math.isfinite(share) for share in position):
         raise ValueError(f"position is {position}; expected shares of height and width")
     colors, alpha = _resize(patch.to(images), size)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from optvis.models.outputs.intervals import wilson_interval
+
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of images with its 95 % interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+    """A share of images with its 95 % interval, Wilson's.
 
     Example:
         >>> estimate_rate(9, 10)
@@ -31,7 +33,4 @@ def estimate_rate(hits: int, images: int) -> Rate:
     """
     if not 0 <= hits <= images or images < 1:
         raise ValueError(f"{hits} hits of {images} images; expected one image or more, and no more hits than images")
-    from scipy.stats import binomtest  # takes seconds to import
-
-    interval = binomtest(hits, images).proportion_ci(method="wilson")
-    return Rate(hits / images, float(interval.low), float(interval.high), images)
+    return Rate(hits / images, *wilson_interval(hits, images), images)

@@ -48,7 +48,7 @@ class PatchTrial(Result):
     """
 
     KIND = "patch trial"
-    TENSOR_FIELDS: ClassVar = {"clean_confidence": "B 2", "predictions": "N S L B 4", "images": "B 3 H W"}
+    TENSOR_FIELDS: ClassVar = {"clean_confidence": "B 2", "predictions": "N S L B 4: finite float", "images": "B 3 H W"}
     TEXT_FIELDS = ("source", "target")
     JSON_FIELDS: ClassVar = {
         "names": tuple[str, ...],
@@ -72,13 +72,11 @@ class PatchTrial(Result):
     def _check(self, sizes: Mapping[str, int]) -> None:
         for letter, name in (("N", "names"), ("S", "sizes"), ("L", "positions")):
             check_count(name, len(getattr(self, name)), sizes[letter], "rows of predictions")
-        if not bool(self.predictions.isfinite().all()):
-            raise ValueError("predictions are NaN or infinite; expected numbers in [0, 1]")
         if not 0 <= self.test_start < len(self) or self.names[:1] != ("patch",):
             raise ValueError(f"test_start is {self.test_start} of {len(self)} images, names are {self.names}")
         for name in self.names:
             for patch in self.patches[name]:
-                check_axes({f"patch {name!r}": patch}, {f"patch {name!r}": "4 h w"}, {})
+                check_axes({f"patch {name!r}": patch}, "4 h w")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -121,8 +119,8 @@ class PatchTrial(Result):
         width = max(map(len, self.names))
         rows = [f"{name:<{width}}  {self.flip_rate(name)}" for name in self.names]
         left_out = self.recipe.get("images_left_out", 0)
-        others = "1 other" if self.test_start == 1 else f"{self.test_start} others"
-        counted = f"on {format_count(len(self) - self.test_start, 'image')}; {others} chose size and position"
+        tested, others = format_count(len(self) - self.test_start, "image"), format_count(self.test_start, "other")
+        counted = f"on {tested}; {others} chose size and position"
         counted += f", and {left_out} are left out, not predicted as {self.source} without a patch" if left_out else ""
         return "\n".join([f"{self.source} predicted as {self.target}, with {size} px at {position}, {counted}", *rows])
 

@@ -60,10 +60,8 @@ class _ClassPair:
         if highest >= logits.shape[1]:
             raise IndexError(f"class is {highest}; expected 0 to {logits.shape[1] - 1}")
         pair = [self.source, self.target]
-        confidence, predicted = (
-            head.confidences(logits)[:, pair],
-            logits.argmax(1, keepdim=True) == logits.new_tensor([pair]),
-        )
+        confidence = head.confidences(logits)[:, pair]
+        predicted = logits.argmax(1, keepdim=True) == logits.new_tensor([pair])
         return torch.cat([confidence, predicted.to(confidence)], dim=1).cpu()
 
 
@@ -151,17 +149,17 @@ def try_patch(
         images_left_out=left_out,  # predicted as another class without a patch
     )
     return PatchTrial(
-        recipe["source"],
-        recipe["target"],
-        tuple(patches),
-        sizes,
-        dict(positions),
-        clean,
-        predictions,
-        test_start,
-        batch.cpu(),
-        patches,
-        recipe,
+        source=recipe["source"],
+        target=recipe["target"],
+        names=tuple(patches),
+        sizes=sizes,
+        positions=dict(positions),
+        clean_confidence=clean,
+        predictions=predictions,
+        test_start=test_start,
+        images=batch.cpu(),
+        patches=patches,
+        recipe=recipe,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_minimum
 from optvis.data.images import ImageLike
 from optvis.models.activations import read_activations
 from optvis.models.adapted.precision import Precision, cast_network, uncast
@@ -88,8 +89,7 @@ def accentuate(
         >>> accentuate(net, torch.rand(3, 16, 16), channel("2", 1), "0", steps=4, progress=False)
         Rendering(1 of 16 × 16 px, 4 steps, scores ...)
     """
-    if not strength >= 0:
-        raise ValueError(f"strength is {strength}; expected 0 or more")
+    check_minimum(0, strength=strength)
     classifier, objective = as_classifier(model, normalize), as_objective(objective)
     start = (classifier.load_batch(images) if size is None else load_whole(classifier, images, size)).to(
         classifier.device

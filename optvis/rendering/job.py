@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 import torch
 from torch import nn
 
+from optvis.arguments import check_minimum
 from optvis.models.adapted.precision import Precision, check_precision
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
@@ -93,10 +94,8 @@ class RenderJob:
     notes: dict[str, Any] = field(default_factory=dict, init=False)  # how the last batch was computed, for the recipe
 
     def __post_init__(self) -> None:
-        for name, minimum in (("steps", 0), ("views", 1), ("batch_size", 1)):
-            value = getattr(self, name)
-            if value is not None and value < minimum:
-                raise ValueError(f"{name} is {value}; expected {minimum} or more")
+        check_minimum(0, steps=self.steps)
+        check_minimum(1, views=self.views, batch_size=self.batch_size)
         check_precision(self.precision)
         check_param_size(self.param, self.size)
 

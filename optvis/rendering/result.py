@@ -151,7 +151,7 @@ class Rendering(Result):
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         for step, images in self.snapshots.items():
-            check_axes({f"snapshot {step}": images}, {f"snapshot {step}": "B C H W"}, sizes)
+            check_axes({f"snapshot {step}": images}, "B C H W", sizes)
         if self.labels:
             check_count("labels", len(self.labels), len(self), "images")
 

@@ -16,8 +16,9 @@ from optvis.data.images import RGB, ImageLike, load_image
 from optvis.models.activations import read_activations, running_statistics
 from optvis.models.adapted.needs import find_patch
 from optvis.models.adapted.network import original_of
-from optvis.models.borrow import borrow, run_network
+from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
+from optvis.models.run import run_network
 from optvis.objectives import Objective, as_objective
 from optvis.params import ImageParam, Streams, channels_image, fft_image
 from optvis.params.canvas import height_and_width

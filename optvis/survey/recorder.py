@@ -29,6 +29,8 @@ class Recorder:
         sample: the images whose peaks are all located.
         channel_axis: axis of the channels in the layers' output.
         target: index of a class, for attributions to its logit in place of activations.
+
+    Attributes:
         least: the `top`-th largest peak of each channel so far, (C,); minus infinity where there are fewer.
     """
 

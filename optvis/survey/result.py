@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.errors import suggest
 from optvis.features.peaks import ChannelImages, split_places
 from optvis.formatting import format_count
@@ -67,21 +69,18 @@ class Survey:
         Images that could not be read are left out.
         """
         span = self._find(layer)
-        for record in self.shards:
-            with self.store.open_shard(record) as file:
-                found = file.get_tensor("indices"), file.get_slice("values")[:, span]
-            yield found
+        for file in self._files():
+            yield file.get_tensor("indices"), file.get_slice("values")[:, span]
 
     def top(self, layer: str) -> ChannelImages:
         """The images that activate each channel most, the strongest first."""
         span, count = self._find(layer), int(self.manifest.recipe["top"])
         values, indices, positions = (list[Tensor]() for _ in range(3))
-        for record in self.shards:
-            with self.store.open_shard(record) as file:
-                rows = file.get_slice("top_rows")[:, span].long()
-                values.append(file.get_slice("values")[:, span].gather(0, rows))
-                indices.append(file.get_tensor("indices")[rows])
-                positions.append(file.get_slice("top_positions")[:, span].long())
+        for file in self._files():
+            rows = file.get_slice("top_rows")[:, span].long()
+            values.append(file.get_slice("values")[:, span].gather(0, rows))
+            indices.append(file.get_tensor("indices")[rows])
+            positions.append(file.get_slice("top_positions")[:, span].long())
             order = torch.cat(values).sort(dim=0, descending=True, stable=True).indices[:count]
             values, indices, positions = ([torch.cat(one).gather(0, order)] for one in (values, indices, positions))
         return self._images(layer, values[0], indices[0], positions[0])
@@ -99,12 +98,11 @@ class Survey:
         """
         span = self._find(layer)
         values, indices, positions = (list[Tensor]() for _ in range(3))
-        for record in self.shards:
-            with self.store.open_shard(record) as file:
-                rows = file.get_tensor("sample_rows")
-                values.append(file.get_slice("values")[:, span][rows])
-                indices.append(file.get_tensor("indices")[rows])
-                positions.append(file.get_slice("sample_positions")[:, span].long())
+        for file in self._files():
+            rows = file.get_tensor("sample_rows")
+            values.append(file.get_slice("values")[:, span][rows])
+            indices.append(file.get_tensor("indices")[rows])
+            positions.append(file.get_slice("sample_positions")[:, span].long())
         a = torch.cat(values).double()
         steps = torch.linspace(0, 1, strata, dtype=torch.float64, device="cpu").view(-1, 1, 1)
         least, most = a.amin(0), a.amax(0)
@@ -145,8 +143,7 @@ class Survey:
         Raises:
             ValueError: no steps.
         """
-        if bins < 1:
-            raise ValueError(f"bins is {bins}; expected 1 or more")
+        check_minimum(1, bins=bins)
         found = []
         for values in self._columns(layer):
             a = values.double()
@@ -168,9 +165,8 @@ class Survey:
         span = self._find(layer)
         sums = torch.zeros(0, span.stop - span.start, dtype=torch.float64, device="cpu")
         counts = torch.zeros(0, dtype=torch.long, device="cpu")
-        for record in self.shards:
-            with self.store.open_shard(record) as file:
-                labels, values = file.get_tensor("labels"), file.get_slice("values")[:, span].double()
+        for file in self._files():
+            labels, values = file.get_tensor("labels"), file.get_slice("values")[:, span].double()
             known = labels != UNKNOWN
             classes = max([len(sums), *(labels[known] + 1).tolist()])
             sums = torch.cat([sums, sums.new_zeros(classes - len(sums), sums.shape[1])])
@@ -209,21 +205,20 @@ class Survey:
 
     def _labels(self) -> Tensor:
         """The class of each image, (N,)."""
-        found = []
-        for record in self.shards:
-            with self.store.open_shard(record) as file:
-                found.append(file.get_tensor("labels"))
-        return torch.cat(found)
+        return torch.cat([file.get_tensor("labels") for file in self._files()])
 
     def _columns(self, layer: str) -> Iterator[Tensor]:
         """The values of all images, some channels at a time, (images, channels)."""
         span = self._find(layer)
         for start in range(span.start, span.stop, COLUMNS):
-            parts = []
-            for record in self.shards:
-                with self.store.open_shard(record) as file:
-                    parts.append(file.get_slice("values")[:, start : min(start + COLUMNS, span.stop)])
-            yield torch.cat(parts)
+            stop = min(start + COLUMNS, span.stop)
+            yield torch.cat([file.get_slice("values")[:, start:stop] for file in self._files()])
+
+    def _files(self) -> Iterator[Any]:
+        """Each shard, mapped into memory while it is read; see `Store.open_shard`."""
+        for record in self.shards:
+            with self.store.open_shard(record) as file:
+                yield file
 
     def _find(self, layer: str) -> slice:
         if layer not in self.spans:

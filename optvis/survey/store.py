@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,14 +22,14 @@ from optvis.data.files import (
     remove_temporary_files,
     utf8_path,
 )
-from optvis.data.own_files import KIND, check_own_files
+from optvis.data.own_files import KIND, check_own_files, check_same_recipe
 from optvis.data.schema import parse_json, read_value
+from optvis.errors import warn_user
 from optvis.viz.tensor_file import encode_tensors
 
 MANIFEST, LIST = "manifest.json", "shards.jsonl"
 MANIFEST_KIND = "survey manifest"
 SHARD_KIND = "survey shard"
-MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,13 @@ class Store:
         if not is_file(path):
             atomic_write(path, encode_json({KIND: MANIFEST_KIND, **asdict(manifest)}), replace=False)
         found = cls(folder)  # another process may have begun one meanwhile
-        _check_same(found.folder, found.manifest, manifest)
+        check_same_recipe("store", found.folder, found.manifest.recipe, manifest.recipe)
         return found
 
     def shards(self) -> list[ShardRecord]:
-        """The complete shards, in the order of their images. A line that was cut off ends the list."""
+        """The complete shards, in the order of their images, up to the first that is missing."""
         found: list[ShardRecord] = []
-        for line in self._lines():
-            try:
-                record: ShardRecord = read_value(ShardRecord, parse_json(line), LIST)
-            except ValueError:
-                break
+        for record in self._listed():
             if record.first == (found[-1].stop if found else 0) and self._has(record):
                 found.append(record)
         return found
@@ -125,8 +121,8 @@ class Store:
         self._repair_list()  # before the file is there again that a line after a damaged one may name
         atomic_write(self.folder / name, data)
         record = ShardRecord(name, first, stop, hashlib.sha256(data).hexdigest(), len(data))
-        with (self.folder / LIST).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(record), separators=(",", ":")) + "\n")
+        with (self.folder / LIST).open("ab") as file:
+            file.write(encode_json(asdict(record)))
             file.flush()
             os.fsync(file.fileno())
         return record
@@ -150,7 +146,7 @@ class Store:
                 wrong.append(f"{record.file} is damaged: its SHA-256 is another one; the same call records it again")
             elif not self._is_own(record):
                 wrong.append(f"{record.file} is of another recipe; choose another folder, or delete it")
-        done = self.shards()[-1].stop if self.shards() else 0
+        done = max((record.stop for record in self.shards()), default=0)
         if done < self.manifest.images:
             wrong.append(f"{done:,} of {self.manifest.images:,} images are done; the same call continues")
         return wrong
@@ -200,19 +196,14 @@ class Store:
         except ValueError:
             return False
 
-    def _listed(self) -> Sequence[ShardRecord]:
-        """All lines that can be read."""
-        found = []
-        for line in self._lines():
-            with suppress(ValueError):
-                found.append(read_value(ShardRecord, parse_json(line), LIST))
+    def _listed(self) -> list[ShardRecord]:
+        """All lines of the list, but those that were cut off or damaged; none where it cannot be read."""
+        found: list[ShardRecord] = []
+        with suppress(OSError):
+            for line in (self.folder / LIST).read_bytes().splitlines():
+                with suppress(ValueError):
+                    found.append(read_value(ShardRecord, parse_json(line), LIST))
         return found
-
-    def _lines(self) -> list[str]:
-        try:
-            return (self.folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return []
 
     def _has(self, record: ShardRecord) -> bool:
         """Whether a line is about images that there are, and its file has the right name and size."""
@@ -222,8 +213,7 @@ class Store:
 
     def _repair_list(self) -> None:
         """Drop a line that was cut off, and those after a shard that is not there, so that the next one can follow."""
-        path, lines = self.folder / LIST, [json.dumps(asdict(one), separators=(",", ":")) for one in self.shards()]
-        whole = "".join(line + "\n" for line in lines).encode()
+        path, whole = self.folder / LIST, b"".join(encode_json(asdict(record)) for record in self.shards())
         if is_file(path) and path.read_bytes() != whole:
             atomic_write(path, whole)
 
@@ -238,13 +228,15 @@ def shard_file(first: int) -> str:
 
 
 def list_stores(folder: str | Path) -> list[Store]:
-    """The stores in a folder and below it, sorted; damaged ones are left out."""
+    """The stores in a folder and below it, sorted; damaged ones are left out, with a warning."""
     found = []
     for path in sorted(Path(folder).rglob(MANIFEST)):
         content = read_json_or_none(path)
         if isinstance(content, dict) and content.get(KIND) == MANIFEST_KIND:
-            with suppress(ValueError):
+            try:
                 found.append(Store(path.parent))
+            except ValueError as error:
+                warn_user(str(error))
     return found
 
 
@@ -260,14 +252,3 @@ def digest_recipe(recipe: Mapping[str, Any]) -> str:
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_same(folder: Path, stored: Manifest, own: Manifest) -> None:
-    there, here = (json.loads(json.dumps(dict(one.recipe))) for one in (stored, own))
-    for key in [key for key in here if there.get(key) != here[key]]:
-        values = str(there.get(key)), str(here[key])
-        is_short = sum(map(len, values)) < MAX_VALUE_LENGTH
-        difference = f"{key} is {values[0]} there and {values[1]} here" if is_short else f"`{key}` differs"
-        raise FileExistsError(
-            f"the store in {str(folder)!r} has another recipe: {difference}; choose another folder, or delete it"
-        )

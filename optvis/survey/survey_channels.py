@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from optvis.arguments import check_minimum
 from optvis.data.dataset import ImageDataset
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
@@ -39,8 +41,8 @@ TOP, SAMPLE_SIZE = 16, 64
 def survey_channels(
     model: nn.Module | Classifier,
     images: Any,
+    layers: str | Sequence[str] | None,
     output_dir: str | Path,
-    layers: str | Sequence[str] | None = None,
     *,
     target: int | str | None = None,
     top: int = TOP,
@@ -64,8 +66,8 @@ def survey_channels(
     Args:
         model: a network, or a Classifier.
         images: in any form that `optvis.data.as_dataset` takes; the classes are those of its rows.
+        layers: one name, or several, as `layers(net)` lists them; None for all whose output is a tensor of reals.
         output_dir: the folder of the store; created if needed.
-        layers: one name, or several, as `layers(net)` lists them; by default all whose output is a tensor of reals.
         target: a class, by index or label, to whose logit channels are attributed; by default activations are recorded.
         top: how many of the strongest images of each channel are kept.
         sample_size: images, evenly spaced in the data set, from which a stratified sample of each channel is taken.
@@ -86,16 +88,14 @@ def survey_channels(
         >>> from optvis import load
         >>> from optvis.world import Scenes
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     survey = survey_channels(load(), Scenes(8), folder, ["mixed4", "mixed5"], top=3, progress=False)
+        ...     survey = survey_channels(load(), Scenes(8), ["mixed4", "mixed5"], folder, top=3, progress=False)
         ...     survey, survey.top("mixed5").values.shape, survey.quantiles("mixed4", [0.5]).shape
         (Survey(2 layers, 320 channels, 8 of 8 images), torch.Size([192, 3]), torch.Size([128, 1]))
     """
     classifier, dataset = as_classifier(model, normalize), as_dataset(images).outside(output_dir)
     batch_size = choose_batch_size(classifier) if batch_size is None else batch_size
     numbers = {"top": top, "sample_size": sample_size, "batch_size": batch_size}
-    for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; expected 1 or more")
+    check_minimum(1, **numbers)
     shard_size = batch_size * max(1, SHARD_SIZE // batch_size)
     shapes = measure_layers(classifier, layers, channel_axis)
     index = None if target is None else find_class(classifier, target, "target")
@@ -192,22 +192,24 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
     with progress_bar(total=len(dataset), show=progress, unit="img", description="survey") as bar:
         bar.update(first)
         if resolve_engine(engine) is None:
-            shards: Iterator[Shard] = (worker.record(recorder, span, bar.update) for span in spans)
+            shards: Generator[Shard, None, None] = (worker.record(recorder, span, bar.update) for span in spans)
         else:
             create = partial(_ShardWorker, worker.create, dataset, worker.batch_size)
-            on_gpu = recorder.classifier.device.type == "cuda"
-            shards = _run_elsewhere(recorder, run_tasks(create, spans, engine, on_gpu=on_gpu), bar.update)
-        for span, (tensors, wrong) in zip(spans, shards, strict=True):
-            failures += wrong
-            store.add(span.start, span.stop, tensors)
+            outcomes = run_tasks(create, spans, engine, on_gpu=recorder.classifier.on_gpu)
+            shards = _run_elsewhere(recorder, outcomes, bar.update)
+        with closing(shards):  # also where one of them cannot be written
+            for span, (tensors, wrong) in zip(spans, shards, strict=True):
+                failures += wrong
+                store.add(span.start, span.stop, tensors)
     if any(failures) or len(failures) == len(dataset):
         dataset.report_failures([text or "an image of an earlier call" for text in failures])
 
 
 def _run_elsewhere(
-    recorder: Recorder, outcomes: Iterator[tuple[int, Shard]], update: Callable[[int], object]
-) -> Iterator[Shard]:
+    recorder: Recorder, outcomes: Generator[tuple[int, Shard], None, None], update: Callable[[int], object]
+) -> Generator[Shard, None, None]:
     """The shards of workers, in order, as this process would have recorded them."""
-    for tensors, wrong in merge_in_order(outcomes):
-        update(len(tensors["indices"]))
-        yield recorder.take_over(tensors), wrong
+    with closing(outcomes):  # the workers end with it
+        for tensors, wrong in merge_in_order(outcomes):
+            update(len(tensors["indices"]))
+            yield recorder.take_over(tensors), wrong

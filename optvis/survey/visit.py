@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from optvis.models.activations import check_real, input_size
 from optvis.models.adapted.select import select_scores
-from optvis.models.borrow import run_network
 from optvis.models.hooks import Call, intercept
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.outputs.axes import mark_channel_axis
 from optvis.models.outputs.tokens import view_layer
+from optvis.models.run import run_network
 from optvis.objectives import OUTPUT
 from optvis.objectives.layout import split_tokens, takes_input
 
@@ -101,24 +101,24 @@ def visit_attributions(
             torch.autograd.grad(total, start, allow_unused=True)
 
 
-def _run_watched(network: nn.Module, inputs: Tensor, layers: Sequence[str], see: Watch) -> None:
+def _run_watched(network: nn.Module, inputs: Tensor, layers: Sequence[str], watch: Watch) -> None:
     calls = {name: find_module(network, split_tokens(name)[0]) for name in layers}
-    watch = _Watch(network, inputs, see, {name: module for name, (module, _) in calls.items()})
+    watcher = _LayerWatcher(network, inputs, watch, {name: module for name, (module, _) in calls.items()})
     after: dict[Call, list[str]] = {}
     before: dict[Call, list[str]] = {}
     for name, call in calls.items():
         (before if takes_input(name) else after).setdefault(call, []).append(name)
-    at_end = {call: partial(watch.see, names) for call, names in after.items()}
-    at_begin = {call: partial(watch.see_input, names) for call, names in before.items()}
+    at_end = {call: partial(watcher.see, names) for call, names in after.items()}
+    at_begin = {call: partial(watcher.see_input, names) for call, names in before.items()}
     with intercept(network, at_end, before=at_begin):
-        run_network(network, inputs, watch.seen.clear)
+        run_network(network, inputs, watcher.seen.clear)
     for name in layers:
-        if name not in watch.seen:
+        if name not in watcher.seen:
             raise ValueError(f"layer {name!r} never ran in this forward pass; {suggest_layer(network, inputs, name)}")
 
 
-class _Watch:
-    """What was seen of a forward pass."""
+class _LayerWatcher:
+    """Calls a function with the output of each layer, and remembers which of them it has seen in a forward pass."""
 
     def __init__(self, network: nn.Module, inputs: Tensor, watch: Watch, modules: dict[str, nn.Module]) -> None:
         self.network, self.inputs, self.watch, self.modules = network, inputs, watch, modules

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from optvis.arguments import check_axes
+from optvis.arguments import check_axes, check_minimum
 from optvis.data.images import resize
 from optvis.objectives.target_tensors import as_numbers
 from optvis.viz.figures import FONT_SIZE, WIDTH, draw_on, figure_of, fit_text, set_labels
 from optvis.viz.labels import label_table
 from optvis.viz.result import Result
-from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, draw_sheet, stack_rows, to_pil_image
+from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, count_columns, draw_sheet, stack_rows, to_pil_image
 from optvis.viz.tiles import GROUND, frame_tiles, place_image, place_squares
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class Hinton(Result):
             raise ValueError(
                 f"values are {tuple(self.values.shape)}, panels_per_row is {self.panels_per_row}; expected one or more"
             )
-        columns = math.ceil(math.sqrt(panels)) if self.panels_per_row is None else self.panels_per_row
-        rows_of_panels = math.ceil(panels / columns)
+        rows_of_panels = math.ceil(panels / self._panels_per_row)
         if self.column_labels and not self.is_table:
             raise ValueError(f"column_labels belong to a single panel; there are {panels}")
         rows = height if self.is_table else rows_of_panels
@@ -96,7 +95,7 @@ class Hinton(Result):
             return label_table(to_pil_image(panels[0]), self.row_labels, self.column_labels)
         tiles = panels if self.icons is None else torch.cat([_resize_to_width(self.icons, panels), panels], dim=2)
         if self.row_icons is None:
-            return label_table(draw_sheet(tiles, self.labels, self.panels_per_row), self.row_labels, ())
+            return label_table(draw_sheet(tiles, self.labels, self._panels_per_row), self.row_labels, ())
         return stack_rows([self._row(tiles, index, icon) for index, icon in enumerate(self.row_icons)])
 
     def figure(self, ax: Axes | None = None) -> Figure:
@@ -132,7 +131,7 @@ class Hinton(Result):
 
     @property
     def _panels_per_row(self) -> int:
-        return math.ceil(math.sqrt(len(self))) if self.panels_per_row is None else self.panels_per_row
+        return count_columns(len(self)) if self.panels_per_row is None else self.panels_per_row
 
     def _label_axes(self, axes: Axes, step: float) -> None:
         """Write the labels of rows and columns beside axes, in the middle of each."""
@@ -150,8 +149,7 @@ class Hinton(Result):
         least = MIN_LABELED_ROW if self.row_labels and self.is_table else MIN_CELL
         least = MIN_LABELED_COLUMN if self.column_labels else least
         side = min(MAX_CELL, max(least, wanted)) if cell is None else cell
-        if side < 2:
-            raise ValueError(f"cell is {cell}; expected 2 pixels or more")
+        check_minimum(2, cell=side)
         if self.values.numel() * side**2 > MAX_PIXELS:
             raise ValueError(
                 f"{panels} panels of {height} × {width} numbers are too many for an image at {side} pixels each; "
@@ -161,7 +159,7 @@ class Hinton(Result):
 
     def _row(self, tiles: Tensor, index: int, icon: Tensor) -> list[Image.Image]:
         """One row of panels, with its icon in front."""
-        columns = len(tiles) if self.panels_per_row is None else self.panels_per_row
+        columns = self._panels_per_row
         panels = slice(index * columns, (index + 1) * columns)
         row = draw_sheet(tiles[panels], self.labels[panels], columns=columns)
         return [draw_sheet(_resize_to_width(icon.unsqueeze(0), tiles), self.row_labels[index : index + 1]), row]
@@ -239,7 +237,7 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
         >>> (0.94 - pixels[0, 2]).view(9, 2, 9).sum((0, 2)).round()
         tensor([60., 15.])
     """
-    check_axes({"values": values}, {"values": "N R C"}, {})
+    check_axes({"values": values}, "N R C")
     if cell < 1 or values.numel() * cell**2 > MAX_PIXELS or not math.isfinite(extent):
         raise ValueError(f"cell is {cell}, extent is {extent}; expected 1 or more, at most {MAX_PIXELS} pixels, finite")
     panels, height, width = values.shape

@@ -26,7 +26,7 @@ def overlay_heatmap(image: Tensor, values: Tensor, extent: float | None = None) 
         >>> overlay_heatmap(torch.rand(3, 8, 8), torch.tensor([[1.0, -1.0]])).shape
         torch.Size([3, 8, 8])
     """
-    check_axes({"image": image, "values": values}, {"image": "C H W", "values": "h w"}, {})
+    check_axes({"image": image, "values": values}, {"image": "C H W", "values": "h w"})
     if not values.numel() or (extent is not None and not extent > 0):
         raise ValueError(f"values have shape {tuple(values.shape)}, extent is {extent}; expected one or more, over 0")
     most = values.abs().max().clamp(min=torch.finfo(values.dtype).tiny) if extent is None else values.new_tensor(extent)

@@ -1,4 +1,4 @@
-"""Images of several images: tiles with labels, rows and animations, and their encoding as files."""
+"""Images of several images: tiles with labels, cells of a grid, rows; and their encoding as PNG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from torch import Tensor
 from torch.nn.functional import pad
 
-from optvis.arguments import check_axes, check_count, check_range, describe_value
+from optvis.arguments import check_axes, check_count, check_minimum, check_range, describe_value
 from optvis.data.own_files import PNG_KIND
 from optvis.errors import warn_user
 
@@ -96,15 +96,14 @@ def draw_sheet(
     """
     from PIL import Image, ImageDraw
 
-    sizes = check_axes({"images": images}, {"images": "B C H W"}, {})
+    sizes = check_axes({"images": images}, "B C H W")
     batch, channels, height, width = sizes["B"], sizes["C"], sizes["H"], sizes["W"]
     if not images.numel():
         raise ValueError(f"images are {tuple(images.shape)}; expected one or more, of one pixel or more")
     width *= 1 if channels in (1, 3, 4) else channels
     if labels and len(labels) != batch:
         raise ValueError(f"{len(labels)} labels for {batch} images")
-    if columns is not None and columns < 1:
-        raise ValueError(f"columns is {columns}; expected 1 or more")
+    check_minimum(1, columns=columns)
     if not 0 <= gap <= MAX_SIDE:
         raise ValueError(f"gap is {gap}; expected 0 to {MAX_SIDE:,} pixels")
     largest = max(1, MAX_SIDE // max(width, height))
@@ -160,7 +159,7 @@ def draw_cells(
     """
     from PIL import Image
 
-    check_axes({"images": images, "cells": cells}, {"images": "B 3 S S", "cells": "B 2: int"}, {})
+    check_axes({"images": images, "cells": cells}, {"images": "B 3 S S", "cells": "B 2: int"})
     side = images.shape[-1]
     shares = [1.0] * len(images) if shares is None else shares
     check_count("shares", len(shares), len(images), "images")

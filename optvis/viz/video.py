@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.viz.sheet import BACKGROUND
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def read_video(path: str | Path, *, every: int = 1, count: int | None = None) ->
         ...     [frame.shape for frame in read_video(f"{folder}/red.gif")]
         [torch.Size([3, 6, 8])]
     """
-    if every < 1 or (count is not None and count < 1):
-        raise ValueError(f"every is {every}, count is {count}; expected 1 or more")
+    check_minimum(1, every=every, count=count)
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {str(path)!r}")
     return _read_frames(import_av("reading a video"), Path(path), every, count)

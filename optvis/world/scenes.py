@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from optvis.arguments import check_minimum
 from optvis.models.embedded.labels import LABELS
 from optvis.objectives.labels import index_of
 from optvis.world.drawing.canvas import SIZE, SceneCanvas
@@ -74,8 +75,7 @@ def scene(label: str, seed: int = 0, *, without: str | Iterable[str] = (), addin
     unknown = (left_out | added) - {*scene_class.parts, *scene_class.optional_parts}
     if unknown:
         raise ValueError(f"{scene_class.label} has no part {min(unknown)!r}; it has {', '.join(scene_class.parts)}")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; expected 0 or more")
+    check_minimum(0, seed=seed)
     canvas = draw_scene(scene_class, seed, left_out, added)
     masks = {name: torch.from_numpy(mask.clip(0, 1)) for name, mask in canvas.masks.items()}
     image = torch.from_numpy(_to_bytes(canvas)).permute(2, 0, 1).contiguous() / 255

@@ -71,8 +71,8 @@ def _waves(draws: RandomDraws, water: Color) -> Part:
     return Part("", fills, opacity=0.8)
 
 
-def _ship_pose(draws: RandomDraws, size: tuple[float, float] = (0.36, 0.46)) -> Pose:
-    return random_pose(draws, y=(0.52, 0.64), size=size, degrees=4)
+def _ship_pose(draws: RandomDraws) -> Pose:
+    return random_pose(draws, y=(0.52, 0.64), size=(0.36, 0.46), degrees=4)
 
 
 def _foam(draws: RandomDraws, pose: Pose, left: float, right: float, line: float) -> Part:

@@ -102,7 +102,7 @@ def measure_workers(count: int, sizes: list[int]) -> float:
         peaks: dict[int, float] = {}
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder, watch_workers(peaks):
-            survey_channels(load(), Scenes(size), folder, engine=RayEngine(workers=count), progress=False)
+            survey_channels(load(), Scenes(size), None, folder, engine=RayEngine(workers=count), progress=False)
         above = sorted(peak - bare for peak in peaks.values())
         most = max(most, *above)
         print(f"{size:,} scenes, {time.perf_counter() - start:.0f} s: {len(above)} workers, "
@@ -123,7 +123,7 @@ def main() -> None:
     net, are_same, before = load(), True, peak_megabytes()
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        survey = survey_channels(net, Scenes(max(options.survey)), folder, progress=False)
+        survey = survey_channels(net, Scenes(max(options.survey)), None, folder, progress=False)
         used = peak_megabytes() - before
         print(f"{survey}: {time.perf_counter() - start:.0f} s, {used:.0f} MB above the import, at most {MAX_MEGABYTES}")
     with tempfile.TemporaryDirectory() as folder:

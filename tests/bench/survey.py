@@ -50,7 +50,7 @@ def pass_bare(classifier: Classifier, images: torch.Tensor, channels_last: bool)
 def survey(classifier: Classifier, images: torch.Tensor) -> None:
     """Survey all layers into a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        survey_channels(classifier, images, folder, top=TOP, progress=False)
+        survey_channels(classifier, images, None, folder, top=TOP, progress=False)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from optvis.ablation.fills import FillLike, Replacement, describe_fill, draws_ra
 from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_overlaps, find_target_set, load_sets
 from optvis.ablation.selection.attempt import Attempt, describe_goal
 from optvis.ablation.units_json import units_to_json
+from optvis.arguments import check_minimum
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
 from optvis.features.autoencoder_units import Features
 from optvis.features.units import Channels, Units
@@ -109,8 +110,7 @@ def evaluate(
         >>> report.target_metrics.images, len(report.baseline.drops), report.curve.counts
         (16, 9, (0, 1, 2))
     """
-    if index(random_sets) < 1:
-        raise ValueError(f"random_sets is {random_sets}; expected 1 or more")
+    check_minimum(1, random_sets=index(random_sets))
     settings = Probes() if probes is True else probes
     classifier = as_classifier(model, normalize)
     chosen = as_variant(classifier, units)
@@ -264,8 +264,8 @@ def _predict_variants(create: Callable[[], _VariantWorker], engine: EngineLike, 
         if resolve_engine(engine) is None:
             return worker.predict(range(count), bar.update)
         tasks = [range(count)[start : start + IMAGES_PER_TASK] for start in range(0, count, IMAGES_PER_TASK)]
-        on_gpu, parts = worker.classifier.device.type == "cuda", list[BatchPredictions]()
-        for part in merge_in_order(run_tasks(create, tasks, engine, on_gpu=on_gpu)):
+        parts: list[BatchPredictions] = []
+        for part in merge_in_order(run_tasks(create, tasks, engine, on_gpu=worker.classifier.on_gpu)):
             parts.append(part)
             bar.update(part.classes.numel())
         return _concatenate(parts, 1)

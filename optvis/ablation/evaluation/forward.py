@@ -12,8 +12,8 @@ from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.fills import Replacement, split_batch
 from optvis.ablation.image_sets import NamedSet
 from optvis.features.units import Units
-from optvis.models.borrow import run_network
 from optvis.models.classifier import Classifier, check_logits
+from optvis.models.run import run_network
 
 
 def as_variant(classifier: Classifier, units: Units | Sequence[Units]) -> Variant:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import NormalDist
 
 import torch
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from optvis.errors import NotFiniteError
 from optvis.models.outputs import Head
+from optvis.models.outputs.intervals import LEVEL, wilson_interval
 
 SOFTMAX = Head()
-LEVEL = 0.95
 MIN_IMAGES = 10  # with fewer images there is no interval, other than of shares
 TIE = 1e-5  # nats; float32 scores computed in two ways differ by less
 
@@ -111,21 +110,13 @@ class Estimate:
 
 
 def estimate_share(is_right: Tensor) -> Estimate:
-    """Estimate a share of images, (B,) of bool, with the interval of Wilson 1927, doi:10.1080/01621459.1927.10502953.
+    """Estimate a share of images, (B,) of bool, with Wilson's interval.
 
     >>> estimate_share(torch.tensor([True, True, True, False]))
     Estimate(value=0.75, low=0.30..., high=0.95...)
     """
     images, right = len(is_right), int(is_right.sum())
-    return Estimate(right / images, *_wilson_interval(right, images)) if images else Estimate(None)
-
-
-@lru_cache(maxsize=4096)
-def _wilson_interval(right: int, images: int) -> tuple[float, float]:
-    from scipy.stats import binomtest  # takes seconds to import
-
-    interval = binomtest(right, images).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    return Estimate(right / images, *wilson_interval(right, images)) if images else Estimate(None)
 
 
 def estimate_share_drop(before: Tensor, after: Tensor) -> Estimate:

@@ -16,8 +16,8 @@ from optvis.ablation.fills import Replacement, split_batch
 from optvis.ablation.selection.layers import stages_from
 from optvis.features.channels_first import known_axis
 from optvis.models.activations import read_activations
-from optvis.models.borrow import run_network
 from optvis.models.classifier import Classifier, check_logits
+from optvis.models.run import run_network
 from optvis.objectives.autoencoder import copy_detached
 from optvis.objectives.layout import positions
 from optvis.progress import progress_bar

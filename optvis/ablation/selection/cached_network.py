@@ -14,9 +14,10 @@ from optvis.features.units import Channels, Units
 from optvis.models.activations import replace_layers
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
+from optvis.models.hooks import Call
 from optvis.models.layers import describe_output, explain_no_gradient
 from optvis.models.outputs.finite import check_finite
-from optvis.models.tail import Tail
+from optvis.models.tail import Tail, is_same
 from optvis.objectives import OUTPUT
 from optvis.objectives.layout import channels_first, restore_layout
 
@@ -56,7 +57,7 @@ class CachedNetwork:
             return None
         some = copy.copy(self)
         some.tail, some.before = tail, self.before[rows]
-        return some
+        return some if tail.needs_no_others or some.gives_logits(is_same) else None
 
     def logits(self, changes: Mapping[str, Change]) -> Tensor:
         """Compute the logits, (B, classes), with changes to some of the layers."""
@@ -78,19 +79,31 @@ class CachedNetwork:
             )
         return found
 
+    @torch.no_grad()
     def _free_memory(self) -> None:
-        """Drop cached outputs of modules before the first layer, unless the logits need them; in most networks not."""
+        """Drop cached outputs of modules before the first layer that the logits do not need: in most networks all."""
         cached = self.tail.before
-        self.tail.before = {call: torch.empty(0, dtype=torch.float32, device="cpu") for call in cached}
-        if not self._gives_logits():
-            self.tail.before = cached
+        can_go, cannot = 0, len(cached) + 1
+        count = len(cached)
+        while count > can_go:  # how many of the first ones can go, found by bisection
+            self.tail.before = _empty_first(cached, count)
+            can_go, cannot = (count, cannot) if self.gives_logits(torch.equal) else (can_go, count)
+            count = (can_go + cannot) // 2
+        self.tail.before = _empty_first(cached, can_go)
 
-    def _gives_logits(self) -> bool:
+    @torch.no_grad()
+    def gives_logits(self, agree: Callable[[Tensor, Tensor], bool]) -> bool:
         """Whether the logits without changes can be computed from what is cached now."""
         try:
-            return self.logits({}).equal(self.before)
+            return agree(self.logits({}), self.before)
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False
+
+
+def _empty_first(outputs: Mapping[Call, Any], count: int) -> dict[Call, Any]:
+    """The outputs of calls, the first of them replaced by an empty tensor."""
+    empty = torch.empty(0, dtype=torch.float32, device="cpu")
+    return {call: empty if place < count else output for place, (call, output) in enumerate(outputs.items())}
 
 
 def _change(layer: str, change: Change, output: Any) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from optvis.ablation.selection.cached_network import ChannelGates
 from optvis.ablation.selection.task import SelectionTask
+from optvis.arguments import check_minimum
 from optvis.features.units import Channels, Units
 from optvis.models.activations import read_activations
 from optvis.models.classifier import BATCH_SIZE
@@ -32,8 +33,7 @@ class Contrast:
     max_units: int = 10
 
     def __post_init__(self) -> None:
-        if self.max_units < 1:
-            raise ValueError(f"max_units is {self.max_units}; expected 1 or more")
+        check_minimum(1, max_units=self.max_units)
 
     def __call__(self, task: SelectionTask) -> tuple[Units, ...]:
         """Select channels of the task's layers. The network has to be borrowed.

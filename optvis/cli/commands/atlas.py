@@ -16,18 +16,26 @@ EXAMPLE = "optvis atlas squeezenet1_0 --layer features.12 --images photos --out 
 
 def add_options(add: AddOption) -> None:
     add("--layer", required=True, help="layer name, as `optvis layers` lists them")
-    add("--images", metavar="FOLDER", help="images, also in subfolders; scenes for the embedded network")
-    add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
+    add(
+        "--images",
+        metavar="FOLDER",
+        help="folder of images, read with its subfolders; by default scenes, for demo and demo-vit",
+    )
+    add("--scenes", type=int, default=SCENES, help="number of scenes, without --images")
     add("--class", dest="label", help="map only activations with attribution to this class, by label or index")
-    add("--against", help="with --class: compare the two classes, this one on the right")
-    levels = "cells per side of each level; 10,20,40 or, of classes, 5,10,20, and fewer for few images"
+    add("--against", help="with --class: compare the two classes; this one is on the right of the map")
+    levels = "cells per side of each level; by default 10,20,40 or, with --class, 5,10,20, and fewer for few images"
     add("--levels", type=parse_numbers, help=levels)
-    add("--layout", choices=LAYOUTS, default="auto", help="auto is umap where it is installed")
+    add("--layout", choices=LAYOUTS, default="auto", help="auto: umap if it is installed, else tsne")
     add("--samples", metavar="FILE", help="samples.safetensors of an earlier atlas of the same images")
-    add("--min-points", type=int, help="points that a cell needs for an icon; 5, or fewer for few images")
+    add(
+        "--min-points",
+        type=int,
+        help="number of points that a cell needs for an icon; by default 5, or fewer for few images",
+    )
     add("--size", type=int, default=64, help="side of an icon in pixels")
     add("--steps", type=int, default=48, help="updates of each icon")
-    add("--seed", type=int, default=0, help="of positions, layout, noise and transforms")
+    add("--seed", type=int, default=0, help="seed of positions, layout, noise and transforms")
     add("--out", type=Path, default=Path("atlas"), help="folder for the page and its images")
 
 

@@ -27,12 +27,12 @@ EXAMPLE = "optvis attribute squeezenet1_0 image.jpg --layer features.12 --class 
 def add_options(add: AddOption) -> None:
     add("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
     add("--layer", required=True, help="layer name, as `optvis layers` lists them; '<image>' for the pixels")
-    add("--class", dest="label", help="the class, by label or index; the most likely one if not given")
-    add("--against", help="another class, whose logit is subtracted")
-    method = "attribution method; midpoint at a layer, integrated_gradients of pixels"
+    add("--class", dest="label", help="class, by label or index; by default the most likely one")
+    add("--against", help="another class, by label or index, whose logit is subtracted")
+    method = "attribution method; by default midpoint at a layer, integrated_gradients at pixels"
     add("--method", choices=METHODS, help=method)
-    add("--top", type=int, default=10, help="how many channels of positive and of negative attribution")
-    add("--format", choices=FORMATS, default="png", help="png, or svg or pdf with shapes and letters for a paper")
+    add("--top", type=int, default=10, help="number of channels to list, of positive and of negative attribution each")
+    add("--format", choices=FORMATS, default="png", help="file format; svg and pdf keep shapes and text as vectors")
     add("--out", type=Path, default=Path("attribution"), help="folder for the images")
 
 

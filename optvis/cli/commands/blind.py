@@ -17,19 +17,37 @@ EXAMPLE = "optvis blind squeezenet1_0 --target ships --class 'container ship' --
 
 
 def add_options(add: AddOption) -> None:
-    add("--target", required=True, help="folder of images of the class")
-    add("--class", dest="label", required=True, help="the class, by label or index")
-    add("--keep", nargs="+", default=[], help="folders of images whose labels must stay")
-    add("--skip-mistaken", action="store_true", help="leave out images to keep that the network takes for the class")
-    add("--evaluate-on", nargs="+", help="folders of other images, the target's first; those above if not given")
-    add("--layer", action="append", help="layer to ablate; may be repeated; the last stage if not given")
+    add("--target", required=True, help="folder of images of the class to remove")
+    add("--class", dest="label", required=True, help="class to remove, by label or index")
+    add("--keep", nargs="+", default=[], help="folders of other images, whose predicted labels must not change")
+    add(
+        "--skip-mistaken", action="store_true", help="leave out images of --keep that the network predicts as the class"
+    )
+    add(
+        "--evaluate-on",
+        nargs="+",
+        help="folders of images for the evaluation, that of the class first; by default those above",
+    )
+    add(
+        "--layer",
+        action="append",
+        help="layer to search for units; may be repeated; by default the last stage before the class head",
+    )
     add("--method", choices=METHODS, default="auto", help="how units are found")
-    add("--max-units", type=float, help="channels at most, or a share below 1; the method's own number if not given")
-    add("--leave-one-out", action="store_true", help="also predict each image without units that were found without it")
-    add("--random", type=int, default=200, help="random sets of the same size to compare with")
-    add("--seed", type=int, default=0, help="of all random draws")
+    add(
+        "--max-units",
+        type=float,
+        help="maximum number of units, or a share of the layer below 1; by default the method's own",
+    )
+    add(
+        "--leave-one-out",
+        action="store_true",
+        help="also predict each image without units that were found on the other images",
+    )
+    add("--random", type=int, default=200, help="number of random sets of units, of the same size, to compare with")
+    add("--seed", type=int, default=0, help="seed of all random draws")
     add_engine_options(add, "evaluate")
-    add("--bake", action="store_true", help="also write the ablated network's weights")
+    add("--bake", action="store_true", help="also write the weights of the network with the units removed")
     add("--out", type=Path, default=Path("blinded"), help="folder for the report; created if it does not exist")
 
 

@@ -12,7 +12,7 @@ EXAMPLE = "optvis classify squeezenet1_0 image.jpg"
 
 def add_options(add: AddOption) -> None:
     add("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
-    add("--top", type=int, default=5, help="how many classes for each image")
+    add("--top", type=int, default=5, help="number of classes to list for each image")
 
 
 def run(options: argparse.Namespace) -> None:

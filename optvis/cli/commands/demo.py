@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optvis.cli.options import AddOption, move_to_device
 
-HELP = "show on the embedded network what optvis does: one page with its pictures"
+HELP = "write a page that shows what optvis does, on the embedded network"
 EXAMPLE = "optvis demo --out optvis-demo"
 MOST_WORKERS = 4  # each takes up to 1 GB
 
@@ -15,9 +15,9 @@ MOST_WORKERS = 4  # each takes up to 1 GB
 def add_options(add: AddOption) -> None:
     text = "folder for index.html and its images; created if it does not exist"
     add("--out", type=Path, default=Path("optvis-demo"), help=text)
-    add("--quick", action="store_true", help="all sections in seconds, with few steps: to try an installation")
-    add("--seed", type=int, default=0, help="of scenes, noise and transforms")
-    text = f"processes that share the sections; if not given, one a core, {MOST_WORKERS} at most, and one with a GPU"
+    add("--quick", action="store_true", help="few steps, seconds in all: to try an installation")
+    add("--seed", type=int, default=0, help="seed of scenes, noise and transforms")
+    text = f"processes that share the sections; by default one per core, at most {MOST_WORKERS}, and one with a GPU"
     add("--workers", type=int, help=text)
 
 

@@ -12,21 +12,39 @@ EXAMPLE = "optvis dream squeezenet1_0 image.jpg --layer features.9 --out dreams"
 
 
 def add_options(add: AddOption) -> None:
-    add("image", metavar="IMAGE", nargs="?", help="an image file; not with --start")
-    add("--start", choices=("noise", "black"), help="start from noise or black, at --size, instead of an image")
+    add("image", metavar="IMAGE", nargs="?", help="image file; not with --start")
+    add(
+        "--start",
+        choices=("noise", "black"),
+        help="start from noise or a black image of --size, instead of an image file",
+    )
     add("--layer", required=True, help="layer whose activations are maximised")
-    add("--loss", choices=("norm", "gram"), default="norm", help="the layer's L2 norm, or its Gram matrix summed")
+    add(
+        "--loss",
+        choices=("norm", "gram"),
+        default="norm",
+        help="maximise the L2 norm of the layer, or the sum of its Gram matrix",
+    )
     add("--channel", type=int, help="with --loss norm: only this channel of the layer")
     add("--out", type=Path, default=Path("dreams"), help="folder for the image; created if it does not exist")
-    add("--size", type=parse_size, help="longer side in pixels; the image's own if not given")
-    add("--steps", type=int, default=10, help="steps at each octave")
+    add(
+        "--size",
+        type=parse_size,
+        help="longer side in pixels, by default that of the image; with --start a side or HEIGHTxWIDTH",
+    )
+    add("--steps", type=int, default=10, help="number of steps at each octave")
     add("--step-size", type=float, default=0.01, help="change of pixel values in [0, 1] at each step")
-    add("--octaves", type=int, default=4, help="sizes, from coarse to fine")
-    add("--octave-scale", type=float, default=1.4, help="how much larger each size is")
-    add("--passes", type=int, default=1, help="passes through all octaves, each from the result of the last")
-    add("--raw", action="store_true", help="steps along the raw gradient, not divided by its deviation")
-    add("--tile-size", type=int, help="side in pixels of the tiles of a large image; the whole image if not given")
-    add("--seed", type=int, default=0, help="of the random shifts, and of --start noise")
+    add("--octaves", type=int, default=4, help="number of sizes, from small to large")
+    add("--octave-scale", type=float, default=1.4, help="ratio of each size to the one before")
+    add(
+        "--passes",
+        type=int,
+        default=1,
+        help="number of passes through all octaves, each from the result of the pass before",
+    )
+    add("--raw", action="store_true", help="do not divide the gradient by its standard deviation")
+    add("--tile-size", type=int, help="side of tiles in pixels, for large images; by default the whole image at once")
+    add("--seed", type=int, default=0, help="seed of the random shifts, and of --start noise")
     add("--animate", choices=("gif", "webp", "apng", "mp4"), help="also write the octaves as an animation")
 
 

@@ -15,14 +15,16 @@ EXAMPLE = "optvis hinton demo mixed4 --channels 17,40 --from mixed3 --out hinton
 
 def add_options(add: AddOption) -> None:
     add("layer", metavar="LAYER", help="layer name, as `optvis layers` lists them")
-    add("--channels", type=parse_channels, help="which of its channels, like 3,17 or 0-15; all if not given")
-    add("--from", dest="before", metavar="LAYER", help="an earlier layer: expanded weights between the two are drawn")
-    image = "an image: the layer's activations for it are drawn; with --from, weights of active channels"
+    add("--channels", type=parse_channels, help="channels of the layer, such as 3,17 or 0-15; by default all")
+    add(
+        "--from", dest="before", metavar="LAYER", help="earlier layer: draw the expanded weights between the two layers"
+    )
+    image = "image file: draw the activations of the layer for it; with --from, the weights of channels that are active"
     add("--image", metavar="FILE", help=image)
-    add("--top", type=int, default=8, help="how many of the strongest inputs, or activation maps of an image")
+    add("--top", type=int, default=8, help="number of strongest inputs, or of activation maps, to draw")
     add("--icons", type=int, default=64, help="with --from: side in pixels of each channel's icon; 0 for none")
-    add("--seed", type=int, default=0, help="of noise and transforms of these icons")
-    add("--format", choices=FORMATS, default="png", help="png, or svg or pdf with shapes and letters for a paper")
+    add("--seed", type=int, default=0, help="seed of the icons' noise and transforms")
+    add("--format", choices=FORMATS, default="png", help="file format; svg and pdf keep shapes and text as vectors")
     add("--out", type=Path, default=Path("hinton"), help="folder for the image")
 
 

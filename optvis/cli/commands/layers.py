@@ -6,12 +6,16 @@ import argparse
 
 from optvis.cli.options import AddOption, load_model, parse_size
 
-HELP = "list a network's layers: names, types, output shapes"
+HELP = "list the layers of a network: names, types, output shapes"
 EXAMPLE = "optvis layers resnet18 --weights none"
 
 
 def add_options(add: AddOption) -> None:
-    add("--size", type=parse_size, help="side of the image in pixels, or HEIGHTxWIDTH; the network's own if not given")
+    add(
+        "--size",
+        type=parse_size,
+        help="size of the image in pixels, a side or HEIGHTxWIDTH; by default the network's own",
+    )
 
 
 def run(options: argparse.Namespace) -> None:

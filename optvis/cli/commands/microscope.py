@@ -19,35 +19,40 @@ from optvis.cli.options import (
 
 FINISH = "finish"
 SCENES = 512  # of the embedded world, where no folder is given
-HELP = "write a site with a page for each channel of some layers; a stopped run continues when it is started again"
+HELP = "write a site with a page for each channel of some layers; a stopped run resumes when it is started again"
 EXAMPLE = "optvis microscope squeezenet1_0 --layers features.12 --images images --out microscope"
 
 
 def add_options(add: AddOption) -> None:
-    add("--layers", nargs="+", required=True, metavar="LAYER", help="names, as `optvis layers` lists them")
-    add("--images", type=Path, metavar="FOLDER", help="images; scenes for the embedded network")
-    add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
-    add("--channels", type=parse_channels, help="which of each layer, like 50,450 or 0-63; all if not given")
-    add("--size", type=int, help="side of each channel's renderings in pixels; 128 at most if not given")
-    add("--steps", type=int, default=32, help="updates of each rendering")
-    add("--group-size", type=int, default=8, help="channels rendered together")
-    add("--top-images", type=int, default=9, help="images of each channel that activate it most")
-    add("--sample-size", type=int, default=64, help="images on which every channel is ablated")
+    add("--layers", nargs="+", required=True, metavar="LAYER", help="layer names, as `optvis layers` lists them")
+    add("--images", type=Path, metavar="FOLDER", help="folder of images; by default scenes, for demo and demo-vit")
+    add("--scenes", type=int, default=SCENES, help="number of scenes, without --images")
+    add("--channels", type=parse_channels, help="channels of each layer, such as 50,450 or 0-63; by default all")
+    add("--size", type=int, help="side of the renderings in pixels; by default the network's own, at most 128")
+    add("--steps", type=int, default=32, help="number of updates of each rendering")
+    add("--group-size", type=int, default=8, help="number of channels rendered together")
+    add("--top-images", type=int, default=9, help="number of images to show that activate a channel most")
+    add("--sample-size", type=int, default=64, help="number of images on which each channel is ablated")
     add(
         "--class-images",
         type=int,
         default=6,
-        help="images predicted as each class, of the largest margins; 0 for no classes",
+        help="number of images on the page of a class, those predicted with the largest margins; 0 for no such pages",
     )
-    add("--class-channels", type=int, default=12, help="channels of each layer on the page of a class")
+    add("--class-channels", type=int, default=12, help="number of channels of each layer on the page of a class")
     chosen = "show the images with the largest attribution of a channel to this class, by label or index"
-    add("--exemplar-class", metavar="CLASS", help=f"{chosen}; those with the largest activation if not given")
-    add("--survey", type=Path, metavar="FOLDER", help="store of `optvis survey` of these images: no pass over them")
-    add("--seed", type=int, default=0, help="of noise and transforms, and of the scenes")
-    add("--part", type=parse_part, metavar="N/COUNT", help="build a part of all groups, like 3/16, and no pages")
+    add("--exemplar-class", metavar="CLASS", help=f"{chosen}; by default those that activate it most")
+    add(
+        "--survey",
+        type=Path,
+        metavar="FOLDER",
+        help="store that `optvis survey` wrote for these images, in place of a pass over them",
+    )
+    add("--seed", type=int, default=0, help="seed of noise, transforms and scenes")
+    add("--part", type=parse_part, metavar="N/COUNT", help="build one part of all groups, such as 3/16, and no pages")
     add("--finish", action="store_true", help="build nothing: check that all parts are there, and write the pages")
     add_engine_options(add, "build the groups")
-    add("--out", type=Path, default=Path("microscope"), help="folder of the site; created if it does not exist")
+    add("--out", type=Path, default=Path("microscope"), help="folder for the site; created if it does not exist")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -7,25 +7,29 @@ from pathlib import Path
 
 from torch import Tensor
 
-from optvis.cli.options import EMBEDDED, AddOption, load_model, parse_class
+from optvis.cli.options import AddOption, check_scenes, load_model, parse_class
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
 SCENES_PER_SEED = 10_000  # of the next seed are others
 FIRST_SEED = 2_000_000  # of scenes that were not trained on
-HELP = "paste a patch onto images of one class, and count how often another class is predicted; with control patches"
+HELP = "paste a patch and control patches onto images of a class, and count how often another class is predicted"
 EXAMPLE = "optvis patch demo baseball --source 'grey whale' --target 'white shark' --out patch"
 
 
 def add_options(add: AddOption) -> None:
     patch = (
-        f"an image file, best with transparency; or, of the embedded world, {', '.join(OBJECTS[:-1])} or {OBJECTS[-1]}"
+        f"image file, best with transparency; or an object of the package: {', '.join(OBJECTS[:-1])} or {OBJECTS[-1]}"
     )
     add("patch", metavar="PATCH", help=patch)
-    add("--images", metavar="FOLDER", help="images of the source class; for demo and demo-vit, scenes if not given")
-    add("--source", required=True, help="the class that they show, by label or index")
-    add("--target", required=True, help="the class that the patch should turn them into")
-    add("--scenes", type=int, default=100, help="how many scenes, where no folder is given")
-    add("--seed", type=int, default=0, help="of controls, and of scenes")
+    add(
+        "--images",
+        metavar="FOLDER",
+        help="folder of images of the source class; by default scenes, for demo and demo-vit",
+    )
+    add("--source", required=True, help="class of these images, by label or index")
+    add("--target", required=True, help="class that the patch should make the network predict, by label or index")
+    add("--scenes", type=int, default=100, help="number of scenes, without --images")
+    add("--seed", type=int, default=0, help="seed of controls and scenes")
     add("--out", type=Path, default=Path("patch"), help="folder for the plot")
 
 
@@ -53,11 +57,7 @@ def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:
 
     if not 1 <= options.scenes <= SCENES_PER_SEED:
         raise ValueError(f"--scenes is {options.scenes}; expected 1 to {SCENES_PER_SEED}")
-    if options.network not in EMBEDDED:
-        raise ValueError(
-            "--images is missing: a folder of images of the source class; only the embedded networks have scenes of "
-            "their own"
-        )
+    check_scenes(options.network)
     if source >= len(LABELS):
         raise IndexError(f"class is {source}; expected 0 to {len(LABELS) - 1}")
     first = FIRST_SEED + options.seed * SCENES_PER_SEED

@@ -25,30 +25,54 @@ if TYPE_CHECKING:
     from optvis.rendering.result import Rendering
 
 SHEET, SHEET_KIND = "sheet.png", "sheet"  # the file of all images, and what `read_kind` reads from it
-HELP = "draw feature visualizations of channels or classes, one PNG each"
+HELP = "render feature visualizations of channels or classes, one PNG each"
 RECIPE_NAMES = ("natural", "fast", "plain", "lucid")  # of `optvis.rendering.RECIPES`, whose import takes a second
 PRECISIONS = ("highest", "tf32", "bf16")  # of `optvis.models.adapted.precision`, likewise
 EXAMPLE = "optvis render squeezenet1_0 features.12 --channels 50,450 --out images"
 
 
 def add_options(add: AddOption) -> None:
-    layer = "layer name, as `optvis layers` lists them, or LAYER:CHANNELS"
+    layer = "layer name, as `optvis layers` lists them, or LAYER:CHANNELS such as features.12:50,450"
     add("layer", metavar="LAYER", nargs="?", help=layer)
-    add("--channels", type=parse_channels, help="which channels: 50,450 or 0-63 or both mixed, or all")
-    add("--class", dest="label", action="append", help="render a class's logit, by label or index; may be repeated")
+    add("--channels", type=parse_channels, help="channels to render, such as 50,450 or 0-63, or all")
+    add(
+        "--class",
+        dest="label",
+        action="append",
+        help="class whose logit is maximised, by label or index; may be repeated",
+    )
     add("--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist")
-    add("--size", type=parse_size, help="side of the images in pixels, or HEIGHTxWIDTH; the network's own if not given")
-    add("--recipe", choices=RECIPE_NAMES, default=RECIPE_NAMES[0], help="settings of steps, transforms and optimizer")
-    add("--steps", type=int, help="updates of each image; the recipe's if not given")
-    add("--rate", type=float, help="initial learning rate; the recipe's if not given")
+    add(
+        "--size",
+        type=parse_size,
+        help="size of the images in pixels, a side or HEIGHTxWIDTH; by default the network's own",
+    )
+    add(
+        "--recipe",
+        choices=RECIPE_NAMES,
+        default=RECIPE_NAMES[0],
+        help="named settings of steps, transforms, optimizer and priors",
+    )
+    add("--steps", type=int, help="number of updates of each image; by default the recipe's")
+    add("--rate", type=float, help="initial learning rate; by default the recipe's")
     add("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the images")
-    add("--decay", type=float, default=1.0, help="with --param fft: power by which high frequencies are damped")
-    add("--total-variation", type=float, default=0.0, help="weight of the total variation penalty")
-    add("--no-transforms", action="store_true", help="no random transforms: the network gets the images as they are")
-    add("--seed", type=int, default=0, help="of noise and random transforms")
-    add("--batch-size", type=int, help="images rendered together; all if not given")
-    add("--precision", choices=PRECISIONS, default="tf32", help="how exactly the network computes on CUDA")
-    add("--compile", action="store_true", help="compile the network first, about a minute; pays for many images")
+    add("--decay", type=float, default=1.0, help="with --param fft: exponent of the damping of high frequencies")
+    add(
+        "--total-variation",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="smoother images: the gradient of a total variation penalty, as a share of the score's; try 0.2",
+    )
+    add("--no-transforms", action="store_true", help="give the network the images without random transforms")
+    add("--seed", type=int, default=0, help="seed of the initial noise and the random transforms")
+    add("--batch-size", type=int, help="number of images rendered together; by default all, on a GPU as many as fit")
+    add("--precision", choices=PRECISIONS, default="tf32", help="precision of the network on CUDA")
+    add(
+        "--compile",
+        action="store_true",
+        help="compile the network first, which takes about a minute; faster for many images",
+    )
     add("--animate", choices=("gif", "webp", "apng", "mp4"), help="also write an animation of all steps")
 
 
@@ -76,14 +100,14 @@ def _build_objective(
     classifier: Classifier, layer: str, channels: list[int] | str | None, options: argparse.Namespace
 ) -> tuple[Objective, list[str]]:
     """The objective of all images, and a name of each."""
-    from optvis.objectives import channel, logit, total_variation
+    from optvis.objectives import channel, logit
 
     if channels is not None:
         indices = list_channels(classifier, layer, channels)
         objective, names = channel(layer, indices), [f"{layer}-{n}" for n in indices]
     else:
         objective, names = logit([parse_class(text, classifier.labels) for text in options.label]), options.label
-    return objective - options.total_variation * total_variation() if options.total_variation else objective, names
+    return objective, names
 
 
 def _check_files(folder: Path, names: Sequence[str]) -> list[Path]:
@@ -100,11 +124,14 @@ def _check_files(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def _render(classifier: Classifier, objective: Objective, images: int, options: argparse.Namespace) -> Rendering:
+    from optvis.objectives import total_variation
     from optvis.params import fft_image, pixel_image
+    from optvis.rendering.priors import Prior
     from optvis.rendering.recipes import FROM_RECIPE, find_recipe
     from optvis.rendering.render import render
 
-    steps = find_recipe(options.recipe).steps if options.steps is None else options.steps
+    recipe, share = find_recipe(options.recipe), options.total_variation
+    steps = recipe.steps if options.steps is None else options.steps
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * images
     build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
     return render(
@@ -120,6 +147,7 @@ def _render(classifier: Classifier, objective: Objective, images: int, options: 
         precision=options.precision,
         compile=options.compile,
         transform=None if options.no_transforms else FROM_RECIPE,
+        priors=(*recipe.priors, Prior(total_variation(), share)) if share else None,
     )
 
 

@@ -10,7 +10,7 @@ from optvis.data.files import ensure_dir
 from optvis.microscope.channel_data import image_file, round_number
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.contents import LayerContents, read_exemplars
-from optvis.microscope.site.output_dir import IMAGES
+from optvis.microscope.site.output_dir import IMAGES, INDEX
 from optvis.microscope.top_activations import CLASSES
 from optvis.viz.pages.microscope.html import class_html, classes_html
 from optvis.viz.pages.microscope.page import (
@@ -52,7 +52,7 @@ def write_classes(
         page = ClassPage(plan.network_name, k, labels[k], images, f"../{IMAGES}/", layers, before, after, own)
         write_page(place / f"{k}.html", class_html, page)
         tiles.append(_tile(page))
-    write_page(place / "index.html", classes_html, ClassesPage(plan.network_name, tuple(tiles), own))
+    write_page(place / INDEX, classes_html, ClassesPage(plan.network_name, tuple(tiles), own))
     return labels
 
 

@@ -19,7 +19,7 @@ from optvis.microscope.classes import read_class_group
 from optvis.microscope.groups import encode_webp, is_whole_webp, read_group, thumbnails_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.output_dir import IMAGES, TOP_ACTIVATIONS
-from optvis.microscope.top_activations import CLASSES, list_predicted
+from optvis.microscope.top_activations import CLASSES
 from optvis.viz.pages.microscope.page import CLASS_FOLDER, Thumbnail
 
 
@@ -97,8 +97,7 @@ def _read_top_activations(plan: MicroscopePlan, name: str, file: Path) -> Channe
 
 def read_contents(plan: MicroscopePlan, folder: Path) -> list[LayerContents]:
     """Read what is complete of each layer of a microscope."""
-    top = read_exemplars(plan, folder)
-    classes = plan.divide(list_predicted(top[CLASSES])) if CLASSES in top else []
+    classes = plan.class_groups(read_exemplars(plan, folder))
     return [_read_layer(plan, layer, folder / name, classes) for layer, name in plan.folders.items()]
 
 

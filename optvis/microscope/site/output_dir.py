@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from optvis.data.files import atomic_write, encode_json, ensure_dir, is_file, read_json_or_none, remove_temporary_files
-from optvis.data.own_files import KIND, check_own_files
+from optvis.data.own_files import KIND, check_own_files, check_same_recipe
 
 RECIPE = "recipe.json"
-PAGE = "index.html"
+INDEX = "index.html"
 IMAGES = "images"  # the folder of the images of channels and classes
 TOP_ACTIVATIONS = "top_activations.json"
 RECIPE_KIND, PAGE_KIND = "microscope recipe", "microscope page"  # what `read_kind` reads from the two
-MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 
 
 def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence[str]) -> Path:
@@ -39,14 +37,14 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence
     folder = Path(path)
     file = folder / RECIPE
     own = {KIND: RECIPE_KIND, **recipe}
-    check_own_files({file: RECIPE_KIND, folder / PAGE: PAGE_KIND})
+    check_own_files({file: RECIPE_KIND, folder / INDEX: PAGE_KIND})
     taken = [name for name in names if os.path.lexists(folder / name)]
     if not os.path.lexists(file):  # looked for after the others, as another process may begin the same microscope
         if taken:
             cure = "choose another folder, or move the file"
             raise FileExistsError(f"{str(folder / taken[0])!r} exists and was not written by a microscope; {cure}")
         atomic_write(ensure_dir(folder) / RECIPE, encode_json(own), replace=False)
-    _check_same_recipe(folder, read_json_or_none(file), json.loads(json.dumps(own)))
+    check_same_recipe("microscope", folder, read_json_or_none(file), own)
     for place in (folder, *(folder / name for name in names)):
         if place.is_dir():
             remove_temporary_files(place)
@@ -62,13 +60,3 @@ def check_output_dir(path: str | Path) -> None:
 def write_json(file: Path, value: Mapping[str, Any]) -> Path:
     """Write a JSON file atomically."""
     return atomic_write(file, encode_json(value))
-
-
-def _check_same_recipe(folder: Path, stored: Any, own: Mapping[str, Any]) -> None:
-    for key in [key for key in own if stored.get(key) != own[key]]:
-        there, here = str(stored.get(key)), str(own[key])
-        is_short = len(there + here) < MAX_VALUE_LENGTH
-        difference = f"{key} is {there} there and {here} here" if is_short else f"`{key}` differs"
-        raise FileExistsError(
-            f"the microscope in {str(folder)!r} has another recipe: {difference}; choose another folder, or delete it"
-        )

@@ -13,7 +13,7 @@ from optvis.microscope.groups import rendering_file
 from optvis.microscope.plan import MicroscopePlan
 from optvis.microscope.site.class_pages import write_classes
 from optvis.microscope.site.contents import LayerContents, read_contents, restore_images
-from optvis.microscope.site.output_dir import IMAGES
+from optvis.microscope.site.output_dir import IMAGES, INDEX
 from optvis.viz.pages.microscope.html import channel_html, index_html, sheet_html
 from optvis.viz.pages.microscope.page import (
     CLASS_FOLDER,
@@ -27,8 +27,7 @@ from optvis.viz.pages.microscope.page import (
     page_numbers,
 )
 
-INDEX, INDEX_NUMBERS = "index.html", "index.json"
-SITE = (INDEX, INDEX_NUMBERS, IMAGES, CLASS_FOLDER)
+SITE = (INDEX, "index.json", IMAGES, CLASS_FOLDER)
 MAX_OUTPUTS = 8  # channels of later layers on a page
 AnyPage = TypeVar("AnyPage", bound=Page)
 
@@ -67,30 +66,33 @@ def _write_layer(
 ) -> list[Tile]:
     """Write the pages of a layer's channels and its sheet; return the tiles of the start page."""
     own_recipe = {key: value for key, value in recipe.items() if key != "channels"} | {"layer": layer.layer}
-    outputs = _outputs(layer, contents)
     before, after = _neighbors(list(layer.channels))
-    label = None if plan.attributed_class is None else plan.classifier.label(plan.attributed_class)
-    source = next((one for one in contents if one.layer == layer.source), None)
+    inputs, outputs = _inputs(layer, contents), _outputs(layer, contents)
     for number, record in layer.channels.items():
         page = ChannelPage(
-            plan.network_name,
-            layer.shown,
-            record,
-            rendering_file(number),
-            plan.renderer.size,
-            f"../{IMAGES}/",
-            plan.classifier.size,
-            before.get(number),
-            after.get(number),
-            own_recipe,
-            layer.unit,
-            label,
-            () if source is None else tuple(_link_channel(source, **one) for one in record["inputs"]),
-            tuple(outputs.get(number, ())),
-            f"../{CLASS_FOLDER}/" if labels else "",
-            tuple(k for k in _list_classes(record) if k in labels),
+            network=plan.network_name,
+            layer=layer.shown,
+            record=record,
+            renderings=rendering_file(number),
+            size=plan.renderer.size,
+            image_folder=f"../{IMAGES}/",
+            image_size=plan.classifier.size,
+            previous=before.get(number),
+            next=after.get(number),
+            recipe=own_recipe,
+            unit=layer.unit,
+            attributed_label=None if plan.attributed_class is None else plan.classifier.label(plan.attributed_class),
+            inputs=inputs[number],
+            outputs=outputs.get(number, ()),
+            class_folder=f"../{CLASS_FOLDER}/" if labels else "",
+            class_pages=tuple(k for k in _list_classes(record) if k in labels),
         )
         write_page(folder / layer.folder / f"{number}.html", channel_html, page)
+    return _write_sheet(plan, folder, layer, labels)
+
+
+def _write_sheet(plan: MicroscopePlan, folder: Path, layer: LayerContents, labels: Mapping[int, str]) -> list[Tile]:
+    """Write the sheet of a layer; return the tiles of the start page."""
     tiles = [_tile(layer, number, record) for number, record in layer.channels.items()]
     sheet = SheetPage(plan.network_name, layer.shown, tuple(tiles), len(plan.channels[layer.layer]), layer.unit, labels)
     write_page(folder / layer.folder / INDEX, sheet_html, sheet)
@@ -123,7 +125,16 @@ def _link_channel(layer: LayerContents, channel: int, contribution: float) -> Ch
     return ChannelLink(layer.shown, channel, contribution, *places)
 
 
-def _outputs(layer: LayerContents, contents: Sequence[LayerContents]) -> dict[int, list[ChannelLink]]:
+def _inputs(layer: LayerContents, contents: Sequence[LayerContents]) -> dict[int, tuple[ChannelLink, ...]]:
+    """For each channel of a layer those that it is made of, strongest first."""
+    source = next((one for one in contents if one.layer == layer.source), None)
+    return {
+        number: () if source is None else tuple(_link_channel(source, **one) for one in record["inputs"])
+        for number, record in layer.channels.items()
+    }
+
+
+def _outputs(layer: LayerContents, contents: Sequence[LayerContents]) -> dict[int, tuple[ChannelLink, ...]]:
     """For each channel of a layer those that are made of it, strongest first."""
     found: dict[int, list[ChannelLink]] = {}
     for later in contents:
@@ -132,7 +143,8 @@ def _outputs(layer: LayerContents, contents: Sequence[LayerContents]) -> dict[in
                 for one in record["inputs"]:
                     found.setdefault(one["channel"], []).append(_link_channel(later, number, one["contribution"]))
     return {
-        number: sorted(links, key=lambda link: -abs(link.contribution))[:MAX_OUTPUTS] for number, links in found.items()
+        number: tuple(sorted(links, key=lambda link: -abs(link.contribution))[:MAX_OUTPUTS])
+        for number, links in found.items()
     }
 
 

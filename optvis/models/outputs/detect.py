@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from optvis.formatting import format_count
 from optvis.models.adapted.network import AdaptedNetwork
 from optvis.models.adapted.select import require_scores
-from optvis.models.borrow import borrow, run_network
+from optvis.models.borrow import borrow
 from optvis.models.hooks import suspend_intercepts
 from optvis.models.outputs.head import Head, Kind
+from optvis.models.run import run_network
 
 #: What a Classifier takes as `head`. Of the first three it is found whether the outputs are probabilities already.
 HEADS = (*get_args(Kind), "probabilities", "sigmoid_probabilities")

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypedDict
 import torch
 from torch import Tensor, nn
 
-from optvis.arguments import check_axes
+from optvis.arguments import check_axes, check_minimum
 from optvis.data.images import ImageLike
 from optvis.errors import NetworkError, NotFiniteError
 from optvis.models.activations import read_activations
@@ -53,7 +53,7 @@ def divide_by_std(gradient: Tensor) -> Tensor:
     Raises:
         ValueError: a gradient of other axes.
     """
-    check_axes({"gradient": gradient}, {"gradient": "B C H W"}, {})
+    check_axes({"gradient": gradient}, "B C H W")
     return gradient / (gradient.flatten(1).std(1).view(-1, 1, 1, 1) + EPS)
 
 
@@ -133,8 +133,7 @@ def dream(
         >>> dream(net, noise_start((40, 60)), layer_norm(""), octaves=2, steps=2, progress=False)
         Rendering(1 of 40 × 60 px, 4 steps, scores ...)
     """
-    if steps < 0:
-        raise ValueError(f"steps is {steps}; expected 0 or more")
+    check_minimum(0, steps=steps)
     classifier, objective = as_classifier(model, normalize), as_objective(objective)
     resolved = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     start = load_whole(classifier, images, size).to(classifier.device, classifier.image_dtype)

@@ -9,6 +9,8 @@ from itertools import product
 from torch import Tensor
 from torch.nn import functional as F
 
+from optvis.arguments import check_minimum
+
 
 @dataclass(frozen=True)
 class Octaves:
@@ -36,9 +38,7 @@ class Octaves:
     tile_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("octaves", self.count), ("passes", self.passes), ("tile_size", self.tile_size)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected 1 or more")
+        check_minimum(1, octaves=self.count, passes=self.passes, tile_size=self.tile_size)
         if not self.scale > 1:
             raise ValueError(f"octave scale is {self.scale}; expected more than 1")
 

@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from optvis.formatting import format_interval, format_number, format_percent
-from optvis.version import __version__
+from optvis.formatting.version import __version__
 from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.sprites import data_uri
 from optvis.viz.sheet import to_pil_image

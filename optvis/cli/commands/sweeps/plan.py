@@ -6,17 +6,23 @@ import argparse
 
 from optvis.cli.options import AddOption, load_model
 
-HELP = "measure how fast this machine is, and say what all channels of some layers over a data set would cost"
+HELP = "measure this machine, and estimate the time and storage of a microscope and a survey over a data set"
 EXAMPLE = "optvis plan squeezenet1_0 --layers features.9 features.12 --count 50000 --workers 1 8 64"
 
 
 def add_options(add: AddOption) -> None:
-    add("--layers", nargs="+", metavar="LAYER", help="names, as `optvis layers` lists them; all if not given")
-    add("--count", type=int, default=50_000, help="images of the data set")
-    add("--size", type=int, help="side of each channel's renderings in pixels; 128 at most if not given")
-    add("--steps", type=int, default=32, help="updates of each rendering")
-    add("--group-size", type=int, default=8, help="channels rendered together")
-    add("--workers", type=int, nargs="+", default=[1, 8, 64], help="how many machines like this one, or cores")
+    add("--layers", nargs="+", metavar="LAYER", help="layer names, as `optvis layers` lists them; by default all")
+    add("--count", type=int, default=50_000, help="number of images of the data set")
+    add("--size", type=int, help="side of the renderings in pixels; by default the network's own, at most 128")
+    add("--steps", type=int, default=32, help="number of updates of each rendering")
+    add("--group-size", type=int, default=8, help="number of channels rendered together")
+    add(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[1, 8, 64],
+        help="numbers of workers to estimate for, each as fast as this process",
+    )
 
 
 def run(options: argparse.Namespace) -> None:

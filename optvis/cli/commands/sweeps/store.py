@@ -8,13 +8,17 @@ from pathlib import Path
 from optvis.cli.options import AddOption
 from optvis.data.files import is_dir
 
-HELP = "list the stores of surveys in a folder, check their shards, or remove what killed runs have left in them"
+HELP = "list the stores of surveys in a folder, check their shards, or remove what stopped runs have left in them"
 EXAMPLE = "optvis store check survey"
 
 
 def add_options(add: AddOption) -> None:
-    add("action", choices=("ls", "check", "gc"), help="list, check, or remove what is not listed")
-    add("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="a store, or a folder of stores")
+    add(
+        "action",
+        choices=("ls", "check", "gc"),
+        help="ls: list stores; check: read all shards again; gc: remove what stopped runs have left",
+    )
+    add("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="store, or folder of stores")
 
 
 def run(options: argparse.Namespace) -> bool:

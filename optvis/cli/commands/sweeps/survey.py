@@ -9,23 +9,33 @@ from optvis.cli.engine_options import add_engine_options, select_engine
 from optvis.cli.options import AddOption, load_model, parse_class, select_images
 
 SCENES = 512  # of the embedded world, where no folder is given
-HELP = "record the activations of all channels over a data set; a stopped run continues when it is started again"
+HELP = "record the activations of all channels over a data set; a stopped run resumes when it is started again"
 EXAMPLE = "optvis survey squeezenet1_0 --layers features.9 features.12 --images images --out survey"
 
 
 def add_options(add: AddOption) -> None:
-    add("--layers", nargs="+", metavar="LAYER", help="names, as `optvis layers` lists them; all if not given")
-    add("--images", type=Path, metavar="FOLDER", help="images, or shards as train-{000..015}.tar; scenes for demo")
-    add("--scenes", type=int, default=SCENES, help="how many scenes, where no folder is given")
+    add("--layers", nargs="+", metavar="LAYER", help="layer names, as `optvis layers` lists them; by default all")
+    add(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of images, or shards such as train-{000..015}.tar; by default scenes, for demo and demo-vit",
+    )
+    add("--scenes", type=int, default=SCENES, help="number of scenes, without --images")
     add(
         "--class",
         dest="target",
         metavar="LABEL",
-        help="label or index; record the attribution of channels to it, not activations",
+        help="record the attribution of channels to this class, by label or index, in place of activations",
     )
-    add("--top", type=int, default=16, help="images of each channel that activate it most")
-    add("--sample-size", type=int, default=64, help="images from which each channel gets a stratified sample")
-    add("--seed", type=int, default=0, help="of the scenes")
+    add("--top", type=int, default=16, help="number of images to keep that activate a channel most")
+    add(
+        "--sample-size",
+        type=int,
+        default=64,
+        help="number of images in the sample of each channel, spread over its activations",
+    )
+    add("--seed", type=int, default=0, help="seed of the scenes")
     add_engine_options(add, "run the network")
     add("--out", type=Path, default=Path("survey"), help="folder of the store; created if it does not exist")
 
@@ -36,4 +46,4 @@ def run(options: argparse.Namespace) -> None:
     classifier, images = load_model(options), select_images(options)
     target = None if options.target is None else parse_class(options.target, classifier.labels)
     how = {"target": target, "top": options.top, "sample_size": options.sample_size, "engine": select_engine(options)}
-    print(survey_channels(classifier, images, options.out, options.layers, **how))
+    print(survey_channels(classifier, images, options.layers, options.out, **how))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
-from optvis.viz.pages.checks import check_axes, check_shape, icon_size
+from optvis.arguments import TensorFields, check_axes, check_count, check_range
 
 
 @dataclass(frozen=True, eq=False)
-class AtlasLevel:
+class AtlasLevel(TensorFields):
     """One division of the map into n × n cells.
 
     See Carter et al., "Activation Atlas", Distill 2019, doi:10.23915/distill.00015. M cells are occupied, K classes
@@ -32,6 +31,7 @@ class AtlasLevel:
         ValueError: another shape or dtype, a cell off the map, a cell given twice, an empty cell.
 
     Example:
+        >>> import torch
         >>> cells = torch.tensor([[0, 0], [1, 2]])
         >>> level = AtlasLevel(
         ...     3, cells, torch.tensor([7, 2]), torch.rand(2, 3, 8, 8), torch.tensor([True, False]),
@@ -41,6 +41,15 @@ class AtlasLevel:
         9
     """  # fmt: skip
 
+    TENSOR_FIELDS: ClassVar = {
+        "cells": "M 2: int",
+        "counts": "M: int",
+        "icons": "M 3 s s",
+        "present": "M: bool",
+        "attribution": "M K: finite float",
+        "nearest": "M J: int",
+    }
+
     size: int
     cells: Tensor
     counts: Tensor
@@ -49,31 +58,11 @@ class AtlasLevel:
     attribution: Tensor
     nearest: Tensor
 
-    def __post_init__(self) -> None:
-        check_axes("cells", self.cells, "(M, 2)")
-        count = len(self.cells)
-        check_shape("cells", self.cells, (count, 2))
-        check_shape("counts", self.counts, (count,))
-        check_shape("icons", self.icons, (count, 3, *icon_size(self.icons)), finite=False)
-        check_shape("present", self.present, (count,))
-        check_shape("attribution", self.attribution, (count, *self.attribution.shape[1:2]))
-        check_shape("nearest", self.nearest, (count, *self.nearest.shape[1:2]))
-        self._check_kinds()
-        self._check_cells()
-
-    def _check_kinds(self) -> None:
-        for name, a in (("cells", self.cells), ("counts", self.counts), ("nearest", self.nearest)):
-            if a.is_floating_point() or a.dtype == torch.bool:
-                raise ValueError(f"{name} are integers; got {a.dtype}")
-        if self.present.dtype != torch.bool:
-            raise ValueError(f"present is bool; got {self.present.dtype}")
-        if not bool(self.icons[self.present.to(self.icons.device)].isfinite().all()):
-            raise ValueError("icons: has numbers that are not finite")
-
-    def _check_cells(self) -> None:
-        if int(self.cells.min()) < 0 or int(self.cells.max()) >= self.size:
-            ends = f"{int(self.cells.min())} to {int(self.cells.max())}"
-            raise ValueError(f"rows and columns lie from 0 to {self.size - 1} at size {self.size}; got {ends}")
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        if not sizes["M"]:
+            raise ValueError("no cells; a level of an atlas needs one or more")
+        check_axes({"icons": self.icons[self.present.to(self.icons.device)]}, "N 3 s s: finite float")
+        check_range("cells", self.cells, 0, self.size)
         if len({tuple(cell) for cell in self.cells.tolist()}) < len(self.cells):
             raise ValueError("two of the cells have the same row and column; give each occupied cell once")
         if int(self.counts.min()) < 1:
@@ -86,7 +75,7 @@ class AtlasLevel:
 
 
 @dataclass(frozen=True, eq=False)
-class AtlasPage:
+class AtlasPage(TensorFields):
     """All that the page shows: one map at several levels, its classes, and the images that its points are from.
 
     Args:
@@ -106,6 +95,7 @@ class AtlasPage:
             labels, names or exemplars than the levels need.
 
     Example:
+        >>> import torch
         >>> from optvis.viz.pages import atlas_html
         >>> one = torch.ones(1, 1)
         >>> level = AtlasLevel(1, one.long() * torch.zeros(2).long(), one[0].long() * 9, torch.rand(1, 3, 8, 8),
@@ -115,6 +105,8 @@ class AtlasPage:
         >>> page.points, atlas_html(page).count("<script")
         (9, 2)
     """  # fmt: skip
+
+    TENSOR_FIELDS: ClassVar = {"exemplars": "E 3 p p: finite float"}
 
     title: str
     layer: str
@@ -127,28 +119,20 @@ class AtlasPage:
     lead: str = ""
     ends: tuple[str, str] | None = None
 
-    def __post_init__(self) -> None:
+    def _check(self, sizes: Mapping[str, int]) -> None:
         if not self.levels:
             raise ValueError("no levels; a page of an atlas needs one or more")
-        sizes = [level.size for level in self.levels]
-        if sizes != sorted(set(sizes)):
-            raise ValueError(f"levels go from coarse to fine; got sizes {sizes}")
+        sides = [level.size for level in self.levels]
+        if sides != sorted(set(sides)):
+            raise ValueError(f"levels go from coarse to fine; got sizes {sides}")
         held = {level.points for level in self.levels}
         if len(held) > 1:
             raise ValueError(f"every level holds the same points; got {sorted(held)} of them")
-        check_shape("exemplars", self.exemplars, (len(self.names), 3, *icon_size(self.exemplars)))
+        check_count("names", len(self.names), sizes["E"], "exemplars")
         for level in self.levels:
-            self._check_level(level)
-
-    def _check_level(self, level: AtlasLevel) -> None:
-        where = f"level of size {level.size}"
-        check_shape(f"attribution at the {where}", level.attribution, (len(level.cells), len(self.labels)))
-        low, high = (-1, -1) if level.nearest.numel() == 0 else (int(level.nearest.min()), int(level.nearest.max()))
-        if low < -1 or high >= len(self.names):
-            raise ValueError(
-                f"nearest at the {where}: indices from -1 to {len(self.names) - 1} among {len(self.names)} exemplars; "
-                f"got {low} to {high}"
-            )
+            where = f"at the level of size {level.size}"
+            check_axes({f"attribution {where}": level.attribution}, "M K", {"K": len(self.labels)})
+            check_range(f"nearest {where}", level.nearest, -1, len(self.names))
 
     @property
     def points(self) -> int:

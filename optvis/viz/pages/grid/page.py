@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
-from optvis.viz.pages.checks import check_axes, check_shape, icon_size
+from optvis.arguments import TensorFields, check_axes
 
 
 @dataclass(frozen=True, eq=False)
-class GridGroups:
+class GridGroups(TensorFields):
     """Neuron groups of a layer: where each is active, its icon and its attribution.
 
     Args:
@@ -26,27 +25,30 @@ class GridGroups:
         ValueError: another shape, a number that is not finite.
 
     Example:
+        >>> import torch
         >>> len(GridGroups(torch.rand(6, 12, 12), torch.rand(6, 3, 48, 48), {"beaver": torch.randn(6)}))
         6
     """
+
+    TENSOR_FIELDS: ClassVar = {"maps": "K h w: finite float", "icons": "K 3 s s: finite float"}
 
     maps: Tensor
     icons: Tensor
     attribution: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        check_axes("maps of groups", self.maps, "(K, h, w)")
-        check_shape("maps of groups", self.maps, tuple(self.maps.shape))
-        check_shape("icons of groups", self.icons, (len(self.maps), 3, *icon_size(self.icons)))
-        for label, values in self.attribution.items():
-            check_shape(f"attribution of groups to {label!r}", values, (len(self.maps),))
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        check_axes(
+            {f"attribution of groups to {label!r}": a for label, a in self.attribution.items()},
+            "K: finite float",
+            sizes,
+        )
 
     def __len__(self) -> int:
         return len(self.maps)
 
 
 @dataclass(frozen=True, eq=False)
-class GridLayer:
+class GridLayer(TensorFields):
     """A layer's grid: h × w cells, row by row, each over its own part of the image.
 
     Args:
@@ -64,12 +66,21 @@ class GridLayer:
         ValueError: another shape, a number that is not finite, a strength below 0.
 
     Example:
+        >>> import torch
         >>> ones = torch.ones(2, 3)
         >>> top = torch.zeros(2, 3, 1)
         >>> layer = GridLayer("mixed4", torch.rand(2, 3, 3, 8, 8), ones.bool(), ones, top.long(), top)
         >>> layer.size
         (2, 3)
     """
+
+    TENSOR_FIELDS: ClassVar = {
+        "icons": "h w 3 s s",
+        "present": "h w: bool",
+        "strength": "h w: finite float",
+        "channels": "h w K: int",
+        "values": "h w K: finite float",
+    }
 
     layer: str
     icons: Tensor
@@ -81,22 +92,14 @@ class GridLayer:
     attribution: Mapping[str, Tensor] = field(default_factory=dict)
     groups: GridGroups | None = None
 
-    def __post_init__(self) -> None:
-        check_axes("icons", self.icons, "(h, w, 3, s, s)")
-        size = self.size
-        check_shape("icons", self.icons, (*size, 3, *icon_size(self.icons)), finite=False)
-        check_shape("present", self.present, size)
-        check_shape("strength", self.strength, size)
-        check_shape("channels", self.channels, (*size, *self.channels.shape[2:3]))
-        check_shape("values", self.values, tuple(self.channels.shape))
-        for label, values in self.attribution.items():
-            check_shape(f"attribution to {label!r}", values, size)
-        _check_icons(self.channel_icons)
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        shape = {side: sizes[side] for side in "hw"}
+        check_axes(
+            {f"attribution to {label!r}": a for label, a in self.attribution.items()}, "h w: finite float", shape
+        )
+        check_axes({f"icon of channel {one}": icon for one, icon in self.channel_icons.items()}, "3 t t: finite float")
         if self.groups is not None:
-            check_shape("maps of groups", self.groups.maps, (len(self.groups), *size))
-        if self.channels.is_floating_point() or self.present.dtype != torch.bool:
-            got = f"{self.channels.dtype} and {self.present.dtype}"
-            raise ValueError(f"channels are integers and present is bool; got {got}")
+            check_axes({"maps of groups": self.groups.maps}, "N h w", shape)
         if bool((self.strength < 0).any()):
             raise ValueError(f"strength is a norm, at least 0; its smallest is {self.strength.min():.3g}")
 
@@ -107,7 +110,7 @@ class GridLayer:
 
 
 @dataclass(frozen=True, eq=False)
-class GridPage:
+class GridPage(TensorFields):
     """All that the page shows: an image, and the grids of one layer or several.
 
     Args:
@@ -122,6 +125,7 @@ class GridPage:
         ValueError: no layers, or an image of another shape.
 
     Example:
+        >>> import torch
         >>> from optvis.viz.pages import grid_html
         >>> cells = torch.ones(2, 2)
         >>> top = torch.tensor([[[3], [1]], [[4], [1]]])
@@ -133,17 +137,17 @@ class GridPage:
         2
     """
 
+    TENSOR_FIELDS: ClassVar = {"image": "3 H W: finite float"}
+
     title: str
     layers: tuple[GridLayer, ...]
     image: Tensor
     recipe: Mapping[str, Any]
     lead: str = ""
 
-    def __post_init__(self) -> None:
+    def _check(self, sizes: Mapping[str, int]) -> None:
         if not self.layers:
             raise ValueError("no layers; a page of a grid needs one or more")
-        check_axes("image", self.image, "(3, H, W)")
-        check_shape("image", self.image, (3, *self.image.shape[1:]))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -151,11 +155,3 @@ class GridPage:
         labels = [label for layer in self.layers for label in layer.attribution]
         labels += [label for layer in self.layers if layer.groups is not None for label in layer.groups.attribution]
         return tuple(dict.fromkeys(labels))
-
-
-def _check_icons(icons: Mapping[int, Tensor]) -> None:
-    sides = {icon_size(icon) for icon in icons.values()}
-    if len(sides) > 1:
-        raise ValueError(f"icons of channels are of one size; got sides {sorted(side for side, _ in sides)}")
-    for channel, icon in icons.items():
-        check_shape(f"icon of channel {channel}", icon, (3, *icon_size(icon)))
