@@ -327,7 +327,7 @@ def test_workers_end_where_a_shard_cannot_be_written(small, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("place", [3, 400, -1], ids=["header", "tensors", "end"])
 def test_a_damaged_shard_is_recorded_again(small, tmp_path, place):
-    survey = survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+    survey = survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
     before, shard = files(tmp_path), tmp_path / survey.shards[1].file
     data = bytearray(shard.read_bytes())
     data[place] ^= 0x55
@@ -336,7 +336,7 @@ def test_a_damaged_shard_is_recorded_again(small, tmp_path, place):
         with pytest.raises(ValueError, match=r"safetensors in .* is damaged: .*records it again"):
             survey.top("relu2")
     with pytest.warns(UserWarning, match=rf"{shard.name} in .* was damaged: it is recorded again"):
-        survey_channels(small, rows(), tmp_path, "relu2", **OPTIONS)
+        survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
     assert files(tmp_path) == before
     assert survey.store.check() == []
 
@@ -345,7 +345,7 @@ def test_a_manifest_of_another_store_is_refused(small, tmp_path):
     for name, seed in (("a", 1), ("b", 2)):
         with torch.no_grad():
             small.network.fc.bias += seed
-        survey = survey_channels(small, rows(), tmp_path / name, "relu2", **OPTIONS)
+        survey = survey_channels(small, rows(), "relu2", tmp_path / name, **OPTIONS)
     (tmp_path / "b" / "manifest.json").write_bytes((tmp_path / "a" / "manifest.json").read_bytes())
     found = Survey(tmp_path / "b")
     assert len(found.store.check()) == len(survey.shards)
@@ -360,14 +360,14 @@ def test_a_manifest_of_another_store_is_refused(small, tmp_path):
 )
 def test_a_line_that_cannot_be_ends_the_list(small, tmp_path, old, new, monkeypatch):
     monkeypatch.setattr(SURVEY_CHANNELS, "SHARD_SIZE", 6)
-    survey = survey_channels(small, rows(), tmp_path / "a", "relu2", **OPTIONS)
+    survey = survey_channels(small, rows(), "relu2", tmp_path / "a", **OPTIONS)
     before, listed = files(tmp_path / "a"), tmp_path / "a" / "shards.jsonl"
     text = listed.read_text()
     assert old in text
     listed.write_bytes(text.replace(old, new, 1).encode("latin-1"))
     assert Survey(survey.store).images == 0
     assert survey.store.check()[-1].startswith("0 of 13 images are done")
-    survey_channels(small, rows(), tmp_path / "a", "relu2", **OPTIONS)
+    survey_channels(small, rows(), "relu2", tmp_path / "a", **OPTIONS)
     assert files(tmp_path / "a") == before
 
 
@@ -398,7 +398,7 @@ def test_another_recipe_is_refused(small, tmp_path, option, value, words):
 
 
 def test_of_two_recipes_that_begin_at_once_one_is_refused(small, tmp_path, monkeypatch):
-    first = survey_channels(small, rows(), tmp_path / "first", "relu2", **OPTIONS)
+    first = survey_channels(small, rows(), "relu2", tmp_path / "first", **OPTIONS)
     manifest = tmp_path / "second" / "manifest.json"
 
     def begin_meanwhile(_):
@@ -408,7 +408,7 @@ def test_of_two_recipes_that_begin_at_once_one_is_refused(small, tmp_path, monke
     monkeypatch.setattr("optvis.survey.store.check_own_files", begin_meanwhile)
     monkeypatch.setattr("optvis.survey.store.is_file", lambda path: next(looks, path.is_file()))
     with pytest.raises(FileExistsError, match="another recipe: top is 3 there and 2 here"):
-        survey_channels(small, rows(), tmp_path / "second", "relu2", **{**OPTIONS, "top": 2})
+        survey_channels(small, rows(), "relu2", tmp_path / "second", **{**OPTIONS, "top": 2})
     assert list(files(tmp_path / "second")) == ["manifest.json"]
 
 
