@@ -353,3 +353,14 @@ def test_a_table_is_read_by_the_kinds_of_its_columns():
 )
 def test_labels_of_rows(row, label):
     assert label_of(row) == label
+
+
+@pytest.mark.parametrize("label", [1_000_000, 10**11, b"99999999999"])
+def test_numbers_that_are_no_classes_leave_images_out_by_name(label):
+    rows = [{"jpg": torch.zeros(3, 8, 8), "cls": 0}, {"jpg": torch.zeros(3, 8, 8), "cls": label}]
+    dataset = as_dataset(rows)
+    with pytest.warns(
+        UserWarning, match=r"image '1': its label is \d+; expected the index of a class, below 1,000,000"
+    ):
+        found = [place for places, _ in dataset.batches(lambda image: image.unsqueeze(0), 2) for place in places]
+    assert found == [0]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from optvis.atlas import sample_activations
 from optvis.cli import main as cli
 from optvis.data.files import atomic_write, ensure_dir, remove_temporary_files
 from optvis.data.sources import as_dataset
-from optvis.engines import RayEngine, merge_in_order, run_tasks
+from optvis.engines import RayEngine, merge_in_order, ray_engine, run_tasks
 from optvis.microscope import MicroscopeOptions, build_microscope, top_activations
 from optvis.microscope.groups import GroupBuilder
 
@@ -176,6 +177,46 @@ def test_a_cluster_that_does_not_answer_is_named_at_once(address):
         list(run_tasks(lambda: abs, [0], engine))
     with pytest.raises(ConnectionError, match="no Ray cluster at 'nowhere': Invalid address"):
         list(run_tasks(lambda: abs, [0], RayEngine("nowhere")))
+
+
+def test_what_workers_cannot_get_by_pickle_is_named():
+    def refuse(_):
+        raise TypeError("Could not serialize\n====") from TypeError("cannot pickle '_thread.lock' object")
+
+    with pytest.raises(
+        TypeError, match=r"cannot take one of them: cannot pickle '_thread\.lock' object; give images as"
+    ):
+        ray_engine._send(SimpleNamespace(put=refuse), lambda: abs)
+
+
+class Cluster:
+    """As much of Ray as tells whether an actor has begun."""
+
+    def __init__(self, begun):
+        self.begun = begun
+
+    def wait(self, results, timeout):
+        assert timeout == 0
+        return (results[:1], results[1:]) if self.begun else ([], results)
+
+    def available_resources(self):
+        return {}  # Ray leaves out what is used up
+
+    def cluster_resources(self):
+        return {"CPU": 8.0}
+
+
+def test_a_full_cluster_is_named_once(monkeypatch):
+    actors = [SimpleNamespace(__ray_ready__=SimpleNamespace(remote=object))] * 2
+    now = [0.0]
+    monkeypatch.setattr(ray_engine.time, "monotonic", lambda: now[0])
+    full, roomy = (ray_engine._Room(Cluster(begun), actors) for begun in (False, True))
+    full.look()
+    now[0] = ray_engine.SECONDS_TO_BEGIN
+    roomy.look()
+    with pytest.warns(UserWarning, match="of the Ray cluster's 8 cores 0 are free; this call waits for room"):
+        full.look()
+    full.look()
 
 
 def test_a_classifier_survives_pickle(small):

@@ -41,6 +41,8 @@ def atomic_write(path: Path, data: bytes, *, replace: bool = True) -> Path:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            if not replace:  # others rely on it: it must not be empty after a power failure
+                os.fsync(descriptor)
             if sys.platform != "win32":  # while it is locked, so that no other process takes it for abandoned
                 _move(part, path, replace)
         if sys.platform == "win32":

@@ -16,6 +16,7 @@ from optvis.errors import suggest
 IMAGE_KEYS = ("image", "img", "pixel_values", "jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff")
 LABEL_KEYS = ("label", "labels", "cls", "class", "target", "fine_label")
 NAME_KEYS = ("__key__", "file_name", "name")
+MAX_CLASSES = 1_000_000  # tables of classes have a row for each index up to the largest
 MARKED = 64  # numbers of an image that its mark is made of
 
 
@@ -75,6 +76,9 @@ def label_of(row: Any) -> int | None:
 
     A negative one stands for an unknown class, as -1 and -100 do in data sets and losses.
 
+    Raises:
+        ValueError: an integer of a million or more, which is the number of something else.
+
     Example:
         >>> label_of(("a.png", 3)), label_of({"jpg": b"", "cls": b"7"}), label_of("a.png")
         (3, 7, None)
@@ -84,6 +88,8 @@ def label_of(row: Any) -> int | None:
         label = as_label(row[1]) if len(row) > 1 else None
     elif isinstance(row, Mapping):
         label = next((as_label(row[key]) for key in LABEL_KEYS if key in row), None)
+    if label is not None and label >= MAX_CLASSES:
+        raise ValueError(f"its label is {label}; expected the index of a class, below {MAX_CLASSES:,}")
     return None if label is None or label < 0 else label
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import pickle
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 from optvis.arguments import check_minimum
+from optvis.errors import warn_user
 from optvis.formatting.version import __version__
 
 Task = TypeVar("Task")
@@ -22,6 +26,7 @@ Outcome = TypeVar("Outcome")
 MAX_LOST = 10  # workers that one task may lose
 SECONDS_BETWEEN_LOOKS = 0.5  # for Ctrl-C, while workers work
 SECONDS_TO_ANSWER = 20  # for a cluster's address
+SECONDS_TO_BEGIN = 60  # for a first worker, which imports torch; after that the cluster seems full
 ENVIRONMENT = {  # in which a cluster starts
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
@@ -188,7 +193,7 @@ class _Pool:
         self.ray, self.engine = ray, engine
         self.resources = {"num_cpus": engine.cores, "num_gpus": int(on_gpu)}
         self.actor = ray.remote(Worker).options(**self.resources, max_restarts=0, max_task_retries=0)
-        self.shared = ray.put(create)
+        self.shared = _send(ray, create)
         self.running: dict[Any, tuple[int, Any]] = {}  # of each result to come the task's index and the actor
 
     def __enter__(self) -> _Pool:
@@ -202,10 +207,13 @@ class _Pool:
     def run(self, tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Run tasks; a task whose actor is lost runs again on a new one."""
         left, lost = deque(range(len(tasks))), [0] * len(tasks)
-        for _ in range(min(self._count_workers(), len(tasks))):
-            self._start(self._start_actor(), left.popleft(), tasks)
+        actors = [self._start_actor() for _ in range(min(self._count_workers(), len(tasks)))]
+        room = _Room(self.ray, actors)
+        for actor in actors:
+            self._start(actor, left.popleft(), tasks)
         while self.running:
             ready, _ = self.ray.wait(list(self.running), timeout=SECONDS_BETWEEN_LOOKS)
+            room.look()
             for result in ready:
                 index, actor = self.running.pop(result)
                 try:
@@ -246,6 +254,47 @@ class _Pool:
             what = " and a card" if self.resources["num_gpus"] else ""
             raise RuntimeError(f"the Ray cluster has no room for a worker of {self.engine.cores} cores{what}: {has}")
         return min(room, self.engine.workers or room)
+
+
+class _Room:
+    """Whether a cluster has room for any of some actors; a warning says once that it has none for long.
+
+    Args:
+        ray: the package.
+        actors: have no tasks yet.
+    """
+
+    def __init__(self, ray: Any, actors: Sequence[Any]) -> None:
+        self.ray, self.begins = ray, [actor.__ray_ready__.remote() for actor in actors]
+        self.deadline = time.monotonic() + SECONDS_TO_BEGIN
+
+    def look(self) -> None:
+        """Warn where no actor has begun in time."""
+        if time.monotonic() < self.deadline:
+            return
+        self.deadline = math.inf
+        if not self.ray.wait(self.begins, timeout=0)[0]:
+            free, has = self.ray.available_resources(), self.ray.cluster_resources()
+            warn_user(
+                f"no worker has begun in {SECONDS_TO_BEGIN} s: of the Ray cluster's {has.get('CPU', 0):g} cores "
+                f"{free.get('CPU', 0):g} are free; this call waits for room"
+            )
+
+
+def _send(ray: Any, create: Callable[[], Callable[[Any], Any]]) -> Any:
+    """Put what builds the function of tasks where workers find it.
+
+    Raises:
+        TypeError: the network or the source of images cannot be pickled.
+    """
+    try:
+        return ray.put(create)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        reason = str(error.__cause__ or error).split("\n", 1)[0]
+        raise TypeError(
+            f"the workers of Ray get the network and the source of images by pickle, which cannot take one of them: "
+            f"{reason}; give images as files or shards, and define classes in a module"
+        ) from error
 
 
 def _original(error: Any) -> BaseException:
