@@ -88,7 +88,7 @@ def _check_method(method: type) -> None:
         names = ", ".join(required) or "no forward function"
         reason = "permutes the images of a batch" if "perm_func" in needed else f"needs {names}"
         raise TypeError(
-            f"FromCaptum takes methods that ask a forward function alone, such as IntegratedGradients, GradientShap, "
+            f"FromCaptum takes methods that need only a forward function, such as IntegratedGradients, GradientShap, "
             f"Occlusion or ShapleyValueSampling; {method.__name__} {reason}"
         )
 

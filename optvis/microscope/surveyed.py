@@ -74,7 +74,7 @@ def _find_problems(
             yield f"has no layer {layer!r}; {near}; survey this layer too, or leave it out"
     if recipe["top"] < top:
         cure = f"survey with top={top}, or give top_images={recipe['top']}"
-        yield f"has the strongest {recipe['top']} images of each channel, and {top} are asked for; {cure}"
+        yield f"has only the strongest {recipe['top']} images of each channel, not {top}; {cure}"
     if choice.class_images and choice.attributed_class is not None:
         yield f"has attributions, and the output chooses the images of classes; {NO_CLASSES}"
     if choice.class_images and OUTPUT not in survey.layers:
