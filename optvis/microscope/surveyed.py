@@ -1,4 +1,4 @@
-"""What a survey says of the channels of a microscope: read from its store, in place of a pass over the images."""
+"""What a survey holds about the channels of a microscope: read from its store, in place of a pass over the images."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CURES: Mapping[str, str] = {  # of a recipe that differs, by its key
 
 
 def check_survey(survey: Survey, own: Mapping[str, Any], layers: Sequence[str], choice: ExemplarChoice) -> None:
-    """Check that a survey is complete, and says what a microscope asks.
+    """Check that a survey is complete, and has what a microscope needs.
 
     Args:
         survey: of any network.
@@ -101,7 +101,7 @@ def select_exemplars(
 
 @dataclass(frozen=True, eq=False)
 class SurveyedLayer:
-    """What a survey says of all channels of a layer.
+    """What a survey holds about all channels of a layer.
 
     Args:
         images: how many images it has.
