@@ -1,7 +1,8 @@
-"""What the pages of the API reference show: each public room, its public names in groups, one group a file.
+"""What the pages of the API reference show: each public subpackage, its public names in groups, one group for a file.
 
-autosummary makes a page for each room from `_templates/room.rst`, which calls `describe` for the content. A room's
-public names are those in its `__all__`. A name that several rooms export is described once, under the shortest path.
+autosummary makes a page for each subpackage from `_templates/subpackage.rst`, which calls `describe` for the content.
+The public names of a subpackage are those in its `__all__`. A name that several subpackages export is described once,
+under the shortest path.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ class Group:
 
 
 @dataclass
-class Room:
-    """The content of a page: summary, names described on other pages and on this one, groups of names, rooms inside."""
+class Subpackage:
+    """The content of a page: summary, names that other pages and this one describe, groups of names, subpackages."""
 
     title: str
     summary: str
     elsewhere: list[str]
     callables: list[str]
     groups: list[Group]
-    rooms: list[str]
+    subpackages: list[str]
 
 
 @cache
-def rooms() -> tuple[str, ...]:
+def subpackages() -> tuple[str, ...]:
     """Packages with an `__all__`, those with the shortest path first."""
     inner = [module.name for module in pkgutil.walk_packages(optvis.__path__[:1], "optvis.") if module.ispkg]
     found = {"optvis", "optvis.objectives", "optvis.params", *inner}
@@ -56,11 +57,11 @@ def rooms() -> tuple[str, ...]:
 
 @cache
 def homes() -> dict[tuple[str, str], str]:
-    """The room that describes each definition, by file and name."""
+    """The subpackage that describes each definition, by file and name."""
     found: dict[tuple[str, str], str] = {}
-    for room in rooms():
-        for name in importlib.import_module(room).__all__:
-            found.setdefault(origin(room, name), room)
+    for subpackage in subpackages():
+        for name in importlib.import_module(subpackage).__all__:
+            found.setdefault(origin(subpackage, name), subpackage)
     return found
 
 
@@ -78,23 +79,23 @@ def origin(module: str, name: str) -> tuple[str, str]:
     return origin(*source) if source and source[0].startswith("optvis") else (module, name)
 
 
-def describe(room: str) -> Room:
-    """The content of a room's page."""
-    package = importlib.import_module(room)
+def describe(subpackage: str) -> Subpackage:
+    """The content of a subpackage's page."""
+    package = importlib.import_module(subpackage)
     groups: dict[str, Group] = {}
     elsewhere, callables = [], []
-    for name in sorted(package.__all__, key=lambda name: (origin(room, name)[0], not name[0].isupper(), name)):
-        file, original = origin(room, name)
+    for name in sorted(package.__all__, key=lambda name: (origin(subpackage, name)[0], not name[0].isupper(), name)):
+        file, original = origin(subpackage, name)
         home = homes()[file, original]
-        if home != room:
+        if home != subpackage:
             elsewhere.append(f":py:obj:`{name} <{home}.{original}>`")
         elif not name.startswith("__"):
             title = file.rpartition(".")[2].replace("_", " ")
             group = groups.setdefault(file, Group(title, summarize(importlib.import_module(file))))
             group.directives.append(directive(name, getattr(package, name), file))
             callables += [name] if has_docstring(getattr(package, name)) else []
-    inside = sorted(set(homes().values()) - {room}, key=rooms().index) if room == "optvis" else []
-    return Room(room, summarize(package), elsewhere, callables, list(groups.values()), inside)
+    inside = sorted(set(homes().values()) - {subpackage}, key=subpackages().index) if subpackage == "optvis" else []
+    return Subpackage(subpackage, summarize(package), elsewhere, callables, list(groups.values()), inside)
 
 
 def has_docstring(value: object) -> bool:
@@ -140,9 +141,9 @@ def comment_on(name: str, file: str) -> list[str]:
 def report_missing(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn of public names without a description."""
     described = {name for name, *_ in env.get_domain("py").get_objects()}
-    for (_, name), room in homes().items():
-        if not name.startswith("__") and f"{room}.{name}" not in described:
-            LOGGER.warning("%s.%s is public and not in the reference", room, name)
+    for (_, name), subpackage in homes().items():
+        if not name.startswith("__") and f"{subpackage}.{name}" not in described:
+            LOGGER.warning("%s.%s is public and not in the reference", subpackage, name)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

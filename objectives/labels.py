@@ -41,7 +41,7 @@ class Labels:
             raise ValueError(
                 f"objective with label {self.texts[0]!r} for a network without labels; give the class's index, "
                 "or a Classifier: load(name), or Classifier(network, ..., labels=[...]); an embedding has no classes: "
-                "ask for channel('', index)"
+                "use channel('', index)"
             )
         return torch.tensor([index_of(text, labels) for text in self.texts], device="cpu")
 

@@ -52,7 +52,7 @@ def name_tokens(layer: str, tokens: str | None) -> str:
         raise ValueError(f"tokens is {tokens!r}; expected {', '.join(map(repr, TOKENS[:-1]))} or {TOKENS[-1]!r}")
     name, own = split_tokens(layer)
     if own not in (None, tokens):
-        raise ValueError(f"tokens is {tokens!r} for the layer {layer!r}, whose name says {own!r}; give one of both")
+        raise ValueError(f"tokens is {tokens!r} for the layer {layer!r}, whose name says {own!r}; give one of the two")
     return name if tokens == PATCHES else f"{name}@{tokens}"
 
 

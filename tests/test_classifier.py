@@ -26,7 +26,7 @@ def test_normalize_is_mean_taken_away_and_divided_by_the_deviation():
 
 @pytest.mark.parametrize(("mean", "std"), [((0, 0), (1,)), ((0,), (0,)), ((0,), (-1,)), ((0,), (float("nan"),))])
 def test_normalize_refuses_numbers_that_do_not_fit(mean, std):
-    with pytest.raises(ValueError, match="expected one of each a channel, std positive"):
+    with pytest.raises(ValueError, match="expected one of each per channel, std positive"):
         Normalize(mean, std)
 
 

@@ -116,5 +116,7 @@ def test_labels_must_be_one_text_per_class():
         load(labels=["a", "b"])
     with pytest.raises(TypeError, match="labels must be "):
         load(labels=17)
-    with pytest.raises(FileNotFoundError, match="no file 'owl' with labels; give a text file with a label a line"):
+    with pytest.raises(
+        FileNotFoundError, match="no file 'owl' with labels; give a text file with one label on each line"
+    ):
         load(labels="owl")

@@ -72,14 +72,14 @@ def test_an_image_at_a_ceiling_is_named_with_the_layer_to_ask(function, layer):
     (warning,) = said(lambda: quick(bounded(BOUNDED[function]), channel(layer, [1, 0])))
     text = str(warning.message)
     assert text.startswith(f"1 of 2 images are at the ceiling of '{layer}' (channel('{layer}', 0))")
-    assert "ask '1' instead" in text
+    assert "use '1' instead" in text
     assert warning.filename == __file__
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_functions_without_a_module_are_ceilings_too(function):
     (warning,) = said(lambda: quick(bounded(Apply(FUNCTIONS[function])), channel("2", 0)))
-    assert "ask '1' instead" in str(warning.message)
+    assert "use '1' instead" in str(warning.message)
 
 
 @pytest.mark.parametrize("function", UNBOUNDED)
@@ -126,7 +126,7 @@ def test_where_no_module_gives_the_input_the_input_is_named():
     net = Classifier(Doubled(), None, 8)
     net.network.conv.bias.data.fill_(40)
     (warning,) = said(lambda: quick(net, channel("act", 0)))
-    assert "ask 'act@input' instead" in str(warning.message)
+    assert "use 'act@input' instead" in str(warning.message)
     assert not said(lambda: quick(net, channel("act@input", 0)))
 
 

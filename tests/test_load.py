@@ -326,7 +326,7 @@ def test_labels_are_taken_in_each_form(monkeypatch, tmp_path, form):
         ({1: "cat", 2: "dog"}, "labels by index lack 0; expected the keys 0 to 1 for 2 labels"),
         ({0: "cat", "dog": "dog"}, "must be a sequence of str, a mapping of int to str"),
         ({"cat": "0", "dog": "1"}, "labels by index lack 0"),
-        ("cat", "no file 'cat' with labels; give a text file with a label a line, or a text per class"),
+        ("cat", "no file 'cat' with labels; give a text file with one label on each line, or one text for each class"),
         ("empty.txt", "'empty.txt' has an empty line 1"),
         ({0: "cat", 1: 3}, "must be a sequence of str, a mapping of int to str"),
     ],

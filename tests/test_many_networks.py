@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of torch, timm and transfor
 TABLE = read_table((ROOT / "docs" / "networks.md").read_text("utf-8").partition(HEADING)[2])
 LEAST = 40  # networks
 # Words of which each refusal has one: they say what to do instead.
-CURES = ("give", "use", "take", "choose", "name ", "ask ", "load", "expected", "say ", "leave", "network.to_empty")
+CURES = ("give", "use", "take", "choose", "name ", "load", "expected", "say ", "leave", "network.to_empty")
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

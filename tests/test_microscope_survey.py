@@ -129,7 +129,7 @@ def test_attributions_of_a_survey_choose_images_by_attribution(net, tmp_path):
         ({"images": IMAGES[:5]}, "is another one: images is 11 there and 5 here; give the images of the survey"),
         ({"images": 1 - IMAGES}, "is another one: dataset is '.*' here; give the images of the survey"),
         ({"layers": "relu2"}, "has no layer 'relu2'; nearest: 'relu1'; survey this layer too"),
-        ({"top_images": 9}, "has the strongest 4 images of each channel, and 9 .*; survey with top=9, or .*images=4"),
+        ({"top_images": 9}, "has only the strongest 4 images of each channel, not 9; survey with top=9, or .*images=4"),
         ({"exemplar_class": 2}, "target is None there and 2 here; give its target as exemplar_class"),
         ({"survey": "fc"}, "has no layer '', the output, to choose images of classes by; survey it too, or give class"),
         ({"survey": "target"}, "has attributions, and the output chooses the images of classes; give class_images=0"),

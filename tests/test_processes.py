@@ -69,7 +69,7 @@ def test_processes_end_where_the_iterator_is_closed():
 
 
 def test_a_killed_process_is_an_error_and_no_endless_wait():
-    with pytest.raises(RuntimeError, match="killed, perhaps for want of memory; choose fewer workers"):
+    with pytest.raises(RuntimeError, match="killed, perhaps because memory ran out; choose fewer workers"):
         list(run_in_processes(signal.raise_signal, [(signal.SIGKILL,)], 1))
 
 

@@ -91,7 +91,7 @@ def card_text():
 
 
 def test_card_has_all_sections_and_classes(card_text):
-    for heading in ("Data and training", "Accuracy", "Confusion", "Effect of each part", "shortcuts", "Limits"):
+    for heading in ("Data and training", "Accuracy", "Errors", "Effect of each part", "shortcuts", "Limits"):
         assert heading in card_text
     assert all(label in card_text for label in LABELS)
 

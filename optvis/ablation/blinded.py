@@ -40,7 +40,7 @@ def blinded(model: Model, *units: Units, fill: FillLike = None, normalize: Norma
         fill: what replaces the units: a number; a tensor (C,), one number per channel or feature; a mapping of layers
             to either; a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scale`, which turns
             them down or up. By default 0, and of a Projection its own center.
-        normalize: see `render`; by default what the model carries. Only a fill that is measured on images needs it.
+        normalize: see `render`; by default the model's own. Only a fill that is measured on images needs it.
 
     Yields:
         `model` itself.

@@ -168,7 +168,7 @@ def compare_renderings(
         steps: number of updates of each rendering; the recipe's by default.
         size: side, or (height, width), of the rendered images in pixels; the network's own by default.
         seed: of the start and the transforms, the same for both renderings.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
         progress: show progress bars.
 
     Raises:

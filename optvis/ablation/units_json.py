@@ -59,7 +59,7 @@ def units_from_json(values: Mapping[str, Any], sae: Any = None) -> Units:
     try:
         return _build_units(values)
     except (KeyError, IndexError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{describe_value(values)} says no units: {error}") from error
+        raise ValueError(f"{describe_value(values)} does not describe units: {error}") from error
 
 
 def _build_features(values: Mapping[str, Any], sae: Any) -> Features:
@@ -67,7 +67,7 @@ def _build_features(values: Mapping[str, Any], sae: Any) -> Features:
         layer, described, indices, options = values["layer"], values["sae"], values["indices"], _options(values)
         require_autoencoder(sae, described, f"a set of features of {layer!r}")
     except (LookupError, TypeError) as error:
-        raise ValueError(f"{describe_value(values)} says no units: {error}") from error
+        raise ValueError(f"{describe_value(values)} does not describe units: {error}") from error
     found = Features(layer, sae, indices, **options)
     found.autoencoder.check_described(described)
     return found

@@ -1,4 +1,4 @@
-"""Wrappers that check the types of arguments, and their place: the public names of a room."""
+"""Wrappers that check the types of arguments, and their place: the public names of a subpackage."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ CHECKED = "arguments_are_checked"  # the attribute of a wrapper
 
 
 def check_room(room: str) -> None:
-    """Check the types of what users hand to the public names of a room: the last line of its `__init__`.
+    """Check the types of what users hand to the public names of a subpackage: the last line of its `__init__`.
 
-    Functions are replaced by wrappers in the room alone, so that calls between files stay as they are. Classes stay
-    the same objects: their constructors and public methods are wrapped. `forward` is not, nor are properties.
+    Functions are replaced by wrappers in the subpackage alone, so that calls between files stay as they are. Classes
+    stay the same objects: their constructors and public methods are wrapped. `forward` is not, nor are properties.
 
     A wrapper compares each argument with the hint of its parameter, where the call comes from outside the package.
     Numbers of NumPy become those of Python, one-dimensional arrays become lists, and lists become tuples where the
     hint is a tuple. A hint that names what is imported for type checkers alone fits anything. Unknown arguments and
-    unknown names of the room raise one sentence with the nearest cure.
+    unknown names of the subpackage raise one sentence with the nearest cure.
 
     Args:
         room: name of the module, `__name__`.

@@ -1,4 +1,4 @@
-"""Names that do not exist: what an error says of an unknown argument, or of an unknown name of a room."""
+"""Names that do not exist: errors for unknown arguments, and for unknown names of a subpackage."""
 
 from __future__ import annotations
 
@@ -137,5 +137,5 @@ def explain_name(room: str, name: str) -> str:
 
 
 def _rooms() -> list[str]:
-    """The package and its rooms, as far as they are imported."""
+    """The package and its subpackages, as far as they are imported."""
     return [name for name in sys.modules if name == "optvis" or (name.startswith("optvis.") and name.count(".") == 1)]

@@ -36,7 +36,7 @@ def activation_atlas(
     """Build an atlas of a layer: activation vectors of many images, similar ones beside each other.
 
     Takes one vector of each image, lays the vectors out on a square, and divides the square into cells. Renders the
-    mean vector of each cell as an icon; its mean attribution tells to which classes it contributes. Ctrl-C while images
+    mean vector of each cell as an icon; its mean attribution shows to which classes it contributes. Ctrl-C while images
     are loaded continues with those that were; while icons are rendered or patches are cropped, it leaves the others
     out. The network is not changed.
 

@@ -18,7 +18,7 @@ from optvis.objectives import IMAGE
 
 @dataclass(frozen=True, eq=False)
 class FromCaptum:
-    """A method of Captum that asks a function of inputs, with a layer's activations as the input: Shapley values, ….
+    """A method of Captum that calls a function of inputs, with a layer's activations as the input: Shapley values, ….
 
     Captum (Kokhlikyan et al. 2020, arXiv:2009.07896) attributes the tail, a function of the activations, so nothing
     before the layer runs again. Methods that ablate features take whole channels as features, and squares of 16 pixels
@@ -88,7 +88,7 @@ def _check_method(method: type) -> None:
         names = ", ".join(required) or "no forward function"
         reason = "permutes the images of a batch" if "perm_func" in needed else f"needs {names}"
         raise TypeError(
-            f"FromCaptum takes methods that ask a forward function alone, such as IntegratedGradients, GradientShap, "
+            f"FromCaptum takes methods that need only a forward function, such as IntegratedGradients, GradientShap, "
             f"Occlusion or ShapleyValueSampling; {method.__name__} {reason}"
         )
 

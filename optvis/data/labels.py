@@ -54,14 +54,15 @@ def read_labels(path: Path) -> list[str]:
     """
     if not is_file(path):
         raise FileNotFoundError(
-            f"no file {str(path)!r} with labels; give a text file with a label a line, or a text per class"
+            f"no file {str(path)!r} with labels; give a text file with one label on each line, or "
+            "one text for each class"
         )
     try:
         labels = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
     except ValueError as error:
-        raise ValueError(f"{str(path)!r} is no text in UTF-8; expected a label a line") from error
+        raise ValueError(f"{str(path)!r} is no text in UTF-8; expected one label on each line") from error
     if not all(labels) or not labels:
         raise ValueError(
-            f"{str(path)!r} has an empty line {1 + labels.index('') if labels else 1}; expected a label a line"
+            f"{str(path)!r} has an empty line {1 + labels.index('') if labels else 1}; expected one label on each line"
         )
     return labels

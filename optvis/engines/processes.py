@@ -52,7 +52,7 @@ def run_in_processes(
         for future in as_completed(indices):
             yield indices[future], future.result()
     except BrokenProcessPool as error:
-        raise RuntimeError("a process was killed, perhaps for want of memory; choose fewer workers") from error
+        raise RuntimeError("a process was killed, perhaps because memory ran out; choose fewer workers") from error
     except BaseException:
         for process in set(active_children()) - others:
             process.terminate()

@@ -113,7 +113,7 @@ def expose_features(
         name: of the layer of codes.
         channel_axis: axis of the channels in the layer's output, and of the features in that of the codes; by default
             the second, or the last of three.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
 
     Raises:
         KeyError: no such layer.

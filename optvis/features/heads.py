@@ -75,7 +75,7 @@ def attention_map(
         layer: name of the attention, as in `layers(net)`.
         query: whose attention: "class", "registers" or "patches", the mean over them; or the row and column of a patch.
             By default the class token's, and of networks without one the mean over patches.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
 
     Returns:
         (B, heads, rows, columns) in [0, 1]; with the shares of class token and registers, they sum to 1.

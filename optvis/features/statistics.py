@@ -121,7 +121,7 @@ def measure_statistics(
         layers: names as in `layers(net)`, or one; "conv1@input" is what a layer takes. By default the inputs of
             BatchNorm layers; of networks without any the outputs of convolutions, where BatchNorm would sit; of
             networks with fewer than two the inputs of LayerNorms, with channels last.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the given layers; by default axis 1, or axis 2 of three.
         batch_size: how many images go through the network together.
 

@@ -111,7 +111,7 @@ def estimate_cost(
     """Measure a group of each of three layers and a survey of some images of noise, and extrapolate.
 
     Args:
-        model: a network, or a Classifier, on the device that is asked about.
+        model: a network, or a Classifier, on the device to estimate for.
         layers: names as in `layers(net)`; all by default.
         images: how many the data set has.
         size, steps, options: as in `build_microscope`.

@@ -116,7 +116,7 @@ class ClassMeanRecord:
 
 @dataclass(frozen=True)
 class SurveyRecord:
-    """What a survey says of a channel over all images; attributions where the survey has a target, else activations.
+    """What a survey holds about a channel over all images: attributions if it has a target, else activations.
 
     Args:
         images: how many images there are.

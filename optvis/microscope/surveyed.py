@@ -1,4 +1,4 @@
-"""What a survey says of the channels of a microscope: read from its store, in place of a pass over the images."""
+"""What a survey holds about the channels of a microscope: read from its store, in place of a pass over the images."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CURES: Mapping[str, str] = {  # of a recipe that differs, by its key
 
 
 def check_survey(survey: Survey, own: Mapping[str, Any], layers: Sequence[str], choice: ExemplarChoice) -> None:
-    """Check that a survey is complete, and says what a microscope asks.
+    """Check that a survey is complete, and has what a microscope needs.
 
     Args:
         survey: of any network.
@@ -74,7 +74,7 @@ def _find_problems(
             yield f"has no layer {layer!r}; {near}; survey this layer too, or leave it out"
     if recipe["top"] < top:
         cure = f"survey with top={top}, or give top_images={recipe['top']}"
-        yield f"has the strongest {recipe['top']} images of each channel, and {top} are asked for; {cure}"
+        yield f"has only the strongest {recipe['top']} images of each channel, not {top}; {cure}"
     if choice.class_images and choice.attributed_class is not None:
         yield f"has attributions, and the output chooses the images of classes; {NO_CLASSES}"
     if choice.class_images and OUTPUT not in survey.layers:
@@ -101,7 +101,7 @@ def select_exemplars(
 
 @dataclass(frozen=True, eq=False)
 class SurveyedLayer:
-    """What a survey says of all channels of a layer.
+    """What a survey holds about all channels of a layer.
 
     Args:
         images: how many images it has.

@@ -53,7 +53,7 @@ def activations(
         layers: names as in `layers(model)`, or one; "relu#1" is the second call of a module that is used twice;
             "" is the network's own output; "<image>" the images themselves; "bn1@input" what "bn1" takes.
         tokens: which tokens of a transformer's layers: "patches", the default, "class", "registers" or "all".
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
 
     Returns:
         Each layer's activations as the network gives them, (B, ...), on its device. A layer of tokens, (B, T, C), gives

@@ -187,7 +187,7 @@ def explain_misfit(
             f"they are another network's than {name}: name theirs with architecture, on the command line --architecture"
         )
     elif labels is None:
-        cure = f"for {classes} classes give labels=[...], one text a class, on the command line --labels FILE"
+        cure = f"for {classes} classes give labels=[...], one text for each class, on the command line --labels FILE"
     else:
         cure = f"{len(labels)} labels were given, and the weights are of {classes} classes: give a label for each"
     return f"{', '.join(parts)}{shapes}; {cure}"

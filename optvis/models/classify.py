@@ -78,7 +78,7 @@ def classify(
         model: a network whose output is a score for each class, (B, classes), or a Classifier.
         images: an image in any form that `load_image` takes, or a list of them.
         top: how many classes of each, K at most.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
 
     Raises:
         ValueError: the network's output is no (B, classes), or an embedding; labels that do not fit it; `top` under 1;

@@ -141,7 +141,7 @@ def layers(
     Args:
         model: a network, or a Classifier.
         size: side, or (height, width), of the image in pixels; the network's own by default.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
 
     Returns:
         A sequence that prints as a table.

@@ -37,7 +37,7 @@ class Normalize:
         object.__setattr__(self, "mean", tuple(map(float, self.mean)))
         object.__setattr__(self, "std", tuple(map(float, self.std)))
         if len(self.mean) != len(self.std) or not all(deviation > 0 for deviation in self.std):
-            raise ValueError(f"mean {self.mean} and std {self.std}: expected one of each a channel, std positive")
+            raise ValueError(f"mean {self.mean} and std {self.std}: expected one of each per channel, std positive")
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)"""

@@ -45,7 +45,7 @@ from optvis.rendering.steps.step import Step
 from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
 
-PIXELS_PER_BATCH = 2 * 224 * 224  # of about one pass through the network on a CPU; measured in docs/performance.md
+PIXELS_PER_BATCH = 2 * 224 * 224  # of about one pass through the network on a CPU; measured in docs/optimizations.md
 STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
 
 

@@ -1,4 +1,4 @@
-"""Surveys: one pass over a data set of any size says of all channels when they are active; a store keeps it."""
+"""Surveys: one pass over a data set of any size records when each channel is active, in a store on disk."""
 
 from optvis.arguments import check_room
 from optvis.survey.result import Survey

@@ -1,4 +1,4 @@
-"""Survey: what a store says of the channels of a layer."""
+"""Survey: what a store holds about the channels of a layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = 256  # channels whose values of all images are in memory at once
 
 
 class Survey:
-    """What a store of `survey_channels` says of the channels of its layers; shards are mapped into memory.
+    """What a store of `survey_channels` holds about the channels of its layers; shards are mapped into memory.
 
     The activation of a channel in an image is its largest one over positions. In a survey with a target it is the
     channel's attribution, summed over positions, and its position is the one with the largest attribution. Of equal
@@ -178,7 +178,7 @@ class Survey:
         return sums / counts.unsqueeze(1), counts
 
     def class_auc(self, layer: str) -> Tensor:
-        """How well each channel tells each class from all others, exactly: the area under the ROC curve.
+        """How well each channel distinguishes each class from all others, exactly: the area under the ROC curve.
 
         It is the share of pairs, an image of the class and one of another class, of which the first activates the
         channel more; equal activations count half. 1 is a detector of the class, 0.5 is chance, and 0 a channel that

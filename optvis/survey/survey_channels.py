@@ -1,4 +1,4 @@
-"""survey_channels(): one pass over the images that says of all channels when they are active; stopped, it resumes."""
+"""survey_channels(): one pass over the images that records when each channel is active; it resumes if stopped."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ ATLAS = Compose(
     Jitter(2),
 )
 
-#: Half of the pixels for the first 18 steps, then all of them; docs/performance.md shows the measured effect.
+#: Half of the pixels for the first 18 steps, then all of them; docs/optimizations.md shows the measured effect.
 COARSE_TO_FINE = Stages({0: Compose(STANDARD, Resize(0.72)), 18: STANDARD})
 
 

@@ -9,7 +9,7 @@ python tests/bench/pictures.py --recipes natural maco --classes 8 some rows, qui
 python tests/bench/pictures.py --recipes natural --against maco --sheet pairs.png --blind key.json
 python tests/bench/pictures.py --time-to-quality fast lucent   judged top-5 against steps and seconds
 
-docs/picture_quality.md explains the columns.
+docs/measuring_pictures.md explains the columns.
 """
 
 import argparse

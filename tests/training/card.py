@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +79,10 @@ def format_card(
         _head_vit(model) if is_vit else _head(model),
         _training_vit(VIT_CONFIG) if is_vit else _training(DEMO_CONFIG),
         _accuracy_section(confusion),
-        _confusion_section(confusion),
+        _errors_section(confusion),
         _drops_section(drops, pairs),
         _shortcuts_section(shortcuts, pairs),
-        _legibility_section(judged, judge_accuracy, origin),
+        _renderings_section(judged, judge_accuracy, origin),
         LIMITS,
     )
     return "\n\n".join(sections) + "\n"
@@ -128,10 +129,10 @@ def _head_vit(model: Classifier) -> str:
     return f"""# The demo transformer
 
 A vision transformer with {numbers:,} weights ({VIT_WEIGHTS.stat().st_size / 1e6:.2f} MB) that classifies the scenes of
-the demo classifier. {DEPTH} blocks, `blocks.0` to `blocks.{DEPTH - 1}`, of width {WIDTH} with {HEADS} heads each, see a
+the demo classifier. {DEPTH} blocks, `blocks.0` to `blocks.{DEPTH - 1}`, of width {WIDTH} with {HEADS} heads each, get a
 class token, {REGISTERS} registers and 12 × 12 patches of 8 pixels, in this order. Three convolutions make the patches,
 `patch_embed`; `norm` and one linear layer, `head`, read the mean of the class token and of the mean patch. Input:
-96 × 96 RGB in [0, 1]. It exists so that what optvis says of tokens can be checked where the ground truth is known."""
+96 × 96 RGB in [0, 1]. It exists so that what optvis does with tokens can be checked where the ground truth is known."""
 
 
 def _training_vit(config: TrainingConfig) -> str:
@@ -142,7 +143,7 @@ def _training_vit(config: TrainingConfig) -> str:
 {config.epochs} epochs of AdamW with one learning-rate cycle (peak {config.learning_rate}, weight decay
 {config.weight_decay}), batches of {config.batch_size}, two updates on each, in bfloat16. Scenes are rotated, scaled,
 mirrored and recoloured. It is taught by the demo classifier: each patch learns the logits that the classifier has at
-its place, and the class token their mean, beside the label of the scene. The second update on a batch sees the scenes
+its place, and the class token their mean, beside the label of the scene. The second update on a batch gets the scenes
 changed by at most {config.epsilon * 255:.0f}/255 along the gradient of the first (free adversarial training, Shafahi et
 al. 2019, arXiv:1904.12843).
 
@@ -158,12 +159,12 @@ def _accuracy_section(confusion: Tensor) -> str:
     )
 
 
-def _confusion_section(confusion: Tensor) -> str:
+def _errors_section(confusion: Tensor) -> str:
     errors = confusion - confusion.diag().diag()
     wrong = [(int(errors[a, b]), LABELS[a], LABELS[b]) for a, b in errors.nonzero().tolist()]
     rows = [(true, predicted, str(n)) for n, true, predicted in sorted(wrong, reverse=True)]
-    table = f"All errors on these scenes:\n\n{_table(('class', 'predicted', 'scenes'), rows)}" if rows else "None."
-    return f"## Confusion\n\n{table}"
+    table = f"All errors on these scenes:\n\n{_table(('class', 'predicted', 'scenes'), rows)}"
+    return f"## Errors\n\n{table if rows else 'None of these scenes is classified as another class.'}"
 
 
 def _drops_section(drops: Mapping[str, Mapping[str, float]], pairs: int) -> str:
@@ -172,14 +173,15 @@ def _drops_section(drops: Mapping[str, Mapping[str, float]], pairs: int) -> str:
         for label, parts in drops.items()
         for part, drop in parts.items()
     )
-    return (
-        "## Effect of each part\n\nBy how many percentage points the probability of the class drops when a scene is "
-        f"drawn without the part: mean over {pairs} scenes, or over those of them that have the part.\n\n"
-        f"{_table(('class', 'part', 'drop'), rows)}"
+    text = (
+        "By how many percentage points the probability of the class drops when a scene is drawn without the part: mean "
+        f"over {pairs} scenes, or over those of them that have the part."
     )
+    return f"## Effect of each part\n\n{_wrap(text)}\n\n{_table(('class', 'part', 'drop'), rows)}"
 
 
 def _shortcuts_section(shortcuts: Iterable[measure.Shortcut], pairs: int) -> str:
+    tried = list(shortcuts)
     rows = (
         (
             one.source,
@@ -189,14 +191,20 @@ def _shortcuts_section(shortcuts: Iterable[measure.Shortcut], pairs: int) -> str
             f"{100 * one.flip_rate:.1f}",
             f"{100 * one.control_rate:.1f}",
         )
-        for one in shortcuts
+        for one in tried
     )
     columns = ("class", "target", "object", "size, position", "flips, %", "control, %")
-    return (
-        f"## Planted shortcuts\n\nOn {pairs} scenes: how often the object changes the prediction to the target class, "
-        "and how often a control does, a patch of the same outline in the object's mean colour. Sizes and positions "
-        f"were chosen on other scenes.\n\n{_table(columns, rows)}"
+    text = (
+        f"On {pairs} scenes: how often the object changes the prediction to the target class, and how often a control "
+        "does, a patch of the same outline in the object's mean colour. Sizes and positions were chosen on other "
+        "scenes."
     )
+    notes = [
+        f"\n\nThe {one.object_name} changes no prediction to {one.target}: this shortcut has no effect on the network."
+        for one in tried
+        if one.flip_rate == 0
+    ]
+    return f"## Planted shortcuts\n\n{_wrap(text)}\n\n{_table(columns, rows)}{''.join(notes)}"
 
 
 def _placement(shortcut: measure.Shortcut) -> str:
@@ -206,16 +214,21 @@ def _placement(shortcut: measure.Shortcut) -> str:
     return f"{shortcut.size} px at {down:.0%} down, {across:.0%} across".replace("%", " %")
 
 
-def _legibility_section(judged: Tensor, judge_accuracy: float, origin: JudgeOrigin) -> str:
+def _renderings_section(judged: Tensor, judge_accuracy: float, origin: JudgeOrigin) -> str:
     right = (judged == torch.arange(len(LABELS))).sum(1).tolist()
     rows = ((str(seed), f"{n} of {len(LABELS)}") for seed, n in enumerate(right))
-    return (
-        "## Legibility\n\nA judge classifies `render(net, logit(k), size=96)` of each class. The judge is a "
+    text = (
+        "Another network, the judge, classifies `render(net, logit(k), size=96)` of each class. It is a "
         f"{origin.architecture} network that was trained on other scenes ({JUDGE_CONFIG.scenes:,}, seed {origin.seed}; "
-        f"accuracy {judge_accuracy:.2f} % on the scenes above) and on no rendering. "
-        f"On average it is right about {sum(right) / len(right):.1f} of {len(LABELS)}.\n\n"
-        f"{_table(('seed', 'right'), rows)}"
+        f"accuracy {judge_accuracy:.2f} % on the scenes above) and on no rendering. It classifies "
+        f"{sum(right) / len(right):.1f} of the {len(LABELS)} renderings correctly, on average over the seeds."
     )
+    table = _table(("seed of the renderings", "classified correctly"), rows)
+    return f"## How recognisable the renderings are\n\n{_wrap(text)}\n\n{table}"
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _accuracy(confusion: Tensor) -> float:

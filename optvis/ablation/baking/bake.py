@@ -63,7 +63,7 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
         model: a network, or a Classifier. It is not changed.
         units: what to switch off, see `blinded`.
         fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean`, `Optimal` or `Scale`; see `blinded`.
-        normalize: see `render`; by default what the model carries. Only a fill that is measured on images needs it.
+        normalize: see `render`; by default the model's own. Only a fill that is measured on images needs it.
 
     Returns:
         A network, or a Classifier whose name lists the units.

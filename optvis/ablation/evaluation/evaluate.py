@@ -89,7 +89,7 @@ def evaluate(
             every later stage, by a linear probe and by nearest neighbours fitted to half of the images; how alike the
             activations stay; and how soon fine-tuning brings its recall back. True, or `Probes` with settings. The
             output can forget what the layers still hold (arXiv:2604.08271, arXiv:2503.06991).
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
         engine: what ablates units of images, see `optvis.engines.run_tasks`; the report is the same with any.
         progress: show a progress bar.
 

@@ -122,7 +122,7 @@ def compare_predictions(
         model: a network, or a Classifier.
         units: to switch off, such as a UnitSelection.
         target_images, target, keep, skip_mistaken: as in `find_units`.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
 
     Raises:
         ValueError, KeyError, IndexError: as in `find_units`.
@@ -158,7 +158,7 @@ def leave_one_out(
     Args:
         model: a network, or a Classifier.
         target_images, target, keep, skip_mistaken, layers, features, method, max_units, seed: as in `find_units`.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
         progress: show a progress bar, and say after the first image how long all will take.
 
     Raises:

@@ -85,7 +85,8 @@ def baseline_sentences(results: EvaluationResults) -> list[str]:
     """The comparison with random units in sentences."""
     baseline, count = results.baseline, len(results.baseline.drops)
     by_recall, by_log_odds = (round(p * (1 + count)) - 1 for p in (baseline.p_drop, baseline.p_log_odds))
-    ties = f" A set is these units themselves with a chance of {baseline.smallest_p:.2g}; ties are drawn."
+    chance = f"{baseline.smallest_p:.2g}"
+    ties = f" A random set is these units themselves with a chance of {chance}; ties are broken at random."
     strength = join_words([f"{value:.2f}" for value in baseline.strength.values()])
     distinct = "" if baseline.distinct == count else f" ({baseline.distinct} of them different)"
     return [

@@ -115,7 +115,7 @@ def steering_curve(
         image_sets: images by the name of their set, as in `evaluate`.
         factors: what the units' activations are multiplied by, as with `Scale`; 1, the network as it is, is added.
         target: the set of the class; by default the first.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
         progress: show a progress bar.
 
     Returns:

@@ -224,7 +224,7 @@ def _label_warnings(evaluation: Evaluation) -> tuple[str, ...]:
     if target.classes is not None or len(counts) < 2:
         return ()
     (most, own), *_ = counts.most_common()
-    images = f"the images of {target.name!r} have no labels, and what the network calls each of them counts as right"
+    images = f"the images of {target.name!r} have no labels, and the prediction for each of them counts as correct"
     share = f"{label(most)!r} for {own} of {counts.total()}"
     return (f"{images}: {share}; to count one class, give (images, {label(most)!r})",)
 
@@ -248,7 +248,9 @@ def _warnings(sets: Sequence[SetMetrics], baseline: RandomBaseline, overlap: Map
         texts.append(f"{join_words(few)}: {count}{' of each' if len(few) > 1 else ''}")
     if baseline.smallest_p > MAX_SMALLEST_P:
         same = f"a random set is these units themselves with a chance of {baseline.smallest_p:.2g}"
-        texts.append(f"{same}: a smaller p is luck, since few others are as strong; evaluate more units at once")
+        texts.append(
+            f"{same}: a smaller p is due to chance, since few others are as strong; evaluate more units at once"
+        )
     for layer, ratio in baseline.strength.items():
         if not 1 / MAX_STRENGTH_RATIO <= ratio <= MAX_STRENGTH_RATIO:
             mass = f"random units of {layer!r} have {ratio:.2f} times the activation mass of these"

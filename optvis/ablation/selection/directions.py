@@ -170,7 +170,7 @@ def find_directions(
         images_without: the same images without it, in the same order.
         layer: name as in `layers(model)`.
         dimensions: number of directions, K.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
 
     Returns:
         K orthonormal directions; each points towards the images with the thing.

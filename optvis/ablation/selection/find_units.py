@@ -99,7 +99,7 @@ def find_units(
             function of one's own gets it as its argument `max_units`. By default the method's own number. A subspace
             has `dimensions` instead.
         seed: of random draws; the same seed gives the same units.
-        normalize: see `render`; by default what the model carries.
+        normalize: see `render`; by default the model's own.
         progress: show a progress bar.
 
     Returns:

@@ -93,7 +93,7 @@ class GreedySearch:
     def fail(self, task: SelectionTask) -> NoReturn:
         """Raise the ValueError that no channel lowers the cost."""
         raise ValueError(
-            f"no channel of {', '.join(task.layers)} carries {task.label!r} without costing more than it gains; "
+            f"no channel of {', '.join(task.layers)} lowers {task.label!r} by more than it harms the images to keep; "
             "name other layers, or lower harm_weight"
         )
 

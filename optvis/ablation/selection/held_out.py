@@ -103,7 +103,7 @@ class Bounds:
         return torch.stack([one.errors(self.slack * self.unit) for one in outcomes]).sum(0)
 
     def is_sure(self, attempt: Attempt, outcomes: Sequence[Outcome]) -> bool:
-        """Whether the next image loses the label too, as far as images left out can tell; yes where none was."""
+        """Whether the next image loses the label too, as far as images left out can show; yes where none was."""
         return attempt.next_kept is None or attempt.next_kept <= LIKELY or self.are_beyond(outcomes)
 
     def are_beyond(self, outcomes: Sequence[Outcome]) -> bool:

@@ -50,7 +50,7 @@ def require_scores(output: Any) -> Tensor:
         listing = f" of {', '.join(map(repr, parts))}" if parts else ""
         raise ValueError(
             f"the network gives {type(output).__name__}; expected a score for each class, (B, classes); say which part"
-            f"{listing} holds them, Classifier(..., output=key, index or function), or ask about a layer"
+            f"{listing} holds them, Classifier(..., output=key, index or function), or name a layer"
         )
     return scores
 

@@ -148,7 +148,6 @@ class Head:
         """Raise a ValueError where the outputs are no classes."""
         if not self.has_classes:
             raise ValueError(
-                f"{purpose}: the network's output is an embedding, not scores of classes; ask about one of its numbers "
-                "by channel('', index), or load the network with its class head, or give head='softmax' if they are "
-                "classes"
+                f"{purpose}: the network's output is an embedding, not scores of classes; use channel('', index) for "
+                "one of its numbers, load the network with its class head, or give head='softmax' if they are classes"
             )

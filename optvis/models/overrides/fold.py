@@ -26,7 +26,7 @@ DTYPES = (torch.float32, torch.float64)
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 NO_NORM = "no BatchNorm follows a convolution"
-NO_PAIR = "no BatchNorm alone reads a convolution, or each such is hooked or asked for"
+NO_PAIR = "each convolution before a BatchNorm is also read elsewhere, or one of them has a hook"
 CHANGED = "the network ran in another way than in the pass that was recorded"
 
 
@@ -143,7 +143,7 @@ def record_folding(network: nn.Module, layers: Iterable[str]) -> Iterator[Foldin
         ...         _ = read_activations(net, torch.rand(1, 3, 8, 8), names)
         ...     folding.describe()
         '1 of BatchNorm'
-        'none: no BatchNorm alone reads a convolution, or each such is hooked or asked for'
+        'none: each convolution before a BatchNorm is also read elsewhere, or one of them has a hook'
     """
     folding = Folding()
     modules = list(network.modules())

@@ -17,8 +17,8 @@ def check_encoders(network: nn.Module) -> None:
     """Raise ValueError where a network has no encoders of images and texts."""
     if not any(all(hasattr(network, name) for name in names) for names in METHODS):
         raise ValueError(
-            f"{type(network).__name__} has no encoders of images and texts; zero_shot takes CLIP, SigLIP and their "
-            "like of transformers and open_clip, whole: a part for images alone knows no texts"
+            f"{type(network).__name__} has no encoders of images and texts; zero_shot takes CLIP, SigLIP and "
+            "similar models of transformers and open_clip, whole: the part for images has no texts"
         )
 
 

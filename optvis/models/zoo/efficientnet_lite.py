@@ -25,7 +25,7 @@ ARCHITECTURE = "tf_efficientnet_lite0"  # timm's, with the same tensors in the s
 def load_efficientnet_lite(name: str, weights: str | None, **options: Any) -> Classifier:
     """Load EfficientNet-Lite0 (Google, 2020; Apache-2.0), with the weights of a package; see `optvis.load`.
 
-    Its images are 224 px, and it tells ImageNet's 1,000 classes apart.
+    Its images are 224 px, and its classes are ImageNet's 1,000.
     """
     if weights not in (None, DEFAULT):
         raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")

@@ -211,7 +211,7 @@ class DreamJob:
         return self.octaves.sizes((self.start.shape[2], self.start.shape[3]))
 
     def recipe(self, interrupted: bool) -> dict[str, Any]:
-        """All that the dream was asked for, in JSON types."""
+        """All settings of the dream, in JSON types."""
         return provenance(
             self.classifier,
             "dream",

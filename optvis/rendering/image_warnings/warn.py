@@ -94,9 +94,9 @@ def _warn_about_decay(rendering: Rendering, decay: float) -> None:
 def _warn_about_ceiling(rendering: Rendering, ceilings: Sequence[Ceiling]) -> None:
     images = sorted({image for one in ceilings for image in one.images})
     (layer, value, before), *_ = ((one.layer, one.value, one.before) for one in ceilings)
-    cure = f"ask {before!r} instead, which goes into it" if before else "ask a layer before it"
+    cure = f"use {before!r} instead, which goes into it" if before else "use a layer before it"
     if before == layer + INPUT:
-        cure = f"ask {before!r} instead, what it takes"
+        cure = f"use {before!r} instead, its input"
     place = f"are at the ceiling of {layer!r}"
     warn_user(
         f"{_say(rendering, images, place)}: activations do not exceed {value:g}, and the "

@@ -94,7 +94,7 @@ class Eraser(ABC):
             model: a network, or a Classifier.
             batches: images (B, 3, H, W) in [0, 1], with what is to be erased: a number for each, (B,), or several.
             layer: name as in `layers(model)`.
-            normalize: see `render`; by default what the model carries.
+            normalize: see `render`; by default the model's own.
 
         Raises:
             ValueError: no images; activations that do not covary with the labels, or are not finite.

@@ -1,4 +1,4 @@
-"""`optvis survey`: one pass over the images that says of all channels when they are active."""
+"""`optvis survey`: one pass over the images that records when each channel is active."""
 
 from __future__ import annotations
 
