@@ -355,10 +355,11 @@ def test_labels_of_rows(row, label):
     assert label_of(row) == label
 
 
+@pytest.mark.parametrize("source", [list, Rows])
 @pytest.mark.parametrize("label", [1_000_000, 10**11, b"99999999999"])
-def test_numbers_that_are_no_classes_leave_images_out_by_name(label):
+def test_numbers_that_are_no_classes_leave_images_out_by_name(label, source):
     rows = [{"jpg": torch.zeros(3, 8, 8), "cls": 0}, {"jpg": torch.zeros(3, 8, 8), "cls": label}]
-    dataset = as_dataset(rows)
+    dataset = as_dataset(source(rows))
     with pytest.warns(
         UserWarning, match=r"image '1': its label is \d+; expected the index of a class, below 1,000,000"
     ):

@@ -119,7 +119,7 @@ def mark_of(row: Any) -> int:
     try:
         return mark_image(image_of(row), label_of(row))
     except (ValueError, OSError) as error:
-        return mark_image(str(error), label_of(row))
+        return mark_image(str(error), None)
 
 
 def mark_image(image: Any, label: int | None) -> int:
