@@ -11,14 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
 from optvis.interrupts import hold_lock, ignore_warnings
 from optvis.models.activations import read_activations, replace_output
 from optvis.models.adapted.select import select_scores
 from optvis.models.hooks import intercept
+from optvis.models.overrides.hard_sigmoid import differentiable_hard_sigmoid
 from optvis.models.run import run_network
 from optvis.objectives import OUTPUT
 
@@ -194,33 +193,8 @@ def math_attention() -> Iterator[None]:
 @contextmanager
 def twice_differentiable() -> Iterator[None]:
     """Inside, operations that torch cannot differentiate twice are computed in a way that can, with equal numbers."""
-    with math_attention(), _HardSigmoids():
+    with math_attention(), differentiable_hard_sigmoid():
         yield
-
-
-class _HardSigmoids(TorchFunctionMode):
-    """Gives hard sigmoids, as those of MobileNetV3, a derivative that can be differentiated."""
-
-    def __torch_function__(
-        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if function is not F.hardsigmoid:
-            return function(*args, **kwargs)
-        return _hard_sigmoid(*args, **kwargs)
-
-
-def _hard_sigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """Torch's hard sigmoid as a line: the same number, and the same slope, which is a constant here.
-
-    >>> _hard_sigmoid(torch.tensor([-4.0, 0.0, 1.5, 4.0]))
-    tensor([0.0000, 0.5000, 0.7500, 1.0000])
-    """
-    x = input.clone() if inplace else input
-    fixed = x.detach()
-    slope = ((fixed > -3) & (fixed < 3)).to(x.dtype) / 6
-    found = F.hardsigmoid(fixed) + (x - fixed) * slope
-    return input.copy_(found) if inplace else found
 
 
 @contextmanager
