@@ -97,6 +97,7 @@ class Store:
         path = ensure_dir(folder) / MANIFEST
         check_own_files({path: MANIFEST_KIND})
         if not is_file(path):
+            _check_free(path.parent)
             atomic_write(path, encode_json({KIND: MANIFEST_KIND, **asdict(manifest)}), replace=False)
         found = cls(folder)  # another process may have begun one meanwhile
         check_same_recipe("store", found.folder, found.manifest.recipe, manifest.recipe)
@@ -216,6 +217,16 @@ class Store:
         path, whole = self.folder / LIST, b"".join(encode_json(asdict(record)) for record in self.shards())
         if is_file(path) and path.read_bytes() != whole:
             atomic_write(path, whole)
+
+
+def _check_free(folder: Path) -> None:
+    """Raise FileExistsError where a folder without a store has files of the names of one."""
+    taken = [path for path in (folder / LIST, *sorted(folder.glob("shard-*.safetensors"))) if os.path.lexists(path)]
+    if taken:
+        raise FileExistsError(
+            f"{str(taken[0])!r} exists and belongs to no store, as there is no {MANIFEST}; choose another folder, or "
+            "move the file"
+        )
 
 
 def shard_file(first: int) -> str:
