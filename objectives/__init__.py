@@ -5,7 +5,7 @@
 channel('mixed3', [17, 40]) - 0.001 * total_variation()
 """
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.objectives.caricatures import caricature, dot_compare
 from optvis.objectives.channels import channel, channel_weights, neuron
 from optvis.objectives.directions import cosine, direction, direction_neuron, tensor_direction
@@ -84,4 +84,4 @@ __all__ = [
     "whitening",
 ]
 
-check_room(__name__)
+check_package(__name__)

@@ -19,7 +19,7 @@ Any such module can be rendered. This one has a single colour:
     torch.Size([1, 3, 64, 64])
 """
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.params.canvas import FFT, Canvas, Pixels
 from optvis.params.color import IMAGENET_COLOR, ColorMap, DecorrelatedColor, Grayscale, Sigmoid, color_matrix
 from optvis.params.cppn import CPPN, cppn_image
@@ -63,4 +63,4 @@ __all__ = [
     "shared_image",
 ]
 
-check_room(__name__)
+check_package(__name__)

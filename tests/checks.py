@@ -141,7 +141,7 @@ def find_cycles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 @cache
 def layers() -> tuple[frozenset[str], ...]:
-    """The rows of rooms in pyproject.toml, the highest first."""
+    """The rows of packages in pyproject.toml, the highest first."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
@@ -150,13 +150,13 @@ def layers() -> tuple[frozenset[str], ...]:
 
 
 def imports_against_layers() -> list[str]:
-    """Imports from a higher row, from another room of the same row, and from what is in no row, such as `optvis`."""
-    rows = {room: depth for depth, row in enumerate(layers()) for room in row}
+    """Imports from a higher row, from another package of the same row, and from what is in no row, such as `optvis`."""
+    rows = {package: depth for depth, row in enumerate(layers()) for package in row}
     found = []
     for name, others in import_graph().items():
         for other in sorted(others if name != "optvis" else ()):
-            room, used = name.split(".")[1], other.partition(".")[2].partition(".")[0]
-            if room != used and (used not in rows or room not in rows or rows[used] <= rows[room]):
+            package, used = name.split(".")[1], other.partition(".")[2].partition(".")[0]
+            if package != used and (used not in rows or package not in rows or rows[used] <= rows[package]):
                 found.append(f"{name} -> {other}")
     return found
 
@@ -257,7 +257,7 @@ def participle_share() -> Check:
 
 
 def repeated_classes() -> list[str]:
-    """Class names that are defined more than once, without words that two rooms of the field share."""
+    """Class names that are defined more than once, without words of the field that two packages share."""
     times = Counter(node.name for _, node in nodes() if isinstance(node, ast.ClassDef))
     return [name for name, number in sorted(times.items()) if number > 1 and name not in SHARED_CLASS_NAMES]
 

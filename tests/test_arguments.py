@@ -23,7 +23,7 @@ from optvis.objectives import channel, logit, total_variation
 from optvis.params import FFT, Streams, fft_image, pixel_image
 from optvis.transforms import Compose, Jitter, Pad, Rotate
 
-ROOMS = (
+PACKAGES = (
     *("ablation", "atlas", "attribution", "circuits", "data", "demo", "features", "grids", "microscope", "models"),
     *("objectives", "params", "patches", "rendering", "transforms", "viz", "world"),
 )
@@ -38,7 +38,7 @@ def expect_one_sentence(call: Callable[[Classifier], object], net: Classifier, s
 
 
 def public():
-    modules = [importlib.import_module(f"optvis.{room}") for room in ROOMS]
+    modules = [importlib.import_module(f"optvis.{package}") for package in PACKAGES]
     return [(module.__name__, name, getattr(module, name)) for module in modules for name in module.__all__]
 
 
@@ -84,12 +84,14 @@ def test_numbers_of_numpy_are_numbers(small):
 
 
 def test_signatures_names_docstrings_and_classes_stay():
-    for room, name, value in public():
+    for package, name, value in public():
         if inspect.isfunction(value):
             assert inspect.signature(value) == inspect.signature(inspect.unwrap(value)), name
             assert value.__doc__ == inspect.unwrap(value).__doc__
             assert pickle.loads(pickle.dumps(value)) is value, name
-            assert value.__module__ in (room, "optvis.models", "optvis.world") or value.__module__.startswith("optvis.")
+            assert value.__module__ in (package, "optvis.models", "optvis.world") or value.__module__.startswith(
+                "optvis."
+            )
         elif inspect.isclass(value):
             assert getattr(importlib.import_module(value.__module__), name) is value
             assert value.__init__.__doc__ == inspect.unwrap(value.__init__).__doc__
@@ -224,18 +226,18 @@ def test_a_value_that_does_not_exist_leads_to_the_one_that_is_meant(small, call,
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("room", ["optvis", *(f"optvis.{room}" for room in ROOMS)])
-def test_an_unknown_name_of_any_room_is_one_sentence(room):
-    module = importlib.import_module(room)
-    with pytest.raises(AttributeError, match=f"{room} has no 'zzzz'; "):
+@pytest.mark.parametrize("package", ["optvis", *(f"optvis.{package}" for package in PACKAGES)])
+def test_an_unknown_name_of_any_package_is_one_sentence(package):
+    module = importlib.import_module(package)
+    with pytest.raises(AttributeError, match=f"{package} has no 'zzzz'; "):
         module.zzzz  # noqa: B018
-    with pytest.raises(ImportError, match=f"{room} has no 'zzzz'; "):
-        exec(f"from {room} import zzzz")
+    with pytest.raises(ImportError, match=f"{package} has no 'zzzz'; "):
+        exec(f"from {package} import zzzz")
     assert not hasattr(module, "zzzz")
 
 
 @pytest.mark.parametrize(
-    ("room", "name", "message"),
+    ("package", "name", "message"),
     [
         ("optvis.objectives", "deepdream", "optvis.objectives has no 'deepdream'; here it is mean_square(layer)"),
         ("optvis", "render_vis", "optvis has no 'render_vis'; here it is render of optvis"),
@@ -244,9 +246,9 @@ def test_an_unknown_name_of_any_room_is_one_sentence(room):
         ("optvis.transforms", "jitter", "optvis.transforms has no 'jitter'; nearest: 'Jitter'"),
     ],
 )
-def test_an_unknown_name_leads_to_the_right_one(room, name, message):
+def test_an_unknown_name_leads_to_the_right_one(package, name, message):
     with pytest.raises(ImportError) as caught:
-        exec(f"from {room} import {name}")
+        exec(f"from {package} import {name}")
     assert str(caught.value).startswith(message)
 
 

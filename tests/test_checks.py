@@ -26,10 +26,10 @@ def test_imports_for_type_checkers_and_inside_functions_count(tmp_path):
 
 
 def test_every_room_is_in_one_row_of_the_layers():
-    rooms = {name.split(".")[1] for name in checks.module_files() if "." in name}
-    rows = [room for row in checks.layers() for room in row]
+    packages = {name.split(".")[1] for name in checks.module_files() if "." in name}
+    rows = [package for row in checks.layers() for package in row]
     assert len(rows) == len(set(rows))
-    assert rooms <= set(rows)
+    assert packages <= set(rows)
 
 
 def test_the_tests_that_ci_runs_with_the_oldest_versions_exist():

@@ -22,7 +22,7 @@ MODULES = sorted({name for package in (optvis, optvis.objectives, optvis.params)
 
 
 class Finder(doctest.DocTestFinder):
-    """Finds examples in the file that defines a function, and not again where a room exports its checked wrapper."""
+    """Finds examples in the file that defines a function, and not again where a package exports its checked wrapper."""
 
     def _from_module(self, module, found):
         return super()._from_module(module, inspect.unwrap(found) if inspect.isfunction(found) else found)

@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.operations import NOT_OPERATIONS, OPERATIONS, Operation, numbers, tiny
 
-ROOMS = ("", ".models", ".rendering", ".features", ".attribution", ".circuits", ".patches", ".ablation", ".grids",
+PACKAGES = ("", ".models", ".rendering", ".features", ".attribution", ".circuits", ".patches", ".ablation", ".grids",
          ".atlas", ".microscope")  # fmt: skip
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 
@@ -22,8 +22,8 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=O
 def public_operations() -> set[str]:
     """Every public function or class that takes a network."""
     found = set()
-    for room in ROOMS:
-        module = importlib.import_module(f"optvis{room}")
+    for package in PACKAGES:
+        module = importlib.import_module(f"optvis{package}")
         for name in module.__all__:
             value = getattr(module, name)
             is_other = inspect.isclass(value) and issubclass(value, BaseException | dict)

@@ -24,7 +24,7 @@ from optvis.survey import Store, Survey, list_stores, survey_channels
 from tests.conftest import LABELS as LABELS_OF_SMALL
 from tests.conftest import small_network
 
-SURVEY_CHANNELS = sys.modules["optvis.survey.survey_channels"]  # the room has a function of this name
+SURVEY_CHANNELS = sys.modules["optvis.survey.survey_channels"]  # the package has a function of this name
 LABELS = [0, 3, 1, 1, 0, 3, 0, 1, 3, 3, 0, 1, 1]
 OPTIONS = {"top": 3, "sample_size": 5, "batch_size": 2, "progress": False}
 

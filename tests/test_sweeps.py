@@ -139,7 +139,7 @@ def test_samples_of_an_atlas_merge_exactly_and_count_a_broken_image(small, monke
         for index in reversed(range(len(tasks))):
             yield index, pickle.loads(pickle.dumps(create))()(tasks[index])
 
-    module = sys.modules["optvis.atlas.sample_activations"]  # the room has a function of this name
+    module = sys.modules["optvis.atlas.sample_activations"]  # the package has a function of this name
     monkeypatch.setattr(module, "run_tasks", run_elsewhere)
     monkeypatch.setattr(module, "BATCHES_PER_TASK", 1)
     images = [*IMAGES, torch.full((3, 20, 20), 9.0), *IMAGES.flip(3)]

@@ -60,8 +60,8 @@ def test_other_axes_and_dtypes_are_refused(cls, name):
 
 
 def test_each_dataclass_with_a_tensor_that_users_can_build_checks_it():
-    rooms = [importlib.import_module(f"optvis.{room.name}") for room in pkgutil.iter_modules(optvis.__path__)]
-    public = [getattr(room, name) for room in rooms for name in getattr(room, "__all__", ())]
+    packages = [importlib.import_module(f"optvis.{package.name}") for package in pkgutil.iter_modules(optvis.__path__)]
+    public = [getattr(package, name) for package in packages for name in getattr(package, "__all__", ())]
     classes = {value for value in public if inspect.isclass(value) and is_dataclass(value)}
     unchecked = [
         cls.__name__

@@ -51,7 +51,7 @@ from optvis.ablation.selection import (
     find_directions,
     find_units,
 )
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 
 __all__ = [
     "Attempt",
@@ -105,4 +105,4 @@ __all__ = [
     "steering_curve",
 ]
 
-check_room(__name__)
+check_package(__name__)

@@ -1,7 +1,7 @@
 """Checks of arguments: types at the public border, axes of tensors; each error is one sentence."""
 
 from optvis.arguments.axes import check_axes, check_count, check_minimum, check_range
-from optvis.arguments.check import check_arguments, check_room
+from optvis.arguments.check import check_arguments, check_package
 from optvis.arguments.describe import describe_hint, describe_value
 from optvis.arguments.fields import TensorFields
 from optvis.arguments.unknown import build_getattr
@@ -13,8 +13,8 @@ __all__ = [
     "check_axes",
     "check_count",
     "check_minimum",
+    "check_package",
     "check_range",
-    "check_room",
     "describe_hint",
     "describe_value",
 ]

@@ -22,7 +22,7 @@ LATE = {"Image": types.SimpleNamespace(Image=PillowImage)}  # what hints name, a
 CHECKED = "arguments_are_checked"  # the attribute of a wrapper
 
 
-def check_room(room: str) -> None:
+def check_package(package: str) -> None:
     """Check the types of what users hand to the public names of a subpackage: the last line of its `__init__`.
 
     Functions are replaced by wrappers in the subpackage alone, so that calls between files stay as they are. Classes
@@ -34,17 +34,17 @@ def check_room(room: str) -> None:
     unknown names of the subpackage raise one sentence with the nearest cure.
 
     Args:
-        room: name of the module, `__name__`.
+        package: name of the module, `__name__`.
     """
-    module = sys.modules[room]
-    vars(module)["__getattr__"] = build_getattr(room)
+    module = sys.modules[package]
+    vars(module)["__getattr__"] = build_getattr(package)
     for name in module.__all__:
         value = getattr(module, name)
         if inspect.isclass(value):
             _check_class(value)
         elif _is_ours(value):
             checked = check_arguments(value)
-            checked.__module__ = room  # pickle finds it there
+            checked.__module__ = package  # pickle finds it there
             setattr(module, name, checked)
 
 

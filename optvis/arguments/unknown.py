@@ -113,29 +113,29 @@ def _find_field(name: str, hints: Mapping[str, Any]) -> str:
     return ""
 
 
-def build_getattr(room: str) -> Callable[[str], object]:
+def build_getattr(package: str) -> Callable[[str], object]:
     """Build the function that a module of this name calls for names that it does not have: it raises one sentence."""
 
     def explain(name: str) -> object:
-        message = explain_name(room, name)
+        message = explain_name(package, name)
         is_import = sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
         is_private = name.startswith("_")
-        if is_import and not is_private and find_spec(f"{room}.{name}") is None:
+        if is_import and not is_private and find_spec(f"{package}.{name}") is None:
             raise ImportError(message)
         raise AttributeError(message)
 
     return explain
 
 
-def explain_name(room: str, name: str) -> str:
+def explain_name(package: str, name: str) -> str:
     """Say that a module has no such name, and the nearest cure."""
-    public = {each: list(getattr(sys.modules[each], "__all__", ())) for each in _rooms()}
+    public = {each: list(getattr(sys.modules[each], "__all__", ())) for each in _list_packages()}
     elsewhere = [other for other, names in public.items() if name in names]
-    nearest = suggest(name, public.get(room, ()), f"dir({room}) lists what there is", cutoff=0.7)
+    nearest = suggest(name, public.get(package, ()), f"dir({package}) lists what there is", cutoff=0.7)
     cure = f"here it is {NAMES[name]}" if name in NAMES else f"it is in {elsewhere[0]}" if elsewhere else nearest
-    return f"{room} has no {name!r}; {cure}"
+    return f"{package} has no {name!r}; {cure}"
 
 
-def _rooms() -> list[str]:
+def _list_packages() -> list[str]:
     """The package and its subpackages, as far as they are imported."""
     return [name for name in sys.modules if name == "optvis" or (name.startswith("optvis.") and name.count(".") == 1)]

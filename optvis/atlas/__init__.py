@@ -8,7 +8,7 @@ builder.all().save("atlas")
 builder.compare("wok", "frying pan").top(5)
 """
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.atlas.activation_atlas import activation_atlas, class_atlas, compare_classes
 from optvis.atlas.builder import AtlasBuilder
 from optvis.atlas.cell import Cell
@@ -37,4 +37,4 @@ __all__ = [
     "sample_activations",
 ]
 
-check_room(__name__)
+check_package(__name__)

@@ -1,6 +1,6 @@
 """Attribution: how much each channel, position or group of a layer contributes to a score."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.attribution.attribute import attribute
 from optvis.attribution.captum import FromCaptum
 from optvis.attribution.layer_function import LayerFunction
@@ -38,4 +38,4 @@ __all__ = [
     "attribute",
 ]
 
-check_room(__name__)
+check_package(__name__)

@@ -1,6 +1,6 @@
 """Images in any form: files, folders, arrays, tensors, datasets."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.data.crop import ResizeCrop
 from optvis.data.dataset import ImageDataset
 from optvis.data.folders import list_images
@@ -17,4 +17,4 @@ __all__ = [
     "load_image",
 ]
 
-check_room(__name__)
+check_package(__name__)

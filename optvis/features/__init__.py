@@ -1,6 +1,6 @@
 """Parts of a layer that have names: channels, directions, groups of neurons, receptive fields; and its statistics."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import expose_features
 from optvis.features.groups import Groups, group
@@ -31,4 +31,4 @@ __all__ = [
     "receptive_fields",
 ]
 
-check_room(__name__)
+check_package(__name__)

@@ -1,6 +1,6 @@
 """Activation grids and semantic dictionaries: icons of what a layer represents at each position of an image."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.grids.activation_grid import activation_grid
 from optvis.grids.optimizer import SoftSignSGD
 from optvis.grids.options import ICON_TRANSFORM, IconOptions
@@ -20,4 +20,4 @@ __all__ = [
     "semantic_dictionary",
 ]
 
-check_room(__name__)
+check_package(__name__)

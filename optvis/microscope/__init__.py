@@ -1,6 +1,6 @@
 """A microscope: a static site with a page for each channel of a network's layers."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.microscope.builder import build_microscope
 from optvis.microscope.cost import SweepCost, estimate_cost
 from optvis.microscope.effects import Effects, measure_effects
@@ -20,4 +20,4 @@ __all__ = [
     "measure_effects",
 ]
 
-check_room(__name__)
+check_package(__name__)

@@ -5,7 +5,7 @@ from optvis.models import Classifier, IMAGENET, layers
 layers(Classifier(my_network, IMAGENET, 224, labels=my_labels))
 """
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.models.activations import activations, running_statistics
 from optvis.models.classifier import Classifier
 from optvis.models.classify import Classification, classify
@@ -33,4 +33,4 @@ __all__ = [
     "zero_shot",
 ]
 
-check_room(__name__)
+check_package(__name__)

@@ -1,6 +1,6 @@
 """Adversarial patches: pasted onto images to change the predicted class, with control patches."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.patches.controls import flat_patch, shuffle_patch
 from optvis.patches.paste import paste
 from optvis.patches.rate import Rate, estimate_rate
@@ -21,4 +21,4 @@ __all__ = [
     "try_patch",
 ]
 
-check_room(__name__)
+check_package(__name__)

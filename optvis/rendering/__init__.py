@@ -1,6 +1,6 @@
 """Images that maximise an objective."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.rendering.accentuate import accentuate
 from optvis.rendering.ascent import ascend
 from optvis.rendering.dreams.dream import DreamOptions, black_start, divide_by_std, dream, identity, noise_start
@@ -44,4 +44,4 @@ __all__ = [
     "render",
 ]
 
-check_room(__name__)
+check_package(__name__)

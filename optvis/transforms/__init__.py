@@ -1,6 +1,6 @@
 """Random transforms between image and network. Successive affine ones become one matrix and one sampling."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.transforms.affine import Flip, Jitter, Rotate, Scale
 from optvis.transforms.alpha import Blend, OnColor, OnRandomColor, OnRandomNoise
 from optvis.transforms.blur import Blur
@@ -45,4 +45,4 @@ __all__ = [
     "natural_crops",
 ]
 
-check_room(__name__)
+check_package(__name__)

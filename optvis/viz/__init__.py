@@ -1,6 +1,6 @@
 """Images of results: sheets, plots, heatmaps, Hinton diagrams and pages; no network is known here."""
 
-from optvis.arguments import check_room
+from optvis.arguments import check_package
 from optvis.viz.animation import encode_animation
 from optvis.viz.charts import plot_bars, plot_lines
 from optvis.viz.distributions import plot_counts, plot_histogram, plot_scatter
@@ -40,4 +40,4 @@ __all__ = [
     "to_pil_image",
 ]
 
-check_room(__name__)
+check_package(__name__)

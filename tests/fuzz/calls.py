@@ -82,10 +82,10 @@ USUAL: dict[str, Callable[[], Any]] = {
 
 
 @cache
-def public(rooms: tuple[str, ...]) -> list[tuple[str, Callable[..., Any]]]:
-    """Public functions and classes of rooms by name."""
-    modules = [importlib.import_module(f"optvis.{room}") for room in rooms]
-    found = [(f"{room}.{name}", getattr(module, name)) for room, module in zip(rooms, modules, strict=True)
+def public(packages: tuple[str, ...]) -> list[tuple[str, Callable[..., Any]]]:
+    """Public functions and classes of packages by name."""
+    modules = [importlib.import_module(f"optvis.{package}") for package in packages]
+    found = [(f"{package}.{name}", getattr(module, name)) for package, module in zip(packages, modules, strict=True)
              for name in module.__all__ if name not in LEFT_OUT]  # fmt: skip
     calls = [(name, value) for name, value in found if inspect.isclass(value) or inspect.isfunction(value)]
     return [(name, value) for name, value in calls if not inspect.isabstract(value)]

@@ -17,9 +17,9 @@ from .networks import draw_network
 Drawn = tuple[Callable[[], Any], str]  # what to call, and a text that says what
 
 
-def draw_call(data: Any, rooms: tuple[str, ...]) -> Drawn:
-    """A call of something public in these rooms."""
-    name, function = data.draw(st.sampled_from(public(rooms)))
+def draw_call(data: Any, packages: tuple[str, ...]) -> Drawn:
+    """A call of something public in these packages."""
+    name, function = data.draw(st.sampled_from(public(packages)))
     positional, named = data.draw(arguments(function))
     texts = [*map(short, positional), *(f"{key}={short(value)}" for key, value in named.items())]
     return functools.partial(call_and_use, function, positional, named), f"{name}({', '.join(texts)})"
@@ -32,8 +32,8 @@ def short(value: Any) -> str:
 
 
 TARGETS: dict[str, Callable[[Any], Drawn]] = {
-    "parts": functools.partial(draw_call, rooms=PARTS),
-    "operations": functools.partial(draw_call, rooms=OPERATIONS),
+    "parts": functools.partial(draw_call, packages=PARTS),
+    "operations": functools.partial(draw_call, packages=OPERATIONS),
     "networks": draw_network,
     "files": draw_file,
     "images": draw_image,
