@@ -250,7 +250,7 @@ def test_every_method_of_captum_works_or_is_refused_in_one_sentence(small, name)
         assert found.values.isfinite().all()
         assert found.values.any() or name == "Lime"  # its Lasso of few samples may be zero
     else:
-        with pytest.raises(TypeError, match=f"a forward function alone, such as .*; {name} (needs|permutes)"):
+        with pytest.raises(TypeError, match=f"need only a forward function, such as .*; {name} (needs|permutes)"):
             FromCaptum(method)
 
 
