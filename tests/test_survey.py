@@ -328,7 +328,7 @@ def test_workers_end_where_a_shard_cannot_be_written(small, tmp_path, monkeypatc
 @pytest.mark.parametrize("name", ["shards.jsonl", "shard-000000000.safetensors"])
 def test_files_of_others_are_not_overwritten(small, tmp_path, name):
     (tmp_path / name).write_bytes(b"mine")
-    with pytest.raises(FileExistsError, match=f"{name}' exists and belongs to no store"):
+    with pytest.raises(FileExistsError, match=f"{name}' exists and was not written by a survey"):
         survey_channels(small, rows(), "relu2", tmp_path, **OPTIONS)
     assert (tmp_path / name).read_bytes() == b"mine"
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -298,10 +298,10 @@ def measure(name, engine="process"):
 
 survey, samples, report = measure("survey")
 build(folder + "/one surveyed", survey)
-from optvis.engines.ray_engine import _connect, import_ray
+from optvis.engines.ray_cluster import connect, import_ray
 ray = import_ray()
 environment = dict(os.environ)
-with _connect(ray, engine, False):
+with connect(ray, engine, False):
     build(folder + "/ray", engine=engine)
     build(folder + "/ray surveyed", survey, engine=RayEngine(workers=1))
     found, alone = [], RayEngine(workers=1)

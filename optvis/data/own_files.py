@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,21 @@ def check_own_files(kinds: Mapping[Path, str]) -> None:
                 f"{str(path)!r} exists and is no {kind} that optvis wrote; "
                 "give another path, on the command line with --out, or move the file"
             )
+
+
+def refuse_taken(taken: Sequence[Path], what: str) -> None:
+    """Refuse a folder in which something would be begun, because of files that belong to something else.
+
+    Args:
+        taken: the files, looked for before it was seen that nothing had been begun, as another process may begin it.
+        what: would be begun, a noun.
+
+    Raises:
+        FileExistsError: there are some; the message names the first.
+    """
+    if taken:
+        cure = "choose another folder, or move the file"
+        raise FileExistsError(f"{str(taken[0])!r} exists and was not written by a {what}; {cure}")
 
 
 def check_same_recipe(what: str, folder: Path, stored: Mapping[str, Any], own: Mapping[str, Any]) -> None:

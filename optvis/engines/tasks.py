@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
-from optvis.engines.ray_engine import RayEngine, run_on_ray
+from optvis.engines.ray_cluster import RayEngine
+from optvis.engines.ray_engine import run_on_ray
 from optvis.errors import suggest
 
 Task = TypeVar("Task")

@@ -74,8 +74,7 @@ class SweepCost:
         Raises:
             ValueError: no workers.
         """
-        if workers < 1:
-            raise ValueError(f"workers is {workers}; expected 1 or more")
+        check_minimum(1, workers=workers)
         rounds, class_rounds = -(-self.groups // workers), -(-self.class_groups // workers)
         microscope = rounds * self.seconds_per_group + class_rounds * self.seconds_per_class_group
         return microscope, self.images * self.seconds_per_image / workers

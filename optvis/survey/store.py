@@ -22,7 +22,7 @@ from optvis.data.files import (
     remove_temporary_files,
     utf8_path,
 )
-from optvis.data.own_files import KIND, check_own_files, check_same_recipe
+from optvis.data.own_files import KIND, check_own_files, check_same_recipe, refuse_taken
 from optvis.data.schema import parse_json, read_value
 from optvis.errors import warn_user
 from optvis.viz.tensor_file import encode_tensors
@@ -96,8 +96,10 @@ class Store:
         """
         path = ensure_dir(folder) / MANIFEST
         check_own_files({path: MANIFEST_KIND})
+        shards = path.parent.glob("shard-*.safetensors")
+        taken = [one for one in (path.parent / LIST, *sorted(shards)) if os.path.lexists(one)]
         if not is_file(path):
-            _check_free(path.parent)
+            refuse_taken(taken, "survey")
             atomic_write(path, encode_json({KIND: MANIFEST_KIND, **asdict(manifest)}), replace=False)
         found = cls(folder)  # another process may have begun one meanwhile
         check_same_recipe("store", found.folder, found.manifest.recipe, manifest.recipe)
@@ -217,16 +219,6 @@ class Store:
         path, whole = self.folder / LIST, b"".join(encode_json(asdict(record)) for record in self.shards())
         if is_file(path) and path.read_bytes() != whole:
             atomic_write(path, whole)
-
-
-def _check_free(folder: Path) -> None:
-    """Raise FileExistsError where a folder without a store has files of the names of one."""
-    taken = [path for path in (folder / LIST, *sorted(folder.glob("shard-*.safetensors"))) if os.path.lexists(path)]
-    if taken:
-        raise FileExistsError(
-            f"{str(taken[0])!r} exists and belongs to no store, as there is no {MANIFEST}; choose another folder, or "
-            "move the file"
-        )
 
 
 def shard_file(first: int) -> str:

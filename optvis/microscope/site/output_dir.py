@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optvis.data.files import atomic_write, encode_json, ensure_dir, is_file, read_json_or_none, remove_temporary_files
-from optvis.data.own_files import KIND, check_own_files, check_same_recipe
+from optvis.data.own_files import KIND, check_own_files, check_same_recipe, refuse_taken
 
 RECIPE = "recipe.json"
 INDEX = "index.html"
@@ -38,11 +38,9 @@ def open_output_dir(path: str | Path, recipe: Mapping[str, Any], names: Sequence
     file = folder / RECIPE
     own = {KIND: RECIPE_KIND, **recipe}
     check_own_files({file: RECIPE_KIND, folder / INDEX: PAGE_KIND})
-    taken = [name for name in names if os.path.lexists(folder / name)]
-    if not os.path.lexists(file):  # looked for after the others, as another process may begin the same microscope
-        if taken:
-            cure = "choose another folder, or move the file"
-            raise FileExistsError(f"{str(folder / taken[0])!r} exists and was not written by a microscope; {cure}")
+    taken = [folder / name for name in names if os.path.lexists(folder / name)]
+    if not os.path.lexists(file):
+        refuse_taken(taken, "microscope")
         atomic_write(ensure_dir(folder) / RECIPE, encode_json(own), replace=False)
     check_same_recipe("microscope", folder, read_json_or_none(file), own)
     for place in (folder, *(folder / name for name in names)):
