@@ -1,6 +1,6 @@
 """Classes blinded on real networks with the defaults, each photograph predicted without units that it helped to choose.
 
-python tests/bench/photographs.py FOLDER [--weights FILE --architecture NAME]
+python tests/bench/photographs.py FOLDER [--networks NAME …] [--weights FILE --architecture NAME]
 
 FOLDER has container_ship/, ocean_liner/ and control/ with photographs. Both ways: the container ship out, and the liner
 out. Photographs of the class that the network calls something else take part in the choice, and are not counted. It
@@ -50,13 +50,14 @@ def answers(net: Classifier, paths) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--weights", type=Path, help="of a second network")
-    parser.add_argument("--architecture", default="timm/tf_efficientnet_lite0", help="of the second network")
+    parser.add_argument("--networks", nargs="*", default=["squeezenet1_0"], metavar="NAME", help="that load() knows")
+    parser.add_argument("--weights", type=Path, help="of one more network")
+    parser.add_argument("--architecture", default="timm/tf_efficientnet_lite0", help="of these weights")
     options = parser.parse_args()
-    failures = blind(load("squeezenet1_0"), "squeezenet1_0", options.folder)
+    networks = {name: load(name) for name in options.networks}
     if options.weights is not None:
-        net = load(options.weights, architecture=options.architecture)
-        failures += blind(net, options.architecture, options.folder)
+        networks[options.architecture] = load(options.weights, architecture=options.architecture)
+    failures = sum(blind(net, name, options.folder) for name, net in networks.items())
     return int(failures > 0)
 
 
