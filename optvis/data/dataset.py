@@ -71,6 +71,10 @@ class ImageDataset:
         """Select some of the images, in this order."""
         return ImageDataset(tuple(self.sources[index] for index in indices), [self.names[index] for index in indices])
 
+    def ranges(self, size: int, start: int = 0) -> list[range]:
+        """The indices of the images from `start` on, in ranges of `size`; the last may be shorter."""
+        return [range(len(self))[first : first + size] for first in range(start, len(self), size)]
+
     def label(self, index: int) -> int | None:
         """The index of the class of an image, where the source has it; of one that was read already, at no cost."""
         if isinstance(self.sources, Tensor):

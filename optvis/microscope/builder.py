@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,8 @@ def _build_groups(plan: MicroscopePlan, folder: Path, part: Part, engine: Engine
     with progress_bar(total=len(tasks), show=progress, unit="group", description="microscope") as bar:
         missing = [task for task in tasks if not task.is_complete(folders[task.layer])]
         bar.update(len(tasks) - len(missing))
-        for index, files in run_tasks(partial(GroupWorker, plan, top), missing, engine, on_gpu=plan.classifier.on_gpu):
+        worker = GroupWorker(plan, top)
+        for index, files in run_tasks(worker, missing, engine, on_gpu=plan.classifier.on_gpu):
             for name, data in files.items():
                 atomic_write(folders[missing[index].layer] / name, data)
             bar.update()
