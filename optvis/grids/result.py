@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.arguments import check_axes
-from optvis.data.images import resize
+from optvis.data.images import pad, resize
 from optvis.features.groups import Groups
 from optvis.formatting import format_count
 from optvis.viz.overlay import overlay_heatmap
@@ -109,7 +108,7 @@ class ActivationGrid(Result):
             overlay_heatmap(photo, values, float(extent))
             for values, extent in zip(self.groups.maps[index], extents, strict=True)
         ]
-        icons = [_pad_to(_resize_longer(icon, min(photo.shape[1:])), photo) for icon in self.group_icons]
+        icons = [pad(_resize_longer(icon, min(photo.shape[1:])), photo.shape[1:]) for icon in self.group_icons]
         texts = [f"group {number}: {100 * share:.0f} %" for number, share in enumerate(self.groups.shares.tolist())]
         tiles = torch.stack([tile for pair in zip(icons, maps, strict=True) for tile in pair])
         return draw_sheet(tiles, [label for text in texts for label in (text, "")], columns=2 if len(texts) < 4 else 4)
@@ -199,7 +198,7 @@ def _shrink(icon: Tensor, share: float) -> Tensor:
     if smaller:
         start = (side - smaller) // 2
         inside = slice(start, start + smaller)
-        tile[:3, inside, inside] = _resize(icon, (smaller, smaller))
+        tile[:3, inside, inside] = resize(icon[None].float(), (smaller, smaller))[0]
         tile[3, inside, inside] = 1
     return tile
 
@@ -208,16 +207,5 @@ def _resize_longer(image: Tensor, side: int) -> Tensor:
     """Resize the longer side of an image (3, H, W)."""
     height, width = image.shape[1:]
     longer = max(height, width)
-    return _resize(image, (max(1, round(height * side / longer)), max(1, round(width * side / longer))))
-
-
-def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(image.shape[1:]) == size:
-        return image
+    size = max(1, round(height * side / longer)), max(1, round(width * side / longer))
     return resize(image[None].float(), size)[0]
-
-
-def _pad_to(image: Tensor, like: Tensor) -> Tensor:
-    """Pad an image with white to the size of another."""
-    down, across = like.shape[1] - image.shape[1], like.shape[2] - image.shape[2]
-    return F.pad(image, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
