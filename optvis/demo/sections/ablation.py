@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-from optvis.ablation import blinded, compare_renderings, evaluate, find_units
+from optvis.ablation import Report, UnitSelection, blinded, compare_renderings, evaluate, find_units
 from optvis.demo.config import TourConfig, format_keywords
 from optvis.demo.figures import build_figure
 from optvis.demo.page import Content
@@ -15,9 +13,6 @@ from optvis.models.classifier import Classifier
 from optvis.models.classify import classify
 from optvis.objectives import log_odds
 from optvis.world.scenes import dataset, scene
-
-if TYPE_CHECKING:
-    from optvis.ablation import Report, UnitSelection
 
 FILE = "ablation.png"
 TARGET = "white shark"
