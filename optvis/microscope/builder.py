@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import nn
 
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.files import atomic_write, encode_json, ensure_dir
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.features.peaks import ChannelImages
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import STEPS, ChannelRenderer, resolve_size
 from optvis.microscope.site.contents import exemplar_files, read_exemplars, write_images
-from optvis.microscope.site.output_dir import INDEX, check_output_dir, open_output_dir, write_json
+from optvis.microscope.site.output_dir import INDEX, check_output_dir, open_output_dir
 from optvis.microscope.site.pages import SITE, write_site
 from optvis.microscope.surveyed import read_sample, select_exemplars
 from optvis.microscope.tasks import FINISH, GroupWorker, Part, check_part, list_groups, select_part
@@ -161,7 +161,7 @@ def _prepare_exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -
         top = select_exemplars(plan.survey, list(plan.channels), plan.choice, head)
     write_images(plan, folder, _list_images(plan, top))
     for name, file in files.items():
-        write_json(file, top[name].to_dict())
+        atomic_write(file, encode_json(top[name].to_dict()))
     return top
 
 
