@@ -111,9 +111,9 @@ def test_of_two_recipes_that_begin_at_once_one_is_refused(small, tmp_path, monke
 
 def test_ranges_of_images_merge_exactly(small, monkeypatch):
     monkeypatch.setattr(top_activations, "BATCH_SIZE", 2)
-    monkeypatch.setattr(top_activations, "SHARD_SIZE", 4)
+    monkeypatch.setattr(top_activations, "IMAGES_PER_TASK", 4)
     found = top_activations.find_top_activations(small, as_dataset(IMAGES), LAYERS, 3)
-    monkeypatch.setattr(top_activations, "SHARD_SIZE", 512)
+    monkeypatch.setattr(top_activations, "IMAGES_PER_TASK", 512)
     other = top_activations.find_top_activations(small, as_dataset(IMAGES), LAYERS, 3)
     assert all(torch.equal(found[layer].indices, other[layer].indices) for layer in LAYERS)
     assert all(torch.equal(found[layer].positions, other[layer].positions) for layer in LAYERS)

@@ -93,7 +93,7 @@ class ImageDataset:
         Raises:
             ValueError, FileNotFoundError, TypeError: as in `load_image`; the message names the image.
         """
-        return torch.cat([self._load_one(index, loader) for index in indices])
+        return torch.cat([self._decode(index, self._read(index), loader) for index in indices])
 
     def each_readable(self, indices: Sequence[int], loader: Loader) -> Iterator[tuple[int, Tensor]]:
         """Load some of the images one after the other, and leave out those that cannot be read.
@@ -195,9 +195,6 @@ class ImageDataset:
         load = partial(self._decode, index, image, loader)
         is_work = isinstance(image, str | os.PathLike | EncodedImage)
         return pool.submit(load).result if pool is not None and is_work else load
-
-    def _load_one(self, index: int, loader: Loader) -> Tensor:
-        return self._decode(index, self._read(index), loader)
 
     def _read(self, index: int) -> Any:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -148,10 +148,7 @@ class ActivationGrid(Result):
 
         `build_grid_page` adds channels' icons, attributions and more layers.
         """
-        network = self.recipe.get("network", "the network")
-        lead = f"Each icon shows what {self.layer} of {network} represents at this position of the image."
-        image, recipe = as_rgb(self.images[index]), {self.layer: dict(self.recipe)}
-        return grid_html(GridPage("Activation grid", (self.page_layer(index),), image, recipe, lead))
+        return compose_page([self], [self.page_layer(index)], index)
 
     def _repr_html_(self) -> str:
         pages = [self.html(index) for index in range(min(len(self), MAX_FRAMES))]
@@ -188,6 +185,17 @@ class ActivationGrid(Result):
         count = format_count(batch, "image")
         groups = "" if self.groups is None else f", {len(self.groups)} groups"
         return f"ActivationGrid({self.layer!r}, {count}, {height} × {width} icons of {side} px{groups})"
+
+
+def compose_page(
+    grids: Sequence[ActivationGrid], layers: Sequence[GridLayer], index: int, title: str = "Activation grid"
+) -> str:
+    """One page of one image: the grids of some layers of a network, each with what the page shows of it."""
+    first, names = grids[0], ", ".join(grid.layer for grid in grids)
+    network = first.recipe.get("network", "the network")
+    lead = f"Each icon shows what {names} of {network} represents at this position of the image."
+    recipes = {grid.layer: dict(grid.recipe) for grid in grids}
+    return grid_html(GridPage(title, tuple(layers), as_rgb(first.images[index]), recipes, lead))
 
 
 def _shrink(icon: Tensor, share: float) -> Tensor:

@@ -217,8 +217,8 @@ def resolve_channels(
     chosen = None if channels is None else sorted(set(channels))
     with borrow(classifier.network), torch.no_grad():
         pixels = classifier.preprocess(classifier.gray_image())
-        activations = [read_activations(classifier.network, pixels, [layer])[layer] for layer in layers]
-    counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in zip(layers, activations, strict=True)}
+        activations = read_activations(classifier.network, pixels, layers)
+    counts = {layer: channels_first(activations[layer], channel_axis).shape[1] for layer in layers}
     for layer, count in counts.items():
         unknown = [] if chosen is None else [channel for channel in chosen if not 0 <= channel < count]
         if unknown:

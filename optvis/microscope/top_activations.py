@@ -21,7 +21,7 @@ from optvis.models.outputs.finite import check_finite
 from optvis.objectives import OUTPUT
 
 BATCH_SIZE = 32
-SHARD_SIZE = 16 * BATCH_SIZE  # images of a task
+IMAGES_PER_TASK = 16 * BATCH_SIZE
 CLASSES = "<classes>"  # stands beside names of layers; no layer has it
 
 
@@ -136,14 +136,14 @@ def find_exemplars(
         which is above zero where the class is predicted.
     """
     worker = TopWorker(classifier, dataset, layers, choice)
-    shards = dataset.ranges(SHARD_SIZE)
+    tasks = dataset.ranges(IMAGES_PER_TASK)
     merged: dict[str, ChannelImages] = {}
     failures: list[str] = []
-    engine = engine if len(shards) > 1 else PROCESS
-    for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.on_gpu)):
+    engine = engine if len(tasks) > 1 else PROCESS
+    for found, wrong in merge_in_order(run_tasks(worker, tasks, engine, on_gpu=classifier.on_gpu)):
         failures += wrong
-        for layer, shard in found.items():
-            merged[layer] = merge_exemplars(merged.get(layer), shard, choice, layer)
+        for layer, some in found.items():
+            merged[layer] = merge_exemplars(merged.get(layer), some, choice, layer)
     dataset.report_failures(failures)
     return merged
 

@@ -27,7 +27,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     images, labels = dataset(config.ablation_scenes, seed)
     own, others, count = images[labels == target], images[labels != target], config.ablation_channels
     units = find_units(model, own, TARGET, keep=others, method="greedy", max_units=count, progress=config.progress)
-    options = config.render_options(None)
+    options = config.render_options()
     comparison = compare_renderings(model, units, log_odds(TARGET), **options, progress=config.progress)
     scenes = torch.stack([scene(TARGET, config.seed + number).image for number in range(SHOWN)])
     sets = _evaluation_sets(model, config)
