@@ -182,15 +182,8 @@ class _ShardWorker:
 
 def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: EngineLike, progress: bool) -> None:
     """Record the images after the last complete shard, or after the last before a damaged one."""
-    damaged = store.remove_damaged()
-    if damaged:
-        warn_user(f"{damaged[0]} in {str(store.folder)!r} was damaged: it is recorded again, with all after it")
-    done, recorder, dataset, failures = store.shards(), worker.create(), worker.dataset, list[str]()
-    for record in done:
-        with store.open_shard(record) as file:
-            recorder.resume(file.get_tensor("values").gather(0, file.get_tensor("top_rows").long()))
-            failures += [""] * (record.stop - record.first - len(file.get_tensor("indices")))
-    first = done[-1].stop if done else 0
+    recorder, dataset = worker.create(), worker.dataset
+    first, failures = _resume(store, recorder)
     spans = dataset.ranges(shard_size, first)
     with progress_bar(total=len(dataset), show=progress, unit="img", description="survey") as bar:
         bar.update(first)
@@ -205,6 +198,20 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
                 store.add(span.start, span.stop, tensors)
     if any(failures) or len(failures) == len(dataset):
         dataset.report_failures([text or "an image of an earlier call" for text in failures])
+
+
+def _resume(store: Store, recorder: Recorder) -> tuple[int, list[str]]:
+    """Give a recorder what complete shards hold; return the first image after them, and "" for each unreadable one."""
+    damaged = store.remove_damaged()
+    if damaged:
+        warn_user(f"{damaged[0]} in {str(store.folder)!r} was damaged: it is recorded again, with all after it")
+    first, failures = 0, list[str]()
+    for record in store.shards():
+        with store.open_shard(record) as file:
+            recorder.resume(file.get_tensor("values").gather(0, file.get_tensor("top_rows").long()))
+            failures += [""] * (record.stop - record.first - len(file.get_tensor("indices")))
+        first = record.stop
+    return first, failures
 
 
 def _run_elsewhere(
