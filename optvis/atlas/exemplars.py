@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
@@ -90,19 +89,6 @@ def crop_exemplars(
         tried = len(wanted)
     rows = wanted[list(patches)]
     return Exemplars(rows, torch.stack([*patches.values()]) if patches else nothing), tried - len(patches)
-
-
-def check_same_images(dataset: ImageDataset, names: Sequence[str]) -> None:
-    """Check that a dataset holds the images that were sampled.
-
-    Raises:
-        ValueError: it holds others, or in another order.
-    """
-    if tuple(dataset.names) != tuple(names):
-        raise ValueError(
-            f"the samples are of {len(names)} images, and these {len(dataset)} are not the same; "
-            "give those that were sampled, or samples=None"
-        )
 
 
 def _crop_patch(image: Tensor, samples: Samples, row: int, fields: ReceptiveFields) -> Tensor:
