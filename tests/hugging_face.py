@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +78,3 @@ def save_small(name: str, folder: Path, **options: Any) -> Any:
     network.save_pretrained(folder)
     processor.save_pretrained(folder)
     return network
-
-
-Builder = Callable[..., Any]

@@ -39,7 +39,6 @@ Array = oracles.Array
 Size = tuple[int, int]
 OWN = ((0.5, 0.1, 0.0), (0.4, -0.2, 0.1), (0.3, 0.0, -0.3))
 PHOTOS = torch.rand(4, 3, 12, 10, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-SPECTRUM = mean_spectrum(PHOTOS)
 
 
 @dataclass(frozen=True)

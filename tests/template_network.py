@@ -24,18 +24,15 @@ class TemplateNetwork(nn.Module):
     The filter of a template T in {0, 1} with N numbers has weights 2 (2T - 1) / N and bias -sum(2T - 1) / N. Its
     response to an image x in [0, 1] is sum((2T - 1) (2x - 1)) / N = 1 - 2 mean|x - T|: 1 for its template and less
     for every other image, 0 for grey, -1 for the negative.
-
-    Args:
-        images: the templates, (64, 3, 32, 32), 0 or 1.
     """
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.filters = nn.Conv2d(3, FILTERS, SIDE)
         self.relu = nn.ReLU()
         self.flat = nn.Flatten()
         self.head = nn.Linear(FILTERS, CLASSES, bias=False)
-        signs = 2 * images - 1
+        signs = 2 * templates() - 1
         self.filters.weight = nn.Parameter(2 * signs / signs[0].numel())
         self.filters.bias = nn.Parameter(-signs.mean((1, 2, 3)))
         self.head.weight = nn.Parameter(head_weights())
@@ -45,10 +42,9 @@ class TemplateNetwork(nn.Module):
         return logits
 
 
-def template_classifier(images: Tensor | None = None) -> Classifier:
-    """The classifier of some templates, `templates()` by default; its input in [0, 1] is not normalized."""
-    network = TemplateNetwork(templates() if images is None else images)
-    return Classifier(network, None, SIDE, name="template network", fixed_size=True)
+def template_classifier() -> Classifier:
+    """The classifier of `templates()`; its input in [0, 1] is not normalized."""
+    return Classifier(TemplateNetwork(), None, SIDE, name="template network", fixed_size=True)
 
 
 # Outputs of template_classifier() without the network, for images (B, 3, 32, 32) in [0, 1]
@@ -97,11 +93,6 @@ def templates() -> Tensor:
             field = shape(y - COLOR_OFFSET * angles.sin(), x - COLOR_OFFSET * angles.cos(), number)
             images.append(field > 0)
     return torch.stack(images).to(torch.get_default_dtype())
-
-
-def negate_green(images: Tensor) -> Tensor:
-    """The same images in green against magenta: colours that are rare in photographs."""
-    return (images - torch.tensor([0.0, 1.0, 0.0]).view(3, 1, 1)).abs()
 
 
 def stripes(y: Tensor, x: Tensor, number: int) -> Tensor:

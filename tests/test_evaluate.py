@@ -97,9 +97,9 @@ def test_before_after_and_curve_are_those_of_passes_one_by_one(small, sets, unit
 
 @pytest.mark.parametrize("fill", [None, Mean(random_tensor(4, 3, 20, 20, seed=3))], ids=["zero", "mean"])
 def test_workers_evaluate_as_one_process(small, sets, monkeypatch, fill):
-    def run_elsewhere(create, tasks, engine, *, on_gpu):
+    def run_elsewhere(function, tasks, engine, *, on_gpu):
         assert (engine, on_gpu, [list(task) for task in tasks][-1]) == ("ray", False, [8, 9, 10])
-        yield from reversed([(index, create()(task)) for index, task in enumerate(tasks)])
+        yield from reversed([(index, function(task)) for index, task in enumerate(tasks)])
 
     alone = run_evaluation(small, SMALL, sets, fill=fill)
     monkeypatch.setattr(sys.modules["optvis.ablation.evaluation.evaluate"], "run_tasks", run_elsewhere)

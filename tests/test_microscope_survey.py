@@ -166,5 +166,5 @@ def test_the_command_reads_a_survey(tmp_path, monkeypatch, capsys):
 
 
 def test_what_is_no_survey_is_refused(net, tmp_path):
-    with pytest.raises(TypeError, match="survey is int 5; expected a Survey, or the folder that it is in"):
+    with pytest.raises(TypeError, match="survey must be Survey, str, Path or None, got int 5"):
         build_microscope(net, IMAGES, "relu1", tmp_path, options=MicroscopeOptions(survey=5), progress=False)

@@ -111,9 +111,9 @@ def test_of_two_recipes_that_begin_at_once_one_is_refused(small, tmp_path, monke
 
 def test_ranges_of_images_merge_exactly(small, monkeypatch):
     monkeypatch.setattr(top_activations, "BATCH_SIZE", 2)
-    monkeypatch.setattr(top_activations, "SHARD_SIZE", 4)
+    monkeypatch.setattr(top_activations, "IMAGES_PER_TASK", 4)
     found = top_activations.find_top_activations(small, as_dataset(IMAGES), LAYERS, 3)
-    monkeypatch.setattr(top_activations, "SHARD_SIZE", 512)
+    monkeypatch.setattr(top_activations, "IMAGES_PER_TASK", 512)
     other = top_activations.find_top_activations(small, as_dataset(IMAGES), LAYERS, 3)
     assert all(torch.equal(found[layer].indices, other[layer].indices) for layer in LAYERS)
     assert all(torch.equal(found[layer].positions, other[layer].positions) for layer in LAYERS)
@@ -133,11 +133,11 @@ def test_a_file_is_written_while_others_clear_the_folder(tmp_path):
 
 
 def test_samples_of_an_atlas_merge_exactly_and_count_a_broken_image(small, monkeypatch):
-    def run_elsewhere(create, tasks, engine, *, on_gpu):
+    def run_elsewhere(function, tasks, engine, *, on_gpu):
         assert engine == RayEngine()
         assert on_gpu is False
         for index in reversed(range(len(tasks))):
-            yield index, pickle.loads(pickle.dumps(create))()(tasks[index])
+            yield index, pickle.loads(pickle.dumps(function))(tasks[index])
 
     module = sys.modules["optvis.atlas.sample_activations"]  # the package has a function of this name
     monkeypatch.setattr(module, "run_tasks", run_elsewhere)
@@ -161,10 +161,10 @@ def test_an_engine_has_workers_and_cores(options):
 
 def test_an_unknown_engine_and_a_missing_one_are_named(monkeypatch):
     with pytest.raises(ValueError, match=r"engine is 'rya'.*nearest: 'ray'"):
-        run_tasks(lambda: abs, [1], "rya")
+        run_tasks(abs, [1], "rya")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'optvis\[ray\]'"):
-        list(run_tasks(lambda: abs, [1], "ray"))
+        list(run_tasks(abs, [1], "ray"))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "no-host.invalid:6379", "::1:99999"])
@@ -174,9 +174,9 @@ def test_a_cluster_that_does_not_answer_is_named_at_once(address):
         port = server.getsockname()[1]  # free once the server is closed
     engine = RayEngine(address.format(port=port))
     with pytest.raises(ConnectionError, match=r"no Ray cluster at .*expected its HOST:PORT"):
-        list(run_tasks(lambda: abs, [0], engine))
+        list(run_tasks(abs, [0], engine))
     with pytest.raises(ConnectionError, match="no Ray cluster at 'nowhere': Invalid address"):
-        list(run_tasks(lambda: abs, [0], RayEngine("nowhere")))
+        list(run_tasks(abs, [0], RayEngine("nowhere")))
 
 
 def test_what_workers_cannot_get_by_pickle_is_named():
@@ -310,7 +310,7 @@ with connect(ray, engine, False):
     assert all(torch.equal(vars(samples)[name], vars(samples_there)[name]) for name in samples.TENSOR_FIELDS)
     assert (str(report), report.baseline) == (str(report_there), report_there.baseline)
     try:
-        for outcome in run_tasks(partial(Kills, folder + "/flag"), [0, 1, "wrong"], alone):
+        for outcome in run_tasks(Kills(folder + "/flag"), [0, 1, "wrong"], alone):
             found.append(outcome)
     except LookupError as error:
         assert error.args == ("mine",) and "in a worker of Ray" in error.__notes__[0]

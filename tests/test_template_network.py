@@ -22,7 +22,6 @@ from .template_network import (
     correlation,
     head_weights,
     logit_drop,
-    negate_green,
     responses,
     template_classifier,
     templates,
@@ -61,12 +60,6 @@ def test_templates_have_two_values_in_each_colour_channel_and_differ() -> None:
     assert (images.amax((2, 3)) == 1).all()
     for offset in range(1, FILTERS):
         assert correlation(images, images.roll(offset, 0)).max() < RECOVERED
-
-
-def test_only_green_is_negated() -> None:
-    images, negated = templates(), negate_green(templates())
-    assert_close(negated[:, 1], 1 - images[:, 1])
-    assert_close(negated[:, ::2], images[:, ::2])
 
 
 def test_response_is_one_for_the_template_zero_for_grey_and_minus_one_for_the_negative(exact: Classifier) -> None:

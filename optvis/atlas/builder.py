@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optvis.atlas.class_mask import SELECTION, class_mask, sampled_class, select_samples
 from optvis.atlas.comparison import CLASS_INDICES, Comparison
-from optvis.atlas.exemplars import check_same_images, crop_exemplars
+from optvis.atlas.exemplars import crop_exemplars
 from optvis.atlas.icons import render_icons
 from optvis.atlas.layout import lay_out, scale_differences
 from optvis.atlas.levels import build_level, choose_levels, keep_occupied, resolve_levels
@@ -142,7 +142,11 @@ class AtlasBuilder:
             raise ValueError(
                 f"these samples are only those that {samples.recipe[SELECTION]}; give all samples, or samples=None"
             )
-        check_same_images(self._dataset, samples.names)
+        if tuple(self._dataset.names) != samples.names:
+            raise ValueError(
+                f"the samples are of {len(samples.names)} images, and these {len(self._dataset)} are not the same; "
+                "give those that were sampled, or samples=None"
+            )
 
     def _build(
         self,

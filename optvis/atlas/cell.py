@@ -84,7 +84,7 @@ class Cell(TensorFields):
     def sheet(self) -> Image.Image:
         """The icon, and beside it the patches."""
         side = self.patches.shape[-1] if self.icon is None else self.icon.shape[-1]
-        tiles = [*([] if self.icon is None else [self.icon]), *_resize(self.patches, side)]
+        tiles = [*([] if self.icon is None else [self.icon]), *resize(self.patches, (side, side))]
         labels = [*([] if self.icon is None else [_summary(self)]), *self.names]
         return draw_sheet(torch.stack(tiles), labels, columns=len(tiles))
 
@@ -100,9 +100,3 @@ def _summary(cell: Cell) -> str:
     return ", ".join(
         [format_count(cell.count, "point"), *(f"{label} {value:+.3g}" for label, value in cell.classes(1))]
     )
-
-
-def _resize(patches: Tensor, side: int) -> Tensor:
-    if not len(patches) or patches.shape[-1] == side:
-        return patches
-    return resize(patches, (side, side))

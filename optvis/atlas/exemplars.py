@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.arguments import TensorFields
 from optvis.atlas.samples import Samples
 from optvis.data.dataset import ImageDataset
+from optvis.data.images import pad
 from optvis.features.receptive_field import ReceptiveFields, crop, receptive_fields
 from optvis.models.classifier import Classifier
 from optvis.progress import progress_bar
@@ -92,19 +91,6 @@ def crop_exemplars(
     return Exemplars(rows, torch.stack([*patches.values()]) if patches else nothing), tried - len(patches)
 
 
-def check_same_images(dataset: ImageDataset, names: Sequence[str]) -> None:
-    """Check that a dataset holds the images that were sampled.
-
-    Raises:
-        ValueError: it holds others, or in another order.
-    """
-    if tuple(dataset.names) != tuple(names):
-        raise ValueError(
-            f"the samples are of {len(names)} images, and these {len(dataset)} are not the same; "
-            "give those that were sampled, or samples=None"
-        )
-
-
 def _crop_patch(image: Tensor, samples: Samples, row: int, fields: ReceptiveFields) -> Tensor:
     """The middle of the receptive field; the whole image where positions have no place in it, such as tokens."""
     if (len(fields.rows), len(fields.columns)) != samples.grid:
@@ -112,10 +98,4 @@ def _crop_patch(image: Tensor, samples: Samples, row: int, fields: ReceptiveFiel
     else:
         y, x = samples.positions[row].tolist()
         window = fields.window(y, x, FIELD_SHARE)
-    return _pad_to_square(crop(image, window, PATCH_SIZE))
-
-
-def _pad_to_square(patch: Tensor) -> Tensor:
-    """Pad with white, (3, h, w) -> (3, p, p)."""
-    down, across = PATCH_SIZE - patch.shape[1], PATCH_SIZE - patch.shape[2]
-    return F.pad(patch, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
+    return pad(crop(image, window, PATCH_SIZE), (PATCH_SIZE, PATCH_SIZE))

@@ -22,7 +22,6 @@ from optvis.viz.pages.atlas.html import atlas_html
 from optvis.viz.pages.atlas.page import AtlasLevel, AtlasPage
 from optvis.viz.result import Result, to_json
 from optvis.viz.sheet import draw_cells, encode_png
-from optvis.viz.tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -222,8 +221,8 @@ class ActivationAtlas(Result):
         """
         target = Path(path)
         folder = target.parent if target.name == PAGE else target
-        samples, file = Samples.load(folder / SAMPLES), folder / TENSORS
-        atlas = read_tensor_file(file, cls.KIND, lambda *parts: cls._from_file(*parts, samples=samples))
+        samples = Samples.load(folder / SAMPLES)
+        atlas = cls._load(folder / TENSORS, samples=samples)
         if dict(samples.recipe) != atlas.recipe.get("samples"):
             raise ValueError(f"{SAMPLES} and {TENSORS} in {str(folder)!r} are of different atlases")
         return atlas

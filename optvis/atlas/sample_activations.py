@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,8 +82,9 @@ def sample_activations(
     check_minimum(1, batch_size=batch_size)
     classifier, dataset = as_classifier(model, normalize), as_dataset(images)
     numbers = torch.from_numpy(np.random.default_rng(seed).random((len(dataset), 2)))
-    sampler = _VectorSampler(classifier, layer, channel_axis, _read_grid(classifier, layer, channel_axis), numbers)
-    parts, interrupted = _sample_batches(sampler, dataset, batch_size, engine, progress)
+    grid = _read_grid(classifier, layer, channel_axis)
+    sampler = _VectorSampler(classifier, dataset, layer, channel_axis, grid, numbers, batch_size)
+    parts, interrupted = _sample_batches(sampler, engine, progress)
     if not parts:
         raise KeyboardInterrupt
     tensors = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -103,7 +103,7 @@ def sample_activations(
     return Samples(
         layer,
         **{name: values[nonzero] for name, values in tensors.items()},
-        grid=sampler.grid,
+        grid=grid,
         names=tuple(dataset.names),
         labels=tuple(map(classifier.label, range(tensors["attribution"].shape[1]))),
         recipe=recipe,
@@ -111,22 +111,21 @@ def sample_activations(
 
 
 def _sample_batches(
-    sampler: _VectorSampler, dataset: ImageDataset, batch_size: int, engine: EngineLike, progress: bool
+    sampler: _VectorSampler, engine: EngineLike, progress: bool
 ) -> tuple[list[dict[str, Tensor]], bool]:
     """The samples of each batch, and whether Ctrl-C was pressed."""
     parts: list[dict[str, Tensor]] = []
     failures: list[str] = []
-    size = batch_size * BATCHES_PER_TASK if resolve_engine(engine) else len(dataset)
-    tasks = [range(len(dataset))[start : start + size] for start in range(0, len(dataset), size)]
+    dataset, on_gpu = sampler.dataset, sampler.classifier.on_gpu
+    tasks = dataset.ranges(sampler.batch_size * BATCHES_PER_TASK if resolve_engine(engine) else len(dataset))
     with progress_bar(total=len(dataset), show=progress, unit="img", description="sample") as bar:
         try:
             if len(tasks) == 1:
-                for part in sampler.sample_range(dataset, tasks[0], batch_size, failures):
+                for part in sampler.sample_range(tasks[0], failures):
                     parts.append(part)
                     bar.update(len(part["indices"]))
             else:
-                worker, on_gpu = partial(_RangeSampler, sampler, dataset, batch_size), sampler.classifier.on_gpu
-                for found, wrong in merge_in_order(run_tasks(worker, tasks, engine, on_gpu=on_gpu)):
+                for found, wrong in merge_in_order(run_tasks(sampler, tasks, engine, on_gpu=on_gpu)):
                     parts += found
                     failures += wrong
                     bar.update(sum(len(part["indices"]) for part in found))
@@ -136,44 +135,40 @@ def _sample_batches(
     return parts, False
 
 
-class _RangeSampler:
-    """Samples ranges of images in a worker."""
-
-    def __init__(self, sampler: _VectorSampler, dataset: ImageDataset, batch_size: int) -> None:
-        self.sampler, self.dataset, self.batch_size = sampler, dataset, batch_size
-
-    @plain_mode()
-    def __call__(self, indices: range) -> tuple[list[dict[str, Tensor]], list[str]]:
-        """The samples of each batch, and what was wrong with images that could not be read."""
-        failures: list[str] = []
-        return list(self.sampler.sample_range(self.dataset, indices, self.batch_size, failures)), failures
-
-
 @dataclass(eq=False)
 class _VectorSampler:
-    """Samples a vector of each image of a batch.
+    """Samples a vector of each image of a range.
 
     Args:
         classifier: the network.
+        dataset: the images.
         layer: name of the layer.
         channel_axis: of its output.
         grid: rows and columns of its positions.
         numbers: two for each image of the data set, in [0, 1), (N, 2).
+        batch_size: images that go through the network together.
         is_forward: whether forward-mode differentiation is exact, known after the first batch.
     """
 
     classifier: Classifier
+    dataset: ImageDataset
     layer: str
     channel_axis: int | None
     grid: tuple[int, int]
     numbers: Tensor
+    batch_size: int
     is_forward: bool | None = None
 
-    def sample_range(
-        self, dataset: ImageDataset, indices: range, batch_size: int, failures: list[str]
-    ) -> Iterator[dict[str, Tensor]]:
+    @plain_mode()
+    def __call__(self, indices: range) -> tuple[list[dict[str, Tensor]], list[str]]:
+        """The samples of each batch, and what was wrong with each image that could not be read."""
+        failures: list[str] = []
+        return list(self.sample_range(indices, failures)), failures
+
+    def sample_range(self, indices: range, failures: list[str]) -> Iterator[dict[str, Tensor]]:
         """Sample a range of images, a batch at a time; `failures` gets what was wrong with those that are left out."""
-        for found, images in dataset.read_batches(indices, self.classifier.load_batch, batch_size, failures):
+        load = self.classifier.load_batch
+        for found, images in self.dataset.read_batches(indices, load, self.batch_size, failures):
             yield self.sample(images, found) | {"indices": torch.tensor(found, device="cpu")}
 
     def sample(self, images: Tensor, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -188,12 +183,9 @@ class _VectorSampler:
 
         network = self.classifier.network
         with borrow(network):
-            derivative = self._differentiate(
-                inputs, select, lambda output: self.classifier.read_head(images).logits(output)
-            )
-            has_classes = (
-                derivative.dim() == 2 and derivative.shape[1] and self.classifier.read_head(images).has_classes
-            )
+            head = self.classifier.read_head(images)
+            derivative = self._differentiate(inputs, select, head.logits)
+            has_classes = derivative.dim() == 2 and derivative.shape[1] and head.has_classes
             scores = derivative if has_classes else derivative.new_zeros(len(images), 0)
             for values, what in ((vectors[0], f"activations of {self.layer!r}"), (scores, "attributions")):
                 check_finite(values, f"the {what} of {self.classifier.name}", network, inputs)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeAlias, TypeVar
@@ -19,12 +18,12 @@ from torch import Tensor
 from optvis.arguments import check_minimum
 from optvis.data.encoded import EncodedImage
 from optvis.data.images import ImageLike
-from optvis.data.rows import image_of, label_of, mark_image
+from optvis.data.rows import CheckedRows, image_of, label_of
 from optvis.data.streams import StreamedRows
 from optvis.data.tar_shards import DamagedShard
 from optvis.errors import warn_user
 
-Rows: TypeAlias = "Sequence[Any] | Tensor | StreamedRows"
+Rows: TypeAlias = "Sequence[Any] | Tensor | CheckedRows | StreamedRows"
 Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 Loader: TypeAlias = Callable[[Any], Tensor]  # an image in any form -> (1, 3, H, W), e.g. `Classifier.load_batch`
 Outcome = TypeVar("Outcome")
@@ -72,6 +71,10 @@ class ImageDataset:
         """Select some of the images, in this order."""
         return ImageDataset(tuple(self.sources[index] for index in indices), [self.names[index] for index in indices])
 
+    def ranges(self, size: int, start: int = 0) -> list[range]:
+        """The indices of the images from `start` on, in ranges of `size`; the last may be shorter."""
+        return [range(len(self))[first : first + size] for first in range(start, len(self), size)]
+
     def label(self, index: int) -> int | None:
         """The index of the class of an image, where the source has it; of one that was read already, at no cost."""
         if isinstance(self.sources, Tensor):
@@ -90,7 +93,7 @@ class ImageDataset:
         Raises:
             ValueError, FileNotFoundError, TypeError: as in `load_image`; the message names the image.
         """
-        return torch.cat([self._load_one(index, loader) for index in indices])
+        return torch.cat([self._decode(index, self._read(index), loader) for index in indices])
 
     def each_readable(self, indices: Sequence[int], loader: Loader) -> Iterator[tuple[int, Tensor]]:
         """Load some of the images one after the other, and leave out those that cannot be read.
@@ -193,37 +196,17 @@ class ImageDataset:
         is_work = isinstance(image, str | os.PathLike | EncodedImage)
         return pool.submit(load).result if pool is not None and is_work else load
 
-    def _load_one(self, index: int, loader: Loader) -> Tensor:
-        return self._decode(index, self._read(index), loader)
-
     def _read(self, index: int) -> Any:
         try:
             row = self.sources[index]
             self._labels[index] = label_of(row)
             image = row[0] if isinstance(row, tuple | list) and row else row
             if not isinstance(image, DamagedShard):
-                found = image_of(row)
-                self._check_same(index, found)
-                return found
+                return image_of(row)
         except (ValueError, OSError) as error:
             kind = OSError if isinstance(error, OSError) else ValueError  # others may need more than a text
             raise kind(f"image {self.names[index]!r}: {error}") from error
         raise ValueError(image.reason)
-
-    @cached_property
-    def _marks(self) -> array[int]:
-        """Of each row the number by which another one shows; 0 where it was not read yet."""
-        return array("I", bytes(4)) * len(self)
-
-    def _check_same(self, index: int, image: Any) -> None:
-        """Raise RuntimeError where a data set makes its rows anew, and another one than before."""
-        if isinstance(self.sources, list | tuple | Tensor | StreamedRows):
-            return
-        mark = mark_image(image, self._labels[index])
-        if self._marks[index] not in (0, mark):
-            cure = "give a data set without random changes, such as random crops"
-            raise RuntimeError(f"image {self.names[index]!r} is another one than before; {cure}")
-        self._marks[index] = mark
 
     def _decode(self, index: int, image: Any, loader: Loader) -> Tensor:
         try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from optvis.arguments import check_minimum
 from optvis.data.encoded import EncodedImage
@@ -71,7 +72,19 @@ def resize(images: Tensor, size: Sequence[int]) -> Tensor:
     >>> resize(torch.ones(1, 3, 8, 8), (4, 6)).shape
     torch.Size([1, 3, 4, 6])
     """
-    return torch.nn.functional.interpolate(images, list(size), mode="bilinear", antialias=True).clamp(0, 1)
+    if tuple(images.shape[2:]) == tuple(size):
+        return images
+    return F.interpolate(images, list(size), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def pad(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Pad an image (C, h, w) in [0, 1] with white on all sides, to (height, width) in pixels.
+
+    >>> pad(torch.zeros(3, 2, 4), (4, 4)).mean(0).mean(1)
+    tensor([1., 0., 0., 1.])
+    """
+    down, across = size[0] - image.shape[1], size[1] - image.shape[2]
+    return F.pad(image, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)
 
 
 def load_batch(
@@ -225,9 +238,9 @@ def _match_channels(image: Tensor, channels: int) -> Tensor:
         return image
     if channels > 1:
         return image.expand(*image.shape[:-3], channels, -1, -1)
-    from torchvision.transforms import functional as F
+    from torchvision.transforms.functional import rgb_to_grayscale
 
-    gray: Tensor = F.rgb_to_grayscale(image, channels)
+    gray: Tensor = rgb_to_grayscale(image, channels)
     return gray
 
 

@@ -1,8 +1,9 @@
-"""Rows of data sets: which entry is the image, which one the label, and what the row is called."""
+"""Rows of data sets: which entry is the image, which the label, what the row is called, whether it is as before."""
 
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -109,6 +110,30 @@ def name_of(row: Any, index: int) -> str:
     return str(row[keys[0]]) if keys else str(index)
 
 
+class CheckedRows:
+    """The rows of a data set by their number, each compared with what it was before: a transform may change it.
+
+    Args:
+        source: has a length, and rows by number.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.marks = array("I", bytes(4)) * len(source)  # 0 where a row was not read yet
+
+    def __len__(self) -> int:
+        return len(self.marks)
+
+    def __getitem__(self, index: int) -> Any:
+        row = self.source[index]
+        mark = mark_of(row)
+        if self.marks[index] not in (0, mark):
+            cure = "give a data set without random changes, such as random crops"
+            raise RuntimeError(f"image '{index}' is another one than before; {cure}")
+        self.marks[index] = mark
+        return row
+
+
 def mark_of(row: Any) -> int:
     """A number by which another row shows: of the label, and of some numbers of the image, which is not decoded.
 
@@ -117,14 +142,10 @@ def mark_of(row: Any) -> int:
         (True, False)
     """
     try:
-        return mark_image(image_of(row), label_of(row))
+        content = _spread(image_of(row)), label_of(row)
     except (ValueError, OSError) as error:
-        return mark_image(str(error), None)
-
-
-def mark_image(image: Any, label: int | None) -> int:
-    """The number of `mark_of`, from what `image_of` and `label_of` give."""
-    return zlib.crc32(repr((_spread(image), label)).encode(errors="backslashreplace"))
+        content = str(error), None
+    return zlib.crc32(repr(content).encode(errors="backslashreplace"))
 
 
 def _spread(image: Any) -> Any:

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import display_name
 from optvis.data.folders import list_images
-from optvis.data.rows import IMAGE_KEYS, LABEL_KEYS, find_image_key
+from optvis.data.rows import IMAGE_KEYS, LABEL_KEYS, CheckedRows, find_image_key
 from optvis.data.streams import StreamedRows
 from optvis.data.tar_shards import index_shards, is_shards
 
@@ -80,7 +80,8 @@ def _from_numbered(source: Any) -> ImageDataset:
         display_name(Path(item).name) if is_list and isinstance(item, str | os.PathLike) else str(index)
         for index, item in enumerate(source if is_list else range(len(source)))
     ]
-    return ImageDataset(source, tuple(names))
+    makes_rows = not (is_list or isinstance(source, Tensor))
+    return ImageDataset(CheckedRows(source) if makes_rows else source, tuple(names))
 
 
 def _leave_encoded(source: Any) -> Any:

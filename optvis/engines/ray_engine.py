@@ -1,4 +1,4 @@
-"""The workers of a Ray cluster: actors that hold what all tasks share, and are replaced where they are lost."""
+"""The workers of a Ray cluster: actors that hold the function of tasks, and are replaced where they are lost."""
 
 from __future__ import annotations
 
@@ -24,26 +24,23 @@ SECONDS_TO_BEGIN = 60  # for a first worker, which imports torch; after that the
 
 
 class Worker:
-    """What runs in an actor: it builds the function of tasks with its first task.
+    """What runs in an actor: its own copy of the function of tasks.
 
     Args:
-        create: builds it.
+        function: of a task.
         threads: of torch.
         versions: of packages that the driver has.
     """
 
-    def __init__(self, create: Callable[[], Callable[[Any], Any]], threads: int, versions: str) -> None:
+    def __init__(self, function: Callable[[Any], Any], threads: int, versions: str) -> None:
         torch.set_num_threads(threads)
-        self.create, self.versions = create, versions
-        self.function: Callable[[Any], Any] | None = None
+        self.function, self.versions = function, versions
 
     def run(self, task: Any) -> Any:
         """Run a task."""
-        if self.function is None:
-            own = read_versions()
-            if self.versions != own:
-                raise RuntimeError(f"a worker has {own}, and this process {self.versions}; install the same")
-            self.function = self.create()
+        own = read_versions()
+        if self.versions != own:
+            raise RuntimeError(f"a worker has {own}, and this process {self.versions}; install the same")
         return self.function(task)
 
 
@@ -53,13 +50,13 @@ def read_versions() -> str:
 
 
 def run_on_ray(
-    create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task], engine: RayEngine, on_gpu: bool
+    function: Callable[[Task], Outcome], tasks: Sequence[Task], engine: RayEngine, on_gpu: bool
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Run tasks on a Ray cluster; see `run_tasks`."""
     ray = import_ray()
     if not tasks:
         return
-    with connect(ray, engine, on_gpu), _Pool(ray, create, engine, on_gpu) as pool:
+    with connect(ray, engine, on_gpu), _Pool(ray, function, engine, on_gpu) as pool:
         yield from pool.run(tasks)
 
 
@@ -68,16 +65,16 @@ class _Pool:
 
     Args:
         ray: the package.
-        create: builds the function of tasks.
+        function: of a task.
         engine: how many actors, and of how many cores.
         on_gpu: whether each gets a card.
     """
 
-    def __init__(self, ray: Any, create: Callable[[], Callable[[Any], Any]], engine: RayEngine, on_gpu: bool) -> None:
+    def __init__(self, ray: Any, function: Callable[[Any], Any], engine: RayEngine, on_gpu: bool) -> None:
         self.ray, self.engine = ray, engine
         self.resources = {"num_cpus": engine.cores, "num_gpus": int(on_gpu)}
         self.actor = ray.remote(Worker).options(**self.resources, max_restarts=0, max_task_retries=0)
-        self.shared = _send(ray, create)
+        self.shared = _send(ray, function)
         self.running: dict[Any, tuple[int, Any]] = {}  # of each result to come the task's index and the actor
 
     def __enter__(self) -> _Pool:
@@ -165,14 +162,14 @@ class _Room:
             )
 
 
-def _send(ray: Any, create: Callable[[], Callable[[Any], Any]]) -> Any:
-    """Put what builds the function of tasks where workers find it.
+def _send(ray: Any, function: Callable[[Any], Any]) -> Any:
+    """Put the function of tasks, with all that it holds, where workers find it.
 
     Raises:
         TypeError: the network or the source of images cannot be pickled.
     """
     try:
-        return ray.put(create)
+        return ray.put(function)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         reason = str(error.__cause__ or error).split("\n", 1)[0]
         raise TypeError(

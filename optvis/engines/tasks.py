@@ -19,7 +19,7 @@ PROCESS, RAY = "process", "ray"
 
 
 def run_tasks(
-    create: Callable[[], Callable[[Task], Outcome]],
+    function: Callable[[Task], Outcome],
     tasks: Sequence[Task],
     engine: EngineLike = PROCESS,
     *,
@@ -27,12 +27,12 @@ def run_tasks(
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Run independent tasks, and give the outcome of each as soon as it is there.
 
-    Each worker calls `create` once, and the function that it returns for each of its tasks. `create` holds what all
-    tasks share, such as the network; on a cluster it is sent once. A task whose worker is lost runs again on another.
-    On Ctrl-C, and where the generator is closed, the workers end.
+    The function may be an object that holds what all tasks share, such as the network. On a cluster it is sent once,
+    and each worker calls its own copy. A task whose worker is lost runs again on another. On Ctrl-C, and where the
+    generator is closed, the workers end.
 
     Args:
-        create: builds the function of tasks; for a cluster it can be pickled.
+        function: of a task; for a cluster it can be pickled.
         tasks: what the function takes, one each.
         engine: "process", "ray" or a `RayEngine`.
         on_gpu: whether each worker of a cluster gets a card.
@@ -47,13 +47,13 @@ def run_tasks(
         Exception: of a task, as it was raised there.
 
     Example:
-        >>> list(run_tasks(lambda: abs, [-1, 2, -3]))
+        >>> list(run_tasks(abs, [-1, 2, -3]))
         [(0, 1), (1, 2), (2, 3)]
     """
     found = resolve_engine(engine)
     if found is None:
-        return _run_here(create, tasks)
-    return run_on_ray(create, tasks, found, on_gpu)
+        return _run_here(function, tasks)
+    return run_on_ray(function, tasks, found, on_gpu)
 
 
 def resolve_engine(engine: EngineLike) -> RayEngine | None:
@@ -90,10 +90,6 @@ def merge_in_order(outcomes: Iterable[tuple[int, Outcome]]) -> Iterator[Outcome]
             following += 1
 
 
-def _run_here(
-    create: Callable[[], Callable[[Task], Outcome]], tasks: Sequence[Task]
-) -> Generator[tuple[int, Outcome], None, None]:
-    if tasks:
-        function = create()
-        for index, task in enumerate(tasks):
-            yield index, function(task)
+def _run_here(function: Callable[[Task], Outcome], tasks: Sequence[Task]) -> Generator[tuple[int, Outcome], None, None]:
+    for index, task in enumerate(tasks):
+        yield index, function(task)

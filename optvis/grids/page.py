@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optvis.attribution.result import Attribution
-from optvis.grids.result import ActivationGrid
+from optvis.grids.result import ActivationGrid, compose_page
 from optvis.grids.semantic_dictionary import SemanticDictionary
-from optvis.viz.pages import GridLayer, GridPage, grid_html
+from optvis.viz.pages import GridLayer
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +50,8 @@ def build_grid_page(
     if not grids:
         raise ValueError("no grids; give one or more")
     annotated = [AnnotatedGrid(one) if isinstance(one, ActivationGrid) else one for one in grids]
-    first = annotated[0].grid
-    layers = tuple(_build_layer(one, index) for one in annotated)
-    names = ", ".join(one.grid.layer for one in annotated)
-    network = first.recipe.get("network", "the network")
-    lead = f"Each icon shows what {names} of {network} represents at this position of the image."
-    recipes = {one.grid.layer: dict(one.grid.recipe) for one in annotated}
-    return grid_html(GridPage(title, layers, first.images[index], recipes, lead))
+    layers = [_build_layer(one, index) for one in annotated]
+    return compose_page([one.grid for one in annotated], layers, index, title)
 
 
 def _build_layer(annotated: AnnotatedGrid, index: int) -> GridLayer:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from optvis.arguments import check_axes
-from optvis.data.images import resize
+from optvis.data.images import pad, resize
 from optvis.features.groups import Groups
 from optvis.formatting import format_count
 from optvis.viz.overlay import overlay_heatmap
@@ -109,7 +108,7 @@ class ActivationGrid(Result):
             overlay_heatmap(photo, values, float(extent))
             for values, extent in zip(self.groups.maps[index], extents, strict=True)
         ]
-        icons = [_pad_to(_resize_longer(icon, min(photo.shape[1:])), photo) for icon in self.group_icons]
+        icons = [pad(_resize_longer(icon, min(photo.shape[1:])), photo.shape[1:]) for icon in self.group_icons]
         texts = [f"group {number}: {100 * share:.0f} %" for number, share in enumerate(self.groups.shares.tolist())]
         tiles = torch.stack([tile for pair in zip(icons, maps, strict=True) for tile in pair])
         return draw_sheet(tiles, [label for text in texts for label in (text, "")], columns=2 if len(texts) < 4 else 4)
@@ -149,10 +148,7 @@ class ActivationGrid(Result):
 
         `build_grid_page` adds channels' icons, attributions and more layers.
         """
-        network = self.recipe.get("network", "the network")
-        lead = f"Each icon shows what {self.layer} of {network} represents at this position of the image."
-        image, recipe = as_rgb(self.images[index]), {self.layer: dict(self.recipe)}
-        return grid_html(GridPage("Activation grid", (self.page_layer(index),), image, recipe, lead))
+        return compose_page([self], [self.page_layer(index)], index)
 
     def _repr_html_(self) -> str:
         pages = [self.html(index) for index in range(min(len(self), MAX_FRAMES))]
@@ -191,6 +187,17 @@ class ActivationGrid(Result):
         return f"ActivationGrid({self.layer!r}, {count}, {height} × {width} icons of {side} px{groups})"
 
 
+def compose_page(
+    grids: Sequence[ActivationGrid], layers: Sequence[GridLayer], index: int, title: str = "Activation grid"
+) -> str:
+    """One page of one image: the grids of some layers of a network, each with what the page shows of it."""
+    first, names = grids[0], ", ".join(grid.layer for grid in grids)
+    network = first.recipe.get("network", "the network")
+    lead = f"Each icon shows what {names} of {network} represents at this position of the image."
+    recipes = {grid.layer: dict(grid.recipe) for grid in grids}
+    return grid_html(GridPage(title, tuple(layers), as_rgb(first.images[index]), recipes, lead))
+
+
 def _shrink(icon: Tensor, share: float) -> Tensor:
     """Shrink an icon to a share of its side, transparent around it, (3, S, S) -> (4, S, S)."""
     side = icon.shape[-1]
@@ -199,7 +206,7 @@ def _shrink(icon: Tensor, share: float) -> Tensor:
     if smaller:
         start = (side - smaller) // 2
         inside = slice(start, start + smaller)
-        tile[:3, inside, inside] = _resize(icon, (smaller, smaller))
+        tile[:3, inside, inside] = resize(icon[None].float(), (smaller, smaller))[0]
         tile[3, inside, inside] = 1
     return tile
 
@@ -208,16 +215,5 @@ def _resize_longer(image: Tensor, side: int) -> Tensor:
     """Resize the longer side of an image (3, H, W)."""
     height, width = image.shape[1:]
     longer = max(height, width)
-    return _resize(image, (max(1, round(height * side / longer)), max(1, round(width * side / longer))))
-
-
-def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(image.shape[1:]) == size:
-        return image
+    size = max(1, round(height * side / longer)), max(1, round(width * side / longer))
     return resize(image[None].float(), size)[0]
-
-
-def _pad_to(image: Tensor, like: Tensor) -> Tensor:
-    """Pad an image with white to the size of another."""
-    down, across = like.shape[1] - image.shape[1], like.shape[2] - image.shape[2]
-    return F.pad(image, (across // 2, across - across // 2, down // 2, down - down // 2), value=1.0)

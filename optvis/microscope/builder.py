@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from optvis.data.files import atomic_write, ensure_dir
+from optvis.data.files import atomic_write, encode_json, ensure_dir
 from optvis.data.sources import as_dataset
 from optvis.engines.tasks import PROCESS, EngineLike, run_tasks
 from optvis.features.peaks import ChannelImages
 from optvis.microscope.plan import DEFAULT_OPTIONS, MicroscopeOptions, MicroscopePlan, resolve_channels
 from optvis.microscope.renderings import STEPS, ChannelRenderer, resolve_size
 from optvis.microscope.site.contents import exemplar_files, read_exemplars, write_images
-from optvis.microscope.site.output_dir import INDEX, check_output_dir, open_output_dir, write_json
+from optvis.microscope.site.output_dir import INDEX, check_output_dir, open_output_dir
 from optvis.microscope.site.pages import SITE, write_site
 from optvis.microscope.surveyed import read_sample, select_exemplars
 from optvis.microscope.tasks import FINISH, GroupWorker, Part, check_part, list_groups, select_part
@@ -127,7 +126,8 @@ def _build_groups(plan: MicroscopePlan, folder: Path, part: Part, engine: Engine
     with progress_bar(total=len(tasks), show=progress, unit="group", description="microscope") as bar:
         missing = [task for task in tasks if not task.is_complete(folders[task.layer])]
         bar.update(len(tasks) - len(missing))
-        for index, files in run_tasks(partial(GroupWorker, plan, top), missing, engine, on_gpu=plan.classifier.on_gpu):
+        worker = GroupWorker(plan, top)
+        for index, files in run_tasks(worker, missing, engine, on_gpu=plan.classifier.on_gpu):
             for name, data in files.items():
                 atomic_write(folders[missing[index].layer] / name, data)
             bar.update()
@@ -161,7 +161,7 @@ def _prepare_exemplars(plan: MicroscopePlan, folder: Path, engine: EngineLike) -
         top = select_exemplars(plan.survey, list(plan.channels), plan.choice, head)
     write_images(plan, folder, _list_images(plan, top))
     for name, file in files.items():
-        write_json(file, top[name].to_dict())
+        atomic_write(file, encode_json(top[name].to_dict()))
     return top
 
 

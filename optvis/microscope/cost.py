@@ -22,6 +22,7 @@ from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.survey.survey_channels import measure_layers, survey_channels
 
 MEASURED_LAYERS = 3  # the first, the middle and the last of all; their mean stands for the others
 MEASURED_IMAGES = 32
@@ -120,8 +121,6 @@ def estimate_cost(
     Raises:
         ValueError: no images; otherwise as in `build_microscope`.
     """
-    from optvis.survey.survey_channels import measure_layers
-
     check_minimum(1, images=images)
     classifier = as_classifier(model, normalize)
     counts = {layer: shape[0] for layer, shape in measure_layers(classifier, layers, channel_axis).items()}
@@ -184,8 +183,6 @@ def _time(worker: GroupWorker, task: GroupTask) -> float:
 
 def _time_survey(classifier: Classifier, noise: Tensor, names: Sequence[str], channel_axis: int | None) -> float:
     """The seconds of a survey, the second time."""
-    from optvis.survey.survey_channels import survey_channels
-
     seconds = 0.0
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from optvis.arguments import check_minimum, describe_value
+from optvis.arguments import check_minimum
 from optvis.data.dataset import ImageDataset
 from optvis.data.files import safe_file_name
 from optvis.features.peaks import ChannelImages
@@ -24,9 +24,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.classify import find_class
 from optvis.models.provenance import digest_images, digest_weights, provenance
 from optvis.objectives.layout import channels_first
-
-if TYPE_CHECKING:
-    from optvis.survey import Survey
+from optvis.survey.result import Survey
 
 
 @dataclass(frozen=True)
@@ -147,15 +145,10 @@ class MicroscopePlan:
         Raises:
             FileNotFoundError, ValueError: there is no such store, or it is one of another network, or of other images,
                 layers or options.
-            TypeError: it is no survey, and no folder.
         """
         given = self.options.survey
         if given is None:
             return None
-        from optvis.survey import Survey
-
-        if not isinstance(given, Survey | str | Path):
-            raise TypeError(f"survey is {describe_value(given)}; expected a Survey, or the folder that it is in")
         folder = given.store.folder if isinstance(given, Survey) else Path(given)
         found = Survey(folder.absolute())  # workers may have another working directory
         own = {
@@ -224,8 +217,8 @@ def resolve_channels(
     chosen = None if channels is None else sorted(set(channels))
     with borrow(classifier.network), torch.no_grad():
         pixels = classifier.preprocess(classifier.gray_image())
-        activations = [read_activations(classifier.network, pixels, [layer])[layer] for layer in layers]
-    counts = {layer: channels_first(a, channel_axis).shape[1] for layer, a in zip(layers, activations, strict=True)}
+        activations = read_activations(classifier.network, pixels, layers)
+    counts = {layer: channels_first(activations[layer], channel_axis).shape[1] for layer in layers}
     for layer, count in counts.items():
         unknown = [] if chosen is None else [channel for channel in chosen if not 0 <= channel < count]
         if unknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,18 +12,11 @@ from torch import Tensor
 from optvis.errors import suggest
 from optvis.features.peaks import ChannelImages, TopImage
 from optvis.microscope.channel_data import round_number
-from optvis.microscope.top_activations import (
-    CLASSES,
-    ExemplarChoice,
-    merge_exemplars,
-    rank_classes,
-)
+from optvis.microscope.top_activations import CLASSES, ExemplarChoice, merge_exemplars, rank_classes
 from optvis.models.classifier import Classifier
 from optvis.models.outputs import Head
 from optvis.objectives import OUTPUT
-
-if TYPE_CHECKING:
-    from optvis.survey import Survey
+from optvis.survey.result import Survey
 
 STRATA = 8  # levels of the sample over a channel's range
 LEVELS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)  # of the quantiles

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from optvis.models.outputs.finite import check_finite
 from optvis.objectives import OUTPUT
 
 BATCH_SIZE = 32
-SHARD_SIZE = 16 * BATCH_SIZE  # images of a task
+IMAGES_PER_TASK = 16 * BATCH_SIZE
 CLASSES = "<classes>"  # stands beside names of layers; no layer has it
 
 
@@ -44,6 +43,7 @@ class ExemplarChoice:
     channel_axis: int | None = None
 
 
+@dataclass(frozen=True, eq=False)
 class TopWorker:
     """Finds the images of a range with the largest values of each channel, and with the largest margin of each class.
 
@@ -54,10 +54,10 @@ class TopWorker:
         choice: which images.
     """
 
-    def __init__(
-        self, classifier: Classifier, dataset: ImageDataset, layers: Sequence[str], choice: ExemplarChoice
-    ) -> None:
-        self.classifier, self.dataset, self.layers, self.choice = classifier, dataset, layers, choice
+    classifier: Classifier
+    dataset: ImageDataset
+    layers: Sequence[str]
+    choice: ExemplarChoice
 
     @plain_mode()
     def __call__(self, indices: range) -> tuple[dict[str, ChannelImages], list[str]]:
@@ -135,15 +135,15 @@ def find_exemplars(
         The images of each layer's channels, by the layer's name; by `CLASSES` those of each class, by their margin,
         which is above zero where the class is predicted.
     """
-    worker = partial(TopWorker, classifier, dataset, layers, choice)
-    shards = [range(len(dataset))[start : start + SHARD_SIZE] for start in range(0, len(dataset), SHARD_SIZE)]
+    worker = TopWorker(classifier, dataset, layers, choice)
+    tasks = dataset.ranges(IMAGES_PER_TASK)
     merged: dict[str, ChannelImages] = {}
     failures: list[str] = []
-    engine = engine if len(shards) > 1 else PROCESS
-    for found, wrong in merge_in_order(run_tasks(worker, shards, engine, on_gpu=classifier.on_gpu)):
+    engine = engine if len(tasks) > 1 else PROCESS
+    for found, wrong in merge_in_order(run_tasks(worker, tasks, engine, on_gpu=classifier.on_gpu)):
         failures += wrong
-        for layer, shard in found.items():
-            merged[layer] = merge_exemplars(merged.get(layer), shard, choice, layer)
+        for layer, some in found.items():
+            merged[layer] = merge_exemplars(merged.get(layer), some, choice, layer)
     dataset.report_failures(failures)
     return merged
 

@@ -164,11 +164,10 @@ class Store:
     def collect_garbage(self) -> list[str]:
         """Remove what killed runs have left: shards that are not listed, and temporary files; return their names."""
         remove_temporary_files(self.folder)
-        listed = {record.file for record in self.shards()}
+        listed = {record.file for record in self._listed()}
         found = [path for path in sorted(self.folder.glob("shard-*.safetensors")) if path.name not in listed]
         for path in found:
             path.unlink()
-        self._repair_list()
         return [path.name for path in found]
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -150,17 +151,19 @@ def measure_layers(
     return shapes
 
 
+@dataclass(frozen=True, eq=False)
 class _ShardWorker:
     """Records shards; in a worker each by itself.
 
     Args:
-        create: a recorder.
+        create: makes a recorder.
         dataset: the images.
         batch_size: images that go through the network together.
     """
 
-    def __init__(self, create: Callable[[], Recorder], dataset: ImageDataset, batch_size: int) -> None:
-        self.create, self.dataset, self.batch_size = create, dataset, batch_size
+    create: Callable[[], Recorder]
+    dataset: ImageDataset
+    batch_size: int
 
     @plain_mode()
     def __call__(self, span: range) -> Shard:
@@ -179,23 +182,15 @@ class _ShardWorker:
 
 def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: EngineLike, progress: bool) -> None:
     """Record the images after the last complete shard, or after the last before a damaged one."""
-    damaged = store.remove_damaged()
-    if damaged:
-        warn_user(f"{damaged[0]} in {str(store.folder)!r} was damaged: it is recorded again, with all after it")
-    done, recorder, dataset, failures = store.shards(), worker.create(), worker.dataset, list[str]()
-    for record in done:
-        with store.open_shard(record) as file:
-            recorder.resume(file.get_tensor("values").gather(0, file.get_tensor("top_rows").long()))
-            failures += [""] * (record.stop - record.first - len(file.get_tensor("indices")))
-    first = done[-1].stop if done else 0
-    spans = [range(len(dataset))[start : start + shard_size] for start in range(first, len(dataset), shard_size)]
+    recorder, dataset = worker.create(), worker.dataset
+    first, failures = _resume(store, recorder)
+    spans = dataset.ranges(shard_size, first)
     with progress_bar(total=len(dataset), show=progress, unit="img", description="survey") as bar:
         bar.update(first)
         if resolve_engine(engine) is None:
             shards: Generator[Shard, None, None] = (worker.record(recorder, span, bar.update) for span in spans)
         else:
-            create = partial(_ShardWorker, worker.create, dataset, worker.batch_size)
-            outcomes = run_tasks(create, spans, engine, on_gpu=recorder.classifier.on_gpu)
+            outcomes = run_tasks(worker, spans, engine, on_gpu=recorder.classifier.on_gpu)
             shards = _run_elsewhere(recorder, outcomes, bar.update)
         with closing(shards):  # also where one of them cannot be written
             for span, (tensors, wrong) in zip(spans, shards, strict=True):
@@ -203,6 +198,20 @@ def _record_shards(store: Store, worker: _ShardWorker, shard_size: int, engine: 
                 store.add(span.start, span.stop, tensors)
     if any(failures) or len(failures) == len(dataset):
         dataset.report_failures([text or "an image of an earlier call" for text in failures])
+
+
+def _resume(store: Store, recorder: Recorder) -> tuple[int, list[str]]:
+    """Give a recorder what complete shards hold; return the first image after them, and "" for each unreadable one."""
+    damaged = store.remove_damaged()
+    if damaged:
+        warn_user(f"{damaged[0]} in {str(store.folder)!r} was damaged: it is recorded again, with all after it")
+    first, failures = 0, list[str]()
+    for record in store.shards():
+        with store.open_shard(record) as file:
+            recorder.resume(file.get_tensor("values").gather(0, file.get_tensor("top_rows").long()))
+            failures += [""] * (record.stop - record.first - len(file.get_tensor("indices")))
+        first = record.stop
+    return first, failures
 
 
 def _run_elsewhere(

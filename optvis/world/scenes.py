@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from optvis.arguments import check_minimum
+from optvis.data.images import load_image
 from optvis.models.embedded.labels import LABELS
 from optvis.objectives.labels import index_of
+from optvis.viz.sheet import encode_png, to_pil_image
 from optvis.world.drawing.canvas import SIZE, SceneCanvas
 from optvis.world.scene_classes import SCENE_CLASSES, draw_scene
 
@@ -41,9 +43,6 @@ class Scene:
     seed: int
 
     def _repr_png_(self) -> bytes:
-        from optvis.data.images import load_image
-        from optvis.viz.sheet import encode_png, to_pil_image
-
         return encode_png(to_pil_image(load_image(self.image, 2 * SIZE)[0]))
 
     def __repr__(self) -> str:

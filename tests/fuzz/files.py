@@ -103,10 +103,6 @@ def saved() -> dict[str, tuple[dict[str, bytes], str, Loader]]:
     return found
 
 
-def _read_report(path: str) -> Report:
-    return Report.from_json(Path(path).read_bytes().decode(errors="replace"))
-
-
 def _trial(net: Any, images: torch.Tensor) -> PatchTrial:
     same = images[:1].expand(4, -1, -1, -1)
     source = int(net.logits(same).argmax(1)[0])

@@ -153,8 +153,8 @@ def main() -> None:
             two.append(time_group(next(folders), count, engine=engine))
         share = statistics.median(two) / statistics.median(one)
         print(f"seconds a group, two workers / one process: {share:.2f}, at most {MAX_SHARE}: {one} {two}")
-        seconds = time_alone(lambda: list(run_tasks(lambda: abs, list(range(500)), RayEngine(workers=1))))
-        start = time_alone(lambda: list(run_tasks(lambda: abs, [0], RayEngine(workers=1))))
+        seconds = time_alone(lambda: list(run_tasks(abs, list(range(500)), RayEngine(workers=1))))
+        start = time_alone(lambda: list(run_tasks(abs, [0], RayEngine(workers=1))))
         print(f"overhead of a task: {1000 * (seconds - start) / 499:.2f} ms, at most {1000 * MAX_OVERHEAD:.0f}")
     if failures:
         sys.exit("; ".join(failures))

@@ -265,7 +265,7 @@ def _predict_variants(create: Callable[[], _VariantWorker], engine: EngineLike, 
             return worker.predict(range(count), bar.update)
         tasks = [range(count)[start : start + IMAGES_PER_TASK] for start in range(0, count, IMAGES_PER_TASK)]
         parts: list[BatchPredictions] = []
-        for part in merge_in_order(run_tasks(create, tasks, engine, on_gpu=worker.classifier.on_gpu)):
+        for part in merge_in_order(run_tasks(worker, tasks, engine, on_gpu=worker.classifier.on_gpu)):
             parts.append(part)
             bar.update(part.classes.numel())
         return _concatenate(parts, 1)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-from optvis.ablation import blinded, compare_renderings, evaluate, find_units
+from optvis.ablation import Report, UnitSelection, blinded, compare_renderings, evaluate, find_units
 from optvis.demo.config import TourConfig, format_keywords
 from optvis.demo.figures import build_figure
 from optvis.demo.page import Content
@@ -15,9 +13,6 @@ from optvis.models.classifier import Classifier
 from optvis.models.classify import classify
 from optvis.objectives import log_odds
 from optvis.world.scenes import dataset, scene
-
-if TYPE_CHECKING:
-    from optvis.ablation import Report, UnitSelection
 
 FILE = "ablation.png"
 TARGET = "white shark"
@@ -32,7 +27,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     images, labels = dataset(config.ablation_scenes, seed)
     own, others, count = images[labels == target], images[labels != target], config.ablation_channels
     units = find_units(model, own, TARGET, keep=others, method="greedy", max_units=count, progress=config.progress)
-    options = config.render_options(None)
+    options = config.render_options()
     comparison = compare_renderings(model, units, log_odds(TARGET), **options, progress=config.progress)
     scenes = torch.stack([scene(TARGET, config.seed + number).image for number in range(SHOWN)])
     sets = _evaluation_sets(model, config)

@@ -28,7 +28,7 @@ def build_section(model: Classifier, config: TourConfig) -> Content:
     images = torch.stack([scene(label, seed).image for label in (LABEL, RIVAL)])
     result = attribute(model, images, LAYER, logit(LABEL) - logit(RIVAL), progress=config.progress)
     indices = [*result.top(TOP).indices, *result.bottom(TOP).indices]
-    options = config.render_options(None)
+    options = config.render_options()
     rendering = render(model, channel(LAYER, indices), **options, progress=config.progress)
     require_complete(rendering.recipe)
     mean = result.channels.mean(0)

@@ -53,8 +53,3 @@ def check_output_dir(path: str | Path) -> None:
     """Raise FileNotFoundError where no microscope was begun in the folder."""
     if not is_file(Path(path) / RECIPE):
         raise FileNotFoundError(f"no microscope in {str(path)!r}: it has no {RECIPE}; build the parts there first")
-
-
-def write_json(file: Path, value: Mapping[str, Any]) -> Path:
-    """Write a JSON file atomically."""
-    return atomic_write(file, encode_json(value))
