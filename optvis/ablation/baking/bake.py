@@ -29,9 +29,9 @@ from optvis.ablation.units_json import units_to_json
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
 from optvis.errors import warn_user
-from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import FeatureNetwork
-from optvis.features.units import AffineUnits, Units
+from optvis.features.projection import AffineUnits
+from optvis.features.units import Units
 from optvis.models.activations import input_size, read_activations
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
@@ -159,7 +159,7 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
             f"{type(fill).__name__} is drawn anew in each pass, which weights cannot express; use Mean, or blinded()"
         )
     for one in units:
-        if isinstance(one, Features):
+        if not isinstance(one, AffineUnits):
             raise ValueError(f"{one} needs its autoencoder in each pass, which weights cannot express; use blinded()")
         if takes_input(one.layer):
             raise ValueError(f"{one} are in what a module takes, where nothing can be inserted; use blinded()")

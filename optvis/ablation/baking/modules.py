@@ -9,8 +9,8 @@ from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import CallTracer
 from optvis.ablation.fills import Constant, ScaledActivations
-from optvis.features.projection import Projection
-from optvis.features.units import AffineUnits, Channels, Directions
+from optvis.features.projection import AffineUnits, Projection
+from optvis.features.units import Channels, Directions
 from optvis.models.hooks import Call
 from optvis.models.outputs.tokens import replace_span
 from optvis.objectives.layout import channels_first, restore_layout
