@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill
 from optvis.features.units import Units
-from optvis.models.activations import check_real, replace_layers
+from optvis.models.activations import check_real
 from optvis.models.borrow import lock
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import is_intercepted
 from optvis.models.layers import describe_output, find_module
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.overrides.replace import replace_layers
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
 PURPOSE = "ablation"

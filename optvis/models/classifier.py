@@ -27,7 +27,7 @@ from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
-from optvis.models.outputs.tokens import set_prefix_tokens
+from optvis.models.outputs.token_evidence import set_prefix_tokens
 from optvis.models.run import run_network
 from optvis.params.canvas import height_and_width
 

@@ -38,7 +38,8 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.outputs.tokens import has_tokens, view_layer, whole_layer
+from optvis.models.outputs.token_evidence import read_evidence
+from optvis.models.outputs.tokens import view_layer, whole_layer
 from optvis.models.provenance import provenance
 from optvis.objectives.autoencoder import copy_detached
 from optvis.objectives.layout import channels_first, name_call, takes_input
@@ -192,7 +193,7 @@ def _find_spans(model: nn.Module | Classifier, units: Sequence[AffineUnits], nor
     """
     network = bare_network(model)
     may_be_last = any(isinstance(module, nn.LayerNorm) for module in network.modules())
-    if not units or not (has_tokens(network) or may_be_last):
+    if not units or not (read_evidence(network) is not None or may_be_last):
         return {}
     classifier, names = _describe_model(model, normalize), {one.layer for one in units}
     raw = {name: whole_layer(network, name) for name in names}

