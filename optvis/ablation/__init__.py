@@ -26,7 +26,7 @@ from optvis.ablation.evaluation import (
     leave_one_out,
     steering_curve,
 )
-from optvis.ablation.fills import Constant, Fill, Gaussian, Mean, Noise, Resampled, Scale
+from optvis.ablation.fills import Constant, Fill, Gaussian, Mean, Noise, Resampled, Scaled
 from optvis.ablation.image_sets import LabeledImages
 from optvis.ablation.optimal_fill import Optimal
 from optvis.ablation.selection import (
@@ -84,7 +84,7 @@ __all__ = [
     "Relearning",
     "Report",
     "Resampled",
-    "Scale",
+    "Scaled",
     "SelectionTask",
     "SetMetrics",
     "Splince",

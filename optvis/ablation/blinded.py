@@ -39,7 +39,7 @@ def blinded(model: Model, *units: Units, fill: FillLike = None, normalize: Norma
         units: what to switch off: Channels, Directions, Projections and Features of autoencoders, of any layers that
             `layers(model)` lists.
         fill: what replaces the units: a number; a tensor (C,), one number per channel or feature; a mapping of layers
-            to either; a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scale`, which turns
+            to either; a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scaled`, which turns
             them down or up. By default 0, and of a Projection its own center.
         normalize: see `render`; by default the model's own. Only a fill that is measured on images needs it.
 

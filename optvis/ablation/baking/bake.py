@@ -22,7 +22,7 @@ from optvis.ablation.fills import (
     Noise,
     Replacement,
     Resampled,
-    ScaledActivations,
+    Scaled,
     resolve_fill,
 )
 from optvis.ablation.units_json import units_to_json
@@ -63,7 +63,7 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
     Args:
         model: a network, or a Classifier. It is not changed.
         units: what to switch off, see `blinded`.
-        fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean`, `Optimal` or `Scale`; see `blinded`.
+        fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean`, `Optimal` or `Scaled`; see `blinded`.
         normalize: see `render`; by default the model's own. Only a fill that is measured on images needs it.
 
     Returns:
@@ -170,8 +170,8 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
     return own
 
 
-def _check_affine(replacement: Replacement) -> Constant | ScaledActivations:
-    if isinstance(replacement, ScaledActivations):
+def _check_affine(replacement: Replacement) -> Constant | Scaled:
+    if isinstance(replacement, Scaled):
         return replacement
     values = replacement.values if isinstance(replacement, Constant) else None
     if isinstance(values, float) or (isinstance(values, Tensor) and values.dim() < 2):
@@ -179,9 +179,9 @@ def _check_affine(replacement: Replacement) -> Constant | ScaledActivations:
     raise ValueError("fill differs between positions or passes; expected a number, or one per channel, (C,)")
 
 
-def _fill_to_json(fill: Constant | ScaledActivations) -> Any:
-    if isinstance(fill, ScaledActivations):
-        return {"factor": fill.factor}
+def _fill_to_json(fill: Constant | Scaled) -> Any:
+    if isinstance(fill, Scaled):
+        return {"factor": float(fill.factor)}
     return fill.values.tolist() if isinstance(fill.values, Tensor) else fill.values
 
 

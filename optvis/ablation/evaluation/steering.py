@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from optvis.ablation.evaluation.forward import as_variant, logits_without, resolve_truth
 from optvis.ablation.evaluation.metrics import Estimate, estimate_share, predict
-from optvis.ablation.fills import Scale
+from optvis.ablation.fills import Scaled
 from optvis.ablation.image_sets import ImageSet, check_classes, find_target_set, load_sets
 from optvis.ablation.units_json import units_to_json
 from optvis.arguments import check_count
@@ -113,7 +113,7 @@ def steering_curve(
         model: a network whose output is a score for each class, or a Classifier.
         units: Channels, Directions, a Projection or Features, or several, one a layer, such as a UnitSelection.
         image_sets: images by the name of their set, as in `evaluate`.
-        factors: what the units' activations are multiplied by, as with `Scale`; 1, the network as it is, is added.
+        factors: what the units' activations are multiplied by, as with `Scaled`; 1, the network as it is, is added.
         target: the set of the class; by default the first.
         normalize: see `render`; by default the model's own.
         progress: show a progress bar.
@@ -134,7 +134,7 @@ def steering_curve(
     """
     classifier = as_classifier(model, normalize)
     chosen = as_variant(classifier, units)
-    fills = [Scale(float(factor)) for factor in sorted({*factors, 1.0})]
+    fills = [Scaled(float(factor)) for factor in sorted({*factors, 1.0})]
     sets = load_sets(image_sets, classifier)
     target_set = find_target_set(sets, target)
     images = torch.cat([one.images for one in sets])
