@@ -256,7 +256,7 @@ def participle_share() -> Check:
 
 
 def repeated_classes() -> list[str]:
-    """Class names that are defined more than once, without words of the field that two packages share."""
+    """Class names that are defined more than once."""
     times = Counter(node.name for _, node in nodes() if isinstance(node, ast.ClassDef))
     return [name for name, number in sorted(times.items()) if number > 1]
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from optvis.formatting import format_interval, format_number, format_percent
+from optvis.formatting import format_number, format_percent
 from optvis.formatting.version import __version__
 from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.sprites import data_uri
@@ -85,7 +85,6 @@ def page_templates() -> Environment:
         "image_uri": lambda image: data_uri(to_pil_image(image)),
         "png_uri": lambda png: f"data:image/png;base64,{b64encode(png).decode()}",
         "indented_json": _indented_json,
-        "interval": lambda interval: format_interval(*interval),
         "number": format_number,
         "percent": format_percent,
     }
