@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import describe_value
-from optvis.objectives.layout import IMAGE
+from optvis.objectives.layout import IMAGE, name_tokens
 from optvis.objectives.product import factors, product
 from optvis.objectives.prompts import Embed
 from optvis.objectives.repr import default_name, format_sum
@@ -287,11 +287,13 @@ def make_objective(
     layer: str,
     fn: Callable[..., Tensor],
     *targets: Target,
+    tokens: str | None = None,
     couples_images: bool = False,
     group_size: int | None = None,
     **options: Any,
 ) -> Objective:
     """Build one of the library's objectives, with one term. Options that are None or `fn`'s default are left out."""
+    layer = name_tokens(layer, tokens)
     options |= {} if group_size is None else {"group_size": group_size}
     term = Term(
         name=f"{factory} {layer}" if layer else factory,

@@ -99,8 +99,8 @@ def expose_features(
     sae: Any,
     *,
     name: str = CODES,
-    channel_axis: int | None = None,
     normalize: Normalizer | str = INFER,
+    channel_axis: int | None = None,
 ) -> Classifier:
     """Return a network with the features of a layer's autoencoder as the channels of one more layer.
 
@@ -114,9 +114,9 @@ def expose_features(
         layer: name as in `layers(model)`.
         sae: the autoencoder, see `Features`; it is copied, as it is now.
         name: of the layer of codes.
+        normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layer's output, and of the features in that of the codes; by default
             the second, or the last of three.
-        normalize: see `render`; by default the model's own.
 
     Raises:
         KeyError: no such layer.

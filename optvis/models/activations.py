@@ -40,8 +40,8 @@ def activations(
     images: ImageLike | Sequence[ImageLike],
     layers: Sequence[str] | str,
     *,
-    tokens: str | None = None,
     normalize: Normalizer | str = INFER,
+    tokens: str | None = None,
 ) -> dict[str, Tensor]:
     """Read the outputs of named layers for images, from one forward pass that is cut after the last of them.
 
@@ -52,8 +52,8 @@ def activations(
         images: an image in any form that `load_image` takes, or a list of them.
         layers: names as in `layers(model)`, or one; "relu#1" is the second call of a module that is used twice;
             "" is the network's own output; "<image>" the images themselves; "bn1@input" what "bn1" takes.
-        tokens: which tokens of a transformer's layers: "patches", the default, "class", "registers" or "all".
         normalize: see `render`; by default the model's own.
+        tokens: which tokens of a transformer's layers: "patches", the default, "class", "registers" or "all".
 
     Returns:
         Each layer's activations as the network gives them, (B, ...), on its device. A layer of tokens, (B, T, C), gives

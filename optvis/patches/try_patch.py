@@ -78,8 +78,8 @@ def try_patch(
     positions: Mapping[str, tuple[float, float]] = POSITIONS,
     controls: Mapping[str, Patches] = MappingProxyType({}),
     selection_share: float = 0.25,
-    normalize: Normalizer | str = INFER,
     seed: int = 0,
+    normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> PatchTrial:
     """Paste a patch onto images of one class, at several sizes and positions, and count predictions of another class.

@@ -91,8 +91,8 @@ def dream(
     step_size: float = 0.01,
     octaves: int | Octaves = 4,
     gradient_scaling: GradientScaling = divide_by_std,
-    normalize: Normalizer | str = INFER,
     seed: int = 0,
+    normalize: Normalizer | str = INFER,
     snapshots: bool = False,
     progress: bool = True,
 ) -> Rendering:
@@ -116,8 +116,8 @@ def dream(
             scale, passes, tile_size)`.
         gradient_scaling: `divide_by_std`, `identity`, or any function of the gradient, (B, 3, H, W) -> (B, 3, H, W).
         seed: of the random shifts.
-        snapshots: keep the images after each octave of each pass, for an animation.
         normalize, progress: see `render`.
+        snapshots: keep the images after each octave of each pass, for an animation.
 
     Returns:
         A Rendering. Its scores are those of the whole canvas at each step, summed over tiles.
