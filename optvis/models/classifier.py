@@ -211,9 +211,9 @@ class Classifier:
         shape = (1, self.channels, *self.resolve_size(size))
         return torch.full(shape, 0.5, dtype=self.image_dtype, device=self.device)
 
-    def noise_image(self, size: int | tuple[int, int] | None = None) -> Tensor:
+    def noise_image(self) -> Tensor:
         """An image of noise in [0, 1], the same each time, (1, C, H, W); no two of its pixels are alike."""
-        shape, generator = (1, self.channels, *self.resolve_size(size)), torch.Generator().manual_seed(0)
+        shape, generator = (1, self.channels, *self.size), torch.Generator().manual_seed(0)
         noise = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
         return noise.to(self.device, self.image_dtype)
 
