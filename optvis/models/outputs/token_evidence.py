@@ -24,7 +24,7 @@ Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TokenEvidence:
     """What a network says of its tokens.
 
     Args:
@@ -78,7 +78,7 @@ def _halve(grid: Grid) -> Iterator[Grid]:
 
 
 _PREFIX_TOKENS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
-_EVIDENCE: WeakKeyDictionary[nn.Module, Evidence | None] = WeakKeyDictionary()  # None: it says nothing
+_EVIDENCE: WeakKeyDictionary[nn.Module, TokenEvidence | None] = WeakKeyDictionary()  # None: it says nothing
 
 
 def set_prefix_tokens(network: nn.Module, count: int) -> None:
@@ -100,7 +100,7 @@ def set_prefix_tokens(network: nn.Module, count: int) -> None:
     _EVIDENCE.pop(original, None)
 
 
-def read_evidence(network: nn.Module) -> Evidence | None:
+def read_evidence(network: nn.Module) -> TokenEvidence | None:
     """What a network says of its tokens; None where it says nothing."""
     original = original_of(network)
     if original not in _EVIDENCE:
@@ -108,7 +108,7 @@ def read_evidence(network: nn.Module) -> Evidence | None:
     return _EVIDENCE[original]
 
 
-def _collect_evidence(network: nn.Module) -> Evidence | None:
+def _collect_evidence(network: nn.Module) -> TokenEvidence | None:
     declared, embedding = _PREFIX_TOKENS.get(network), _find_embedding(network)
     if declared is None and embedding is None:
         return None
@@ -121,7 +121,7 @@ def _collect_evidence(network: nn.Module) -> Evidence | None:
     is_grid = isinstance(own_grid, tuple) and len(own_grid) == 2
     own_grid, one = own_grid if is_grid else None, _find_convolution(embedding)
     settings, channels = (None, None) if one is None else (_read_convolution(one), one.out_channels)
-    return Evidence(classes, registers, settings, channels, own_grid, declared is not None)
+    return TokenEvidence(classes, registers, settings, channels, own_grid, declared is not None)
 
 
 def _find_embedding(network: nn.Module) -> nn.Module | None:
