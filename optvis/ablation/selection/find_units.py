@@ -19,7 +19,8 @@ from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import ablate
 from optvis.ablation.selection.directions import Subspace
-from optvis.ablation.selection.erasure import Inlp, Leace, MeanProjection, Splince
+from optvis.ablation.selection.erasure.leace import Leace, Splince
+from optvis.ablation.selection.erasure.nullspace import Inlp, MeanProjection
 from optvis.ablation.selection.greedy_search import GreedySearch
 from optvis.ablation.selection.layers import last_stage
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm

@@ -19,7 +19,7 @@ from optvis.params import Streams
 from optvis.params.canvas import height_and_width
 from optvis.rendering.dreams.job import DreamJob, GradientScaling
 from optvis.rendering.dreams.octaves import Octaves
-from optvis.rendering.image_warnings import warn_about_scores
+from optvis.rendering.image_warnings.warn import warn_about_scores
 from optvis.rendering.result import Rendering
 from optvis.rendering.setup import load_whole, resolve_objective
 
