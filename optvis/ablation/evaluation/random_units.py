@@ -82,6 +82,7 @@ def strata(norms: Tensor) -> Tensor:
 def chance_of_same(units: Units, norms: Tensor) -> float:
     """The chance that a random set is the units themselves; 0 for directions.
 
+    >>> from optvis import Channels
     >>> chance_of_same(Channels("mixed5", [20, 21]), torch.arange(24.0))  # two of the ten strongest
     0.02222...
     """

@@ -57,6 +57,7 @@ class UnitSelection(PlotResult, Sequence[Units]):
         recipe: everything that computed it, in JSON types; with `attempts`.
 
     Example:
+        >>> from optvis import Channels
         >>> evidence = Evidence("mixed5", "channel 3", -2.5, -0.1, "dogs/4.jpg")
         >>> selection = UnitSelection((Channels("mixed5", [3]),), 0, "cat", (evidence,))
         >>> print(selection)
