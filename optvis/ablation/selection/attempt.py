@@ -103,9 +103,8 @@ def predict_kept(leads: Sequence[float], unit: float) -> float | None:
 
 def judge(task: SelectionTask, units: str, errors: Tensor, held_out: bool, next_kept: float | None = None) -> Attempt:
     """Build the attempt that leaves these errors, (2,)."""
-    recognized = int((task.is_target & (task.predicted == task.classes)).sum())
     kept, lost = errors.tolist()
-    return Attempt(units, held_out, recognized, kept, int((~task.is_target).sum()), lost, next_kept)
+    return Attempt(units, held_out, task.count_recognized(), kept, int((~task.is_target).sum()), lost, next_kept)
 
 
 def judge_units(task: SelectionTask, units: Sequence[Units]) -> Attempt:

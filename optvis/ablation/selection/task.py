@@ -97,6 +97,10 @@ class SelectionTask:
         """The class whose margin counts for each image, (B,): the target, or the prediction that must stay."""
         return torch.where(self.is_target, self.target, self.predicted)
 
+    def count_recognized(self) -> int:
+        """How many images of the target the network recognises."""
+        return int((self.is_target & (self.predicted == self.target)).sum())
+
     def subset(self, rows: Tensor) -> SelectionTask:
         """The same task with some of the images, given as a mask or as indices; the network does not run for it."""
         indices = torch.arange(len(self.names), device=self.images.device)[rows]
