@@ -191,7 +191,7 @@ class Term:
         return hasattr(self.fn, "with_head")
 
     def with_head(self, head: Any) -> Term:
-        """The same term for outputs that a head reads; see `optvis.models.outputs.Head`."""
+        """The same term for outputs that a head reads; see `optvis.models.outputs.head.Head`."""
         return replace(self, fn=self.fn.with_head(head)) if hasattr(self.fn, "with_head") else self
 
 

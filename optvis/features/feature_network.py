@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.activations import read_activations
-from optvis.models.adapted import AdaptedNetwork
+from optvis.models.adapted.network import AdaptedNetwork
 from optvis.models.borrow import borrow, lock
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier

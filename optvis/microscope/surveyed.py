@@ -19,7 +19,7 @@ from optvis.microscope.top_activations import (
     rank_classes,
 )
 from optvis.models.classifier import Classifier
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.objectives import OUTPUT
 
 if TYPE_CHECKING:

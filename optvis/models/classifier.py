@@ -268,7 +268,7 @@ class Classifier:
     def logits(self, images: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
         """Compute a logit for each class, (B, classes), float32, in eval mode and without gradients.
 
-        They are the network's outputs; where these are probabilities, what `optvis.models.outputs.Head.logits` says.
+        They are the network's outputs; where these are probabilities, what `Head.logits` makes of them.
 
         Args:
             images: (B, 3, H, W) in [0, 1], on any device.

@@ -18,7 +18,7 @@ from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.models.overrides.fold import CHANGED, Folding, FoldingError
 from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from optvis.errors import NotFiniteError
 from optvis.formatting import Estimate
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.models.outputs.intervals import LEVEL, wilson_interval
 
 SOFTMAX = Head()

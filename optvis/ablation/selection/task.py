@@ -15,7 +15,7 @@ from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.layers import last_stage, order_layers
 from optvis.data.images import resize
 from optvis.models.classifier import Classifier
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.objectives.labels import class_index
 
 MAX_NAMES = 3  # of images in a message

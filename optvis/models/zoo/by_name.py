@@ -107,7 +107,8 @@ def _load_by_name(name: str, weights: str | None, labels: tuple[str, ...] | None
 
 
 def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier:
-    from optvis.models.embedded import demo_classifier, demo_vit
+    from optvis.models.embedded.network import demo_classifier
+    from optvis.models.embedded.vit import demo_vit
 
     check_default(name, weights)
     return (demo_vit if name == DEMO_VIT else demo_classifier)(trained=weights is not None, **options)
