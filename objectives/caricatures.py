@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.directions import MIN_COSINE, check_power, direction_score
-from optvis.objectives.layout import name_tokens, positions
+from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
 
@@ -68,11 +68,12 @@ def caricature(
     rows = _weight_by_attribution(target, attribution)
     return make_objective(
         "caricature",
-        name_tokens(layer, tokens),
+        layer,
         sum_direction_score,
         rows,
         power=check_power(power),
         channel_axis=channel_axis,
+        tokens=tokens,
     )
 
 

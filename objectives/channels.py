@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.layout import PositionError, channels_first, name_tokens, pick, positions
+from optvis.objectives.layout import PositionError, channels_first, pick, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index, as_vectors
 
@@ -75,7 +75,7 @@ def channel(layer: str, index: Index, *, channel_axis: int | None = None, tokens
         64
     """
     return make_objective(
-        "channel", name_tokens(layer, tokens), channel_mean, as_index(index, "channel"), channel_axis=channel_axis
+        "channel", layer, channel_mean, as_index(index, "channel"), channel_axis=channel_axis, tokens=tokens
     )
 
 
@@ -99,9 +99,7 @@ def channel_weights(
         tensor([0.5000])
     """
     rows = as_vectors(weights, "weights")
-    return make_objective(
-        "channel_weights", name_tokens(layer, tokens), mean_dot_product, rows, channel_axis=channel_axis
-    )
+    return make_objective("channel_weights", layer, mean_dot_product, rows, channel_axis=channel_axis, tokens=tokens)
 
 
 def neuron(
@@ -135,12 +133,7 @@ def neuron(
     """
     position = position_targets("neuron", y, x)
     return make_objective(
-        "neuron",
-        name_tokens(layer, tokens),
-        neuron_value,
-        as_index(index, "channel"),
-        *position,
-        channel_axis=channel_axis,
+        "neuron", layer, neuron_value, as_index(index, "channel"), *position, channel_axis=channel_axis, tokens=tokens
     )
 
 

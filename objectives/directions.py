@@ -9,7 +9,7 @@ from torch import Tensor
 
 from optvis.arguments import check_minimum
 from optvis.objectives.channels import Index, at_position, position_targets
-from optvis.objectives.layout import channels_first, name_tokens, positions
+from optvis.objectives.layout import channels_first, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows, as_vectors
 from optvis.objectives.whitening import whiten
@@ -106,7 +106,7 @@ def direction(
     """
     rows, power = _vector(vector, whitening), check_power(power)
     return make_objective(
-        "direction", name_tokens(layer, tokens), mean_direction_score, rows, power=power, channel_axis=channel_axis
+        "direction", layer, mean_direction_score, rows, power=power, channel_axis=channel_axis, tokens=tokens
     )
 
 
@@ -144,7 +144,7 @@ def direction_neuron(
     """
     targets = _vector(vector, whitening), *position_targets("direction_neuron", y, x)
     options: dict[str, Any] = {"power": check_power(power), "channel_axis": channel_axis}
-    return make_objective("direction_neuron", name_tokens(layer, tokens), direction_score_at, *targets, **options)
+    return make_objective("direction_neuron", layer, direction_score_at, *targets, **options, tokens=tokens)
 
 
 def cosine(
@@ -168,7 +168,7 @@ def cosine(
         tensor([1.])
     """
     return make_objective(
-        "cosine", name_tokens(layer, tokens), mean_cosine, _vector(vector, whitening), channel_axis=channel_axis
+        "cosine", layer, mean_cosine, _vector(vector, whitening), channel_axis=channel_axis, tokens=tokens
     )
 
 
@@ -199,11 +199,12 @@ def tensor_direction(
     rows = as_rows(tensor, 4, "tensor", "(C, h, w), or one per image, (B, C, h, w)")
     return make_objective(
         "tensor_direction",
-        name_tokens(layer, tokens),
+        layer,
         center_direction_score,
         rows,
         power=check_power(power),
         channel_axis=channel_axis,
+        tokens=tokens,
     )
 
 

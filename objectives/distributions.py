@@ -12,7 +12,7 @@ from optvis.objectives.layout import positions, restore_layout
 from optvis.objectives.objective import Objective
 from optvis.objectives.statistics_term import as_layer_weights
 from optvis.objectives.target_tensors import as_rows
-from optvis.objectives.term import Term
+from optvis.objectives.term import Term, own_options
 
 
 def sorted_distance(*inputs: Tensor, relative: bool = False, channel_axis: int | None = None) -> Tensor:
@@ -101,7 +101,7 @@ def match_distribution(
         tuple(references),
         sorted_distance,
         (*targets, as_layer_weights(weights, len(targets)), *(scales if relative else [])),
-        (("relative", True),) * relative + ((("channel_axis", channel_axis),) if channel_axis is not None else ()),
+        own_options(sorted_distance, relative=relative, channel_axis=channel_axis),
         factory="match_distribution",
     )
     return Objective((term,))

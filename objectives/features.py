@@ -9,7 +9,7 @@ from torch import Tensor
 
 from optvis.objectives.autoencoder import Autoencoder, as_autoencoder
 from optvis.objectives.channels import Index
-from optvis.objectives.layout import channels_first, name_tokens, pick, positions, restore_layout
+from optvis.objectives.layout import channels_first, pick, positions, restore_layout
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index
 
@@ -74,9 +74,10 @@ def feature(
     """
     return make_objective(
         "feature",
-        name_tokens(layer, tokens),
+        layer,
         feature_mean,
         as_index(index, "feature"),
         sae=as_autoencoder(sae, layer),
         channel_axis=channel_axis,
+        tokens=tokens,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.objectives.layout import name_tokens, positions
+from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_rows
 
@@ -61,7 +61,7 @@ def gram(layer: str, *, channel_axis: int | None = None, tokens: str | None = No
         >>> gram("mixed3")({"mixed3": torch.ones(1, 2, 4, 4)})
         tensor([64.])
     """
-    return make_objective("gram", name_tokens(layer, tokens), gram_sum, channel_axis=channel_axis)
+    return make_objective("gram", layer, gram_sum, channel_axis=channel_axis, tokens=tokens)
 
 
 def gram_distance(
@@ -93,5 +93,5 @@ def gram_distance(
     if not power > 0:
         raise ValueError(f"power is {power}; expected more than 0")
     return make_objective(
-        "gram_distance", name_tokens(layer, tokens), gram_difference, rows, power=power, channel_axis=channel_axis
+        "gram_distance", layer, gram_difference, rows, power=power, channel_axis=channel_axis, tokens=tokens
     )

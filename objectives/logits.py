@@ -20,7 +20,7 @@ Classes: TypeAlias = int | str | Iterable[int] | Iterable[str] | Tensor
 
 
 class HeadLike(Protocol):
-    """How a network's output is read; see `optvis.models.outputs.Head`."""
+    """How a network's output is read; see `optvis.models.outputs.head.Head`."""
 
     def logits(self, output: Tensor) -> Tensor:
         """Turn outputs (B, K, ...) into logits of classes."""

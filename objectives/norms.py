@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optvis.objectives.channels import Index, at_position, position_targets
-from optvis.objectives.layout import IMAGE, channels_first, name_tokens, pick, positions
+from optvis.objectives.layout import IMAGE, channels_first, pick, positions
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.target_tensors import as_index
 
@@ -69,7 +69,7 @@ def position_norm(
         tensor([2.])
     """
     position = position_targets("position_norm", y, x)
-    return make_objective("position_norm", name_tokens(layer, tokens), norm_at, *position, channel_axis=channel_axis)
+    return make_objective("position_norm", layer, norm_at, *position, channel_axis=channel_axis, tokens=tokens)
 
 
 def layer_norm(
@@ -102,7 +102,7 @@ def layer_norm(
     if not p >= 1:
         raise ValueError(f"p is {p}; a norm needs p >= 1")
     targets = () if index is None else (as_index(index, "channel"),)
-    return make_objective("layer_norm", name_tokens(layer, tokens), norm, *targets, p=p, channel_axis=channel_axis)
+    return make_objective("layer_norm", layer, norm, *targets, p=p, channel_axis=channel_axis, tokens=tokens)
 
 
 def mean_square(layer: str) -> Objective:

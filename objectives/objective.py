@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from inspect import signature
 from operator import add
 from typing import Any
 
@@ -14,12 +13,13 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import describe_value
-from optvis.objectives.layout import IMAGE
+from optvis.objectives.layout import IMAGE, name_tokens
 from optvis.objectives.product import factors, product
+from optvis.objectives.prompts import Embed
 from optvis.objectives.repr import default_name, format_sum
 from optvis.objectives.statistics_term import Reader, fill, reads_network
 from optvis.objectives.target_tensors import as_rows
-from optvis.objectives.term import Schedule, Target, Term, common_batch_size, common_group_size
+from optvis.objectives.term import Schedule, Target, Term, common_batch_size, common_group_size, own_options
 
 Weight = float | Sequence[float] | Tensor
 
@@ -139,6 +139,16 @@ class Objective:
         """
         return Objective(tuple(term.repeat(times) for term in self.terms))
 
+    def repeat_each(self, times: int) -> Objective:
+        """Repeat each image of the objective, so that the copies of one follow each other.
+
+        Example:
+            >>> from optvis.objectives import channel
+            >>> channel("mixed3", [1, 2]).repeat_each(2)
+            channel('mixed3', [1, 1, 2, 2])
+        """
+        return Objective(tuple(term.repeat_each(times) for term in self.terms))
+
     @property
     def tensors(self) -> list[Tensor]:
         """The targets of all terms that are tensors, and their weights."""
@@ -149,25 +159,18 @@ class Objective:
         """Move the objective's tensors to a device, and floating-point ones to a dtype; copy them all where asked."""
         return Objective(tuple(term.to(device, dtype, copy) for term in self.terms))
 
-    def resolve_labels(self, labels: Sequence[str] | None) -> Objective:
-        """Replace label texts by their indices in a network's labels.
-
-        Raises:
-            ValueError: a label, and the network has no labels.
-            KeyError: a label that does not exist, or that matches two classes.
-        """
-        return Objective(tuple(term.resolve_labels(labels) for term in self.terms))
-
-    def resolve_texts(self, embed: Callable[[Sequence[str]], Tensor] | None) -> Objective:
-        """Replace texts by their embeddings.
+    def resolve(self, labels: Sequence[str] | None, embed: Embed | None = None) -> Objective:
+        """Replace label texts by their indices in a network's labels, and prompts by their embeddings.
 
         Args:
-            embed: a network's encoder of texts, texts -> (N, C); None where it has none.
+            labels: of the network.
+            embed: its encoder of texts, texts -> (N, C); None where it has none.
 
         Raises:
-            ValueError: a text, and the network takes none.
+            ValueError: a label, and the network has no labels; a prompt, and it takes no texts.
+            KeyError: a label that does not exist, or that matches two classes.
         """
-        return Objective(tuple(term.resolve_texts(embed) for term in self.terms))
+        return Objective(tuple(term.resolve(labels, embed) for term in self.terms))
 
     @property
     def reads_network(self) -> bool:
@@ -284,19 +287,20 @@ def make_objective(
     layer: str,
     fn: Callable[..., Tensor],
     *targets: Target,
+    tokens: str | None = None,
     couples_images: bool = False,
     group_size: int | None = None,
     **options: Any,
 ) -> Objective:
     """Build one of the library's objectives, with one term. Options that are None or `fn`'s default are left out."""
+    layer = name_tokens(layer, tokens)
     options |= {} if group_size is None else {"group_size": group_size}
-    defaults = signature(fn).parameters
     term = Term(
         name=f"{factory} {layer}" if layer else factory,
         layers=(layer,),
         fn=fn,
         targets=targets,
-        options=tuple((k, v) for k, v in options.items() if v is not None and v != defaults[k].default),
+        options=own_options(fn, **options),
         couples_images=couples_images,
         group_size=group_size,
         factory=factory,

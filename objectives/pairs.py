@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import torch
 
 from optvis.objectives.channels import channel
-from optvis.objectives.labels import Labels
 from optvis.objectives.objective import Objective
 from optvis.objectives.shorthand import as_objective
-from optvis.objectives.term import Target
 
 MAX_IMAGES = 2**20  # of an interpolation
 
@@ -36,11 +31,8 @@ def positive_negative(objective: Objective | str) -> Objective:
         [1.0, -1.0] * channel('mixed4', 17)
     """
     positive = as_objective(objective)
-    terms = tuple(
-        replace(term, targets=tuple(map(_repeat_each, term.targets)), weight=_repeat_each(term.weight))
-        for term in positive.terms
-    )
-    return Objective(terms) * torch.tensor([1.0, -1.0], dtype=torch.float64, device="cpu").repeat(positive.batch)
+    signs = torch.tensor([1.0, -1.0], dtype=torch.float64, device="cpu").repeat(positive.batch)
+    return positive.repeat_each(2) * signs
 
 
 def interpolate(first: Objective | str, second: Objective | str, images: int) -> Objective:
@@ -87,11 +79,3 @@ def channel_interpolate(layer1: str, channel1: int, layer2: str, channel2: int, 
         [1.0, 0.0] * channel('mixed4', 17) + [0.0, 1.0] * channel('mixed4', 40)
     """
     return interpolate(channel(layer1, channel1), channel(layer2, channel2), images)
-
-
-def _repeat_each(rows: Target) -> Any:
-    if len(rows) == 1:
-        return rows
-    if isinstance(rows, Labels):
-        return Labels(tuple(text for text in rows.texts for _ in range(2)))
-    return rows.repeat_interleave(2, 0) if isinstance(rows, torch.Tensor) else rows

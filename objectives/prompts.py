@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from torch import Tensor
+
+Embed: TypeAlias = Callable[[Sequence[str]], Tensor]  # a network's encoder of texts, (N,) -> (N, C)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Prompts:
     def __getitem__(self, images: slice) -> Prompts:
         return Prompts(self.texts[images])
 
-    def embeddings(self, embed: Callable[[Sequence[str]], Tensor] | None) -> Tensor:
+    def embeddings(self, embed: Embed | None) -> Tensor:
         """Embed each text, (B, C).
 
         Raises:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import check_minimum
-from optvis.objectives.layout import name_tokens, positions
+from optvis.objectives.layout import positions
 from optvis.objectives.objective import Objective, make_objective
 
 MAX_DISTANCE = 4  # images farther apart in the batch are not compared (lucid.optvis.objectives.alignment, 2018)
@@ -102,9 +102,10 @@ def diversity(
     check_minimum(1, group_size=group_size)
     return make_objective(
         "diversity",
-        name_tokens(layer, tokens),
+        layer,
         gram_similarity,
         couples_images=True,
         group_size=group_size,
         channel_axis=channel_axis,
+        tokens=tokens,
     )

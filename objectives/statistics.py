@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optvis.objectives.objective import Objective
-from optvis.objectives.statistics_term import Per, RunningStatistics, Statistics, statistics_distance, statistics_term
-from optvis.objectives.term import Term
+from optvis.objectives.statistics_term import (
+    Per,
+    RunningStatistics,
+    Statistics,
+    check_per,
+    statistics_distance,
+    statistics_term,
+)
+from optvis.objectives.term import Term, own_options
 
 
 def activation_statistics(
@@ -87,14 +94,13 @@ def batchnorm_statistics(
     )
     if layers is not None and weights is not None and len(layers) != len(weights):
         raise ValueError(f"{len(weights)} weights for {len(layers)} layers; expected one per layer")
-    if per not in ("image", "batch"):
-        raise ValueError(f"per is {per!r}; expected 'image' or 'batch'")
+    check_per(per)
     term = Term(
         "batchnorm_statistics",
         (),
         statistics_distance,
         (chosen,),
-        () if per == "image" else (("per", per),),
+        own_options(statistics_distance, per=per),
         couples_images=per == "batch",
         pools_images=per == "batch",
         factory="batchnorm_statistics",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from optvis.objectives.channel_moments import moments
 from optvis.objectives.layout import channels_first
 from optvis.objectives.product import factors, product
 from optvis.objectives.target_tensors import as_vectors
-from optvis.objectives.term import Term
+from optvis.objectives.term import Term, own_options
 
 Statistics: TypeAlias = Mapping[str, tuple[Any, Any]]  # by layer: the mean and the variance of its channels
 Reader: TypeAlias = Callable[[Sequence[str] | None], Statistics]  # of some layers of a network, or of all
@@ -95,6 +95,12 @@ def _root(squares: Tensor) -> Tensor:
     return torch.where(positive, squares, 1).sqrt() * positive
 
 
+def check_per(per: str) -> None:
+    """Raise ValueError for what statistics cannot be of."""
+    if per not in get_args(Per):
+        raise ValueError(f"per is {per!r}; expected 'image' or 'batch'")
+
+
 def statistics_term(
     statistics: Statistics,
     weights: Sequence[float] | None,
@@ -104,8 +110,7 @@ def statistics_term(
     name: str,
 ) -> Term:
     """Build the term that compares the activations of layers with given statistics. See `activation_statistics`."""
-    if per not in ("image", "batch"):
-        raise ValueError(f"per is {per!r}; expected 'image' or 'batch'")
+    check_per(per)
     if not isinstance(statistics, Mapping) or not statistics:
         raise ValueError(f"statistics are {statistics!r}; expected {{layer: (mean, variance)}}, both (C,)")
     pairs = [_as_pair(layer, pair) for layer, pair in statistics.items()]
@@ -115,14 +120,13 @@ def statistics_term(
     means, variances = (torch.cat([pair[i].expand(images, -1) for pair in pairs], 1) for i in (0, 1))
     layer_weights = as_layer_weights(weights, len(pairs))
     scales = [torch.cat([_scale(variance) for _, variance in pairs], 2) * len(pairs)] if relative else []
-    options = {"channels": tuple(mean.shape[1] for mean, _ in pairs), "per": per, "relative": relative}
-    defaults = {"per": "image", "relative": False, "channel_axis": None}
+    channels = tuple(mean.shape[1] for mean, _ in pairs)
     return Term(
         name,
         tuple(statistics),
         statistics_distance,
         (means, variances, layer_weights, *scales),
-        tuple((k, v) for k, v in (options | {"channel_axis": channel_axis}).items() if v != defaults.get(k)),
+        own_options(statistics_distance, channels=channels, per=per, relative=relative, channel_axis=channel_axis),
         couples_images=per == "batch",
         pools_images=per == "batch",
         factory="activation_statistics",

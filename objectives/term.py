@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, Protocol
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from optvis.arguments import describe_value
 from optvis.objectives.labels import Labels
 from optvis.objectives.layout import IMAGE, PositionError
-from optvis.objectives.prompts import Prompts
+from optvis.objectives.prompts import Embed, Prompts
 
 
 class Placeholder(Sized, Protocol):
@@ -97,7 +98,7 @@ class Term:
         images = len(inputs[0])
         if self.batch not in (1, images):
             raise ValueError(f"{self.name} is for {self.batch} images; got activations of {images}")
-        scores = self.raw_scores(inputs, self.resolve_labels(None).resolve_texts(None).targets)
+        scores = self.raw_scores(inputs, self.resolve(None).targets)
         return scores * self.at_step(0).weight.to(scores.dtype)
 
     def raw_scores(self, activations: Sequence[Tensor], targets: Sequence[Target]) -> Tensor:
@@ -149,13 +150,25 @@ class Term:
 
     def repeat(self, times: int) -> Term:
         """Repeat the term for copies of its batch, one after the other."""
-        term = self.resolve_labels(None).resolve_texts(None)
+        term = self.resolve(None)
 
         def repeat_rows(rows: Tensor) -> Tensor:
             return rows.repeat(times, *[1] * (rows.dim() - 1)) if len(rows) > 1 else rows
 
         targets = tuple(repeat_rows(rows) if isinstance(rows, Tensor) else rows for rows in term.targets)
         return replace(term, targets=targets, weight=repeat_rows(self.weight))
+
+    def repeat_each(self, times: int) -> Term:
+        """Repeat each image of the term, so that the copies of one follow each other."""
+
+        def repeat_rows(rows: Any) -> Any:
+            if len(rows) == 1:
+                return rows
+            if isinstance(rows, Labels | Prompts):
+                return type(rows)(tuple(text for text in rows.texts for _ in range(times)))
+            return rows.repeat_interleave(times, 0)
+
+        return replace(self, targets=tuple(map(repeat_rows, self.targets)), weight=repeat_rows(self.weight))
 
     def to(self, device: torch.device, dtype: torch.dtype, copy: bool = False) -> Term:
         """Move the term's tensors to a device, and floating-point ones to a dtype; copy them all where asked."""
@@ -165,17 +178,12 @@ class Term:
             weight=_move(self.weight, device, dtype, copy),
         )
 
-    def resolve_labels(self, labels: Sequence[str] | None) -> Term:
-        """Replace label texts by their indices in a network's labels."""
-        if not any(isinstance(t, Labels) for t in self.targets):
+    def resolve(self, labels: Sequence[str] | None, embed: Embed | None = None) -> Term:
+        """Replace label texts by their indices in a network's labels, and prompts by their embeddings."""
+        if not any(isinstance(t, Labels | Prompts) for t in self.targets):
             return self
-        return replace(self, targets=tuple(t.indices(labels) if isinstance(t, Labels) else t for t in self.targets))
-
-    def resolve_texts(self, embed: Callable[[Sequence[str]], Tensor] | None) -> Term:
-        """Replace texts by their embeddings in a network of images and texts."""
-        if not any(isinstance(t, Prompts) for t in self.targets):
-            return self
-        return replace(self, targets=tuple(t.embeddings(embed) if isinstance(t, Prompts) else t for t in self.targets))
+        indexed = (t.indices(labels) if isinstance(t, Labels) else t for t in self.targets)
+        return replace(self, targets=tuple(t.embeddings(embed) if isinstance(t, Prompts) else t for t in indexed))
 
     @property
     def reads_classes(self) -> bool:
@@ -183,8 +191,14 @@ class Term:
         return hasattr(self.fn, "with_head")
 
     def with_head(self, head: Any) -> Term:
-        """The same term for outputs that a head reads; see `optvis.models.outputs.Head`."""
+        """The same term for outputs that a head reads; see `optvis.models.outputs.head.Head`."""
         return replace(self, fn=self.fn.with_head(head)) if hasattr(self.fn, "with_head") else self
+
+
+def own_options(fn: Callable[..., Tensor], **options: Any) -> tuple[tuple[str, Any], ...]:
+    """The options of a term with this function: those that are neither None nor the function's default."""
+    defaults = signature(fn).parameters
+    return tuple((k, v) for k, v in options.items() if v is not None and v != defaults[k].default)
 
 
 def common_batch_size(sizes: Sequence[int], name: str) -> int:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
-
-from torch import Tensor
+from collections.abc import Iterable
 
 from optvis.objectives.directions import mean_cosine
 from optvis.objectives.objective import Objective, make_objective
 from optvis.objectives.prompts import Prompts
 
 EMBEDDING = "image_embedding"  # the layer of a zero-shot classifier
-Embed: TypeAlias = Callable[[Sequence[str]], Tensor]
-
-
-@dataclass(frozen=True)
-class TextCosine:
-    """The function of `text`: (embeddings of images, of texts) -> (B,)."""
-
-    def __call__(self, a: Tensor, vectors: Tensor) -> Tensor:
-        return mean_cosine(a, vectors)
 
 
 def text(prompt: str | Iterable[str]) -> Objective:
@@ -45,4 +32,4 @@ def text(prompt: str | Iterable[str]) -> Objective:
     texts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
     if not texts or not all(isinstance(one, str) for one in texts):
         raise TypeError(f"text has {prompt!r}; expected a text, or one per image")
-    return make_objective("text", EMBEDDING, TextCosine(), Prompts(texts))
+    return make_objective("text", EMBEDDING, mean_cosine, Prompts(texts))

@@ -36,7 +36,6 @@ EITHER = re.compile("cut|put|read|set|split|spread")
 NO_PARTICIPLE = re.compile("bed|bleed|breed|embed|exceed|feed|hundred|need|proceed|red|seed|shred|speed|weed")
 
 MOST_PARAMETERS = 12
-SHARED_CLASS_NAMES = ("Scale",)  # the transform of an image, and the fill that multiplies units
 
 
 @dataclass(frozen=True)
@@ -257,9 +256,9 @@ def participle_share() -> Check:
 
 
 def repeated_classes() -> list[str]:
-    """Class names that are defined more than once, without words of the field that two packages share."""
+    """Class names that are defined more than once."""
     times = Counter(node.name for _, node in nodes() if isinstance(node, ast.ClassDef))
-    return [name for name, number in sorted(times.items()) if number > 1 and name not in SHARED_CLASS_NAMES]
+    return [name for name, number in sorted(times.items()) if number > 1]
 
 
 def lines() -> Check:

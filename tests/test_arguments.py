@@ -7,6 +7,7 @@ import inspect
 import pickle
 from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,17 @@ def test_every_public_function_is_checked():
     functions = [value for _, _, value in public() if inspect.isfunction(value)]
     assert len(functions) > 90
     assert all(hasattr(value, check.CHECKED) for value in functions)
+
+
+def test_functions_that_share_keywords_have_them_in_one_order():
+    owners: dict[tuple[str, str], str] = {}
+    for _, name, value in public():
+        parameters = inspect.signature(value).parameters.values() if inspect.isfunction(value) else ()
+        keywords = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        for pair in combinations(keywords, 2):
+            other = owners.get(pair[::-1])
+            assert other is None, f"{name} has {pair[0]} before {pair[1]}, and {other} behind it"
+            owners[pair] = name
 
 
 def test_what_goes_unchecked_is_known():

@@ -405,7 +405,7 @@ def test_the_optimal_constant_serves_no_worse_than_the_mean(small, images):
     [
         (["relu1"], 0.0, TypeError, "must be Channels"),
         ([Channels("relu9", 0)], 0.0, KeyError, "nearest"),
-        ([OFF], "mean", TypeError, "fill must be Fill, float"),
+        ([OFF], "mean", TypeError, "fill must be Mean, .*, float"),
         ([OFF], math.nan, TypeError, "finite"),
         ([OFF], torch.full((8,), math.inf), ValueError, "finite"),
         ([OFF], {"conv1": 0.0}, KeyError, "nothing for layer 'relu1'"),

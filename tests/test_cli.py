@@ -273,7 +273,7 @@ def test_hostile_labels_and_layer_names_stay_in_the_folder(run, elsewhere, monke
     network.add_module("pool", nn.AdaptiveAvgPool2d(1))
     network.add_module("flat", nn.Flatten())
     hostile = Classifier(network, None, 16, labels=labels)
-    monkeypatch.setattr("optvis.models.zoo.load", lambda *_args, **_options: hostile)
+    monkeypatch.setattr("optvis.models.zoo.by_name.load", lambda *_args, **_options: hostile)
     asked = [word for label in labels for word in ("--class", label)]
     assert run("render", "x", *asked, "--steps", 1, "--out", "in/here")[0] == 0
     assert run("render", "x", "/up/conv:<b>", "--channels", "0", "--steps", 1, "--out", "in/here")[0] == 0
@@ -485,7 +485,7 @@ def test_ctrl_c_before_anything_is_there_exits_with_130(run, monkeypatch, elsewh
     def pressed(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("optvis.models.zoo.load", pressed)
+    monkeypatch.setattr("optvis.models.zoo.by_name.load", pressed)
     assert run("layers", *NET) == (130, "", "optvis: interrupted\n")
     assert files(elsewhere) == []
 

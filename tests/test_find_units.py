@@ -24,7 +24,7 @@ from optvis.ablation.selection.selection import Evidence, UnitSelection
 from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Channels, Directions
 from optvis.models.borrow import borrow
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.objectives.logits import odds
 from optvis.world import LABELS, scene
 

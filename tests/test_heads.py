@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from optvis import Channels, Classifier, NotFiniteError, as_classifier, attribute, classify, dream, render
 from optvis.ablation import Gaussian, Mean, Optimal, blinded, compare_predictions, evaluate, find_units, leave_one_out
-from optvis.ablation.selection import Subspace, find_directions
+from optvis.ablation.selection.directions import Subspace, find_directions
 from optvis.atlas import sample_activations
 from optvis.data import as_dataset
 from optvis.features import group

@@ -13,7 +13,7 @@ from optvis import Classifier, accentuate, dream, load, maco, render
 from optvis.models.borrow import borrow
 from optvis.objectives import channel, logit, neuron, total_variation
 from optvis.params import fft_image, pixel_image
-from optvis.rendering.image_warnings import find_ceilings
+from optvis.rendering.image_warnings.ceiling import find_ceilings
 
 BOUNDED = {
     "ReLU6": nn.ReLU6(),

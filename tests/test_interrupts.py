@@ -17,13 +17,13 @@ from torch import nn
 from optvis.ablation import blinded
 from optvis.features import Channels
 from optvis.interrupts import hold_interrupts, hold_lock
-from optvis.models.activations import replace_output
 from optvis.models.borrow import borrow, lock
 from optvis.models.hooks import intercept
 from optvis.models.jvp import math_attention
 from optvis.models.overrides.linear import linearize
 from optvis.models.overrides.max_pool import smooth_max_pool
 from optvis.models.overrides.relu import open_relu, redirect_relu
+from optvis.models.overrides.replace import replace_output
 from tests.operations import OPERATIONS, tiny, tiny_network
 from tests.torture.interrupts import AtInstruction, AtTime, Trial, interrupt
 from tests.torture.state import is_free, state_of

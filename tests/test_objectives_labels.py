@@ -53,7 +53,7 @@ def test_a_label_of_two_classes_raises_with_both_indices() -> None:
 @pytest.mark.parametrize("labels", [None, (), []])
 def test_a_label_for_a_network_without_labels_raises(labels: list[str] | None) -> None:
     with pytest.raises(ValueError, match="label 'cat' for a network without labels; give the class's index"):
-        logit("cat").resolve_labels(labels)
+        logit("cat").resolve(labels)
 
 
 def test_a_label_that_is_not_resolved_raises() -> None:
@@ -65,15 +65,15 @@ def test_a_resolved_label_is_its_index() -> None:
     outputs = {OUTPUT: torch.randn(3, 7, dtype=torch.float64)}
     objective = 2 * logit(["cat", "dog", "tench"]) - logit("goldfish")
     assert objective.batch == 3
-    resolved = objective.resolve_labels(LABELS)
+    resolved = objective.resolve(LABELS)
     assert repr(resolved) == "2.0 * logit([0, 6, 4]) - logit(5)"
     assert torch.equal(resolved(outputs), (2 * logit([0, 6, 4]) - logit(5))(outputs))
-    assert torch.equal(objective[1:].resolve_labels(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
+    assert torch.equal(objective[1:].resolve(LABELS)({OUTPUT: outputs[OUTPUT][1:]}), resolved(outputs)[1:])
 
 
 def test_resolving_labels_does_not_change_the_objective() -> None:
     objective = logit("cat")
-    objective.resolve_labels(LABELS)
+    objective.resolve(LABELS)
     assert repr(objective) == "logit('cat')"
 
 

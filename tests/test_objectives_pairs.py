@@ -22,6 +22,7 @@ from optvis.objectives import (
     logit,
     neuron,
     positive_negative,
+    text,
 )
 
 from .ids import stable_id
@@ -47,9 +48,9 @@ def test_an_objective_for_several_images_gives_a_pair_for_each() -> None:
     twice = A[[0, 0, 1, 1, 2, 2]]
     expected = three({"a": A[:3]}).repeat_interleave(2) * torch.tensor([1, -1] * 3)
     assert_close(pairs({"a": twice}), expected)
-    assert repr(positive_negative(logit(["cat", "dog"]))) == (
-        "[1.0, -1.0, 1.0, -1.0] * logit(['cat', 'cat', 'dog', 'dog'])"
-    )
+    for factory in (logit, text):
+        twice_each = f"{factory.__name__}(['cat', 'cat', 'dog', 'dog'])"
+        assert repr(positive_negative(factory(["cat", "dog"]))) == f"[1.0, -1.0, 1.0, -1.0] * {twice_each}"
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 6])

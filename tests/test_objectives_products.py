@@ -99,7 +99,7 @@ def test_a_slice_of_a_product_is_the_product_of_slices() -> None:
 
 def test_labels_in_a_product_are_resolved() -> None:
     product = ONE * logit(["dog", "cat", "cat"])
-    resolved = product.resolve_labels(["cat", "dog"])
+    resolved = product.resolve(["cat", "dog"])
     assert_close(resolved(ACTS), ONE(ACTS) * LOGITS[torch.arange(3), torch.tensor([1, 0, 0])])
     with pytest.raises(ValueError, match="without labels"):
         product(ACTS)

@@ -36,7 +36,7 @@ from optvis.objectives import (
 )
 from optvis.params import fft_image, pixel_image
 from optvis.rendering import FAST_ADAM, RECIPES, ImageAdam, Prior, Recipe
-from optvis.rendering.image_warnings import BLANK, blank_images
+from optvis.rendering.image_warnings.warn import BLANK, blank_images
 from optvis.transforms import STANDARD, Compose, Flip, GaussianNoise, Pad, RandomResizedCrop, Resize, Rotate
 
 from .checks import ROOT

@@ -12,12 +12,12 @@ from PIL import Image
 
 from optvis import Classifier
 from optvis.ablation.evaluation.evaluate import evaluate
-from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
 from optvis.ablation.units_json import units_to_json
 from optvis.features.units import Channels
+from optvis.formatting import Estimate
 from optvis.viz.figures import svg_uri
 from optvis.viz.pages.report.panels import plot_kept, plot_random_log_odds, plot_random_recall, plot_removed
 

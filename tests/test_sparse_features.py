@@ -41,7 +41,7 @@ from optvis.ablation import (
     Noise,
     Optimal,
     Resampled,
-    Scale,
+    Scaled,
     leave_one_out,
     steering_curve,
 )
@@ -95,7 +95,7 @@ def logits_without(model: Classifier, images: Tensor, units: Any, fill: Any = No
 def test_a_feature_of_an_orthonormal_dictionary_is_a_direction(demo, images, fill, is_pair):
     sae = copy.deepcopy(ORTHONORMAL)
     sae.is_pair = is_pair
-    fills = {"zero": 0.0, "mean": Mean(images), "half": Scale(0.5), "twice": Scale(2.0)}
+    fills = {"zero": 0.0, "mean": Mean(images), "half": Scaled(0.5), "twice": Scaled(2.0)}
     along = (0.7 * sae.atoms[SOME[:1]].sum(0)).detach()
     of_features, of_directions = (0.7, along) if fill == "number" else (fills[fill], fills[fill])
     some = SOME[:1] if fill == "number" else [3, 40, 17]
@@ -106,7 +106,7 @@ def test_a_feature_of_an_orthonormal_dictionary_is_a_direction(demo, images, fil
 
 
 @pytest.mark.parametrize("sae", [SPARSE, ORTHONORMAL], ids=["sparse", "orthonormal"])
-@pytest.mark.parametrize(("some", "fill"), [([3, 40], Scale(1.0)), ([], 0.0), ([], Scale(0.0)), ([], Gaussian(1.0))])
+@pytest.mark.parametrize(("some", "fill"), [([3, 40], Scaled(1.0)), ([], 0.0), ([], Scaled(0.0)), ([], Gaussian(1.0))])
 def test_a_factor_of_one_and_no_features_change_no_bit(demo, images, sae, some, fill):
     assert torch.equal(logits_without(demo, images, Features(LAYER, sae, some), fill), demo.logits(images))
 

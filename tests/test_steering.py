@@ -1,4 +1,4 @@
-"""Units turned down and up, oblique projections: laws of `Scale`, `Projection` and the steering curve."""
+"""Units turned down and up, oblique projections: laws of `Scaled`, `Projection` and the steering curve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from optvis import Channels, Classifier, Directions, bake, blinded, evaluate, load
-from optvis.ablation import Mean, Scale, SteeringCurve, UnitSelection, steering_curve
+from optvis.ablation import Mean, Scaled, SteeringCurve, UnitSelection, steering_curve
 from optvis.ablation.evaluation.random_units import random_units
 from optvis.ablation.evaluation.variants import complement
 from optvis.ablation.units_json import units_from_json, units_to_json
@@ -52,11 +52,11 @@ def images() -> torch.Tensor:
 def test_a_factor_of_one_and_an_empty_selection_change_no_bit(net, images, units):
     with torch.no_grad():
         before = net(images)
-        with blinded(net, units, fill=Scale(1)):
+        with blinded(net, units, fill=Scaled(1)):
             assert net(images).equal(before)
         with blinded(net), blinded(net, Channels("1", [])):
             assert net(images).equal(before)
-        assert bake(net, units, fill=Scale(1))(images).equal(before)
+        assert bake(net, units, fill=Scaled(1))(images).equal(before)
         assert bake(net)(images).equal(before)
 
 
@@ -65,21 +65,21 @@ def test_what_is_read_along_units_is_scaled_and_the_rest_stays(net, images, unit
     a = random(3, CHANNELS, 4, 4).double()
     removed = a - units.replace(a, 0.0)
     for factor in FACTORS:
-        scaled = units.replace(a, Scale(factor).measure(net, [units])[0](a))
+        scaled = units.replace(a, Scaled(factor).measure(net, [units])[0](a))
         torch.testing.assert_close(scaled, a - (1 - factor) * removed)
 
 
 @pytest.mark.parametrize("units", UNITS, ids=repr)
 @pytest.mark.parametrize("factor", FACTORS)
 def test_scaled_units_baked_equal_those_hooked(net, images, units, factor):
-    baked = bake(net, units, fill=Scale(factor))
+    baked = bake(net, units, fill=Scaled(factor))
     assert baked.baked["fills"] == [{"factor": factor}]
-    with torch.no_grad(), blinded(net, units, fill=Scale(factor)):
+    with torch.no_grad(), blinded(net, units, fill=Scaled(factor)):
         torch.testing.assert_close(baked(images), net(images), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("layer", ["1", "3", "4"])
-@pytest.mark.parametrize("fill", [None, 0.3, Scale(0.5)], ids=str)
+@pytest.mark.parametrize("fill", [None, 0.3, Scaled(0.5)], ids=str)
 def test_a_projection_baked_equals_the_one_hooked_in_weights_and_modules(net, images, layer, fill):
     vectors, readers = random(1, 6 if layer == "1" else 5, seed=4), random(1, 6 if layer == "1" else 5, seed=5)
     units = Projection(layer, vectors, readers / (readers @ vectors.T), center=torch.full_like(vectors[0], 0.2))
@@ -99,9 +99,9 @@ def test_scaled_units_of_a_network_that_cannot_be_traced_are_inserted(images):
 
     plain = Classifier(Untraceable().eval(), None, 8)
     for units in (Channels("conv", [0, 3]), Directions("conv", random(2, CHANNELS)), oblique("conv")):
-        baked = bake(plain, units, fill=Scale(0.5))
+        baked = bake(plain, units, fill=Scaled(0.5))
         assert baked.network.baked["inserted"] == ["conv"]
-        with torch.no_grad(), blinded(plain, units, fill=Scale(0.5)):
+        with torch.no_grad(), blinded(plain, units, fill=Scaled(0.5)):
             torch.testing.assert_close(baked.network(images), plain.network(images), atol=1e-5, rtol=0)
 
 
@@ -154,7 +154,7 @@ def test_lengths_and_factors_are_checked():
     with pytest.raises(ValueError, match="for 2 vectors"):
         oblique("1", within=(0, 1))
     with pytest.raises(ValueError, match="factor is inf"):
-        Scale(float("inf"))
+        Scaled(float("inf"))
 
 
 def test_a_projection_is_saved_and_loaded(tmp_path):
@@ -206,6 +206,6 @@ def test_the_curve_of_the_embedded_network_agrees_with_blinded():
     demo, (scenes, labels) = load("demo"), dataset(16, seed=3)
     units = Channels("mixed5", range(60))
     curve = steering_curve(demo, units, {"all": (scenes, labels.tolist())}, factors=(0.3,), progress=False)
-    with blinded(demo, units, fill=Scale(0.3)):
+    with blinded(demo, units, fill=Scaled(0.3)):
         right = (demo.logits(scenes).argmax(1) == labels).double().mean()
     assert curve.recalls["all"][0].value == float(right)

@@ -138,7 +138,7 @@ def test_the_cosine_with_a_text_is_maximised_and_is_the_cosine(built):
     assert found.scores[-1] > found.scores[0]
     embedding = activations(net, found.images, "image_embedding")["image_embedding"]
     expected = embedding @ net.network.embed_texts(["a red cat"]).mT
-    torch.testing.assert_close(objective.resolve_texts(net.network.embed_texts)({"image_embedding": embedding}),
+    torch.testing.assert_close(objective.resolve((), net.network.embed_texts)({"image_embedding": embedding}),
                                expected[:, 0], atol=1e-3, rtol=1e-3)  # fmt: skip
     assert repr(objective) == "text('a red cat')"
     assert "text('a red cat')" in str(found.recipe)

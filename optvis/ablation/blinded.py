@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from optvis.ablation.fills import FillLike, Replacement, resolve_fill
 from optvis.features.units import Units
-from optvis.models.activations import check_real, replace_layers
+from optvis.models.activations import check_real
 from optvis.models.borrow import lock
 from optvis.models.classifier import Classifier
 from optvis.models.hooks import is_intercepted
 from optvis.models.layers import describe_output, find_module
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.overrides.replace import replace_layers
 
 Model = TypeVar("Model", bound=nn.Module | Classifier)
 PURPOSE = "ablation"
@@ -38,7 +39,7 @@ def blinded(model: Model, *units: Units, fill: FillLike = None, normalize: Norma
         units: what to switch off: Channels, Directions, Projections and Features of autoencoders, of any layers that
             `layers(model)` lists.
         fill: what replaces the units: a number; a tensor (C,), one number per channel or feature; a mapping of layers
-            to either; a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scale`, which turns
+            to either; a measured fill: `Mean`, `Noise`, `Gaussian`, `Resampled`, `Optimal`; or `Scaled`, which turns
             them down or up. By default 0, and of a Projection its own center.
         normalize: see `render`; by default the model's own. Only a fill that is measured on images needs it.
 

@@ -149,8 +149,8 @@ def compare_renderings(
     layer: str | None = None,
     fill: FillLike = None,
     recipe: str | Recipe = "plain",
-    steps: int | None = None,
     size: int | tuple[int, int] | None = None,
+    steps: int | None = None,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     progress: bool = True,
@@ -165,8 +165,8 @@ def compare_renderings(
         layer: whose positions the attributions show; by default that of the last units.
         fill: what replaces units, see `blinded`.
         recipe: of both renderings, as in `render`.
-        steps: number of updates of each rendering; the recipe's by default.
         size: side, or (height, width), of the rendered images in pixels; the network's own by default.
+        steps: number of updates of each rendering; the recipe's by default.
         seed: of the start and the transforms, the same for both renderings.
         normalize: see `render`; by default the model's own.
         progress: show progress bars.

@@ -174,7 +174,7 @@ class Resampled(Fill):
 
 
 @dataclass(frozen=True)
-class Scale(Fill):
+class Scaled(Fill):
     """The units' own activations times a factor: units are turned down or up instead of switched off.
 
     A factor of 1 is the network as it is, 0 switches units off, 2 doubles them, and −1 turns their sign. What is
@@ -187,28 +187,21 @@ class Scale(Fill):
         >>> from optvis.ablation import blinded
         >>> from optvis import Channels
         >>> net, images = nn.Conv2d(3, 4, 3), torch.rand(2, 3, 8, 8)
-        >>> with blinded(net, Channels("", 1), fill=Scale(0.5)):
+        >>> with blinded(net, Channels("", 1), fill=Scaled(0.5)):
         ...     halved = net(images)[:, 1]
         >>> torch.equal(halved, 0.5 * net(images)[:, 1])
         True
     """
 
     factor: float
+    values: ClassVar[float] = 0.0  # that are added
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.factor):
             raise ValueError(f"factor is {self.factor}; expected a finite number")
 
     def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
-        return (ScaledActivations(float(self.factor)),) * len(units)
-
-
-@dataclass(frozen=True)
-class ScaledActivations:
-    """The activations themselves, times a factor."""
-
-    factor: float
-    values: ClassVar[float] = 0.0  # that are added
+        return (self,) * len(units)
 
     def __call__(self, activations: Tensor) -> Tensor:
         return self.factor * activations
@@ -286,7 +279,7 @@ def _as_constant(values: Any) -> Constant:
         return Constant(float(values))
     raise TypeError(
         f"fill is {values!r}; expected a finite number, a tensor (C,), a mapping of layers to either, or Mean, Noise, "
-        "Gaussian, Resampled, Optimal, Scale of optvis.ablation"
+        "Gaussian, Resampled, Optimal, Scaled of optvis.ablation"
     )
 
 

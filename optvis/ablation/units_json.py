@@ -11,7 +11,7 @@ from torch import Tensor
 from optvis.arguments import describe_value
 from optvis.features.autoencoder_units import Features
 from optvis.features.projection import Projection
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import Channels, Directions, ListedUnits, Units
 from optvis.objectives.autoencoder import require_autoencoder
 
 
@@ -23,7 +23,7 @@ def units_to_json(units: Units) -> dict[str, Any]:
         {'kind': 'channels', 'layer': 'mixed5', 'indices': [3], 'within': None, 'channel_axis': None}
     """
     members: dict[str, Any] = {"kind": "channels", "layer": units.layer}
-    if isinstance(units, Channels | Features):
+    if isinstance(units, ListedUnits):
         members["indices"] = list(units.indices)
     if isinstance(units, Features):
         members |= {"kind": "features", "sae": units.autoencoder.describe()}

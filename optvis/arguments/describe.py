@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import types
 import typing
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ def describe_hint(hint: Any) -> str:
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return _alternatives(map(describe_hint, parts))
+        return _alternatives(describe_hint(kind) for part in parts for kind in _list_kinds(part))
     if origin is typing.Literal:
         return _alternatives(map(repr, parts))
     if origin is tuple and parts[-1:] != (...,):
@@ -39,7 +40,15 @@ def describe_hint(hint: Any) -> str:
         return f"{'an' if name == 'iterable' else 'a'} {name} of {describe_hint(parts[0])}"
     if isinstance(hint, typing.TypeVar):
         return describe_hint(hint.__bound__)
-    return "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
+    names = ["None" if kind is type(None) else getattr(kind, "__name__", str(kind)) for kind in _list_kinds(hint)]
+    return _alternatives(names)
+
+
+def _list_kinds(hint: Any) -> list[Any]:
+    """The classes that can be built, where a hint is an abstract class of this package; else the hint itself."""
+    if not inspect.isabstract(hint) or not hint.__module__.startswith("optvis."):
+        return [hint]
+    return [kind for below in hint.__subclasses__() for kind in _list_kinds(below)]
 
 
 def describe_value(value: Any) -> str:

@@ -39,10 +39,10 @@ def sample_activations(
     layer: str,
     *,
     seed: int = 0,
-    batch_size: int = BATCH_SIZE,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     tokens: str | None = None,
+    batch_size: int = BATCH_SIZE,
     engine: EngineLike = PROCESS,
     progress: bool = True,
 ) -> Samples:
@@ -60,10 +60,10 @@ def sample_activations(
         images: a folder with its subfolders, a list, a tensor or a dataset, see `optvis.data.as_dataset`.
         layer: name as in `layers(net)`.
         seed: of the positions; they do not depend on the batch size, and not on other images that cannot be read.
-        batch_size: images in a batch.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
+        batch_size: images in a batch.
         engine: what runs the network, see `optvis.engines.run_tasks`; samples are the same with any.
         progress: whether to show a progress bar.
 

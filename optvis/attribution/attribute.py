@@ -41,11 +41,11 @@ def attribute(
     layer: str,
     objective: Objective | str,
     *,
-    method: AttributionMethod | str | None = None,
     features: Any = None,
+    method: AttributionMethod | str | None = None,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     tokens: str | None = None,
-    normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> Attribution:
     """Attribute a score to the channels and positions of a layer, or to the features of its autoencoder.
@@ -55,13 +55,13 @@ def attribute(
         layer: name as in `layers(net)`; "<image>" attributes to the pixels.
         objective: a score per image, e.g. `logit("container ship") - logit("ocean liner")`: the objectives that
             `render` maximises. One for all images, or one for each; one image may have several.
+        features: a sparse autoencoder of the layer, see `optvis.Features`: its features take the place of channels, and
+            their codes that of activations. What it does not reconstruct is kept, also in `baseline_scores`.
         method: "midpoint", which approximates the ablation of each channel, the default at a layer; "grad_x_activation"
             (of pixels, input × gradient), "integrated_gradients", the default of pixels, "stochastic_ig", "smoothgrad";
             "ablation", which sets each channel to zero in turn; "saliency", the size of the gradient; "occlusion",
             which hides squares; one of `optvis.attribution` with options, `FromCaptum`, or an object of your own with
             a function `gradients(layer_function)` or `values(layer_function)`, see `AttributionMethod`.
-        features: a sparse autoencoder of the layer, see `optvis.Features`: its features take the place of channels, and
-            their codes that of activations. What it does not reconstruct is kept, also in `baseline_scores`.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
         tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         progress: show a progress bar, where the images need more than one batch.

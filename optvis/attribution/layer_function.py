@@ -67,13 +67,16 @@ class LayerFunction:
     def expand_channels(self, weights: Tensor) -> Tensor:
         """Shape one number per channel, (K, B or 1, C), so that it multiplies variations, (K, B or 1, ...)."""
         expanded = weights.view(*weights.shape, *[1] * (self.activations.dim() - 2)).to(self.activations.dtype)
-        return torch.stack([restore_layout(one, self.activations, self.channel_axis) for one in expanded])
+        return self.restore_layout(expanded)
 
     def expand_positions(self, weights: Tensor) -> Tensor:
         """Shape one number per position, (K, P), so that it multiplies variations, (K, 1, ...)."""
         spatial = self.channels_first.shape[2:]
-        expanded = weights.view(len(weights), 1, 1, *spatial).to(self.activations.dtype)
-        return torch.stack([restore_layout(one, self.activations, self.channel_axis) for one in expanded])
+        return self.restore_layout(weights.view(len(weights), 1, 1, *spatial).to(self.activations.dtype))
+
+    def restore_layout(self, variations: Tensor) -> Tensor:
+        """Move the channels of variations, (K, B or 1, C, ...), to the axis on which the layer has them."""
+        return torch.stack([restore_layout(one, self.activations, self.channel_axis) for one in variations])
 
     def raw_scores(self, activations: Tensor) -> Tensor:
         """Evaluate K concatenated variations, (K · B, ...) -> (K · B,); differentiable.

@@ -11,7 +11,6 @@ from torch import Tensor
 from optvis.attribution.layer_function import LayerFunction
 from optvis.attribution.methods import GradientMethod, GradientTimesActivation
 from optvis.objectives import IMAGE
-from optvis.objectives.layout import restore_layout
 
 SIDE = 16  # of the squares that are hidden, where no masks are given, in pixels
 GRAY = 0.5
@@ -86,12 +85,7 @@ class Occlusion:
         total = torch.zeros(len(a), *a.shape[2:], dtype=a.dtype, device=a.device)
         for batch in layer_function.batches(masks.shape[1]):
             some = masks[:, batch].transpose(0, 1).unsqueeze(2)  # (k, B or 1, 1, H, W)
-            hidden = torch.stack(
-                [
-                    restore_layout(one, layer_function.activations, layer_function.channel_axis)
-                    for one in a * (1 - some) + fill * some
-                ]
-            )
+            hidden = layer_function.restore_layout(a * (1 - some) + fill * some)
             losses = before - layer_function.scores(hidden)  # (k, B)
             areas = some.flatten(2).sum(2).clamp(min=torch.finfo(a.dtype).tiny)
             total += ((losses / areas).view(*losses.shape, 1, 1) * some.squeeze(2)).sum(0)

@@ -72,9 +72,9 @@ def hinton_of_expanded_weights(
     images: ImageLike | Sequence[ImageLike] | None = None,
     icons: int = 0,
     steps: int = PLAIN_STEPS,
+    seed: int = 0,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
-    seed: int = 0,
     progress: bool = True,
 ) -> Hinton:
     """Draw expanded weights: how channels of a layer depend on the channels and positions of an earlier one.
@@ -90,8 +90,8 @@ def hinton_of_expanded_weights(
             images; without them, channels that are never active may come first.
         icons: side in pixels of an icon of each channel, rendered as by `render`; 0 for none.
         steps: updates of each icon.
-        channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
         seed: of noise and transforms of the icons.
+        channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
         model, normalize, progress: see `render`.
 
     Raises:

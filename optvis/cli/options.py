@@ -68,7 +68,7 @@ def _add_network_options(add: AddOption, command: str) -> None:
 
 def load_model(options: argparse.Namespace) -> Classifier:
     """Load the network that the options name, onto its device."""
-    from optvis.models.zoo import load
+    from optvis.models.zoo.by_name import load
 
     weights = None if options.weights.casefold() == "none" else options.weights
     own = {"architecture": options.architecture, "labels": options.labels}

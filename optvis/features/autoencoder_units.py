@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.features.unit_options import expand_fill, format_options, validate_range
+from optvis.features.unit_options import format_options, validate_range
+from optvis.features.units import ListedUnits
 from optvis.objectives.autoencoder import Autoencoder
 from optvis.objectives.layout import name_tokens
-from optvis.objectives.target_tensors import as_index
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class Features:
+class Features(ListedUnits):
     """Some features of a sparse autoencoder of a layer.
 
     Each position of the layer is a row of the autoencoder's input, and its codes are the features' activations. Where
@@ -45,6 +45,8 @@ class Features:
         (Features('mixed3', <SimpleNamespace>, [1]), tensor([[ 4.,  0., -1.]]))
     """
 
+    NOUN = "feature"
+
     layer: str
     sae: Any
     indices: tuple[int, ...]
@@ -68,18 +70,8 @@ class Features:
     def _set(
         self, layer: str, sae: Any, indices: Any, within: Any, channel_axis: int | None, autoencoder: Autoencoder
     ) -> None:
-        chosen = () if isinstance(indices, list | tuple) and not indices else as_index(indices, "feature").tolist()
-        if any(index < 0 for index in chosen):
-            raise ValueError(f"feature {min(chosen)} of {layer!r}; expected 0 or more")
-        own = {"layer": layer, "sae": sae, "indices": tuple(dict.fromkeys(chosen)), "within": validate_range(within)}
-        vars(self).update(own, channel_axis=channel_axis, autoencoder=autoencoder)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, rows: slice) -> Features:
-        """Some of them, by a slice."""
-        return self.choose(self.indices[rows], self.within)
+        own = {"layer": layer, "sae": sae, "indices": self.check_indices(layer, indices)}
+        vars(self).update(own, within=validate_range(within), channel_axis=channel_axis, autoencoder=autoencoder)
 
     def choose(self, indices: Iterable[int], within: tuple[float, float] | None = None) -> Features:
         """Other features of the same autoencoder, which is not copied again."""
@@ -108,28 +100,9 @@ class Features:
         """As `replace`, with a fill that is computed from the codes."""
         return replace_features([self], a, replacement)
 
-    def replace_codes(self, codes: Tensor, fill: Tensor | float) -> Tensor:
-        """Replace the codes of these features, (B, K, ...) -> (B, K, ...)."""
-        mask = self.mask(codes.shape[1], codes.device).view(1, -1, *[1] * (codes.dim() - 2))
-        if self.within is not None:
-            mask = mask & (codes >= self.within[0]) & (codes <= self.within[1])
-        return torch.where(mask, expand_fill(fill, codes), codes)
-
-    def mask(self, count: int, device: torch.device | None = None) -> Tensor:
-        """Return a mask of the features, (K,) of bool; IndexError for one that the autoencoder does not have."""
-        if self.indices and max(self.indices) >= count:
-            raise IndexError(
-                f"feature {max(self.indices)} of {self.layer!r}; its autoencoder {self.autoencoder.kind} has "
-                f"0..{count - 1}"
-            )
-        chosen = torch.zeros(count, dtype=torch.bool, device="cpu")
-        chosen[list(self.indices)] = True
-        return chosen.to(device)
-
-    def basis(self, count: int) -> Tensor:
-        """Return the rows of the identity at these features, (len, K), float64: directions in the space of codes."""
-        self.mask(count)
-        return torch.eye(count, dtype=torch.float64, device="cpu")[list(self.indices)]
+    @property
+    def _owner(self) -> str:
+        return f"; its autoencoder {self.autoencoder.kind}"
 
     def __repr__(self) -> str:
         options = format_options(self.within, self.channel_axis)
@@ -151,5 +124,5 @@ def replace_features(parts: Sequence[Features], a: Tensor, replacement: Callable
     is_each = isinstance(fill, Tensor) and fill.dim() > 1 and len(fill) == len(a)
     fills = fill.chunk(len(parts)) if is_each else [fill] * len(parts)  # type: ignore[union-attr]
     triples = zip(parts, codes.chunk(len(parts)), fills, strict=True)
-    new = torch.cat([part.replace_codes(own, value) for part, own, value in triples])
+    new = torch.cat([part.fill_in(own, value) for part, own, value in triples])
     return parts[0].autoencoder.replace_codes(a, codes, new, parts[0].channel_axis)

@@ -11,21 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.models.activations import read_activations, replace_output
+from optvis.models.activations import read_activations
 from optvis.models.adapted.network import AdaptedNetwork
 from optvis.models.borrow import borrow, lock
 from optvis.models.classifier import Classifier
+from optvis.models.overrides.replace import replace_output
 from optvis.objectives.layout import channels_first, restore_layout
 
 LAST = -1  # the axis
-
-
-class ChannelsFirst(nn.Module):
-    """Gives what it gets: activations with channels on axis 1."""
-
-    def forward(self, a: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)"""
-        return a
 
 
 class ChannelsFirstNetwork(AdaptedNetwork):
@@ -39,7 +32,7 @@ class ChannelsFirstNetwork(AdaptedNetwork):
     def __init__(self, network: nn.Module, layers: Mapping[str, str]) -> None:
         super().__init__(network)
         vars(self).update(_layers=dict(layers))
-        self.add_layers({name: ChannelsFirst() for name in layers.values()})
+        self.add_layers({name: nn.Identity() for name in layers.values()})
 
     def forward(self, inputs: Tensor) -> Any:
         """Call the network; its layers pass through those with channels first."""

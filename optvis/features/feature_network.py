@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from optvis.models.activations import read_activations, replace_output
-from optvis.models.adapted import AdaptedNetwork
+from optvis.models.activations import read_activations
+from optvis.models.adapted.network import AdaptedNetwork
 from optvis.models.borrow import borrow, lock
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import find_module
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.overrides.replace import replace_output
 from optvis.objectives import Objective, channel, feature
 from optvis.objectives.autoencoder import Autoencoder
 from optvis.objectives.layout import channels_first, restore_layout
@@ -63,7 +64,9 @@ class FeatureNetwork(AdaptedNetwork):
         channel_axis: int | None,
         device: torch.device,
     ) -> None:
-        super().__init__(network, output=getattr(network, "output", None) if _is_adapted(network) else None)
+        super().__init__(
+            network, output=getattr(network, "output", None) if isinstance(network, AdaptedNetwork) else None
+        )
         codes = Codes(autoencoder, device)
         vars(self).update(_layer=layer, _autoencoder=autoencoder, _codes=codes, _channel_axis=channel_axis)
         self.add_layers({name: codes})
@@ -96,8 +99,8 @@ def expose_features(
     sae: Any,
     *,
     name: str = CODES,
-    channel_axis: int | None = None,
     normalize: Normalizer | str = INFER,
+    channel_axis: int | None = None,
 ) -> Classifier:
     """Return a network with the features of a layer's autoencoder as the channels of one more layer.
 
@@ -111,9 +114,9 @@ def expose_features(
         layer: name as in `layers(model)`.
         sae: the autoencoder, see `Features`; it is copied, as it is now.
         name: of the layer of codes.
+        normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layer's output, and of the features in that of the codes; by default
             the second, or the last of three.
-        normalize: see `render`; by default the model's own.
 
     Raises:
         KeyError: no such layer.
@@ -180,7 +183,3 @@ def describe_features(classifier: Classifier) -> dict[str, Any]:
     """Say which autoencoder a network from `expose_features` has, in JSON types."""
     described: dict[str, Any] = vars(classifier.network)["_autoencoder"].describe()
     return described
-
-
-def _is_adapted(network: nn.Module) -> bool:
-    return isinstance(network, AdaptedNetwork)

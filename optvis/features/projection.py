@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from optvis.features.unit_options import expand_fill, format_options, orthonormalize, validate_range
-from optvis.objectives.layout import channels_first, name_tokens, restore_layout
+from optvis.features.units import Channels, Directions, Units
+from optvis.objectives.layout import name_tokens, restore_layout
 from optvis.objectives.target_tensors import as_vectors
 
 TOLERANCE = 1e-4  # of readers · vectors, which should be the identity
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class Projection:
+class Projection(Units):
     """What an affine map a ↦ a − Σ vₖ (rₖ · (a − center)) removes from a layer: directions that other vectors read.
 
     `Directions` are the case in which both are the same orthonormal vectors. A concept that a linear classifier reads
@@ -41,6 +41,8 @@ class Projection:
         >>> removed, removed.replace(torch.tensor([[3.0, 2.0]]))
         (Projection('mixed3', 1 of 2), tensor([[-2.,  2.]]))
     """
+
+    NOUN = "direction"
 
     layer: str
     vectors: Tensor  # (K, C) float64
@@ -81,24 +83,15 @@ class Projection:
         return len(self.vectors)
 
     def __getitem__(self, rows: slice) -> Projection:
-        """Some of them, by a slice."""
         options = {"within": self.within, "channel_axis": self.channel_axis}
         return Projection(self.layer, self.vectors[rows], self.readers[rows], self.center, **options)  # type: ignore[arg-type]
-
-    def read(self, a: Tensor) -> Tensor:
-        """What a fill replaces: the layer's activations, channels first, (B, C, ...)."""
-        return channels_first(a, self.channel_axis)
-
-    def replace_by(self, a: Tensor, replacement: Callable[[Tensor], Tensor | float]) -> Tensor:
-        """As `replace`, with a fill that is computed from what `read` returns."""
-        return self.replace(a, replacement(self.read(a)))
 
     def replace(self, a: Tensor, fill: Tensor | float | None = None) -> Tensor:
         """Replace what the readers read in the layer's activations by what they read in `fill`, or in the center.
 
         Arguments are as in `Channels`; a ValueError where vectors do not have as many numbers as the layer channels.
         """
-        values = channels_first(a, self.channel_axis)
+        values = self.read(a)
         self._check_length(values.shape[1])
         readers = self.readers.to(values)
         middle = expand_fill(self.center if fill is None else fill, values)
@@ -137,3 +130,7 @@ class Projection:
     def __repr__(self) -> str:
         count, channels = self.vectors.shape
         return f"Projection({self.layer!r}, {count} of {channels}{format_options(self.within, self.channel_axis)})"
+
+
+#: Units that are replaced by an affine map of the layer's activations.
+AffineUnits: TypeAlias = Channels | Directions | Projection

@@ -1,23 +1,107 @@
-"""Units of a layer: channels, directions, projections or features, and the layer's activations without them."""
+"""Units of a layer, and the layer's activations without them: what all kinds share, channels, and directions."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from optvis.features.autoencoder_units import Features
-from optvis.features.projection import Projection
 from optvis.features.unit_options import expand_fill, format_options, orthonormalize, validate_range
 from optvis.objectives.layout import channels_first, name_tokens, restore_layout
 from optvis.objectives.target_tensors import as_index, as_vectors
 
 
+class Units(ABC):
+    """What can be named in a layer and ablated: `Channels`, `Directions`, a `Projection` or `Features`."""
+
+    NOUN: ClassVar[str]  # what one of them is called
+
+    layer: str
+    within: tuple[float, float] | None
+    channel_axis: int | None
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, rows: slice) -> Units:
+        """Some of them, by a slice."""
+
+    def read(self, a: Tensor) -> Tensor:
+        """What a fill replaces: the layer's activations, channels first, (B, C, ...)."""
+        return channels_first(a, self.channel_axis)
+
+    def replace_by(self, a: Tensor, replacement: Callable[[Tensor], Tensor | float]) -> Tensor:
+        """As `replace`, with a fill that is computed from what `read` returns."""
+        return self.replace(a, replacement(self.read(a)))
+
+    @abstractmethod
+    def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
+        """Replace the units in the layer's activations, (B, ...), with `fill`.
+
+        Args:
+            a: activations as the layer gives them, (B, ...).
+            fill: a number, one number a channel (C,), or a tensor that broadcasts with what `read` returns.
+        """
+
+    @abstractmethod
+    def basis(self, channels: int) -> Tensor:
+        """Return orthonormal directions that span what the units read, (K, C), float64."""
+
+
+class ListedUnits(Units):
+    """Units that are listed by their indices among what `read` returns."""
+
+    indices: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, rows: slice) -> ListedUnits:
+        return self.choose(self.indices[rows], self.within)
+
+    @abstractmethod
+    def choose(self, indices: Iterable[int], within: tuple[float, float] | None = None) -> ListedUnits:
+        """Other ones of the same layer."""
+
+    def check_indices(self, layer: str, indices: int | Iterable[int] | Tensor) -> tuple[int, ...]:
+        """Return indices, each once; TypeError for what are no integers, ValueError for negative ones."""
+        chosen = () if isinstance(indices, list | tuple) and not indices else as_index(indices, self.NOUN).tolist()
+        if any(index < 0 for index in chosen):
+            raise ValueError(f"{self.NOUN} {min(chosen)} of {layer!r}; expected 0 or more")
+        return tuple(dict.fromkeys(chosen))
+
+    def mask(self, count: int, device: torch.device | None = None) -> Tensor:
+        """Return which of so many these are, (C,) of bool; IndexError for one that the layer does not have."""
+        if self.indices and max(self.indices) >= count:
+            raise IndexError(f"{self.NOUN} {max(self.indices)} of {self.layer!r}{self._owner} has 0..{count - 1}")
+        chosen = torch.zeros(count, dtype=torch.bool, device="cpu")
+        chosen[list(self.indices)] = True
+        return chosen.to(device)
+
+    @property
+    def _owner(self) -> str:
+        """What has them, for an error message."""
+        return ", which"
+
+    def basis(self, channels: int) -> Tensor:
+        self.mask(channels)
+        return torch.eye(channels, dtype=torch.float64, device="cpu")[list(self.indices)]
+
+    def fill_in(self, values: Tensor, fill: Tensor | float) -> Tensor:
+        """Replace these, where they are within their range, in what `read` returns, (B, C, ...) -> (B, C, ...)."""
+        mask = self.mask(values.shape[1], values.device).view(1, -1, *[1] * (values.dim() - 2))
+        if self.within is not None:
+            mask = mask & (values >= self.within[0]) & (values <= self.within[1])
+        return torch.where(mask, expand_fill(fill, values), values)
+
+
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class Channels:
+class Channels(ListedUnits):
     """Some channels of a layer.
 
     Args:
@@ -39,6 +123,8 @@ class Channels:
         tensor([1., 0.])
     """
 
+    NOUN = "channel"
+
     layer: str
     indices: tuple[int, ...]
     within: tuple[float, float] | None
@@ -54,30 +140,11 @@ class Channels:
         tokens: str | None = None,
     ) -> None:
         layer = name_tokens(layer, tokens)
-        chosen = () if isinstance(indices, list | tuple) and not indices else as_index(indices, "channel").tolist()
-        if any(index < 0 for index in chosen):
-            raise ValueError(f"channel {min(chosen)} of {layer!r}; expected 0 or more")
-        own = {"layer": layer, "indices": tuple(dict.fromkeys(chosen))}
+        own = {"layer": layer, "indices": self.check_indices(layer, indices)}
         vars(self).update(own, within=validate_range(within), channel_axis=channel_axis)
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, rows: slice) -> Channels:
-        """Some of them, by a slice."""
-        return self.choose(self.indices[rows], self.within)
-
     def choose(self, indices: Iterable[int], within: tuple[float, float] | None = None) -> Channels:
-        """Other channels of the layer."""
         return Channels(self.layer, list(indices), within=within, channel_axis=self.channel_axis)
-
-    def read(self, a: Tensor) -> Tensor:
-        """What a fill replaces: the layer's activations, channels first, (B, C, ...)."""
-        return channels_first(a, self.channel_axis)
-
-    def replace_by(self, a: Tensor, replacement: Callable[[Tensor], Tensor | float]) -> Tensor:
-        """As `replace`, with a fill that is computed from what `read` returns."""
-        return self.replace(a, replacement(self.read(a)))
 
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """Replace these channels of the layer's activations with `fill`.
@@ -89,24 +156,7 @@ class Channels:
         Raises:
             IndexError: a channel that the layer does not have.
         """
-        values = channels_first(a, self.channel_axis)
-        mask = self.mask(values.shape[1], values.device).view(1, -1, *[1] * (values.dim() - 2))
-        if self.within is not None:
-            mask = mask & (values >= self.within[0]) & (values <= self.within[1])
-        return restore_layout(torch.where(mask, expand_fill(fill, values), values), a, self.channel_axis)
-
-    def mask(self, channels: int, device: torch.device | None = None) -> Tensor:
-        """Return a mask of the layer's channels, (C,) of bool; IndexError for one that the layer does not have."""
-        if self.indices and max(self.indices) >= channels:
-            raise IndexError(f"channel {max(self.indices)} of {self.layer!r}, which has 0..{channels - 1}")
-        chosen = torch.zeros(channels, dtype=torch.bool, device="cpu")
-        chosen[list(self.indices)] = True
-        return chosen.to(device)
-
-    def basis(self, channels: int) -> Tensor:
-        """Return orthonormal directions that span these channels, (K, C), float64."""
-        self.mask(channels)
-        return torch.eye(channels, dtype=torch.float64, device="cpu")[list(self.indices)]
+        return restore_layout(self.fill_in(self.read(a), fill), a, self.channel_axis)
 
     def projector(self, channels: int) -> Tensor:
         """Return the matrix of what is removed, (C, C), float64: ones on the diagonal at these channels."""
@@ -117,7 +167,7 @@ class Channels:
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class Directions:
+class Directions(Units):
     """Directions in the space of a layer's channels, or the subspace that they span.
 
     Args:
@@ -136,6 +186,8 @@ class Directions:
         >>> tilted.replace(torch.tensor([[6.0, 8.0]])).round(decimals=3)
         tensor([[0., 0.]])
     """
+
+    NOUN = "direction"
 
     layer: str
     vectors: Tensor
@@ -165,23 +217,14 @@ class Directions:
         return len(self.vectors)
 
     def __getitem__(self, rows: slice) -> Directions:
-        """Some of them, by a slice."""
         return Directions(self.layer, self.vectors[rows], within=self.within, channel_axis=self.channel_axis)
-
-    def read(self, a: Tensor) -> Tensor:
-        """What a fill replaces: the layer's activations, channels first, (B, C, ...)."""
-        return channels_first(a, self.channel_axis)
-
-    def replace_by(self, a: Tensor, replacement: Callable[[Tensor], Tensor | float]) -> Tensor:
-        """As `replace`, with a fill that is computed from what `read` returns."""
-        return self.replace(a, replacement(self.read(a)))
 
     def replace(self, a: Tensor, fill: Tensor | float = 0.0) -> Tensor:
         """Replace the part of the layer's activations along these directions with that of `fill`: a − P (a − fill).
 
         Arguments are as in `Channels`; a ValueError where directions do not have as many numbers as the layer channels.
         """
-        values = channels_first(a, self.channel_axis)
+        values = self.read(a)
         basis = self.basis(values.shape[1]).to(values)
         excess = (values - expand_fill(fill, values)).movedim(1, -1) @ basis.T
         if self.within is not None:
@@ -204,9 +247,3 @@ class Directions:
     def __repr__(self) -> str:
         count, channels = self.vectors.shape
         return f"Directions({self.layer!r}, {count} of {channels}{format_options(self.within, self.channel_axis)})"
-
-
-#: Units that are replaced by an affine map of the layer's activations.
-AffineUnits: TypeAlias = Channels | Directions | Projection
-#: What can be named in a layer and ablated.
-Units: TypeAlias = AffineUnits | Features

@@ -1,4 +1,4 @@
-"""Numbers as text for people: percentages, intervals, changes and counts, with a real minus sign."""
+"""Numbers as text for people: percentages, changes and counts, with a real minus sign."""
 
 from __future__ import annotations
 
@@ -17,18 +17,6 @@ def format_percent(value: float | None) -> str:
     ('12.5 %', '−50.0 %', '–')
     """
     return "–" if value is None else f"{100 * value:.1f} %".replace("-", "−")
-
-
-def format_interval(value: float | None, low: float | None, high: float | None) -> str:
-    """A share as a percentage, and its interval where there is one.
-
-    >>> format_interval(0.5, 0.25, 1.0), format_interval(0.5, -0.25, 1.0), format_interval(0.5, None, None)
-    ('50.0 % (25–100)', '50.0 % (−25 to 100)', '50.0 %')
-    """
-    if low is None or high is None:
-        return format_percent(value)
-    ends = (f"{100 * end:.0f}".replace("-", "−") for end in (low + 0.0, high + 0.0))
-    return f"{format_percent(value)} ({'–'.join(ends) if low >= 0 else ' to '.join(ends)})"
 
 
 def format_change(value: float, decimals: int = 2) -> str:

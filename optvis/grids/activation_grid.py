@@ -47,9 +47,9 @@ def activation_grid(
     size: int = 64,
     steps: int = 256,
     seed: int = 0,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     tokens: str | None = None,
-    normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> ActivationGrid:
     """Render an icon for each position of a layer: an image that maximises the activation vector of this position.

@@ -130,9 +130,9 @@ def semantic_dictionary(
     size: int = 64,
     steps: int = PLAIN_STEPS,
     seed: int = 0,
+    normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
     tokens: str | None = None,
-    normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> SemanticDictionary:
     """Find the strongest channels at each position of an image, and render an icon of each of them.

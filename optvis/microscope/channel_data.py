@@ -11,7 +11,7 @@ from optvis.features.peaks import TopImage
 from optvis.features.receptive_field import ReceptiveFields
 from optvis.microscope.effects import Effects, count_changes
 from optvis.models.classifier import Classifier
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 
 TOP_CLASSES, BOTTOM_CLASSES = 8, 4  # how many with the largest attribution, and with the smallest
 MIN_SHARE = 0.01  # of the largest absolute attribution; classes below it are left out

@@ -14,7 +14,7 @@ from optvis.features.peaks import ChannelImages, TopImage
 from optvis.microscope.channel_data import round_number
 from optvis.microscope.top_activations import CLASSES, ExemplarChoice, merge_exemplars, rank_classes
 from optvis.models.classifier import Classifier
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.objectives import OUTPUT
 from optvis.survey.result import Survey
 

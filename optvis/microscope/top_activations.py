@@ -16,8 +16,8 @@ from optvis.microscope.effects import attribute_classes
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
-from optvis.models.outputs import Head
 from optvis.models.outputs.finite import check_finite
+from optvis.models.outputs.head import Head
 from optvis.objectives import OUTPUT
 
 BATCH_SIZE = 32

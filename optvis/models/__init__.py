@@ -13,8 +13,8 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import Layer, LayerTable, layers
 from optvis.models.normalize import IMAGENET, Normalize
 from optvis.models.tail import Tail
-from optvis.models.texts import zero_shot
-from optvis.models.zoo import load
+from optvis.models.texts.zero_shot import zero_shot
+from optvis.models.zoo.by_name import load
 
 __all__ = [
     "IMAGENET",

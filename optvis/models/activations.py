@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import methodcaller
 from typing import Any
@@ -18,12 +18,12 @@ from optvis.models.adapted.compiled import name_modules
 from optvis.models.adapted.select import select_scores
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
-from optvis.models.hooks import Call, hook_modules, intercept, replace_outputs, suspend_intercepts
+from optvis.models.hooks import Call, hook_modules, intercept, suspend_intercepts
 from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import mark_channel_axis
-from optvis.models.outputs.tokens import change_view, note_size, view_layer
+from optvis.models.outputs.tokens import view_layer
 from optvis.models.run import run_network
 from optvis.objectives import IMAGE, OUTPUT
 from optvis.objectives.layout import INPUT, channels_first, name_call, name_tokens, split_tokens, takes_input
@@ -40,8 +40,8 @@ def activations(
     images: ImageLike | Sequence[ImageLike],
     layers: Sequence[str] | str,
     *,
-    tokens: str | None = None,
     normalize: Normalizer | str = INFER,
+    tokens: str | None = None,
 ) -> dict[str, Tensor]:
     """Read the outputs of named layers for images, from one forward pass that is cut after the last of them.
 
@@ -52,8 +52,8 @@ def activations(
         images: an image in any form that `load_image` takes, or a list of them.
         layers: names as in `layers(model)`, or one; "relu#1" is the second call of a module that is used twice;
             "" is the network's own output; "<image>" the images themselves; "bn1@input" what "bn1" takes.
-        tokens: which tokens of a transformer's layers: "patches", the default, "class", "registers" or "all".
         normalize: see `render`; by default the model's own.
+        tokens: which tokens of a transformer's layers: "patches", the default, "class", "registers" or "all".
 
     Returns:
         Each layer's activations as the network gives them, (B, ...), on its device. A layer of tokens, (B, T, C), gives
@@ -215,81 +215,6 @@ def _keep_layout(a: Tensor) -> None:
     """Keep gradients channels last where activations are: a mixture slows every layer below."""
     if a.requires_grad and a.dim() == 4 and a.is_contiguous(memory_format=torch.channels_last):
         a.register_hook(methodcaller("contiguous", memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def replace_output(network: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside, a layer returns what `change` makes of its output, as `read_activations` reads it; see `replace_outputs`.
-
-    Raises:
-        KeyError: no such layer.
-        TypeError: inside, a layer whose output is no tensor of real numbers.
-        ValueError: inside, a layer that the network computes without gradients, where gradients were on outside.
-    """
-    has_gradients = torch.is_grad_enabled()
-
-    def replace(output: Any) -> Tensor:
-        if not isinstance(output, Tensor):
-            raise TypeError(
-                f"layer {layer!r} gives {describe_output(output)}, not a tensor; layers(net) lists those that do"
-            )
-        check_real(layer, output)
-        if has_gradients:
-            require_gradients(layer)
-        return change(output)
-
-    with replace_layers(network, [(layer, replace)]):
-        yield
-
-
-@contextmanager
-def replace_layers(
-    network: nn.Module,
-    changes: Sequence[tuple[str, Callable[[Any], Any]]],
-    *,
-    purpose: str = "",
-    is_required: bool = False,
-) -> Iterator[None]:
-    """Inside, layers return what functions make of their outputs, one function of a layer after the other.
-
-    Args:
-        changes: names of layers, each with a function of its output as `read_activations` reads it: of a transformer's
-            layer a map of its patches. Other tokens stay as they are.
-        purpose: see `intercept`.
-        is_required: whether a forward pass in which one of the layers does not run is an error.
-
-    Raises:
-        KeyError: no such layer.
-        ValueError: inside, a layer that has no such tokens.
-    """
-    calls = {layer: find_module(network, layer) for layer, _ in changes}
-    with note_size(network) as read_size:
-        functions: dict[Call, list[Callable[[Any], Any]]] = {}
-        inside: dict[Call, list[Callable[[Any], Any]]] = {}
-        for layer, change in changes:
-            group = (inside if takes_input(layer) else functions).setdefault(calls[layer], [])
-            module = network if takes_input(layer) else calls[layer][0]
-            group.append(partial(change_view, network, module, layer, change, read_size))
-        chained = {call: partial(_apply_each, group) for call, group in functions.items()}
-        before = {call: partial(_apply_to_first, group) for call, group in inside.items()}
-        names = {call: layer for layer, call in calls.items()} if is_required else {}
-        required, required_before = ({call: names[call] for call in some if names} for some in (chained, before))
-        with (
-            intercept(network, {}, before=before, purpose=purpose, required=required_before),
-            replace_outputs(network, chained, purpose=purpose, required=required),
-        ):
-            yield
-
-
-def _apply_to_first(functions: Sequence[Callable[[Any], Any]], values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Apply functions to the first input of a module."""
-    return (_apply_each(functions, values[0]), *values[1:]) if values else None
-
-
-def _apply_each(functions: Sequence[Callable[[Any], Any]], output: Any) -> Any:
-    for function in functions:
-        output = function(output)
-    return output
 
 
 def input_size(inputs: Tensor) -> tuple[int, int] | None:

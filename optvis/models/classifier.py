@@ -27,7 +27,7 @@ from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
-from optvis.models.outputs.tokens import set_prefix_tokens
+from optvis.models.outputs.token_evidence import set_prefix_tokens
 from optvis.models.run import run_network
 from optvis.params.canvas import height_and_width
 
@@ -211,9 +211,9 @@ class Classifier:
         shape = (1, self.channels, *self.resolve_size(size))
         return torch.full(shape, 0.5, dtype=self.image_dtype, device=self.device)
 
-    def noise_image(self, size: int | tuple[int, int] | None = None) -> Tensor:
+    def noise_image(self) -> Tensor:
         """An image of noise in [0, 1], the same each time, (1, C, H, W); no two of its pixels are alike."""
-        shape, generator = (1, self.channels, *self.resolve_size(size)), torch.Generator().manual_seed(0)
+        shape, generator = (1, self.channels, *self.size), torch.Generator().manual_seed(0)
         noise = torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
         return noise.to(self.device, self.image_dtype)
 
@@ -268,7 +268,7 @@ class Classifier:
     def logits(self, images: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
         """Compute a logit for each class, (B, classes), float32, in eval mode and without gradients.
 
-        They are the network's outputs; where these are probabilities, what `optvis.models.outputs.Head.logits` says.
+        They are the network's outputs; where these are probabilities, what `Head.logits` makes of them.
 
         Args:
             images: (B, 3, H, W) in [0, 1], on any device.

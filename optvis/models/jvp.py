@@ -14,10 +14,11 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from optvis.interrupts import hold_lock, ignore_warnings
-from optvis.models.activations import read_activations, replace_output
+from optvis.models.activations import read_activations
 from optvis.models.adapted.select import select_scores
 from optvis.models.hooks import intercept
 from optvis.models.overrides.hard_sigmoid import differentiable_hard_sigmoid
+from optvis.models.overrides.replace import replace_output
 from optvis.models.run import run_network
 from optvis.objectives import OUTPUT
 

@@ -9,12 +9,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from optvis.data.images import RGB
 from optvis.models.adapted.normalizer import find_numbers
 from optvis.params.dtype import constant_like
 
 Normalizer: TypeAlias = Callable[[Tensor], Tensor] | None
 
 INFER = "infer"  # use the normalisation that the model brings with it
+MAX_COLORS = 4  # a layer of more input channels may be one that is registered before the network's first
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,6 @@ def as_normalizer(normalize: Normalizer) -> Normalizer:
     return normalize if numbers is None else Normalize(*numbers)
 
 
-RGB = 3  # channels
-MAX_COLORS = 4  # a layer of more input channels may be one that is registered before the network's first
-
-
 def count_channels(network: nn.Module, normalize: Normalizer, size: tuple[int, int]) -> int:
     """Count the channels of the images that a network is given: by its normalisation, else by its first layer.
 
@@ -82,7 +80,8 @@ def count_channels(network: nn.Module, normalize: Normalizer, size: tuple[int, i
     count = first_channels(network, size)
     if count == RGB or normalize is None:
         return count
-    return count if _keeps_channels(normalize, count, size) and not _makes(normalize, count, size) else RGB
+    keeps_own = _channels_after(normalize, count, size) == count != _channels_after(normalize, RGB, size)
+    return count if keeps_own else RGB
 
 
 def first_channels(network: nn.Module, size: tuple[int, int]) -> int:
@@ -96,15 +95,6 @@ def first_channels(network: nn.Module, size: tuple[int, int]) -> int:
     pixels = size[0] * size[1]
     is_whole = linear is not None and linear.in_features % pixels == 0
     return linear.in_features // pixels if linear is not None and is_whole else RGB
-
-
-def _keeps_channels(normalize: Callable[[Tensor], Tensor], count: int, size: tuple[int, int]) -> bool:
-    return _channels_after(normalize, count, size) == count
-
-
-def _makes(normalize: Callable[[Tensor], Tensor], count: int, size: tuple[int, int]) -> bool:
-    """Whether a function makes so many channels of RGB."""
-    return _channels_after(normalize, RGB, size) == count
 
 
 @torch.no_grad()

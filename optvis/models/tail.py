@@ -12,13 +12,15 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from optvis.models.activations import check_order, input_size, read_activations, replace_output, require_gradients
+from optvis.models.activations import check_order, input_size, read_activations, require_gradients
 from optvis.models.adapted.first_runs import warn_coupled
 from optvis.models.adapted.single import replace_single
+from optvis.models.adapted.trees import copy_tensors, count_writes, is_same, list_leaves, map_tensors, repeat_batch
 from optvis.models.borrow import borrow
 from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
+from optvis.models.overrides.replace import replace_output
 from optvis.models.run import run_network, run_with_gradients
 from optvis.objectives import IMAGE
 from optvis.objectives.layout import takes_input
@@ -131,7 +133,7 @@ class Tail:
             return None
         some = copy.copy(self)
         some.images, some.inputs, some.output = self.images[rows], self.inputs[rows], self.output[rows]
-        some.before = _map_tensors(self.before, lambda a: a[rows] if a.numel() else a)
+        some.before = map_tensors(self.before, lambda a: a[rows] if a.numel() else a)
         some.activations = self.view.read(some.output)
         return some
 
@@ -151,7 +153,7 @@ class Tail:
         return self.view.restore(activations.clone(), self._repeat_for(activations, self.output))
 
     def _repeat_for(self, activations: Tensor, tree: Any) -> Any:
-        return _repeat(tree, len(activations) // len(self.inputs))
+        return repeat_batch(tree, len(activations) // len(self.inputs))
 
     @property
     def variations_per_pass(self) -> int:
@@ -167,7 +169,7 @@ class Tail:
         """Inside, modules that had finished before the layer return what they returned, and the layer activations."""
         known = {call: self._repeat_for(activations, output) for call, output in self.before.items()}
         is_alone = len(activations) == len(self.inputs)
-        known |= {call: _copy(known[call]) for call in (known if is_alone else self.modified_calls)}
+        known |= {call: copy_tensors(known[call]) for call in (known if is_alone else self.modified_calls)}
         own = replace_single(self.wrapping, self._restore(activations))  # a copy: what follows may be in place
         known |= {self.call: own}
         modules = dict.fromkeys(module for module, _ in known)
@@ -184,10 +186,10 @@ class Tail:
         try:
             # What modules before the layer keep from pass to pass is now of another image.
             read_activations(self.network, noise, [self.layer])
-            found = self._run_whole(self._replaying, _repeat(self.activations, copies))
+            found = self._run_whole(self._replaying, repeat_batch(self.activations, copies))
         except Exception:  # a forward pass may raise anything for a tensor of another shape
             return False
-        return is_same(found, _repeat(result, copies))
+        return is_same(found, repeat_batch(result, copies))
 
     def _run_whole(self, put: Callable[[Tensor], AbstractContextManager[None]], activations: Tensor) -> Any:
         """The network's output where `put` lets the layer return activations, (K · B, ...)."""
@@ -206,7 +208,7 @@ class Tail:
         own = self.activations
         both = torch.cat([own, own.flatten().roll(1).view_as(own)])
         try:
-            found = _map_tensors(self._run_whole(self._replacing, both), lambda a: a[: len(a) // 2])
+            found = map_tensors(self._run_whole(self._replacing, both), lambda a: a[: len(a) // 2])
         except Exception:  # as above; a tensor without axes
             return True
         numbers = [leaf for leaf in list_leaves(result) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
@@ -256,7 +258,7 @@ class _Recorder:
         self.ended.append(module)
         self.within -= module in self.whole
         if module is self.network:
-            self.result = _copy(output)
+            self.result = copy_tensors(output)
         if self.reached or (call != self.end and (self.within or module in self.entered)):
             return
         for inner in self.order[first:]:
@@ -267,7 +269,11 @@ class _Recorder:
             is_wrapped = module is not self.network and not isinstance(output, Tensor)
             self.wrapping = replace_single(output, torch.empty(0, device="cpu")) if is_wrapped else None
             return
-        self.outputs[call], self.versions[call], self.inside[call] = _copy(output), (output, _version(output)), inside
+        self.outputs[call], self.versions[call], self.inside[call] = (
+            copy_tensors(output),
+            (output, count_writes(output)),
+            inside,
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -278,7 +284,7 @@ class _Recorder:
     @property
     def modified_calls(self) -> set[Call]:
         """Calls whose output some later operation wrote into."""
-        return {call for call, (output, version) in self.versions.items() if _version(output) != version}
+        return {call for call, (output, version) in self.versions.items() if count_writes(output) != version}
 
     @property
     def misleading(self) -> frozenset[nn.Module]:
@@ -305,67 +311,3 @@ def _replay_forward(module: nn.Module, known: Mapping[Call, Any], layer: str) ->
         return known[call]
 
     return replay
-
-
-def _map_tensors(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Change the tensors in tuples, lists and dicts; return anything else as it is."""
-    if isinstance(tree, Tensor):
-        return change(tree)
-    if isinstance(tree, dict):
-        new = copy.copy(tree)
-        for key, value in tree.items():
-            new[key] = _map_tensors(value, change)
-        return new
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(_map_tensors(value, change) for value in tree))
-    if isinstance(tree, list | tuple):
-        return type(tree)(_map_tensors(value, change) for value in tree)
-    return tree
-
-
-def list_leaves(tree: Any) -> list[Any]:
-    """All that is in tuples, lists and dicts, one after the other."""
-    if isinstance(tree, dict | list | tuple):
-        values = tree.values() if isinstance(tree, dict) else tree
-        return [leaf for value in values for leaf in list_leaves(value)]
-    return [tree]
-
-
-def is_same(found: Any, expected: Any) -> bool:
-    """Whether two outputs have the same leaves, up to rounding; False where there is no tensor to compare."""
-    leaves = list_leaves(found), list_leaves(expected)
-    has_tensor = any(isinstance(leaf, Tensor) for leaf in leaves[1])
-    return has_tensor and len(leaves[0]) == len(leaves[1]) and all(map(_is_same_leaf, *leaves))
-
-
-def _is_same_leaf(found: Any, expected: Any) -> bool:
-    if not (isinstance(found, Tensor) and isinstance(expected, Tensor)):
-        return type(found) is type(expected) and bool(found == expected)
-    if found.shape != expected.shape or not expected.is_floating_point():
-        return torch.equal(found, expected)
-    found = found.detach()
-    tolerance = torch.finfo(expected.dtype).eps ** 0.5
-    gap, size = (torch.linalg.vector_norm(a.double()) for a in (found - expected, expected))
-    return bool(gap <= tolerance * size)
-
-
-def _version(tree: Any) -> int:
-    """Count the in-place writes into the tensors of an output."""
-    versions = [0]
-    _map_tensors(tree, lambda a: versions.append(a._version) or a)  # type: ignore[func-returns-value]
-    return sum(versions)
-
-
-def _copy(tree: Any) -> Any:
-    return _map_tensors(tree, Tensor.clone)
-
-
-def _repeat(tree: Any, times: int) -> Any:
-    """Repeat a batch, one copy after the other; a single image is expanded without copying."""
-
-    def repeat(a: Tensor) -> Tensor:
-        if times == 1 or a.dim() == 0:
-            return a
-        return a.unsqueeze(0).expand(times, *a.shape).flatten(0, 1)
-
-    return _map_tensors(tree, repeat)

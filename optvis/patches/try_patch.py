@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.dataset import Images
+from optvis.data.images import RGB
 from optvis.data.sources import as_dataset
 from optvis.formatting import format_count
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
-from optvis.models.normalize import INFER, RGB, Normalizer
+from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives.labels import class_index
 from optvis.patches.controls import crop_into_outline, flat_patch, shuffle_patch
@@ -77,8 +78,8 @@ def try_patch(
     positions: Mapping[str, tuple[float, float]] = POSITIONS,
     controls: Mapping[str, Patches] = MappingProxyType({}),
     selection_share: float = 0.25,
-    normalize: Normalizer | str = INFER,
     seed: int = 0,
+    normalize: Normalizer | str = INFER,
     progress: bool = True,
 ) -> PatchTrial:
     """Paste a patch onto images of one class, at several sizes and positions, and count predictions of another class.

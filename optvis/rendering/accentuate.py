@@ -49,8 +49,8 @@ def accentuate(
     size: int | None = None,
     steps: int = ACCENTUATION_STEPS,
     views: int = 1,
-    normalize: Normalizer | str = INFER,
     seed: int | Sequence[int] = 0,
+    normalize: Normalizer | str = INFER,
     **options: Unpack[RenderOptions],
 ) -> Rendering:
     """Raise an objective in an image while the network's activations in a layer stay near those of the image.

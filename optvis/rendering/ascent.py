@@ -12,14 +12,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from optvis.errors import NotFiniteError
 from optvis.models.activations import read_activations
 from optvis.models.adapted.precision import Precision, cast_network, multiply_in, uncast
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.models.overrides.fold import CHANGED, Folding, FoldingError
 from optvis.models.overrides.max_pool import PoolGradient, override_max_pool
 from optvis.models.overrides.relu import redirect_relu
@@ -36,7 +35,7 @@ from optvis.rendering.setup import (
     resolve_objective,
     resolve_seeds,
 )
-from optvis.rendering.steps.checks import all_finite, describe_failure
+from optvis.rendering.steps.checks import FiniteChecks
 from optvis.rendering.steps.compiled import CompiledPasses, Pass
 from optvis.rendering.steps.draws import DrawnStreams, Draws
 from optvis.rendering.steps.fit import fit_together, list_layers, warn_of_lone_image
@@ -46,7 +45,6 @@ from optvis.transforms.presets import as_transform
 from optvis.transforms.warp import repeat_each
 
 PIXELS_PER_BATCH = 2 * 224 * 224  # of about one pass through the network on a CPU; measured in docs/optimizations.md
-STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
 
 
 @plain_mode()
@@ -55,12 +53,12 @@ def ascend(
     objective: Objective | str,
     param: nn.Module | None = None,
     *,
-    size: int | tuple[int, int] | None = None,
     recipe: str | Recipe = "natural",
+    size: int | tuple[int, int] | None = None,
     transform: nn.Module | Sequence[nn.Module] | str | None = FROM_RECIPE,
-    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     seed: int | Sequence[int] = 0,
+    normalize: Normalizer | str = INFER,
     redirect_steps: int | None = None,
     pool_gradient: PoolGradient | None = None,
     priors: Sequence[Prior] | None = None,
@@ -141,11 +139,10 @@ class Ascent:
         self.draws = Draws(self.chain, Streams(seeds, "transform"))
         self.objective = self.fit.objective.to(classifier.device, classifier.image_dtype, copy=True)
         self.redirect_steps, self.pool_gradient, self.precision = redirect_steps, pool_gradient, precision
-        self.is_asynchronous = classifier.device.type != "cpu"  # whether reading a number waits for the device
         self.trainable = [values for values in param.parameters() if values.requires_grad]
         self.build_optimizer = optimizer
         self.optimizer = make_optimizer(optimizer, self.trainable)
-        self.unchecked: list[tuple[int, Mapping[str, Tensor], Tensor]] = []
+        self.checks = FiniteChecks(classifier.device)
         self.graphs = self._build_graphs(OPEN_LOOP)
         self.compiled = CompiledPasses(find_variation(self)) if compile else CompiledPasses()
 
@@ -165,7 +162,7 @@ class Ascent:
         if not self.graphs.phases:
             self.graphs = self._build_graphs(find_reason(self, steps))
         yield from islice(self.steps(), steps)
-        self.check_finite()
+        self.checks.finish()
 
     def restart(self, objective: Objective, param: nn.Module, seeds: Sequence[int]) -> None:
         """Begin again, with other numbers in the tensors that recorded and compiled steps read.
@@ -188,7 +185,7 @@ class Ascent:
                 own.copy_(values)
         self.draws.restart(Streams(seeds, "transform"))
         self.optimizer = make_optimizer(self.build_optimizer, self.trainable)
-        self.unchecked = []
+        self.checks = FiniteChecks(device)
         self.graphs.restart()
         self.compiled.restart()
 
@@ -221,7 +218,7 @@ class Ascent:
         for values, gradient in zip(self.trainable, gradients, strict=True):
             values.grad = None if gradient is None else _match_layout(values, gradient)
         if not evaluations:
-            self._queue_check(step, gradients)
+            self.checks.add(step, gradients)
         evaluations.append(step)
         return -step.scores.sum()
 
@@ -332,20 +329,6 @@ class Ascent:
         if inputs.device.type != "cpu" or group is None or everything.has_custom_terms:
             return [slice(0, batch)]
         return split_evenly(batch, PIXELS_PER_BATCH / pixels, group)
-
-    def _queue_check(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
-        self.unchecked.append((step.index, step.report, all_finite(step.scores, gradients)))
-        if not self.is_asynchronous or len(self.unchecked) == STEPS_BETWEEN_CHECKS:
-            self.check_finite()
-
-    def check_finite(self) -> None:
-        """Raise NotFiniteError for the first step since the last check whose scores or gradients are not finite."""
-        steps, self.unchecked = self.unchecked, []
-        flags = torch.stack([flag for *_, flag in steps]).tolist() if steps else []
-        for (index, report, _), is_finite in zip(steps, flags, strict=True):
-            if not is_finite:
-                state = "" if self.is_asynchronous else "; the image is as before that step"
-                raise NotFiniteError(describe_failure(index, report) + state)
 
 
 def split_evenly(count: int, usual: float, group: int = 1) -> list[slice]:

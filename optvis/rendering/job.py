@@ -22,7 +22,8 @@ from optvis.objectives import Objective
 from optvis.params import ImageParam
 from optvis.progress import progress_bar
 from optvis.rendering.ascent import Ascent
-from optvis.rendering.image_warnings import Ceiling, find_image_ceilings, warn_about_images
+from optvis.rendering.image_warnings.ceiling import Ceiling
+from optvis.rendering.image_warnings.warn import find_image_ceilings, warn_about_images
 from optvis.rendering.kept import KEPT, describe_ascent
 from optvis.rendering.optimizers import OptimizerMaker, default_optimizer, describe_optimizer, mixes_images
 from optvis.rendering.priors import Prior

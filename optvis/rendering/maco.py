@@ -36,8 +36,8 @@ def maco(
     size: int | tuple[int, int] | None = None,
     steps: int = MACO_STEPS,
     views: int = 6,
-    normalize: Normalizer | str = INFER,
     seed: int | Sequence[int] = 0,
+    normalize: Normalizer | str = INFER,
     **options: Unpack[RenderOptions],
 ) -> Rendering:
     """Render with MACO, magnitude constrained optimization: the spectrum is fixed, and only phases are optimised.
@@ -54,8 +54,8 @@ def maco(
             1 / f^decay. The paper's are ImageNet's.
         decay: power of the frequency in that law.
         size: side, or (height, width), of the canvas in pixels; by default twice the network's own.
-        views: number of crops of each image at each step. The paper's code has 32, the authors' later one 6.
         model, objective, steps, normalize, seed: see `render`.
+        views: number of crops of each image at each step. The paper's code has 32, the authors' later one 6.
         options: those of `render`. By default `transform` is `maco_crops(size of the network, 0.04)`: crops with centre
             N(0.5, 0.15) and side N(0.25, 0.1) of the canvas, with noise; `optimizer` is NAdam with a rate of 1.
 

@@ -33,10 +33,10 @@ def render(
     steps: int | None = None,
     transform: nn.Module | Sequence[nn.Module] | str | None = FROM_RECIPE,
     views: int = 1,
-    normalize: Normalizer | str = INFER,
     optimizer: OptimizerMaker | None = None,
     rate: float | None = None,
     seed: int | Sequence[int] = 0,
+    normalize: Normalizer | str = INFER,
     snapshots: Collection[int] = (),
     transparency: bool = False,
     batch_size: int | None = None,
@@ -66,8 +66,6 @@ def render(
         transform: between images and network: a module, or a list of modules applied in turn; None for none; the
             recipe's by default.
         views: number of draws of the transform for each image at each step; their mean score is maximised.
-        normalize: for a bare module that does not bring its own: `IMAGENET`, `Normalize(mean, std)`, a function, or
-            None if the network takes images in [0, 1].
         optimizer: a function that makes a torch optimizer of parameters, e.g. `partial(torch.optim.Adam, lr=0.1)` or
             Lucid's, `ADAM`. The default is the optimizer that the parameterization brings, else the recipe's.
         rate: first learning rate, in place of the optimizer's own.
@@ -75,6 +73,8 @@ def render(
             batch, but for rounding, which ascent amplifies on CUDA; a sequence gives each image its own. Objectives
             that compare images turn a number into seed, seed + 1, …, those that compare images in groups do so in each
             group.
+        normalize: for a bare module that does not bring its own: `IMAGENET`, `Normalize(mean, std)`, a function, or
+            None if the network takes images in [0, 1].
         snapshots: numbers of updates after which the images are kept as well; `range(steps)` for an animation.
         transparency: also sum up `|∂score/∂image|` over the steps, the Rendering's `transparency`.
         batch_size: number of images in memory at a time. By default all; on CUDA as many as fit, which one step of a

@@ -74,7 +74,7 @@ def resolve_objective(objective: Objective | str, classifier: Classifier) -> Obj
         KeyError, ValueError: no such label or layer.
     """
     embed = getattr(classifier.network, "embed_texts", None)
-    resolved = as_objective(objective).resolve_labels(classifier.labels).resolve_texts(embed)
+    resolved = as_objective(objective).resolve(classifier.labels, embed)
     return resolved.resolve_statistics(partial(running_statistics, classifier))
 
 

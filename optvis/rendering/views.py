@@ -47,15 +47,8 @@ def repeat_for_views(objective: Objective, count: int) -> Objective:
         return objective
     if any(term.couples_images and not term.pools_images for term in objective.terms):
         raise ValueError(f"{objective!r} compares images; expected one view of each, got {count} views")
-    terms = [
-        replace(
-            term,
-            targets=tuple(_repeat_rows(rows, count) for rows in term.targets),  # type: ignore[arg-type]
-            weight=_repeat_rows(term.weight, count) / count,
-        )
-        for term in objective.terms
-    ]
-    return Objective(tuple(terms))
+    terms = objective.repeat_each(count).terms
+    return Objective(tuple(replace(term, weight=term.weight / count) for term in terms))
 
 
 def view_seeds(seeds: Sequence[int], count: int) -> tuple[int, ...]:
@@ -67,7 +60,3 @@ def view_seeds(seeds: Sequence[int], count: int) -> tuple[int, ...]:
     if len(seeds) * count > MAX_IMAGES:
         raise ValueError(f"{count} views of {len(seeds)} images; expected at most {MAX_IMAGES:,} together")
     return tuple(seed + SEED_STRIDE * view for seed in seeds for view in range(count))
-
-
-def _repeat_rows(rows: Tensor, count: int) -> Tensor:
-    return rows.repeat_interleave(count, dim=0) if len(rows) > 1 else rows

@@ -48,9 +48,9 @@ def survey_channels(
     target: int | str | None = None,
     top: int = TOP,
     sample_size: int = SAMPLE_SIZE,
-    batch_size: int | None = None,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
+    batch_size: int | None = None,
     engine: EngineLike = PROCESS,
     progress: bool = True,
 ) -> Survey:
@@ -72,9 +72,9 @@ def survey_channels(
         target: a class, by index or label, to whose logit channels are attributed; by default activations are recorded.
         top: how many of the strongest images of each channel are kept.
         sample_size: images, evenly spaced in the data set, from which a stratified sample of each channel is taken.
-        batch_size: images that go through the network together; by default a power of two up to 32.
         normalize: see `render`; by default the model's own.
         channel_axis: axis of the channels in the layers' output; by default the second, or the last of three.
+        batch_size: images that go through the network together; by default a power of two up to 32.
         engine: what runs the network, see `optvis.engines.run_tasks`; a task is a shard, and the files are the same.
         progress: whether to show a progress bar.
 

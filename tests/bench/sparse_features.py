@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from optvis import Classifier, Features, activations, blinded, load
-from optvis.ablation import Scale, find_directions
+from optvis.ablation import Scaled, find_directions
 from optvis.features import Channels, Units
 from optvis.world import LABELS, dataset, scene
 from optvis.world.scene_classes import SCENE_CLASSES
@@ -134,7 +134,7 @@ def noodles(net: Classifier, scenes: int) -> None:
     codes = [every.read(activations(net, images, layer)[layer]) for images in (having, lacking)]
     change = (codes[0] - codes[1]).square().flatten(2).sum(2).mean(0) * sae.get_dictionary().square().sum(1)
     ways = {
-        f"feature {number} × {factor:+g}": (every.choose([number]), Scale(factor))
+        f"feature {number} × {factor:+g}": (every.choose([number]), Scaled(factor))
         for number in change.topk(CANDIDATES).indices.tolist()
         for factor in FACTORS
     }
@@ -153,7 +153,7 @@ def noodles(net: Classifier, scenes: int) -> None:
 def recalls(
     net: Classifier,
     units: Units,
-    fill: Scale | None,
+    fill: Scaled | None,
     pairs: Mapping[str, tuple[Tensor, Tensor]],
     others: tuple[Tensor, Tensor],
 ) -> list[float]:

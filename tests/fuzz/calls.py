@@ -132,7 +132,7 @@ def use(value: Any) -> None:
     """Do with a result what users do next."""
     repr(value)
     if isinstance(value, Objective):
-        (2 * value + value[:1]).resolve_labels(tiny_classifier().labels)
+        (2 * value + value[:1]).resolve(tiny_classifier().labels)
         ascend(tiny_classifier(), value, fft_image(SIZE, seeds=range(min(value.batch or 1, 4))), steps=1)
     elif isinstance(value, Result):
         value.to_dict()

@@ -22,23 +22,24 @@ from optvis.ablation.fills import (
     Noise,
     Replacement,
     Resampled,
-    ScaledActivations,
+    Scaled,
     resolve_fill,
 )
 from optvis.ablation.units_json import units_to_json
 from optvis.data.files import ensure_dir
 from optvis.data.own_files import KIND, write_own_files
 from optvis.errors import warn_user
-from optvis.features.autoencoder_units import Features
 from optvis.features.feature_network import FeatureNetwork
-from optvis.features.units import AffineUnits, Units
+from optvis.features.projection import AffineUnits
+from optvis.features.units import Units
 from optvis.models.activations import input_size, read_activations
 from optvis.models.borrow import borrow, lock, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier, infer_classifier
 from optvis.models.layers import find_module, layers
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.outputs.tokens import has_tokens, view_layer, whole_layer
+from optvis.models.outputs.token_evidence import read_evidence
+from optvis.models.outputs.tokens import view_layer, whole_layer
 from optvis.models.provenance import provenance
 from optvis.objectives.autoencoder import copy_detached
 from optvis.objectives.layout import channels_first, name_call, takes_input
@@ -62,7 +63,7 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
     Args:
         model: a network, or a Classifier. It is not changed.
         units: what to switch off, see `blinded`.
-        fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean`, `Optimal` or `Scale`; see `blinded`.
+        fill: what replaces the units: a number, a tensor (C,), a mapping, `Mean`, `Optimal` or `Scaled`; see `blinded`.
         normalize: see `render`; by default the model's own. Only a fill that is measured on images needs it.
 
     Returns:
@@ -159,7 +160,7 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
             f"{type(fill).__name__} is drawn anew in each pass, which weights cannot express; use Mean, or blinded()"
         )
     for one in units:
-        if isinstance(one, Features):
+        if not isinstance(one, AffineUnits):
             raise ValueError(f"{one} needs its autoencoder in each pass, which weights cannot express; use blinded()")
         if takes_input(one.layer):
             raise ValueError(f"{one} are in what a module takes, where nothing can be inserted; use blinded()")
@@ -169,8 +170,8 @@ def _check_bakeable(network: nn.Module, units: Sequence[Units], fill: FillLike) 
     return own
 
 
-def _check_affine(replacement: Replacement) -> Constant | ScaledActivations:
-    if isinstance(replacement, ScaledActivations):
+def _check_affine(replacement: Replacement) -> Constant | Scaled:
+    if isinstance(replacement, Scaled):
         return replacement
     values = replacement.values if isinstance(replacement, Constant) else None
     if isinstance(values, float) or (isinstance(values, Tensor) and values.dim() < 2):
@@ -178,9 +179,9 @@ def _check_affine(replacement: Replacement) -> Constant | ScaledActivations:
     raise ValueError("fill differs between positions or passes; expected a number, or one per channel, (C,)")
 
 
-def _fill_to_json(fill: Constant | ScaledActivations) -> Any:
-    if isinstance(fill, ScaledActivations):
-        return {"factor": fill.factor}
+def _fill_to_json(fill: Constant | Scaled) -> Any:
+    if isinstance(fill, Scaled):
+        return {"factor": float(fill.factor)}
     return fill.values.tolist() if isinstance(fill.values, Tensor) else fill.values
 
 
@@ -192,7 +193,7 @@ def _find_spans(model: nn.Module | Classifier, units: Sequence[AffineUnits], nor
     """
     network = bare_network(model)
     may_be_last = any(isinstance(module, nn.LayerNorm) for module in network.modules())
-    if not units or not (has_tokens(network) or may_be_last):
+    if not units or not (read_evidence(network) is not None or may_be_last):
         return {}
     classifier, names = _describe_model(model, normalize), {one.layer for one in units}
     raw = {name: whole_layer(network, name) for name in names}

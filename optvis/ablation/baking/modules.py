@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import CallTracer
-from optvis.ablation.fills import Constant, ScaledActivations
-from optvis.features.projection import Projection
-from optvis.features.units import AffineUnits, Channels, Directions
+from optvis.ablation.fills import Constant, Scaled
+from optvis.features.projection import AffineUnits, Projection
+from optvis.features.units import Channels, Directions
 from optvis.models.hooks import Call
 from optvis.models.outputs.tokens import replace_span
 from optvis.objectives.layout import channels_first, restore_layout
@@ -22,7 +22,7 @@ class ChannelsOff(nn.Module):
     indices: Tensor
     values: Tensor
 
-    def __init__(self, units: Channels, fill: Constant | ScaledActivations, like: Tensor) -> None:
+    def __init__(self, units: Channels, fill: Constant | Scaled, like: Tensor) -> None:
         super().__init__()
         self.channel_axis, self.layer, self.highest = units.channel_axis, units.layer, max(units.indices, default=-1)
         self.factor, constant = fill.factor, fill.values
@@ -53,7 +53,7 @@ class DirectionsOff(nn.Module):
     readers: Tensor
     along: Tensor
 
-    def __init__(self, units: Directions | Projection, fill: Constant | ScaledActivations, like: Tensor) -> None:
+    def __init__(self, units: Directions | Projection, fill: Constant | Scaled, like: Tensor) -> None:
         super().__init__()
         self.channel_axis, self.layer, self.removed = units.channel_axis, units.layer, 1 - fill.factor
         if isinstance(units, Directions):
@@ -106,7 +106,7 @@ class LayerWithout(nn.Module):
 
 
 def build_off_module(
-    units: AffineUnits, fill: Constant | ScaledActivations, like: Tensor, span: tuple[int, int | None] | None
+    units: AffineUnits, fill: Constant | Scaled, like: Tensor, span: tuple[int, int | None] | None
 ) -> nn.Module:
     """Build a module that switches units of its input off, with buffers of the device and dtype of `like`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FunctionType
@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.fx import _symbolic_trace
+
+from optvis.models.adapted.trees import list_leaves
 
 
 class ModuleTracer(fx.Tracer):
@@ -99,15 +101,6 @@ def _wrap_functions(function: Any, tracer: ModuleTracer) -> Any:
 
 def _call_once(tracer: ModuleTracer, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a function; where an argument is a node, the call becomes a node."""
-    if any(isinstance(value, fx.Proxy) for value in _values((args, kwargs))):
+    if any(isinstance(value, fx.Proxy) for value in list_leaves((args, kwargs))):
         return tracer.create_proxy("call_function", function, args, kwargs)
     return function(*args, **kwargs)
-
-
-def _values(tree: Any) -> Iterable[Any]:
-    """All values in tuples, lists and dicts."""
-    if isinstance(tree, dict):
-        tree = tuple(tree.values())
-    if isinstance(tree, list | tuple):
-        return [value for part in tree for value in _values(part)]
-    return [tree]

@@ -12,10 +12,11 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from optvis.ablation.baking.dataflow import BATCH_NORMS, CONVOLUTIONS, DataFlow, is_cat, is_flattening, is_in_place
-from optvis.ablation.fills import Constant, ScaledActivations, check_fill
-from optvis.features.units import AffineUnits, Channels
+from optvis.ablation.fills import Constant, Scaled, check_fill
+from optvis.features.projection import AffineUnits
+from optvis.features.units import Channels
 
-Job: TypeAlias = tuple[AffineUnits, Constant | ScaledActivations]  # units, and what replaces them: factor · a + values
+Job: TypeAlias = tuple[AffineUnits, Constant | Scaled]  # units, and what replaces them: factor · a + values
 Edits: TypeAlias = list[tuple[Tensor, Tensor]]  # weights, and their new values
 
 

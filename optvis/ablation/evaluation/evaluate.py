@@ -30,8 +30,7 @@ from optvis.ablation.selection.attempt import Attempt, describe_goal
 from optvis.ablation.units_json import units_to_json
 from optvis.arguments import check_minimum
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks
-from optvis.features.autoencoder_units import Features
-from optvis.features.units import Channels, Units
+from optvis.features.units import ListedUnits, Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier, check_logits
@@ -210,7 +209,7 @@ def _check(classifier: Classifier, images: Tensor, values: Tensor, what: str) ->
 
 def _second_moment(units: Units, a: Tensor) -> Tensor:
     """The uncentred second moment of activations (B, C, P), (C, C); of no use for channels and features."""
-    if isinstance(units, Channels | Features):
+    if isinstance(units, ListedUnits):
         return torch.zeros((), dtype=torch.float32, device="cpu")
     rows = a.movedim(1, 2).flatten(0, 1).double()
     return (rows.T @ rows).cpu()

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from optvis.errors import NotFiniteError
-from optvis.models.outputs import Head
+from optvis.formatting import Estimate
+from optvis.models.outputs.head import Head
 from optvis.models.outputs.intervals import LEVEL, wilson_interval
 
 SOFTMAX = Head()
@@ -82,31 +83,6 @@ def mean_drop(before: Tensor, after: Tensor) -> Tensor:
     tensor([0.5000, 1.0000], dtype=torch.float64)
     """
     return before.double().mean(-1) - after.double().mean(-1)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over images.
-
-    Args:
-        value: the mean; None without images.
-        low: lower end of its 95 % interval; None with too few images.
-        high: upper end.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def percent(self) -> float:
-        """The value in percent; NaN without images."""
-        return math.nan if self.value is None else 100 * self.value
-
-    @property
-    def percent_ends(self) -> tuple[float, float]:
-        """The ends of the interval in percent; NaN where there is none."""
-        return (math.nan, math.nan) if self.low is None or self.high is None else (100 * self.low, 100 * self.high)
 
 
 def estimate_share(is_right: Tensor) -> Estimate:

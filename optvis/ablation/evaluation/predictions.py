@@ -170,9 +170,8 @@ def leave_one_out(
     if features is not None:
         layers, select = search_layer(classifier, layers), restrict_method(select)
     task = build_task(classifier, target_images, target, keep, layers, seed, False, skip_mistaken)
-    is_recognized = task.predicted == task.target
-    evaluated = (~task.is_target | is_recognized).nonzero().flatten().tolist()
-    recognized = int((task.is_target & is_recognized).sum())
+    evaluated = (~task.is_target | (task.predicted == task.target)).nonzero().flatten().tolist()
+    recognized = task.count_recognized()
     if recognized < 2:
         raise ValueError(
             f"the network recognises {format_count(recognized, 'image')} of {task.label!r}; to leave one out, give two "

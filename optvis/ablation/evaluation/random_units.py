@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from optvis.ablation.evaluation.metrics import seeded_generator
-from optvis.features.autoencoder_units import Features
 from optvis.features.projection import Projection
-from optvis.features.units import Channels, Directions, Units
-
-Listed = TypeVar("Listed", Channels, Features)  # units that are listed by their indices
+from optvis.features.units import Directions, ListedUnits, Units
 
 STRATUM = 10  # channels of about the same strength
 MAX_POWER = 16.0  # of the second moment that random directions are stretched by
@@ -34,14 +30,12 @@ def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: 
         seed: of the draws; other units have other draws.
     """
     generator = seeded_generator(seed, f"random units for {units!r}")
-    if isinstance(units, Channels):
-        return list(random_channels(units, norms, count, generator))
-    if isinstance(units, Features):
-        return list(random_channels(units, norms, count, generator))
-    return list(random_directions(units, moment, count, generator))
+    if isinstance(units, ListedUnits):
+        return random_channels(units, norms, count, generator)
+    return random_directions(units, moment, count, generator)
 
 
-def random_channels(units: Listed, norms: Tensor, count: int, generator: torch.Generator) -> list[Listed]:
+def random_channels(units: ListedUnits, norms: Tensor, count: int, generator: torch.Generator) -> list[Units]:
     """Draw `count` sets of other channels, or features, of the layer, as many and as strong; see `draw_indices`."""
     draws = draw_indices(list(units.indices), norms, count, generator).tolist()
     return [units.choose(draw, units.within) for draw in draws]
@@ -88,10 +82,11 @@ def strata(norms: Tensor) -> Tensor:
 def chance_of_same(units: Units, norms: Tensor) -> float:
     """The chance that a random set is the units themselves; 0 for directions.
 
+    >>> from optvis import Channels
     >>> chance_of_same(Channels("mixed5", [20, 21]), torch.arange(24.0))  # two of the ten strongest
     0.02222...
     """
-    if not isinstance(units, Channels | Features):
+    if not isinstance(units, ListedUnits):
         return 0.0
     sizes = torch.bincount(strata(norms))
     counts = torch.bincount(strata(norms)[list(units.indices)], minlength=len(sizes))
@@ -99,9 +94,7 @@ def chance_of_same(units: Units, norms: Tensor) -> float:
     return 1 / math.prod(math.comb(size, count) for size, count in pairs)
 
 
-def random_directions(
-    units: Directions | Projection, moment: Tensor, count: int, generator: torch.Generator
-) -> list[Directions]:
+def random_directions(units: Units, moment: Tensor, count: int, generator: torch.Generator) -> list[Units]:
     """Draw random subspaces of the same dimension that remove the same share of the activations' square norm.
 
     Each is spanned by normal vectors that are multiplied by a power of the layer's second moment M. The power, from
@@ -165,13 +158,13 @@ def _stretch(normal: Tensor, weights: Tensor, power: Tensor) -> Tensor:
 
 def activation_mass(units: Units, norms: Tensor, moment: Tensor) -> float:
     """What random units match: the mean norm of channels, or the share of the square norm along directions."""
-    if isinstance(units, Channels | Features):
+    if isinstance(units, ListedUnits):
         return float(norms.double()[list(units.indices)].mean()) if len(units) else 0.0
     exact = moment.double().cpu()
     rows = _rows(units, len(exact))
     return float(((rows @ exact) * rows).sum() / exact.trace())
 
 
-def _rows(units: Directions | Projection, channels: int) -> Tensor:
+def _rows(units: Units, channels: int) -> Tensor:
     """Rows whose dot products with an activation have the norm of the part that is removed, (·, C)."""
-    return units.basis(channels) if isinstance(units, Directions) else units.projector(channels).cpu()
+    return units.projector(channels).cpu() if isinstance(units, Projection) else units.basis(channels)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.probes import LayerProbe, Relearning
 from optvis.ablation.evaluation.report_text import (
@@ -27,7 +26,7 @@ from optvis.data.schema import parse_json, read_value
 from optvis.formatting import format_count
 from optvis.viz.distributions import plot_counts
 from optvis.viz.pages.report.html import report_html
-from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
+from optvis.viz.pages.report.page import PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.pages.report.panels import plot_report
 from optvis.viz.pages.template import frame_page
 from optvis.viz.result import PlotResult
@@ -141,9 +140,8 @@ class Report(EvaluationResults, PlotResult):
 
     def _recall_curves(self) -> RecallCurves:
         curve = self.curve
-        removed, kept = ({name: _intervals(row) for name, row in half.items()} for half in (curve.removed, curve.kept))
-        confidence = (_intervals(half[self.target]) for half in (curve.removed_confidence, curve.kept_confidence))
-        return RecallCurves(curve.counts, removed, kept, *confidence)
+        confidence = curve.removed_confidence[self.target], curve.kept_confidence[self.target]
+        return RecallCurves(curve.counts, curve.removed, curve.kept, *confidence)
 
     def _random_sets(self) -> RandomSets:
         baseline = self.baseline
@@ -233,9 +231,4 @@ def _prediction_row(prediction: Prediction) -> PredictionRow:
 
 
 def _recall_row(metrics: SetMetrics) -> RecallRow:
-    (after,) = _intervals([metrics.after])
-    return RecallRow(metrics.name, metrics.images, metrics.before.value, after, metrics.drop.value)
-
-
-def _intervals(row: Sequence[Estimate]) -> list[Interval]:
-    return [Interval(one.value, one.low, one.high) for one in row]
+    return RecallRow(metrics.name, metrics.images, metrics.before.value, metrics.after, metrics.drop.value)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.results import EvaluationResults, SetMetrics
-from optvis.formatting import format_count, format_interval, format_percent, format_table
+from optvis.formatting import format_count, format_percent, format_table
 
 MAX_CLASSES = 10  # in the table of classes
 METRICS = ("images", "recall before", "after", "drop")  # columns
@@ -67,16 +66,16 @@ def report_title(results: EvaluationResults) -> str:
 def _lead(results: EvaluationResults) -> list[str]:
     """The main results in sentences."""
     target, worst = results.target_metrics, results.worst
-    before, after = format_percent(target.before.value), _format_estimate(target.after)
+    before, after = format_percent(target.before.value), str(target.after)
     count = len(results.collateral)
     classes = "1 other class" if count == 1 else f"{count} other classes"
     others = f"Of {classes}, none drops." if count else "There are no images of other classes."
     if worst is not None and worst.drop.value:
-        others = f"Of {classes}, {worst.name} drops most: by {_format_estimate(worst.drop)}."
+        others = f"Of {classes}, {worst.name} drops most: by {worst.drop}."
     sentences = [f"Recall of {results.target} goes from {before} to {after}.", others]
     group = results.worst_group
     if group is not None and group.after.value != 1:
-        recalls = format_percent(group.before.value), _format_estimate(group.after)
+        recalls = format_percent(group.before.value), str(group.after)
         sentences.append(f"Worst group: {group.name}, whose recall goes from {recalls[0]} to {recalls[1]}.")
     return [*map(to_one_line, sentences), *baseline_sentences(results)]
 
@@ -140,15 +139,6 @@ def _bring(count: int) -> str:
     return {0: "none brings", 1: "1 brings"}.get(count, f"{count} bring")
 
 
-def _format_estimate(estimate: Estimate) -> str:
-    """Write an estimate in percent, with its interval if it has one.
-
-    >>> _format_estimate(Estimate(0.5, 0.25, 1.0)), _format_estimate(Estimate(0.5))
-    ('50.0 % (25–100)', '50.0 %')
-    """
-    return format_interval(estimate.value, estimate.low, estimate.high)
-
-
 def to_one_line(text: str) -> str:
     r"""Write any text on one line, without characters that do not print.
 
@@ -174,7 +164,7 @@ def _count_changes(results: EvaluationResults) -> str:
 
 
 def _metrics_cells(one: SetMetrics) -> tuple[str, ...]:
-    before, after, drop = format_percent(one.before.value), _format_estimate(one.after), _format_estimate(one.drop)
+    before, after, drop = format_percent(one.before.value), str(one.after), str(one.drop)
     return to_one_line(one.name), str(one.images), before, after, drop
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from optvis.ablation.evaluation.metrics import Estimate
 from optvis.ablation.evaluation.predictions import Prediction
 from optvis.ablation.evaluation.probes import LayerProbe, Relearning
+from optvis.formatting import Estimate
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.evaluation.forward import as_variant, logits_without, resolve_truth
-from optvis.ablation.evaluation.metrics import Estimate, estimate_share, predict
-from optvis.ablation.fills import Scale
+from optvis.ablation.evaluation.metrics import estimate_share, predict
+from optvis.ablation.fills import Scaled
 from optvis.ablation.image_sets import ImageSet, check_classes, find_target_set, load_sets
 from optvis.ablation.units_json import units_to_json
 from optvis.arguments import check_count
 from optvis.features.units import Units
-from optvis.formatting import format_interval, format_table
+from optvis.formatting import Estimate, format_table
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
@@ -89,7 +89,7 @@ class SteeringCurve(PlotResult):
     def __str__(self) -> str:
         falls = self.falls_at
         head = f"{self.target} does not fall" if falls is None else f"{self.target} falls at the factor {falls:.2f}"
-        columns = ([format_interval(one.value, one.low, one.high) for one in row] for row in self.recalls.values())
+        columns = (map(str, row) for row in self.recalls.values())
         rows = [(f"{factor:g}", *cells) for factor, *cells in zip(self.factors, *columns, strict=True)]
         return f"{head}\n{format_table(('factor', *self.recalls), rows)}"
 
@@ -113,7 +113,7 @@ def steering_curve(
         model: a network whose output is a score for each class, or a Classifier.
         units: Channels, Directions, a Projection or Features, or several, one a layer, such as a UnitSelection.
         image_sets: images by the name of their set, as in `evaluate`.
-        factors: what the units' activations are multiplied by, as with `Scale`; 1, the network as it is, is added.
+        factors: what the units' activations are multiplied by, as with `Scaled`; 1, the network as it is, is added.
         target: the set of the class; by default the first.
         normalize: see `render`; by default the model's own.
         progress: show a progress bar.
@@ -134,7 +134,7 @@ def steering_curve(
     """
     classifier = as_classifier(model, normalize)
     chosen = as_variant(classifier, units)
-    fills = [Scale(float(factor)) for factor in sorted({*factors, 1.0})]
+    fills = [Scaled(float(factor)) for factor in sorted({*factors, 1.0})]
     sets = load_sets(image_sets, classifier)
     target_set = find_target_set(sets, target)
     images = torch.cat([one.images for one in sets])

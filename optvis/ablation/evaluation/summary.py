@@ -30,8 +30,7 @@ from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitC
 from optvis.ablation.evaluation.variants import Variant
 from optvis.ablation.image_sets import NamedSet, digest_images
 from optvis.data.images import resize
-from optvis.features.autoencoder_units import Features
-from optvis.features.units import Channels, Units
+from optvis.features.units import ListedUnits, Units
 from optvis.formatting import format_count
 from optvis.models.classifier import Classifier
 from optvis.viz.sheet import as_rgb
@@ -191,7 +190,7 @@ def _random_baseline(evaluation: Evaluation, plan: VariantPlan, variants: BatchP
         tuple(random["target", "log_odds"].tolist()),
         tuple(random["others", "log_odds"].tolist()) if len(others) else (),
         own["others", "log_odds"],
-        len({tuple(map(_identity, variant)) for variant in plan.random}),
+        len({tuple(_identity(one, len(plan.norms[one.layer])) for one in variant) for variant in plan.random}),
         p_value(own["target", "is_right"], random["target", "is_right"]),
         p_value(own["target", "log_odds"], random["target", "log_odds"], _tie_share(evaluation, plan)),
         plan.chance_of_same,
@@ -206,11 +205,11 @@ def _tie_share(evaluation: Evaluation, plan: VariantPlan) -> float:
     return float(torch.rand((), generator=generator, dtype=torch.float32, device="cpu"))
 
 
-def _identity(units: Units) -> object:
+def _identity(units: Units, channels: int) -> object:
     """A key that is equal for units that switch off the same."""
-    if isinstance(units, Channels | Features):
+    if isinstance(units, ListedUnits):
         return frozenset(units.indices)
-    return tuple(units.basis(units.vectors.shape[1]).flatten().tolist())
+    return tuple(units.basis(channels).flatten().tolist())
 
 
 def _goal_warnings(goal: Mapping[str, Any] | None) -> tuple[str, ...]:

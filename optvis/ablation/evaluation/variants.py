@@ -13,7 +13,7 @@ from optvis.ablation.blinded import replace_each, replace_units
 from optvis.ablation.fills import Replacement
 from optvis.features.autoencoder_units import Features, replace_features
 from optvis.features.projection import Projection
-from optvis.features.units import Channels, Directions, Units
+from optvis.features.units import Channels, Directions, ListedUnits, Units
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier
 from optvis.models.tail import Tail
@@ -41,7 +41,7 @@ def growing_variants(units: Sequence[Units]) -> tuple[Variant, ...]:
 
 def first_units(units: Units, count: int) -> Units:
     """The first of the units, in their order; no directions are Channels without an index."""
-    if count or isinstance(units, Channels | Features):
+    if count or isinstance(units, ListedUnits):
         return units[:count]
     return Channels(units.layer, [], channel_axis=units.channel_axis)
 
@@ -59,7 +59,7 @@ def complement(units: Variant, channels: Mapping[str, int]) -> Variant:
 
 
 def _complement(units: Units, channels: int) -> Units:
-    if isinstance(units, Channels | Features):
+    if isinstance(units, ListedUnits):
         others = (~units.mask(channels)).nonzero().flatten().tolist()
         return units.choose(others)
     if isinstance(units, Projection):

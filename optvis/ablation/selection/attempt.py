@@ -13,8 +13,7 @@ from torch import Tensor
 from optvis.ablation.selection.cached_network import ablate
 from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
-from optvis.features.autoencoder_units import Features
-from optvis.features.units import Channels, Units
+from optvis.features.units import Units
 from optvis.formatting import format_count
 
 LIKELY = 0.1  # a chance above this is reported
@@ -104,9 +103,8 @@ def predict_kept(leads: Sequence[float], unit: float) -> float | None:
 
 def judge(task: SelectionTask, units: str, errors: Tensor, held_out: bool, next_kept: float | None = None) -> Attempt:
     """Build the attempt that leaves these errors, (2,)."""
-    recognized = int((task.is_target & (task.predicted == task.classes)).sum())
     kept, lost = errors.tolist()
-    return Attempt(units, held_out, recognized, kept, int((~task.is_target).sum()), lost, next_kept)
+    return Attempt(units, held_out, task.count_recognized(), kept, int((~task.is_target).sum()), lost, next_kept)
 
 
 def judge_units(task: SelectionTask, units: Sequence[Units]) -> Attempt:
@@ -132,12 +130,7 @@ def describe_goal(attempts: Sequence[Attempt]) -> str:
 
 def summarize(units: Sequence[Units]) -> str:
     """Units counted, such as "2 channels of mixed4, 1 direction of mixed5"."""
-    return ", ".join(f"{format_count(len(one), name_kind(one))} of {one.layer}" for one in units)
-
-
-def name_kind(units: Units) -> str:
-    """What one of the units is called: "channel", "feature", or "direction"."""
-    return {Channels: "channel", Features: "feature"}.get(type(units), "direction")
+    return ", ".join(f"{format_count(len(one), one.NOUN)} of {one.layer}" for one in units)
 
 
 @dataclass(frozen=True)

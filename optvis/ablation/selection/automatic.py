@@ -19,7 +19,7 @@ from optvis.ablation.selection.attempt import (
 from optvis.ablation.selection.cached_network import ChannelGates, ablate
 from optvis.ablation.selection.directions import Subspace
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN, GreedySearch
-from optvis.ablation.selection.held_out import Bounds, Outcome, Split, count_recognized, predict_bound, split_task
+from optvis.ablation.selection.held_out import Bounds, Outcome, Split, predict_bound, split_task
 from optvis.ablation.selection.task import SelectionTask, add_views
 from optvis.features.units import Units
 from optvis.formatting import format_count
@@ -108,7 +108,7 @@ class Automatic:
         limit = int(self.max_units) if self.max_units >= 1 else max(1, int(self.max_units * len(gates.names)))
         leads = task.head.margins(gates.cached.before, task.classes)
         unit = float(leads[find_recognized(task, gates.cached.before)].mean()) / UNITS_PER_MARGIN
-        bounds = Bounds(unit, self.slack, predict_bound(count_recognized(task), self.confidence))
+        bounds = Bounds(unit, self.slack, predict_bound(task.count_recognized(), self.confidence))
         for weight in self.target_weights:
             yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, bounds)
         for dimensions in self.dimensions if len(task.layers) == 1 else ():

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from optvis.features.units import Channels, Units
-from optvis.models.activations import replace_layers
+from optvis.models.adapted.trees import is_same
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.hooks import Call
 from optvis.models.layers import describe_output, explain_no_gradient
 from optvis.models.outputs.finite import check_finite
-from optvis.models.tail import Tail, is_same
+from optvis.models.overrides.replace import replace_layers
+from optvis.models.tail import Tail
 from optvis.objectives import OUTPUT
 from optvis.objectives.layout import channels_first, restore_layout
 

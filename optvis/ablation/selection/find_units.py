@@ -19,7 +19,8 @@ from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import ablate
 from optvis.ablation.selection.directions import Subspace
-from optvis.ablation.selection.erasure import Inlp, Leace, MeanProjection, Splince
+from optvis.ablation.selection.erasure.leace import Leace, Splince
+from optvis.ablation.selection.erasure.nullspace import Inlp, MeanProjection
 from optvis.ablation.selection.greedy_search import GreedySearch
 from optvis.ablation.selection.layers import last_stage
 from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
@@ -64,12 +65,12 @@ def find_units(
     keep: Any = None,
     skip_mistaken: bool = False,
     layers: Sequence[str] | str | None = None,
-    tokens: str | None = None,
     features: Any = None,
     method: str | Method = "auto",
     max_units: float | None = None,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
+    tokens: str | None = None,
     progress: bool = True,
 ) -> UnitSelection:
     """Find the units without which a network no longer recognises a class, but still recognises everything else.
@@ -84,7 +85,6 @@ def find_units(
         skip_mistaken: leave out images to keep that the network takes for the target; the result's `left_out` names
             them. By default they are an error.
         layers: to select units from, one or several; by default the last stage before the class head.
-        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         features: a sparse autoencoder of the one layer, see `optvis.Features`: its features are chosen instead of
             channels, by the methods that choose channels; "auto" then tries no directions.
         method: "auto" (channels, as few as lose the class on images that did not choose them, or directions where
@@ -100,6 +100,7 @@ def find_units(
             has `dimensions` instead.
         seed: of random draws; the same seed gives the same units.
         normalize: see `render`; by default the model's own.
+        tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
         progress: show a progress bar.
 
     Returns:

@@ -38,7 +38,7 @@ def split_task(task: SelectionTask) -> list[Split]:
 
     With one image of the target that the network recognises, there is one split that leaves nothing out.
     """
-    count = min(count_recognized(task), FOLDS)
+    count = min(task.count_recognized(), FOLDS)
     if count < 2:
         return [Split(task, task)]
     kind = torch.where(task.is_target, -1, task.predicted)
@@ -51,11 +51,6 @@ def split_task(task: SelectionTask) -> list[Split]:
         fold[~task.is_target] = count  # left out of no split
     quiet = task.without_progress()
     return [Split(quiet.subset(fold != place), quiet.subset(fold == place)) for place in range(count)]
-
-
-def count_recognized(task: SelectionTask) -> int:
-    """How many images of the target the network recognises."""
-    return int((task.is_target & (task.predicted == task.classes)).sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from torch import Tensor
 
-from optvis.ablation.selection.attempt import Attempt, describe_goal, name_kind, summarize
+from optvis.ablation.selection.attempt import Attempt, describe_goal, summarize
 from optvis.ablation.units_json import unit_tensors, units_from_json, units_to_json
-from optvis.features.autoencoder_units import Features
-from optvis.features.units import Channels, Units
+from optvis.features.units import ListedUnits, Units
 from optvis.formatting import format_change, format_count, format_html_table, format_table
 from optvis.viz.charts import plot_bars
 from optvis.viz.figures import NEGATIVE, POSITIVE
@@ -58,6 +57,7 @@ class UnitSelection(PlotResult, Sequence[Units]):
         recipe: everything that computed it, in JSON types; with `attempts`.
 
     Example:
+        >>> from optvis import Channels
         >>> evidence = Evidence("mixed5", "channel 3", -2.5, -0.1, "dogs/4.jpg")
         >>> selection = UnitSelection((Channels("mixed5", [3]),), 0, "cat", (evidence,))
         >>> print(selection)
@@ -186,7 +186,6 @@ def split_units(units: Sequence[Units]) -> list[tuple[str, Units]]:
     """Each channel, feature and direction as a unit of its own, with its name."""
     single: list[tuple[str, Units]] = []
     for one in units:
-        numbers = one.indices if isinstance(one, Channels | Features) else range(1, len(one) + 1)
-        kind = name_kind(one)
-        single += [(f"{kind} {number}", one[i : i + 1]) for i, number in enumerate(numbers)]
+        numbers = one.indices if isinstance(one, ListedUnits) else range(1, len(one) + 1)
+        single += [(f"{one.NOUN} {number}", one[i : i + 1]) for i, number in enumerate(numbers)]
     return single

@@ -15,7 +15,7 @@ from optvis.ablation.selection.cached_network import CachedNetwork
 from optvis.ablation.selection.layers import last_stage, order_layers
 from optvis.data.images import resize
 from optvis.models.classifier import Classifier
-from optvis.models.outputs import Head
+from optvis.models.outputs.head import Head
 from optvis.objectives.labels import class_index
 
 MAX_NAMES = 3  # of images in a message
@@ -96,6 +96,10 @@ class SelectionTask:
     def classes(self) -> Tensor:
         """The class whose margin counts for each image, (B,): the target, or the prediction that must stay."""
         return torch.where(self.is_target, self.target, self.predicted)
+
+    def count_recognized(self) -> int:
+        """How many images of the target the network recognises."""
+        return int((self.is_target & (self.predicted == self.target)).sum())
 
     def subset(self, rows: Tensor) -> SelectionTask:
         """The same task with some of the images, given as a mask or as indices; the network does not run for it."""

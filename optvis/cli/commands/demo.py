@@ -24,7 +24,7 @@ def add_options(add: AddOption) -> None:
 def run(options: argparse.Namespace) -> None:
     from optvis.demo.config import QUICK, TourConfig
     from optvis.demo.tour import write_tour
-    from optvis.models.zoo import load
+    from optvis.models.zoo.by_name import load
 
     config = TourConfig(seed=options.seed, **(QUICK if options.quick else {}))
     workers = _count_workers(options.device) if options.workers is None else options.workers

@@ -1,10 +1,6 @@
 """Networks that are called in another way than by their images alone, or return more than their scores.
 
-from optvis.models.adapted import AdaptedNetwork
+from optvis.models.adapted.network import AdaptedNetwork
 
 AdaptedNetwork(network, lambda network, images: network(images, text), output="scores")
 """
-
-from optvis.models.adapted.network import AdaptedNetwork
-
-__all__ = ["AdaptedNetwork"]

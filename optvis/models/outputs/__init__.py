@@ -4,7 +4,3 @@ from optvis.models.outputs.head import Head
 
 Head("softmax").confidences(logits)
 """
-
-from optvis.models.outputs.head import Head
-
-__all__ = ["Head"]

@@ -17,7 +17,6 @@ from optvis.objectives.layout import pick
 from optvis.objectives.logits import odds
 
 Kind = Literal["softmax", "sigmoid", "embedding"]
-Scale = Literal["logits", "probabilities", "log_probabilities"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Head:
     """
 
     kind: Kind = "softmax"
-    scale: Scale = "logits"
+    scale: Literal["logits", "probabilities", "log_probabilities"] = "logits"
     is_pair: bool = False
 
     @property

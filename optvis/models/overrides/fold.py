@@ -14,9 +14,9 @@ from torch.nn.modules.module import _has_any_global_hook as has_global_hook
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from optvis.models.adapted.trees import list_leaves
 from optvis.models.hooks import hook_modules, replace_forward
 from optvis.models.layers import find_module
-from optvis.models.tail import list_leaves
 from optvis.objectives import IMAGE
 from optvis.objectives.layout import takes_input
 

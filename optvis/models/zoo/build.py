@@ -16,6 +16,12 @@ DEFAULT = "DEFAULT"  # published weights
 _BUILDING = threading.RLock()  # seeds and the switch of torch are of the process
 
 
+def check_default(name: str, weights: str | None) -> None:
+    """Raise KeyError for other weights than the published ones, of a network that has one set of these."""
+    if weights not in (None, DEFAULT):
+        raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
+
+
 def build_network(name: str, build: Callable[[], nn.Module], weights: str | None) -> nn.Module:
     """Build a network with published weights, read as data; or with random ones, the same each time."""
     slow = ignore_warnings(FutureWarning, "The default weight initialization of")

@@ -13,7 +13,7 @@ from optvis.data.labels import LabelsLike, list_labels
 from optvis.models.classifier import Classifier
 from optvis.models.infer import with_input
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.zoo.build import DEFAULT
+from optvis.models.zoo.build import DEFAULT, check_default
 from optvis.models.zoo.efficientnet_lite import WEIGHTS, load_efficientnet_lite
 from optvis.models.zoo.hugging_face import HUGGING_FACE, load_hugging_face
 from optvis.models.zoo.timm_networks import TIMM_NAMES, load_timm
@@ -107,8 +107,8 @@ def _load_by_name(name: str, weights: str | None, labels: tuple[str, ...] | None
 
 
 def _load_embedded(name: str, weights: str | None, **options: Any) -> Classifier:
-    from optvis.models.embedded import demo_classifier, demo_vit
+    from optvis.models.embedded.network import demo_classifier
+    from optvis.models.embedded.vit import demo_vit
 
-    if weights not in (None, DEFAULT):
-        raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
+    check_default(name, weights)
     return (demo_vit if name == DEMO_VIT else demo_classifier)(trained=weights is not None, **options)

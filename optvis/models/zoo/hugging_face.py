@@ -14,7 +14,7 @@ from optvis.models.adapted.hugging_face import call_with_images, read_embedding,
 from optvis.models.checkpoint import list_names
 from optvis.models.classifier import Classifier
 from optvis.models.normalize import Normalize
-from optvis.models.zoo.build import DEFAULT, build_network
+from optvis.models.zoo.build import build_network, check_default
 from optvis.models.zoo.image_processors import read_processor
 
 HUGGING_FACE = "hf/"
@@ -34,8 +34,7 @@ def load_hugging_face(name: str, weights: str | None, **options: Any) -> Classif
         weights: "DEFAULT", or None for random ones.
         options: of the config, such as `num_labels`.
     """
-    if weights not in (None, DEFAULT):
-        raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
+    check_default(name, weights)
     try:
         import transformers
     except ImportError as error:

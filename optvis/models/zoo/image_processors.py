@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from optvis.data.crop import ResizeCrop
+from optvis.models.adapted.needs import DEFAULT_SIZE
 from optvis.models.normalize import Normalize, Normalizer
 
 LEVEL = 255  # of 8 bits
 DECIMALS = 9  # of 255 times a factor that is meant to be 1/255
-DEFAULT_SIDE = 224  # pixels
 SQUEEZED = 384  # pixels: from this side on, ConvNext's processor squeezes images, and crops smaller ones
 LEVIT = 256 / 224  # by which Levit's processor enlarges the shorter side
 INTERPOLATIONS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers of its filters
@@ -75,7 +75,7 @@ def _read_crop(processor: Any) -> ResizeCrop:
     size = _read_sides(getattr(processor, "size", None))
     if size is None:  # of SigLIP 2, which takes patches
         patch, count = getattr(processor, "patch_size", None), getattr(processor, "max_num_patches", None)
-        size = (patch * isqrt(count),) * 2 if patch and count else (DEFAULT_SIDE,) * 2
+        size = (patch * isqrt(count),) * 2 if patch and count else (DEFAULT_SIZE,) * 2
     if getattr(processor, "do_center_crop", False):
         crop = _read_sides(getattr(processor, "crop_size", None)) or size
         crop = (crop, crop) if isinstance(crop, int) else crop

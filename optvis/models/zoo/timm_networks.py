@@ -9,7 +9,7 @@ from typing import Any
 from optvis.errors import suggest
 from optvis.models.classifier import Classifier
 from optvis.models.infer import classifier_from_timm
-from optvis.models.zoo.build import DEFAULT, build_network
+from optvis.models.zoo.build import DEFAULT, build_network, check_default
 
 TIMM = "timm/"
 HUB, FOLDER = ("hf-hub:", "hf_hub:"), "local-dir:"
@@ -36,8 +36,7 @@ def load_timm(name: str, weights: str | None, **options: Any) -> Classifier:
 
 def _check_source(name: str, weights: str | None) -> str:
     """Check the name of a repository or folder, which holds one set of weights; the name as all timms read it."""
-    if weights not in (None, DEFAULT):
-        raise KeyError(f"no weights {weights!r} of {name}; there are {DEFAULT}, and None for random ones")
+    check_default(name, weights)
     source, _, place = name.partition(":")
     if f"{source}:" == FOLDER and not (Path(place).expanduser() / "config.json").is_file():
         raise FileNotFoundError(f"no config.json in {place!r}; expected a folder that timm saved a network to")

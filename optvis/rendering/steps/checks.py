@@ -7,17 +7,44 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from optvis.errors import NotFiniteError
+from optvis.rendering.steps.step import Step
+
 SCORE_TOLERANCE = 0.01  # of their size
 GRADIENT_TOLERANCE = 0.05
+STEPS_BETWEEN_CHECKS = 16  # on devices where reading a number waits for the queue
 
 
-def all_finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
+class FiniteChecks:
+    """Checks of an ascent's steps: at each on a CPU, and together where reading a number waits for the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.interval = 1 if device.type == "cpu" else STEPS_BETWEEN_CHECKS
+        self.waiting: list[tuple[int, Mapping[str, Tensor], Tensor]] = []  # without images, which fill memory
+
+    def add(self, step: Step, gradients: Sequence[Tensor | None]) -> None:
+        """Check a step, now or with later ones; see `finish`."""
+        self.waiting.append((step.index, step.report, _all_finite(step.scores, gradients)))
+        if len(self.waiting) == self.interval:
+            self.finish()
+
+    def finish(self) -> None:
+        """Raise NotFiniteError for the first step since the last check whose scores or gradients are not finite."""
+        waiting, self.waiting = self.waiting, []
+        flags = torch.stack([flag for *_, flag in waiting]).tolist() if waiting else []
+        for (index, report, _), is_finite in zip(waiting, flags, strict=True):
+            if not is_finite:
+                state = "; the image is as before that step" if self.interval == 1 else ""
+                raise NotFiniteError(_describe_failure(index, report) + state)
+
+
+def _all_finite(scores: Tensor, gradients: Sequence[Tensor | None]) -> Tensor:
     """Whether all scores and gradients are finite, as a tensor: the device is not synchronised."""
     sums = [scores.sum(), *(gradient.sum() for gradient in gradients if gradient is not None)]
     return torch.stack([total.to(scores.dtype) for total in sums]).isfinite().all()
 
 
-def describe_failure(index: int, report: Mapping[str, Tensor]) -> str:
+def _describe_failure(index: int, report: Mapping[str, Tensor]) -> str:
     """Say what of a step is not finite."""
     for name, scores in report.items():
         rows = (~scores.isfinite()).nonzero().flatten().tolist()

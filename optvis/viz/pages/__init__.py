@@ -24,7 +24,7 @@ from optvis.viz.pages.microscope.page import (
     page_numbers,
 )
 from optvis.viz.pages.report.html import report_html
-from optvis.viz.pages.report.page import Interval, PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
+from optvis.viz.pages.report.page import PredictionRow, RandomSets, RecallCurves, RecallRow, ReportPage
 from optvis.viz.pages.sprites import data_uri, icon_sheet_uri
 from optvis.viz.pages.template import build_page, page_templates
 
@@ -42,7 +42,6 @@ __all__ = [
     "GridLayer",
     "GridPage",
     "IndexPage",
-    "Interval",
     "LayerLink",
     "PredictionRow",
     "RandomSets",

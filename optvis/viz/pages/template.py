@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from optvis.formatting import format_interval, format_number, format_percent
+from optvis.formatting import format_number, format_percent
 from optvis.formatting.version import __version__
 from optvis.viz.pages.assets import build_script, read_assets
 from optvis.viz.pages.sprites import data_uri
@@ -81,14 +81,14 @@ def page_templates() -> Environment:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    templates.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "image_uri": lambda image: data_uri(to_pil_image(image)),
         "png_uri": lambda png: f"data:image/png;base64,{b64encode(png).decode()}",
         "indented_json": _indented_json,
-        "interval": lambda interval: format_interval(*interval),
         "number": format_number,
         "percent": format_percent,
     }
+    templates.filters |= filters
     return templates
 
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from torch import Tensor
 
-
-class Interval(NamedTuple):
-    """A share in [0, 1] with its 95 % interval; each None where it is unknown."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+from optvis.formatting import Estimate
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class RecallRow:
     name: str
     images: int
     before: float | None
-    after: Interval
+    after: Estimate
     drop: float | None
 
 
@@ -49,10 +43,10 @@ class RecallCurves:
     """
 
     counts: Sequence[int]
-    removed: Mapping[str, Sequence[Interval]]
-    kept: Mapping[str, Sequence[Interval]]
-    removed_confidence: Sequence[Interval]
-    kept_confidence: Sequence[Interval]
+    removed: Mapping[str, Sequence[Estimate]]
+    kept: Mapping[str, Sequence[Estimate]]
+    removed_confidence: Sequence[Estimate]
+    kept_confidence: Sequence[Estimate]
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from optvis.formatting import Estimate
 from optvis.viz.charts import plot_lines
 from optvis.viz.distributions import plot_histogram, plot_scatter
 from optvis.viz.figures import PANEL, caption_figure, house_style, new_figure
-from optvis.viz.pages.report.page import Interval, ReportPage
+from optvis.viz.pages.report.page import ReportPage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,18 +64,14 @@ def plot_report(page: ReportPage, ax: Axes | None = None) -> Figure:
 
 def _plot_curves(
     page: ReportPage,
-    curves: Mapping[str, Sequence[Interval]],
-    confidence: Sequence[Interval],
+    curves: Mapping[str, Sequence[Estimate]],
+    confidence: Sequence[Estimate],
     title: str,
     unit: str,
     ax: Axes | None,
 ) -> Figure:
     names = [page.target, *(name for name in curves if name != page.target)]
-    lines = {name: [_percent(one.value) for one in curves[name]] for name in names}
-    bands = {name: [(_percent(one.low), _percent(one.high)) for one in curves[name]] for name in names}
-    dotted = {page.target: [_percent(one.value) for one in confidence]}
+    lines = {name: [one.percent for one in curves[name]] for name in names}
+    bands = {name: [one.percent_ends for one in curves[name]] for name in names}
+    dotted = {page.target: [one.percent for one in confidence]}
     return plot_lines(page.curves.counts, lines, title=title, unit=unit, bands=bands, dotted=dotted, ax=ax)
-
-
-def _percent(share: float | None) -> float:
-    return math.nan if share is None else 100 * share
