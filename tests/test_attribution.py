@@ -215,9 +215,12 @@ def test_captum_s_integrated_gradients_are_ours(small):
     torch.testing.assert_close(found.values, ours.values)
 
 
-def test_captum_s_feature_ablation_is_our_exact_ablation(small):
+@pytest.mark.parametrize("images", [0, 1, 2])
+def test_captum_s_feature_ablation_is_our_exact_ablation_also_with_a_mask(small, images):
     captum = pytest.importorskip("captum.attr", reason="captum is not installed")
-    found = attribute(small, random_images(), "1", logit(1), method=FromCaptum(captum.FeatureAblation))
+    mask = torch.arange(6).view(1, 6, 1, 1).expand(images, 6, 6, 6)
+    options = {"feature_mask": mask} if images else {}
+    found = attribute(small, random_images(), "1", logit(1), method=FromCaptum(captum.FeatureAblation, options))
     ours = attribute(small, random_images(), "1", logit(1), method="ablation")
     torch.testing.assert_close(found.channels, ours.channels)
 

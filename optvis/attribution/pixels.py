@@ -66,12 +66,15 @@ class Occlusion:
         Occlusion(masks=(8, 8), fill=None)
     """
 
-    description: ClassVar[str] = "measured by hiding squares"
-
     masks: Tensor | int = SIDE
     fill: float | Tensor | None = None
 
     units = "positions"
+
+    @property
+    def description(self) -> str:
+        """How the values are found, for plots."""
+        return f"measured by hiding {'squares' if isinstance(self.masks, int) else 'regions'}"
 
     def __post_init__(self) -> None:
         if isinstance(self.masks, int) and self.masks < 1:
