@@ -18,9 +18,10 @@ from optvis import Channels, Classifier, NotFiniteError, as_classifier, attribut
 from optvis.ablation import Gaussian, Mean, Optimal, blinded, compare_predictions, evaluate, find_units, leave_one_out
 from optvis.ablation.selection import Subspace, find_directions
 from optvis.atlas import sample_activations
+from optvis.circuits import hinton_of_activations
 from optvis.data import as_dataset
-from optvis.features import group
-from optvis.grids import activation_grid
+from optvis.features import group, measure_statistics
+from optvis.grids import activation_grid, semantic_dictionary
 from optvis.microscope import measure_effects
 from optvis.microscope.top_activations import find_top_activations
 from optvis.models import activations, layers
@@ -251,6 +252,19 @@ def test_tables_count_a_class_as_recognised_as_recall_does_where_others_are_more
         assert row.confidence_before == pytest.approx(float(share), abs=1e-5)
 
 
+def test_an_image_for_which_no_class_is_predicted_may_be_kept() -> None:
+    model, batch = plain(Net(scale=10), head="sigmoid"), images(24)
+    model.network.fc.bias.data[1:] -= 10
+    is_own = confidences(model, batch)[:, 0] > 0.5
+    own, kept = batch[is_own], batch[~is_own]
+    both = torch.cat([own, kept[:1]])
+    found = find_units(model, both, 0, keep=kept, layers=["relu"], method="contrast", progress=False)
+    assert found.recipe["attempts"][-1]["target_images"] == len(own)
+    table = compare_predictions(model, found, both, 0, keep=kept)
+    assert {row.before for row in table[len(both) :]} == {"(none)"}
+    assert sum(row.set == "keep" for row in table.failures) == found.recipe["attempts"][-1]["others_lost"] == 0
+
+
 def test_a_patch_flips_to_a_class_that_is_predicted_beside_others() -> None:
     model, batch = plain(Net(scale=10), head="sigmoid"), images(24)
     trial = try_patch(model, torch.rand(3, 4, 4), batch, 0, 1, sizes=[4], progress=False)
@@ -449,6 +463,9 @@ WITHOUT_CLASSES: dict[str, Callable[[Classifier], Any]] = {
     "directions": lambda model: find_directions(model, images(), images().flip(1), "relu"),
     "top activations": lambda model: find_top_activations(model, as_dataset(images()), ["relu"], 2),
     "samples": lambda model: sample_activations(model, images(), "relu", progress=False),
+    "statistics": lambda model: measure_statistics(model, images(), ["relu"]),
+    "dictionary": lambda model: semantic_dictionary(model, images(1)[0], "relu", steps=1, size=SIDE, progress=False),
+    "hinton": lambda model: hinton_of_activations(model, images(1)[0], "relu"),
 } | {
     name: lambda model, name=name: attribute(model, images(), "conv", logit(0), method=name, progress=False)
     for name in METHODS
