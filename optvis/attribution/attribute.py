@@ -15,7 +15,7 @@ from optvis.attribution.names import METHODS
 from optvis.attribution.result import Attribution, UnitKind
 from optvis.data.images import ImageLike
 from optvis.errors import warn_user
-from optvis.features.feature_network import FEATURES, describe_features, expose_features
+from optvis.features.feature_network import FEATURES, describe_features, expose_features, name_features
 from optvis.features.groups import Groups
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -88,8 +88,8 @@ def attribute(
     resolved = resolve_method(method, layer)
     classifier, place = as_classifier(model, normalize), layer
     if features is not None:
-        place = FEATURES
-        classifier = expose_features(classifier, layer, features, name=place, channel_axis=channel_axis)
+        place = name_features(layer)
+        classifier = expose_features(classifier, layer, features, name=FEATURES, channel_axis=channel_axis)
     each = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     loaded = classifier.load_batch(images)
     each = each.with_head(lambda: classifier.read_head(loaded))

@@ -28,7 +28,7 @@ from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
 from optvis.features.autoencoder_units import Features
 from optvis.features.channels_first import find_channels_last, put_channels_first, put_channels_last
-from optvis.features.feature_network import FEATURES, expose_features
+from optvis.features.feature_network import FEATURES, expose_features, name_features
 from optvis.features.units import Channels, Units
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -194,7 +194,7 @@ def find_features(method: Method, task: SelectionTask, sae: Any) -> Choice:
     """Run a method that chooses channels on the codes of the task's one layer; errors as in `run_method`."""
     (layer,) = task.layers
     exposed = expose_features(task.classifier, layer, sae, name=FEATURES)
-    choice = run_method(method, replace(task, classifier=exposed, layers=(FEATURES,)))
+    choice = run_method(method, replace(task, classifier=exposed, layers=(name_features(layer),)))
     return _as_features(choice, layer, sae)
 
 
@@ -224,7 +224,7 @@ def _to_features(units: Units, layer: str, sae: Any) -> Features:
 
 
 def _say_features(attempt: Attempt, layer: str) -> Attempt:
-    return replace(attempt, units=attempt.units.replace("channel", "feature").replace(FEATURES, layer))
+    return replace(attempt, units=attempt.units.replace("channel", "feature").replace(name_features(layer), layer))
 
 
 def _settings(method: Any) -> dict[str, Any]:
