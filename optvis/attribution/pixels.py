@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from optvis.attribution.layer_function import LayerFunction
+from optvis.attribution.layer_function import LayerFunction, widen
 from optvis.attribution.methods import GradientMethod, GradientTimesActivation
 from optvis.objectives import IMAGE
 from optvis.objectives.layout import restore_layout
@@ -86,7 +86,7 @@ class Occlusion:
         masks = expand_masks(self.masks, a.shape).to(a)
         fill = self._fill(layer_function.tail.layer, a)
         before = layer_function.scores(layer_function.activations.unsqueeze(0))[0]
-        total = torch.zeros(len(a), *a.shape[2:], dtype=a.dtype, device=a.device)
+        total = torch.zeros_like(widen(a[:, 0]))
         for batch in layer_function.batches(masks.shape[1]):
             some = masks[:, batch].transpose(0, 1).unsqueeze(2)  # (k, B or 1, 1, H, W)
             hidden = torch.stack(
@@ -95,8 +95,8 @@ class Occlusion:
                     for one in a * (1 - some) + fill * some
                 ]
             )
-            losses = before - layer_function.scores(hidden)  # (k, B)
-            areas = some.flatten(2).sum(2).clamp(min=torch.finfo(a.dtype).tiny)
+            losses = widen(before) - widen(layer_function.scores(hidden))  # (k, B)
+            areas = widen(some).flatten(2).sum(2).clamp(min=torch.finfo(torch.float32).tiny)
             total += ((losses / areas).view(*losses.shape, 1, 1) * some.squeeze(2)).sum(0)
         return total
 
