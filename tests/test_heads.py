@@ -15,7 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optvis import Channels, Classifier, NotFiniteError, as_classifier, attribute, classify, dream, render
-from optvis.ablation import Gaussian, Mean, Optimal, blinded, compare_predictions, evaluate, find_units, leave_one_out
+from optvis.ablation import (
+    Gaussian,
+    Mean,
+    Noise,
+    Optimal,
+    Resampled,
+    blinded,
+    compare_predictions,
+    evaluate,
+    find_units,
+    leave_one_out,
+)
 from optvis.ablation.selection import Subspace, find_directions
 from optvis.atlas import sample_activations
 from optvis.circuits import hinton_of_activations
@@ -466,6 +477,9 @@ WITHOUT_CLASSES: dict[str, Callable[[Classifier], Any]] = {
     "statistics": lambda model: measure_statistics(model, images(), ["relu"]),
     "dictionary": lambda model: semantic_dictionary(model, images(1)[0], "relu", steps=1, size=SIDE, progress=False),
     "hinton": lambda model: hinton_of_activations(model, images(1)[0], "relu"),
+} | {
+    fill.__name__: lambda model, fill=fill: blinded(model, Channels("relu", [0]), fill=fill(images())).__enter__()
+    for fill in (Mean, Noise, Resampled)
 } | {
     name: lambda model, name=name: attribute(model, images(), "conv", logit(0), method=name, progress=False)
     for name in METHODS
