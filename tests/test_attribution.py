@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -215,9 +217,12 @@ def test_captum_s_integrated_gradients_are_ours(small):
     torch.testing.assert_close(found.values, ours.values)
 
 
-def test_captum_s_feature_ablation_is_our_exact_ablation(small):
+@pytest.mark.parametrize("images", [0, 1, 2])
+def test_captum_s_feature_ablation_is_our_exact_ablation_also_with_a_mask(small, images):
     captum = pytest.importorskip("captum.attr", reason="captum is not installed")
-    found = attribute(small, random_images(), "1", logit(1), method=FromCaptum(captum.FeatureAblation))
+    mask = torch.arange(6).view(1, 6, 1, 1).expand(images, 6, 6, 6)
+    options = {"feature_mask": mask} if images else {}
+    found = attribute(small, random_images(), "1", logit(1), method=FromCaptum(captum.FeatureAblation, options))
     ours = attribute(small, random_images(), "1", logit(1), method="ablation")
     torch.testing.assert_close(found.channels, ours.channels)
 
@@ -269,6 +274,19 @@ def test_captum_s_layer_method_with_a_hook_is_our_gradient_times_activation(smal
     theirs = captum.LayerGradientXActivation(small.network, layer).attribute(images.clone(), target=1)
     ours = attribute(small, images, "2", logit(1), method="grad_x_activation")
     torch.testing.assert_close(ours.values, theirs.detach())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_half_precision_is_summed_in_float32(small, method):
+    half = copy.deepcopy(small.network).to(torch.bfloat16)
+    found = attribute(replace(small, network=half), random_images().float(), "1", logit(1), method=method)
+    assert {found.values.dtype, found.scores.dtype, found.activations.dtype} == {torch.float32}
+    if found.gradients is not None:
+        torch.testing.assert_close(found.values, found.gradients * found.activations)
+    if method == "integrated_gradients":
+        total = found.scores - found.baseline_scores
+        exact = (found.values.double().flatten(1).sum(1) - total).abs() / total.abs()
+        torch.testing.assert_close(found.completeness_gap.double(), exact, atol=1e-5, rtol=1e-3)
 
 
 # Batches, objectives, layers

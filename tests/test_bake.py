@@ -424,3 +424,10 @@ def test_a_network_whose_weights_are_computed_is_baked_as_it_is_blinded(wrap, ra
     with blinded(net, Channels("2", [1, 3])) as ablated:
         expected = ablated.logits(images)
     torch.testing.assert_close(bake(net, Channels("2", [1, 3])).logits(images), expected)
+
+
+def test_a_number_is_baked_in_the_precision_of_the_network():
+    net = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)).double(), None, 8)
+    units, images = Channels("2", [1]), random_tensor(2, 3, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        assert bake(net, units, fill=0.7).network(images)[:, 1].tolist() == [0.7, 0.7]

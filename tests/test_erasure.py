@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from optvis import Channels, Classifier, bake, blinded, evaluate, find_units
+from optvis import Channels, Classifier, NotFiniteError, bake, blinded, evaluate, find_units
 from optvis.ablation import Inlp, Leace, MeanProjection, Splince
 from optvis.ablation.moments import Moments
 from optvis.ablation.selection.erasure.eraser import encode_labels_to_keep
@@ -292,6 +294,67 @@ def test_batches_of_images_give_the_units_of_all_images_together(method):
         (expected,) = method(task)
     a = torch.randn(9, 6, generator=torch.Generator().manual_seed(1)).double()
     torch.testing.assert_close(found.replace(a), expected.replace(a), atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("method", [Leace(), Inlp()], ids=repr)
+def test_a_label_that_no_row_has_changes_nothing(method):
+    x = random_rows()
+    labels = (x[:, 0] > 2).long() + (x[:, 1] > 2)
+    found, expected = (method.fit(x, nn.functional.one_hot(labels, count)) for count in (5, 3))
+    torch.testing.assert_close(found.replace(x), expected.replace(x), atol=1e-6, rtol=0)
+
+
+def test_inlp_goes_on_while_a_rare_label_is_read_though_a_common_one_explains_as_much():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20000, 4, generator=generator, dtype=torch.float64)
+    common, rare = torch.arange(20000) % 2, torch.arange(20000) % 100 == 0
+    x[:, 0] += 0.07 * common
+    x[:, 1] += 0.3 * rare
+    z = torch.stack([common.double(), rare.double()], dim=1)
+    erased = Inlp(max_accuracy=0.52).fit(x, z).replace(x)
+    left = erased[rare].mean(0) - erased[~rare].mean(0)
+    assert NormalDist().cdf(float(left.norm()) / 2) < 0.521
+
+
+@pytest.mark.parametrize("broken", ["x", "z"])
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_numbers_that_are_not_finite_are_refused(method, broken):
+    x = random_rows()
+    rows = {"x": x, "z": binary_labels(x)}
+    rows[broken][3] = torch.nan
+    with pytest.raises(NotFiniteError, match="features or labels are NaN or infinite"):
+        method.fit(rows["x"], rows["z"])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "says"),
+    [
+        (lambda x: 255 * x, torch.arange(4) % 2, ValueError, "divide by 255"),
+        (lambda x: x, torch.arange(3) % 2, ValueError, r"labels \(3,\) of 4 images; expected \(4,\)"),
+        (lambda x: x, torch.tensor([0, 1, 0, torch.inf]), NotFiniteError, "labels are NaN"),
+    ],
+)
+def test_batches_that_mean_nothing_are_refused(images, labels, error, says):
+    batch = torch.rand(4, 3, 20, 20)
+    with pytest.raises(error, match=says):
+        Leace().fit_batches(convolutions(batch), [(images(batch), labels)], "2")
+
+
+def test_batches_may_be_empty_and_of_layers_with_channels_last():
+    class Swapped(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return self[1](self[0](x).permute(0, 2, 3, 1)).mean((1, 2))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = Classifier(Swapped(nn.Conv2d(3, 7, 3), nn.Linear(7, 5)), None, 8)
+        images = torch.rand(12, 3, 8, 8)
+    labels = torch.arange(12) % 2
+    units = Leace().fit_batches(net, [(images, labels), (images[:0], labels[:0])], "1")
+    assert (units.layer, units.channel_axis) == ("1", -1)
+    with torch.no_grad(), blinded(net, units):
+        after = net.network(images).double()
+    assert float(covariance(after, labels.double()).abs().max()) < 1e-6
 
 
 def test_no_batches_are_refused():

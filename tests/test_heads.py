@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,12 +15,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optvis import Channels, Classifier, NotFiniteError, as_classifier, attribute, classify, dream, render
-from optvis.ablation import Gaussian, Mean, Optimal, blinded, compare_predictions, evaluate, find_units, leave_one_out
+from optvis.ablation import (
+    Gaussian,
+    Mean,
+    Noise,
+    Optimal,
+    Resampled,
+    blinded,
+    compare_predictions,
+    evaluate,
+    find_units,
+    leave_one_out,
+)
 from optvis.ablation.selection.directions import Subspace, find_directions
 from optvis.atlas import sample_activations
+from optvis.circuits import hinton_of_activations
 from optvis.data import as_dataset
-from optvis.features import group
-from optvis.grids import activation_grid
+from optvis.features import group, measure_statistics
+from optvis.grids import activation_grid, semantic_dictionary
 from optvis.microscope import measure_effects
 from optvis.microscope.top_activations import find_top_activations
 from optvis.models import activations, layers
@@ -233,10 +246,52 @@ def test_a_class_that_is_right_or_wrong_for_itself_is_predicted_above_one_half(h
         assert confidences(model, own)[:, 0].mean() < p[p[:, 0] > 0.5, 0].mean()
 
 
+def test_tables_count_a_class_as_recognised_as_recall_does_where_others_are_more_likely() -> None:
+    model, batch, units = plain(Net(scale=10), head="sigmoid"), images(24), Channels("relu", [0, 3])
+    truth = torch.arange(24) % CLASSES
+    report = evaluate(model, units, {"all": (batch, truth)}, random_sets=2, progress=False)
+    metrics, states = report.target_metrics, Counter(row.state for row in report.predictions)
+    assert 0 < metrics.before.value < 1
+    assert states["kept"] + states["lost"] == round(24 * metrics.before.value)
+    assert states["kept"] + states["gained"] == round(24 * metrics.after.value)
+    p = confidences(model, batch)
+    for row, own, shares in zip(report.predictions, truth.tolist(), p, strict=True):
+        others = [f"class {index}" for index in range(CLASSES) if index != own and shares[index] > 0.5]
+        shown = [row.truth] if shares[own] > 0.5 else others or ["(none)"]
+        assert row.before in shown
+        share = shares.max() if row.before == "(none)" else shares[int(row.before.removeprefix("class "))]
+        assert row.confidence_before == pytest.approx(float(share), abs=1e-5)
+
+
+def test_an_image_for_which_no_class_is_predicted_may_be_kept() -> None:
+    model, batch = plain(Net(scale=10), head="sigmoid"), images(24)
+    model.network.fc.bias.data[1:] -= 10
+    is_own = confidences(model, batch)[:, 0] > 0.5
+    own, kept = batch[is_own], batch[~is_own]
+    both = torch.cat([own, kept[:1]])
+    found = find_units(model, both, 0, keep=kept, layers=["relu"], method="contrast", progress=False)
+    assert found.recipe["attempts"][-1]["target_images"] == len(own)
+    table = compare_predictions(model, found, both, 0, keep=kept)
+    assert {row.before for row in table[len(both) :]} == {"(none)"}
+    assert sum(row.set == "keep" for row in table.failures) == found.recipe["attempts"][-1]["others_lost"] == 0
+
+
+def test_a_patch_flips_to_a_class_that_is_predicted_beside_others() -> None:
+    model, batch = plain(Net(scale=10), head="sigmoid"), images(24)
+    trial = try_patch(model, torch.rand(3, 4, 4), batch, 0, 1, sizes=[4], progress=False)
+    p = confidences(model, trial.images)
+    assert bool((p[:, 0] > 0.5).all())
+    assert len(trial) == int((confidences(model, batch)[:, 0] > 0.5).sum())
+    expected = (trial.predictions[..., :2] > 0.5).float()
+    torch.testing.assert_close(trial.predictions[..., 2:], expected)
+
+
 def test_a_single_output_without_the_name_of_its_other_side_has_nothing_to_keep() -> None:
     model = plain(Net(classes=1))
     with pytest.raises(ValueError, match="two labels"):
         find_units(model, images(), 0, keep=images(), progress=False)
+    with pytest.raises(ValueError, match="two labels"):
+        evaluate(model, Channels("relu", [0]), {"all": (images(), 0)}, progress=False)
 
 
 @pytest.mark.parametrize("head", SOFTMAX)
@@ -419,6 +474,12 @@ WITHOUT_CLASSES: dict[str, Callable[[Classifier], Any]] = {
     "directions": lambda model: find_directions(model, images(), images().flip(1), "relu"),
     "top activations": lambda model: find_top_activations(model, as_dataset(images()), ["relu"], 2),
     "samples": lambda model: sample_activations(model, images(), "relu", progress=False),
+    "statistics": lambda model: measure_statistics(model, images(), ["relu"]),
+    "dictionary": lambda model: semantic_dictionary(model, images(1)[0], "relu", steps=1, size=SIDE, progress=False),
+    "hinton": lambda model: hinton_of_activations(model, images(1)[0], "relu"),
+} | {
+    fill.__name__: lambda model, fill=fill: blinded(model, Channels("relu", [0]), fill=fill(images())).__enter__()
+    for fill in (Mean, Noise, Resampled)
 } | {
     name: lambda model, name=name: attribute(model, images(), "conv", logit(0), method=name, progress=False)
     for name in METHODS

@@ -64,6 +64,14 @@ def test_no_images_are_an_empty_batch(small, empty):
     assert (found.shape, names) == ((0, 3, 20, 20), ())
 
 
+@pytest.mark.parametrize("labels", [[], (), torch.empty(0, dtype=torch.long), 1, "cat"])
+def test_a_set_without_images_may_have_no_labels_either(small, labels):
+    (found,) = load_sets({"none": (torch.empty(0, 3, 20, 20), labels)}, small)
+    assert (len(found), found.classes.tolist(), found.classes.dtype) == (0, [], torch.long)
+    with pytest.raises((TypeError, ValueError), match="labels of set 'some'"):
+        load_sets({"some": (torch.rand(2, 3, 20, 20), [])}, small)
+
+
 def test_a_folder_without_images_is_refused(small, tmp_path):
     with pytest.raises(ValueError, match="no images in the folder"):
         load_images([tmp_path], small)

@@ -122,7 +122,7 @@ def test_regions_get_their_losses_back(small, images):
     torch.testing.assert_close(found.by_region(HALVES)[:, 1], loss)
     ablated = FromCaptum(attr.FeatureAblation, {"feature_mask": HALVES.expand(1, 3, 8, 8), "baselines": 0.5})
     theirs = attribute(small, images, "<image>", QUESTION, method=ablated)
-    torch.testing.assert_close(theirs.values[:, 0, 7, 7], loss)
+    torch.testing.assert_close(theirs.by_region(HALVES)[:, 1], loss)
 
 
 def test_occlusion_works_at_layers_with_zero(small, images):
@@ -130,6 +130,11 @@ def test_occlusion_works_at_layers_with_zero(small, images):
     found = attribute(small, images, "1", QUESTION, method=Occlusion(masks))
     exact = attribute(small, images, "1", QUESTION, method=Ablation("positions"))
     torch.testing.assert_close(found.positions, exact.positions)
+
+
+@pytest.mark.parametrize(("masks", "hidden"), [(4, "squares"), (HALVES, "regions")])
+def test_a_plot_says_what_is_hidden(masks, hidden):
+    assert Occlusion(masks).description == f"measured by hiding {hidden}"
 
 
 @pytest.mark.parametrize("method", [*METHODS, None])

@@ -33,6 +33,13 @@ def test_probes_read_what_is_there_and_are_at_chance_where_nothing_is(probe):
     assert probe(torch.zeros_like(far), is_target) == 0.5
 
 
+@pytest.mark.parametrize("rows", [3, 11, 13])
+def test_features_that_are_the_same_in_all_rows_have_no_similarity(rows):
+    """The mean of equal numbers may differ from them by a rounding error."""
+    same = torch.linspace(0.1, 0.7, 4, dtype=torch.float64).sqrt().repeat(rows, 1)
+    assert linear_cka(same, blobs(rows, 0.0)[0]) is None
+
+
 def test_neighbours_read_what_is_no_linear_function():
     x, _ = blobs(400, 0.0, features=2)
     ring = x.norm(dim=1) > 1.2

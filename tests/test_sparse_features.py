@@ -42,6 +42,7 @@ from optvis.ablation import (
     Optimal,
     Resampled,
     Scaled,
+    SelectionTask,
     leave_one_out,
     steering_curve,
 )
@@ -51,7 +52,7 @@ from optvis.features.feature_network import channel_objective
 from optvis.microscope import MicroscopeOptions, build_microscope
 from optvis.models.activations import activations
 from optvis.objectives import feature, logit, on
-from optvis.objectives.layout import channels_first
+from optvis.objectives.layout import channels_first, positions
 from optvis.world import Scenes
 from tests.operations import tiny
 from tests.sparse import Dictionary, Fused
@@ -161,6 +162,48 @@ def test_tensors_and_tuples_of_codes_are_the_same(demo, images):
     pair, alone = (Dictionary(C, K, is_pair=is_pair, is_sparse=True).eval() for is_pair in (True, False))
     found = [logits_without(demo, images, Features(LAYER, sae, SOME)) for sae in (pair, alone)]
     assert torch.equal(*found)
+
+
+class Registered(nn.Module):
+    """A network of a class token, three registers and 4 × 4 patches, which reads all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.patch_embed, self.mix, self.head = nn.Conv2d(3, 12, 4, 4), nn.Identity(), nn.Linear(12, 5)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, 12))
+        self.reg_token = nn.Parameter(torch.randn(1, 3, 12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        before = torch.cat([self.cls_token, self.reg_token], 1).expand(len(x), -1, -1)
+        return self.head(self.mix(torch.cat([before, self.patch_embed(x).flatten(2).mT], 1)).tanh().sum(1))
+
+
+@pytest.mark.parametrize("tokens", ["patches", "class", "registers", "all"])
+def test_attribution_and_selection_see_the_features_of_the_tokens_that_are_meant(tokens):
+    net, sae, images = Classifier(Registered(), None, 16), Dictionary(12, 20).eval(), torch.rand(4, 3, 16, 16)
+    found = attribute(net, images, "mix", logit(2), features=sae, tokens=tokens, method="ablation", **QUIET)
+    units = Features("mix", sae, [7], tokens=tokens)
+    drops = (net.logits(images) - logits_without(net, images, units))[:, 2]
+    assert_close(found.channels[:, 7], drops, atol=1e-6, rtol=1e-5)
+    assert found.channels.abs().max() > 1e-2
+    target = int(net.logits(images)[0].argmax())
+    chosen = find_units(
+        net, images[:1], target, layers="mix", tokens=tokens, features=sae, method=choose_by_codes, progress=False
+    )
+    assert chosen[0].layer == units.layer
+    assert SEEN.pop() == {"patches": 16, "class": 1, "registers": 3, "all": 20}[tokens]
+
+
+SEEN: list[int] = []
+
+
+def choose_by_codes(task: SelectionTask) -> Channels:
+    """The first feature; notes how many codes of it there are in an image."""
+    (layer,) = task.layers
+    codes = positions(activations(task.classifier, task.images, layer)[layer])
+    SEEN.append(codes.shape[2])
+    return Channels(layer, [0])
 
 
 @pytest.mark.parametrize("is_sparse", [False, True])

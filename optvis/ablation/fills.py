@@ -19,6 +19,7 @@ from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.objectives.layout import positions
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_PER_BATCH, split_evenly
@@ -308,7 +309,11 @@ def _activations(model: nn.Module | Classifier, images: Images, units: Sequence[
     layers = dict.fromkeys(one.layer for one in units)
     for rows in split_batch(batch):
         with borrow(classifier.network), torch.no_grad():
-            found = read_activations(classifier.network, classifier.preprocess(batch[rows]), layers)
+            inputs = classifier.preprocess(batch[rows])
+            found = read_activations(classifier.network, inputs, layers)
+            for layer, a in found.items():
+                what = f"the activations of {layer!r} of {classifier.name} that a fill is measured on"
+                check_finite(a, what, classifier.network, inputs)
             values = [one.read(found[one.layer]) for one in units]
         yield values
 

@@ -78,6 +78,9 @@ def resolve_classes(classes: Any, classifier: Classifier, images: int) -> Tensor
         TypeError: neither indices nor texts.
     """
     texts = (classes,) if isinstance(classes, str) else classes
+    count = classes.numel() if isinstance(classes, Tensor) else len(classes) if isinstance(classes, list | tuple) else 1
+    if not images and not count:
+        return torch.empty(0, dtype=torch.long, device=classifier.device)
     are_labels = isinstance(texts, list | tuple) and len(texts) > 0 and all(isinstance(text, str) for text in texts)
     indices = Labels(tuple(texts)).indices(classifier.labels) if are_labels else as_index(classes, "class")
     if len(indices) not in (1, images):

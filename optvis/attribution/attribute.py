@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from optvis.attribution.image_tail import ImageTail
-from optvis.attribution.layer_function import LayerFunction
+from optvis.attribution.layer_function import LayerFunction, widen
 from optvis.attribution.methods import AttributionMethod
 from optvis.attribution.names import METHODS
 from optvis.attribution.result import Attribution, UnitKind
 from optvis.data.images import ImageLike
 from optvis.errors import warn_user
-from optvis.features.feature_network import FEATURES, describe_features, expose_features
+from optvis.features.feature_network import FEATURES, describe_features, expose_features, name_features
 from optvis.features.groups import Groups
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -88,8 +88,8 @@ def attribute(
     resolved = resolve_method(method, layer)
     classifier, place = as_classifier(model, normalize), layer
     if features is not None:
-        place = FEATURES
-        classifier = expose_features(classifier, layer, features, name=place, channel_axis=channel_axis)
+        place = name_features(layer)
+        classifier = expose_features(classifier, layer, features, name=FEATURES, channel_axis=channel_axis)
     each = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     loaded = classifier.load_batch(images)
     each = each.with_head(lambda: classifier.read_head(loaded))
@@ -101,7 +101,7 @@ def attribute(
             _attribute_batch(classifier, batch, each, place, resolved, channel_axis, some)
             for some in progress_bar(rows, show=progress and len(rows) > 1, description="attribute")
         ]
-    tensors = {key: torch.cat([part[key] for part in parts]).cpu() for key in parts[0]}
+    tensors = {key: widen(torch.cat([part[key] for part in parts])).cpu() for key in parts[0]}
     recipe = provenance(classifier, "attribute", layer=layer, objective=text, **describe_method(resolved))
     if features is not None:
         recipe["features"] = describe_features(classifier)
@@ -185,7 +185,7 @@ def _attribute_batch(
     gradients = method.gradients(layer_function)
     _check_shape(gradients, layer_function, method, "activations")
     check("the attributions", gradients)
-    return tensors | {"gradients": gradients, "values": gradients * a}
+    return tensors | {"gradients": gradients, "values": widen(gradients) * widen(a)}
 
 
 def _warn_of_patches(tail: Tail | ImageTail, objective: Objective) -> None:

@@ -22,7 +22,8 @@ class FromCaptum:
 
     Captum (Kokhlikyan et al. 2020, arXiv:2009.07896) attributes the tail, a function of the activations, so nothing
     before the layer runs again. Methods that ablate features take whole channels as features, and squares of 16 pixels
-    where the layer is "<image>", unless the options have a `feature_mask`.
+    where the layer is "<image>", unless the options have a `feature_mask`. A feature's value is shared out among its
+    activations, so that sums over channels, positions and regions are those of the features.
 
     These work: Saliency, InputXGradient, IntegratedGradients, GradientShap, FeatureAblation, Occlusion,
     ShapleyValueSampling, ShapleyValues, KernelShap and Lime. Methods that hook the modules of a network, such as
@@ -62,15 +63,13 @@ class FromCaptum:
         options = dict(self.options)
         _check_options(self.method, method.attribute, options)
         takes_features = "feature_mask" in inspect.signature(method.attribute).parameters
-        if takes_features and "feature_mask" not in options:
+        if takes_features and options.get("feature_mask") is None:
             options["feature_mask"] = _choose_features(layer_function)
         start = layer_function.activations.detach().clone().requires_grad_()
         values: Tensor = method.attribute(start, **options).detach()
-        if not takes_features or "feature_mask" in self.options:
+        if not takes_features or values.shape != start.shape:
             return values
-        features = options["feature_mask"].expand_as(values[:1])
-        counts = features.flatten().bincount()[features]
-        return values.div(counts)  # Captum gives each activation the whole value
+        return values / _count_activations(options["feature_mask"], values)  # Captum gives each the whole value
 
     def __repr__(self) -> str:
         return f"FromCaptum({self._name}, {dict(self.options)!r})"
@@ -108,6 +107,21 @@ def _check_options(method: Any, attribute: Any, options: Mapping[str, Any], boun
     if lacking:
         example = ", ".join(f"{each!r}: ..." for each in lacking)
         raise TypeError(f"{name} needs {', '.join(lacking)}: FromCaptum({name}, {{{example}}})")
+
+
+def _count_activations(features: Any, values: Tensor) -> Tensor:
+    """How many activations the feature of each has, in the shape of values, (B, ...)."""
+    mask: Tensor = features[0] if isinstance(features, tuple) else features
+    rows = mask.to(values.device).expand(values.shape if len(mask) > 1 else (1, *values.shape[1:]))
+    return torch.stack([_count_equal(row) for row in rows]).expand_as(values)
+
+
+def _count_equal(numbers: Tensor) -> Tensor:
+    """How many numbers are equal to each."""
+    found: tuple[Tensor, Tensor, Tensor] = numbers.unique(  # type: ignore[no-untyped-call]
+        return_inverse=True, return_counts=True
+    )
+    return found[2][found[1]]
 
 
 def _choose_features(layer_function: LayerFunction) -> Tensor:

@@ -94,3 +94,12 @@ class LayerFunction:
         cure = reason if reason else "; name an objective of a later layer, or a logit"
         effect = "has no gradient in" if reason else "does not depend on"
         return f"{self.objective} {effect} layer {self.tail.layer!r}{cure}"
+
+
+def widen(values: Tensor) -> Tensor:
+    """Numbers in float32 at least, in which sums of half-precision ones lose nothing.
+
+    >>> widen(torch.ones(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from optvis.arguments import check_minimum
-from optvis.attribution.layer_function import LayerFunction
+from optvis.attribution.layer_function import LayerFunction, widen
 from optvis.features.groups import Groups
 from optvis.objectives.layout import channels_first, positions, restore_layout
 
@@ -91,10 +91,10 @@ class MidpointAblation:
         strengths = sum_over_positions(first * a, layer_function.channel_axis)
         folds = self.choose_folds(strengths.shape[1])
         fold = _assign_folds(strengths, folds)
-        total = torch.zeros_like(a)
+        total = torch.zeros_like(widen(a))
         for batch in layer_function.batches(folds):
             mask = layer_function.expand_channels(fold == batch.view(-1, 1, 1))
-            total += (layer_function.gradients(a * (1 - mask / 2)) * mask).sum(0)
+            total += (widen(layer_function.gradients(a * (1 - mask / 2))) * mask).sum(0)
         return total
 
 
@@ -271,9 +271,9 @@ def _assign_folds(strengths: Tensor, folds: int) -> Tensor:
 
 def _mean_gradient(layer_function: LayerFunction, count: int, vary: Callable[[Tensor], Tensor]) -> Tensor:
     """Mean gradient at `count` variations of the activations, of which `vary` makes a batch from their numbers."""
-    total = torch.zeros_like(layer_function.activations)
+    total = torch.zeros_like(widen(layer_function.activations))
     for batch in layer_function.batches(count):
-        total += layer_function.gradients(vary(batch)).sum(0)
+        total += widen(layer_function.gradients(vary(batch))).sum(0)
     return total / count
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from optvis.attribution.layer_function import LayerFunction
+from optvis.attribution.layer_function import LayerFunction, widen
 from optvis.attribution.methods import GradientMethod, GradientTimesActivation
 from optvis.objectives import IMAGE
 
@@ -65,12 +65,15 @@ class Occlusion:
         Occlusion(masks=(8, 8), fill=None)
     """
 
-    description: ClassVar[str] = "measured by hiding squares"
-
     masks: Tensor | int = SIDE
     fill: float | Tensor | None = None
 
     units = "positions"
+
+    @property
+    def description(self) -> str:
+        """How the values are found, for plots."""
+        return f"measured by hiding {'squares' if isinstance(self.masks, int) else 'regions'}"
 
     def __post_init__(self) -> None:
         if isinstance(self.masks, int) and self.masks < 1:
@@ -82,12 +85,12 @@ class Occlusion:
         masks = expand_masks(self.masks, a.shape).to(a)
         fill = self._fill(layer_function.tail.layer, a)
         before = layer_function.scores(layer_function.activations.unsqueeze(0))[0]
-        total = torch.zeros(len(a), *a.shape[2:], dtype=a.dtype, device=a.device)
+        total = torch.zeros_like(widen(a[:, 0]))
         for batch in layer_function.batches(masks.shape[1]):
             some = masks[:, batch].transpose(0, 1).unsqueeze(2)  # (k, B or 1, 1, H, W)
             hidden = layer_function.restore_layout(a * (1 - some) + fill * some)
-            losses = before - layer_function.scores(hidden)  # (k, B)
-            areas = some.flatten(2).sum(2).clamp(min=torch.finfo(a.dtype).tiny)
+            losses = widen(before) - widen(layer_function.scores(hidden))  # (k, B)
+            areas = widen(some).flatten(2).sum(2).clamp(min=torch.finfo(torch.float32).tiny)
             total += ((losses / areas).view(*losses.shape, 1, 1) * some.squeeze(2)).sum(0)
         return total
 

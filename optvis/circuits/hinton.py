@@ -161,7 +161,7 @@ def hinton_of_activations(
     Raises:
         KeyError: there is no such layer; the nearest names are given.
         IndexError: a channel that the layer does not have.
-        ValueError: several images; top below 1; as in `load_image`.
+        ValueError: several images; top below 1; as in `load_image`. NotFiniteError: activations are NaN or infinite.
 
     Example:
         >>> from optvis import load

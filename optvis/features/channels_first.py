@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.adapted.network import AdaptedNetwork
 from optvis.models.borrow import borrow, lock
@@ -19,6 +21,7 @@ from optvis.models.overrides.replace import replace_output
 from optvis.objectives.layout import channels_first, restore_layout
 
 LAST = -1  # the axis
+OWN_NAME = "channels_first"  # of a layer that is shown with channels first
 
 
 class ChannelsFirstNetwork(AdaptedNetwork):
@@ -52,6 +55,20 @@ def _pass(module: nn.Module, a: Tensor) -> Tensor:
 def put_channels_first(classifier: Classifier, layers: Mapping[str, str]) -> Classifier:
     """Make a classifier of the network whose layers with channels last are named anew, with channels first."""
     return replace(classifier, network=ChannelsFirstNetwork(classifier.network, layers))
+
+
+def show_channels_first(classifier: Classifier, layer: str) -> tuple[Classifier, str]:
+    """A classifier that gives a layer with channels first, and the layer's name in it: the same where they are."""
+    if not find_channels_last(classifier, (layer,)):
+        return classifier, layer
+    return put_channels_first(classifier, {layer: OWN_NAME}), OWN_NAME
+
+
+def put_channels_last(units: Units, layer: str) -> Units:
+    """The same units of a layer whose channels are on the last axis."""
+    moved = copy.copy(units)
+    vars(moved).update(layer=layer, channel_axis=LAST)
+    return moved
 
 
 def find_channels_last(classifier: Classifier, layers: tuple[str, ...]) -> tuple[str, ...]:

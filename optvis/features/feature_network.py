@@ -19,7 +19,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.overrides.replace import replace_output
 from optvis.objectives import Objective, channel, feature
 from optvis.objectives.autoencoder import Autoencoder
-from optvis.objectives.layout import channels_first, restore_layout
+from optvis.objectives.layout import ALL, REGISTERS, channels_first, name_tokens, restore_layout, split_tokens
 
 CODES = "codes"  # the layer's name by default
 FEATURES = "<features>"  # its name inside functions that take an autoencoder; no layer of a network has it
@@ -145,6 +145,15 @@ def expose_features(
     with borrow(exposed), torch.no_grad():
         read_activations(exposed, inputs, [name])
     return replace(classifier, network=exposed, name=f"{classifier.name} with features of {layer}")
+
+
+def name_features(layer: str) -> str:
+    """The name of a layer's codes inside functions that take an autoencoder: of all its tokens, where it is a row.
+
+    >>> name_features("blocks.3"), name_features("blocks.3@all")
+    ('<features>', '<features>@all')
+    """
+    return name_tokens(FEATURES, ALL) if split_tokens(layer)[1] in (ALL, REGISTERS) else FEATURES
 
 
 def name_units(classifier: Classifier, layer: str) -> tuple[str, str]:

@@ -30,6 +30,9 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 class Groups(TensorFields):
     """Groups of neurons of a layer: activations ≈ Σ_k map_k · direction_k, the strongest group first.
 
+    A decomposition that centers what it gets, such as PCA and FastICA, approximates in this way the activations minus
+    their mean.
+
     Args:
         layer: name as in `layers(net)`.
         maps: the activation of each group at each position, (B, K, H, W); of a layer without a map of positions (B, K)

@@ -20,6 +20,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import find_module
 from optvis.models.layers import layers as list_layers
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.objectives.channel_moments import moments
 from optvis.objectives.layout import INPUT
@@ -126,7 +127,8 @@ def measure_statistics(
         batch_size: how many images go through the network together.
 
     Raises:
-        ValueError: no images; a network without such layers; a layer that never ran.
+        ValueError: no images; a network without such layers; a layer that never ran. NotFiniteError: activations are
+            NaN or infinite.
         KeyError: a layer that does not exist.
 
     Example:
@@ -143,8 +145,11 @@ def measure_statistics(
     channels: tuple[int, ...] = ()
     with borrow(classifier.network), torch.no_grad():
         for _, batch in dataset.batches(classifier.load_batch, batch_size):
-            found = read_activations(classifier.network, classifier.preprocess(batch), names)
+            inputs = classifier.preprocess(batch)
+            found = read_activations(classifier.network, inputs, names)
             values = [moments(found[name], axis) for name in names]
+            for name, value in zip(names, values, strict=True):
+                check_finite(value, f"the statistics of {name!r} of {classifier.name}", classifier.network, inputs)
             channels = tuple(value.shape[2] for value in values)
             parts.append(torch.cat(values, 2).double().cpu())
     mean, variance = pool(torch.cat(parts))[0].to(classifier.image_dtype)

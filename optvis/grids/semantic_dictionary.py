@@ -150,7 +150,8 @@ def semantic_dictionary(
 
     Raises:
         KeyError: there is no such layer; the nearest names are given.
-        ValueError: a layer without a map of positions; several images; `top` below 1.
+        ValueError: a layer without a map of positions; several images; `top` below 1. NotFiniteError: activations are
+            NaN or infinite.
 
     Example:
         >>> from optvis import load

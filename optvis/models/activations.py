@@ -23,6 +23,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.layers import describe_output, find_module, suggest_layer
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.axes import mark_channel_axis
+from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.tokens import view_layer
 from optvis.models.run import run_network
 from optvis.objectives import IMAGE, OUTPUT
@@ -87,10 +88,14 @@ def read_channels(
     """Read the activations of one layer like `activations`, with its channels on axis 1, (B, C, ...).
 
     Raises:
-        TypeError: also a layer that gives no real numbers.
+        TypeError: also a layer that gives no real numbers. NotFiniteError: they are NaN or infinite.
     """
-    found = activations(classifier, images, [layer])[layer]
+    batch = classifier.load_batch(images)
+    found = activations(classifier, batch, [layer])[layer]
     check_real(layer, found)
+    with borrow(classifier.network), torch.no_grad():
+        what = f"the activations of {layer!r} of {classifier.name}"
+        check_finite(found, what, classifier.network, classifier.preprocess(batch))
     return channels_first(found, channel_axis)
 
 

@@ -60,10 +60,10 @@ class _ClassPair:
         highest = max(self.source, self.target)
         if highest >= logits.shape[1]:
             raise IndexError(f"class is {highest}; expected 0 to {logits.shape[1] - 1}")
-        pair = [self.source, self.target]
+        pair = torch.tensor([self.source, self.target], device=logits.device)
         confidence = head.confidences(logits)[:, pair]
-        predicted = logits.argmax(1, keepdim=True) == logits.new_tensor([pair])
-        return torch.cat([confidence, predicted.to(confidence)], dim=1).cpu()
+        predicted = [head.is_predicted(logits, one.expand(len(logits))) for one in pair]
+        return torch.cat([confidence, torch.stack(predicted, 1).to(confidence)], dim=1).cpu()
 
 
 @plain_mode()

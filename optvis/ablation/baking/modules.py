@@ -29,7 +29,7 @@ class ChannelsOff(nn.Module):
         if isinstance(constant, Tensor):
             units.mask(len(constant))
         indices = torch.tensor(units.indices, dtype=torch.long, device="cpu")
-        everywhere = torch.as_tensor(constant, dtype=torch.float32, device="cpu")
+        everywhere = torch.as_tensor(constant, dtype=torch.float64, device="cpu")
         values = constant.cpu()[indices] if isinstance(constant, Tensor) else everywhere.expand(len(units))
         self.register_buffer("indices", indices.to(like.device))
         self.register_buffer("values", values.to(like))

@@ -64,8 +64,9 @@ def evaluate(
 
     Random units are drawn from the same layers, as many and as strong: channels of the same strata of activation norm,
     ten to a stratum, the units among them, and features of the same autoencoder likewise; subspaces that remove the
-    same share of it. The p-value is the share of random sets that lower the target's recall at least as far. A second
-    one is for its log-odds; it is uniform for units that are themselves drawn at random, at any strength. The report
+    same share of it. The p-value is the share of sets, R random ones and the units, that lower the target's recall at
+    least as far as these. A second one is for its log-odds; it is uniform for units that are themselves drawn at
+    random, at any strength. The report
     also says what remains where only the units are kept, as in Bau et al. 2020, doi:10.1073/pnas.1907375117. Intervals
     are at 95 %: Wilson's for recall, Student's from 10 images on for confidence and log-odds. Memory holds all images,
     and the cached activations of one image at a time.

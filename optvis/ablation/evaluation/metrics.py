@@ -17,6 +17,7 @@ from optvis.models.outputs.intervals import LEVEL, wilson_interval
 
 SOFTMAX = Head()
 MIN_IMAGES = 10  # with fewer images there is no interval, other than of shares
+ONE_OUTPUT = ": give the Classifier two labels, of the negative and of the positive side of its one output"
 TIE = 1e-5  # nats; float32 scores computed in two ways differ by less
 
 
@@ -25,8 +26,9 @@ class BatchPredictions:
     """Predictions for B images, of one network or of K variants of it: each tensor is (B,), or (K, B).
 
     Args:
-        classes: the predicted class.
-        top_confidence: its probability, in [0, 1].
+        classes: the predicted class; of those that do not exclude each other the true one, if it is among them, and −1
+            where none has a probability above one half.
+        top_confidence: its probability, in [0, 1]; without one, that of the best class.
         is_right: whether the true class is predicted: as the best, or with a probability above one half where classes
             do not exclude each other.
         confidence: probability of the true class, in [0, 1].
@@ -59,16 +61,24 @@ def predict(logits: Tensor, truth: Tensor, head: Head = SOFTMAX) -> BatchPredict
     if logits.dim() not in (2, 3) or logits.shape[-1] < 2 or logits.shape[-2] != len(truth):
         raise ValueError(
             f"the network gives {tuple(logits.shape)}; expected a score for each class, ({len(truth)}, classes)"
+            f"{ONE_OUTPUT if logits.shape[-1:] == (1,) else ''}"
         )
     if not bool(logits.isfinite().all()):
         raise NotFiniteError("the network gives scores that are NaN or infinite; choose another fill, or fewer units")
     exact = logits.double()
     probabilities = head.confidences(exact)
-    best = exact.argmax(-1)
-    true = truth.to(best.device).expand(best.shape)
-    log_odds = head.log_odds(exact.flatten(0, -2), true.flatten()).view(best.shape)
-    top, own = (probabilities.gather(-1, index.unsqueeze(-1)).squeeze(-1) for index in (best, true))
-    return BatchPredictions(best, top, head.is_predicted(exact, true), own, log_odds)
+    true = truth.to(exact.device).expand(exact.shape[:-1])
+    log_odds = head.log_odds(exact.flatten(0, -2), true.flatten()).view(true.shape)
+    classes = head.predict(exact, true)
+    top = top_confidences(probabilities, classes)
+    own = probabilities.gather(-1, true.unsqueeze(-1)).squeeze(-1)
+    return BatchPredictions(classes, top, head.is_predicted(exact, true), own, log_odds)
+
+
+def top_confidences(probabilities: Tensor, classes: Tensor) -> Tensor:
+    """The probability of each image's predicted class, (..., K) and (...) -> (...); of −1 that of the best class."""
+    shown = torch.where(classes < 0, probabilities.argmax(-1), classes)
+    return probabilities.gather(-1, shown.unsqueeze(-1)).squeeze(-1)
 
 
 def recall(is_right: Tensor) -> Tensor:

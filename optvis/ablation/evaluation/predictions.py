@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
+from optvis.ablation.evaluation.metrics import top_confidences
 from optvis.ablation.selection.cached_network import ablate
 from optvis.ablation.selection.find_units import (
     Method,
@@ -33,6 +34,8 @@ from optvis.progress import estimate_time, progress_bar
 HEAD = ("image", "before %", "label", "after %", "label", "margin", "")
 TARGET, KEEP = "target", "keep"  # the sets of a PredictionTable
 
+NO_CLASS = "(none)"
+
 State = Literal["kept", "lost", "gained", "wrong"]
 
 
@@ -44,8 +47,9 @@ class Prediction:
         set: the name of the image's set.
         image: its name.
         truth: its class; where that is not given, the prediction before.
-        before: the predicted class with all units.
-        confidence_before: its probability, in [0, 1].
+        before: the predicted class with all units. Where classes do not exclude each other: the true one if it is
+            predicted, else the most confident, or "(none)" where no probability is above one half.
+        confidence_before: its probability, in [0, 1]; of "(none)" that of the most confident class.
         after: the predicted class without the units.
         confidence_after: its probability, in [0, 1].
         margin: how far the true class leads the best other class without the units, in logits, or of a sigmoid head
@@ -198,24 +202,28 @@ def _predict(task: SelectionTask, units: Sequence[Units]) -> tuple[Prediction, .
         after = cached.logits({layer: partial(ablate, group) for layer, group in groups.items()})
     check_finite(after, "the outputs without the units", cached.network, cached.tail.inputs)
     sets = [TARGET if is_target else KEEP for is_target in task.is_target.tolist()]
-    top_before, top_after = (_top_labels(task, logits) for logits in (cached.before, after))
-    rows = zip(sets, task.names, top_before, top_after, task.head.margins(after, task.classes).tolist(), strict=True)
-    return tuple(
-        Prediction(own_set, name, task.label if own_set == TARGET else old[0], *old, *new, margin)
-        for own_set, name, old, new, margin in rows
-    )
+    truths = label_classes(task.classifier, task.classes)
+    (old, old_shares), (new, new_shares) = (_top_labels(task, logits) for logits in (cached.before, after))
+    margins = task.head.margins(after, task.classes).tolist()
+    return tuple(map(Prediction, sets, task.names, truths, old, old_shares, new, new_shares, margins))
 
 
-def _top_labels(task: SelectionTask, logits: Tensor) -> list[tuple[str, float]]:
-    top = task.head.confidences(logits.float()).max(1)
-    rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    return [(task.classifier.label(index), confidence) for index, confidence in rows]
+def _top_labels(task: SelectionTask, logits: Tensor) -> tuple[list[str], list[float]]:
+    """The predicted label of each image, and its probability."""
+    classes = task.head.predict(logits, task.classes)
+    confidences = top_confidences(task.head.confidences(logits.float()), classes)
+    return label_classes(task.classifier, classes), confidences.tolist()
+
+
+def label_classes(classifier: Classifier, classes: Tensor) -> list[str]:
+    """The label of each class, (B,); "(none)" of −1."""
+    return [NO_CLASS if index < 0 else classifier.label(index) for index in classes.tolist()]
 
 
 def _is_failure(row: Prediction) -> bool:
     if row.set == TARGET:
         return row.margin is None or row.margin >= 0
-    return row.before != row.after
+    return row.state == "lost"
 
 
 def _cells(row: Prediction) -> tuple[str, ...]:

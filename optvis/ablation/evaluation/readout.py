@@ -77,6 +77,12 @@ def _hold_out(x: Tensor, is_target: Tensor, predict: Callable[[Tensor, Tensor, T
     return balanced_accuracy(found, is_target)
 
 
+def _center(x: Tensor) -> Tensor:
+    """Features without their means, float64; those that are the same in all rows are 0, without rounding errors."""
+    exact = x.double()
+    return (exact - exact.mean(0)) * (exact != exact[:1]).any(0)
+
+
 def linear_cka(x: Tensor, y: Tensor) -> float | None:
     """The linear centered kernel alignment of features of the same rows, in [0, 1]; None where one is constant.
 
@@ -86,7 +92,7 @@ def linear_cka(x: Tensor, y: Tensor) -> float | None:
     >>> linear_cka(x, 3 * x + 1), linear_cka(x, 0 * x)
     (1.0, None)
     """
-    a, b = (one.double() - one.double().mean(0) for one in (x, y))
+    a, b = map(_center, (x, y))
     norms = float(torch.linalg.matrix_norm(a.T @ a)), float(torch.linalg.matrix_norm(b.T @ b))
     if not norms[0] or not norms[1]:
         return None

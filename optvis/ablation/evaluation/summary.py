@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from optvis.ablation.evaluation.metrics import (
     p_value,
     seeded_generator,
 )
-from optvis.ablation.evaluation.predictions import Prediction
+from optvis.ablation.evaluation.predictions import Prediction, label_classes
 from optvis.ablation.evaluation.probes import LayerProbe, Relearning
 from optvis.ablation.evaluation.random_units import activation_mass, chance_of_same
 from optvis.ablation.evaluation.report import Report
@@ -155,9 +156,7 @@ def _set_metrics(name: str, evaluation: Evaluation, rows: Tensor) -> SetMetrics:
 
 
 def _predictions(evaluation: Evaluation) -> tuple[Prediction, ...]:
-    def labels(classes: Tensor) -> list[str]:
-        return [evaluation.classifier.label(c) for c in classes.tolist()]
-
+    labels = partial(label_classes, evaluation.classifier)
     sets = [one.name for one in evaluation.sets for _ in one.names]
     names = [image for one in evaluation.sets for image in one.names]
     before, after = (

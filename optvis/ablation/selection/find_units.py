@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +28,8 @@ from optvis.ablation.selection.task import SelectionTask, build_task
 from optvis.ablation.units_json import units_to_json
 from optvis.errors import suggest
 from optvis.features.autoencoder_units import Features
-from optvis.features.channels_first import LAST, find_channels_last, put_channels_first
-from optvis.features.feature_network import FEATURES, expose_features
+from optvis.features.channels_first import find_channels_last, put_channels_first, put_channels_last
+from optvis.features.feature_network import FEATURES, expose_features, name_features
 from optvis.features.units import Channels, Units
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
@@ -185,25 +184,18 @@ def _rename_layers(task: SelectionTask, names: Mapping[str, str]) -> SelectionTa
 def _restore_layers(choice: Choice, names: Mapping[str, str]) -> Choice:
     """What was chosen under other names of layers, as units of the layers themselves."""
     layers = {name: layer for layer, name in names.items()}
-    units = tuple(_put_channels_last(one, layers[one.layer]) if one.layer in layers else one for one in choice.units)
+    units = tuple(put_channels_last(one, layers[one.layer]) if one.layer in layers else one for one in choice.units)
     attempts = choice.attempts
     for name, layer in layers.items():
         attempts = tuple(replace(attempt, units=attempt.units.replace(name, layer)) for attempt in attempts)
     return Choice(units, attempts)
 
 
-def _put_channels_last(units: Units, layer: str) -> Units:
-    """The same units of a layer whose channels are on the last axis."""
-    moved = copy.copy(units)
-    vars(moved).update(layer=layer, channel_axis=LAST)
-    return moved
-
-
 def find_features(method: Method, task: SelectionTask, sae: Any) -> Choice:
     """Run a method that chooses channels on the codes of the task's one layer; errors as in `run_method`."""
     (layer,) = task.layers
     exposed = expose_features(task.classifier, layer, sae, name=FEATURES)
-    choice = run_method(method, replace(task, classifier=exposed, layers=(FEATURES,)))
+    choice = run_method(method, replace(task, classifier=exposed, layers=(name_features(layer),)))
     return _as_features(choice, layer, sae)
 
 
@@ -233,7 +225,7 @@ def _to_features(units: Units, layer: str, sae: Any) -> Features:
 
 
 def _say_features(attempt: Attempt, layer: str) -> Attempt:
-    return replace(attempt, units=attempt.units.replace("channel", "feature").replace(FEATURES, layer))
+    return replace(attempt, units=attempt.units.replace("channel", "feature").replace(name_features(layer), layer))
 
 
 def _settings(method: Any) -> dict[str, Any]:

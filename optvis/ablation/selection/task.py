@@ -188,9 +188,10 @@ def add_views(task: SelectionTask, views: int | None) -> SelectionTask:
 
 
 def _predict(head: Head, logits: Tensor, target: int) -> Tensor:
-    """The class predicted for each image, (B,): of several the target, else the most confident."""
+    """The class predicted for each image, (B,): of several the target, else the most confident of the others."""
     own = torch.full((len(logits),), target, device=logits.device)
-    return torch.where(head.is_predicted(logits, own), own, logits.argmax(1))
+    others = logits.scatter(1, own.unsqueeze(1), -torch.inf).argmax(1)
+    return torch.where(head.is_predicted(logits, own), own, others)
 
 
 def _zoom(images: Tensor) -> Tensor:

@@ -130,6 +130,27 @@ class Head:
             return logits.argmax(-1) == classes
         return logits.gather(-1, classes.unsqueeze(-1)).squeeze(-1) > 0
 
+    def predict(self, logits: Tensor, asked: Tensor) -> Tensor:
+        """The class that the network predicts for each image, (..., K) -> (...): the best one.
+
+        Of a sigmoid head, which may predict several classes or none: the one that is asked for, if it is among them,
+        else the best; −1 for none.
+
+        Args:
+            logits: (..., K).
+            asked: an index each, (...).
+
+        Example:
+            >>> logits = torch.tensor([[3.0, 1.0], [-1.0, -2.0]])
+            >>> Head("sigmoid").predict(logits, torch.tensor([1, 1])), Head().predict(logits, torch.tensor([1, 1]))
+            (tensor([ 1, -1]), tensor([0, 0]))
+        """
+        best = logits.argmax(-1)
+        if self.kind == "softmax":
+            return best
+        other = torch.where(self.is_predicted(logits, best), best, -1)
+        return torch.where(self.is_predicted(logits, asked), asked, other)
+
     def divergence(self, after: Tensor, before: Tensor) -> Tensor:
         """The Kullback–Leibler divergence of the probabilities after from those before, the mean over images, ().
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from optvis.ablation.blinded import replace_units
 from optvis.ablation.fills import resolve_fill, split_batch
 from optvis.ablation.moments import Moments
 from optvis.ablation.selection.task import SelectionTask
+from optvis.errors import NotFiniteError
+from optvis.features.channels_first import put_channels_last, show_channels_first
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
@@ -66,12 +68,18 @@ class Eraser(ABC):
 
         Returns:
             Units, whose `replace(x)` erases the labels from features.
+
+        Raises:
+            ValueError: another number of labels than of features; labels to keep of a method that keeps none; features
+                that do not covary with the labels to erase. NotFiniteError: features or labels are NaN or infinite.
         """
         columns = [one[:, None] if one.dim() == 1 else one for one in (z, y) if one is not None]
         if any(len(one) != len(x) for one in columns) or x.dim() != 2:
             raise ValueError(f"features {tuple(x.shape)} and labels {tuple(z.shape)}; expected (N, C) and (N, K)")
         if y is not None and not self.keeps_labels:
             raise ValueError(f"y is given for {type(self).__name__}, which keeps no labels; use Splince")
+        if not all(bool(one.isfinite().all()) for one in (x, *columns)):
+            raise NotFiniteError("features or labels are NaN or infinite; leave these rows out")
         moments = Moments(x.shape[1], sum(one.shape[1] for one in columns))
         moments.update(x, torch.cat([one.to(x) for one in columns], dim=1))
         return self.solve(moments, columns[0].shape[1], layer)
@@ -79,7 +87,7 @@ class Eraser(ABC):
     def fit_batches(
         self,
         model: nn.Module | Classifier,
-        batches: Iterable[tuple[Tensor, Tensor]],
+        batches: Iterable[tuple[Any, Tensor]],
         layer: str,
         *,
         normalize: Normalizer | str = INFER,
@@ -92,12 +100,14 @@ class Eraser(ABC):
 
         Args:
             model: a network, or a Classifier.
-            batches: images (B, 3, H, W) in [0, 1], with what is to be erased: a number for each, (B,), or several.
+            batches: images in any form that `load_image` takes, such as (B, 3, H, W) in [0, 1], with what is to be
+                erased: a number for each, (B,), or several, (B, K).
             layer: name as in `layers(model)`.
             normalize: see `render`; by default the model's own.
 
         Raises:
-            ValueError: no images; activations that do not covary with the labels, or are not finite.
+            ValueError: no images; another number of labels than of images; activations that do not covary with the
+                labels; as in `load_image`. NotFiniteError: activations or labels are NaN or infinite.
 
         Example:
             >>> from optvis.ablation import Leace
@@ -107,14 +117,16 @@ class Eraser(ABC):
             Projection('', 1 of 4)
         """
         classifier = as_classifier(model, normalize)
+        own, name = show_channels_first(classifier, layer)
         moments: Moments | None = None
-        with borrow(classifier.network), torch.no_grad():
+        with borrow(own.network), torch.no_grad():
             for images, labels in batches:
-                columns = labels[:, None] if labels.dim() == 1 else labels
-                moments = self._add(moments, classifier, layer, images, columns)
+                if len(images):
+                    moments = self._add(moments, own, name, *_check_batch(own, images, labels))
         if moments is None:
             raise ValueError("no images to fit an erasure on")
-        return self.solve(moments, moments.label_mean.numel(), layer)
+        units = self.solve(moments, moments.label_mean.numel(), name)
+        return units if name == layer else put_channels_last(units, layer)
 
     def __call__(self, task: SelectionTask) -> tuple[Units, ...]:
         """Fit units of each of the task's layers. The network has to be borrowed.
@@ -152,6 +164,16 @@ class Eraser(ABC):
         moments = Moments(x.shape[1], labels.shape[1]) if moments is None else moments
         moments.update(x.movedim(1, 2).flatten(0, 1), labels.repeat_interleave(x.shape[2], dim=0))
         return moments
+
+
+def _check_batch(classifier: Classifier, images: Any, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Load images, and their labels as columns, (B, K); a ValueError where they are not as many."""
+    batch, columns = classifier.load_batch(images), labels[:, None] if labels.dim() == 1 else labels
+    if columns.dim() != 2 or len(columns) != len(batch):
+        raise ValueError(f"labels {tuple(labels.shape)} of {len(batch)} images; expected ({len(batch)},), or (B, K)")
+    if not bool(columns.isfinite().all()):
+        raise NotFiniteError("labels are NaN or infinite; leave these images out")
+    return batch, columns
 
 
 def encode_labels_to_keep(task: SelectionTask) -> Tensor:

@@ -25,8 +25,8 @@ class Inlp(Eraser):
     Each classifier is a ridge regression, fitted to what the others left, of the channels' means over positions.
     Directions are taken until not even least squares without a penalty reads the label. For two classes that is
     Fisher's linear discriminant, whose balanced accuracy for normal features is Φ(d / 2), with
-    d² = R² / ((1 − R²) σ²): R² is the share of the label's variance σ² that it explains. Ravfogel et al. 2020,
-    arXiv:2004.07667.
+    d² = R² / ((1 − R²) σ²): R² is the share of the label's variance σ² that it explains. Of several labels, each
+    direction is that of the one that is read best. Ravfogel et al. 2020, arXiv:2004.07667.
 
     The part along the directions is set to that of the mean activation. The paper sets it to zero: no linear classifier
     can tell the two apart, but the layers behind get activations unlike any that they were trained on.
@@ -61,9 +61,10 @@ class Inlp(Eraser):
         while len(basis) < min(self.max_directions, len(cross)):
             keep = torch.eye(len(cross), dtype=cross.dtype, device=cross.device) - basis.T @ basis
             left, rest = keep @ cross, keep @ covariance @ keep
-            explained = (left * _solve(rest, left)).sum(0) / variances
-            best = int(explained.argmax())
-            if not left[:, best].any() or _accuracy(explained[best], variances[best]) <= self.max_accuracy:
+            explained = (left * _solve(rest, left)).sum(0)
+            accuracies = [_accuracy(*one) for one in zip(explained.tolist(), variances.tolist(), strict=True)]
+            best = accuracies.index(max(accuracies))
+            if accuracies[best] <= self.max_accuracy:
                 break
             new = keep @ _solve(rest + self.penalty * covariance.diagonal().diag(), left[:, best])
             basis = torch.cat([basis, (new / torch.linalg.vector_norm(new))[None]])
@@ -80,10 +81,12 @@ def _solve(matrix: Tensor, columns: Tensor) -> Tensor:
     return found
 
 
-def _accuracy(explained: Tensor, variance: Tensor) -> float:
-    """The balanced accuracy of a linear discriminant that explains a share of a label's variance."""
-    share = min(1 - 1e-12, max(0.0, float(explained)))
-    return NormalDist().cdf(math.sqrt(share / ((1 - share) * float(variance))) / 2)
+def _accuracy(explained: float, variance: float) -> float:
+    """The balanced accuracy of a linear discriminant that explains a part of a label's variance; chance without any."""
+    if not variance:
+        return 0.5
+    share = min(1 - 1e-12, max(0.0, explained / variance))
+    return NormalDist().cdf(math.sqrt(share / ((1 - share) * variance)) / 2)
 
 
 @dataclass(frozen=True)
