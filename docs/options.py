@@ -97,17 +97,19 @@ def name(action: argparse.Action) -> str:
     """`--size SIZE`, `PHOTO`, `ls|check`."""
     if not action.option_strings:
         label = "|".join(action.choices) if action.choices else str(action.metavar)
-        return f"[{label}]" if action.nargs == "?" else label
+        return {"+": f"{label} …", "?": f"[{label}]"}.get(action.nargs, label)
     if action.nargs == 0:
         return action.option_strings[0]
     value = "|".join(action.choices) if action.choices else (action.metavar or action.dest.upper())
+    value = {"+": f"{value} …", "?": f"[{value}]"}.get(action.nargs, value)
     return f"{action.option_strings[0]} {value}"
 
 
 def default(action: argparse.Action) -> str:
     """The default value of an option, or nothing."""
     is_hidden = action.default is None or action.default is False or action.required
-    return "" if is_hidden else f"`{action.default}`"
+    text = " ".join(map(str, action.default)) if isinstance(action.default, list) else action.default
+    return "" if is_hidden else f"`{text}`"
 
 
 if __name__ == "__main__":

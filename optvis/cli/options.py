@@ -18,12 +18,14 @@ from optvis.objectives import Objective
 AddOption = Callable[..., argparse.Action]  # the method `add_argument` of a parser
 NEEDS_NO_WEIGHTS = ("layers",)  # commands that show what any weights have in common
 ALL = "all"  # channels
+LAYERS_HELP = "layer names, as `optvis layers` lists them"
 FORMATS = ("png", "svg", "pdf")  # of a result
 MAX_NUMBERS = 100_000  # in a list on the command line; no layer has as many channels
 MAX_SHOWN = 60  # characters
 MAX_DIGITS = 18  # of a number; more do not fit 64 bits
 EMBEDDED = ("demo", "demo-vit")  # networks that have scenes of their own
 NEEDS_NO_NETWORK = ("demo", "store")
+NEEDS_NO_DEVICE = ("store",)
 SWEEPS = ("survey", "store", "plan")  # commands that lie in a folder of their own
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
 
@@ -45,7 +47,8 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     add = command.add_argument
     if name not in NEEDS_NO_NETWORK:
         _add_network_options(add, name)
-    add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
+    if name not in NEEDS_NO_DEVICE:
+        add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")
     module.add_options(add)
 

@@ -102,16 +102,23 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what killed processes have left of `atomic_write` in a folder; files that are being written stay."""
+def remove_temporary_files(folder: Path) -> list[str]:
+    """Remove what killed processes have left of `atomic_write` in a folder, and return the names.
+
+    Files that are being written stay.
+    """
+    removed = []
     for part in [each for each in folder.iterdir() if TEMPORARY_FILE.fullmatch(each.name)]:
         with contextlib.suppress(OSError), part.open("rb") as file:
             is_abandoned = _lock(file.fileno())
             if is_abandoned and sys.platform != "win32":
                 part.unlink()
+                removed.append(part.name)
         if sys.platform == "win32":
             with contextlib.suppress(OSError):
                 part.unlink()
+                removed.append(part.name)
+    return removed
 
 
 def _name_file(error: OSError, path: Path) -> OSError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from optvis.cli.engine_options import add_engine_options, select_engine
 from optvis.cli.options import (
     ALL,
+    LAYERS_HELP,
     MAX_DIGITS,
     AddOption,
     load_model,
@@ -24,7 +25,7 @@ EXAMPLE = "optvis microscope squeezenet1_0 --layers features.12 --images images 
 
 
 def add_options(add: AddOption) -> None:
-    add("--layers", nargs="+", required=True, metavar="LAYER", help="layer names, as `optvis layers` lists them")
+    add("--layers", nargs="+", action="extend", required=True, metavar="LAYER", help=LAYERS_HELP)
     add("--images", type=Path, metavar="FOLDER", help="folder of images; by default scenes, for demo and demo-vit")
     add("--scenes", type=int, default=SCENES, help="number of scenes, without --images")
     add("--channels", type=parse_channels, help="channels of each layer, such as 50,450 or 0-63; by default all")

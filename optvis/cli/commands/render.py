@@ -36,10 +36,11 @@ def add_options(add: AddOption) -> None:
     add("layer", metavar="LAYER", nargs="?", help=layer)
     add("--channels", type=parse_channels, help="channels to render, such as 50,450 or 0-63, or all")
     add(
-        "--class",
-        dest="label",
-        action="append",
-        help="class whose logit is maximised, by label or index; may be repeated",
+        "--classes",
+        nargs="+",
+        action="extend",
+        metavar="LABEL",
+        help="classes whose logits are maximised, by label or index",
     )
     add("--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist")
     add(
@@ -81,9 +82,9 @@ def run(options: argparse.Namespace) -> None:
     from optvis.viz.animation import check_animation
 
     layer, channels = split_channel(options.layer or "", options.channels)
-    if (options.layer is None) == (options.label is None) or (options.layer is None) != (channels is None):
+    if (options.layer is None) == (options.classes is None) or (options.layer is None) != (channels is None):
         taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and channels else ""
-        raise ValueError(f"render needs LAYER and --channels, or else --class{taken}")
+        raise ValueError(f"render needs LAYER and --channels, or else --classes{taken}")
     if options.animate:
         check_animation(f".{options.animate}")
     classifier = load_model(options)
@@ -106,7 +107,7 @@ def _build_objective(
         indices = list_channels(classifier, layer, channels)
         objective, names = channel(layer, indices), [f"{layer}-{n}" for n in indices]
     else:
-        objective, names = logit([parse_class(text, classifier.labels) for text in options.label]), options.label
+        objective, names = logit([parse_class(text, classifier.labels) for text in options.classes]), options.classes
     return objective, names
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.engine_options import add_engine_options, select_engine
-from optvis.cli.options import AddOption, load_model, parse_class, select_images
+from optvis.cli.options import LAYERS_HELP, AddOption, load_model, parse_class, select_images
 
 SCENES = 512  # of the embedded world, where no folder is given
 HELP = "record the activations of all channels over a data set; a stopped run resumes when it is started again"
@@ -14,7 +14,7 @@ EXAMPLE = "optvis survey squeezenet1_0 --layers features.9 features.12 --images 
 
 
 def add_options(add: AddOption) -> None:
-    add("--layers", nargs="+", metavar="LAYER", help="layer names, as `optvis layers` lists them; by default all")
+    add("--layers", nargs="+", action="extend", metavar="LAYER", help=f"{LAYERS_HELP}; by default all")
     add(
         "--images",
         type=Path,
@@ -28,7 +28,7 @@ def add_options(add: AddOption) -> None:
         metavar="LABEL",
         help="record the attribution of channels to this class, by label or index, in place of activations",
     )
-    add("--top", type=int, default=16, help="number of images to keep that activate a channel most")
+    add("--top-images", type=int, default=16, help="number of images to keep that activate a channel most")
     add(
         "--sample-size",
         type=int,
@@ -45,5 +45,10 @@ def run(options: argparse.Namespace) -> None:
 
     classifier, images = load_model(options), select_images(options)
     target = None if options.target is None else parse_class(options.target, classifier.labels)
-    how = {"target": target, "top": options.top, "sample_size": options.sample_size, "engine": select_engine(options)}
+    how = {
+        "target": target,
+        "top": options.top_images,
+        "sample_size": options.sample_size,
+        "engine": select_engine(options),
+    }
     print(survey_channels(classifier, images, options.layers, options.out, **how))
