@@ -22,7 +22,6 @@ from torch import nn
 
 from optvis import Classifier, Rendering, __version__, layers, load, render
 from optvis.cli import main as cli
-from optvis.cli.options import parse_class
 from optvis.cli.options import parse_numbers as numbers_of
 from optvis.objectives import channel
 from optvis.params import fft_image
@@ -386,19 +385,11 @@ MISTAKES = {
     "channel out of range": (("render", *NET, "features.3", "--channels", "999"), "index 999 is outside 0..127"),
     "unknown label": (("render", *NET, "--classes", "contaner ship"), "nearest: 'container ship'"),
     "class out of range": (("render", *NET, "--classes", "1000"), "class is 1000; expected a label, or 0 to 999"),
-    "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --classes"),
-    "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
-    "layer and label": (("render", *NET, "features.3", "--classes", "1"), "or else --classes"),
     "steps": (("render", *NET, "features.3", "--channels", "1", "--steps", "-1"), "steps is -1"),
     "chunk": (("render", *NET, "features.3", "--channels", "1", "--batch-size", "0"), "batch_size is 0"),
     "rate": (("render", *NET, "features.3", "--channels", "1", "--rate", "-1"), "lr"),
     "too small": (("layers", *NET, "--size", "4"), "size"),
     "device": (("layers", *NET, "--device", "abacus"), "cannot use the device 'abacus'"),
-    "no photograph": (("dream", *NET, "--layer", "features.3"), "needs an IMAGE, or else --start"),
-    "two starts": (("dream", *NET, "photo.png", "--start", "noise", "--layer", "features.3"), "or else --start"),
-    "channel of a gram": (
-        ("dream", *NET, "photo.png", "--layer", "features.3", "--loss", "gram", "--channel", "1"), "--loss norm"
-    ),
     "octaves": (("dream", *NET, "photo.png", "--layer", "features.3", "--octaves", "0"), "octaves is 0"),
     "missing photograph": (("classify", *NET, "nowhere.png"), "no file 'nowhere.png'"),
     "no image": (("classify", *NET, "text.txt"), "'text.txt' is no image"),
@@ -432,6 +423,46 @@ def test_a_mistake_exits_with_1_and_one_line(run, prepared, mistake):
     assert err.count("\n") == 1
     assert message in err
     assert "Traceback" not in err
+    assert files(prepared) == before
+
+
+RENDER = ("render", "demo", "mixed5", "--channels", "1")
+MICROSCOPE = ("microscope", "demo", "--layers", "mixed5")
+CONTRADICTIONS = {
+    "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --classes"),
+    "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
+    "layer and label": (("render", *NET, "features.3", "--classes", "1"), "or else --classes"),
+    "decay of pixels": ((*RENDER, "--param", "pixel", "--decay", "2"), "--decay goes with --param fft"),
+    "no photograph": (("dream", *NET, "--layer", "features.3"), "needs an IMAGE, or else --start"),
+    "two starts": (("dream", *NET, "photo.png", "--start", "noise", "--layer", "features.3"), "or else --start"),
+    "channel of a gram": (
+        ("dream", *NET, "photo.png", "--layer", "features.3", "--loss", "gram", "--channel", "1"), "with --loss norm"
+    ),
+    "scenes and images": ((*MICROSCOPE, "--images", ".", "--scenes", "9"), "--scenes goes with the embedded networks"),
+    "scenes of others": (("atlas", *NET, "--layer", "features.3"), "--images is missing"),
+    "scenes of a patch": (
+        ("patch", "demo", "noodles", "--source", "0", "--target", "1", "--images", ".", "--scenes", "0"), "--scenes "
+    ),
+    "workers without Ray": ((*MICROSCOPE, "--workers", "2"), "--workers goes with --ray"),
+    "cores without Ray": (("survey", "demo", "--layers", "mixed5", "--cores", "1"), "--cores goes with --ray"),
+    "mistaken of nothing": (
+        ("blind", "demo", "--images", ".", "--class", "0", "--skip-mistaken"), "--skip-mistaken goes with --keep"
+    ),
+    "against nothing": (("atlas", "demo", "--layer", "mixed5", "--against", "1"), "--against goes with --class"),
+    "icons of weights": (("hinton", "demo", "mixed5.0", "--icons", "0"), "--icons goes with --from"),
+    "part and finish": ((*MICROSCOPE, "--part", "1/2", "--finish"), "--part builds groups"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_options_that_do_not_go_together_are_wrong_usage(run, prepared, name):
+    arguments, message = CONTRADICTIONS[name]
+    before = files(prepared)
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert err.startswith("optvis: error: ")
+    assert err.count("\n") == 1
+    assert message in err
     assert files(prepared) == before
 
 
@@ -563,7 +594,7 @@ def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
     assert code == 0
     assert Path("attribution/photo-mixed5.pdf").read_bytes().startswith(b"%PDF")
     label = answer.splitlines()[1].partition("%")[2].strip()
-    assert f"logit({parse_class(label, LABELS)})" in out
+    assert f"logit({label!r})" in out
 
 
 def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):

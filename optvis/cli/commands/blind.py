@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.engine_options import add_engine_options, select_engine
-from optvis.cli.options import AddOption, load_model, make_unique, parse_class
+from optvis.cli.options import AddOption, check_together, load_model, make_unique, parse_class
 
 METHODS = (
     *("auto", "greedy", "subspace", "contrast", "top_norm", "most_frequent"),
@@ -77,7 +77,8 @@ def run(options: argparse.Namespace) -> bool:
     from optvis.data.files import display_name, ensure_dir
     from optvis.data.own_files import check_own_files
 
-    classifier = load_model(options)
+    check_together(options, ["skip_mistaken"], "--keep", options.keep is not None)
+    engine, classifier = select_engine(options), load_model(options)
     folder = ensure_dir(options.out)
     weights = folder / "blinded.safetensors"
     Report.check_target(folder)
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> bool:
     first, *_ = sets
     sets[first] = LabeledImages(sets[first], target)
     numbers = {"random_sets": options.random, "seed": options.seed}
-    report = evaluate(classifier, units, sets, **numbers, engine=select_engine(options))
+    report = evaluate(classifier, units, sets, **numbers, engine=engine)
     print(f"{report}\n")
     print(report.save(folder))
     if options.bake:

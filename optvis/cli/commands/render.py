@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from optvis.cli.options import (
     AddOption,
+    UsageError,
+    check_together,
     list_channels,
     load_model,
     make_unique,
@@ -57,7 +59,7 @@ def add_options(add: AddOption) -> None:
     add("--steps", type=int, help="number of updates of each image; by default the recipe's")
     add("--rate", type=float, help="initial learning rate; by default the recipe's")
     add("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the images")
-    add("--decay", type=float, default=1.0, help="with --param fft: exponent of the damping of high frequencies")
+    add("--decay", type=float, help="with --param fft: exponent of the damping of high frequencies (default: 1.0)")
     add(
         "--total-variation",
         type=float,
@@ -84,7 +86,8 @@ def run(options: argparse.Namespace) -> None:
     layer, channels = split_channel(options.layer or "", options.channels)
     if (options.layer is None) == (options.classes is None) or (options.layer is None) != (channels is None):
         taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and channels else ""
-        raise ValueError(f"render needs LAYER and --channels, or else --classes{taken}")
+        raise UsageError(f"render needs LAYER and --channels, or else --classes{taken}")
+    check_together(options, ["decay"], "--param fft", options.param == "fft")
     if options.animate:
         check_animation(f".{options.animate}")
     classifier = load_model(options)
@@ -134,7 +137,8 @@ def _render(classifier: Classifier, objective: Objective, images: int, options: 
     recipe, share = find_recipe(options.recipe), options.total_variation
     steps = recipe.steps if options.steps is None else options.steps
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * images
-    build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
+    own = {} if options.decay is None else {"decay": options.decay}
+    build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, **own)
     return render(
         classifier,
         objective,

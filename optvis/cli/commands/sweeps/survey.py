@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.engine_options import add_engine_options, select_engine
-from optvis.cli.options import LAYERS_HELP, AddOption, load_model, parse_class, select_images
+from optvis.cli.options import LAYERS_HELP, AddOption, add_scenes_option, load_model, parse_class, select_images
 
 SCENES = 512  # of the embedded world, where no folder is given
 HELP = "record the activations of all channels over a data set; a stopped run resumes when it is started again"
@@ -21,7 +21,7 @@ def add_options(add: AddOption) -> None:
         metavar="FOLDER",
         help="folder of images, or shards such as train-{000..015}.tar; by default scenes, for demo and demo-vit",
     )
-    add("--scenes", type=int, default=SCENES, help="number of scenes, without --images")
+    add_scenes_option(add, SCENES)
     add(
         "--class",
         dest="target",
@@ -43,7 +43,7 @@ def add_options(add: AddOption) -> None:
 def run(options: argparse.Namespace) -> None:
     from optvis.survey import survey_channels
 
-    classifier, images = load_model(options), select_images(options)
+    classifier, images = load_model(options), select_images(options, SCENES)
     target = None if options.target is None else parse_class(options.target, classifier.labels)
     how = {
         "target": target,
