@@ -19,7 +19,7 @@ if sys.platform != "win32":  # there, a file that is open cannot be removed, and
 
 # Device names that Windows reserves, with any extension.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-TEMPORARY_FILE = re.compile(r"\.[a-z0-9_]{8}\.part")  # of `atomic_write`
+TEMPORARY_FILE = re.compile(r"\.optvis-[0-9a-f]{8}\.part")  # of `atomic_write`
 MAX_TRIES = 3  # to write a file whose temporary file another process takes for abandoned, before it is locked
 MAX_NAME_LENGTH = 100  # characters; leaves room for suffixes under the 255 bytes of common file systems
 NAME_DIGITS = 6  # of a digest
@@ -62,7 +62,7 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # which is of Windows
     for left in reversed(range(MAX_TRIES)):
-        part = path.parent / f".{secrets.token_hex(4)}.part"
+        part = path.parent / f".optvis-{secrets.token_hex(4)}.part"
         try:
             descriptor = os.open(part, flags, 0o666)
         except OSError as error:
@@ -108,7 +108,7 @@ def remove_temporary_files(folder: Path) -> list[str]:
     Files that are being written stay.
     """
     removed = []
-    for part in [each for each in folder.iterdir() if TEMPORARY_FILE.fullmatch(each.name)]:
+    for part in [each for each in folder.iterdir() if TEMPORARY_FILE.fullmatch(each.name) and is_file(each)]:
         with contextlib.suppress(OSError), part.open("rb") as file:
             is_abandoned = _lock(file.fileno())
             if is_abandoned and sys.platform != "win32":
@@ -151,6 +151,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder, such as a pipe, which may have no end."""
+    try:
+        return path.exists() and not path.is_file() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_dir(path: Path) -> bool:
     """Whether there is such a folder; False for a name that no folder can have."""
     try:
@@ -188,7 +196,7 @@ def display_name(path: str | os.PathLike[str]) -> str:
 def read_json_or_none(path: Path) -> Any:
     """Read a JSON file; None where it does not exist or is no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return None
 

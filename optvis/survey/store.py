@@ -204,8 +204,9 @@ class Store:
     def _listed(self) -> list[ShardRecord]:
         """The lines of the list that name shards, but those cut off or damaged; none where it cannot be read."""
         found: list[ShardRecord] = []
+        path = self.folder / LIST
         with suppress(OSError):
-            for line in (self.folder / LIST).read_bytes().splitlines():
+            for line in path.read_bytes().splitlines() if is_file(path) else ():
                 with suppress(ValueError):
                     found.append(read_value(ShardRecord, parse_json(line), LIST))
         return [record for record in found if record.file == shard_file(record.first)]
