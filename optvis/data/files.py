@@ -159,6 +159,13 @@ def is_special(path: Path) -> bool:
         return False
 
 
+def check_readable(path: Path) -> None:
+    """Raise PermissionError where there is such a file or folder, and it may not be read."""
+    is_folder = is_dir(path)
+    if (is_folder or is_file(path)) and not os.access(path, os.R_OK | (os.X_OK if is_folder else 0)):
+        raise PermissionError(f"cannot read {str(path)!r}; change its permissions")
+
+
 def is_dir(path: Path) -> bool:
     """Whether there is such a folder; False for a name that no folder can have."""
     try:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from optvis.arguments import check_minimum
 from optvis.data.encoded import EncodedImage
-from optvis.data.files import is_dir, is_special
+from optvis.data.files import check_readable, is_dir, is_special
 from optvis.data.folders import FORMATS, image_formats
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load_image(source: ImageLike, size: int | None = None, channels: int = RGB) 
     Raises:
         ValueError: a file that is no image, is truncated or absurdly large; a tensor of another shape or range, or
             with NaN in it.
-        FileNotFoundError: no such file.
+        FileNotFoundError, PermissionError: no such file, or one that may not be read.
         TypeError: none of these forms.
 
     Example:
@@ -153,6 +153,7 @@ def _read_file(path: Path) -> Any:
         raise ValueError(f"{str(path)!r} is a folder; give the path of an image file in it")
     if is_special(path):  # opening a pipe would wait for ever
         raise ValueError(f"{str(path)!r} is a pipe or a device; give the path of an image file")
+    check_readable(path)
     with _clear_errors(repr(str(path))), Image.open(path, formats=image_formats()) as image:
         return _to_rgb(image)
 
