@@ -646,6 +646,7 @@ def test_blind_finds_judges_and_writes_a_report(run, folders):
     assert code == 0, err
     assert "wok: 3 directions of mixed5\ngoal reached" in out
     assert "each image with units that were found without it" in out
+    assert out.splitlines()[-2:] == ["b/report.html", "b/blinded.safetensors"]
     written = files(folders / "b")
     assert written == [
         "blinded.safetensors",

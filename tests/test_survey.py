@@ -476,6 +476,7 @@ def test_tokens_are_positions_in_a_row(tmp_path):
 def test_the_commands_survey_and_keep_a_store(tmp_path, capsys):
     words = ["survey", "demo", "--layers", "mixed5", "--scenes", "4", "--top-images", "2", "--out", str(tmp_path / "s")]
     assert cli.main(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "s")
     for action, answer in {"ls": "192 channels, 4 of 4 images", "check": "s: whole", "gc": "0 files removed"}.items():
         assert cli.main(["store", action, str(tmp_path)]) == 0
         assert answer in capsys.readouterr().out

@@ -52,9 +52,10 @@ def build_grid_page(
     annotated = [AnnotatedGrid(one) if isinstance(one, ActivationGrid) else one for one in grids]
     first = annotated[0].grid
     layers = tuple(_build_layer(one, index) for one in annotated)
-    names = ", ".join(one.grid.layer for one in annotated)
+    names = [one.grid.layer for one in annotated]
     network = first.recipe.get("network", "the network")
-    lead = f"Each icon shows what {names} of {network} represents at this position of the image."
+    what = f"{names[0]} of {network}" if len(names) == 1 else f"its layer of {network}, {' or '.join(names)},"
+    lead = f"Each icon shows what {what} represents at this position of the image."
     recipes = {one.grid.layer: dict(one.grid.recipe) for one in annotated}
     return grid_html(GridPage(title, layers, first.images[index], recipes, lead))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from optvis.cli.engine_options import add_engine_options, select_engine
 from optvis.cli.options import AddOption, check_together, load_model, make_unique, parse_class
 
+PAGE = "report.html"  # of the files of a report
 METHODS = (
     *("auto", "greedy", "subspace", "contrast", "top_norm", "most_frequent"),
     *("leace", "splince", "inlp", "mean_projection"),
@@ -98,7 +99,7 @@ def run(options: argparse.Namespace) -> bool:
     numbers = {"random_sets": options.random, "seed": options.seed}
     report = evaluate(classifier, units, sets, **numbers, engine=engine)
     print(f"{report}\n")
-    print(report.save(folder))
+    print(report.save(folder) / PAGE)
     if options.bake:
         print(save_baked(bake(classifier, *units), weights))
     return units.reached

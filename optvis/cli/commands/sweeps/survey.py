@@ -52,3 +52,4 @@ def run(options: argparse.Namespace) -> None:
         "engine": select_engine(options),
     }
     print(survey_channels(classifier, images, options.layers, options.out, **how))
+    print(options.out)
