@@ -17,6 +17,7 @@ from optvis.cli.options import NEEDS_NO_NETWORK
 PAGE = Path(__file__).parent / "command_line.md"
 BLOCK = re.compile(r"<!-- options of (\w+) -->\n.*?<!-- end of options -->", re.DOTALL)
 HEAD = "| argument | meaning | default |\n| --- | --- | --- |"
+SAID = re.compile(r" \(default: (.*)\)$")
 WIDEST = 84  # characters of a line of code
 SHARED = "NETWORK"  # the name of the block of options that all commands with a network have
 
@@ -79,7 +80,7 @@ def is_same(action: argparse.Action, shared: argparse.Action | None) -> bool:
 
 def write_table(actions: Iterable[argparse.Action]) -> str:
     """One row an argument: its name, its meaning, its default."""
-    rows = ([f"`{name(action)}`", mark_options(action.help or ""), default(action)] for action in actions)
+    rows = ([f"`{name(action)}`", mark_options(SAID.sub("", action.help or "")), default(action)] for action in actions)
     cells = ([cell.replace("|", r"\|") for cell in row] for row in rows)
     return "\n".join([HEAD, *(f"| {' | '.join(row)} |".replace("  ", " ") for row in cells)])
 
@@ -97,17 +98,21 @@ def name(action: argparse.Action) -> str:
     """`--size SIZE`, `PHOTO`, `ls|check`."""
     if not action.option_strings:
         label = "|".join(action.choices) if action.choices else str(action.metavar)
-        return f"[{label}]" if action.nargs == "?" else label
+        return {"+": f"{label} …", "?": f"[{label}]"}.get(action.nargs, label)
     if action.nargs == 0:
         return action.option_strings[0]
     value = "|".join(action.choices) if action.choices else (action.metavar or action.dest.upper())
+    value = {"+": f"{value} …", "?": f"[{value}]"}.get(action.nargs, value)
     return f"{action.option_strings[0]} {value}"
 
 
 def default(action: argparse.Action) -> str:
     """The default value of an option, or nothing."""
     is_hidden = action.default is None or action.default is False or action.required
-    return "" if is_hidden else f"`{action.default}`"
+    if action.help and (said := SAID.search(action.help)):  # of an option that does something only beside another
+        return f"`{said[1]}`"
+    text = " ".join(map(str, action.default)) if isinstance(action.default, list) else action.default
+    return "" if is_hidden else f"`{text}`"
 
 
 if __name__ == "__main__":

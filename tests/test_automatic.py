@@ -204,7 +204,7 @@ def test_the_command_exits_with_3_where_the_goal_is_not_reached(tmp_path, capsys
         (tmp_path / name).mkdir()
         for place, image in enumerate(images[labels == index]):
             to_pil_image(image).save(tmp_path / name / f"{place}.png")
-    options = ["--target", str(tmp_path / "ships"), "--class", "0", "--keep", str(tmp_path / "others")]
+    options = ["--images", str(tmp_path / "ships"), "--class", "0", "--keep", str(tmp_path / "others")]
     quick = [*options, "--random", "2", "--method", "greedy", "--out", str(tmp_path / "out")]
     assert main(["blind", "demo", *quick, "--max-units", "1"]) == 3
     assert "! goal not reached: without 1 channel of mixed5" in capsys.readouterr().out

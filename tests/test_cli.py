@@ -22,7 +22,6 @@ from torch import nn
 
 from optvis import Classifier, Rendering, __version__, layers, load, render
 from optvis.cli import main as cli
-from optvis.cli.options import parse_class
 from optvis.cli.options import parse_numbers as numbers_of
 from optvis.objectives import channel
 from optvis.params import fft_image
@@ -252,9 +251,7 @@ def test_a_video_without_what_encodes_it_is_refused_before_the_work(run, monkeyp
 
 
 def test_render_draws_classes_by_label_or_index(run):
-    code, out, err = run(
-        "render", *NET, "--class", "container ship", "--class", "628", "--size", 48, "--steps", 1, "--out", "x"
-    )
+    code, out, err = run("render", *NET, "--classes", "container ship", "628", "--size", 48, "--steps", 1, "--out", "x")
     assert (code, err) == (0, "")
     assert out.splitlines() == ["x/container-ship.png", "x/628.png", "x/sheet.png"]
     assert Rendering.load("x/container-ship.png").recipe["objective"] == "logit(510)"
@@ -274,8 +271,7 @@ def test_hostile_labels_and_layer_names_stay_in_the_folder(run, elsewhere, monke
     network.add_module("flat", nn.Flatten())
     hostile = Classifier(network, None, 16, labels=labels)
     monkeypatch.setattr("optvis.models.zoo.by_name.load", lambda *_args, **_options: hostile)
-    asked = [word for label in labels for word in ("--class", label)]
-    assert run("render", "x", *asked, "--steps", 1, "--out", "in/here")[0] == 0
+    assert run("render", "x", "--classes", *labels, "--steps", 1, "--out", "in/here")[0] == 0
     assert run("render", "x", "/up/conv:<b>", "--channels", "0", "--steps", 1, "--out", "in/here")[0] == 0
     Image.new("RGB", (16, 16)).save("p.png")
     assert (
@@ -387,21 +383,13 @@ MISTAKES = {
     "unknown weights": (("layers", "squeezenet1_0", "--weights", "BEST"), "no weights 'BEST'"),
     "unknown layer": (("render", *NET, "feature.3", "--channels", "1"), "no layer 'feature.3'; nearest: 'features.3"),
     "channel out of range": (("render", *NET, "features.3", "--channels", "999"), "index 999 is outside 0..127"),
-    "unknown label": (("render", *NET, "--class", "contaner ship"), "nearest: 'container ship'"),
-    "class out of range": (("render", *NET, "--class", "1000"), "class is 1000; expected a label, or 0 to 999"),
-    "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --class"),
-    "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
-    "layer and label": (("render", *NET, "features.3", "--class", "1"), "or else --class"),
+    "unknown label": (("render", *NET, "--classes", "contaner ship"), "nearest: 'container ship'"),
+    "class out of range": (("render", *NET, "--classes", "1000"), "class is 1000; expected a label, or 0 to 999"),
     "steps": (("render", *NET, "features.3", "--channels", "1", "--steps", "-1"), "steps is -1"),
     "chunk": (("render", *NET, "features.3", "--channels", "1", "--batch-size", "0"), "batch_size is 0"),
     "rate": (("render", *NET, "features.3", "--channels", "1", "--rate", "-1"), "lr"),
     "too small": (("layers", *NET, "--size", "4"), "size"),
     "device": (("layers", *NET, "--device", "abacus"), "cannot use the device 'abacus'"),
-    "no photograph": (("dream", *NET, "--layer", "features.3"), "needs an IMAGE, or else --start"),
-    "two starts": (("dream", *NET, "photo.png", "--start", "noise", "--layer", "features.3"), "or else --start"),
-    "channel of a gram": (
-        ("dream", *NET, "photo.png", "--layer", "features.3", "--loss", "gram", "--channel", "1"), "--loss norm"
-    ),
     "octaves": (("dream", *NET, "photo.png", "--layer", "features.3", "--octaves", "0"), "octaves is 0"),
     "missing photograph": (("classify", *NET, "nowhere.png"), "no file 'nowhere.png'"),
     "no image": (("classify", *NET, "text.txt"), "'text.txt' is no image"),
@@ -435,6 +423,46 @@ def test_a_mistake_exits_with_1_and_one_line(run, prepared, mistake):
     assert err.count("\n") == 1
     assert message in err
     assert "Traceback" not in err
+    assert files(prepared) == before
+
+
+RENDER = ("render", "demo", "mixed5", "--channels", "1")
+MICROSCOPE = ("microscope", "demo", "--layers", "mixed5")
+CONTRADICTIONS = {
+    "layer without channels": (("render", *NET, "features.3"), "render needs LAYER and --channels, or else --classes"),
+    "channels without layer": (("render", *NET, "--channels", "1"), "render needs LAYER and --channels"),
+    "layer and label": (("render", *NET, "features.3", "--classes", "1"), "or else --classes"),
+    "decay of pixels": ((*RENDER, "--param", "pixel", "--decay", "2"), "--decay goes with --param fft"),
+    "no photograph": (("dream", *NET, "--layer", "features.3"), "needs an IMAGE, or else --start"),
+    "two starts": (("dream", *NET, "photo.png", "--start", "noise", "--layer", "features.3"), "or else --start"),
+    "channel of a gram": (
+        ("dream", *NET, "photo.png", "--layer", "features.3", "--loss", "gram", "--channel", "1"), "with --loss norm"
+    ),
+    "scenes and images": ((*MICROSCOPE, "--images", ".", "--scenes", "9"), "--scenes goes with the embedded networks"),
+    "scenes of others": (("atlas", *NET, "--layer", "features.3"), "--images is missing"),
+    "scenes of a patch": (
+        ("patch", "demo", "noodles", "--source", "0", "--target", "1", "--images", ".", "--scenes", "0"), "--scenes "
+    ),
+    "workers without Ray": ((*MICROSCOPE, "--workers", "2"), "--workers goes with --ray"),
+    "cores without Ray": (("survey", "demo", "--layers", "mixed5", "--cores", "1"), "--cores goes with --ray"),
+    "mistaken of nothing": (
+        ("blind", "demo", "--images", ".", "--class", "0", "--skip-mistaken"), "--skip-mistaken goes with --keep"
+    ),
+    "against nothing": (("atlas", "demo", "--layer", "mixed5", "--against", "1"), "--against goes with --class"),
+    "icons of weights": (("hinton", "demo", "mixed5.0", "--icons", "0"), "--icons goes with --from"),
+    "part and finish": ((*MICROSCOPE, "--part", "1/2", "--finish"), "--part builds groups"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_options_that_do_not_go_together_are_wrong_usage(run, prepared, name):
+    arguments, message = CONTRADICTIONS[name]
+    before = files(prepared)
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert err.startswith("optvis: error: ")
+    assert err.count("\n") == 1
+    assert message in err
     assert files(prepared) == before
 
 
@@ -541,7 +569,7 @@ def test_without_a_network_it_is_the_embedded_one(run):
     code, said, _ = run("layers")
     assert code == 0
     assert "mixed5" in said
-    code, said, _ = run("render", "--class", "owl", "--steps", "1", "--out", "here")
+    code, said, _ = run("render", "--classes", "owl", "--steps", "1", "--out", "here")
     assert (code, said.split()) == (0, [str(Path("here") / "owl.png")])
 
 
@@ -566,12 +594,12 @@ def test_attribute_asks_about_the_likeliest_class_by_itself(run, photo):
     assert code == 0
     assert Path("attribution/photo-mixed5.pdf").read_bytes().startswith(b"%PDF")
     label = answer.splitlines()[1].partition("%")[2].strip()
-    assert f"logit({parse_class(label, LABELS)})" in out
+    assert f"logit({label!r})" in out
 
 
 def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
-    options = ("--layer", "mixed5", "--layer", "mixed4", "--size", 24, "--steps", 2, "--groups", 2, "--channels", 1)
-    code, out, err = run("grid", "demo", photo, *options, "--class", "owl", "--out", "g")
+    options = ("--layers", "mixed5", "mixed4", "--size", 24, "--steps", 2, "--groups", 2, "--top", 1)
+    code, out, err = run("grid", "demo", photo, *options, "--classes", "owl", "--out", "g")
     assert (code, err) == (0, "")
     made = ["index.html"] + [
         f"{layer}{end}" for layer in ("mixed4", "mixed5") for end in ("-groups.png", ".png", ".safetensors")
@@ -586,8 +614,8 @@ def test_grid_writes_icons_groups_and_a_page(run, photo, elsewhere):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("grid", "demo", "photo.png", "--layer", "head"), "without rows and columns of positions"),
-        (("grid", "demo", "photo.png", "--layer", "mixed5", "--class", "cow"), "no label 'cow'"),
+        (("grid", "demo", "photo.png", "--layers", "head"), "without rows and columns of positions"),
+        (("grid", "demo", "photo.png", "--layers", "mixed5", "--classes", "cow"), "no label 'cow'"),
         (("attribute", "demo", "photo.png", "--layer", "mixed"), "nearest: 'mixed"),
         (("attribute", "demo", "none.png", "--layer", "mixed5"), "no file 'none.png'"),
     ],
@@ -614,10 +642,11 @@ def folders(elsewhere):
 
 def test_blind_finds_judges_and_writes_a_report(run, folders):
     options = ("--keep", "owl", "--method", "subspace", "--random", 9, "--bake", "--leave-one-out", "--out", "b")
-    code, out, err = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
+    code, out, err = run("blind", "demo", "--images", "wok", "--class", "wok", *options)
     assert code == 0, err
     assert "wok: 3 directions of mixed5\ngoal reached" in out
     assert "each image with units that were found without it" in out
+    assert out.splitlines()[-2:] == ["b/report.html", "b/blinded.safetensors"]
     written = files(folders / "b")
     assert written == [
         "blinded.safetensors",
@@ -636,7 +665,7 @@ def test_blind_finds_judges_and_writes_a_report(run, folders):
 
 def test_blind_judges_on_other_folders(run, folders):
     options = ("--keep", "owl", "--method", "contrast", "--evaluate-on", "owl", "--random", 5)
-    code, out, err = run("blind", "demo", "--target", "wok", "--class", "wok", *options)
+    code, out, err = run("blind", "demo", "--images", "wok", "--class", "wok", *options)
     assert code == 3, err  # the channels of largest contrast do not reach the goal
     assert "! goal not reached" in out
     assert "\nowl" in out
@@ -648,11 +677,11 @@ def test_blind_judges_on_other_folders(run, folders):
         (("--class", "wokk"), "nearest: 'wok'"),
         (("--class", "wok"), "keep"),
         (("--class", "wok", "--keep", "nowhere"), "nowhere"),
-        (("--class", "wok", "--keep", "owl", "--layer", "head"), "classes"),
+        (("--class", "wok", "--keep", "owl", "--layers", "head"), "classes"),
     ],
 )
 def test_blind_says_what_is_wrong(run, folders, options, words):
-    code, _, err = run("blind", "demo", "--target", "wok", *options)
+    code, _, err = run("blind", "demo", "--images", "wok", *options)
     assert code == 1
     assert words in err
     assert len(err.splitlines()) == 1

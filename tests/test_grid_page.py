@@ -54,7 +54,8 @@ def test_a_grid_alone_is_a_page_of_one_layer(net, ships, grid):
 def test_several_layers_share_a_page(net, ships, grid):
     other = activation_grid(net, ships, "mixed4", groups=0, size=8, steps=1, progress=False)
     page = build_grid_page([grid, AnnotatedGrid(other)])
-    assert "mixed4, mixed5" in page or "mixed5, mixed4" in page
+    assert "what its layer of " in page
+    assert "mixed5 or mixed4, represents" in page or "mixed4 or mixed5, represents" in page
 
 
 def test_results_of_another_layer_are_refused(net, ships, grid):

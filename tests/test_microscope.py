@@ -236,12 +236,12 @@ def test_files_of_others_stay(small, tmp_path, name):
 
 def test_temporary_files_of_a_killed_run_are_removed_and_other_files_stay(small, site):
     before = files(site)
-    for name in (".a1b2c3d4.part", "layer-relu2/.zz_z0000.part"):
+    for name in (".optvis-a1b2c3d4.part", "layer-relu2/.optvis-00000000.part"):
         (site / name).write_text("half")
-    for name in (".part", "layer-relu2/.mine.part", "notes.txt"):
+    for name in (".part", "layer-relu2/.download.part", "notes.txt"):
         (site / name).write_text("mine")
     rebuild(small, site)
-    assert files(site) == before | dict.fromkeys((".part", "layer-relu2/.mine.part", "notes.txt"), b"mine")
+    assert files(site) == before | dict.fromkeys((".part", "layer-relu2/.download.part", "notes.txt"), b"mine")
 
 
 KILLED = """
@@ -367,7 +367,7 @@ def test_the_command_builds_a_microscope_of_the_embedded_network(tmp_path, monke
     assert cli.main(["microscope", "demo", "--layers", "mixed4", *few]) == 0
     assert Path(capsys.readouterr().out.strip()) == Path("microscope/index.html")
     assert (tmp_path / "microscope" / "layer-mixed4" / "2.html").exists()
-    assert cli.main(["microscope", "squeezenet1_0", "--weights", "none", "--layers", "features.12"]) == 1
+    assert cli.main(["microscope", "squeezenet1_0", "--weights", "none", "--layers", "features.12"]) == 2
     assert "--images is missing: a folder of images" in capsys.readouterr().err
 
 

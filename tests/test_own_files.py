@@ -149,7 +149,7 @@ def test_the_target_is_checked_before_the_work(tmp_path) -> None:
 
 @each_saver
 def test_what_a_killed_process_has_left_is_removed(savers, name, tmp_path) -> None:
-    (tmp_path / ".abcd1234.part").write_bytes(b"half")
+    (tmp_path / ".optvis-abcd1234.part").write_bytes(b"half")
     (tmp_path / "mine.part").write_bytes(b"whole")
     savers[name](tmp_path)
     assert (tmp_path / "mine.part").exists()
@@ -157,7 +157,7 @@ def test_what_a_killed_process_has_left_is_removed(savers, name, tmp_path) -> No
 
 
 def test_a_file_that_another_process_writes_stays(tmp_path) -> None:
-    part = tmp_path / ".abcd1234.part"
+    part = tmp_path / ".optvis-abcd1234.part"
     program = (
         f"import fcntl, sys; f = open({str(part)!r}, 'wb'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
     )

@@ -247,8 +247,8 @@ def test_no_text_becomes_markup():
 
 def test_the_page_says_what_the_numbers_say():
     text = build_report().html()
-    assert "<s>100.0 % →</s> 25.0 %" in text
-    assert "−12.5 %" in text
+    assert "<s>100.0\N{NO-BREAK SPACE}% →</s> 25.0\N{NO-BREAK SPACE}%" in text
+    assert "−12.5\N{NO-BREAK SPACE}%" in text
     assert "p = 0.5" in text
     assert text.count('class="thumb"><img') == 5
     assert '<circle class="before" cx="100.00%" cy="50%" r="4"/><circle class="after" cx="25.00%"' in text

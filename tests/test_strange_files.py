@@ -24,8 +24,10 @@ from torch import nn
 from optvis import Classifier, activation_atlas, build_microscope, evaluate, load, load_image, sample_activations
 from optvis.atlas import AtlasOptions
 from optvis.data import as_dataset
+from optvis.data.files import remove_temporary_files
 from optvis.features.units import Channels
 from optvis.microscope import MicroscopeOptions
+from optvis.survey import list_stores
 
 LATIN = os.fsdecode(b"caf\xe9.png")  # a name in Latin-1, which is no UTF-8
 SHOWN = "caf\\xe9.png"
@@ -249,6 +251,42 @@ def test_a_damaged_file_is_one_error_with_its_name(name: str, is_opened: bool, t
         with pytest.raises(ValueError, match=rf"{name}'") as caught:
             load_image(source)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A pipe that nobody writes to: opening it would wait for ever."""
+    os.mkfifo(tmp_path / "pipe.png")
+    return tmp_path / "pipe.png"
+
+
+def test_a_pipe_and_a_device_are_refused_at_once(network: Classifier, folder: Path, pipe: Path) -> None:
+    link = pipe.with_name("link.png")
+    link.symlink_to(pipe)
+    device = pipe.with_name("zero.png")
+    device.symlink_to("/dev/zero")
+    for path in (pipe, link, device):
+        with pytest.raises(ValueError, match=rf"{path.name}' is a pipe or a device; give the path of an image file"):
+            load_image(path)
+    with pytest.warns(UserWarning, match=r"1 of 3 images are left out: .*pipe\.png"):
+        samples = sample_activations(network, [folder / "0.png", pipe, folder / "1.png"], "1", progress=False)
+    assert samples.indices.tolist() == [0, 2]
+
+
+def test_a_link_that_leads_to_itself_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    with pytest.raises(FileNotFoundError, match=r"no file '.*loop\.png': it is a link that leads to itself"):
+        load_image(tmp_path / "loop.png")
+
+
+def test_folders_of_stores_and_results_may_hold_pipes_and_devices(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".optvis-00000000.part")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "a" / "manifest.json")
+    (tmp_path / "b" / "manifest.json").symlink_to("/dev/zero")
+    assert list_stores(tmp_path) == []
+    assert remove_temporary_files(tmp_path) == []
 
 
 def test_reading_images_in_threads_leaves_warnings_alone(folder: Path) -> None:

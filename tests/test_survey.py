@@ -286,6 +286,10 @@ def test_a_store_says_what_is_damaged_and_drops_what_is_not_listed(small, tmp_pa
     assert store.check() == [f"{shard.name} is damaged: its SHA-256 is another one; the same call records it again"]
     shard.unlink()
     assert any("is missing" in text for text in store.check())
+    assert store.collect_garbage() == []  # the shards after it are good
+    shard.write_bytes(bytes([*data[:-1], data[-1] ^ 1]))
+    assert store.check() == []
+    shard.unlink()
     assert not Survey(store).complete
     assert store.collect_garbage() == []  # the shards after the missing one, which may come back
     data[-1] ^= 1
@@ -474,17 +478,36 @@ def test_tokens_are_positions_in_a_row(tmp_path):
 
 
 def test_the_commands_survey_and_keep_a_store(tmp_path, capsys):
-    words = ["survey", "demo", "--layers", "mixed5", "--scenes", "4", "--top", "2", "--out", str(tmp_path / "s")]
+    words = ["survey", "demo", "--layers", "mixed5", "--scenes", "4", "--top-images", "2", "--out", str(tmp_path / "s")]
     assert cli.main(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "s")
     for action, answer in {"ls": "192 channels, 4 of 4 images", "check": "s: whole", "gc": "0 files removed"}.items():
         assert cli.main(["store", action, str(tmp_path)]) == 0
         assert answer in capsys.readouterr().out
     (tmp_path / "s" / "shard-000000000.safetensors").write_bytes(b"")
     assert cli.main(["store", "check", str(tmp_path)]) == 3
     assert cli.main(["store", "ls", str(tmp_path / "none")]) == 1
+    capsys.readouterr()
     assert cli.main([*words[:-1], str(tmp_path / "t"), "--class", "no such class"]) == 1
     assert cli.main([*words[:-1], str(tmp_path / "t"), "--class", "3"]) == 0
     assert Survey(tmp_path / "t").manifest.recipe["target"] == 3
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("content", [b'{"kind": "survey manifest"}', b'{"kind": "survey mani', b"", None])
+def test_the_check_counts_a_store_whose_manifest_is_damaged(small, tmp_path, capsys, content):
+    for name in ("a", "b", "c"):
+        survey_channels(small, rows(), "relu2", tmp_path / name, **OPTIONS)
+    assert cli.main(["store", "check", str(tmp_path)]) == 0
+    manifest = tmp_path / "b" / "manifest.json"
+    manifest.unlink() if content is None else manifest.write_bytes(content)
+    capsys.readouterr()
+    for action in ("check", "ls", "gc"):
+        assert cli.main(["store", action, str(tmp_path)]) == 3
+        a, b, c = capsys.readouterr().out.splitlines()
+        assert (a.startswith(f"{tmp_path / 'a'}: "), c.startswith(f"{tmp_path / 'c'}: ")) == (True, True)
+        assert str(tmp_path / "b") in b
+        assert ("damaged" if content is not None else "no manifest.json") in b
 
 
 def test_costs_are_those_of_all_groups_and_images(small):

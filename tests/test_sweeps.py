@@ -129,7 +129,7 @@ def test_a_file_is_written_while_others_clear_the_folder(tmp_path):
         done = [pool.submit(atomic_write, tmp_path / f"{n}.txt", b"x" * n) for n in range(200)]
         cleared = [pool.submit(remove_temporary_files, tmp_path) for _ in range(200)]
         assert all(each.result().read_bytes() == b"x" * n for n, each in enumerate(done))
-        assert [each.result() for each in cleared] == [None] * 200
+        assert all(isinstance(each.result(), list) for each in cleared)  # none of them failed
 
 
 def test_samples_of_an_atlas_merge_exactly_and_count_a_broken_image(small, monkeypatch):
@@ -244,7 +244,7 @@ def test_the_command_builds_parts(tmp_path, capsys):
         assert cli.main([*words, "--part", part]) == 0
     assert cli.main([*words, "--finish"]) == 0
     assert Path(capsys.readouterr().out.splitlines()[-1]) == tmp_path / "a" / "index.html"
-    assert cli.main([*words, "--finish", "--part", "1/2"]) == 1
+    assert cli.main([*words, "--finish", "--part", "1/2"]) == 2
     with pytest.raises(SystemExit):
         cli.main([*words, "--part", "3/2"])
     assert "expected a part, like 3/16" in capsys.readouterr().err

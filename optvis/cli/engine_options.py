@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from optvis.cli.options import AddOption
+from optvis.cli.options import AddOption, check_together
 
 if TYPE_CHECKING:
     from optvis.engines import EngineLike
@@ -22,13 +22,19 @@ def add_engine_options(add: AddOption, work: str) -> None:
         type=int,
         help="maximum number of Ray workers; by default one for each GPU, or for each --cores of the CPU",
     )
-    add("--cores", type=int, default=1, help="CPU cores of each Ray worker")
+    add("--cores", type=int, help="CPU cores of each Ray worker (default: 1)")
 
 
 def select_engine(options: argparse.Namespace) -> EngineLike:
-    """Return the engine that `--ray` and the options beside it name."""
+    """Return the engine that `--ray` and the options beside it name.
+
+    Raises:
+        UsageError: one of the options beside it, without `--ray`.
+    """
     from optvis.engines import RayEngine
 
+    check_together(options, ["workers", "cores"], "--ray", options.ray is not None)
     if options.ray is None:
         return "process"
-    return RayEngine(None if options.ray == LOCAL else options.ray, options.workers, options.cores)
+    cores = 1 if options.cores is None else options.cores
+    return RayEngine(None if options.ray == LOCAL else options.ray, options.workers, cores)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from optvis.cli.options import create_command, shorten
+from optvis.cli.options import UsageError, create_command, shorten
 from optvis.errors import suggest
 from optvis.formatting.version import __version__
 
-FAILED, NOT_REACHED, INTERRUPTED = 1, 3, 130
+FAILED, WRONG_USAGE, NOT_REACHED, INTERRUPTED = 1, 2, 3, 130
 OUT_OF_MEMORY = "can't allocate memory"  # in what torch says of the memory beside the CPU
 NEAR = 0.65  # of difflib's similarity of options, whose two hyphens are alike
 COMMANDS = (
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         print(f"optvis: error: {describe_error(error)}", file=sys.stderr)
-        return FAILED
+        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
         print("optvis: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -18,14 +18,20 @@ from optvis.objectives import Objective
 AddOption = Callable[..., argparse.Action]  # the method `add_argument` of a parser
 NEEDS_NO_WEIGHTS = ("layers",)  # commands that show what any weights have in common
 ALL = "all"  # channels
+LAYERS_HELP = "layer names, as `optvis layers` lists them"
 FORMATS = ("png", "svg", "pdf")  # of a result
 MAX_NUMBERS = 100_000  # in a list on the command line; no layer has as many channels
 MAX_SHOWN = 60  # characters
 MAX_DIGITS = 18  # of a number; more do not fit 64 bits
 EMBEDDED = ("demo", "demo-vit")  # networks that have scenes of their own
 NEEDS_NO_NETWORK = ("demo", "store")
+NEEDS_NO_DEVICE = ("store",)
 SWEEPS = ("survey", "store", "plan")  # commands that lie in a folder of their own
 NETWORK_IS_OPTIONAL = ("layers", "render")  # commands that use the embedded network where none is given
+
+
+class UsageError(ValueError):
+    """Options that do not go together, or one that is missing beside another."""
 
 
 class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -45,16 +51,40 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
     add = command.add_argument
     if name not in NEEDS_NO_NETWORK:
         _add_network_options(add, name)
-    add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
+    if name not in NEEDS_NO_DEVICE:
+        add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
     add("--debug", action="store_true", help="show the traceback of an error")
     module.add_options(add)
+
+
+def check_together(options: argparse.Namespace, names: Sequence[str], needed: str, is_there: bool) -> None:
+    """Check options that do something only beside another one.
+
+    Args:
+        options: of the command; those that were not given are None or False.
+        names: the options.
+        needed: what they go with, as it is typed.
+        is_there: whether that is given.
+
+    Raises:
+        UsageError: one of them was given, and what it goes with was not.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value is not False and not is_there:
+            raise UsageError(f"--{name.replace('_', '-')} goes with {needed}")
+
+
+def add_scenes_option(add: AddOption, count: int) -> None:
+    """Add the number of scenes of the embedded world, where no folder is given."""
+    add("--scenes", type=int, help=f"number of scenes, in place of --images (default: {count})")
 
 
 def _add_network_options(add: AddOption, command: str) -> None:
     """Add the network of a command, and how it is loaded."""
     optional: dict[str, Any] = {"nargs": "?", "default": "demo"} if command in NETWORK_IS_OPTIONAL else {}
     networks = "demo, demo-vit, a name of torchvision, timm/NAME, hf/NAME, or a file of weights"
-    add("network", metavar="NETWORK", help=networks, **optional)
+    add("network", metavar="NETWORK", help=networks + ("; by default demo" if optional else ""), **optional)
     weights = "published weights to load, such as DEFAULT or IMAGENET1K_V1; none for random weights"
     add("--weights", default="none" if command in NEEDS_NO_WEIGHTS else "DEFAULT", help=weights)
     add("--architecture", metavar="NAME", help="name of the network that a file of weights belongs to")
@@ -114,24 +144,30 @@ def list_image_files(paths: Sequence[str]) -> list[Path]:
     return found
 
 
-def select_images(options: argparse.Namespace) -> Any:
-    """Return the folder of `--images`, or else as many `--scenes` of the embedded world.
+def select_images(options: argparse.Namespace, scenes: int) -> Any:
+    """Return the folder of `--images`, or else `--scenes` of the embedded world, by default so many.
 
     Raises:
-        ValueError: no folder is named, for another network than the embedded ones.
+        UsageError: see `has_scenes`.
     """
     from optvis.world import Scenes
 
-    if options.images is not None:
+    if not has_scenes(options):
         return options.images
-    check_scenes(options.network)
-    return Scenes(options.scenes, seed=options.seed + 1)  # it was trained on those of seed 0
+    count = scenes if options.scenes is None else options.scenes
+    return Scenes(count, seed=options.seed + 1)  # it was trained on those of seed 0
 
 
-def check_scenes(network: str) -> None:
-    """Raise ValueError where a network has no scenes, so that images have to be given."""
-    if network not in EMBEDDED:
-        raise ValueError("--images is missing: a folder of images; only the embedded networks have scenes of their own")
+def has_scenes(options: argparse.Namespace) -> bool:
+    """Whether the images are scenes, since no folder of them is named.
+
+    Raises:
+        UsageError: a network other than the embedded ones, which has no scenes; or both are named.
+    """
+    check_together(options, ["scenes"], "the embedded networks, without --images", options.images is None)
+    if options.images is None and options.network not in EMBEDDED:
+        raise UsageError("--images is missing: a folder of images; only the embedded networks have scenes of their own")
+    return options.images is None
 
 
 def make_unique(names: Sequence[str]) -> list[str]:

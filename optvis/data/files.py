@@ -19,7 +19,7 @@ if sys.platform != "win32":  # there, a file that is open cannot be removed, and
 
 # Device names that Windows reserves, with any extension.
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-TEMPORARY_FILE = re.compile(r"\.[a-z0-9_]{8}\.part")  # of `atomic_write`
+TEMPORARY_FILE = re.compile(r"\.optvis-[0-9a-f]{8}\.part")  # of `atomic_write`
 MAX_TRIES = 3  # to write a file whose temporary file another process takes for abandoned, before it is locked
 MAX_NAME_LENGTH = 100  # characters; leaves room for suffixes under the 255 bytes of common file systems
 NAME_DIGITS = 6  # of a digest
@@ -62,7 +62,7 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # which is of Windows
     for left in reversed(range(MAX_TRIES)):
-        part = path.parent / f".{secrets.token_hex(4)}.part"
+        part = path.parent / f".optvis-{secrets.token_hex(4)}.part"
         try:
             descriptor = os.open(part, flags, 0o666)
         except OSError as error:
@@ -102,16 +102,23 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Remove what killed processes have left of `atomic_write` in a folder; files that are being written stay."""
-    for part in [each for each in folder.iterdir() if TEMPORARY_FILE.fullmatch(each.name)]:
+def remove_temporary_files(folder: Path) -> list[str]:
+    """Remove what killed processes have left of `atomic_write` in a folder, and return the names.
+
+    Files that are being written stay.
+    """
+    removed = []
+    for part in [each for each in folder.iterdir() if TEMPORARY_FILE.fullmatch(each.name) and is_file(each)]:
         with contextlib.suppress(OSError), part.open("rb") as file:
             is_abandoned = _lock(file.fileno())
             if is_abandoned and sys.platform != "win32":
                 part.unlink()
+                removed.append(part.name)
         if sys.platform == "win32":
             with contextlib.suppress(OSError):
                 part.unlink()
+                removed.append(part.name)
+    return removed
 
 
 def _name_file(error: OSError, path: Path) -> OSError:
@@ -142,6 +149,21 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something that is neither a file nor a folder, such as a pipe, which may have no end."""
+    try:
+        return path.exists() and not path.is_file() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def check_readable(path: Path) -> None:
+    """Raise PermissionError where there is such a file or folder, and it may not be read."""
+    is_folder = is_dir(path)
+    if (is_folder or is_file(path)) and not os.access(path, os.R_OK | (os.X_OK if is_folder else 0)):
+        raise PermissionError(f"cannot read {str(path)!r}; change its permissions")
 
 
 def is_dir(path: Path) -> bool:
@@ -181,7 +203,7 @@ def display_name(path: str | os.PathLike[str]) -> str:
 def read_json_or_none(path: Path) -> Any:
     """Read a JSON file; None where it does not exist or is no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return None
 

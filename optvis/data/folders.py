@@ -6,7 +6,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from optvis.data.files import is_dir, is_file
+from optvis.data.files import check_readable, is_dir, is_file
+from optvis.errors import warn_user
 
 # Formats that Pillow decodes by itself. Others may start another program (EPS: Ghostscript) or are no images (PDF).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -33,10 +34,11 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
 
     Args:
         folder: the folder.
-        recursive: whether to read its subfolders as well.
+        recursive: whether to read its subfolders as well. Links to folders are not followed, with a warning.
 
     Raises:
         FileNotFoundError: no such folder.
+        PermissionError: it, or one of its subfolders, may not be read.
         ValueError: it is a file, or holds no image.
     """
     root = Path(folder)
@@ -46,12 +48,29 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
         cure = "unpack the archive first" if ".tar" in root.suffixes else "give the folder that holds the images"
         raise ValueError(f"{str(root)!r} is a file; {cure}")
     suffixes = image_suffixes()
-    files = sorted(root.rglob("*") if recursive else root.iterdir())
-    visible = [path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    check_readable(root)
+    visible = sorted(_list_files(root, recursive))
     found = [path for path in visible if path.suffix.casefold() in suffixes and path.is_file()]
     if not found:
         cure = "expected files such as .jpg or .png in it"
         if any(path.suffix.casefold() == ".tar" for path in visible):
             cure = "it has archives beside other files: name them, as 'train-{000..015}.tar' or as a list"
         raise ValueError(f"no images in the folder {str(root)!r}; {cure}")
+    return found
+
+
+def _list_files(folder: Path, recursive: bool) -> list[Path]:
+    """The files of a folder whose names begin with no dot, and of its subfolders."""
+    found, links = list[Path](), list[str]()
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        for path in [Path(place) / name for name in folders]:
+            if path.is_symlink():
+                links.append(repr(str(path)))
+            else:
+                check_readable(path)
+        found += [Path(place) / name for name in files if not name.startswith(".")]
+    if links:
+        cure = "give a list of files to read those behind them"
+        warn_user(f"links to folders are not followed, {len(links)} here, the first {links[0]}; {cure}")
     return found

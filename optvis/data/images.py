@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from optvis.arguments import check_minimum
 from optvis.data.encoded import EncodedImage
-from optvis.data.files import is_dir
+from optvis.data.files import check_readable, is_dir, is_special
 from optvis.data.folders import FORMATS, image_formats
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, A
 RGB = 3  # channels
 TOLERANCE = 1e-3  # floats may leave [0, 1] by this much, and are clipped
 MAX_ASPECT_RATIO = 50  # a longer strip would be enlarged to gigabytes
+NO_FILE = {errno.ENAMETOOLONG: "its name is too long", errno.ELOOP: "it is a link that leads to itself"}
 MAX_PIXELS = 2**26  # of a file, whatever its compressed size: 256 MiB once decoded
 
 
@@ -47,7 +48,7 @@ def load_image(source: ImageLike, size: int | None = None, channels: int = RGB) 
     Raises:
         ValueError: a file that is no image, is truncated or absurdly large; a tensor of another shape or range, or
             with NaN in it.
-        FileNotFoundError: no such file.
+        FileNotFoundError, PermissionError: no such file, or one that may not be read.
         TypeError: none of these forms.
 
     Example:
@@ -163,6 +164,9 @@ def _read_file(path: Path) -> Any:
 
     if is_dir(path):
         raise ValueError(f"{str(path)!r} is a folder; give the path of an image file in it")
+    if is_special(path):  # opening a pipe would wait for ever
+        raise ValueError(f"{str(path)!r} is a pipe or a device; give the path of an image file")
+    check_readable(path)
     with _clear_errors(repr(str(path))), Image.open(path, formats=image_formats()) as image:
         return _to_rgb(image)
 
@@ -183,8 +187,8 @@ def _clear_errors(name: str) -> Iterator[None]:
     except (PermissionError, _UnusableImageError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            raise FileNotFoundError(f"no file {name}: its name is too long") from error
+        if isinstance(error, OSError) and error.errno in NO_FILE:
+            raise FileNotFoundError(f"no file {name}: {NO_FILE[error.errno]}") from error
         raise ValueError(f"{name} is damaged or truncated: {error}") from error
 
 

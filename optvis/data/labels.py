@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from optvis.data.files import is_file
+from optvis.data.files import check_readable, is_file
 
 #: Labels of classes: texts in order, a dict of them by index, or the path of a text file with one on each line.
 LabelsLike: TypeAlias = Sequence[str] | Mapping[int, str] | Mapping[str, str] | str | os.PathLike[str]
@@ -57,6 +57,7 @@ def read_labels(path: Path) -> list[str]:
             f"no file {str(path)!r} with labels; give a text file with one label on each line, or "
             "one text for each class"
         )
+    check_readable(path)
     try:
         labels = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
     except ValueError as error:

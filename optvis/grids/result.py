@@ -191,9 +191,10 @@ def compose_page(
     grids: Sequence[ActivationGrid], layers: Sequence[GridLayer], index: int, title: str = "Activation grid"
 ) -> str:
     """One page of one image: the grids of some layers of a network, each with what the page shows of it."""
-    first, names = grids[0], ", ".join(grid.layer for grid in grids)
+    first, names = grids[0], [grid.layer for grid in grids]
     network = first.recipe.get("network", "the network")
-    lead = f"Each icon shows what {names} of {network} represents at this position of the image."
+    what = f"{names[0]} of {network}" if len(names) == 1 else f"its layer of {network}, {' or '.join(names)},"
+    lead = f"Each icon shows what {what} represents at this position of the image."
     recipes = {grid.layer: dict(grid.recipe) for grid in grids}
     return grid_html(GridPage(title, tuple(layers), as_rgb(first.images[index]), recipes, lead))
 

@@ -14,7 +14,7 @@ from zipfile import ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-from optvis.data.files import utf8_path
+from optvis.data.files import check_readable, utf8_path
 from optvis.errors import warn_user
 
 # Where training scripts put the weights: Lightning, timm, DINO, PyTorch's tutorials and others. Averages come first:
@@ -58,7 +58,9 @@ def read_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
         ValueError: the file is damaged, holds a whole network or other code, or no weights by name; an archive that
             unpacks to far more than its own size.
         KeyError: no weights at this key.
+        PermissionError: the file may not be read.
     """
+    check_readable(path)
     try:
         _check_unpacked_size(path)
         _refuse_network(path)

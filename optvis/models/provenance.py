@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from optvis.data.dataset import ImageDataset
+from optvis.data.files import is_file
 from optvis.formatting.version import __version__
 from optvis.models.classifier import Classifier
 
@@ -84,7 +85,8 @@ def digest_images(dataset: ImageDataset, classifier: Classifier) -> str:
                 pixels = dataset.load([index], classifier.load_batch)
                 digest.update(repr(dataset.label(index)).encode() + _to_bytes(pixels))
             else:
-                digest.update(Path(files[index]).read_bytes())
+                path = Path(files[index])
+                digest.update(path.read_bytes() if is_file(path) else b"unreadable")
         except (ValueError, OSError):  # `batches` leaves this image out with a warning
             digest.update(b"unreadable")
     return digest.hexdigest()[:DIGEST_LENGTH]

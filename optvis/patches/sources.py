@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optvis.data.folders import image_formats
 from optvis.data.images import load_image
 from optvis.patches.paste import check_patch, split_alpha
 
@@ -81,7 +82,7 @@ def _load_file(path: Path) -> Tensor:
     from PIL import Image, ImageOps
 
     rgb = load_image(path)[0]  # raises for a file that is no image
-    with Image.open(path) as image:
+    with Image.open(path, formats=image_formats()) as image:
         if not image.has_transparency_data:
             return rgb
         levels = np.array(ImageOps.exif_transpose(image).convert("RGBA"))

@@ -22,7 +22,7 @@ from optvis.data.files import (
     remove_temporary_files,
     utf8_path,
 )
-from optvis.data.own_files import KIND, check_own_files, check_same_recipe, refuse_taken
+from optvis.data.own_files import KIND, check_own_files, check_same_recipe, read_kind, refuse_taken
 from optvis.data.schema import parse_json, read_value
 from optvis.errors import warn_user
 from optvis.viz.tensor_file import encode_tensors
@@ -162,13 +162,16 @@ class Store:
         return [path.name for path in found]
 
     def collect_garbage(self) -> list[str]:
-        """Remove what killed runs have left: shards that are not listed, and temporary files; return their names."""
-        remove_temporary_files(self.folder)
+        """Remove what killed runs have left: shards that are not listed, and temporary files; return their names.
+
+        Shards that are listed stay, also after one that is missing or damaged: with that one they are whole again.
+        """
+        removed = remove_temporary_files(self.folder)
         listed = {record.file for record in self._listed()}
         found = [path for path in sorted(self.folder.glob("shard-*.safetensors")) if path.name not in listed]
         for path in found:
             path.unlink()
-        return [path.name for path in found]
+        return [*removed, *(path.name for path in found)]
 
     @contextmanager
     def open_shard(self, record: ShardRecord) -> Iterator[Any]:
@@ -199,19 +202,19 @@ class Store:
             return False
 
     def _listed(self) -> list[ShardRecord]:
-        """All lines of the list, but those that were cut off or damaged; none where it cannot be read."""
+        """The lines of the list that name shards, but those cut off or damaged; none where it cannot be read."""
         found: list[ShardRecord] = []
+        path = self.folder / LIST
         with suppress(OSError):
-            for line in (self.folder / LIST).read_bytes().splitlines():
+            for line in path.read_bytes().splitlines() if is_file(path) else ():
                 with suppress(ValueError):
                     found.append(read_value(ShardRecord, parse_json(line), LIST))
-        return found
+        return [record for record in found if record.file == shard_file(record.first)]
 
     def _has(self, record: ShardRecord) -> bool:
-        """Whether a line is about images that there are, and its file has the right name and size."""
-        path = self.folder / record.file
-        is_shard = record.file == shard_file(record.first) and record.first < record.stop <= self.manifest.images
-        return is_shard and is_file(path) and path.stat().st_size == record.size
+        """Whether a line is about images that there are, and its file has the right size."""
+        path, has_images = self.folder / record.file, record.first < record.stop <= self.manifest.images
+        return has_images and is_file(path) and path.stat().st_size == record.size
 
     def _repair_list(self) -> None:
         """Drop a line that was cut off, and those after a shard that is not there, so that the next one can follow."""
@@ -232,14 +235,25 @@ def shard_file(first: int) -> str:
 def list_stores(folder: str | Path) -> list[Store]:
     """The stores in a folder and below it, sorted; damaged ones are left out, with a warning."""
     found = []
-    for path in sorted(Path(folder).rglob(MANIFEST)):
-        content = read_json_or_none(path)
-        if isinstance(content, dict) and content.get(KIND) == MANIFEST_KIND:
-            try:
-                found.append(Store(path.parent))
-            except ValueError as error:
-                warn_user(str(error))
+    for place in find_stores(folder):
+        try:
+            found.append(Store(place))
+        except (FileNotFoundError, ValueError) as error:
+            warn_user(str(error))
     return found
+
+
+def find_stores(folder: str | Path) -> list[Path]:
+    """The folders of stores in a folder and below it, sorted; also of those whose manifest is damaged or missing."""
+    places = {path.parent for name in (MANIFEST, LIST) for path in Path(folder).rglob(name)}
+    return sorted(place for place in places if _is_store(place))
+
+
+def _is_store(place: Path) -> bool:
+    """Whether the manifest of a folder says so, or else one of its shards."""
+    content = read_json_or_none(place / MANIFEST)
+    is_said = isinstance(content, dict) and content.get(KIND) == MANIFEST_KIND
+    return is_said or any(read_kind(shard) == SHARD_KIND for shard in place.glob("shard-*.safetensors"))
 
 
 def digest_recipe(recipe: Mapping[str, Any]) -> str:

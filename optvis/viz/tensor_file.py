@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from optvis.data.files import is_file, utf8_path
+from optvis.data.files import check_readable, is_file, utf8_path
 from optvis.errors import MissingPartError
 
 Built = TypeVar("Built")
@@ -31,7 +31,7 @@ def read_tensor_file(
         hint: where the file lies, for the error message where there is none.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError, PermissionError: there is no such file, or it may not be read.
         ValueError: the file is damaged, or holds something else; MissingPartError: it needs something beside it.
     """
     from safetensors import SafetensorError, safe_open
@@ -39,6 +39,7 @@ def read_tensor_file(
     target = Path(path)
     if not is_file(target):
         raise FileNotFoundError(f"no file {str(path)!r}{hint}")
+    check_readable(target)
     try:
         with utf8_path(target) as own, safe_open(own, "pt") as file:
             header = file.metadata() or {}

@@ -1580,7 +1580,7 @@ COMMANDS: dict[str, Sequence[str]] = {
     "render a class": (
         "render",
         "demo",
-        "--class",
+        "--classes",
         "owl",
         "--recipe",
         "plain",

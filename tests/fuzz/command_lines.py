@@ -55,12 +55,12 @@ QUICK = {
     "store": ("ls",),
     "plan": ("--layers", "mixed5", "--steps", "1", "--size", "24"),
 }
-REQUIRED = {"blind": ("--target", "--class"), "grid": ("--layer",), "dream": ("--layer",), "attribute": ("--layer",),
+REQUIRED = {"blind": ("--images", "--class"), "grid": ("--layers",), "dream": ("--layer",), "attribute": ("--layer",),
             "atlas": ("--layer",), "microscope": ("--layers",), "patch": ("--source", "--target")}  # fmt: skip
 OPTIONS = {
     "--size": NUMBERS, "--steps": ("0", "1", "-1", "x", "1.5", ""), "--seed": NUMBERS, "--channels": CHANNELS,
     "--levels": ("2", "99999", "0", "0-9999999999", "5,5", "x"), "--layer": LAYERS, "--layers": LAYERS,
-    "--class": CLASSES, "--against": CLASSES, "--source": CLASSES, "--target": (*CLASSES, *FILES),
+    "--class": CLASSES, "--classes": CLASSES, "--against": CLASSES, "--source": CLASSES, "--target": CLASSES,
     "--out": ("out", "photo.png", "x" * 300, "", "a\0b", "caf\udce9", "/dev/null/x"),
     "--device": TEXTS, "--weights": TEXTS,
     "--labels": FILES, "--images": FILES, "--top": NUMBERS, "--groups": ("0", "1", "-1", "999999", "x"),

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from optvis.cli.options import AddOption, load_model, parse_class, parse_numbers, select_images
+from optvis.cli.options import (
+    AddOption,
+    add_scenes_option,
+    check_together,
+    load_model,
+    parse_class,
+    parse_numbers,
+    select_images,
+)
 
 LAYOUTS = ("auto", "umap", "tsne")
 SCENES = 4000  # of the embedded world, where no folder is given
@@ -21,7 +29,7 @@ def add_options(add: AddOption) -> None:
         metavar="FOLDER",
         help="folder of images, read with its subfolders; by default scenes, for demo and demo-vit",
     )
-    add("--scenes", type=int, default=SCENES, help="number of scenes, without --images")
+    add_scenes_option(add, SCENES)
     add("--class", dest="label", help="map only activations with attribution to this class, by label or index")
     add("--against", help="with --class: compare the two classes; this one is on the right of the map")
     levels = "cells per side of each level; by default 10,20,40 or, with --class, 5,10,20, and fewer for few images"
@@ -43,10 +51,9 @@ def run(options: argparse.Namespace) -> None:
     from optvis.atlas import ActivationAtlas, AtlasBuilder, AtlasOptions, Samples
     from optvis.data.files import ensure_dir
 
-    if options.against is not None and options.label is None:
-        raise ValueError("--against needs --class: the class to compare with")
+    check_together(options, ["against"], "--class: the class to compare with", options.label is not None)
     classifier = load_model(options)
-    images, folder = select_images(options), ensure_dir(options.out)
+    images, folder = select_images(options, SCENES), ensure_dir(options.out)
     ActivationAtlas.check_target(folder)
     labels = [parse_class(text, classifier.labels) for text in (options.label, options.against) if text is not None]
     samples = None if options.samples is None else Samples.load(options.samples)

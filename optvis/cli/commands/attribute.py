@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> None:
         if options.label is not None:
             objective = class_score(options.label, classifier.labels)
         else:
-            (_, likeliest), *_ = resolve_classes(classifier, path, None)
-            objective = logit(likeliest)
+            (label, likeliest), *_ = resolve_classes(classifier, path, None)
+            objective = logit(label if classifier.labels.count(label) == 1 else likeliest)
         if options.against is not None:
             objective -= class_score(options.against, classifier.labels)
         found = attribute(classifier, path, options.layer, objective, method=options.method, progress=False)

@@ -6,32 +6,43 @@ import argparse
 from pathlib import Path
 
 from optvis.cli.engine_options import add_engine_options, select_engine
-from optvis.cli.options import AddOption, load_model, make_unique, parse_class
+from optvis.cli.options import AddOption, check_together, load_model, make_unique, parse_class
 
+PAGE = "report.html"  # of the files of a report
 METHODS = (
     *("auto", "greedy", "subspace", "contrast", "top_norm", "most_frequent"),
     *("leace", "splince", "inlp", "mean_projection"),
 )
 HELP = "find units whose ablation removes a class, and evaluate what that costs"
-EXAMPLE = "optvis blind squeezenet1_0 --target ships --class 'container ship' --keep liners controls --out blinded"
+EXAMPLE = "optvis blind squeezenet1_0 --images ships --class 'container ship' --keep liners controls --out blinded"
 
 
 def add_options(add: AddOption) -> None:
-    add("--target", required=True, help="folder of images of the class to remove")
+    add("--images", required=True, metavar="FOLDER", help="folder of images of the class to remove")
     add("--class", dest="label", required=True, help="class to remove, by label or index")
-    add("--keep", nargs="+", default=[], help="folders of other images, whose predicted labels must not change")
+    add(
+        "--keep",
+        nargs="+",
+        action="extend",
+        metavar="FOLDER",
+        help="folders of other images, whose predicted labels must not change",
+    )
     add(
         "--skip-mistaken", action="store_true", help="leave out images of --keep that the network predicts as the class"
     )
     add(
         "--evaluate-on",
         nargs="+",
+        action="extend",
+        metavar="FOLDER",
         help="folders of images for the evaluation, that of the class first; by default those above",
     )
     add(
-        "--layer",
-        action="append",
-        help="layer to search for units; may be repeated; by default the last stage before the class head",
+        "--layers",
+        nargs="+",
+        action="extend",
+        metavar="LAYER",
+        help="layers to search for units; by default the last stage before the class head",
     )
     add("--method", choices=METHODS, default="auto", help="how units are found")
     add(
@@ -67,27 +78,28 @@ def run(options: argparse.Namespace) -> bool:
     from optvis.data.files import display_name, ensure_dir
     from optvis.data.own_files import check_own_files
 
-    classifier = load_model(options)
+    check_together(options, ["skip_mistaken"], "--keep", options.keep is not None)
+    engine, classifier = select_engine(options), load_model(options)
     folder = ensure_dir(options.out)
     weights = folder / "blinded.safetensors"
     Report.check_target(folder)
     check_own_files({weights: BAKED_KIND} if options.bake else {})
     target = parse_class(options.label, classifier.labels)
-    images = {"keep": options.keep if options.keep else None, "skip_mistaken": options.skip_mistaken}
-    how = {"layers": options.layer, "method": options.method, "max_units": options.max_units, "seed": options.seed}
-    units = find_units(classifier, options.target, target, **images, **how)
-    print(f"{units}\n\n{compare_predictions(classifier, units, options.target, target, **images)}\n")
+    images = {"keep": options.keep, "skip_mistaken": options.skip_mistaken}
+    how = {"layers": options.layers, "method": options.method, "max_units": options.max_units, "seed": options.seed}
+    units = find_units(classifier, options.images, target, **images, **how)
+    print(f"{units}\n\n{compare_predictions(classifier, units, options.images, target, **images)}\n")
     if options.leave_one_out:
-        alone = leave_one_out(classifier, options.target, target, **images, **how)
+        alone = leave_one_out(classifier, options.images, target, **images, **how)
         print(f"each image with units that were found without it:\n{alone}\n")
-    folders = [options.target, *options.keep] if options.evaluate_on is None else options.evaluate_on
+    folders = [options.images, *(options.keep or ())] if options.evaluate_on is None else options.evaluate_on
     sets = dict(zip(make_unique([display_name(Path(path).name) for path in folders]), folders, strict=True))
     first, *_ = sets
     sets[first] = LabeledImages(sets[first], target)
     numbers = {"random_sets": options.random, "seed": options.seed}
-    report = evaluate(classifier, units, sets, **numbers, engine=select_engine(options))
+    report = evaluate(classifier, units, sets, **numbers, engine=engine)
     print(f"{report}\n")
-    print(report.save(folder))
+    print(report.save(folder) / PAGE)
     if options.bake:
         print(save_baked(bake(classifier, *units), weights))
     return units.reached

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import AddOption, load_model, parse_size
+from optvis.cli.options import AddOption, UsageError, check_together, load_model, parse_size
 
 HELP = "run DeepDream on an image, or on noise"
 EXAMPLE = "optvis dream squeezenet1_0 image.jpg --layer features.9 --out dreams"
@@ -55,9 +55,8 @@ def run(options: argparse.Namespace) -> None:
     from optvis.viz.animation import check_animation
 
     if (options.image is None) == (options.start is None):
-        raise ValueError("dream needs an IMAGE, or else --start noise or --start black")
-    if options.loss == "gram" and options.channel is not None:
-        raise ValueError("--channel goes with --loss norm")
+        raise UsageError("dream needs an IMAGE, or else --start noise or --start black")
+    check_together(options, ["channel"], "--loss norm", options.loss == "norm")
     if options.animate:
         check_animation(f".{options.animate}")
     classifier = load_model(options)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optvis.cli.options import AddOption, load_model, make_unique, resolve_classes
+from optvis.cli.options import LAYERS_HELP, AddOption, load_model, make_unique, resolve_classes
 from optvis.models import Classifier
 
 if TYPE_CHECKING:
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 PAGE_KIND, GROUPS_KIND = "grid page", "sheet of groups"  # what `read_kind` reads from the files
 HELP = "draw the activation grid of an image: an icon at each position, neuron groups, and an interactive page"
-EXAMPLE = "optvis grid squeezenet1_0 image.jpg --layer features.12 --out grid"
+EXAMPLE = "optvis grid squeezenet1_0 image.jpg --layers features.12 --out grid"
 
 
 def add_options(add: AddOption) -> None:
     add("image", metavar="IMAGE", help="image file")
-    add("--layer", action="append", required=True, help="layer name, as `optvis layers` lists them; may be repeated")
-    label = "class whose attribution is shown, by label or index; may be repeated; by default the three most likely"
-    add("--class", dest="label", action="append", help=label)
+    add("--layers", nargs="+", action="extend", required=True, metavar="LAYER", help=LAYERS_HELP)
+    classes = "classes whose attribution is shown, by label or index; by default the three most likely"
+    add("--classes", nargs="+", action="extend", metavar="LABEL", help=classes)
     add("--groups", type=int, default=6, help="number of neuron groups that the icons share; 0 for none")
     add("--size", type=int, default=64, help="side of an icon in pixels")
     add("--steps", type=int, default=256, help="number of steps, of 64 icons each; for a first look: 64, and --size 48")
-    add("--channels", type=int, default=0, help="number of strongest channels to draw at each position; 0 for none")
+    add("--top", type=int, default=0, help="number of strongest channels to draw at each position; 0 for none")
     add("--seed", type=int, default=0, help="seed of noise, transforms and groups")
     add("--out", type=Path, default=Path("grid"), help="folder for index.html and its images")
 
@@ -39,12 +39,12 @@ def run(options: argparse.Namespace) -> None:
 
     classifier = load_model(options)
     folder = ensure_dir(options.out)
-    page, layers = folder / "index.html", list(dict.fromkeys(options.layer))
+    page, layers = folder / "index.html", list(dict.fromkeys(options.layers))
     files = [folder / f"{name}.png" for name in make_unique([safe_file_name(layer) for layer in layers])]
     check_own_files({page: PAGE_KIND} | {_groups_file(file): GROUPS_KIND for file in files})
     for file in files:
         ActivationGrid.check_target(file)
-    classes = resolve_classes(classifier, options.image, options.label)
+    classes = resolve_classes(classifier, options.image, options.classes)
     pairs = zip(layers, files, strict=True)
     annotated = [_draw_layer(classifier, layer, file, classes, options) for layer, file in pairs]
     write_own_files({page: (PAGE_KIND, build_grid_page(annotated).encode())})
@@ -78,6 +78,6 @@ def _draw_layer(
     if grid.recipe["interrupted"]:
         raise KeyboardInterrupt
     attributions = {text: attribute(classifier, image, layer, logit(k), progress=False) for text, k in classes}
-    top = options.channels
+    top = options.top
     dictionary = semantic_dictionary(classifier, image, layer, top=top, **icons) if top else None
     return AnnotatedGrid(grid, attributions, dictionary)

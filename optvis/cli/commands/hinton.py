@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from optvis.cli.options import ALL, FORMATS, AddOption, load_model, parse_channels
+from optvis.cli.options import ALL, FORMATS, AddOption, UsageError, check_together, load_model, parse_channels
 from optvis.models import Classifier
 from optvis.viz import Hinton
 
+ICONS = 64  # pixels
 HELP = "draw a layer's weights, its activations, or expanded weights from an earlier layer, as Hinton diagrams"
 EXAMPLE = "optvis hinton demo mixed4 --channels 17,40 --from mixed3 --out hinton"
 
@@ -22,7 +23,7 @@ def add_options(add: AddOption) -> None:
     image = "image file: draw the activations of the layer for it; with --from, the weights of channels that are active"
     add("--image", metavar="FILE", help=image)
     add("--top", type=int, default=8, help="number of strongest inputs, or of activation maps, to draw")
-    add("--icons", type=int, default=64, help="with --from: side in pixels of each channel's icon; 0 for none")
+    add("--icons", type=int, help=f"with --from: side in pixels of each channel's icon; 0 for none (default: {ICONS})")
     add("--seed", type=int, default=0, help="seed of the icons' noise and transforms")
     add("--format", choices=FORMATS, default="png", help="file format; svg and pdf keep shapes and text as vectors")
     add("--out", type=Path, default=Path("hinton"), help="folder for the image")
@@ -32,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
     from optvis.data.files import ensure_dir, safe_file_name
 
     if options.before is not None and options.channels is None:
-        raise ValueError(f"--from needs --channels: which of {options.layer!r}, like 3,17")
+        raise UsageError(f"--from needs --channels: which of {options.layer!r}, like 3,17")
+    check_together(options, ["icons"], "--from", options.before is not None)
     file = ensure_dir(options.out) / f"{safe_file_name(_name(options))}.{options.format}"
     Hinton.check_target(file)
     print(_draw(load_model(options), options).save(file))
@@ -50,7 +52,8 @@ def _draw(classifier: Classifier, options: argparse.Namespace) -> Hinton:
     layer, top = options.layer, options.top
     channels = None if options.channels == ALL else options.channels
     if options.before is not None:
-        how = {"top": top, "images": options.image, "icons": options.icons, "seed": options.seed}
+        icons = ICONS if options.icons is None else options.icons
+        how = {"top": top, "images": options.image, "icons": icons, "seed": options.seed}
         return hinton_of_expanded_weights(classifier, options.before, layer, channels, **how)
     if options.image is not None:
         return hinton_of_activations(classifier, options.image, layer, channels, top=top)

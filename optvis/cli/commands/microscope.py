@@ -8,8 +8,11 @@ from pathlib import Path
 from optvis.cli.engine_options import add_engine_options, select_engine
 from optvis.cli.options import (
     ALL,
+    LAYERS_HELP,
     MAX_DIGITS,
     AddOption,
+    UsageError,
+    add_scenes_option,
     load_model,
     parse_channels,
     parse_class,
@@ -24,9 +27,9 @@ EXAMPLE = "optvis microscope squeezenet1_0 --layers features.12 --images images 
 
 
 def add_options(add: AddOption) -> None:
-    add("--layers", nargs="+", required=True, metavar="LAYER", help="layer names, as `optvis layers` lists them")
+    add("--layers", nargs="+", action="extend", required=True, metavar="LAYER", help=LAYERS_HELP)
     add("--images", type=Path, metavar="FOLDER", help="folder of images; by default scenes, for demo and demo-vit")
-    add("--scenes", type=int, default=SCENES, help="number of scenes, without --images")
+    add_scenes_option(add, SCENES)
     add("--channels", type=parse_channels, help="channels of each layer, such as 50,450 or 0-63; by default all")
     add("--size", type=int, help="side of the renderings in pixels; by default the network's own, at most 128")
     add("--steps", type=int, default=32, help="number of updates of each rendering")
@@ -59,9 +62,9 @@ def run(options: argparse.Namespace) -> None:
     from optvis.microscope import MicroscopeOptions, build_microscope
 
     if options.finish and options.part is not None:
-        raise ValueError("--part builds groups, and --finish none: run the parts first, then --finish alone")
+        raise UsageError("--part builds groups, and --finish none: run the parts first, then --finish alone")
     classifier = load_model(options)
-    images = select_images(options)
+    images = select_images(options, SCENES)
     how = {name: getattr(options, name) for name in ("size", "steps", "seed")}
     how["channels"] = None if options.channels == ALL else options.channels
     how |= {"part": FINISH if options.finish else options.part, "engine": select_engine(options)}

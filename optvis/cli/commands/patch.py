@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from optvis.cli.options import AddOption, check_scenes, load_model, parse_class
+from optvis.cli.options import AddOption, add_scenes_option, has_scenes, load_model, parse_class
 
 OBJECTS = ("locomotive", "baseball", "noodles")  # written out, so that help is quick
+SCENES = 100  # where no folder is given
 SCENES_PER_SEED = 10_000  # of the next seed are others
 FIRST_SEED = 2_000_000  # of scenes that were not trained on
 HELP = "paste a patch and control patches onto images of a class, and count how often another class is predicted"
@@ -28,7 +29,7 @@ def add_options(add: AddOption) -> None:
     )
     add("--source", required=True, help="class of these images, by label or index")
     add("--target", required=True, help="class that the patch should make the network predict, by label or index")
-    add("--scenes", type=int, default=100, help="number of scenes, without --images")
+    add_scenes_option(add, SCENES)
     add("--seed", type=int, default=0, help="seed of controls and scenes")
     add("--out", type=Path, default=Path("patch"), help="folder for the plot")
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
 
     classifier = load_model(options)
     source, target = (parse_class(text, classifier.labels) for text in (options.source, options.target))
-    images = _scenes(options, source) if options.images is None else options.images
+    images = _scenes(options, source) if has_scenes(options) else options.images
     is_object = options.patch in OBJECTS and not Path(options.patch).exists()
     patch = object_patch(options.patch, options.seed) if is_object else load_patch(options.patch)
     file = ensure_dir(options.out) / f"{safe_file_name(Path(options.patch).stem)}.png"
@@ -55,10 +56,10 @@ def run(options: argparse.Namespace) -> None:
 def _scenes(options: argparse.Namespace, source: int) -> list[Tensor]:
     from optvis.world import LABELS, scene
 
-    if not 1 <= options.scenes <= SCENES_PER_SEED:
-        raise ValueError(f"--scenes is {options.scenes}; expected 1 to {SCENES_PER_SEED}")
-    check_scenes(options.network)
+    scenes = SCENES if options.scenes is None else options.scenes
+    if not 1 <= scenes <= SCENES_PER_SEED:
+        raise ValueError(f"--scenes is {scenes}; expected 1 to {SCENES_PER_SEED}")
     if source >= len(LABELS):
         raise IndexError(f"class is {source}; expected 0 to {len(LABELS) - 1}")
     first = FIRST_SEED + options.seed * SCENES_PER_SEED
-    return [scene(LABELS[source], first + index).image for index in range(options.scenes)]
+    return [scene(LABELS[source], first + index).image for index in range(scenes)]

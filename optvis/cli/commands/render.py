@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from optvis.cli.options import (
     AddOption,
+    UsageError,
+    check_together,
     list_channels,
     load_model,
     make_unique,
@@ -36,10 +38,11 @@ def add_options(add: AddOption) -> None:
     add("layer", metavar="LAYER", nargs="?", help=layer)
     add("--channels", type=parse_channels, help="channels to render, such as 50,450 or 0-63, or all")
     add(
-        "--class",
-        dest="label",
-        action="append",
-        help="class whose logit is maximised, by label or index; may be repeated",
+        "--classes",
+        nargs="+",
+        action="extend",
+        metavar="LABEL",
+        help="classes whose logits are maximised, by label or index",
     )
     add("--out", type=Path, default=Path("images"), help="folder for the images; created if it does not exist")
     add(
@@ -56,7 +59,7 @@ def add_options(add: AddOption) -> None:
     add("--steps", type=int, help="number of updates of each image; by default the recipe's")
     add("--rate", type=float, help="initial learning rate; by default the recipe's")
     add("--param", choices=("fft", "pixel"), default="fft", help="parameterization of the images")
-    add("--decay", type=float, default=1.0, help="with --param fft: exponent of the damping of high frequencies")
+    add("--decay", type=float, help="with --param fft: exponent of the damping of high frequencies (default: 1.0)")
     add(
         "--total-variation",
         type=float,
@@ -81,9 +84,10 @@ def run(options: argparse.Namespace) -> None:
     from optvis.viz.animation import check_animation
 
     layer, channels = split_channel(options.layer or "", options.channels)
-    if (options.layer is None) == (options.label is None) or (options.layer is None) != (channels is None):
+    if (options.layer is None) == (options.classes is None) or (options.layer is None) != (channels is None):
         taken = f"; {options.network!r} was taken for NETWORK" if options.layer is None and channels else ""
-        raise ValueError(f"render needs LAYER and --channels, or else --class{taken}")
+        raise UsageError(f"render needs LAYER and --channels, or else --classes{taken}")
+    check_together(options, ["decay"], "--param fft", options.param == "fft")
     if options.animate:
         check_animation(f".{options.animate}")
     classifier = load_model(options)
@@ -106,7 +110,7 @@ def _build_objective(
         indices = list_channels(classifier, layer, channels)
         objective, names = channel(layer, indices), [f"{layer}-{n}" for n in indices]
     else:
-        objective, names = logit([parse_class(text, classifier.labels) for text in options.label]), options.label
+        objective, names = logit([parse_class(text, classifier.labels) for text in options.classes]), options.classes
     return objective, names
 
 
@@ -133,7 +137,8 @@ def _render(classifier: Classifier, objective: Objective, images: int, options: 
     recipe, share = find_recipe(options.recipe), options.total_variation
     steps = recipe.steps if options.steps is None else options.steps
     size, seeds = classifier.resolve_size(options.size), (options.seed,) * images
-    build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, decay=options.decay)
+    own = {} if options.decay is None else {"decay": options.decay}
+    build: Callable[..., Any] = pixel_image if options.param == "pixel" else partial(fft_image, **own)
     return render(
         classifier,
         objective,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from optvis.cli.options import AddOption, load_model
+from optvis.cli.options import LAYERS_HELP, AddOption, load_model
 
 HELP = "measure this machine, and estimate the time and storage of a microscope and a survey over a data set"
 EXAMPLE = "optvis plan squeezenet1_0 --layers features.9 features.12 --count 50000 --workers 1 8 64"
 
 
 def add_options(add: AddOption) -> None:
-    add("--layers", nargs="+", metavar="LAYER", help="layer names, as `optvis layers` lists them; by default all")
+    add("--layers", nargs="+", action="extend", metavar="LAYER", help=f"{LAYERS_HELP}; by default all")
     add("--count", type=int, default=50_000, help="number of images of the data set")
     add("--size", type=int, help="side of the renderings in pixels; by default the network's own, at most 128")
     add("--steps", type=int, default=32, help="number of updates of each rendering")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optvis.cli.options import AddOption
 from optvis.data.files import is_dir
+
+if TYPE_CHECKING:
+    from optvis.survey import Store
 
 HELP = "list the stores of surveys in a folder, check their shards, or remove what stopped runs have left in them"
 EXAMPLE = "optvis store check survey"
@@ -22,24 +26,40 @@ def add_options(add: AddOption) -> None:
 
 
 def run(options: argparse.Namespace) -> bool:
-    from optvis.survey import Survey, list_stores
+    """Act on each store; False where one cannot be opened, or the check finds damage."""
+    from optvis.survey.store import Store, find_stores
 
     if not is_dir(options.folder):
         raise FileNotFoundError(f"no folder {str(options.folder)!r}")
-    stores = list_stores(options.folder)
-    if not stores:
+    places = find_stores(options.folder)
+    if not places:
         raise FileNotFoundError(f"no stores in {str(options.folder)!r}; `optvis survey` writes them")
+    act = {"ls": _describe, "check": _check, "gc": _clean}[options.action]
     is_right = True
-    for store in stores:
-        if options.action == "ls":
-            size = sum(record.size for record in store.shards()) / 1e6
-            print(
-                f"{store.folder}: {store.manifest.recipe['network']}, {Survey(store)}, {size:,.1f} MB, {store.digest()}"
-            )
-        elif options.action == "check":
-            wrong = store.check()
-            is_right = is_right and not wrong
-            print(*(f"{store.folder}: {text}" for text in wrong or ["whole"]), sep="\n")
-        else:
-            print(f"{store.folder}: {len(store.collect_garbage())} files removed")
+    for place in places:
+        try:
+            is_right &= act(Store(place))
+        except (FileNotFoundError, ValueError) as error:  # no manifest, or a damaged one
+            print(error)
+            is_right = False
     return is_right
+
+
+def _describe(store: Store) -> bool:
+    from optvis.survey import Survey
+
+    size = sum(record.size for record in store.shards()) / 1e6
+    network = store.manifest.recipe.get("network")
+    print(f"{store.folder}: {network}, {Survey(store)}, {size:,.1f} MB, {store.digest()}")
+    return True
+
+
+def _check(store: Store) -> bool:
+    wrong = store.check()
+    print(*(f"{store.folder}: {text}" for text in wrong or ["whole"]), sep="\n")
+    return not wrong
+
+
+def _clean(store: Store) -> bool:
+    print(f"{store.folder}: {len(store.collect_garbage())} files removed")
+    return True

@@ -51,8 +51,14 @@ function drawWords() {
   find(".pin", panel).textContent = state.pinned ? "Pinned" : "";
 }
 
+/** The icon of a channel; empty where it is among the strongest drawn at no position. */
+function channelIcon(channel) {
+  const { icons, sheet } = layer();
+  return channel in icons ? setIcon(create("i", "icon"), icons[channel], ...sheet) : create("i", "icon none");
+}
+
 function drawChannels() {
-  const { channels, values, icons, sheet } = layer();
+  const { channels, values, sheet } = layer();
   const most = largest(values.flat());
   const list = find("ol", panel);
   list.className = `channels-${state.layer}`;
@@ -60,7 +66,7 @@ function drawChannels() {
     ...channels[state.cell].map((channel, rank) => {
       const value = values[state.cell][rank];
       const item = listItem(`${sheet ? "" : "channel "}${channel}`, bar(value, most), formatNumber(value));
-      if (channel in icons) find("b", item).prepend(setIcon(create("i", "icon"), icons[channel], ...sheet));
+      if (sheet) find("b", item).prepend(channelIcon(channel));
       return item;
     }),
   );
