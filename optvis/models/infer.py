@@ -103,7 +103,7 @@ def with_input(
             f"size is {size}, and {classifier.name} takes images of {' × '.join(map(str, classifier.size))} px only; "
             "build it for another size, and give it as it is, or as the architecture of its file"
         )
-    return replace(classifier, size=sides, crop=None)  # type: ignore[arg-type]
+    return replace(classifier, size=sides)
 
 
 def _with_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:
