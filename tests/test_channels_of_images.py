@@ -215,7 +215,7 @@ def test_a_wrong_number_of_channels_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match=r"expected \(1, H, W\) or \(B, 1, H, W\)"):
         activations(build(1), images(4), ["2"])
     mistaken = Classifier(stem(2), None, SIZE, channels=5)
-    with pytest.raises(NetworkError, match=r"5 channels.*; give images that it takes, of as many channels"):
+    with pytest.raises(NetworkError, match=r"5 channels.*; its first layer takes images of 2 channels: "):
         activations(mistaken, images(5), ["0"])
 
 

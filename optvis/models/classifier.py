@@ -28,7 +28,7 @@ from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
 from optvis.models.outputs.tokens import set_prefix_tokens
-from optvis.models.run import run_network
+from optvis.models.run import renew, run_network
 from optvis.params.canvas import height_and_width
 
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -204,7 +204,7 @@ class Classifier:
             ValueError, FileNotFoundError, TypeError: as in `load_image`.
         """
         batch = load_batch(images, self.crop, self.size, self.device, self.image_dtype, self.channels)
-        return batch.clone() if batch.is_inference() else batch
+        return renew(batch)
 
     def gray_image(self, size: int | tuple[int, int] | None = None) -> Tensor:
         """A gray image of a size, by default the network's own, (1, C, H, W)."""

@@ -19,7 +19,7 @@ from optvis.models.borrow import borrow
 from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
-from optvis.models.run import run_network, run_with_gradients
+from optvis.models.run import renew, run_network, run_with_gradients
 from optvis.objectives import IMAGE
 from optvis.objectives.layout import takes_input
 
@@ -78,9 +78,11 @@ class Tail:
             if not recorder.misleading:
                 break
             recorder = _Recorder(network, self.call, recorder.misleading | recorder.entered)
+        self.output = _map_tensors(self.output, renew)
         self.view = view_layer(network, layer, self.output, input_size(inputs))
         self.activations = self.view.read(self.output)
-        self.before, self.modified_calls, self.wrapping = recorder.outputs, recorder.modified_calls, recorder.wrapping
+        self.before, self.wrapping = _map_tensors(recorder.outputs, renew), recorder.wrapping
+        self.modified_calls = recorder.modified_calls
         is_inside = takes_input(layer)  # what goes into a module is replaced in the whole network
         self.is_replayed = not is_inside and recorder.is_complete and self._gives(recorder.result, copies)
         if not self.is_replayed:
@@ -352,7 +354,7 @@ def _is_same_leaf(found: Any, expected: Any) -> bool:
 def _version(tree: Any) -> int:
     """Count the in-place writes into the tensors of an output."""
     versions = [0]
-    _map_tensors(tree, lambda a: versions.append(a._version) or a)  # type: ignore[func-returns-value]
+    _map_tensors(tree, lambda a: versions.append(0 if a.is_inference() else a._version) or a)  # type: ignore[func-returns-value]
     return sum(versions)
 
 

@@ -378,7 +378,10 @@ def score_terms(objective: Objective, activations: Mapping[str, Tensor]) -> tupl
     report = objective.term_scores(activations)
     scores = total_score(report)
     if not scores.requires_grad:
-        raise ValueError(f"the score of {objective} does not depend on the image; is something detached or quantised?")
+        raise ValueError(
+            f"the score of {objective} does not depend on the image: it is constant, or the network detaches, rounds "
+            "or quantises something, or computes in torch.no_grad() or torch.inference_mode()"
+        )
     return report, scores
 
 

@@ -59,10 +59,11 @@ def explain_call(network: nn.Module) -> str:
         >>> explain_call(Pair())
         'it takes more than images (text): say how it is called, Classifier(..., forward=lambda net, images: ...)'
     """
-    known = inspect.signature(network.forward).parameters.values()
+    known = list(inspect.signature(network.forward).parameters.values())
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [one.name for one in known if one.kind in kinds]
     needed = [one.name for one in known if one.kind in kinds and one.default is one.empty]
+    needed += [one.name for one in known if one.kind is inspect.Parameter.KEYWORD_ONLY and one.default is one.empty]
     more = [name for name in needed[1:] if name != PIXELS]
     if PIXELS in names and names[0] != PIXELS:
         more = [names[0], *(name for name in more if name != names[0])]
