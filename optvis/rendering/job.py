@@ -96,7 +96,7 @@ class RenderJob:
     def __post_init__(self) -> None:
         check_minimum(0, steps=self.steps)
         check_minimum(1, views=self.views, batch_size=self.batch_size)
-        check_precision(self.precision)
+        check_precision(self.precision, self.classifier.dtype)
         check_param_size(self.param, self.size)
 
     @cached_property
