@@ -89,7 +89,12 @@ def resolve_seeds(seed: int | Sequence[int], objective: Objective, param: nn.Mod
         wrong["the image parameterization"] = images
     if wrong:
         listing = ", ".join(f"{what} {size}" for what, size in sizes.items())
-        raise ValueError(f"the numbers of images differ: {listing}; give one for all, or as many everywhere")
+        cure = "give one for all, or as many everywhere"
+        if images == 1 and param is not None:
+            cure = (
+                f"build the parameterization with a seed for each image, such as fft_image(size, seeds=[0] * {batch})"
+            )
+        raise ValueError(f"the numbers of images differ: {listing}; {cure}")
     if len(seeds) == batch:
         return seeds
     group_size = batch if objective.group_size is None else objective.group_size
