@@ -16,11 +16,11 @@ from torch import nn
 from optvis.data.crop import ResizeCrop
 from optvis.errors import warn_user
 from optvis.interrupts import ignore_warnings
-from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
+from optvis.models.adapted.needs import DEFAULT_SIZE, RGB, find_size, first_channels
 from optvis.models.adapted.normalizer import is_detector
 from optvis.models.borrow import require_weights
 from optvis.models.classifier import Classifier, unwrap
-from optvis.models.normalize import IMAGENET, INFER, RGB, Normalize, Normalizer, first_channels
+from optvis.models.normalize import IMAGENET, INFER, Normalize, Normalizer
 
 IMAGENET_TAG = re.compile(r"(in|imagenet)[-_]?(1k|12k|21k|22k)", re.IGNORECASE)  # of timm's weights
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from optvis.models.adapted.needs import RGB, first_channels
 from optvis.models.adapted.normalizer import find_numbers
 from optvis.params.dtype import constant_like
 
@@ -64,10 +65,6 @@ def as_normalizer(normalize: Normalizer) -> Normalizer:
     return normalize if numbers is None else Normalize(*numbers)
 
 
-RGB = 3  # channels
-MAX_COLORS = 4  # a layer of more input channels may be one that is registered before the network's first
-
-
 def count_channels(network: nn.Module, normalize: Normalizer, size: tuple[int, int]) -> int:
     """Count the channels of the images that a network is given: by its normalisation, else by its first layer.
 
@@ -83,19 +80,6 @@ def count_channels(network: nn.Module, normalize: Normalizer, size: tuple[int, i
     if count == RGB or normalize is None:
         return count
     return count if _keeps_channels(normalize, count, size) and not _makes(normalize, count, size) else RGB
-
-
-def first_channels(network: nn.Module, size: tuple[int, int]) -> int:
-    """The input channels of a network's first convolution, or of its first linear layer over all pixels; else 3."""
-    found = (getattr(module, "in_channels", None) for module in network.modules())
-    counts = [count for count in found if isinstance(count, int)]
-    if counts:
-        is_stem = 0 < counts[0] <= MAX_COLORS or RGB not in counts
-        return counts[0] if is_stem and counts[0] else RGB
-    linear = next((module for module in network.modules() if isinstance(module, nn.Linear)), None)
-    pixels = size[0] * size[1]
-    is_whole = linear is not None and linear.in_features % pixels == 0
-    return linear.in_features // pixels if linear is not None and is_whole else RGB
 
 
 def _keeps_channels(normalize: Callable[[Tensor], Tensor], count: int, size: tuple[int, int]) -> bool:

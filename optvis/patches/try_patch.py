@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from optvis.data.dataset import Images
 from optvis.data.sources import as_dataset
 from optvis.formatting import format_count
+from optvis.models.adapted.needs import RGB
 from optvis.models.borrow import borrow, plain_mode
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
-from optvis.models.normalize import INFER, RGB, Normalizer
+from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives.labels import class_index
 from optvis.patches.controls import crop_into_outline, flat_patch, shuffle_patch

@@ -6,9 +6,8 @@ import re
 
 from torch import Tensor, nn
 
-from optvis.models.adapted.needs import explain_call, find_size
+from optvis.models.adapted.needs import explain_call, find_size, first_channels
 from optvis.models.adapted.network import original_of
-from optvis.models.normalize import first_channels
 
 SIZE_ERRORS = (ValueError, AssertionError)  # of networks that take one size
 CALL_ERRORS = (TypeError, AttributeError)  # of networks that take more than images

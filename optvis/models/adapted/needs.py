@@ -1,4 +1,4 @@
-"""What a network asks of its input: a size of its own, and more than images."""
+"""What a network asks of its input: a size of its own, channels, and more than images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import nn
 SIZES = ("image_size", "img_size")  # attributes: torchvision's and Hugging Face's, timm's and DINO's
 DEFAULT_SIZE = 224  # pixels; the input side of nearly all published ImageNet networks
 PIXELS = "pixel_values"  # Hugging Face's name of the images
+RGB = 3  # channels
+MAX_COLORS = 4  # a layer of more input channels may be one that is registered before the network's first
 
 
 def find_size(network: nn.Module) -> tuple[int, int] | None:
@@ -42,6 +44,19 @@ def find_patch(network: nn.Module) -> tuple[int, int] | None:
     config = getattr(network, "config", None)
     owners = (config, getattr(config, "vision_config", None), getattr(network, "patch_embed", None), network)
     return next(filter(None, (_as_size(getattr(owner, "patch_size", None)) for owner in owners)), None)
+
+
+def first_channels(network: nn.Module, size: tuple[int, int]) -> int:
+    """The input channels of a network's first convolution, or of its first linear layer over all pixels; else 3."""
+    found = (getattr(module, "in_channels", None) for module in network.modules())
+    counts = [count for count in found if isinstance(count, int)]
+    if counts:
+        is_stem = 0 < counts[0] <= MAX_COLORS or RGB not in counts
+        return counts[0] if is_stem and counts[0] else RGB
+    linear = next((module for module in network.modules() if isinstance(module, nn.Linear)), None)
+    pixels = size[0] * size[1]
+    is_whole = linear is not None and linear.in_features % pixels == 0
+    return linear.in_features // pixels if linear is not None and is_whole else RGB
 
 
 def _as_size(value: Any) -> tuple[int, int] | None:
