@@ -50,9 +50,9 @@ def caricature(
     Args:
         layer: name as in `layers(model)`.
         target: a₀ in the layer's own layout, (1, ...) or one per image, (B, ...):
-            `activations(model, image, [layer])[layer]` of an image with the canvas's size.
-        attribution: attribution of a class to each activation of `target`, e.g. a₀ times the gradient of the logit:
-            then the positive part of it weights a₀. Any shape that multiplies `target`.
+            `activations(model, image, [layer])[layer]` at the canvas's size, which is the network's by default.
+        attribution: of a class to each activation of `target`, whose positive part weights a₀: of an Attribution its
+            `values`, `attribute(model, image, layer, logit(label)).values`. Any shape that multiplies `target`.
         power: p; 0 is the dot product, 1 to 4 give purer images.
         channel_axis: axis of the channels in the layer's output; by default axis 1, or axis 2 of three.
         tokens: of a transformer: "patches", the default, as a map; "class", "registers" or "all" in a row.
@@ -122,5 +122,5 @@ def _check_shape(a: Tensor, target: Tensor) -> None:
     if a.shape[1:] != target.shape[1:]:
         raise ValueError(
             f"target activations are {tuple(target.shape[1:])} and the layer's {tuple(a.shape[1:])}; compute the "
-            "target from an image of the canvas's size, at this layer"
+            "target at the canvas's size, activations(dataclasses.replace(classifier, size=...), image, layer)"
         )

@@ -131,7 +131,7 @@ class Term:
         if self.couples_images and not self._keeps_groups(images):
             size = self.group_size
             raise ValueError(
-                f"{self.name} couples images, so a batch of them cannot be split; render without batch_size"
+                f"{self.name} couples images, so their batch cannot be split: take all, with no slice or batch_size"
                 if size is None
                 else f"{self.name} couples each {size} successive images, and [{images.start}:{images.stop}] "
                 f"splits a group; take a multiple of {size} at a time"

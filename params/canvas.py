@@ -84,7 +84,8 @@ class Canvas(nn.Module, ABC):
             raise TypeError(f"a canvas takes slices, got [{rows!r}]; for image i write [i:i + 1]")
         if self.couples_images:
             raise ValueError(
-                f"{type(self).__name__} couples images, so a batch of them cannot be split; render without batch_size"
+                f"{type(self).__name__} couples images, so a batch of them cannot be split: "
+                "take all, with no slice or batch_size"
             )
         parts: dict[int, Any] = {id(p): nn.Parameter(p.detach()[rows].clone()) for p in self.parameters()}
         parts |= {id(values): values[rows].clone() for values in map(self.get_buffer, self.BUFFERS_PER_IMAGE)}

@@ -38,8 +38,8 @@ def mean_spectrum(images: Tensor, maps: Sequence[ColorMap] | None = None) -> Ten
 
     Args:
         images: (N, C, H, W) in [0, 1], all of one size.
-        maps: the colour maps from the canvas to the images; by default those of `phase_image`, decorrelated
-            colour and a sigmoid.
+        maps: the colour maps from the canvas to the images; by default those of `phase_image`: decorrelated colour,
+            where there are three channels, and a sigmoid.
 
     Returns:
         (C, H, W // 2 + 1), float64, on the CPU: the `spectrum` of `Phase`, for canvases of any size.
@@ -56,7 +56,8 @@ def mean_spectrum(images: Tensor, maps: Sequence[ColorMap] | None = None) -> Ten
     if maps is None or len(maps):  # without maps the images are the output of a canvas, which is unbounded
         check_range(images, "images")
     canvas = images.detach().cpu().double()
-    for color_map in reversed((DecorrelatedColor(), Sigmoid()) if maps is None else maps):
+    defaults = (DecorrelatedColor(), Sigmoid()) if images.shape[1] == 3 else (Sigmoid(),)
+    for color_map in reversed(defaults if maps is None else maps):
         canvas = color_map.inverse(canvas)
     magnitudes: Tensor = torch.fft.rfft2(canvas, norm="ortho").abs()
     return magnitudes.mean(0)

@@ -25,7 +25,7 @@ from optvis.attribution.methods import (
 from optvis.attribution.names import METHODS
 from optvis.features.groups import group
 from optvis.features.units import Channels
-from optvis.objectives import channel, diversity, logit, on, position_norm
+from optvis.objectives import After, channel, diversity, logit, on, position_norm
 from optvis.world import LABELS, scene
 
 from . import template_network
@@ -460,6 +460,7 @@ def test_the_network_is_untouched_by_errors(network, untouched, error):
         (lambda net: attribute(net, random_images(), "1", logit("z")), KeyError, "no label 'z'"),
         (lambda net: attribute(net, random_images(), "3", channel("1", 0)), ValueError, "does not depend on layer '3'"),
         (lambda net: attribute(net, random_images(), "1", diversity("1")), ValueError, "compares images"),
+        (lambda net: attribute(net, random_images(), "1", logit(0) * After(9)), ValueError, r"give objective\.at_step"),
         (lambda net: attribute(net, random_images(3), "1", logit([0, 1])), ValueError, "3 images and 2 objectives"),
         (lambda net: Ablation("heads"), ValueError, "'channels', 'positions' or Groups"),
         (lambda net: IntegratedGradients(0), ValueError, "expected 1 or more"),

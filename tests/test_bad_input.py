@@ -202,6 +202,13 @@ def test_numbers_of_images_that_differ_are_refused(small, question, options):
         quick(small, question, **options)
 
 
+def test_one_image_for_several_targets_says_how_to_build_as_many(small):
+    with pytest.raises(ValueError, match=r"fft_image\(size, seeds=\[0\] \* 2\)"):
+        quick(small, channel("conv2", [1, 2]), param=pixel_image(20))
+    made = quick(small, channel("conv2", [1, 2]), param=pixel_image(20, seeds=[0] * 2))
+    assert torch.equal(made.images, quick(small, channel("conv2", [1, 2]), param=pixel_image(20, seeds=(0, 0))).images)
+
+
 def test_targets_for_other_numbers_of_images_cannot_be_added():
     with pytest.raises(ValueError, match="mixes targets or weights for 2 and for 3 images"):
         channel("conv2", [1, 2]) + channel("conv2", [1, 2, 3])

@@ -39,6 +39,7 @@ from optvis.circuits import expanded_weights, hinton_of_expanded_weights
 from optvis.errors import NetworkError
 from optvis.microscope import MicroscopeOptions
 from optvis.objectives import channel, layer_norm, logit
+from optvis.params import mean_spectrum, phase_image
 from optvis.rendering import black_start, noise_start
 
 SIZE = 16
@@ -203,10 +204,26 @@ def test_gray_images_of_every_form_are_the_same_image(tmp_path: Path) -> None:
         torch.testing.assert_close(colour.load_batch(source), expected, atol=1e-3, rtol=0, msg=form)
 
 
+@pytest.mark.parametrize("count", COUNTS)
+def test_maco_takes_the_spectrum_of_the_networks_own_images_and_shows_its_transparency(count: int) -> None:
+    spectrum = mean_spectrum(images(count))
+    param = phase_image(SIZE, spectrum=spectrum, channels=count)
+    start = images(count)[:1]
+    torch.testing.assert_close(param.fill_(start)(), start, atol=4e-3, rtol=0)
+    assert mean_spectrum(start).shape == spectrum.shape
+    torch.testing.assert_close(param.canvas.magnitude[0].double(), mean_spectrum(start), atol=1e-3, rtol=1e-3)
+    made = maco(build(count), channel("2", 0), spectrum=spectrum, views=2, **DRAWN)
+    shown = made.with_transparency()
+    assert made.images.shape[1] == count
+    assert shown.shape == (1, 4, 2 * SIZE, 2 * SIZE)
+    if count == 4:
+        assert (shown[:, 3] <= made.images[:, 3]).all()
+
+
 def test_a_wrong_number_of_channels_is_refused_in_words() -> None:
     photo = Image.new("RGB", (SIZE, SIZE))
     with pytest.raises(
-        ValueError, match=r"a picture has 3 channels, and the network takes 4; give tensors \(4, H, W\)"
+        ValueError, match=r"^a picture has 3 channels, and the network takes 4; give tensors \(4, H, W\)"
     ):
         classify(build(4), photo)
     for wrong in (images(2), images(3)):
@@ -215,7 +232,7 @@ def test_a_wrong_number_of_channels_is_refused_in_words() -> None:
     with pytest.raises(ValueError, match=r"expected \(1, H, W\) or \(B, 1, H, W\)"):
         activations(build(1), images(4), ["2"])
     mistaken = Classifier(stem(2), None, SIZE, channels=5)
-    with pytest.raises(NetworkError, match=r"5 channels.*; give images that it takes, of as many channels"):
+    with pytest.raises(NetworkError, match=r"5 channels.*; its first layer takes images of 2 channels: "):
         activations(mistaken, images(5), ["0"])
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torchvision import models, transforms
 from torchvision.transforms import v2
@@ -51,6 +53,21 @@ def test_a_side_is_a_square(size):
     classifier = Classifier(nn.Flatten(), None, size)
     assert classifier.size == (8, 8)
     assert classifier.crop == ResizeCrop(8, (8, 8))
+
+
+@pytest.mark.parametrize("crop", [None, ResizeCrop(10, (8, 8), "bicubic")])
+@pytest.mark.parametrize("size", [12, (6, 10)])
+def test_a_replaced_size_is_the_size_of_all_images(crop, size):
+    replaced = replace(Classifier(nn.Flatten(), None, 8, crop=crop), size=size)
+    picture, tensor = Image.new("RGB", (30, 20)), torch.rand(3, 20, 30)
+    for image in (picture, tensor):
+        assert tuple(replaced.load_batch(image).shape[2:]) == replaced.size
+    assert replaced.crop == Classifier(nn.Flatten(), None, size).crop
+
+
+def test_a_crop_to_the_networks_size_is_kept():
+    crop = ResizeCrop(10, (8, 8), "bicubic")
+    assert Classifier(nn.Flatten(), None, 8, crop=crop).crop == crop
 
 
 @pytest.mark.parametrize("size", [0, -1, (8,), (8, 0), (8.0, 8.0), (1, 2, 3)])

@@ -35,7 +35,7 @@ def test_a_job_probes_once_on_cuda_alone(small, monkeypatch):
     objective = channel("conv2", [0, 1] * 40)
     made = RenderJob(small, objective, None, 4, progress=False)
     assert made._choose_batch_size(80) == 80
-    there = SimpleNamespace(device=torch.device("cuda"))
+    there = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
     monkeypatch.setattr(job, "free_bytes", lambda _: 1000)
     monkeypatch.setattr(RenderJob, "_measure_step", lambda _, images: 10 * images)
     assert replace(made, classifier=there)._choose_batch_size(80) == 40

@@ -219,7 +219,7 @@ def test_a_function_that_compares_images_is_never_split() -> None:
     assert objective.couples_images
     assert (ONE + objective).couples_images
     assert not ONE.couples_images
-    with pytest.raises(ValueError, match=r"couples images.*render without batch_size"):
+    with pytest.raises(ValueError, match=r"couples images.*with no slice or batch_size"):
         _ = (ONE + objective)[:1]
 
 

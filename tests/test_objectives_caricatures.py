@@ -79,7 +79,7 @@ def test_the_attribution_of_a_class_keeps_positive_contributions(small: Classifi
 
 @pytest.mark.parametrize("make", [caricature, dot_compare])
 def test_a_target_that_does_not_fit_raises(make: Any) -> None:
-    with pytest.raises(ValueError, match="from an image of the canvas's size"):
+    with pytest.raises(ValueError, match="at the canvas's size"):
         make("l", GIVEN[:, :, :2])(ACTS)
     with pytest.raises(ValueError, match="expected activations in the layer's layout"):
         make("l", [1.0, 2.0])

@@ -255,7 +255,7 @@ COUPLED = {name: member for name, member in MEMBERS.items() if member.couples_im
 def test_a_coupling_objective_cannot_be_split(member: Member) -> None:
     objective = member.of(slice(None))
     assert objective.couples_images
-    with pytest.raises(ValueError, match=r"couples images.*render without batch_size"):
+    with pytest.raises(ValueError, match=r"couples images.*with no slice or batch_size"):
         _ = objective[:1]
 
 

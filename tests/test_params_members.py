@@ -133,7 +133,7 @@ def test_an_image_starts_the_same_alone_and_in_a_batch_and_a_slice_has_its_rows(
     together = member.make((6, 9), (5, 6, 5, 2))
     if member.couples_images:
         assert together.couples_images
-        with pytest.raises(ValueError, match=r"couples images, .* render without batch_size"):
+        with pytest.raises(ValueError, match=r"couples images, .* with no slice or batch_size"):
             together[1:2]
         return
     for index, seed in enumerate((5, 6, 5, 2)):
@@ -196,7 +196,7 @@ def test_it_renders_alike_in_chunks_and_at_once(member: Member) -> None:
     together = render(net, objective, one, **options)
     assert_close(render_images(one).cpu(), together.images, rtol=0, atol=1e-12)
     if member.couples_images:
-        with pytest.raises(ValueError, match="render without batch_size"):
+        with pytest.raises(ValueError, match="with no slice or batch_size"):
             render(net, objective, other, batch_size=2, **options)
         return
     apart = render(net, objective, other, batch_size=2, **options)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,3 +112,10 @@ def test_the_start_of_an_accentuation_is_no_distance_away_in_bfloat16(random_squ
 def test_another_precision_is_refused(small):
     with pytest.raises(ValueError, match="no precision 'bf61'; nearest: 'bf16'"):
         render(small, channel("conv2", 1), precision="bf61", **DRAWN)
+
+
+@pytest.mark.parametrize("make", [render, maco])
+def test_a_network_in_half_precision_is_not_cast_to_bfloat16(small, make):
+    half = copy.deepcopy(small.network).half()
+    with pytest.raises(ValueError, match=r"'bf16' for a network of float16.*; leave it out, or .*network.float\(\)"):
+        make(replace(small, network=half), channel("conv2", 1), precision="bf16", **DRAWN)

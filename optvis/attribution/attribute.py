@@ -149,6 +149,8 @@ def _repeat_images(images: Tensor, objective: Objective) -> Tensor:
     """Repeat a single image for several objectives."""
     if objective.couples_images:
         raise ValueError(f"{objective} compares images; attribution needs a score of each image alone")
+    if objective.has_schedule:
+        raise ValueError(f"{objective} changes with the step, and attribution has none; give objective.at_step(step)")
     if len(images) > 1 and objective.batch not in (1, len(images)):
         raise ValueError(f"{len(images)} images and {objective.batch} objectives; give one of either, or as many")
     return images.expand(objective.batch, -1, -1, -1) if len(images) == 1 else images

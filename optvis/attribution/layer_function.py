@@ -91,7 +91,10 @@ class LayerFunction:
 
     def _explain_no_gradient(self) -> str:
         reason = explain_no_gradient(self.tail.network)
-        cure = reason if reason else "; name an objective of a later layer, or a logit"
+        cure = reason or (
+            "; name an objective of a later layer, or a logit, unless the network itself breaks the gradient, by "
+            "torch.no_grad(), .detach() or rounding"
+        )
         effect = "has no gradient in" if reason else "does not depend on"
         return f"{self.objective} {effect} layer {self.tail.layer!r}{cure}"
 

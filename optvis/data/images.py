@@ -231,7 +231,7 @@ def _match_mode(image: Image.Image, channels: int) -> Image.Image:
         return image
     if channels == 1:
         return image.convert("L")
-    raise ValueError(
+    raise _UnusableImageError(
         f"a picture has {RGB} channels, and the network takes {channels}; give tensors ({channels}, H, W) in [0, 1]"
     )
 

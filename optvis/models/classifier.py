@@ -28,7 +28,7 @@ from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
 from optvis.models.outputs.token_evidence import set_prefix_tokens
-from optvis.models.run import run_network
+from optvis.models.run import renew, run_network
 from optvis.params.canvas import height_and_width
 
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -48,7 +48,8 @@ class Classifier:
         labels: a text per class, in the order of its outputs; or a dict of them by index, such as `config.id2label`; or
             the path of a text file with one on each line. A network with one output takes one text, or two: of the
             side where it is negative, then of the side where it is positive.
-        crop: how its publisher resizes and crops images; by default the shorter side is resized to the input's.
+        crop: how its publisher resizes and crops images; by default the shorter side is resized to the input's, and so
+            where it is a `ResizeCrop` to another size: `dataclasses.replace(classifier, size=320)` takes images of 320.
         name: what recipes and tables call it.
         fixed_size: whether it takes its own size only, as most transformers do.
         head: what its outputs are; by default it is found out. "softmax": of classes that exclude each other;
@@ -112,13 +113,12 @@ class Classifier:
         if head == "embedding" and texts:
             raise ValueError(f"{len(texts)} labels for an embedding, which has no classes; leave head or labels out")
         sides = height_and_width(find_size(original_of(network)) or DEFAULT_SIZE if size is None else size)
-        covering = min(sides) if sides[0] == sides[1] else sides
         vars(self).update(
             network=adapt(network, forward, output),
             normalize=normalize,
             size=sides,
             labels=texts,
-            crop=ResizeCrop(covering, sides) if crop is None else crop,
+            crop=_fit_crop(crop, sides),
             name=name if name else type(original_of(network)).__name__,
             fixed_size=fixed_size,
             head=head,
@@ -204,7 +204,7 @@ class Classifier:
             ValueError, FileNotFoundError, TypeError: as in `load_image`.
         """
         batch = load_batch(images, self.crop, self.size, self.device, self.image_dtype, self.channels)
-        return batch.clone() if batch.is_inference() else batch
+        return renew(batch)
 
     def gray_image(self, size: int | tuple[int, int] | None = None) -> Tensor:
         """A gray image of a size, by default the network's own, (1, C, H, W)."""
@@ -306,6 +306,13 @@ class Classifier:
             f"Classifier({self.name!r}, {height} × {width} px, {len(self.labels)} labels, "
             f"normalize={self.normalize}, {self.dtype} on {self.device})"
         )
+
+
+def _fit_crop(crop: Callable[[Any], Any] | None, size: tuple[int, int]) -> Callable[[Any], Any]:
+    """A crop to a size: the given one, unless it is None or one to another size."""
+    if crop is None or (isinstance(crop, ResizeCrop) and crop.crop != size):
+        return ResizeCrop(size[0] if size[0] == size[1] else size, size)
+    return crop
 
 
 def _warn_twice(network: nn.Module, normalize: Normalizer) -> None:

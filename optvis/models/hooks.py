@@ -133,7 +133,7 @@ def suspend_intercepts(network: nn.Module) -> Iterator[None]:
 def _open_counters(network: nn.Module) -> list[_CallCounter]:
     modules = dict.fromkeys([*network.modules(), original_of(network)])
     hooks = (hook for module in modules for hook in module._forward_pre_hooks.values())
-    functions = (hook.function for hook in hooks if isinstance(hook, _OwnThread))
+    functions = (hook.function for hook in hooks if isinstance(hook, OwnThread))
     found = (getattr(function, "__self__", None) for function in functions)
     return [counter for counter in found if isinstance(counter, _CallCounter)]
 
@@ -160,7 +160,7 @@ def hook_modules(
     for module in modules:
         refuse_torchscript(module)
 
-    first, last = _OwnThread(before), _OwnThread(after)
+    first, last = OwnThread(before), OwnThread(after)
 
     def remove() -> None:
         for module in modules:
@@ -218,7 +218,7 @@ def refuse_torchscript(module: nn.Module) -> None:
         raise TypeError("TorchScript networks run no hooks, so their layers cannot be read; load the original network")
 
 
-class _OwnThread:
+class OwnThread:
     """A hook that is called in the thread that registered it, and does nothing in others."""
 
     def __init__(self, function: Any) -> None:
@@ -228,7 +228,7 @@ class _OwnThread:
         return self.function(*arguments) if get_ident() == self.thread else None
 
 
-def _remove_hook(hooks: MutableMapping[int, Any], own: _OwnThread) -> None:
+def _remove_hook(hooks: MutableMapping[int, Any], own: OwnThread) -> None:
     """Remove a hook from a module's. Handles would be lost if an interrupt came before they are kept."""
     for key in [key for key, hook in hooks.items() if hook is own]:
         hooks.pop(key, None)

@@ -17,11 +17,11 @@ from optvis.data.crop import ResizeCrop
 from optvis.data.images import RGB
 from optvis.errors import warn_user
 from optvis.interrupts import ignore_warnings
-from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
+from optvis.models.adapted.needs import DEFAULT_SIZE, find_size, first_channels
 from optvis.models.adapted.normalizer import is_detector
 from optvis.models.borrow import require_weights
 from optvis.models.classifier import Classifier, unwrap
-from optvis.models.normalize import IMAGENET, INFER, Normalize, Normalizer, first_channels
+from optvis.models.normalize import IMAGENET, INFER, Normalize, Normalizer
 
 IMAGENET_TAG = re.compile(r"(in|imagenet)[-_]?(1k|12k|21k|22k)", re.IGNORECASE)  # of timm's weights
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -104,7 +104,7 @@ def with_input(
             f"size is {size}, and {classifier.name} takes images of {' × '.join(map(str, classifier.size))} px only; "
             "build it for another size, and give it as it is, or as the architecture of its file"
         )
-    return replace(classifier, size=sides, crop=None)  # type: ignore[arg-type]
+    return replace(classifier, size=sides)
 
 
 def _with_normalization(classifier: Classifier, normalize: Normalizer) -> Classifier:

@@ -19,7 +19,7 @@ from optvis.models.adapted.select import select_scores
 from optvis.models.hooks import intercept
 from optvis.models.overrides.hard_sigmoid import differentiable_hard_sigmoid
 from optvis.models.overrides.replace import replace_output
-from optvis.models.run import run_network
+from optvis.models.run import renew, run_network
 from optvis.objectives import OUTPUT
 
 _KERNELS = threading.RLock()
@@ -105,7 +105,7 @@ def layer_vjps(
     starts: list[Tensor] = []
 
     def begin(a: Tensor) -> Tensor:
-        starts[:] = [a.detach().requires_grad_()]
+        starts[:] = [renew(a).detach().requires_grad_()]
         return starts[0].clone()
 
     with torch.enable_grad(), replace_output(network, layer, begin):

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from optvis.data.images import RGB
+from optvis.models.adapted.needs import first_channels
 from optvis.models.adapted.normalizer import find_numbers
 from optvis.params.dtype import constant_like
 
 Normalizer: TypeAlias = Callable[[Tensor], Tensor] | None
 
 INFER = "infer"  # use the normalisation that the model brings with it
-MAX_COLORS = 4  # a layer of more input channels may be one that is registered before the network's first
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,6 @@ def count_channels(network: nn.Module, normalize: Normalizer, size: tuple[int, i
         return count
     keeps_own = _channels_after(normalize, count, size) == count != _channels_after(normalize, RGB, size)
     return count if keeps_own else RGB
-
-
-def first_channels(network: nn.Module, size: tuple[int, int]) -> int:
-    """The input channels of a network's first convolution, or of its first linear layer over all pixels; else 3."""
-    found = (getattr(module, "in_channels", None) for module in network.modules())
-    counts = [count for count in found if isinstance(count, int)]
-    if counts:
-        is_stem = 0 < counts[0] <= MAX_COLORS or RGB not in counts
-        return counts[0] if is_stem and counts[0] else RGB
-    linear = next((module for module in network.modules() if isinstance(module, nn.Linear)), None)
-    pixels = size[0] * size[1]
-    is_whole = linear is not None and linear.in_features % pixels == 0
-    return linear.in_features // pixels if linear is not None and is_whole else RGB
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
 from optvis.models.overrides.replace import replace_output
-from optvis.models.run import run_network, run_with_gradients
+from optvis.models.run import renew, run_network, run_with_gradients
 from optvis.objectives import IMAGE
 from optvis.objectives.layout import takes_input
 
@@ -80,9 +80,11 @@ class Tail:
             if not recorder.misleading:
                 break
             recorder = _Recorder(network, self.call, recorder.misleading | recorder.entered)
+        self.output = map_tensors(self.output, renew)
         self.view = view_layer(network, layer, self.output, input_size(inputs))
         self.activations = self.view.read(self.output)
-        self.before, self.modified_calls, self.wrapping = recorder.outputs, recorder.modified_calls, recorder.wrapping
+        self.before, self.wrapping = map_tensors(recorder.outputs, renew), recorder.wrapping
+        self.modified_calls = recorder.modified_calls
         is_inside = takes_input(layer)  # what goes into a module is replaced in the whole network
         self.is_replayed = not is_inside and recorder.is_complete and self._gives(recorder.result, copies)
         if not self.is_replayed:

@@ -30,6 +30,7 @@ from optvis.rendering.priors import Prior, add_priors
 from optvis.rendering.recipes import FROM_RECIPE, Recipe, find_recipe
 from optvis.rendering.setup import (
     check_param_size,
+    common_group,
     default_param,
     renew_inference_tensors,
     resolve_objective,
@@ -89,7 +90,9 @@ def ascend(
     classifier = as_classifier(model, normalize)
     check_param_size(param, size)
     objective = resolve_objective(objective, classifier)
-    preset, seeds = find_recipe(recipe), resolve_seeds(seed, objective, param)
+    preset = find_recipe(recipe)
+    priors = preset.priors if priors is None else priors
+    seeds = resolve_seeds(seed, objective, param, [prior.penalty for prior in priors])
     chain = preset.choose_transform(classifier, objective) if transform == FROM_RECIPE else as_transform(transform)
     maker = default_optimizer(param, optimizer, preset.optimizer)
     param = default_param(classifier, size, seeds) if param is None else param
@@ -102,7 +105,7 @@ def ascend(
         seeds,
         preset.redirect_steps if redirect_steps is None else redirect_steps,
         pool_gradient,
-        preset.priors if priors is None else priors,
+        priors,
     ).steps()
 
 
@@ -177,7 +180,8 @@ class Ascent:
         """
         device, dtype = self.classifier.device, self.classifier.image_dtype
         objective = objective.with_head(lambda: self._read_head(seeds))
-        warn_of_lone_image(objective, len(seeds))
+        for part in (objective, *(prior.penalty for prior in self.priors)):
+            warn_of_lone_image(part, len(seeds))
         self.fit.check_targets(objective, len(seeds))
         with torch.no_grad():
             given = (*objective.to(device, dtype).tensors, *param.state_dict().values())
@@ -324,9 +328,10 @@ class Ascent:
     def batch_slices(self, inputs: Tensor) -> list[slice]:
         """Split a batch into those that pass through the network together: on a CPU, what fits its caches."""
         batch, pixels = len(inputs), math.prod(inputs.shape[2:])
-        everything = sum((prior.penalty for prior in self.priors), self.objective)
-        group = everything.group_size
-        if inputs.device.type != "cpu" or group is None or everything.has_custom_terms:
+        penalties = [prior.penalty for prior in self.priors]
+        group = common_group(self.objective, penalties)
+        has_custom_terms = any(part.has_custom_terms for part in (self.objective, *penalties))
+        if inputs.device.type != "cpu" or group is None or has_custom_terms:
             return [slice(0, batch)]
         return split_evenly(batch, PIXELS_PER_BATCH / pixels, group)
 
@@ -361,7 +366,10 @@ def score_terms(objective: Objective, activations: Mapping[str, Tensor]) -> tupl
     report = objective.term_scores(activations)
     scores = total_score(report)
     if not scores.requires_grad:
-        raise ValueError(f"the score of {objective} does not depend on the image; is something detached or quantised?")
+        raise ValueError(
+            f"the score of {objective} does not depend on the image: it is constant, or the network detaches, rounds "
+            "or quantises something, or computes in torch.no_grad() or torch.inference_mode()"
+        )
     return report, scores
 
 

@@ -32,6 +32,7 @@ from optvis.rendering.result import Rendering, concatenate
 from optvis.rendering.runner import History, Stop, conclude, run
 from optvis.rendering.setup import (
     check_param_size,
+    common_group,
     default_param,
     describe_default,
     image_labels,
@@ -97,13 +98,18 @@ class RenderJob:
     def __post_init__(self) -> None:
         check_minimum(0, steps=self.steps)
         check_minimum(1, views=self.views, batch_size=self.batch_size)
-        check_precision(self.precision)
+        check_precision(self.precision, self.classifier.dtype)
         check_param_size(self.param, self.size)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """A seed per image, (B,)."""
-        return resolve_seeds(self.seed, self.objective, self.param)
+        return resolve_seeds(self.seed, self.objective, self.param, [prior.penalty for prior in self.priors])
+
+    @cached_property
+    def group(self) -> int | None:
+        """Number of successive images that must stay in one batch: 1 if none are compared, None for all."""
+        return common_group(self.objective, [prior.penalty for prior in self.priors])
 
     def run(self) -> Rendering:
         """Render all images, a batch at a time; after Ctrl-C or a NotFiniteError conclude with what there is."""
@@ -118,7 +124,7 @@ class RenderJob:
 
     def _choose_batch_size(self, images: int) -> int:
         """How many images run together first: on CUDA as many as fit, where they can be split."""
-        group, device = self.objective.group_size, self.classifier.device
+        group, device = self.group, self.classifier.device
         is_whole = self.param is not None and (not isinstance(self.param, ImageParam) or self.param.couples_images)
         if group is not None and not is_whole and mixes_images(default_optimizer(self.param, self.optimizer)):
             return min(group, images)
@@ -166,9 +172,8 @@ class RenderJob:
             return None
 
     def _halve(self, images: int) -> int:
-        """Half as many images, rounded up to whole groups that the objective compares; all where it compares all."""
-        group = self.objective.group_size
-        return images if group is None else math.ceil(images / (2 * group)) * group
+        """Half as many images, rounded up to whole groups that are compared; all where all are compared."""
+        return images if self.group is None else math.ceil(images / (2 * self.group)) * self.group
 
     def _run_batch(self, rows: slice, bar: Any) -> tuple[Rendering | None, Stop]:
         """Render some images; return them and what ended the run early."""

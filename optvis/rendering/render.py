@@ -71,8 +71,8 @@ def render(
         rate: first learning rate, in place of the optimizer's own.
         seed: one number gives all images the same noise and transforms, so that an image is the same alone and in a
             batch, but for rounding, which ascent amplifies on CUDA; a sequence gives each image its own. Objectives
-            that compare images turn a number into seed, seed + 1, …, those that compare images in groups do so in each
-            group.
+            and priors that compare images turn a number into seed, seed + 1, …, those that compare images in groups do
+            so in each group.
         normalize: for a bare module that does not bring its own: `IMAGENET`, `Normalize(mean, std)`, a function, or
             None if the network takes images in [0, 1].
         snapshots: numbers of updates after which the images are kept as well; `range(steps)` for an animation.
@@ -83,7 +83,8 @@ def render(
             recipe's by default.
         pool_gradient: replaces the gradient of max pooling by a smoother one: `average` or `squares`.
         priors: penalties that are minimised with a share of the score's gradient, e.g.
-            `[Prior(batchnorm_statistics(per="batch"), 1.0)]`; the recipe's by default, () for none.
+            `[Prior(batchnorm_statistics(per="batch"), 1.0)]` or `[Prior(diversity("mixed3"), 0.5)]`; the recipe's by
+            default, () for none.
         precision: how exactly the network computes. On CUDA, "tf32" rounds the factors of products of float32 to 10
             bits, "highest" does not; on a CPU they are the same. "bf16" runs the network in bfloat16 by autocast, on
             any device, and scores its activations in float32. Functions whose numbers are compared, such as

@@ -15,7 +15,7 @@ from optvis.data.files import ensure_dir
 from optvis.data.own_files import write_own_files
 from optvis.viz.animation import ANIMATION, Animation, encode_animation
 from optvis.viz.result import Result
-from optvis.viz.sheet import draw_sheet, encode_png, to_pil_image
+from optvis.viz.sheet import as_rgb, draw_sheet, encode_png, to_pil_image
 from optvis.viz.tiles import plot_tiles
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Rendering(Result):
     def with_transparency(self, percentile: float = 80.0) -> Tensor:
         """Return the images with unimportant pixels made transparent, (B, 4, H, W) in [0, 1].
 
+        Gray images become RGB, an alpha that images have already is multiplied, and of more channels the first three
+        are shown.
         Alpha is the mean of `transparency` over channels, divided by its percentile in each image and clipped to 1;
         where the percentile is zero, divided by the maximum. The authors of MACO show their images in this way (Fel
         et al. 2023, arXiv:2306.06805).
@@ -96,7 +98,8 @@ class Rendering(Result):
         opaque = torch.stack([one.flatten().quantile(percentile / 100) for one in importance]).view(-1, 1, 1, 1)
         opaque = torch.where(opaque > 0, opaque, importance.amax(dim=(1, 2, 3), keepdim=True))
         alpha = torch.where(opaque > 0, importance / opaque, 1).clamp(0, 1)
-        return torch.cat([self.images, alpha.to(self.images.dtype)], dim=1)
+        own = self.images[:, 3:] if self.images.shape[1] == 4 else 1
+        return torch.cat([as_rgb(self.images), alpha.to(self.images.dtype) * own], dim=1)
 
     def image(self) -> Image.Image:
         """One image pixel for pixel; several as their sheet."""

@@ -78,8 +78,18 @@ def resolve_objective(objective: Objective | str, classifier: Classifier) -> Obj
     return resolved.resolve_statistics(partial(running_statistics, classifier))
 
 
-def resolve_seeds(seed: int | Sequence[int], objective: Objective, param: nn.Module | None) -> tuple[int, ...]:
-    """Return one seed per image, (B,). B is the batch size of seeds, objective and parameterization."""
+def common_group(objective: Objective, penalties: Iterable[Objective]) -> int | None:
+    """Number of successive images that must stay in one batch, of a score and of penalties: see `group_size`."""
+    return Objective(tuple(term for part in (objective, *penalties) for term in part.terms)).group_size
+
+
+def resolve_seeds(
+    seed: int | Sequence[int], objective: Objective, param: nn.Module | None, penalties: Iterable[Objective] = ()
+) -> tuple[int, ...]:
+    """Return one seed per image, (B,). B is the batch size of seeds, objective and parameterization.
+
+    Images that the objective or a penalty compares get seeds of their own.
+    """
     seeds = _integers(seed)
     images = len(param()) if param is not None and not isinstance(param, ImageParam) else len(param or seeds)
     sizes = {"seeds": len(seeds), "the objective": objective.batch, "the image parameterization": images}
@@ -89,11 +99,16 @@ def resolve_seeds(seed: int | Sequence[int], objective: Objective, param: nn.Mod
         wrong["the image parameterization"] = images
     if wrong:
         listing = ", ".join(f"{what} {size}" for what, size in sizes.items())
-        raise ValueError(f"the numbers of images differ: {listing}; give one for all, or as many everywhere")
+        cure = "give one for all, or as many everywhere"
+        if images == 1 and param is not None:
+            cure = (
+                f"build the parameterization with a seed for each image, such as fft_image(size, seeds=[0] * {batch})"
+            )
+        raise ValueError(f"the numbers of images differ: {listing}; {cure}")
     if len(seeds) == batch:
         return seeds
-    group_size = batch if objective.group_size is None else objective.group_size
-    return tuple(seeds[0] + place % group_size for place in range(batch))
+    group = common_group(objective, penalties)
+    return tuple(seeds[0] + place % (batch if group is None else group) for place in range(batch))
 
 
 def _integers(seed: Any) -> tuple[int, ...]:

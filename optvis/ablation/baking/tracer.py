@@ -12,7 +12,10 @@ import torch
 from torch import fx, nn
 from torch.fx import _symbolic_trace
 
+from optvis.interrupts import ignore_warnings
 from optvis.models.adapted.trees import list_leaves
+
+BACKWARD_HOOKS = "For backward hooks to be called"  # what torch says of a module that runs with nodes as tensors
 
 
 class ModuleTracer(fx.Tracer):
@@ -41,7 +44,7 @@ class ModuleTracer(fx.Tracer):
             for key, value in vars(module).items()
             if isinstance(value, torch.Tensor)
         }
-        with _watch(root, self):
+        with _watch(root, self), ignore_warnings(UserWarning, BACKWARD_HOOKS):
             function, arguments = self.create_args_for_root(_wrap_functions(type(root).forward, self), True)
             self.create_node("output", "output", (self.create_arg(function(*arguments)),), {})
         return self.graph

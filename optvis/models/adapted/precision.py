@@ -21,11 +21,11 @@ _wanted: list[tuple[object, bool]] = []  # of the open contexts of all threads
 _before: list[Any] = []  # the flags as they were before the first of these
 
 
-def check_precision(precision: str) -> Precision:
-    """Return a precision.
+def check_precision(precision: str, dtype: torch.dtype = torch.float32) -> Precision:
+    """Return a precision for a network of a dtype.
 
     Raises:
-        ValueError: none of "highest", "tf32" and "bf16".
+        ValueError: none of "highest", "tf32" and "bf16"; "bf16" for a network of float16, which autocast does not cast.
 
     Example:
         >>> check_precision("tf32")
@@ -34,6 +34,11 @@ def check_precision(precision: str) -> Precision:
     if precision not in PRECISIONS:
         listing = f"there are {', '.join(map(repr, PRECISIONS))}"
         raise ValueError(f"no precision {precision!r}; {suggest(str(precision), PRECISIONS, listing)}")
+    if precision == "bf16" and dtype == torch.float16:
+        raise ValueError(
+            "precision is 'bf16' for a network of float16, which computes in half precision already; leave it out, or "
+            "give the network in float32, network.float()"
+        )
     return precision  # type: ignore[return-value]
 
 

@@ -95,7 +95,8 @@ def _validate(
         inputs = classifier.preprocess(seen)
         with record_folding(classifier.network, list_layers([objective, *penalties])) as folding:
             activations = read_activations(classifier.network, inputs, objective.layers, images=images)
-    warn_of_lone_image(objective, len(seeds))
+    for part in (objective, *penalties):
+        warn_of_lone_image(part, len(seeds))
     if any(part.has_custom_terms for part in (objective, *penalties)):
         folding = Folding(reason=OWN_FUNCTION)
     fit = Fit(chain, objective, folding, {layer: tuple(found.shape) for layer, found in activations.items()})
