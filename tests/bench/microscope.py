@@ -21,11 +21,10 @@ from torch._C import DisableTorchFunction
 
 from optvis import IMAGENET, Classifier
 from optvis.microscope.builder import STEPS
-from optvis.microscope.renderings import DIVERSE_COUNT, ChannelRenderer
+from optvis.microscope.renderings import DIVERSE_COUNT, VIEWS, ChannelRenderer
 from optvis.params import Streams
 from optvis.rendering.ascent import PIXELS_PER_BATCH, split_evenly
 from optvis.rendering.optimizers import ImageAdam
-from optvis.transforms.presets import COARSE_TO_FINE
 
 LAYER, SIDE, GROUP, SOME, ALL = "features.12", 128, 8, 32, 512
 MAX_RATIO = 1.15
@@ -47,7 +46,7 @@ def batch_sizes(images: int, side: int) -> list[int]:
 def input_sizes(steps: int) -> list[int]:
     """The side of what the network sees at each step: the microscope's own transforms show less at first."""
     image, streams = torch.rand(1, 3, SIDE, SIDE), Streams((0,), "transform")
-    return [COARSE_TO_FINE(image, streams.seek(step)).shape[-1] for step in range(steps)]
+    return [VIEWS(image, streams.seek(step)).shape[-1] for step in range(steps)]
 
 
 class Floor:
