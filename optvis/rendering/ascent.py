@@ -319,7 +319,12 @@ class Ascent:
             return torch.autograd.grad(roots, self.trainable, ends, allow_unused=True)
         step = len(roots)
         pairs = [ends[start : start + step] for start in range(0, len(ends), step)]
-        score, *penalties = (torch.autograd.grad(roots, images, pair, retain_graph=True)[0] for pair in pairs)
+        # Penalties of the image alone do not pass through the chain, whose gradient would be computed of zeros.
+        firsts = [0, *(step - 1 if list_layers([prior.penalty]) == (IMAGE,) else 0 for prior in self.priors)]
+        score, *penalties = (
+            torch.autograd.grad(roots[first:], images, pair[first:], retain_graph=True)[0]
+            for first, pair in zip(firsts, pairs, strict=True)
+        )
         means = [penalty.view(len(images), -1).sum(1) for penalty in values]  # over views, each of which has its part
         shares = [prior.choose_share(mean) for prior, mean in zip(self.priors, means, strict=True)]
         total = add_priors(score, penalties, shares)
