@@ -10,11 +10,13 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from optvis import Classifier, maco, render, rendering
+from optvis.microscope.renderings import OPTIMIZER, REDIRECT_STEPS, STEPS, VIEWS
 from optvis.models.adapted.precision import PRECISIONS
 from optvis.objectives import Objective, batchnorm_statistics, channel, logit
 from optvis.rendering import Prior
 from optvis.rendering.maco import MACO_STEPS
 from optvis.rendering.recipes import SMOOTH
+from optvis.transforms import COARSE_TO_FINE
 
 from .lucent import lucent_images
 from .precisions import render_at
@@ -76,6 +78,10 @@ RECIPES: dict[str, Recipe] = {
     "statistics": Recipe(rendered(priors=(*SMOOTH, Prior(batchnorm_statistics(per="batch"), 0.5))), 256),
     "plain-256": Recipe(rendered(recipe="plain"), 256),
     "maco": Recipe(rendered(maco), MACO_STEPS),
+    "microscope": Recipe(
+        rendered(recipe="fast", transform=VIEWS, optimizer=OPTIMIZER, redirect_steps=REDIRECT_STEPS, size=128), STEPS
+    ),
+    "plain-128": Recipe(rendered(recipe="plain", transform=COARSE_TO_FINE, size=128), STEPS),
     **{
         f"{name}-{precision}": Recipe(partial(render_at, precision, name), rendering.RECIPES[name].steps)
         for name in ("natural", "fast")
