@@ -251,7 +251,7 @@ def test_an_icon_equals_the_rendering_of_its_direction_alone(net, samples, atlas
     place = int(level.present.nonzero()[0])
     matrix = whitening(samples.vectors, damping=2.0)
     question = direction("mixed5", level.vectors[place], power=2.0, whitening=matrix)
-    alone = render(net, question, recipe="plain", size=16, steps=2, progress=False)
+    alone = render(net, question, recipe="icon", size=16, steps=2, progress=False)
     assert torch.allclose(alone.images[0], level.icons[place], atol=2e-3)
 
 

@@ -33,7 +33,7 @@ def test_the_strongest_channels_of_each_position(dictionary, ship):
 def test_icons_are_those_of_render(dictionary):
     used = sorted(dictionary.icons)
     assert set(used) == set(dictionary.indices[dictionary.values > 0].tolist())
-    again = render(load("demo"), channel("mixed5", used), recipe="plain", size=24, steps=2, progress=False)
+    again = render(load("demo"), channel("mixed5", used), recipe="icon", size=24, steps=2, progress=False)
     for place, index in enumerate(used):
         torch.testing.assert_close(dictionary.icons[index], again.images[place])
 

@@ -223,6 +223,6 @@ def test_the_command_writes_one_image(tmp_path, monkeypatch, capsys, arguments, 
 
 def test_the_command_says_what_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["hinton", "demo", "mixed4", "--from", "mixed3"]) == 1
+    assert cli.main(["hinton", "demo", "mixed4", "--from", "mixed3"]) == 2
     assert capsys.readouterr().err == "optvis: error: --from needs --channels: which of 'mixed4', like 3,17\n"
     assert list(tmp_path.iterdir()) == []

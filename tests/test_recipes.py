@@ -61,6 +61,12 @@ PARTS = {
         "redirect_steps": 48,
     },
     "plain": LUCID | {"steps": 64, "optimizer": FAST_ADAM},
+    "icon": LUCID
+    | {
+        "steps": 48,
+        "priors": VIEWS["priors"],
+        "optimizer": partial(ImageAdam, lr=0.3, betas=(0.5, 0.99), eps=0.5, halving=32.0),
+    },
     "lucid": LUCID | {"steps": 512, "optimizer": partial(torch.optim.Adam, lr=0.05, fused=True)},
 }
 OWN = Recipe("own", 1, lambda _: None, torch.optim.SGD)

@@ -52,7 +52,7 @@ def render_icons(
     rendering = render(
         classifier,
         direction(samples.layer, vectors, power=options.power, whitening=matrix, channel_axis=channel_axis),
-        recipe="plain",
+        recipe="icon",
         size=options.size,
         steps=options.steps,
         transform=options.transform,

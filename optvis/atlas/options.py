@@ -9,6 +9,7 @@ from torch import nn
 from optvis.arguments import check_minimum
 from optvis.atlas.class_mask import RANK
 from optvis.atlas.layout import Layout
+from optvis.rendering.recipes import ICON_STEPS
 from optvis.transforms import STANDARD
 
 MIN_POINTS, POINTS_PER_MIN_POINT = 5, 20  # an icon of the mean of so many points; fewer in small atlases
@@ -42,7 +43,7 @@ class AtlasOptions:
     nearest: int = 4
     min_points: int | None = None
     size: int = 64
-    steps: int = 48
+    steps: int = ICON_STEPS
     power: float = 2.0
     damping: float | None = 2.0
     transform: nn.Module | None = STANDARD

@@ -19,7 +19,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
 from optvis.objectives.layout import name_tokens
-from optvis.rendering.recipes import PLAIN_STEPS
+from optvis.rendering.recipes import ICON_STEPS
 from optvis.rendering.render import render
 from optvis.viz.hinton_diagram import Hinton, hinton
 from optvis.viz.sheet import as_rgb
@@ -71,7 +71,7 @@ def hinton_of_expanded_weights(
     top: int = 8,
     images: ImageLike | Sequence[ImageLike] | None = None,
     icons: int = 0,
-    steps: int = PLAIN_STEPS,
+    steps: int = ICON_STEPS,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
@@ -127,7 +127,7 @@ def hinton_of_expanded_weights(
     def render_icons(layer: str, channels: Sequence[int]) -> Tensor:
         unique = sorted(set(channels))
         objective = channel(layer, unique, channel_axis=channel_axis)
-        rendering = render(classifier, objective, recipe="plain", size=icons, steps=steps, seed=seed, progress=progress)
+        rendering = render(classifier, objective, recipe="icon", size=icons, steps=steps, seed=seed, progress=progress)
         return rendering.images[[unique.index(index) for index in channels]]
 
     own, row_icons = render_icons(before, best.flatten().tolist()), render_icons(after, indices)

@@ -20,7 +20,7 @@ from optvis.models.normalize import INFER, Normalizer
 from optvis.models.provenance import provenance
 from optvis.objectives import channel
 from optvis.objectives.layout import name_tokens
-from optvis.rendering.recipes import PLAIN_STEPS
+from optvis.rendering.recipes import ICON_STEPS
 from optvis.rendering.render import render
 from optvis.viz.result import Result
 from optvis.viz.sheet import as_rgb, draw_sheet, stack_rows, to_pil_image
@@ -128,7 +128,7 @@ def semantic_dictionary(
     *,
     top: int = 4,
     size: int = 64,
-    steps: int = PLAIN_STEPS,
+    steps: int = ICON_STEPS,
     seed: int = 0,
     normalize: Normalizer | str = INFER,
     channel_axis: int | None = None,
@@ -175,7 +175,7 @@ def semantic_dictionary(
     options: dict[str, Any] = {"interrupted": False}
     if active:
         objective = channel(layer, active, channel_axis=channel_axis)
-        rendering = render(classifier, objective, recipe="plain", size=size, steps=steps, seed=seed, progress=progress)
+        rendering = render(classifier, objective, recipe="icon", size=size, steps=steps, seed=seed, progress=progress)
         icons = dict(zip(active, as_rgb(rendering.images), strict=False))  # fewer images after Ctrl-C
         options = {name: rendering.recipe[name] for name in ("param", "transform", "optimizer", "interrupted")}
     recipe = provenance(

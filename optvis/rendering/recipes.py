@@ -21,6 +21,7 @@ from optvis.transforms.sizes import scale_size
 FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means no transform
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PLAIN_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
+ICON_STEPS = 48
 VIEW_SHARE = 0.72  # side of a view, in sides of the canvas: half of the pixels, twice as fast
 WHOLE_VIEW = 112  # pixels a side up to which views of a network are not reduced: 69 px hide details from one of 96 px
 #: The prior of "natural": neighbouring pixels differ a little less than those of photographs, of which the median over
@@ -84,12 +85,14 @@ def build_standard(_: Classifier) -> nn.Module:
 #: "natural": pictures that other networks recognise. "fast": the same views, in a quarter of the steps. "lucid":
 #: transforms, optimizer and steps of Lucid (Olah et al., "Feature Visualization", Distill 2017,
 #: doi:10.23915/distill.00007). "plain": Lucid's transforms, with an optimizer that needs an eighth of its steps.
+#: "icon": the same transforms, with the prior of "natural", for pictures of some 64 px.
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("natural", 256, build_natural_crops, SLOW_ADAM, STANDARD, SMOOTH, 96),
         Recipe("fast", 64, build_natural_crops, partial(SLOW_ADAM, lr=0.2, halving=32.0), STANDARD, SMOOTH, 48),
         Recipe("plain", PLAIN_STEPS, build_standard, FAST_ADAM),
+        Recipe("icon", ICON_STEPS, build_standard, partial(SLOW_ADAM, lr=0.3, halving=32.0), STANDARD, SMOOTH),
         Recipe("lucid", 512, build_standard, ADAM),
     )
 }

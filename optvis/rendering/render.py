@@ -58,8 +58,9 @@ def render(
         objective: what is maximised, a score per image; "layer:channel" is a channel.
         param: a parameterization, which is updated in place; `fft_image(size)` by default.
         recipe: "natural", pictures that other networks recognise; "fast", the same views in a quarter of the steps;
-            "plain", Lucid's transforms in 64 steps; "lucid", its transforms, optimizer and 512 steps; or a `Recipe` of
-            your own. Steps, transform and optimizer that are given replace the recipe's.
+            "plain", Lucid's transforms in 64 steps; "icon", for small pictures in 48 steps; "lucid", its transforms,
+            optimizer and 512 steps; or a `Recipe` of your own. Steps, transform and optimizer that are given replace
+            the recipe's.
         size: side, or (height, width), of the images in pixels; the network's own by default, a parameterization's own
             where one is given.
         steps: number of updates; the recipe's by default.

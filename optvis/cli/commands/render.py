@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SHEET, SHEET_KIND = "sheet.png", "sheet"  # the file of all images, and what `read_kind` reads from it
 HELP = "render feature visualizations of channels or classes, one PNG each"
-RECIPE_NAMES = ("natural", "fast", "plain", "lucid")  # of `optvis.rendering.RECIPES`, whose import takes a second
+RECIPE_NAMES = ("natural", "fast", "plain", "icon", "lucid")  # `optvis.rendering.RECIPES`; its import takes a second
 PRECISIONS = ("highest", "tf32", "bf16")  # of `optvis.models.adapted.precision`, likewise
 EXAMPLE = "optvis render squeezenet1_0 features.12 --channels 50,450 --out images"
 
