@@ -183,9 +183,12 @@ class _VectorSampler:
 
         network = self.classifier.network
         with borrow(network):
-            head = self.classifier.read_head(images)
-            derivative = self._differentiate(inputs, select, head.logits)
-            has_classes = derivative.dim() == 2 and derivative.shape[1] and head.has_classes
+            derivative = self._differentiate(
+                inputs, select, lambda output: self.classifier.read_head(images).logits(output)
+            )
+            has_classes = (
+                derivative.dim() == 2 and derivative.shape[1] and self.classifier.read_head(images).has_classes
+            )
             scores = derivative if has_classes else derivative.new_zeros(len(images), 0)
             for values, what in ((vectors[0], f"activations of {self.layer!r}"), (scores, "attributions")):
                 check_finite(values, f"the {what} of {self.classifier.name}", network, inputs)
