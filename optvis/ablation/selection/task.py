@@ -72,7 +72,10 @@ class SelectionTask:
         """All images, all mirrored, and all enlarged and mirrored; and which of these views count, (3 · B,) of bool."""
         images = [self.images, self.images.flip(3), _zoom(self.images).flip(3)]
         views_logits = (self.classifier.logits(view) for view in images[1:])
-        predicted = [self.predicted, *(_predict(self.head, logits, self.target) for logits in views_logits)]
+        predicted = [
+            self.predicted,
+            *(_predict(self.head, logits, self.target, self.is_target) for logits in views_logits),
+        ]
         every = replace(
             self,
             images=torch.cat(images),
@@ -156,7 +159,7 @@ def build_task(
     ordered = order_layers(classifier, chosen)
     index = _class_index(classifier, target, logits.shape[1])
     is_target = torch.arange(len(images), device=images.device) < len(own)
-    predicted = _predict(head, logits, index)
+    predicted = _predict(head, logits, index, is_target)
     names = own_names + kept_names
     task = SelectionTask(classifier, index, images, is_target, predicted, names, ordered, seed, progress)
     _check_targets(task)
@@ -187,11 +190,16 @@ def add_views(task: SelectionTask, views: int | None) -> SelectionTask:
     return found if task.progress else found.without_progress()
 
 
-def _predict(head: Head, logits: Tensor, target: int) -> Tensor:
-    """The class predicted for each image, (B,): of several the target, else the most confident of the others."""
+def _predict(head: Head, logits: Tensor, target: int, is_target: Tensor) -> Tensor:
+    """The class predicted for each image, (B,): of several the target, else the most confident of the others.
+
+    For images of the target it is the target also where that is the best class and below one half, as all classes of
+    networks of image and text may be.
+    """
     own = torch.full((len(logits),), target, device=logits.device)
+    is_own = head.is_predicted(logits, own) | (is_target & (logits.argmax(1) == own))
     others = logits.scatter(1, own.unsqueeze(1), -torch.inf).argmax(1)
-    return torch.where(head.is_predicted(logits, own), own, others)
+    return torch.where(is_own, own, others)
 
 
 def _zoom(images: Tensor) -> Tensor:
