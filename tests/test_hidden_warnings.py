@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 import warnings
@@ -60,11 +61,12 @@ def copies_of_filters():
 
 ACTIVATIONS = torch.rand(2, 8, 4, 4, generator=torch.Generator().manual_seed(0))
 VECTORS = torch.rand(14, 5, generator=torch.Generator().manual_seed(0))
+NETWORK = tiny()  # built in threads, it would draw random numbers while another one looks whether its network does
 READERS = {
     "blocks": many_blocks,
     "groups": lambda: group(ACTIVATIONS, 3, layer="conv1"),
     "a layout": lambda: lay_out(VECTORS[:8]),
-    "attribution of samples": lambda: OPERATIONS["sample_activations"](tiny()),
+    "attribution of samples": lambda: OPERATIONS["sample_activations"](copy.deepcopy(NETWORK)),
     "images": lambda: load_image(Image.new("P", (8, 8))),
 }
 
