@@ -21,7 +21,7 @@ from optvis.transforms.sizes import scale_size
 FROM_RECIPE: Final = "recipe"  #: the transform of the recipe, where None means no transform
 REDIRECT_STEPS = 16  # Lucid redirects ReLU gradients for as many (lucid.optvis.overrides, 2017)
 PLAIN_STEPS = 64  # twice what `docs/performance.md` needed for Lucid's quality
-ICON_STEPS = 48
+ICON_STEPS = 48  # updates of each icon of an atlas, a dictionary or a diagram
 VIEW_SHARE = 0.72  # side of a view, in sides of the canvas: half of the pixels, twice as fast
 WHOLE_VIEW = 112  # pixels a side up to which views of a network are not reduced: 69 px hide details from one of 96 px
 #: The prior of "natural": neighbouring pixels differ a little less than those of photographs, of which the median over
