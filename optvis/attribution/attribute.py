@@ -167,7 +167,7 @@ def _attribute_batch(
 ) -> dict[str, Tensor]:
     """Compute the tensors of an Attribution for some of the images."""
     tail = build_tail(classifier, images[rows], layer)
-    layer_function = LayerFunction(tail, objective[rows], channel_axis, rows)
+    layer_function = LayerFunction(tail, objective[rows], channel_axis, rows, len(images))
     a = layer_function.activations
     scores, baseline_scores = layer_function.scores(torch.stack([a, torch.zeros_like(a)]))
 

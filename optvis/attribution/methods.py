@@ -185,10 +185,11 @@ class SmoothGrad:
         scale = (self.deviation * extent).view(-1, *[1] * (a.dim() - 1))
         generator = torch.Generator().manual_seed(self.seed)
 
+        def draw() -> Tensor:  # one sample at a time: torch draws several together as other numbers
+            return torch.randn((1, *a.shape[1:]), generator=generator, dtype=torch.float32, device="cpu")
+
         def add_noise(batch: Tensor) -> Tensor:
-            return a + scale * torch.randn(
-                (len(batch), 1, *a.shape[1:]), generator=generator, dtype=torch.float32, device="cpu"
-            ).to(a)
+            return a + scale * torch.stack([draw() for _ in batch]).to(a)
 
         return _mean_gradient(layer_function, self.samples, add_noise)
 
@@ -256,7 +257,7 @@ def _ablate_each(layer_function: LayerFunction, units: str) -> Tensor:
 def _ablate_groups(layer_function: LayerFunction, groups: Groups) -> Tensor:
     a = layer_function.activations
     scores = layer_function.scores(a.unsqueeze(0))
-    own = replace(groups, maps=groups.maps[layer_function.rows])
+    own = replace(groups, maps=layer_function.own_rows(groups.maps, "maps of groups"))
     parts = group_parts(own, layer_function.tail.layer, a, layer_function.channel_axis)
     return torch.cat([scores - layer_function.scores((a - part).unsqueeze(0)) for part in parts]).T
 
