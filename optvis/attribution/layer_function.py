@@ -73,9 +73,9 @@ class LayerFunction:
             ValueError: another number of rows.
         """
         if len(values) not in (1, self.images):
-            expected = f"expected {self.images} on the first axis, or 1"
+            count = format_count(self.images, "image")
             raise ValueError(
-                f"{name} of shape {tuple(values.shape)} for {format_count(self.images, 'image')}; {expected}"
+                f"{name} of shape {tuple(values.shape)} for {count}; expected {self.images} on the first axis, or 1"
             )
         return values if len(values) == 1 else values[self.rows]
 

@@ -87,12 +87,12 @@ class Occlusion:
             given = layer_function.own_rows(given, "masks")
         masks = expand_masks(given, a.shape).to(a)
         fill = self._fill(layer_function)
-        before = layer_function.scores(layer_function.activations.unsqueeze(0))[0]
+        before = widen(layer_function.scores(layer_function.activations.unsqueeze(0)))
         total = torch.zeros_like(widen(a[:, 0]))
         for batch in layer_function.batches(masks.shape[1]):
             some = masks[:, batch].transpose(0, 1).unsqueeze(2)  # (k, B or 1, 1, H, W)
             hidden = layer_function.restore_layout(a * (1 - some) + fill * some)
-            losses = widen(before) - widen(layer_function.scores(hidden))  # (k, B)
+            losses = before - layer_function.scores(hidden)  # (k, B)
             areas = widen(some).flatten(2).sum(2).clamp(min=torch.finfo(torch.float32).tiny)
             total += ((losses / areas).view(*losses.shape, 1, 1) * some.squeeze(2)).sum(0)
         return total
