@@ -164,6 +164,12 @@ def test_expanded_weights_come_with_icons(net):
     assert made.image().width > hinton(made.values, panels_per_row=3).image().width
 
 
+def test_a_table_says_that_it_has_no_icons(net):
+    with pytest.warns(UserWarning, match="from 'flat' to 'head' are one table, which has no icons"):
+        made = hinton_of_expanded_weights(net, "flat", "head", [1, 2], top=3, icons=24, progress=False)
+    assert made.icons is None
+
+
 def test_images_rank_channels_by_their_activations(net):
     owl = scene("owl", seed=2).image
     made = hinton_of_expanded_weights(net, "mixed3", "mixed4", 17, top=5, images=owl)
