@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optvis.formatting.tensors import abbreviate_tensor
+from optvis.arguments import abbreviate_tensor
 from optvis.objectives.autoencoder import Autoencoder
 from optvis.objectives.labels import Labels
 from optvis.objectives.product import factors

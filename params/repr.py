@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from optvis.formatting.tensors import abbreviate_tensor
+from optvis.arguments import abbreviate_tensor
 
 
 def format_tensor(values: Tensor) -> str:

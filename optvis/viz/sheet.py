@@ -226,7 +226,14 @@ class Measure(Protocol):
 
 
 def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> list[str]:
-    """Break a text into `most` lines or fewer that fit a width, in the font's unit; "…" marks what is cut off."""
+    """Break a text into lines that fit a width; "…" marks what is cut off.
+
+    Args:
+        text: of any letters; spaces and line breaks in a row become one space.
+        font: measures the lines.
+        width: in the font's unit, such as pixels.
+        most: how many lines at most.
+    """
     lines: list[str] = []
     rest = " ".join(text.split())
     while rest and len(lines) < most:
@@ -241,7 +248,7 @@ def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> 
 
 
 def fit_label(text: str, font: ImageFont.FreeTypeFont, width: float, most: int = MAX_LINES) -> list[str]:
-    """Break a label into lines as `wrap_text` does, with spaces twice as wide: the font's own are hardly seen."""
+    """Break a label into lines as `wrap_text` does, with spaces twice as wide: the font's own are hard to see."""
     return [_widen_spaces(line) for line in wrap_text(text, _WideSpaced(font), width, most)]
 
 
@@ -264,7 +271,7 @@ def _widen_spaces(text: str) -> str:
 
 
 def _count_fitting(text: str, font: Measure, width: float) -> int:
-    """How many characters of a text fit a width in pixels."""
+    """How many characters of a text fit a width."""
     return bisect_right(range(1, len(text) + 1), float(width), key=lambda end: font.getlength(text[:end]))
 
 
