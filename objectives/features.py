@@ -38,7 +38,7 @@ def _shifted_codes(a: Tensor, index: Tensor, sae: Autoencoder, codes: Tensor, ch
     Where that turns the feature on, its gradient is that of the encoder in front of its threshold.
     """
     x = channels_first(a, channel_axis)
-    length = positions(x.detach(), 1).norm(dim=1).mean()
+    length = positions(x.detach(), 1).norm(dim=1).mean(1, keepdim=True)  # of each image
     step = SHIFT * length * sae.atoms(index, codes).to(a.dtype)
     shifted = restore_layout(x + step.view(*step.shape, *[1] * (x.dim() - 2)), a, channel_axis)
     return pick(positions(sae.encode(shifted, channel_axis), 1), index)

@@ -91,7 +91,7 @@ def channels_first(a: Tensor, channel_axis: int | None = None) -> Tensor:
     """
     if a.dim() < 2:
         raise ValueError(f"activations are {tuple(a.shape)}; expected (B, C) or more axes")
-    axis = (2 if a.dim() == 3 else 1) if channel_axis is None else channel_axis
+    axis = _channels_of(a) if channel_axis is None else channel_axis
     if not -a.dim() <= axis < a.dim() or axis % a.dim() == 0:
         raise ValueError(f"channel_axis={axis} for activations {tuple(a.shape)}; expected 1 to {a.dim() - 1}")
     certain, layer = vars(a).get(_CHANNELS, (None, ""))
@@ -136,8 +136,12 @@ def restore_layout(a: Tensor, like: Tensor, channel_axis: int | None = None) -> 
         >>> restore_layout(channels_first(tokens), tokens).shape
         torch.Size([2, 16, 5])
     """
-    axis = (2 if like.dim() == 3 else 1) if channel_axis is None else channel_axis
-    return a.movedim(1, axis)
+    return a.movedim(1, _channels_of(like) if channel_axis is None else channel_axis)
+
+
+def _channels_of(a: Tensor) -> int:
+    """The axis of the channels by default: the last of three, else the second."""
+    return 2 if a.dim() == 3 else 1
 
 
 def positions(a: Tensor, channel_axis: int | None = None) -> Tensor:

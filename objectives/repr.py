@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from optvis.arguments import abbreviate_tensor
 from optvis.objectives.autoencoder import Autoencoder
 from optvis.objectives.labels import Labels
 from optvis.objectives.product import factors
@@ -18,8 +18,6 @@ from optvis.objectives.prompts import Prompts
 from optvis.objectives.schedules import After, Decay
 from optvis.objectives.statistics_term import RunningStatistics
 from optvis.objectives.term import Schedule, Target, Term
-
-MAX_NUMBERS = 64  # larger tensors are shown by shape and digest
 
 # Names of factories without an argument for the layer, by the layer that they read.
 LAYERLESS: dict[tuple[str, ...], str] = {
@@ -29,9 +27,7 @@ LAYERLESS: dict[tuple[str, ...], str] = {
 }
 # Factories whose targets keep the axis of images also where one target is for all images.
 KEEP_BATCH_AXIS = ("on", "caricature", "dot_compare")
-
-
-# Their targets hold several layers.
+# Factories whose targets hold several layers.
 STATISTICS = ("activation_statistics", "batchnorm_statistics", "match_distribution")
 
 
@@ -114,9 +110,9 @@ def _format_target(target: Target, keep_batch_axis: bool) -> str:
 
 def _format_tensor(rows: Tensor, values: Any, usual: Sequence[torch.dtype]) -> str:
     """Write a tensor's values as nested lists, with the dtype if it is unusual; a large one by shape and digest."""
-    if rows.numel() > MAX_NUMBERS:
-        digest = hashlib.sha256(rows.cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
-        return f"<{tuple(rows.shape)} {str(rows.dtype).removeprefix('torch.')} sha256 {digest[:12]}>"
+    short = abbreviate_tensor(rows)
+    if short is not None:
+        return short
     text = _format_values(values, rows.dtype)
     return text if rows.dtype in usual else f"torch.tensor({text}, dtype={rows.dtype})"
 

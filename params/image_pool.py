@@ -116,18 +116,14 @@ class ImagePool(Canvas):
         shares = GROUP_SHARE * weights
         return torch.addmm(unique.flatten(1), shares, self.groups.flatten(1), beta=UNIQUE_SHARE).view_as(unique)
 
-    def _group_part(self, weights: Tensor) -> Tensor:
-        """0.5 · Σ_j g_ij · group_j, as spectra."""
-        assert self.groups is not None
-        return ((GROUP_SHARE * weights) @ self.groups.flatten(1)).view(-1, *self.groups.shape[1:])
-
     @torch.no_grad()
     def fill_(self, images: Tensor) -> Self:
         """Set the unique parts of the active images so that the output is `images`; the groups do not change."""
         images = require_shape(images, (len(self), self.unique.shape[1], *self._size)).to(self.unique)
         spectrum = to_spectrum(images, self.scale)
         if self.groups is not None:
-            spectrum = (spectrum - self._group_part(self.weights[self.rows])) / UNIQUE_SHARE
+            shared = self._add_groups(torch.zeros_like(self.unique), self.weights[self.rows])
+            spectrum = (spectrum - shared) / UNIQUE_SHARE
         self.unique.copy_(spectrum)
         return self
 

@@ -261,14 +261,6 @@ def repeated_classes() -> list[str]:
     return [name for name, number in sorted(times.items()) if number > 1]
 
 
-def lines() -> Check:
-    """The row of Python lines of the package: `optvis/`, `objectives/` and `params/`."""
-    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in module_files().values()}
-    ranked = sorted(sizes.items(), key=lambda item: -item[1])
-    listed = tuple(f"{size:5} {path.relative_to(ROOT)}" for path, size in ranked)
-    return Check("Python lines", 26_800, listed, sum(sizes.values()))
-
-
 CHECKS: tuple[Callable[[], Check], ...] = (
     lambda: count("files directly in optvis/", 5, sorted(path.name for path in FOLDERS["optvis"].glob("*.py"))),
     lambda: count("files in the fullest folder (objectives exempt)", 14, fullest_folder()),
@@ -280,7 +272,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     lambda: count("class names defined twice", 0, repeated_classes()),
     lambda: count('places that write `"optvis": __version__`', 1, lines_with('"optvis": __version__')),
     lambda: count("files that import tqdm", 1, files_with(r"^\s*(import|from) tqdm\b")),
-    lambda: count("files that register forward hooks", 2, files_with(r"\bregister_forward_(pre_)?hook\b")),
+    lambda: count("files that register forward hooks", 1, files_with(r"\bregister_forward_(pre_)?hook\b")),
     lambda: count(
         f"functions with more than {MOST_PARAMETERS} parameters",
         4,
@@ -291,7 +283,6 @@ CHECKS: tuple[Callable[[], Check], ...] = (
         0,
         [where for where, node in public_functions() if parameters(node)[:1] == ["net"]],
     ),
-    lines,
     lambda: count("modules that the README's example imports from", 2, readme_modules()),
 )
 

@@ -200,6 +200,24 @@ def small() -> Classifier:
     return Classifier(small_network().double(), IMAGENET, 20, labels=LABELS, name="small")
 
 
+@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
+def dtype(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
+    """torch's default dtype during the test: each of the two."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(request.param)
+    yield request.param
+    torch.set_default_dtype(usual)
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """During the test torch's default dtype is float64."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(usual)
+
+
 @pytest.fixture
 def fingerprint() -> Callable[[nn.Module], dict[str, Any]]:
     """Everything about a network that a call could change, as values that compare by ==."""

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_info
 from torch import nn
 
-from optvis import Classifier, load
+from optvis import Classifier
 from optvis.atlas import (
     ActivationAtlas,
     AtlasBuilder,
@@ -47,18 +47,13 @@ def quick(**options):
 
 
 @pytest.fixture(scope="module")
-def net():
-    return load()
+def samples(demo):
+    return sample_activations(demo, SCENES, "mixed5", progress=False)
 
 
 @pytest.fixture(scope="module")
-def samples(net):
-    return sample_activations(net, SCENES, "mixed5", progress=False)
-
-
-@pytest.fixture(scope="module")
-def atlas(net, samples):
-    return activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[8, 2, 4], **QUICK)
+def atlas(demo, samples):
+    return activation_atlas(demo, SCENES, "mixed5", samples=samples, levels=[8, 2, 4], **QUICK)
 
 
 def random_samples(count=300, channels=5, classes=3, seed=0):
@@ -244,25 +239,25 @@ def test_all_points_are_on_every_level(atlas):
         assert torch.equal(level.scores.isnan(), ~level.present)
 
 
-def test_an_icon_equals_the_rendering_of_its_direction_alone(net, samples, atlas):
+def test_an_icon_equals_the_rendering_of_its_direction_alone(demo, samples, atlas):
     from optvis import render
 
     level = atlas.level(4)
     place = int(level.present.nonzero()[0])
     matrix = whitening(samples.vectors, damping=2.0)
     question = direction("mixed5", level.vectors[place], power=2.0, whitening=matrix)
-    alone = render(net, question, recipe="icon", size=16, steps=2, progress=False)
+    alone = render(demo, question, recipe="icon", size=16, steps=2, progress=False)
     assert torch.allclose(alone.images[0], level.icons[place], atol=2e-3)
 
 
-def test_exemplars_are_cropped_from_the_images_of_the_cell(net, atlas):
+def test_exemplars_are_cropped_from_the_images_of_the_cell(demo, atlas):
     cell = next(
         atlas.cell_at(atlas.level(2), place) for place in range(len(atlas.level(2))) if atlas.level(2).present[place]
     )
     assert len(cell.rows) == len(cell.patches) == len(cell.names) == 4
-    fields = receptive_fields(net, "mixed5")
+    fields = receptive_fields(demo, "mixed5")
     for row, patch, name in zip(cell.rows.tolist(), cell.patches, cell.names, strict=True):
-        image = net.load_batch(SCENES[int(atlas.samples.indices[row])][0])[0]
+        image = demo.load_batch(SCENES[int(atlas.samples.indices[row])][0])[0]
         assert name == atlas.samples.names[int(atlas.samples.indices[row])]
         assert torch.allclose(patch, crop(image, fields.window(*atlas.samples.positions[row].tolist()), 40))
 
@@ -282,8 +277,8 @@ def test_cells_describe_their_content(atlas):
         atlas.cell(*empty, size=8)
 
 
-def test_the_same_seed_gives_the_same_atlas(net, atlas):
-    again = activation_atlas(net, SCENES, "mixed5", levels=[2, 4, 8], **QUICK)
+def test_the_same_seed_gives_the_same_atlas(demo, atlas):
+    again = activation_atlas(demo, SCENES, "mixed5", levels=[2, 4, 8], **QUICK)
     assert torch.equal(again.points, atlas.points)
     for one, other in zip(again.levels, atlas.levels, strict=True):
         assert torch.equal(one.icons, other.icons)
@@ -373,10 +368,10 @@ def test_an_atlas_is_no_comparison(atlas, tmp_path):
         Comparison.load(tmp_path)
 
 
-def test_a_builder_samples_once(net, samples, monkeypatch):
+def test_a_builder_samples_once(demo, samples, monkeypatch):
     calls = []
     monkeypatch.setattr("optvis.atlas.builder.sample_activations", lambda *_, **__: calls.append(1) or samples)
-    builder = AtlasBuilder(net, SCENES, "mixed5", options=replace(OPTIONS, steps=0), progress=False)
+    builder = AtlasBuilder(demo, SCENES, "mixed5", options=replace(OPTIONS, steps=0), progress=False)
     for atlas in (builder.all([2]), builder.of_class("wok", [2]), builder.compare("wok", "frying pan", [2]).atlas):
         assert atlas.levels[0].size == 2
     assert len(calls) == 1
@@ -392,9 +387,8 @@ def test_the_sheet_shows_each_icon_in_its_place(atlas):
     assert (smaller == 255).mean() > (image == 255).mean()
 
 
-def test_ctrl_c_while_icons_are_rendered_keeps_those_that_had_a_step(samples):
+def test_ctrl_c_while_icons_are_rendered_keeps_those_that_had_a_step(demo, samples):
     """64 icons are rendered together; Ctrl-C comes before the first step of the second 64."""
-    demo = load()
     net = Classifier(Interrupted(demo.network, after=2), demo.normalize, 96, LABELS, name="demo")
     stopped = activation_atlas(
         net,
@@ -426,11 +420,11 @@ class Interrupted(nn.Module):
         return self.network(x)
 
 
-def test_cells_with_too_few_points_have_no_icon(net, samples):
-    whole = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **quick(layout=PCA(2))).levels[0]
+def test_cells_with_too_few_points_have_no_icon(demo, samples):
+    whole = activation_atlas(demo, SCENES, "mixed5", samples=samples, levels=[2], **quick(layout=PCA(2))).levels[0]
     fewest = int(whole.counts.max())
     options = quick(layout=PCA(2), min_points=fewest)
-    result = activation_atlas(net, SCENES, "mixed5", samples=samples, levels=[2], **options)
+    result = activation_atlas(demo, SCENES, "mixed5", samples=samples, levels=[2], **options)
     assert torch.equal(result.levels[0].present, whole.counts >= fewest)
     assert not result.levels[0].present.all()
 
@@ -445,11 +439,11 @@ def test_an_atlas_without_icons_has_a_page(atlas):
 
 @pytest.mark.parametrize("count", [1, 2, 5, 10, 14, 40, 99])
 @pytest.mark.parametrize("kind", ["all", "of_class", "compare"])
-def test_a_small_atlas_has_icons_at_each_level(net, samples, kind, count):
+def test_a_small_atlas_has_icons_at_each_level(demo, samples, kind, count):
     rows = torch.arange(len(samples)) < count
     if kind != "all":
         rows = (class_mask(samples, "wok") | class_mask(samples, "frying pan")).nonzero().flatten()[:count]
-    builder = AtlasBuilder(net, SCENES, "mixed5", samples[rows], OPTIONS, progress=False)
+    builder = AtlasBuilder(demo, SCENES, "mixed5", samples[rows], OPTIONS, progress=False)
     calls = {"all": (), "of_class": ("wok",), "compare": ("wok", "frying pan")}
     result = getattr(builder, kind)(*calls[kind])
     atlas = result.atlas if kind == "compare" else result
@@ -469,9 +463,9 @@ def test_chosen_levels_grow_with_the_points_up_to_the_largest(points, coarsest):
     assert sizes[0] == coarsest or (sizes[0] + 1) ** 2 * min_points > points
 
 
-def test_levels_that_leave_the_map_empty_are_refused(net, samples):
+def test_levels_that_leave_the_map_empty_are_refused(demo, samples):
     some = samples[torch.arange(len(samples)) < 14]
-    build = partial(activation_atlas, net, SCENES, "mixed5", samples=some)
+    build = partial(activation_atlas, demo, SCENES, "mixed5", samples=some)
     with pytest.raises(ValueError, match=r"no cell of 10 × 10, 20 × 20 holds 5 of the 14 points.*min_points=\d\)"):
         build(levels=[10, 20], **quick(min_points=5))
     with pytest.raises(ValueError, match="no cell of 1 × 1, 2 × 2, 4 × 4 holds 15 of the 14 points"):
@@ -480,8 +474,8 @@ def test_levels_that_leave_the_map_empty_are_refused(net, samples):
         build(levels=[1, 40], **quick(min_points=8))
 
 
-def test_one_image_has_an_atlas(net):
-    result = activation_atlas(net, Scenes(1), "mixed5", levels=[1, 3], **quick(min_points=1))
+def test_one_image_has_an_atlas(demo):
+    result = activation_atlas(demo, Scenes(1), "mixed5", levels=[1, 3], **quick(min_points=1))
     assert [level.cells.tolist() for level in result.levels] == [[[0, 0]], [[1, 1]]]
 
 
@@ -503,22 +497,22 @@ def test_options_out_of_range_are_refused(name, value, words):
 
 
 @pytest.mark.parametrize("levels", [[], [0, 3]])
-def test_levels_out_of_range_are_refused_before_sampling(net, levels):
+def test_levels_out_of_range_are_refused_before_sampling(demo, levels):
     with pytest.raises(ValueError, match="levels are"):
-        activation_atlas(net, None, "mixed5", levels=levels)
+        activation_atlas(demo, None, "mixed5", levels=levels)
 
 
-def test_other_samples_are_refused(net, samples):
-    some = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK).samples
+def test_other_samples_are_refused(demo, samples):
+    some = class_atlas(demo, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK).samples
     with pytest.raises(ValueError, match="these samples are only those that contribute to 'wok'"):
-        activation_atlas(net, SCENES, "mixed5", samples=some, **QUICK)
-    other = Classifier(net.network, net.normalize, 96, LABELS, name="another")
+        activation_atlas(demo, SCENES, "mixed5", samples=some, **QUICK)
+    other = Classifier(demo.network, demo.normalize, 96, LABELS, name="another")
     with pytest.raises(ValueError, match="samples of the network 'demo' for an atlas of 'another'"):
         activation_atlas(other, SCENES, "mixed5", samples=samples, **QUICK)
     with pytest.raises(ValueError, match="samples of 'mixed5' for an atlas of 'mixed4'"):
-        activation_atlas(net, SCENES, "mixed4", samples=samples, **QUICK)
+        activation_atlas(demo, SCENES, "mixed4", samples=samples, **QUICK)
     with pytest.raises(ValueError, match="are of 160 images, and these 32 are not the same"):
-        activation_atlas(net, Scenes(32), "mixed5", samples=samples, **QUICK)
+        activation_atlas(demo, Scenes(32), "mixed5", samples=samples, **QUICK)
 
 
 def test_exemplars_are_found_by_their_rows():
@@ -538,16 +532,16 @@ def test_the_mask_of_a_class_equals_a_loop():
             assert found[row] == (added[1] > 0 and sorted(added, reverse=True).index(added[1]) < rank)
 
 
-def test_a_class_atlas_holds_what_contributes_to_the_class(net, samples):
-    result = class_atlas(net, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK)
+def test_a_class_atlas_holds_what_contributes_to_the_class(demo, samples):
+    result = class_atlas(demo, SCENES, "mixed5", "wok", samples=samples, levels=[2], **QUICK)
     rows = class_mask(samples, "wok")
     assert torch.equal(result.samples.indices, samples.indices[rows])
     assert result.recipe["class"] == "wok"
 
 
-def test_a_comparison_runs_from_one_class_to_the_other(net, samples):
+def test_a_comparison_runs_from_one_class_to_the_other(demo, samples):
     result = compare_classes(
-        net, SCENES, "mixed5", "frying pan", "wok", samples=samples, levels=[4], **quick(min_points=1)
+        demo, SCENES, "mixed5", "frying pan", "wok", samples=samples, levels=[4], **quick(min_points=1)
     )
     pan, wok = LABELS.index("frying pan"), LABELS.index("wok")
     added = result.atlas.samples.attribution
@@ -568,9 +562,9 @@ def test_a_comparison_runs_from_one_class_to_the_other(net, samples):
         result.toward("owl")
 
 
-def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp_path):
+def test_a_comparison_is_saved_with_the_cells_that_differ_most(demo, samples, tmp_path):
     result = compare_classes(
-        net, SCENES, "mixed5", "grey whale", "white shark", samples=samples, levels=[2], **quick(min_points=1)
+        demo, SCENES, "mixed5", "grey whale", "white shark", samples=samples, levels=[2], **quick(min_points=1)
     )
     page = result.save(tmp_path)
     assert (page.parent / "differences.png").is_file()
@@ -588,33 +582,33 @@ def test_a_comparison_is_saved_with_the_cells_that_differ_most(net, samples, tmp
         nothing.sheet()
 
 
-def test_classes_that_cannot_be_compared_are_refused(net, samples):
+def test_classes_that_cannot_be_compared_are_refused(demo, samples):
     with pytest.raises(ValueError, match="'wok' is compared with itself"):
-        compare_classes(net, SCENES, "mixed5", "wok", 9, samples=samples, **QUICK)
+        compare_classes(demo, SCENES, "mixed5", "wok", 9, samples=samples, **QUICK)
     with pytest.raises(KeyError, match="no label 'wak'; nearest: 'wok'"):
-        class_atlas(net, SCENES, "mixed5", "wak", samples=samples, **QUICK)
+        class_atlas(demo, SCENES, "mixed5", "wak", samples=samples, **QUICK)
     with pytest.raises(IndexError, match="class is 16; expected a label, or 0 to 15"):
-        class_atlas(net, SCENES, "mixed5", 16, samples=samples, **QUICK)
+        class_atlas(demo, SCENES, "mixed5", 16, samples=samples, **QUICK)
     bare = Classifier(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), None, 8)
     with pytest.raises(ValueError, match="these samples have no classes"):
         class_atlas(bare, torch.rand(4, 3, 8, 8), "0", 0, **QUICK)
 
 
 @pytest.fixture(scope="module")
-def many(net):
+def many(demo):
     """More scenes, and their samples."""
     scenes = Scenes(1600, seed=11)
-    return scenes, sample_activations(net, scenes, "mixed5", progress=False)
+    return scenes, sample_activations(demo, scenes, "mixed5", progress=False)
 
 
 @pytest.mark.parametrize(
     ("first", "second", "part"),
     [("frying pan", "wok", "noodles"), ("snorkeler", "scuba diver", "tank"), ("grey whale", "white shark", "mouth")],
 )
-def test_the_planted_object_appears_where_two_classes_differ_most(net, many, first, second, part):
+def test_the_planted_object_appears_where_two_classes_differ_most(demo, many, first, second, part):
     """One of the five cells that differ most holds mostly positions that show the object."""
     scenes, found = many
-    result = compare_classes(net, scenes, "mixed5", first, second, samples=found, **quick(steps=0))
+    result = compare_classes(demo, scenes, "mixed5", first, second, samples=found, **quick(steps=0))
     shares = []
     for cell in result.top(5):
         masks = [

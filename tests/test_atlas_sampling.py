@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from optvis import Classifier, activations, attribute, load
+from optvis import Classifier, activations, attribute
 from optvis.atlas import Samples, sample_activations
 from optvis.models.borrow import borrow
 from optvis.models.jvp import layer_jvp
@@ -16,27 +16,22 @@ from optvis.world import Scenes
 
 
 @pytest.fixture(scope="module")
-def net():
-    return load()
+def samples(demo):
+    return sample_activations(demo, Scenes(40, seed=3), "mixed4", progress=False)
 
 
-@pytest.fixture(scope="module")
-def samples(net):
-    return sample_activations(net, Scenes(40, seed=3), "mixed4", progress=False)
-
-
-def test_vectors_are_those_of_the_layer(net, samples):
+def test_vectors_are_those_of_the_layer(demo, samples):
     images = torch.stack([image for image, _ in Scenes(40, seed=3)])
     with torch.no_grad():
-        a = activations(net, images, ["mixed4"])["mixed4"]
+        a = activations(demo, images, ["mixed4"])["mixed4"]
     y, x = samples.positions.T
     assert torch.allclose(samples.vectors, a[samples.indices, :, y, x], atol=1e-5)
 
 
 @pytest.mark.parametrize("label", [0, 9, 15])
-def test_attributions_are_gradient_times_activation(net, samples, label):
+def test_attributions_are_gradient_times_activation(demo, samples, label):
     images = torch.stack([image for image, _ in Scenes(40, seed=3)])
-    found = attribute(net, images, "mixed4", logit(label), method="grad_x_activation").positions
+    found = attribute(demo, images, "mixed4", logit(label), method="grad_x_activation").positions
     y, x = samples.positions.T
     assert torch.allclose(samples.attribution[:, label], found[samples.indices, y, x], atol=1e-6)
 
@@ -52,21 +47,21 @@ def test_batches_change_nothing(small, batch_size):
     assert torch.allclose(one.attribution, other.attribution, atol=1e-12)
 
 
-def test_positions_cover_the_inside_and_leave_out_the_edges(net):
-    found = sample_activations(net, torch.rand(400, 3, 96, 96), "mixed5", progress=False).positions
+def test_positions_cover_the_inside_and_leave_out_the_edges(demo):
+    found = sample_activations(demo, torch.rand(400, 3, 96, 96), "mixed5", progress=False).positions
     assert (found.min().item(), found.max().item()) == (1, 10)
     counts = np.bincount(found[:, 0] * 10 + found[:, 1] - 11, minlength=100)
     assert (counts > 0).sum() > 80  # 400 draws of 100 leave two empty, on average
 
 
-def test_another_seed_draws_other_positions(net):
+def test_another_seed_draws_other_positions(demo):
     images = torch.rand(20, 3, 96, 96)
-    one, other = (sample_activations(net, images, "mixed5", seed=seed, progress=False).positions for seed in (0, 1))
+    one, other = (sample_activations(demo, images, "mixed5", seed=seed, progress=False).positions for seed in (0, 1))
     assert not torch.equal(one, other)
 
 
-def test_a_layer_without_positions_has_one(net):
-    found = sample_activations(net, Scenes(6), "flat", progress=False)
+def test_a_layer_without_positions_has_one(demo):
+    found = sample_activations(demo, Scenes(6), "flat", progress=False)
     assert found.grid == (1, 1)
     assert found.positions.tolist() == [[0, 0]] * 6
 
@@ -184,8 +179,8 @@ def test_damaged_samples_are_refused(samples, tmp_path):
         samples.save(tmp_path / "a.pt")
 
 
-def test_an_unknown_layer_is_named(net):
+def test_an_unknown_layer_is_named(demo):
     with pytest.raises(KeyError, match="nearest: 'mixed5'"):
-        sample_activations(net, Scenes(2), "mixed6", progress=False)
+        sample_activations(demo, Scenes(2), "mixed6", progress=False)
     with pytest.raises(ValueError, match="batch_size is 0"):
-        sample_activations(net, Scenes(2), "mixed5", batch_size=0)
+        sample_activations(demo, Scenes(2), "mixed5", batch_size=0)

@@ -131,6 +131,8 @@ def test_ablation_of_groups_subtracts_them(small):
         parts = torch.einsum("bkhw,kc->kbchw", groups.maps.double(), groups.directions.double())
         expected = torch.stack([(small.network[2:](a) - small.network[2:](a - part))[:, 0] for part in parts], 1)
     torch.testing.assert_close(found.values, expected)
+    with pytest.raises(ValueError, match=r"maps of groups .* for 1 image; expected 1 on the first axis"):
+        attribute(small, images[:1], "1", logit(0), method=Ablation(groups))
 
 
 def test_by_group_is_map_times_direction_times_gradient(small):

@@ -92,7 +92,12 @@ def test_the_same_units_are_found_as_with_channels_first(nets, images, method):
     assert not outputs[0].allclose(nets[0].logits(images))
     assert "channels_first" not in str(last) + str(last.recipe)
     sets = {"own": (own, source), "others": (others, nets[0].logits(others).argmax(1))}
-    assert evaluate(nets[0], last.units, sets, random_sets=2, progress=False) is not None
+    measured = [
+        evaluate(net, found.units, sets, random_sets=2, progress=False)
+        for net, found in zip(nets, (last, first), strict=True)
+    ]
+    assert [row.after for row in measured[0].predictions] == [row.after for row in measured[1].predictions]
+    assert measured[0].sets == measured[1].sets
 
 
 def test_directions_are_found_and_probes_read_them(nets, images):

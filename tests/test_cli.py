@@ -417,13 +417,17 @@ def prepared(elsewhere, photo):
 def test_a_mistake_exits_with_1_and_one_line(run, prepared, mistake):
     arguments, message = MISTAKES[mistake]
     before = files(prepared)
-    code, _, err = run(*arguments)
-    assert code == 1
+    check_error(run(*arguments), 1, message)
+    assert files(prepared) == before
+
+
+def check_error(answer, expected, message):
+    """The exit code, and an error of one line that holds a message."""
+    code, _, err = answer
+    assert code == expected
     assert err.startswith("optvis: error: ")
     assert err.count("\n") == 1
     assert message in err
-    assert "Traceback" not in err
-    assert files(prepared) == before
 
 
 RENDER = ("render", "demo", "mixed5", "--channels", "1")
@@ -458,11 +462,7 @@ CONTRADICTIONS = {
 def test_options_that_do_not_go_together_are_wrong_usage(run, prepared, name):
     arguments, message = CONTRADICTIONS[name]
     before = files(prepared)
-    code, _, err = run(*arguments)
-    assert code == 2
-    assert err.startswith("optvis: error: ")
-    assert err.count("\n") == 1
-    assert message in err
+    check_error(run(*arguments), 2, message)
     assert files(prepared) == before
 
 

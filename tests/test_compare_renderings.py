@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from optvis import Rendering, attribute, load, render
+from optvis import Rendering, attribute, render
 from optvis.ablation import BeforeAfter, blinded, compare_renderings
 from optvis.features.units import Channels
 from optvis.objectives import logit
@@ -20,55 +20,50 @@ OBJECTIVE = logit("owl")
 
 
 @pytest.fixture(scope="module")
-def net():
-    return load("demo")
-
-
-@pytest.fixture(scope="module")
 def owls():
     return torch.stack([scene("owl", seed=seed).image for seed in (1, 2)])
 
 
 @pytest.fixture(scope="module")
-def comparison(net, owls):
-    return compare_renderings(net, UNITS, OBJECTIVE, images=owls, size=32, steps=2, progress=False)
+def comparison(demo, owls):
+    return compare_renderings(demo, UNITS, OBJECTIVE, images=owls, size=32, steps=2, progress=False)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_renderings_are_those_of_render(net, recipe):
+def test_renderings_are_those_of_render(demo, recipe):
     options = {"recipe": recipe, "size": 32, "steps": 2, "progress": False}
-    comparison = compare_renderings(net, UNITS, OBJECTIVE, **options)
-    before = render(net, OBJECTIVE, **options)
-    with blinded(net, UNITS):
-        after = render(net, OBJECTIVE, **options)
+    comparison = compare_renderings(demo, UNITS, OBJECTIVE, **options)
+    before = render(demo, OBJECTIVE, **options)
+    with blinded(demo, UNITS):
+        after = render(demo, OBJECTIVE, **options)
     assert comparison.before.images.equal(before.images)
     assert comparison.after.images.equal(after.images)
     assert not before.images.equal(after.images)
     assert comparison.recipe["recipe"] == recipe
 
 
-def test_attributions_are_those_of_attribute(net, owls, comparison):
-    before = attribute(net, owls, "mixed5", OBJECTIVE)
-    with blinded(net, UNITS):
-        after = attribute(net, owls, "mixed5", OBJECTIVE)
+def test_attributions_are_those_of_attribute(demo, owls, comparison):
+    before = attribute(demo, owls, "mixed5", OBJECTIVE)
+    with blinded(demo, UNITS):
+        after = attribute(demo, owls, "mixed5", OBJECTIVE)
     assert comparison.attributions is not None
     assert comparison.attributions[0].values.equal(before.values)
     assert comparison.attributions[1].values.equal(after.values)
     assert comparison.attributions[1].channels[:, :30].eq(0).all()
 
 
-def test_the_image_shows_overlays_if_there_are_images(comparison, net):
+def test_the_image_shows_overlays_if_there_are_images(comparison, demo):
     assert comparison._repr_png_().startswith(b"\x89PNG")
-    alone = compare_renderings(net, [UNITS], OBJECTIVE, size=32, steps=1, progress=False)
+    alone = compare_renderings(demo, [UNITS], OBJECTIVE, size=32, steps=1, progress=False)
     assert alone.attributions is None
     assert alone.image().height < comparison.image().height
 
 
-def test_the_network_is_untouched(net, owls, untouched):
-    with untouched(net.network):
-        compare_renderings(net, UNITS, OBJECTIVE, images=owls, size=32, steps=1, progress=False)
-    with untouched(net.network), pytest.raises(KeyError, match="nearest: 'mixed5'"):
-        compare_renderings(net, Channels("mixed9", 1), OBJECTIVE, size=32, steps=1, progress=False)
+def test_the_network_is_untouched(demo, owls, untouched):
+    with untouched(demo.network):
+        compare_renderings(demo, UNITS, OBJECTIVE, images=owls, size=32, steps=1, progress=False)
+    with untouched(demo.network), pytest.raises(KeyError, match="nearest: 'mixed5'"):
+        compare_renderings(demo, Channels("mixed9", 1), OBJECTIVE, size=32, steps=1, progress=False)
 
 
 def test_a_saved_comparison_is_loaded_as_it_was(comparison, tmp_path):
@@ -85,8 +80,8 @@ def test_a_saved_comparison_is_loaded_as_it_was(comparison, tmp_path):
     assert abs(pixels[0] - pixels[1]).max() <= 1  # sums depend on the layout in memory
 
 
-def test_a_comparison_without_images_is_loaded_too(net, tmp_path):
-    alone = compare_renderings(net, [UNITS], OBJECTIVE, size=32, steps=1, progress=False)
+def test_a_comparison_without_images_is_loaded_too(demo, tmp_path):
+    alone = compare_renderings(demo, [UNITS], OBJECTIVE, size=32, steps=1, progress=False)
     again = BeforeAfter.load(alone.save(tmp_path / "alone.png"))
     assert again.attributions is None
     assert again.after.images.equal(alone.after.images)
@@ -99,22 +94,22 @@ def _results(comparison):
     return [comparison.before, comparison.after, *comparison.attributions]
 
 
-def test_the_recipe_says_what_was_compared(comparison, net):
+def test_the_recipe_says_what_was_compared(comparison, demo):
     recipe = comparison.recipe
     assert (recipe["method"], recipe["network"], recipe["objective"]) == (
         "compare_renderings",
-        net.name,
+        demo.name,
         "logit('owl')",
     )
     assert (recipe["steps"], recipe["size"], recipe["layer"]) == (2, [32, 32], "mixed5")
     assert [one["indices"] for one in recipe["units"]] == [list(range(30))]
 
 
-def test_a_bare_network_takes_a_normalisation(net):
+def test_a_bare_network_takes_a_normalisation(demo):
     options = {"size": 32, "steps": 1, "progress": False}
     with pytest.raises(ValueError, match="does not say how its input is normalised"):
-        compare_renderings(net.network, UNITS, logit(3), **options)
-    bare = compare_renderings(net.network, UNITS, logit(3), normalize=net.normalize, **options)
-    own = compare_renderings(net, UNITS, logit(3), **options)
+        compare_renderings(demo.network, UNITS, logit(3), **options)
+    bare = compare_renderings(demo.network, UNITS, logit(3), normalize=demo.normalize, **options)
+    own = compare_renderings(demo, UNITS, logit(3), **options)
     assert bare.after.images.equal(own.after.images)
     assert bare.recipe["normalize"] == own.recipe["normalize"]

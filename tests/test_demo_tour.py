@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from optvis import ActivationGrid, Attribution, Classifier, load, render
+from optvis import ActivationGrid, Attribution, Classifier, render
 from optvis.ablation import BeforeAfter
 from optvis.atlas import Comparison
 from optvis.cli import main as cli
@@ -48,11 +48,6 @@ TINY = TourConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def net():
-    return load("demo")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def few_scenes_to_paste_on():
     with pytest.MonkeyPatch.context() as patch:
@@ -86,9 +81,9 @@ def read_page(folder):
 
 
 @pytest.fixture(scope="module")
-def tour_folder(net, tmp_path_factory):
+def tour_folder(demo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("somewhere") / "new" / "folder"
-    assert write_tour(net, folder, TINY) == folder / "index.html"
+    assert write_tour(demo, folder, TINY) == folder / "index.html"
     return folder
 
 
@@ -146,10 +141,10 @@ def check_microscope(page, figure):
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 @pytest.mark.parametrize("seed", [0, 3])
-def test_code_reproduces_its_figure(net, monkeypatch, tmp_path, section, seed):
+def test_code_reproduces_its_figure(demo, monkeypatch, tmp_path, section, seed):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("optvis.load", {"demo": net}.__getitem__)
-    content = section.build(net, replace(TINY, seed=seed))
+    monkeypatch.setattr("optvis.load", {"demo": demo}.__getitem__)
+    content = section.build(demo, replace(TINY, seed=seed))
     assert tuple(figure.file for figure in content.figures) == section.files
     for figure in content.figures:
         names = {}
@@ -185,8 +180,8 @@ def test_options_leave_out_defaults():
     assert TourConfig().dream_options() == {"size": TourConfig().dream_size}
 
 
-def test_scenes_of_the_page_are_no_training_scenes(net):
-    (figure,) = world.build_section(net, TourConfig()).figures
+def test_scenes_of_the_page_are_no_training_scenes(demo):
+    (figure,) = world.build_section(demo, TourConfig()).figures
     assert "dataset(16, seed=1)" in figure.code
 
 
@@ -199,19 +194,19 @@ def test_stages_have_the_widths_of_the_network():
 # Files that exist already
 
 
-def test_tour_overwrites_its_own_files(net, tmp_path):
+def test_tour_overwrites_its_own_files(demo, tmp_path):
     sections = (example_section("one"), example_section("two"))
-    write_tour(net, tmp_path, TINY, sections)
+    write_tour(demo, tmp_path, TINY, sections)
     before = contents(tmp_path)
-    write_tour(net, tmp_path, TINY, sections)
+    write_tour(demo, tmp_path, TINY, sections)
     assert contents(tmp_path) == before
     assert set(before) == {"index.html", "one.png", "two.png"}
 
 
-def test_tour_ignores_files_that_it_does_not_write(net, tmp_path):
+def test_tour_ignores_files_that_it_does_not_write(demo, tmp_path):
     for name in ("two.png", "index.htm", "notes.txt"):
         (tmp_path / name).write_bytes(b"mine")
-    write_tour(net, tmp_path, TINY, (example_section("one"),))
+    write_tour(demo, tmp_path, TINY, (example_section("one"),))
     assert all((tmp_path / name).read_bytes() == b"mine" for name in ("two.png", "index.htm", "notes.txt"))
 
 
@@ -245,13 +240,13 @@ WRITE_FOREIGN = [
 
 @pytest.mark.parametrize("name", ["index.html", "one.png", "two.png"])
 @pytest.mark.parametrize("write", WRITE_FOREIGN)
-def test_foreign_files_are_named_and_never_overwritten(net, tmp_path, capsys, name, write):
+def test_foreign_files_are_named_and_never_overwritten(demo, tmp_path, capsys, name, write):
     write(tmp_path / name)
     files = sorted(tmp_path.iterdir())
     calls = []
     sections = (example_section("one", lambda *_: calls.append(1)), example_section("two"))
     with pytest.raises(FileExistsError, match="--out") as error:
-        write_tour(net, tmp_path, TINY, sections)
+        write_tour(demo, tmp_path, TINY, sections)
     assert name in str(error.value)
     assert calls == []
     assert sorted(tmp_path.iterdir()) == files
@@ -262,13 +257,13 @@ def test_foreign_files_are_named_and_never_overwritten(net, tmp_path, capsys, na
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_finished_sections_are_kept_after_an_interrupt(net, tmp_path, capsys, error):
+def test_finished_sections_are_kept_after_an_interrupt(demo, tmp_path, capsys, error):
     def fail(model, config):
         raise error
 
     sections = (example_section("one"), example_section("two", fail), example_section("three"))
     with pytest.raises(error):
-        write_tour(net, tmp_path, TINY, sections)
+        write_tour(demo, tmp_path, TINY, sections)
     assert set(contents(tmp_path)) == {"index.html", "one.png"}
     assert read_page(tmp_path).texts_in("h2")[:-1] == ["one"]
     out = capsys.readouterr().out
@@ -277,17 +272,17 @@ def test_finished_sections_are_kept_after_an_interrupt(net, tmp_path, capsys, er
     assert out.splitlines()[-1] == str(tmp_path / "index.html")
 
 
-def test_interrupt_in_the_first_section_keeps_an_earlier_page(net, tmp_path, capsys):
-    write_tour(net, tmp_path, TINY, (example_section("one"),))
+def test_interrupt_in_the_first_section_keeps_an_earlier_page(demo, tmp_path, capsys):
+    write_tour(demo, tmp_path, TINY, (example_section("one"),))
     before = contents(tmp_path)
     capsys.readouterr()
     with pytest.raises(KeyboardInterrupt):
-        write_tour(net, tmp_path, TINY, (example_section("one", raise_interrupt),))
+        write_tour(demo, tmp_path, TINY, (example_section("one", raise_interrupt),))
     assert contents(tmp_path) == before
     assert capsys.readouterr().out == f"{tmp_path / 'index.html'} grows section by section; open it, and reload it\n"
 
 
-def test_the_page_grows_section_by_section_and_its_path_comes_first(net, tmp_path, capsys):
+def test_the_page_grows_section_by_section_and_its_path_comes_first(demo, tmp_path, capsys):
     seen = []
 
     def look(model, config):
@@ -295,23 +290,23 @@ def test_the_page_grows_section_by_section_and_its_path_comes_first(net, tmp_pat
         seen.append((page.texts_in("h2")[:-1], "2 more sections are to come" in (tmp_path / "index.html").read_text()))
         return example_section("two").build(model, config)
 
-    write_tour(net, tmp_path, TINY, (example_section("one"), example_section("two", look), example_section("three")))
+    write_tour(demo, tmp_path, TINY, (example_section("one"), example_section("two", look), example_section("three")))
     assert seen == [(["one"], True)]
     assert read_page(tmp_path).texts_in("h2")[:-1] == ["one", "two", "three"]
     assert "to come" not in (tmp_path / "index.html").read_text()
     assert capsys.readouterr().out.startswith(str(tmp_path / "index.html"))
 
 
-def test_no_workers_are_refused_before_anything_is_written(net, tmp_path):
+def test_no_workers_are_refused_before_anything_is_written(demo, tmp_path):
     with pytest.raises(ValueError, match="workers is 0; expected 1 or more"):
-        write_tour(net, tmp_path / "new", TINY, workers=0)
+        write_tour(demo, tmp_path / "new", TINY, workers=0)
     assert not (tmp_path / "new").exists()
 
 
-def test_workers_build_the_same_sections_in_the_order_of_the_page(net, tmp_path, capsys):
+def test_workers_build_the_same_sections_in_the_order_of_the_page(demo, tmp_path, capsys):
     sections = (*SECTIONS[5:6], *SECTIONS[:2])  # the first takes longest
-    write_tour(net, tmp_path / "one", TINY, sections)
-    write_tour(net, tmp_path / "two", TINY, sections, workers=2)
+    write_tour(demo, tmp_path / "one", TINY, sections)
+    write_tour(demo, tmp_path / "two", TINY, sections, workers=2)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-6:-3]] == [
         "microscope",
@@ -321,7 +316,7 @@ def test_workers_build_the_same_sections_in_the_order_of_the_page(net, tmp_path,
 
 
 @pytest.mark.parametrize("section", SECTIONS[1:], ids=lambda section: section.title)
-def test_interrupted_images_are_not_shown(net, tmp_path, section):
+def test_interrupted_images_are_not_shown(demo, tmp_path, section):
     calls = []
 
     def interrupt_second_call(*_):
@@ -329,10 +324,10 @@ def test_interrupted_images_are_not_shown(net, tmp_path, section):
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    handle = net.network.register_forward_pre_hook(interrupt_second_call)
+    handle = demo.network.register_forward_pre_hook(interrupt_second_call)
     try:
         with pytest.raises(KeyboardInterrupt):
-            write_tour(net, tmp_path, replace(TINY, steps=3, dream_steps=3), (section,))
+            write_tour(demo, tmp_path, replace(TINY, steps=3, dream_steps=3), (section,))
     finally:
         handle.remove()
     assert contents(tmp_path) == {}
@@ -364,10 +359,10 @@ FEW = SECTIONS[1:3]
 
 
 @pytest.fixture
-def command(net, monkeypatch, tmp_path, capsys):
+def command(demo, monkeypatch, tmp_path, capsys):
     """Runs `optvis demo` with tiny settings in an empty folder: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("optvis.models.embedded.network.demo_classifier", lambda trained: net)
+    monkeypatch.setattr("optvis.models.embedded.network.demo_classifier", lambda trained: demo)
     monkeypatch.setattr("optvis.demo.config.TourConfig", lambda seed, **quick: replace(TINY, seed=seed))
     monkeypatch.setattr("optvis.demo.tour.write_tour", partial(write_tour, sections=FEW))
 

@@ -39,14 +39,6 @@ def few(small):
     return Classifier(small.network, small.normalize, 6, name="few")
 
 
-@pytest.fixture
-def exact():
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(usual)
-
-
 def random_image(count: int = 1) -> torch.Tensor:
     return torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(5))
 

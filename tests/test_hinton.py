@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from optvis import activations, load
+from optvis import activations
 from optvis.circuits.hinton import hinton_of_activations, hinton_of_expanded_weights, hinton_of_weights
 from optvis.circuits.weights import expanded_weights
 from optvis.cli import main as cli
@@ -18,11 +18,6 @@ from optvis.viz.hinton_diagram import Hinton, draw_squares, hinton
 from optvis.viz.sheet import NEGATIVE_COLOR, POSITIVE_COLOR, to_pil_image
 from optvis.viz.tiles import GROUND
 from optvis.world import LABELS, scene
-
-
-@pytest.fixture(scope="module")
-def net():
-    return load("demo")
 
 
 def areas(pixels, cell, colour):
@@ -137,26 +132,26 @@ def test_complex_numbers_and_huge_tables_are_refused():
         hinton([[1.0]]).image(cell=1)
 
 
-def test_a_linear_layer_is_a_table_of_classes(net):
-    made = hinton_of_weights(net, "head", top=12)
+def test_a_linear_layer_is_a_table_of_classes(demo):
+    made = hinton_of_weights(demo, "head", top=12)
     columns = [int(text) for text in made.column_labels]
     assert made.row_labels == LABELS
-    assert_close(made.values[0], net.network.head.weight.detach()[:, columns])
-    norms = net.network.head.weight.detach().norm(dim=0)
+    assert_close(made.values[0], demo.network.head.weight.detach()[:, columns])
+    norms = demo.network.head.weight.detach().norm(dim=0)
     assert set(columns) == set(norms.topk(12).indices.tolist())
 
 
-def test_a_convolution_is_a_row_of_panels_a_channel(net):
-    made = hinton_of_weights(net, "mixed3.0", [3, 17], top=4)
-    kernel = net.network.mixed3[0].weight.detach()
+def test_a_convolution_is_a_row_of_panels_a_channel(demo):
+    made = hinton_of_weights(demo, "mixed3.0", [3, 17], top=4)
+    kernel = demo.network.mixed3[0].weight.detach()
     assert (made.row_labels, made.panels_per_row) == (("mixed3.0 3", "mixed3.0 17"), 4)
     for place, text in enumerate(made.labels):
         assert_close(made.values[place], kernel[(3, 17)[place // 4], int(text)])
 
 
-def test_expanded_weights_come_with_icons(net):
-    made = hinton_of_expanded_weights(net, "mixed3", "mixed4", [17, 40], top=3, icons=24, steps=2, progress=False)
-    found = expanded_weights(net, "mixed3", "mixed4", [17, 40])
+def test_expanded_weights_come_with_icons(demo):
+    made = hinton_of_expanded_weights(demo, "mixed3", "mixed4", [17, 40], top=3, icons=24, steps=2, progress=False)
+    found = expanded_weights(demo, "mixed3", "mixed4", [17, 40])
     for place, text in enumerate(made.labels):
         assert_close(made.values[place], found[place // 3, int(text.removeprefix("mixed3 "))])
     assert (made.icons.shape, made.row_icons.shape) == ((6, 3, 24, 24), (2, 3, 24, 24))
@@ -164,35 +159,41 @@ def test_expanded_weights_come_with_icons(net):
     assert made.image().width > hinton(made.values, panels_per_row=3).image().width
 
 
-def test_images_rank_channels_by_their_activations(net):
+def test_a_table_says_that_it_has_no_icons(demo):
+    with pytest.warns(UserWarning, match="from 'flat' to 'head' are one table, which has no icons"):
+        made = hinton_of_expanded_weights(demo, "flat", "head", [1, 2], top=3, icons=24, progress=False)
+    assert made.icons is None
+
+
+def test_images_rank_channels_by_their_activations(demo):
     owl = scene("owl", seed=2).image
-    made = hinton_of_expanded_weights(net, "mixed3", "mixed4", 17, top=5, images=owl)
-    a = activations(net, owl, ["mixed3"])["mixed3"][0].double().numpy()
-    kernel = expanded_weights(net, "mixed3", "mixed4", 17)[0].double().numpy()
+    made = hinton_of_expanded_weights(demo, "mixed3", "mixed4", 17, top=5, images=owl)
+    a = activations(demo, owl, ["mixed3"])["mixed3"][0].double().numpy()
+    kernel = expanded_weights(demo, "mixed3", "mixed4", 17)[0].double().numpy()
     strength = np.sqrt((kernel**2).sum((1, 2))) * np.sqrt((a**2).mean((1, 2)))
     assert made.labels == tuple(f"mixed3 {i}" for i in np.argsort(-strength)[:5])
-    assert made.labels != hinton_of_expanded_weights(net, "mixed3", "mixed4", 17, top=5).labels
+    assert made.labels != hinton_of_expanded_weights(demo, "mixed3", "mixed4", 17, top=5).labels
 
 
-def test_activations_are_maps_or_a_table(net):
+def test_activations_are_maps_or_a_table(demo):
     owl = scene("owl", seed=2).image
-    a = activations(net, owl, ["mixed5", "head"])
-    made = hinton_of_activations(net, owl, "mixed5", top=6)
+    a = activations(demo, owl, ["mixed5", "head"])
+    made = hinton_of_activations(demo, owl, "mixed5", top=6)
     best = a["mixed5"][0].flatten(1).norm(dim=1).topk(6).indices
     assert made.labels == tuple(f"mixed5 {i}" for i in best.tolist())
     assert_close(made.values, a["mixed5"][0, best])
-    chosen = hinton_of_activations(net, owl, "head", [7, 0])
+    chosen = hinton_of_activations(demo, owl, "head", [7, 0])
     assert chosen.row_labels == ("owl", "container ship")
     assert_close(chosen.values[0, :, 0], a["head"][0, [7, 0]])
     with pytest.raises(ValueError, match="2 images; give one"):
-        hinton_of_activations(net, torch.rand(2, 3, 96, 96), "mixed5")
+        hinton_of_activations(demo, torch.rand(2, 3, 96, 96), "mixed5")
 
 
-def test_the_network_is_untouched(net, untouched):
-    with untouched(net.network):
-        hinton_of_weights(net, "head")
-        hinton_of_expanded_weights(net, "mixed4", "mixed5", 3, icons=16, steps=1, progress=False)
-        hinton_of_activations(net, scene("owl", seed=2).image, "mixed4")
+def test_the_network_is_untouched(demo, untouched):
+    with untouched(demo.network):
+        hinton_of_weights(demo, "head")
+        hinton_of_expanded_weights(demo, "mixed4", "mixed5", 3, icons=16, steps=1, progress=False)
+        hinton_of_activations(demo, scene("owl", seed=2).image, "mixed4")
 
 
 @pytest.mark.parametrize(

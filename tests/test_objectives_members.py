@@ -49,7 +49,7 @@ alone_in_each_layout = pytest.mark.parametrize(
 @pytest.fixture
 def show_all_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show long targets by their numbers in the repr, not by a digest."""
-    monkeypatch.setattr("optvis.objectives.repr.MAX_NUMBERS", 10**6)
+    monkeypatch.setattr("optvis.arguments.describe.MAX_NUMBERS", 10**6)
 
 
 def evaluate_repr(objective: Objective) -> Objective:

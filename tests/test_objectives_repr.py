@@ -104,16 +104,11 @@ def test_the_repr_of_a_custom_objective_evaluates_to_an_equal_one(fn: Any, targe
     assert torch.equal(pickle.loads(pickle.dumps(objective))(ACTS), objective(ACTS))
 
 
-@pytest.mark.parametrize("default", [torch.float32, torch.float64], ids=str)
-def test_the_repr_evaluates_to_an_equal_one_under_either_default_dtype(default: torch.dtype) -> None:
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(default)
-    try:
-        for dtype in (torch.float32, torch.float64):
-            objective = [1 / 3, 2 / 3] * direction("a", torch.tensor([0.1, 1 / 3, -1e-20], dtype=dtype))
-            assert torch.equal(evaluate_repr(objective)(ACTS), objective(ACTS))
-    finally:
-        torch.set_default_dtype(usual)
+@pytest.mark.usefixtures("dtype")
+@pytest.mark.parametrize("own", [torch.float32, torch.float64], ids=str)
+def test_the_repr_evaluates_to_an_equal_one_under_either_default_dtype(own: torch.dtype) -> None:
+    objective = [1 / 3, 2 / 3] * direction("a", torch.tensor([0.1, 1 / 3, -1e-20], dtype=own))
+    assert torch.equal(evaluate_repr(objective)(ACTS), objective(ACTS))
 
 
 def test_the_repr_of_a_float32_has_the_fewest_digits() -> None:

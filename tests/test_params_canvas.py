@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,14 +31,6 @@ at_each_size = pytest.mark.parametrize("size", SIZES, ids=str)
 
 def streams(*seeds: int) -> Streams:
     return Streams(seeds, "canvas")
-
-
-@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
-def dtype(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(request.param)
-    yield request.param
-    torch.set_default_dtype(usual)
 
 
 def tolerance(dtype: torch.dtype) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -40,22 +39,6 @@ OTHERS |= {"mean_spectrum", "color_matrix", "one_over_f"}
 each_member = pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
 at_each_size = pytest.mark.parametrize("size", SIZES, ids=str)
 CANVASES = (CPPN, FFT, Phase, Pixels, Pyramid, SharedLowRes)
-
-
-@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
-def dtype(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(request.param)
-    yield request.param
-    torch.set_default_dtype(usual)
-
-
-@pytest.fixture
-def exact() -> Iterator[None]:
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(usual)
 
 
 @torch.no_grad()

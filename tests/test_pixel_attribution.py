@@ -132,6 +132,40 @@ def test_occlusion_works_at_layers_with_zero(small, images):
     torch.testing.assert_close(found.positions, exact.positions)
 
 
+OWN_MASKS = torch.rand(20, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+OWN_FILL = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+OWN_FEATURES = torch.randint(4, (20, 3, 8, 8), generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda rows: Occlusion(OWN_MASKS[rows]),
+        lambda rows: Occlusion(4, OWN_FILL[rows]),
+        lambda rows: FromCaptum(attr.FeatureAblation, {"feature_mask": OWN_FEATURES[rows]}),
+    ],
+    ids=["masks", "fill", "feature_mask"],
+)
+def test_what_is_of_each_image_goes_with_it(small, build):
+    many = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    together = attribute(small, many, "<image>", QUESTION, method=build(slice(None))).positions
+    for place in (0, 17):
+        row = slice(place, place + 1)
+        alone = attribute(small, many[row], "<image>", QUESTION, method=build(row)).positions
+        torch.testing.assert_close(together[row], alone)
+    with pytest.raises(ValueError, match="for 20 images; expected 20 on the first axis, or 1"):
+        attribute(small, many, "<image>", QUESTION, method=build(slice(10)))
+
+
+def test_noise_does_not_depend_on_the_number_of_images():
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(100, 2)).double()
+    classifier, many = Classifier(net, None, 7), torch.rand(5, 3, 7, 7, dtype=torch.float64)
+    together = attribute(classifier, many, "<image>", logit(0), method=SmoothGrad(samples=4)).values
+    alone = attribute(classifier, many[:1], "<image>", logit(0), method=SmoothGrad(samples=4)).values
+    torch.testing.assert_close(together[:1], alone)
+
+
 @pytest.mark.parametrize(("masks", "hidden"), [(4, "squares"), (HALVES, "regions")])
 def test_a_plot_says_what_is_hidden(masks, hidden):
     assert Occlusion(masks).description == f"measured by hiding {hidden}"
@@ -174,7 +208,8 @@ def test_any_objective_is_attributed(small, images, objective):
     ("masks", "message"),
     [
         (torch.zeros(4, 4).long(), r"masks have shape \(4, 4\) for images .*expected regions \(H, W\)"),
-        (torch.zeros(2, 2, 8, 8), "for images"),
+        (torch.zeros(2, 2, 8, 8), "for 3 images; expected 3 on the first axis, or 1"),
+        (torch.zeros(1, 1, 2, 8, 8), "for images"),
         (torch.zeros(8, 8), "masks is one map of numbers; expected integers"),
         (torch.full((1, 8, 8), 2.0), r"outside \[0, 1\]"),
         (0, "masks is 0; expected masks, or the side"),

@@ -132,6 +132,10 @@ def test_one_number_no_line_and_many_lines_can_be_plotted(x):
 def test_lines_of_another_length_and_bars_without_labels_are_told():
     with pytest.raises(ValueError, match="the line"):
         plot_lines([0, 1], {"a": [1.0]})
+    with pytest.raises(ValueError, match="the band 'a' has 1 entries for 2"):
+        plot_lines([0, 1], {"a": [1.0, 2.0]}, bands={"a": [(0.0, 1.0)]})
+    with pytest.raises(ValueError, match="the dotted line 'b' belongs to no line; there are 'a'"):
+        plot_lines([0], {"a": [1.0]}, dotted={"b": [1.0]})
     with pytest.raises(ValueError, match="x is empty"):
         plot_lines([], {})
     with pytest.raises(ValueError, match="labels"):

@@ -53,6 +53,8 @@ def test_levels_are_rounded_and_clipped():
     image = torch.tensor([-1.0, 0.4999 / 255, 2.0]).view(3, 1, 1)
     with pytest.warns(UserWarning, match=r"an image runs from -1 to 2; expected \[0, 1\]: values outside are clipped"):
         assert to_pil_image(image).getpixel((0, 0)) == (0, 0, 255)
+    with pytest.warns(UserWarning, match=r"an image runs from nan to nan; expected \[0, 1\]: NaN is black"):
+        assert to_pil_image(torch.tensor([1.0, torch.nan, 1.0]).view(3, 1, 1)).getpixel((0, 0)) == (255, 0, 255)
     half = torch.full((3, 1, 1), 1.0, dtype=torch.float16, requires_grad=True)
     assert to_pil_image(half).getpixel((0, 0)) == (255, 255, 255)
 
@@ -194,3 +196,6 @@ def test_an_animation_without_frames_or_of_another_format_is_refused(images):
         encode_animation([], ".gif", 40)
     with pytest.raises(ValueError, match=r"\.gif, \.webp, \.png, \.apng, \.mp4; got '\.avi'"):
         encode_animation([to_pil_image(images[0])], ".avi", 40)
+    for suffix in (".gif", ".webp"):
+        with pytest.raises(ValueError, match="milliseconds is 0; expected 1 or more"):
+            encode_animation([to_pil_image(images[0])], suffix, 0)

@@ -245,6 +245,19 @@ def test_the_objective_is_the_mean_code_and_its_gradient_that_of_the_encoder():
     assert gradients[0].abs().sum() > 0
 
 
+def test_the_gradient_of_a_feature_that_is_off_does_not_depend_on_other_images():
+    threshold = SimpleNamespace(encode=lambda x: (x - 1).relu(), decode=lambda z: z)
+    weak, strong = torch.full((1, C, 2, 2), -0.01), torch.full((1, C, 2, 2), -10.0)
+
+    def gradient(a):
+        a.requires_grad_()
+        return torch.autograd.grad(feature("x", threshold, 0)({"x": a}).sum(), a)[0]
+
+    together = gradient(torch.cat([weak, strong]))
+    assert torch.equal(together, torch.cat([gradient(weak), gradient(strong)]))
+    assert together[1].abs().sum() > 0
+
+
 @pytest.mark.parametrize("is_pair", [True, False])
 def test_a_feature_is_rendered(demo, is_pair):
     sae = copy.deepcopy(SPARSE)

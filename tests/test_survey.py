@@ -79,6 +79,8 @@ def test_a_survey_equals_naive_loops(small, tmp_path, layer, memory_format):
         found = survey.sample(layer, 4)
         assert found.indices[channel].tolist() == chosen
         assert (found.positions[channel] @ torch.tensor([width, 1])).tolist() == places[chosen, channel].tolist()
+    with pytest.raises(ValueError, match="strata is 0; expected 1 or more"):
+        survey.sample(layer, 0)
     ordered = np.sort(values.astype(np.float64), 0)
     for level, found in zip((0, 0.3, 1), survey.quantiles(layer, [0, 0.3, 1]).T, strict=True):
         low, share = divmod(level * 12, 1)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 
-from optvis import Classifier, load
+from optvis import Classifier
 from optvis.cli import main as cli
 from optvis.patches import (
     PatchTrial,
@@ -26,11 +26,6 @@ from optvis.patches import (
 from optvis.world import object_patch, scene
 
 POSITIONS = {"centre": (0.5, 0.5), "corner": (0.2, 0.9)}
-
-
-@pytest.fixture(scope="module")
-def net():
-    return load("demo")
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +83,10 @@ def test_size_and_position_are_selected_on_other_images_than_the_test_images(red
         ("frying pan", "wok", "noodles", 58),
     ],
 )
-def test_objects_flip_predictions_and_flat_patches_and_pieces_do_not(net, source, target, name, size):
+def test_objects_flip_predictions_and_flat_patches_and_pieces_do_not(demo, source, target, name, size):
     images = torch.stack([scene(source, 2_000_000 + place).image for place in range(24)])
     positions = {"centre": (0.5, 0.5), "bottom left": (0.75, 0.25)}
-    found = try_patch(net, object_patch(name), images, source, target, sizes=[size], positions=positions)
+    found = try_patch(demo, object_patch(name), images, source, target, sizes=[size], positions=positions)
     assert found.flip_rate().share >= 0.8
     assert found.flip_rate("flat").share == found.flip_rate("piece").share == 0
 
@@ -161,15 +156,15 @@ def test_rates_have_wilsons_interval():
     ids=["nan", "shape", "clear", "none", "bytes", "unknown", "same", "other", "index", "negative", "falling", "zero",
          "nowhere", "choosing", "name"],
 )  # fmt: skip
-def test_bad_input_is_refused(net, whales, options, error, says):
+def test_bad_input_is_refused(demo, whales, options, error, says):
     arguments = {"patch": object_patch("baseball"), "source": "grey whale", "target": "white shark"} | options
     with pytest.raises(error, match=says):
-        try_patch(net, images=whales, **arguments)
+        try_patch(demo, images=whales, **arguments)
 
 
-def test_controls_of_the_user_are_pasted_by_name(net, whales, tmp_path):
+def test_controls_of_the_user_are_pasted_by_name(demo, whales, tmp_path):
     found = try_patch(
-        net, object_patch("baseball"), whales, "grey whale", "white shark", sizes=[24, 32],
+        demo, object_patch("baseball"), whales, "grey whale", "white shark", sizes=[24, 32],
         positions={"low": (0.75, 0.25)}, controls={"noodles": object_patch("noodles")},
     )  # fmt: skip
     assert found.names == ("patch", "noodles", "flat", "shuffled", "piece")

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from optvis import Classifier, load
 from optvis.circuits.weights import expanded_weights, strongest_inputs, weights
+from optvis.errors import NotFiniteError
 from optvis.models.overrides.linear import linearize
 
 
@@ -197,6 +198,16 @@ def test_the_strongest_inputs_have_the_largest_norm():
     assert strongest_inputs(made, 99).shape == (3, 7)
     with pytest.raises(ValueError, match="count is 0"):
         strongest_inputs(made, 0)
+    made[1, 2, 3, 3] = torch.nan
+    with pytest.raises(ValueError, match="weights has NaN or infinite numbers"):
+        strongest_inputs(made, 2)
+
+
+def test_weights_that_are_not_finite_are_refused():
+    net = classifier(nn.Conv2d(3, 2, 1), nn.Conv2d(2, 4, 3))
+    net.network[1].weight.data[0, 0, 0, 0] = torch.nan
+    with pytest.raises(NotFiniteError, match=r"the weights from '0' to '1' are NaN or infinite; .*'1.weight'"):
+        expanded_weights(net, "0", "1", 0)
 
 
 def test_the_network_is_untouched(network, untouched):

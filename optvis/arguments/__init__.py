@@ -2,12 +2,13 @@
 
 from optvis.arguments.axes import check_axes, check_count, check_minimum, check_range
 from optvis.arguments.check import check_arguments, check_package
-from optvis.arguments.describe import describe_hint, describe_value
+from optvis.arguments.describe import abbreviate_tensor, describe_hint, describe_value
 from optvis.arguments.fields import TensorFields
 from optvis.arguments.unknown import build_getattr
 
 __all__ = [
     "TensorFields",
+    "abbreviate_tensor",
     "build_getattr",
     "check_arguments",
     "check_axes",

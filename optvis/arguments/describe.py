@@ -1,8 +1,9 @@
-"""Hints and values in words, for error messages."""
+"""Hints, values and large tensors in words, for error messages and the repr of objects."""
 
 from __future__ import annotations
 
 import collections.abc
+import hashlib
 import inspect
 import types
 import typing
@@ -14,6 +15,8 @@ import numpy as np
 import torch
 
 LONGEST_VALUE = 60  # characters of a value that are shown
+MAX_NUMBERS = 64  # of a tensor that is written out
+DIGEST_LENGTH = 12  # hexadecimal digits
 
 
 def describe_hint(hint: Any) -> str:
@@ -71,6 +74,20 @@ def describe_value(value: Any) -> str:
         return f"{kind} of {value.bit_length()} bits; 63 is the most"
     text = " ".join(_SHORT.repr(value).split())
     return kind if text.startswith("<") else f"{kind} {text}"
+
+
+def abbreviate_tensor(values: torch.Tensor) -> str | None:
+    """Describe a tensor of more than 64 numbers by shape, dtype and digest; None for a smaller one.
+
+    Example:
+        >>> abbreviate_tensor(torch.zeros(100)), abbreviate_tensor(torch.zeros(64))
+        ('<(100,) float32 sha256 7a12e5613633>', None)
+    """
+    if values.numel() <= MAX_NUMBERS:
+        return None
+    data = values.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    name = str(values.dtype).removeprefix("torch.")
+    return f"<{tuple(values.shape)} {name} sha256 {hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]}>"
 
 
 _SHORT = Repr()

@@ -86,6 +86,7 @@ def attribute(
     """
     layer = name_tokens(layer, tokens)
     resolved = resolve_method(method, layer)
+    units = unit_kind(resolved)
     classifier, place = as_classifier(model, normalize), layer
     if features is not None:
         place = name_features(layer)
@@ -93,7 +94,7 @@ def attribute(
     each = resolve_objective(objective, classifier).to(classifier.device, classifier.image_dtype)
     loaded = classifier.load_batch(images)
     each = each.with_head(lambda: classifier.read_head(loaded))
-    batch = _repeat_images(loaded, each)
+    batch = _match_images(loaded, each)
     rows = [slice(start, start + BATCH_SIZE) for start in range(0, len(batch), BATCH_SIZE)]
     text = repr(as_objective(objective))
     with borrow(classifier.network):
@@ -106,7 +107,7 @@ def attribute(
     if features is not None:
         recipe["features"] = describe_features(classifier)
     own: dict[str, Any] = {"recipe": recipe, "channel_axis": channel_axis, "sae": features, **tensors}
-    return Attribution(batch.cpu(), layer, unit_kind(resolved), text, **own)
+    return Attribution(batch.cpu(), layer, units, text, **own)
 
 
 def describe_method(method: AttributionMethod) -> dict[str, str]:
@@ -145,8 +146,12 @@ def unit_kind(method: AttributionMethod) -> UnitKind:
     return kind
 
 
-def _repeat_images(images: Tensor, objective: Objective) -> Tensor:
-    """Repeat a single image for several objectives."""
+def _match_images(images: Tensor, objective: Objective) -> Tensor:
+    """Repeat a single image for several objectives.
+
+    Raises:
+        ValueError: an objective that compares images, or changes with the step, or is for another number of images.
+    """
     if objective.couples_images:
         raise ValueError(f"{objective} compares images; attribution needs a score of each image alone")
     if objective.has_schedule:
@@ -167,7 +172,7 @@ def _attribute_batch(
 ) -> dict[str, Tensor]:
     """Compute the tensors of an Attribution for some of the images."""
     tail = build_tail(classifier, images[rows], layer)
-    layer_function = LayerFunction(tail, objective[rows], channel_axis, rows)
+    layer_function = LayerFunction(tail, objective[rows], channel_axis, rows, len(images))
     a = layer_function.activations
     scores, baseline_scores = layer_function.scores(torch.stack([a, torch.zeros_like(a)]))
 

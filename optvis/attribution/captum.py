@@ -32,7 +32,8 @@ class FromCaptum:
     Args:
         method: a class of `captum.attr` whose constructor needs a forward function alone, or a function that builds a
             method from one, `lambda forward: NoiseTunnel(Saliency(forward))`.
-        options: keyword arguments of its `attribute`.
+        options: keyword arguments of its `attribute`. It gets up to 16 images at a time; a `feature_mask` may have a
+            row for each of all images.
 
     Raises:
         TypeError: a method of another kind; options that its `attribute` does not have, or lacks.
@@ -63,8 +64,8 @@ class FromCaptum:
         options = dict(self.options)
         _check_options(self.method, method.attribute, options)
         takes_features = "feature_mask" in inspect.signature(method.attribute).parameters
-        if takes_features and options.get("feature_mask") is None:
-            options["feature_mask"] = _choose_features(layer_function)
+        if takes_features:
+            options["feature_mask"] = _choose_features(layer_function, options.get("feature_mask"))
         start = layer_function.activations.detach().clone().requires_grad_()
         values: Tensor = method.attribute(start, **options).detach()
         if not takes_features or values.shape != start.shape:
@@ -109,10 +110,9 @@ def _check_options(method: Any, attribute: Any, options: Mapping[str, Any], boun
         raise TypeError(f"{name} needs {', '.join(lacking)}: FromCaptum({name}, {{{example}}})")
 
 
-def _count_activations(features: Any, values: Tensor) -> Tensor:
+def _count_activations(features: Tensor, values: Tensor) -> Tensor:
     """How many activations the feature of each has, in the shape of values, (B, ...)."""
-    mask: Tensor = features[0] if isinstance(features, tuple) else features
-    rows = mask.to(values.device).expand(values.shape if len(mask) > 1 else (1, *values.shape[1:]))
+    rows = features.to(values.device).expand(values.shape if len(features) > 1 else (1, *values.shape[1:]))
     return torch.stack([_count_equal(row) for row in rows]).expand_as(values)
 
 
@@ -124,9 +124,11 @@ def _count_equal(numbers: Tensor) -> Tensor:
     return found[2][found[1]]
 
 
-def _choose_features(layer_function: LayerFunction) -> Tensor:
-    """The number of the feature of each activation: its channel, or the square of a pixel."""
+def _choose_features(layer_function: LayerFunction, given: Any) -> Tensor:
+    """The number of the feature of each activation: as given, else its channel, or the square of a pixel."""
     a = layer_function.activations
+    if given is not None:
+        return layer_function.own_rows(given[0] if isinstance(given, tuple) else given, "feature_mask")
     if layer_function.tail.layer == IMAGE:
         return square_regions(SIDE, (a.shape[-2], a.shape[-1])).to(a.device).expand(1, a.shape[1], -1, -1)
     channels = torch.arange(layer_function.channels_first.shape[1], device=a.device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from optvis.attribution.image_tail import ImageTail
+from optvis.formatting import format_count
 from optvis.models.layers import explain_no_gradient
 from optvis.models.tail import Tail
 from optvis.objectives import Objective
@@ -26,13 +27,15 @@ class LayerFunction:
             for the layer "<image>".
         objective: a score for each of them.
         channel_axis: axis of the channels in the layer's output; by default the second, or the last of three.
-        rows: where these images lie in the batch of all images.
+        rows: where these images lie among all images.
+        images: how many these all are.
     """
 
     tail: Tail | ImageTail
     objective: Objective
     channel_axis: int | None
     rows: slice
+    images: int
 
     @property
     def activations(self) -> Tensor:
@@ -58,6 +61,23 @@ class LayerFunction:
         if gradient is None:
             raise ValueError(self._explain_no_gradient())
         return gradient.view(variations.shape)
+
+    def own_rows(self, values: Tensor, name: str) -> Tensor:
+        """Select these images' rows of values that have one for each of all images, or one for all, (1, ...).
+
+        Args:
+            values: (images, ...) or (1, ...).
+            name: what error messages call them.
+
+        Raises:
+            ValueError: another number of rows.
+        """
+        if len(values) not in (1, self.images):
+            count = format_count(self.images, "image")
+            raise ValueError(
+                f"{name} of shape {tuple(values.shape)} for {count}; expected {self.images} on the first axis, or 1"
+            )
+        return values if len(values) == 1 else values[self.rows]
 
     def batches(self, count: int) -> Iterator[Tensor]:
         """Split the numbers 0 … count − 1 into batches of as many variations as fit into one pass through the tail."""

@@ -185,10 +185,11 @@ class SmoothGrad:
         scale = (self.deviation * extent).view(-1, *[1] * (a.dim() - 1))
         generator = torch.Generator().manual_seed(self.seed)
 
+        def draw() -> Tensor:  # one sample at a time: torch draws several together as other numbers
+            return torch.randn((1, *a.shape[1:]), generator=generator, dtype=torch.float32, device="cpu")
+
         def add_noise(batch: Tensor) -> Tensor:
-            return a + scale * torch.randn(
-                (len(batch), 1, *a.shape[1:]), generator=generator, dtype=torch.float32, device="cpu"
-            ).to(a)
+            return a + scale * torch.stack([draw() for _ in batch]).to(a)
 
         return _mean_gradient(layer_function, self.samples, add_noise)
 
@@ -238,25 +239,23 @@ def sum_over_positions(values: Tensor, channel_axis: int | None) -> Tensor:
 
 
 def _ablate_each(layer_function: LayerFunction, units: str) -> Tensor:
-    a = layer_function.channels_first
-    rows = a.flatten(2) if a.dim() > 2 else a.unsqueeze(2)
-    other, own = (2, 1) if units == "channels" else (1, 2)
-    active = (rows != 0).any(other).any(0).nonzero().flatten()
-    scores = layer_function.scores(layer_function.activations.unsqueeze(0))
-    drops = torch.zeros(len(rows), rows.shape[own], dtype=scores.dtype, device=scores.device)
+    a, by_channel = layer_function.activations, units == "channels"
+    values = positions(a, layer_function.channel_axis)
+    values = values if by_channel else values.mT  # (B, units, ...)
+    active = (values != 0).any(2).any(0).nonzero().flatten()
+    scores = widen(layer_function.scores(a.unsqueeze(0)))
+    drops = scores.new_zeros(values.shape[:2])
     for batch in layer_function.batches(len(active)):
-        off = torch.zeros(len(batch), rows.shape[own], device=rows.device, dtype=torch.float32)
-        off[torch.arange(len(batch), device="cpu"), active[batch]] = 1
-        by_channel = units == "channels"
+        off = torch.nn.functional.one_hot(active[batch], values.shape[1])
         mask = layer_function.expand_channels(off.unsqueeze(1)) if by_channel else layer_function.expand_positions(off)
-        drops[:, active[batch]] = (scores - layer_function.scores(layer_function.activations * (1 - mask))).T
-    return drops if units == "channels" else drops.view(len(drops), *a.shape[2:])
+        drops[:, active[batch]] = (scores - layer_function.scores(a * (1 - mask))).T
+    return drops if by_channel else drops.view(len(drops), *layer_function.channels_first.shape[2:])
 
 
 def _ablate_groups(layer_function: LayerFunction, groups: Groups) -> Tensor:
     a = layer_function.activations
-    scores = layer_function.scores(a.unsqueeze(0))
-    own = replace(groups, maps=groups.maps[layer_function.rows])
+    scores = widen(layer_function.scores(a.unsqueeze(0)))
+    own = replace(groups, maps=layer_function.own_rows(groups.maps, "maps of groups"))
     parts = group_parts(own, layer_function.tail.layer, a, layer_function.channel_axis)
     return torch.cat([scores - layer_function.scores((a - part).unsqueeze(0)) for part in parts]).T
 

@@ -82,21 +82,26 @@ class Occlusion:
     def values(self, layer_function: LayerFunction) -> Tensor:
         """Return the loss of each region divided by its area, summed at each position, (B, H, W)."""
         a = layer_function.channels_first
-        masks = expand_masks(self.masks, a.shape).to(a)
-        fill = self._fill(layer_function.tail.layer, a)
-        before = layer_function.scores(layer_function.activations.unsqueeze(0))[0]
+        given = self.masks
+        if isinstance(given, Tensor) and given.dim() == 4:
+            given = layer_function.own_rows(given, "masks")
+        masks = expand_masks(given, a.shape).to(a)
+        fill = self._fill(layer_function)
+        before = widen(layer_function.scores(layer_function.activations.unsqueeze(0)))
         total = torch.zeros_like(widen(a[:, 0]))
         for batch in layer_function.batches(masks.shape[1]):
             some = masks[:, batch].transpose(0, 1).unsqueeze(2)  # (k, B or 1, 1, H, W)
             hidden = layer_function.restore_layout(a * (1 - some) + fill * some)
-            losses = widen(before) - widen(layer_function.scores(hidden))  # (k, B)
+            losses = before - layer_function.scores(hidden)  # (k, B)
             areas = widen(some).flatten(2).sum(2).clamp(min=torch.finfo(torch.float32).tiny)
             total += ((losses / areas).view(*losses.shape, 1, 1) * some.squeeze(2)).sum(0)
         return total
 
-    def _fill(self, layer: str, a: Tensor) -> Tensor:
-        fill = (GRAY if layer == IMAGE else 0.0) if self.fill is None else self.fill
+    def _fill(self, layer_function: LayerFunction) -> Tensor:
+        a = layer_function.channels_first
+        fill = (GRAY if layer_function.tail.layer == IMAGE else 0.0) if self.fill is None else self.fill
         tensor = torch.as_tensor(fill, dtype=a.dtype, device=a.device)
+        tensor = layer_function.own_rows(tensor, "fill") if tensor.dim() == a.dim() else tensor
         try:
             tensor.expand_as(a)
         except RuntimeError as error:

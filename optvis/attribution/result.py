@@ -215,7 +215,10 @@ class Attribution(PlotResult):
 
     @property
     def completeness_gap(self) -> Tensor:
-        """How far the attributions are from adding up, `|Σ − (f(a) − f(0))| / |f(a) − f(0)|`, (B,)."""
+        """How far the attributions are from adding up, `|Σ − (f(a) − f(0))| / |f(a) − f(0)|`, (B,).
+
+        It is infinite or NaN where the score is the same without the layer, f(a) = f(0).
+        """
         total = self.scores - self.baseline_scores
         return (self.values.flatten(1).sum(1) - total).abs() / total.abs()
 
@@ -256,6 +259,9 @@ class Attribution(PlotResult):
                 is drawn in a new figure.
             top: how many channels, features or groups.
             image: which image; all by default, and the first on given axes.
+
+        Raises:
+            IndexError: an image that there is not.
         """
         rows = [image or 0] if image is not None or ax is not None else range(len(self))
         if ax is not None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from optvis.circuits.weights import ChannelIndices, expanded_weights, resolve_channels, strongest_inputs, weights
 from optvis.data.images import ImageLike
+from optvis.errors import warn_user
 from optvis.models.activations import read_channels
 from optvis.models.borrow import plain_mode
 from optvis.models.classifier import Classifier
@@ -88,7 +89,8 @@ def hinton_of_expanded_weights(
         top: how many of the earlier layer's channels, by the norm of their weights.
         images: rank channels by the norm of their weights times the root mean square of their activations over these
             images; without them, channels that are never active may come first.
-        icons: side in pixels of an icon of each channel, rendered as by `render`; 0 for none.
+        icons: side in pixels of an icon of each channel, rendered as by `render`; 0 for none. Where each weight is one
+            number the diagram is a table, without icons.
         steps: updates of each icon.
         seed: of noise and transforms of the icons.
         channel_axis: axis of the channels in both layers' outputs; by default the second, or the last of three.
@@ -121,6 +123,8 @@ def hinton_of_expanded_weights(
         scales = a.flatten(1).square().mean(1).sqrt().cpu()
     best = _rank_inputs(values * scales.view(-1, *[1] * (values.dim() - 2)), top)
     diagram = _draw_weights(values, best, _channel_labels(classifier, after, indices, count), before, recipe)
+    if icons and diagram.column_labels:
+        warn_user(f"the weights from {before!r} to {after!r} are one table, which has no icons")
     if not icons or diagram.column_labels:
         return diagram
 

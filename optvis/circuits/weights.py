@@ -15,6 +15,7 @@ from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.layers import find_module
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.finite import check_finite
 from optvis.models.overrides.linear import linearize
 from optvis.models.tail import Tail
 from optvis.objectives.layout import channels_first, name_tokens
@@ -95,6 +96,7 @@ def expanded_weights(
         KeyError: there is no such layer; the nearest names are given.
         ValueError: the layers are given in the wrong order, or the later one does not depend on the earlier one.
         IndexError: a channel or a position that the later layer does not have.
+        NotFiniteError: the network's weights, or these, are NaN or infinite.
 
     Example:
         >>> from optvis import load
@@ -113,7 +115,9 @@ def expanded_weights(
         position = _resolve_position(end.shape[1:], position, after)
         indices = resolve_channels(channels, len(end), after)
         gradients = [_gradient(end[(index, *position)], start, before, after) for index in indices]
-    return _trim_zeros(torch.stack([channels_first(one, channel_axis)[0].cpu() for one in gradients]))
+        expanded = torch.stack([channels_first(one, channel_axis)[0] for one in gradients])
+        check_finite(expanded, f"the weights from {before!r} to {after!r}", classifier.network, inputs)
+    return _trim_zeros(expanded.cpu())
 
 
 def strongest_inputs(weights: Tensor, count: int) -> Tensor:
@@ -124,16 +128,16 @@ def strongest_inputs(weights: Tensor, count: int) -> Tensor:
         count: how many, K; at most I are returned.
 
     Raises:
-        ValueError: weights of other axes; a count under 1.
+        ValueError: weights of other axes, NaN or infinite ones; a count under 1.
 
     Returns:
-        indices, (O, K), largest norm first.
+        Indices (O, K), the largest norm first.
 
     Example:
         >>> strongest_inputs(torch.tensor([[0.0, -3.0, 1.0]]), 2)
         tensor([[1, 2]])
     """
-    check_axes({"weights": weights}, "O I ...")
+    check_axes({"weights": weights}, "O I ...: finite float")
     check_minimum(1, count=count)
     norms = torch.linalg.vector_norm(weights.flatten(2) if weights.dim() > 2 else weights.unsqueeze(2), dim=2)
     best: Tensor = norms.topk(min(count, norms.shape[1]), dim=1).indices

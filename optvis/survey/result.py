@@ -94,8 +94,12 @@ class Survey:
 
         Args:
             layer: name.
-            strata: N, how many levels.
+            strata: N, how many levels, 1 or more.
+
+        Raises:
+            ValueError: no levels.
         """
+        check_minimum(1, strata=strata)
         span = self._find(layer)
         values, indices, positions = (list[Tensor]() for _ in range(3))
         for file in self._files():

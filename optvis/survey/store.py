@@ -138,7 +138,7 @@ class Store:
     def check(self) -> list[str]:
         """Read all shards; return a sentence for each that is damaged, missing or of another recipe, and for gaps.
 
-        The same call of `survey_channels` records again what is damaged or missing.
+        The same call of `survey_channels` records again what is damaged or missing, with all after it.
         """
         wrong = [] if self.manifest.digest == digest_recipe(self.manifest.recipe) else ["the recipe was changed"]
         for record in self._listed():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optvis.arguments import check_minimum
 from optvis.data.own_files import EXIF_DESCRIPTION, PNG_KIND
 from optvis.viz.video import encode_video, import_av
 
@@ -65,13 +66,14 @@ def encode_animation(frames: Sequence[Image.Image], suffix: str, milliseconds: i
     Args:
         frames: of one size.
         suffix: of the file, which names the format.
-        milliseconds: duration of a frame.
+        milliseconds: duration of a frame, 1 or more.
 
     Raises:
-        ValueError: another suffix, or no frames.
+        ValueError: another suffix, no frames, or no duration.
         ImportError: MP4 without PyAV, which the extra `optvis[video]` installs.
     """
     check_animation(suffix)
+    check_minimum(1, milliseconds=milliseconds)
     name = FORMATS[suffix.casefold()]
     if not frames:
         raise ValueError("no frames: render with snapshots=range(steps), or at the steps that you want to see")

@@ -25,6 +25,7 @@ from optvis.viz.figures import (
     fit_text,
     name_axis,
     set_labels,
+    without_math,
 )
 
 if TYPE_CHECKING:
@@ -116,14 +117,14 @@ def plot_lines(
         ax: axes to draw on; those of a new figure by default.
 
     Raises:
-        ValueError: no x; another count of numbers in a line.
+        ValueError: no x; another count of numbers in a line; a band or a dotted line by the name of no line.
 
     Example:
         >>> figure = plot_lines([0, 1, 2], {"ships": [100, 50, 0]}, title="Recall", unit="units off")
         >>> len(figure.axes[0].lines)
         1
     """
-    _check_lines(x, lines)
+    _check_lines(x, lines, bands or {}, dotted or {})
     with draw_on(ax, PANEL) as axes:
         named = list(lines)[: len(COLORS) - (len(lines) > len(COLORS))]
         handles, step = {}, min(1.6, 4.8 / max(1, len(named)))  # of their widths
@@ -147,12 +148,20 @@ def plot_lines(
     return figure_of(axes)
 
 
-def _check_lines(x: Sequence[float], values: Mapping[str, Sequence[float]]) -> None:
-    """Raise ValueError where a line has not a number for each x, or where there is no x."""
+def _check_lines(
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[float]],
+    bands: Mapping[str, Band],
+    dotted: Mapping[str, Sequence[float]],
+) -> None:
+    """Raise ValueError where there is no x, and for what has another count of numbers, or the name of no line."""
     if not x:
         raise ValueError("x is empty; expected one number or more")
-    for name, line in values.items():
-        check_count(f"the line {name!r}", len(line), len(x), "numbers x")
+    for what, parts in {"line": lines, "band": bands, "dotted line": dotted}.items():
+        for name, numbers in parts.items():
+            check_count(f"the {what} {name!r}", len(numbers), len(x), "numbers x")
+            if name not in lines:
+                raise ValueError(f"the {what} {name!r} belongs to no line; there are {', '.join(map(repr, lines))}")
 
 
 def _count_upward(axes: Axes, x: Sequence[float], unit: str) -> None:
@@ -170,6 +179,4 @@ def _name_lines(axes: Axes, named: Sequence[Line2D], others: Sequence[Line2D]) -
         return
     texts = [fit_text(str(line.get_label()), LABEL_WIDTH - 0.4, 2) for line in named]
     texts += [f"{len(others)} others"] * bool(others)
-    legend = axes.legend([*named, *others[:1]], texts, loc="upper left", bbox_to_anchor=(1.03, 1))
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    without_math(axes.legend([*named, *others[:1]], texts, loc="upper left", bbox_to_anchor=(1.03, 1)))

@@ -219,7 +219,7 @@ def caption_figure(figure: Figure, title: str, signs: Sequence[tuple[str, str]] 
     if title:
         figure.suptitle(fit_text(title, width - 0.2, 3), x=0.1 / width, ha="left", parse_math=False)
     if signs:
-        _without_math(figure.legend(handles=_patches(signs), loc="outside lower left", ncols=len(signs), **SQUARES))
+        without_math(figure.legend(handles=_patches(signs), loc="outside lower left", ncols=len(signs), **SQUARES))
 
 
 def _patches(signs: Sequence[tuple[str, str]]) -> list[Any]:
@@ -228,7 +228,8 @@ def _patches(signs: Sequence[tuple[str, str]]) -> list[Any]:
     return [Patch(color=color, label=text) for text, color in signs]
 
 
-def _without_math(legend: Any) -> None:
+def without_math(legend: Any) -> None:
+    """Write the texts of a legend as they are; `$` is a letter like any other."""
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -249,7 +250,7 @@ def add_signs(ax: Axes, signs: Sequence[tuple[str, str]], below: float = 4.0) ->
         "bbox_transform": place,
         "ncols": len(signs),
     }
-    _without_math(ax.legend(handles=_patches(signs), loc="upper left", **options, **SQUARES))
+    without_math(ax.legend(handles=_patches(signs), loc="upper left", **options, **SQUARES))
 
 
 def name_axis(axes: Axes, side: str, text: str, inches: float = UNIT_WIDTH) -> None:

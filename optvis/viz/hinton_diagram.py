@@ -225,12 +225,12 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
     """Draw the squares alone, each in the middle of its cell, with soft edges so that areas are exact.
 
     Args:
-        values: (N, R, C).
+        values: (N, R, C), on any device.
         extent: the absolute value whose square has a side of `cell` − 1 pixels.
         cell: side of a cell in pixels.
 
     Returns:
-        (N, 3, R · cell, C · cell) in [0, 1].
+        (N, 3, R · cell, C · cell) in [0, 1], on the CPU.
 
     Example:
         >>> pixels = draw_squares(torch.tensor([[[1.0, 0.25]]]), 1.0, 9)
@@ -241,6 +241,7 @@ def draw_squares(values: Tensor, extent: float, cell: int) -> Tensor:
     if cell < 1 or values.numel() * cell**2 > MAX_PIXELS or not math.isfinite(extent):
         raise ValueError(f"cell is {cell}, extent is {extent}; expected 1 or more, at most {MAX_PIXELS} pixels, finite")
     panels, height, width = values.shape
+    values = values.cpu()
     sizes = values.abs().float()
     shares = (sizes / extent).clamp(max=1) if extent > 0 else sizes.zero_()
     halves = (shares.sqrt() * (cell - 1) / 2).unsqueeze(-1)

@@ -42,5 +42,5 @@ def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _blend(gray: Tensor, shares: Tensor, color: tuple[int, int, int]) -> Tensor:
     """Replace a share of the gray by a color, whose channels are bytes."""
-    tint = torch.tensor(color, dtype=torch.float32, device="cpu").view(3, 1, 1) / 255
+    tint = torch.tensor(color, dtype=torch.float32, device=gray.device).view(3, 1, 1) / 255
     return gray * (1 - shares) + gray * tint * shares

@@ -30,7 +30,7 @@ LABEL_WIDTH = 64  # pixels that a label has at least
 
 
 def to_pil_image(image: Tensor) -> Image.Image:
-    """(C, H, W) in [0, 1] -> a Pillow image; values outside are clipped, with a warning.
+    """(C, H, W) in [0, 1] -> a Pillow image; values outside are clipped, and NaN is black, with a warning.
 
     1 channel is gray, 3 are RGB, 4 RGB with alpha; any others stand side by side, in gray.
 
@@ -42,9 +42,10 @@ def to_pil_image(image: Tensor) -> Image.Image:
     if image.dim() != 3 or not image.numel():
         raise ValueError(f"image is {tuple(image.shape)}; expected (C, H, W), with one pixel or more")
     lowest, highest = (float(end) for end in image.detach().float().aminmax())
-    if lowest < -RANGE_TOLERANCE or highest > 1 + RANGE_TOLERANCE:
-        warn_user(f"an image runs from {lowest:.4g} to {highest:.4g}; expected [0, 1]: values outside are clipped")
-    levels = (image.detach().float().clamp(0, 1) * 255).round().byte().cpu()
+    if not (lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE):
+        drawn = "NaN is black" if math.isnan(lowest) else "values outside are clipped"
+        warn_user(f"an image runs from {lowest:.4g} to {highest:.4g}; expected [0, 1]: {drawn}")
+    levels = (image.detach().float().nan_to_num(0).clamp(0, 1) * 255).round().byte().cpu()
     if len(levels) not in (1, 3, 4):
         levels = levels.transpose(0, 1).flatten(1).unsqueeze(0)
     return Image.fromarray((levels[0] if len(levels) == 1 else levels.permute(1, 2, 0)).numpy())
@@ -225,7 +226,14 @@ class Measure(Protocol):
 
 
 def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> list[str]:
-    """Break a text into lines that fit a width in pixels, three at most; "…" marks what is cut off."""
+    """Break a text into lines that fit a width; "…" marks what is cut off.
+
+    Args:
+        text: of any letters; spaces and line breaks in a row become one space.
+        font: measures the lines.
+        width: in the font's unit, such as pixels.
+        most: how many lines at most.
+    """
     lines: list[str] = []
     rest = " ".join(text.split())
     while rest and len(lines) < most:
@@ -240,7 +248,7 @@ def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> 
 
 
 def fit_label(text: str, font: ImageFont.FreeTypeFont, width: float, most: int = MAX_LINES) -> list[str]:
-    """Break a label into lines as `wrap_text` does, with spaces twice as wide: the font's own are hardly seen."""
+    """Break a label into lines as `wrap_text` does, with spaces twice as wide: the font's own are hard to see."""
     return [_widen_spaces(line) for line in wrap_text(text, _WideSpaced(font), width, most)]
 
 
@@ -263,7 +271,7 @@ def _widen_spaces(text: str) -> str:
 
 
 def _count_fitting(text: str, font: Measure, width: float) -> int:
-    """How many characters of a text fit a width in pixels."""
+    """How many characters of a text fit a width."""
     return bisect_right(range(1, len(text) + 1), float(width), key=lambda end: font.getlength(text[:end]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -56,11 +57,9 @@ def read_video(path: str | Path, *, every: int = 1, count: int | None = None) ->
 def _read_frames(av: ModuleType, path: Path, every: int, count: int | None) -> Iterator[Tensor]:
     try:
         with av.open(str(path)) as container:
-            for index, frame in enumerate(container.decode(video=0)):
-                if count is not None and index >= count * every:
-                    return
-                if index % every == 0:
-                    yield torch.from_numpy(frame.to_ndarray(format="rgb24")).movedim(2, 0).float() / 255
+            stop = None if count is None else (count - 1) * every + 1
+            for frame in islice(container.decode(video=0), 0, stop, every):
+                yield torch.from_numpy(frame.to_ndarray(format="rgb24")).movedim(2, 0).float() / 255
     except (av.error.FFmpegError, IndexError) as error:
         raise ValueError(f"{str(path)!r} is no video that can be read: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from optvis.cli.options import AddOption
 from optvis.data.files import is_dir
+from optvis.formatting import format_count
 
 if TYPE_CHECKING:
     from optvis.survey import Store
@@ -61,5 +62,5 @@ def _check(store: Store) -> bool:
 
 
 def _clean(store: Store) -> bool:
-    print(f"{store.folder}: {len(store.collect_garbage())} files removed")
+    print(f"{store.folder}: {format_count(len(store.collect_garbage()), 'file')} removed")
     return True
