@@ -81,7 +81,7 @@ class Eraser(ABC):
         if not all(bool(one.isfinite().all()) for one in (x, *columns)):
             raise NotFiniteError("features or labels are NaN or infinite; leave these rows out")
         moments = Moments(x.shape[1], sum(one.shape[1] for one in columns))
-        moments.update(x, torch.cat([one.to(x) for one in columns], dim=1))
+        moments.update(x, torch.cat([one.double().cpu() for one in columns], dim=1))
         return self.solve(moments, columns[0].shape[1], layer)
 
     def fit_batches(
@@ -121,7 +121,7 @@ class Eraser(ABC):
         moments: Moments | None = None
         with borrow(own.network), torch.no_grad():
             for images, labels in batches:
-                if len(images):
+                if not (isinstance(images, Tensor | list | tuple) and not len(images)):
                     moments = self._add(moments, own, name, *_check_batch(own, images, labels))
         if moments is None:
             raise ValueError("no images to fit an erasure on")
