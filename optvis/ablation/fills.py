@@ -79,12 +79,18 @@ class Constant:
 
 def check_fill(values: Tensor, shape: Sequence[int]) -> None:
     """Raise ValueError where values are neither one per channel nor broadcast to activations of a shape (B, C, ...)."""
-    if values.dim() == 1 and len(values) != shape[1]:
-        raise ValueError(f"fill has {len(values)} numbers; the layer has {shape[1]} channels or features")
+    if values.dim() == 1:
+        check_length(len(values), shape[1])
     own = tuple(values.shape) if values.dim() > 1 else ()
     pairs = zip(reversed(own), reversed(shape), strict=False)
     if len(own) > len(shape) or any(side not in (1, whole) for side, whole in pairs):
         raise ValueError(f"fill has shape {own}; expected one number per channel, (C,), of activations {tuple(shape)}")
+
+
+def check_length(numbers: int, channels: int) -> None:
+    """Raise ValueError where a fill of so many numbers has another one than a layer has channels, or features."""
+    if numbers != channels:
+        raise ValueError(f"fill has {numbers} numbers; the layer has {channels} channels or features")
 
 
 @dataclass(frozen=True, eq=False)
