@@ -99,7 +99,7 @@ class AllOff(nn.Sequential):
 
     def forward(self, output: Any) -> Any:
         """A tensor (B, ...), or a tuple or dict of one -> the same."""
-        return replace_single(output, super().forward(single_tensor(output)))
+        return replace_single(output, super().forward(single_tensor(output)))  # type: ignore[no-untyped-call]
 
 
 class LayerWithout(nn.Module):

@@ -69,10 +69,10 @@ class Inlp(Eraser):
             if accuracies[best] <= self.max_accuracy:
                 break
             if len(basis) == self.max_directions:
-                off, left = format_count(len(basis), "direction"), format_percent(accuracies[best])
+                off, accuracy = format_count(len(basis), "direction"), format_percent(accuracies[best])
                 warn_user(
                     f"without {off} of {layer or 'the features'} a linear classifier still reads the labels, with a "
-                    f"balanced accuracy of {left}: raise max_directions"
+                    f"balanced accuracy of {accuracy}: raise max_directions"
                 )
                 break
             new = keep @ _solve(rest + self.penalty * covariance.diagonal().diag(), left[:, best])
