@@ -265,3 +265,13 @@ def test_what_is_said_of_units_that_fail_is_said_of_those_that_are_returned(demo
         kept = int((demo.logits(own).argmax(1) == 3).sum())
     assert (taken.held_out, taken.target_kept) == (False, kept)
     assert any(attempt.held_out for attempt in found.attempts[:-1])
+
+
+def test_the_time_of_all_attempts_is_said_once(monkeypatch, capsys):
+    monkeypatch.setattr("optvis.progress.LONG", 1e-9)
+    net = Classifier(Spread(10), None, 6)
+    missed = find_units(net, colors(0, 4, 0), 0, keep=colors(1, 4, 1), layers=["relu"], max_units=2)
+    assert len(missed.attempts) > 3
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("find_units")]
+    assert len(lines) == 1
+    assert lines[0].startswith("find_units: 6 channels at most, 2 in each of 3 attempts, of about ")
