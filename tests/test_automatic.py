@@ -11,7 +11,7 @@ from torch import nn
 
 from optvis import Channels, Classifier, blinded, evaluate, find_units
 from optvis.ablation import Attempt, Automatic, GreedySearch, UnitSelection
-from optvis.ablation.image_sets import digest_images
+from optvis.ablation.image_sets import digest_each
 from optvis.ablation.selection.attempt import count_errors, describe_goal, predict_kept
 from optvis.ablation.selection.automatic import _check_on_all, _Trial
 from optvis.ablation.selection.held_out import predict_bound, split_task
@@ -136,7 +136,7 @@ def test_each_image_is_left_out_once_and_classes_are_spread():
     assert sum(len(one.left_out.images) for one in splits) == 15
     for one in splits:
         assert len(one.chosen_on.images) + len(one.left_out.images) == 15
-        assert not set(digest_images(one.chosen_on.images)) & set(digest_images(one.left_out.images))
+        assert not set(digest_each(one.chosen_on.images)) & set(digest_each(one.left_out.images))
         assert set(one.left_out.predicted.tolist()) == {0, 1, 2}
     (single,) = split_task(task.subset(torch.tensor([0, 7, 8])))
     assert not single.is_held_out

@@ -311,7 +311,7 @@ def test_the_mean_does_not_depend_on_batches(small, images, monkeypatch):
             return activations(small, images, ["relu1"])["relu1"]
 
     whole = read_relu()
-    monkeypatch.setattr("optvis.ablation.fills.PIXELS_PER_BATCH", 1)
+    monkeypatch.setattr("optvis.ablation.unit_activations.PIXELS_PER_BATCH", 1)
     assert_close(read_relu(), whole)
 
 
@@ -406,7 +406,7 @@ def test_the_optimal_constant_serves_no_worse_than_the_mean(small, images):
         (["relu1"], 0.0, TypeError, "must be Channels"),
         ([Channels("relu9", 0)], 0.0, KeyError, "nearest"),
         ([OFF], "mean", TypeError, "fill must be Mean, .*, float"),
-        ([OFF], math.nan, TypeError, "finite"),
+        ([OFF], math.nan, ValueError, "finite"),
         ([OFF], torch.full((8,), math.inf), ValueError, "finite"),
         ([OFF], {"conv1": 0.0}, KeyError, "nothing for layer 'relu1'"),
     ],

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.blinded import replace_units
-from optvis.ablation.fills import Constant, Fill, Replacement, channel_moments, split_batch
-from optvis.ablation.image_sets import Classes, Images, resolve_classes
+from optvis.ablation.fills import Constant, Fill, Replacement
+from optvis.ablation.image_sets import Classes, resolve_classes
+from optvis.ablation.unit_activations import channel_moments, split_batch
+from optvis.data.dataset import Images
 from optvis.errors import NotFiniteError
 from optvis.features.units import Units
 from optvis.models.activations import read_activations

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from optvis.ablation.fills import split_batch
 from optvis.ablation.image_sets import load_images
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN
 from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
+from optvis.ablation.unit_activations import split_batch
 from optvis.features.channels_first import known_axis
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations

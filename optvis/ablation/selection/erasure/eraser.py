@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optvis.ablation.blinded import replace_units
-from optvis.ablation.fills import resolve_fill, split_batch
+from optvis.ablation.fills import resolve_fill
 from optvis.ablation.moments import Moments
 from optvis.ablation.selection.task import SelectionTask
+from optvis.ablation.unit_activations import split_batch
 from optvis.errors import NotFiniteError
 from optvis.features.channels_first import put_channels_last, show_channels_first
 from optvis.features.units import Units
