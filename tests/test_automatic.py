@@ -11,7 +11,7 @@ from torch import nn
 
 from optvis import Channels, Classifier, blinded, evaluate, find_units
 from optvis.ablation import Attempt, Automatic, GreedySearch, UnitSelection
-from optvis.ablation.image_sets import digest_images
+from optvis.ablation.image_sets import digest_each
 from optvis.ablation.selection.attempt import count_errors, describe_goal, predict_kept
 from optvis.ablation.selection.automatic import _check_on_all, _Trial
 from optvis.ablation.selection.held_out import predict_bound, split_task
@@ -136,7 +136,7 @@ def test_each_image_is_left_out_once_and_classes_are_spread():
     assert sum(len(one.left_out.images) for one in splits) == 15
     for one in splits:
         assert len(one.chosen_on.images) + len(one.left_out.images) == 15
-        assert not set(digest_images(one.chosen_on.images)) & set(digest_images(one.left_out.images))
+        assert not set(digest_each(one.chosen_on.images)) & set(digest_each(one.left_out.images))
         assert set(one.left_out.predicted.tolist()) == {0, 1, 2}
     (single,) = split_task(task.subset(torch.tensor([0, 7, 8])))
     assert not single.is_held_out
@@ -265,3 +265,13 @@ def test_what_is_said_of_units_that_fail_is_said_of_those_that_are_returned(demo
         kept = int((demo.logits(own).argmax(1) == 3).sum())
     assert (taken.held_out, taken.target_kept) == (False, kept)
     assert any(attempt.held_out for attempt in found.attempts[:-1])
+
+
+def test_the_time_of_all_attempts_is_said_once(monkeypatch, capsys):
+    monkeypatch.setattr("optvis.progress.LONG", 1e-9)
+    net = Classifier(Spread(10), None, 6)
+    missed = find_units(net, colors(0, 4, 0), 0, keep=colors(1, 4, 1), layers=["relu"], max_units=2)
+    assert len(missed.attempts) > 3
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("find_units")]
+    assert len(lines) == 1
+    assert lines[0].startswith("find_units: 6 channels at most, 2 in each of 3 attempts, of about ")

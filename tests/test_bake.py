@@ -263,8 +263,61 @@ def test_a_network_that_cannot_be_traced_gets_modules():
         assert baked.network.baked["inserted"] == [layer]
     with pytest.raises(ValueError, match=r"runs 2 times, .*TraceError: symbolically traced .* use blinded"):
         bake(net, Channels("relu#1", 0))
-    with pytest.raises(ValueError, match="normalised"):
-        bake(net.network, Channels("first", 0))
+    assert bake(net.network, Channels("first", 0)).baked["inserted"] == ["first"]  # no image is needed for it
+    baked = bake(net, Channels("first", 1), fill=torch.zeros(3))  # a number too few shows when it runs, as with blinded
+    with pytest.raises(ValueError, match="fill has 3 numbers; the layer has 4 channels"):
+        baked.network(images)
+    with pytest.raises(ValueError, match="fill has 3 numbers; the layer has 4 channels"):
+        bake(net, Directions("first", random_tensor(4)), fill=torch.zeros(3))
+
+
+class Wrapped(nn.Module):
+    """A block that gives its tensor in a tuple, as those of transformers do; its ReLU runs twice."""
+
+    def __init__(self, asks: bool = False) -> None:
+        super().__init__()
+        self.conv, self.relu, self.asks = nn.Conv2d(4, 4, 1), nn.ReLU(), asks
+
+    def forward(self, x):
+        x = x * 2 if self.asks and x.sum() < -1e9 else x
+        return (self.relu(x) * self.relu(self.conv(x)) + x, None)
+
+
+class First(nn.Module):
+    def forward(self, parts):
+        return parts[0].exp()
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_tensor_in_a_tuple_is_replaced(asks):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), Wrapped(asks), First(), nn.Conv2d(4, 4, 1)).eval()
+    units = [Channels("1", [1, 2]), Directions("1", random_tensor(4))]
+    baked = holds(Classifier(network, None, 8), units, 0.2, random_tensor(2, 3, 8, 8))
+    assert baked.network.baked["inserted"] == ["1"]
+
+
+@pytest.mark.parametrize("layer", ["0", "1.conv", "1.relu#1", "2", "3", ""])
+@pytest.mark.parametrize("hooked", ["0", "1", "2", "3", ""])
+def test_hooks_of_the_user_see_tensors_alone_and_stay(hooked, layer):
+    torch.manual_seed(0)
+    network, images = (
+        nn.Sequential(nn.Conv2d(3, 4, 3), Wrapped(), First(), nn.Conv2d(4, 4, 1)).eval(),
+        random_tensor(2, 3, 8, 8),
+    )
+    seen = []
+
+    def double(module, inputs, output):
+        seen.append(output)
+        return (output[0] * 2 + 1, None) if isinstance(output, tuple) else output * 2 + 1
+
+    network.get_submodule(hooked).register_forward_hook(double)
+    baked = bake(network, Channels(layer, [1]), fill=0.5)
+    with torch.no_grad(), blinded(network, Channels(layer, [1]), fill=0.5):
+        assert relative_error(baked(images), network(images)) <= CLOSE
+    tensors = [one[0] if isinstance(one, tuple) else one for one in seen]
+    assert tensors
+    assert {type(one) for one in tensors} <= {torch.Tensor}
 
 
 def test_the_network_itself_is_never_touched(small, untouched):

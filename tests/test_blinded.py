@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from optvis import Classifier, activations, classify, load, render
+from optvis import Classifier, NotFiniteError, activations, classify, load, render
 from optvis.ablation import Fill, Gaussian, Mean, Noise, Optimal, Resampled, bake, blinded
 from optvis.features.units import Channels, Directions
 from optvis.models.borrow import borrow
@@ -311,7 +311,7 @@ def test_the_mean_does_not_depend_on_batches(small, images, monkeypatch):
             return activations(small, images, ["relu1"])["relu1"]
 
     whole = read_relu()
-    monkeypatch.setattr("optvis.ablation.fills.PIXELS_PER_BATCH", 1)
+    monkeypatch.setattr("optvis.ablation.unit_activations.PIXELS_PER_BATCH", 1)
     assert_close(read_relu(), whole)
 
 
@@ -406,7 +406,7 @@ def test_the_optimal_constant_serves_no_worse_than_the_mean(small, images):
         (["relu1"], 0.0, TypeError, "must be Channels"),
         ([Channels("relu9", 0)], 0.0, KeyError, "nearest"),
         ([OFF], "mean", TypeError, "fill must be Mean, .*, float"),
-        ([OFF], math.nan, TypeError, "finite"),
+        ([OFF], math.nan, ValueError, "finite"),
         ([OFF], torch.full((8,), math.inf), ValueError, "finite"),
         ([OFF], {"conv1": 0.0}, KeyError, "nothing for layer 'relu1'"),
     ],
@@ -415,6 +415,19 @@ def test_bad_input_is_refused_before_the_network_runs(small, untouched, units, f
     with untouched(small.network), pytest.raises(error, match=match), blinded(small, *units, fill=fill):
         raise AssertionError("never here")
     assert small.network.fuse.calls == []
+
+
+def test_optimal_constants_of_a_loss_that_is_never_finite_are_refused():
+    class Broken(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).mean((2, 3)) * float("nan")
+
+    model, images = Classifier(Broken(nn.Conv2d(3, 2, 3)), None, 8, head="softmax"), torch.rand(2, 3, 8, 8)
+    with (
+        pytest.raises(NotFiniteError, match="NaN or infinite at each step"),
+        blinded(model, Channels("0", 1), fill=Optimal(images, [0, 1], steps=1, progress=False)),
+    ):
+        pass
 
 
 def test_what_only_a_pass_can_tell_is_refused_in_it(small, images, run_small):

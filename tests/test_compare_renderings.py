@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -64,6 +65,17 @@ def test_the_network_is_untouched(demo, owls, untouched):
         compare_renderings(demo, UNITS, OBJECTIVE, images=owls, size=32, steps=1, progress=False)
     with untouched(demo.network), pytest.raises(KeyError, match="nearest: 'mixed5'"):
         compare_renderings(demo, Channels("mixed9", 1), OBJECTIVE, size=32, steps=1, progress=False)
+
+
+def test_units_that_are_none_or_of_no_layer_are_refused_before_anything_is_rendered(net, monkeypatch):
+    module = sys.modules["optvis.ablation.compare_renderings"]
+    monkeypatch.setattr(module, "render", lambda *args, **options: pytest.fail("rendered"))
+    for units, error, match in (
+        ((), ValueError, "no units: there is nothing to switch off"),
+        (Channels("mixed9", 1), KeyError, "nearest: 'mixed5'"),
+    ):
+        with pytest.raises(error, match=match):
+            compare_renderings(net, units, OBJECTIVE, size=32, steps=1, progress=False)
 
 
 def test_a_saved_comparison_is_loaded_as_it_was(comparison, tmp_path):

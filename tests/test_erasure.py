@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from optvis import Channels, Classifier, NotFiniteError, bake, blinded, evaluate, find_units
@@ -102,7 +103,8 @@ def test_splince_keeps_the_covariance_with_other_labels_at_the_least_change():
 def test_inlp_takes_the_classifiers_of_least_squares_one_by_one():
     x = random_rows()
     z = binary_labels(x)
-    directions = Inlp(max_directions=3, max_accuracy=0.5001, penalty=0).fit(x, z).vectors
+    with pytest.warns(UserWarning, match="raise max_directions"):
+        directions = Inlp(max_directions=3, max_accuracy=0.5001, penalty=0).fit(x, z).vectors
     rest = x - x.mean(0)
     for direction in directions:
         weights = torch.linalg.lstsq(rest, (z - z.mean())[:, None], driver="gelsd").solution[:, 0]
@@ -355,6 +357,36 @@ def test_batches_may_be_empty_and_of_layers_with_channels_last():
     with torch.no_grad(), blinded(net, units):
         after = net.network(images).double()
     assert float(covariance(after, labels.double()).abs().max()) < 1e-6
+
+
+def test_a_batch_may_be_one_image_in_any_form(tmp_path):
+    net, labels = convolutions(torch.rand(4, 3, 20, 20)), (1, 0, 1)
+    levels = torch.randint(256, (3, 20, 20, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pictures = [Image.fromarray(one.numpy()) for one in levels]
+    for index, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{index}.png")
+    files = [tmp_path / f"{index}.png" for index in range(3)]
+    found = [
+        Leace().fit_batches(net, ((one, torch.tensor([label])) for one, label in zip(some, labels, strict=True)), "2")
+        for some in (pictures, files)
+    ]
+    whole = Leace().fit_batches(net, [(files, torch.tensor(labels))], "2")
+    for units in found:
+        torch.testing.assert_close(units.projector(4), whole.projector(4), atol=1e-4, rtol=0)
+
+
+def test_labels_are_not_rounded_to_the_dtype_of_features():
+    x, z = random_rows()[:, :4].bfloat16(), torch.arange(ROWS)  # beyond 256 a bfloat16 holds no odd number
+    torch.testing.assert_close(Leace().fit(x, z).projector(4), Leace().fit(x.double(), z).projector(4))
+
+
+def test_inlp_says_where_its_directions_do_not_suffice():
+    x = random_rows()
+    z = binary_labels(x)
+    needed = len(Inlp().fit(x, z))
+    assert needed > 1
+    with pytest.warns(UserWarning, match="still reads the labels, with a balanced accuracy of .*raise max_directions"):
+        assert len(Inlp(max_directions=needed - 1).fit(x, z)) == needed - 1
 
 
 def test_no_batches_are_refused():

@@ -22,7 +22,7 @@ from optvis.ablation.evaluation.evaluate import evaluate
 from optvis.ablation.evaluation.metrics import mean_drop, predict, recall, seeded_generator
 from optvis.ablation.evaluation.random_units import random_channels
 from optvis.ablation.evaluation.variants import complement, growing_variants
-from optvis.ablation.image_sets import LabeledImages, digest_images
+from optvis.ablation.image_sets import LabeledImages, digest_each
 from optvis.features.units import Channels, Directions
 from optvis.world import LABELS, dataset, scene
 
@@ -304,7 +304,7 @@ def test_images_that_found_the_units_and_judge_them_are_told(small, sets, tmp_pa
 
 def test_what_was_found_tells_its_images_by_its_recipe(small, sets):
     found = WithRecipe([SMALL])
-    found.recipe = {"digests": digest_images(sets["others"][:3])}
+    found.recipe = {"digests": digest_each(sets["others"][:3])}
     assert run_evaluation(small, found, sets).recipe["overlap"] == {"target": 0, "others": 3}
     assert run_evaluation(small, SMALL, sets, found_on=found).recipe["overlap"] == {"target": 0, "others": 3}
     found.recipe = {}

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from optvis.ablation import LabeledImages, evaluate, find_units
-from optvis.ablation.image_sets import digest_images, load_images, load_sets, resolve_classes
+from optvis.ablation.image_sets import digest_each, load_images, load_sets, resolve_classes
 from optvis.features.units import Channels
 
 
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 def test_find_units_and_evaluate_load_the_same_images_of_a_folder(small, folder):
     files = [folder / "a.jpg", folder / "c.jfif"]
-    expected = digest_images(small.load_batch(files))
+    expected = digest_each(small.load_batch(files))
     target = int(small.logits(small.load_batch(files)).argmax(1)[0])
     options = {"method": "most_frequent", "layers": ["relu2"], "progress": False}
     selection = find_units(small, folder, target, **options)

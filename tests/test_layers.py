@@ -238,3 +238,4 @@ def test_a_map_has_the_rows_of_an_image_and_not_as_many_as_tokens(ask, patches):
     with pytest.raises(ValueError, match=r"(without|no) rows and columns") as caught:
         ask(net, torch.rand(3, 32, 32), "out")
     assert "; take 'patches', the last that has, or say how many tokens come before" in str(caught.value)
+    assert str(caught.value).endswith("Classifier(..., prefix_tokens=0)")  # a square of patches, and no class token

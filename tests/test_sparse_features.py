@@ -501,8 +501,9 @@ def test_objectives_tell_the_same_faults(demo, images, name):
 
 
 def test_names_of_layers_are_not_taken_twice_and_weights_cannot_express_features(demo):
-    with pytest.raises(ValueError, match="expected a name without dots that no layer of the network has"):
-        expose_features(demo, LAYER, SPARSE, name="head")
+    for name in ("head", "", "a.b", "relu#1", "codes@all"):  # what stands behind an @ says which tokens are meant
+        with pytest.raises(ValueError, match="and '@' that no layer of the network has"):
+            expose_features(demo, LAYER, SPARSE, name=name)
     with pytest.raises(KeyError, match="no layer 'mixd4'"):
         expose_features(demo, "mixd4", SPARSE)
     with pytest.raises(ValueError, match=r"needs its autoencoder in each pass, .* use blinded\(\)"):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from optvis import Channels, Classifier, Directions, bake, blinded, evaluate, load
-from optvis.ablation import Mean, Scaled, SteeringCurve, UnitSelection, steering_curve
+from optvis.ablation import Estimate, Mean, Scaled, SteeringCurve, UnitSelection, steering_curve
 from optvis.ablation.evaluation.random_units import random_units
 from optvis.ablation.evaluation.variants import complement
 from optvis.ablation.units_json import units_from_json, units_to_json
@@ -137,8 +137,9 @@ def test_orthonormal_vectors_make_a_projection_the_directions():
     ("given", "match"),
     [
         (([1.0, 0.0], [0.0, 1.0]), "readers · vectors is not the identity"),
-        (([1.0, 0.0], [1.0, 0.0, 0.0]), "expected as many numbers"),
-        (([1.0, 0.0], None, [1.0]), "expected as many numbers"),
+        (([1.0, 0.0], [1.0, 0.0, 0.0]), "and as many numbers in each"),
+        (([1.0, 0.0], None, [1.0]), "expected a reader for each vector"),
+        (([1.0, 0.0], None, [[1.0, 2.0], [3.0, 4.0]]), "one center for all"),
         (([float("nan"), 0.0],), "not finite"),
         (([[1.0, 2.0], [2.0, 4.0]],), "not the identity"),
     ],
@@ -200,6 +201,8 @@ def test_the_curve_is_the_recall_at_each_factor_and_says_where_the_class_falls(t
     steady = steering_curve(net, Channels("0", [1]), {"red": (reds, 0)}, factors=(0,), progress=False)
     assert steady.falls_at is None
     assert "red does not fall" in repr(steady)
+    recalls = {"red": tuple(map(Estimate, (0.0, 0.5, 0.0)))}
+    assert SteeringCurve("red", (0.0, 0.5, 1.0), recalls).falls_at is None  # nothing is left to fall at 1
 
 
 def test_the_curve_of_the_embedded_network_agrees_with_blinded():

@@ -235,6 +235,8 @@ def test_the_caller_can_declare_how_many_tokens_come_first():
     network, images = Plain().eval(), torch.rand(2, 3, 32, 32)
     silent = activations(Classifier(network, None, 32), images, "mix")["mix"]
     assert silent.shape == (2, 17, 8)
+    with pytest.raises(ValueError, match=r"no 'class'; .*say how many .*: Classifier\(\.\.\., prefix_tokens=1\)$"):
+        activations(Classifier(network, None, 32), images, "mix", tokens="class")
     declared = Classifier(network, None, 32, prefix_tokens=1)
     assert_close(activations(declared, images, "mix")["mix"], silent[:, 1:].mT.unflatten(2, (4, 4)))
     assert_close(activations(declared, images, "mix@class")["mix@class"], silent[:, 0])

@@ -49,6 +49,7 @@ def blinded(model: Model, *units: Units, fill: FillLike = None, normalize: Norma
     Raises:
         KeyError: a layer that does not exist, or that the fill's mapping lacks.
         TypeError: units or a fill of another type; inside the block, a layer whose output is no tensor.
+        ValueError: numbers of a fill that are not finite.
         IndexError, ValueError: inside the block, a channel or feature that does not exist, directions of another
             length, an autoencoder that does not fit the layer.
         NotFiniteError: a fill is measured on activations that are NaN or infinite.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from optvis.ablation.blinded import blinded
+from optvis.ablation.blinded import blinded, check_units
 from optvis.ablation.fills import FillLike, describe_fill
 from optvis.ablation.selection.attempt import summarize
 from optvis.ablation.units_json import units_from_json, units_to_json
@@ -183,6 +183,9 @@ def compare_renderings(
     """
     classifier = as_classifier(model, normalize)
     chosen = (units,) if not isinstance(units, Sequence) else tuple(units)
+    check_units(classifier.network, chosen)  # before the first rendering, which takes long
+    if not chosen:
+        raise ValueError("no units: there is nothing to switch off")
     goal = as_objective(objective)
     place = chosen[-1].layer if layer is None else layer
 

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from optvis.ablation.image_sets import Images
+from optvis.ablation.unit_activations import channel_moments, read_units
+from optvis.data.dataset import Images
 from optvis.features.projection import Projection
+from optvis.features.unit_options import expand_fill
 from optvis.features.units import Units
-from optvis.models.activations import read_activations
-from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier
 from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
-from optvis.models.outputs.finite import check_finite
-from optvis.objectives.layout import positions
 from optvis.params import Streams
-from optvis.rendering.ascent import PIXELS_PER_BATCH, split_evenly
 
 # The layer's activations, (B, C, ...), or codes of features, (B, K, ...), -> what replaces units in them: a number, or
 # a tensor that broadcasts to them.
 Replacement: TypeAlias = Callable[[Tensor], Tensor | float]
-GPU_BATCH_FACTOR = 16  # a GPU gets larger batches than a CPU, whose batches fit into its cache
 
 
 class Fill(ABC):
@@ -79,12 +75,18 @@ class Constant:
 
 def check_fill(values: Tensor, shape: Sequence[int]) -> None:
     """Raise ValueError where values are neither one per channel nor broadcast to activations of a shape (B, C, ...)."""
-    if values.dim() == 1 and len(values) != shape[1]:
-        raise ValueError(f"fill has {len(values)} numbers; the layer has {shape[1]} channels or features")
+    if values.dim() == 1:
+        check_length(len(values), shape[1])
     own = tuple(values.shape) if values.dim() > 1 else ()
     pairs = zip(reversed(own), reversed(shape), strict=False)
     if len(own) > len(shape) or any(side not in (1, whole) for side, whole in pairs):
         raise ValueError(f"fill has shape {own}; expected one number per channel, (C,), of activations {tuple(shape)}")
+
+
+def check_length(numbers: int, channels: int) -> None:
+    """Raise ValueError where a fill of so many numbers has another one than a layer has channels, or features."""
+    if numbers != channels:
+        raise ValueError(f"fill has {numbers} numbers; the layer has {channels} channels or features")
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +172,7 @@ class Resampled(Fill):
     seed: int = 0
 
     def measure(self, model: nn.Module | Classifier, units: Sequence[Units]) -> tuple[Replacement, ...]:
-        batches = zip(*_activations(model, self.images, units), strict=True)
+        batches = zip(*read_units(model, self.images, units), strict=True)
         return tuple(_ResampledReplacement(parts, one, self.seed) for parts, one in zip(batches, units, strict=True))
 
 
@@ -226,7 +228,7 @@ class _GaussianReplacement:
 
     def __call__(self, activations: Tensor) -> Tensor:
         noise = self.counter.next_streams(len(activations)).normal(*activations.shape[1:]).to(activations)
-        mean, deviation = (_align(constant(activations), activations) for constant in (self.mean, self.deviation))
+        mean, deviation = (expand_fill(one(activations), activations) for one in (self.mean, self.deviation))
         return mean + deviation * noise
 
 
@@ -276,56 +278,9 @@ def describe_fill(fill: FillLike, units: Sequence[Units]) -> str:
 def _as_constant(values: Any) -> Constant:
     if isinstance(values, Tensor):
         return Constant(values.detach())
-    if isinstance(values, int | float) and not isinstance(values, bool) and math.isfinite(values):
+    if isinstance(values, int | float) and not isinstance(values, bool):
         return Constant(float(values))
     raise TypeError(
-        f"fill is {values!r}; expected a finite number, a tensor (C,), a mapping of layers to either, or Mean, Noise, "
+        f"fill is {values!r}; expected a number, a tensor (C,), a mapping of layers to either, or Mean, Noise, "
         "Gaussian, Resampled, Optimal, Scaled of optvis.ablation"
     )
-
-
-def channel_moments(
-    model: nn.Module | Classifier, images: Images, units: Sequence[Units]
-) -> list[tuple[Tensor, Tensor]]:
-    """Mean and standard deviation of what each unit reads over images and positions, (C,) each, float64."""
-    batches = _activations(model, images, units)
-    parts = [list(map(_sums, batch)) for batch in batches]
-    totals = [torch.stack(rows).sum(0) for rows in zip(*parts, strict=True)]
-    means = [(sums / count, squares / count) for count, sums, squares in totals]
-    return [(mean, (square - mean.square()).clamp_min(0).sqrt()) for mean, square in means]
-
-
-def _sums(a: Tensor) -> Tensor:
-    """Count, sum and sum of squares of each channel of (B, C, ...), (3, C)."""
-    exact = positions(a, 1).double()
-    sums = exact.sum((0, 2))
-    return torch.stack([torch.full_like(sums, exact[:, 0].numel()), sums, exact.square().sum((0, 2))])
-
-
-def _activations(model: nn.Module | Classifier, images: Images, units: Sequence[Units]) -> Iterator[list[Tensor]]:
-    """What each unit reads in its layer, (B, C, ...): channels or codes, batch by batch."""
-    classifier = as_classifier(model)
-    batch = classifier.load_batch(images)
-    layers = dict.fromkeys(one.layer for one in units)
-    for rows in split_batch(batch):
-        with borrow(classifier.network), torch.no_grad():
-            inputs = classifier.preprocess(batch[rows])
-            found = read_activations(classifier.network, inputs, layers)
-            for layer, a in found.items():
-                what = f"the activations of {layer!r} of {classifier.name} that a fill is measured on"
-                check_finite(a, what, classifier.network, inputs)
-            values = [one.read(found[one.layer]) for one in units]
-        yield values
-
-
-def split_batch(images: Tensor) -> list[slice]:
-    """Split images (B, 3, H, W) into batches that go through a network together."""
-    count, _, height, width = images.shape
-    factor = 1 if images.device.type == "cpu" else GPU_BATCH_FACTOR
-    return split_evenly(count, factor * PIXELS_PER_BATCH / (height * width))
-
-
-def _align(values: Tensor | float, activations: Tensor) -> Tensor:
-    """Values as a tensor that broadcasts to activations (B, C, ...)."""
-    aligned = torch.as_tensor(values, dtype=activations.dtype, device=activations.device)
-    return aligned.view(-1, *[1] * (activations.dim() - 2)) if aligned.dim() == 1 else aligned

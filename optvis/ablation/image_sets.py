@@ -12,15 +12,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from optvis.data.dataset import Images
 from optvis.data.files import display_name, is_dir
 from optvis.data.folders import list_images
-from optvis.data.images import ImageLike
 from optvis.errors import suggest
 from optvis.models.classifier import Classifier
 from optvis.objectives import Labels
 from optvis.objectives.target_tensors import as_index
 
-Images: TypeAlias = "ImageLike | Sequence[ImageLike]"
 Classes: TypeAlias = "int | str | Sequence[int] | Sequence[str] | Tensor"
 
 
@@ -58,11 +57,11 @@ def _name(source: Any, index: int) -> str:
     return display_name("/".join(Path(source).parts[-2:])) if is_path else f"image {index}"
 
 
-def digest_images(images: Tensor) -> list[str]:
+def digest_each(images: Tensor) -> list[str]:
     """Digest each image's pixels at 8 bits, so that rounding and saving as PNG do not hide an equal image.
 
     >>> one = torch.full((1, 3, 8, 8), 0.2)
-    >>> digest_images(one) == digest_images(one + 1e-6)
+    >>> digest_each(one) == digest_each(one + 1e-6)
     True
     """
     levels = (images.detach().float().clamp(0, 1) * 255).round().byte().cpu().contiguous()
@@ -190,5 +189,5 @@ def count_overlaps(sets: Sequence[NamedSet], selection: Any, classifier: Classif
     else:
         parts = selection.values() if isinstance(selection, Mapping) else [selection]
         sources = (load_images(_split_labels(part)[0], classifier)[0] for part in parts)
-        known = {digest for images in sources for digest in digest_images(images)}
-    return {one.name: sum(digest in known for digest in digest_images(one.images)) for one in sets} if known else None
+        known = {digest for images in sources for digest in digest_each(images)}
+    return {one.name: sum(digest in known for digest in digest_each(one.images)) for one in sets} if known else None

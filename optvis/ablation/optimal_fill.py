@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.blinded import replace_units
-from optvis.ablation.fills import Constant, Fill, Replacement, channel_moments, split_batch
-from optvis.ablation.image_sets import Classes, Images, resolve_classes
+from optvis.ablation.fills import Constant, Fill, Replacement
+from optvis.ablation.image_sets import Classes, resolve_classes
+from optvis.ablation.unit_activations import channel_moments, split_batch
+from optvis.data.dataset import Images
+from optvis.errors import NotFiniteError
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
@@ -46,6 +49,7 @@ class Optimal(Fill):
 
     Raises:
         ValueError: steps below 0, or a learning rate that is not positive.
+        NotFiniteError: as `blinded` begins, a loss that is NaN or infinite at each step.
 
     Example:
         >>> from optvis.ablation import blinded
@@ -82,7 +86,7 @@ class Optimal(Fill):
         return tuple(Constant(one.values_at(own).detach()) for one, own in zip(constants, best, strict=True))
 
     def _minimize(self, offsets: Sequence[Tensor], loss: Loss, batches: Sequence[slice]) -> list[Tensor]:
-        """Return the offsets of the step with the least loss."""
+        """Return the offsets of the step with the least loss; a NotFiniteError where no loss is finite."""
         adam = torch.optim.Adam(offsets, lr=self.learning_rate)
         least = offsets[0].new_tensor(float("inf"))
         best = [values.detach().clone() for values in offsets]
@@ -99,6 +103,11 @@ class Optimal(Fill):
             for values, gradient in zip(offsets, gradients, strict=True):
                 values.grad = gradient
             adam.step()
+        if not bool(least.isfinite()):
+            raise NotFiniteError(
+                "the loss of Optimal is NaN or infinite at each step; check the targets, and what the network gives "
+                "without the units"
+            )
         return best
 
     def _loss(self, classifier: Classifier, images: Tensor) -> tuple[Loss, list[slice]]:

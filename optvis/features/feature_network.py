@@ -138,8 +138,8 @@ def expose_features(
     classifier = as_classifier(model, normalize)
     network = classifier.network
     find_module(network, layer)
-    if not name or "." in name or "#" in name or name in dict(network.named_children()):
-        raise ValueError(f"name is {name!r}; expected a name without dots that no layer of the network has")
+    if not name or set(name) & set(".#@") or name in dict(network.named_children()):
+        raise ValueError(f"name is {name!r}; expected a name without '.', '#' and '@' that no layer of the network has")
     exposed = FeatureNetwork(network, layer, Autoencoder(sae, layer), name, channel_axis, classifier.device)
     inputs = classifier.preprocess(classifier.gray_image())
     with borrow(exposed), torch.no_grad():

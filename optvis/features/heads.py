@@ -20,6 +20,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.jvp import math_attention
 from optvis.models.layers import find_module
 from optvis.models.normalize import INFER, Normalizer
+from optvis.models.outputs.token_evidence import suggest_prefix
 from optvis.models.outputs.tokens import TokenLayout, find_layout
 from optvis.models.run import run_network
 from optvis.objectives.layout import ALL, HEADS, name_tokens
@@ -106,7 +107,7 @@ def attention_map(
     if layout is None:
         raise ValueError(
             f"layer {layer!r} attends to {weights.shape[3]} tokens of unknown places; say how many come before the "
-            "patches: Classifier(..., prefix_tokens=1)"
+            f"patches: {suggest_prefix(weights.shape[3])}"
         )
     found = _select_query(weights, layout, query)[:, :, layout.prefix :]
     return found.reshape(*found.shape[:2], *layout.grid).cpu()

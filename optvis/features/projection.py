@@ -67,16 +67,19 @@ class Projection(Units):
         if not bool(rows.isfinite().all()):
             raise ValueError("a vector is not finite; expected finite numbers")
         reading = torch.linalg.pinv(rows).T if readers is None else as_vectors(readers, "readers").detach().double()
-        middle = torch.zeros_like(rows[0]) if center is None else as_vectors(center, "center").detach().double()[0]
-        if reading.shape != rows.shape or middle.shape != rows[0].shape:
+        middle = torch.zeros_like(rows[:1]) if center is None else as_vectors(center, "center").detach().double()
+        if reading.shape != rows.shape or middle.shape != rows[:1].shape:
             shapes = ", ".join(f"{name} {tuple(one.shape)}" for name, one in (("readers", reading), ("center", middle)))
-            raise ValueError(f"{shapes} for vectors {tuple(rows.shape)}; expected as many numbers in each")
+            raise ValueError(
+                f"{shapes} for vectors {tuple(rows.shape)}; expected a reader for each vector, one center for all, and "
+                "as many numbers in each"
+            )
         identity = torch.eye(len(rows), dtype=torch.float64, device=rows.device)
         if not bool(((reading @ rows.T - identity).abs() <= TOLERANCE).all()) or not bool(middle.isfinite().all()):
             raise ValueError("readers · vectors is not the identity; expected one reader a vector, blind to the others")
         if within is not None and len(rows) > 1:
             raise ValueError(f"within is given for {len(rows)} vectors; make a Projection for each")
-        own = {"layer": layer, "vectors": rows, "readers": reading, "center": middle}
+        own = {"layer": layer, "vectors": rows, "readers": reading, "center": middle[0]}
         vars(self).update(own, within=validate_range(within), channel_axis=channel_axis)
 
     def __len__(self) -> int:

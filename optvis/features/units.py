@@ -113,7 +113,7 @@ class Channels(ListedUnits):
 
     Raises:
         TypeError: indices that are not integers.
-        ValueError: a range that is empty.
+        ValueError: a negative index, or a range that is empty.
 
     Example:
         >>> two = Channels("mixed3", [4, 17])

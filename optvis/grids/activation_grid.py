@@ -123,7 +123,8 @@ def _read_map(classifier: Classifier, images: Tensor, layer: str, channel_axis: 
     check_real(layer, output)
     if output.dim() != 4:
         what = f"layer {layer!r} gives {tuple(output.shape)}"
-        raise ValueError(f"{what}, without rows and columns of positions{suggest_map(classifier, output.dim())}")
+        cure = suggest_map(classifier, output.shape[1] if output.dim() == 3 else None)
+        raise ValueError(f"{what}, without rows and columns of positions{cure}")
     a = channels_first(output, channel_axis).float().cpu().contiguous()
     with borrow(classifier.network):
         what = f"the activations of {layer!r} of {classifier.name}"

@@ -168,7 +168,8 @@ def semantic_dictionary(
         raise ValueError(f"{len(batch)} images; a dictionary is of one")
     a = read_channels(classifier, batch, layer, channel_axis)[0].cpu()
     if a.dim() != 3:
-        raise ValueError(f"layer {layer!r} has no rows and columns of positions{suggest_map(classifier, 1 + a.dim())}")
+        cure = suggest_map(classifier, a.shape[1] if a.dim() == 2 else None)
+        raise ValueError(f"layer {layer!r} has no rows and columns of positions{cure}")
     best = a.movedim(0, -1).topk(min(top, len(a)))
     active = sorted(set(best.indices[best.values > 0].tolist()))
     icons: dict[int, Tensor] = {}

@@ -208,6 +208,11 @@ def replace_forward(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterato
             finish(restore)
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody's functions see what a module takes or returns, and may change it."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
 def refuse_torchscript(module: nn.Module) -> None:
     """Raise for modules that run no hooks.
 

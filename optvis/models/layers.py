@@ -23,6 +23,7 @@ from optvis.models.infer import as_classifier
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.attention import find_projection
 from optvis.models.outputs.axes import is_grid
+from optvis.models.outputs.token_evidence import suggest_prefix
 from optvis.models.run import run_network
 from optvis.objectives.layout import HEADS, INPUT, name_call, split_tokens
 
@@ -181,7 +182,7 @@ def _table(network: nn.Module, inputs: Tensor) -> LayerTable:
     return LayerTable(tuple(rows))
 
 
-def suggest_map(classifier: Classifier, axes: int) -> str:
+def suggest_map(classifier: Classifier, tokens: int | None) -> str:
     """What to do where a layer has no rows and columns of the image, for the end of an error message.
 
     The last layer that has them is named. Attention gives (1, heads, tokens, ...) as well: what has as many rows as
@@ -189,19 +190,18 @@ def suggest_map(classifier: Classifier, axes: int) -> str:
 
     Args:
         classifier: the network.
-        axes: of the layer's output; three may be tokens.
+        tokens: how many the layer gives, where its output may be tokens; else None.
     """
     table = layers(classifier)
     shapes = {row.name: tuple(map(int, row.output.split(" × "))) for row in table if row.is_tensor and row.output}
-    tokens = {shape[1] for shape in shapes.values() if len(shape) == 3}
+    rows = {shape[1] for shape in shapes.values() if len(shape) == 3}
     maps = [
         name
         for name, shape in shapes.items()
-        if len(shape) == 4 and shape[0] == 1 and shape[2] not in tokens and is_grid(shape[2:], classifier.size)
+        if len(shape) == 4 and shape[0] == 1 and shape[2] not in rows and is_grid(shape[2:], classifier.size)
     ]
     cure = f"; take {maps[-1]!r}, the last that has" if maps else "; render its channels instead: channel(layer, index)"
-    is_sequence = axes == 3
-    return f"{cure}, or say how many tokens come before patches: prefix_tokens=1" if is_sequence else cure
+    return cure if tokens is None else f"{cure}, or say how many tokens come before patches: {suggest_prefix(tokens)}"
 
 
 def find_module(network: nn.Module, name: str) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import DataFlow
-from optvis.ablation.baking.modules import build_off_module, insert_module
+from optvis.ablation.baking.modules import AllOff, build_off_module, insert_module
 from optvis.ablation.baking.weight_folding import Edits, Job, WeightFolding, build_channel_map
 from optvis.ablation.blinded import bare_network, check_units, is_ablated
 from optvis.ablation.fills import (
@@ -88,13 +89,14 @@ def bake(model: Model, *units: Units, fill: FillLike = None, normalize: Normaliz
     with lock(network):  # another thread may have it in eval mode, or without units
         own = _check_bakeable(network, units, fill)
         fills = [_check_affine(replacement) for replacement in resolve_fill(fill, model, units, normalize)]
+        classifier = _describe_model(model, normalize)
         baked = copy_detached(network)
-        spans = _find_spans(model, own, normalize)
+        spans = _find_spans(classifier, own)
     with borrow(baked), torch.no_grad():
-        baked, folded, inserted = _remove_units(baked, model, list(zip(own, fills, strict=True)), spans)
+        baked, folded, inserted = _remove_units(baked, classifier, list(zip(own, fills, strict=True)), spans)
     _copy_training_modes(network, baked)
     baked.baked = provenance(  # type: ignore[assignment]
-        _describe_model(model, normalize),
+        classifier,
         "bake",
         units=[units_to_json(one) for one in units],
         fills=list(map(_fill_to_json, fills)),
@@ -185,30 +187,30 @@ def _fill_to_json(fill: Constant | Scaled) -> Any:
     return fill.values.tolist() if isinstance(fill.values, Tensor) else fill.values
 
 
-def _find_spans(model: nn.Module | Classifier, units: Sequence[AffineUnits], normalize: Normalizer | str) -> Spans:
+def _find_spans(classifier: Classifier, units: Sequence[AffineUnits]) -> Spans:
     """The tokens that units are replaced in, by layer, where these are not all positions of the layer.
 
     Raises:
         ValueError: a layer whose channels are certainly on another axis than that of its units.
     """
-    network = bare_network(model)
+    network = classifier.network
     may_be_last = any(isinstance(module, nn.LayerNorm) for module in network.modules())
     if not units or not (read_evidence(network) is not None or may_be_last):
         return {}
-    classifier, names = _describe_model(model, normalize), {one.layer for one in units}
+    names = {one.layer for one in units}
     raw = {name: whole_layer(network, name) for name in names}
-    with borrow(classifier.network), torch.no_grad():
+    with borrow(network), torch.no_grad():
         inputs = classifier.preprocess(classifier.gray_image())
-        found = read_activations(classifier.network, inputs, raw.values())
+        found = read_activations(network, inputs, raw.values())
         for one in units:
             if found[raw[one.layer]].dim() == 4:
                 channels_first(found[raw[one.layer]], one.channel_axis)
-    views = [view_layer(classifier.network, name, found[raw[name]], input_size(inputs)) for name in names]
+    views = [view_layer(network, name, found[raw[name]], input_size(inputs)) for name in names]
     return {view.layer: view.layout.span(view.tokens) for view in views if view.layout is not None}
 
 
 def _remove_units(
-    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job], spans: Spans
+    baked: nn.Module, classifier: Classifier, jobs: Sequence[Job], spans: Spans
 ) -> tuple[nn.Module, list[str], list[str]]:
     """Return the network without the units, the layers folded into weights, and those with inserted modules."""
     like = next(
@@ -218,7 +220,9 @@ def _remove_units(
     try:
         flow = DataFlow(baked)
     except Exception:  # a forward pass may raise anything for something that is no tensor
-        return _insert_modules(baked, model, jobs, like, spans)
+        return _insert_modules(baked, classifier, jobs, like, spans)
+    if any(find_module(baked, one.layer) not in flow.outputs for one, _ in jobs):  # its tensor is in a tuple
+        return _insert_modules(baked, classifier, jobs, like, spans)
     groups = _group_by_node(baked, flow, jobs)
     folding = WeightFolding(flow, set(groups))
     folded: list[str] = []
@@ -229,7 +233,7 @@ def _remove_units(
             weight.copy_(values)
         names = list(dict.fromkeys(one.layer for one, _ in group))
         if edits is None:
-            off = nn.Sequential(*(build_off_module(*job, like, spans.get(job[0].layer)) for job in group))
+            off = AllOff(*(build_off_module(*job, like, spans.get(job[0].layer)) for job in group))
             place = next(place for place, output in flow.outputs.items() if output is node)
             baked = insert_module(baked, place, flow.calls.get(place[0], 1), off)
         (inserted if edits is None else folded).extend(names)
@@ -240,9 +244,6 @@ def _group_by_node(baked: nn.Module, flow: DataFlow, jobs: Sequence[Job]) -> dic
     """Units by the node that they are replaced in, in the order in which the nodes run."""
     places = {place: order for order, place in enumerate(flow.outputs)}
     located = [(find_module(baked, one.layer), (one, fill)) for one, fill in jobs]
-    for place, (one, _) in located:
-        if place not in places:
-            raise ValueError(f"layer {one.layer!r} never runs as a module, or gives no tensor; see layers(model)")
     nodes = {node: order for order, node in enumerate(flow.graph.nodes)}
     located.sort(key=lambda item: (nodes[flow.outputs[item[0]]], places[item[0]]))
     groups: dict[fx.Node, list[Job]] = {}
@@ -260,24 +261,25 @@ def _fold(folding: WeightFolding, node: fx.Node, group: Sequence[Job]) -> Edits 
 
 
 def _insert_modules(
-    baked: nn.Module, model: nn.Module | Classifier, jobs: Sequence[Job], like: Tensor, spans: Spans
+    baked: nn.Module, classifier: Classifier, jobs: Sequence[Job], like: Tensor, spans: Spans
 ) -> tuple[nn.Module, list[str], list[str]]:
     """Insert a module behind each layer of a network that cannot be traced, in the order in which they finish."""
-    order = [row.name for row in layers(model)]
+    table = layers(classifier)
+    order = [row.name for row in table if row.is_tensor]
     names = {module: name for name, module in reversed(list(baked.named_modules()))}
     located = []
     for one, fill in jobs:
         module, call = find_module(baked, one.layer)
         name = name_call(names[module], call)
         if name not in order:
-            raise ValueError(f"layer {one.layer!r} never runs as a module; see layers(model)")
+            raise ValueError(f"layer {one.layer!r} never runs as a module, or gives no tensor; see layers(model)")
         off = build_off_module(one, fill, like, spans.get(one.layer))
         located.append((order.index(name), (module, call), off))
-    calls = {place[0]: sum(name.partition("#")[0] == names[place[0]] for name in order) for _, place, _ in located}
+    counts = Counter(name.partition("#")[0] for name in table.names)
     for index in sorted({index for index, *_ in located}):
         group = [(place, off) for own, place, off in located if own == index]
         place = group[0][0]
-        baked = insert_module(baked, place, calls[place[0]], nn.Sequential(*(off for _, off in group)))
+        baked = insert_module(baked, place, counts[names[place[0]]], AllOff(*(off for _, off in group)))
     return baked, [], list(dict.fromkeys(one.layer for one, _ in jobs))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from optvis.ablation.baking.tracer import ModuleTracer
-from optvis.models.hooks import Call
+from optvis.models.hooks import Call, has_hooks
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -40,7 +40,7 @@ class DataFlow:
         self.calls = tracer.calls
         self.modules = dict(network.named_modules())
         end = next(node for node in self.graph.nodes if node.op == "output").args[0]
-        if isinstance(end, fx.Node):
+        if isinstance(end, fx.Node) and not has_hooks(network):
             self.outputs[network, 0] = end
         parameters = list(network.named_parameters(remove_duplicate=False))
         holders = Counter(id(parameter) for _, parameter in parameters)
@@ -50,7 +50,7 @@ class DataFlow:
     def module(self, node: fx.Node) -> nn.Module | None:
         """The module that a node calls; None for other nodes, and for modules with hooks, which may change outputs."""
         found = self.modules[str(node.target)] if node.op == "call_module" else None
-        return None if found is None or found._forward_hooks or found._forward_pre_hooks else found
+        return None if found is None or has_hooks(found) else found
 
     def own_module(self, node: fx.Node, kinds: tuple[type[nn.Module], ...]) -> Any:
         """A node's module, if it is exactly of one of these types and no other node uses its weights."""
@@ -177,6 +177,11 @@ def identity(x: Any) -> Any:
     return x
 
 
+def pass_hooks(x: Any) -> Any:
+    """Stand for the hooks of a module that is run, behind or before which nothing is known of its activations."""
+    return x
+
+
 POINTWISE = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
     *(nn.Hardswish, nn.Hardtanh, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh),
@@ -215,6 +220,17 @@ class _OutputTracer(ModuleTracer):
             self.outputs[m, call] = output.node
         return output
 
+    def run_hooked(self, m: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The hooks stand in the graph as operations that nothing is folded through."""
+        if m._forward_pre_hooks:
+            args, kwargs = fx.node.map_aggregate((args, kwargs), self._mark)
+        output = m.forward(*args, **kwargs)
+        return fx.node.map_aggregate(output, self._mark) if m._forward_hooks else output
+
+    def _mark(self, value: Any) -> Any:
+        is_node = isinstance(value, fx.Proxy)
+        return self.create_proxy("call_function", pass_hooks, (value,), {}) if is_node else value
+
 
 class CallTracer(ModuleTracer):
     """A tracer that only enters modules that contain a certain one, down to its calls."""
@@ -225,6 +241,10 @@ class CallTracer(ModuleTracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return m is self.inner or self.inner not in set(m.modules())
+
+    def run_hooked(self, m: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A graph has no place for hooks."""
+        raise ValueError(f"{self.path_of_module(m)!r} has hooks")
 
 
 def _common_value(counts: list[int | None]) -> int | None:

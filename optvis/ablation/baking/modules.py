@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import CallTracer
-from optvis.ablation.fills import Constant, Scaled
+from optvis.ablation.fills import Constant, Scaled, check_length
 from optvis.features.projection import AffineUnits, Projection
 from optvis.features.units import Channels, Directions
+from optvis.models.adapted.single import replace_single, single_tensor
 from optvis.models.hooks import Call
 from optvis.models.outputs.tokens import replace_span
 from optvis.objectives.layout import channels_first, restore_layout
@@ -26,6 +27,7 @@ class ChannelsOff(nn.Module):
         super().__init__()
         self.channel_axis, self.layer, self.highest = units.channel_axis, units.layer, max(units.indices, default=-1)
         self.factor, constant = fill.factor, fill.values
+        self.numbers = len(constant) if isinstance(constant, Tensor) else None  # of the fill, for each channel
         if isinstance(constant, Tensor):
             units.mask(len(constant))
         indices = torch.tensor(units.indices, dtype=torch.long, device="cpu")
@@ -39,6 +41,8 @@ class ChannelsOff(nn.Module):
         x = channels_first(a, self.channel_axis)
         if self.highest >= x.shape[1]:
             raise IndexError(f"channel {self.highest} of {self.layer!r}, which has 0..{x.shape[1] - 1}")
+        if self.numbers is not None:
+            check_length(self.numbers, x.shape[1])
         values = self.values.to(x).view(1, -1, *[1] * (x.dim() - 2))
         expanded = values.expand(x.shape[0], -1, *x.shape[2:])
         if self.factor:
@@ -60,6 +64,8 @@ class DirectionsOff(nn.Module):
             vectors = readers = units.orthonormal_basis
         else:
             vectors, readers = units.vectors, units.readers
+        if isinstance(fill.values, Tensor):
+            check_length(len(fill.values), readers.shape[1])
         constant = torch.as_tensor(fill.values, dtype=readers.dtype, device=readers.device)
         self.register_buffer("vectors", vectors.to(like))
         self.register_buffer("readers", readers.to(like))
@@ -86,6 +92,14 @@ class OnTokens(nn.Module):
         """(B, T, C) -> (B, T, C)"""
         first, last = self.span
         return replace_span(a, self.span, self.off(a[:, first:last]))
+
+
+class AllOff(nn.Sequential):
+    """Modules that switch units of one layer off, one after the other; of an output that holds one tensor, in that."""
+
+    def forward(self, output: Any) -> Any:
+        """A tensor (B, ...), or a tuple or dict of one -> the same."""
+        return replace_single(output, super().forward(single_tensor(output)))  # type: ignore[no-untyped-call]
 
 
 class LayerWithout(nn.Module):
@@ -167,7 +181,8 @@ def _insert_node(caller: nn.Module, graph: fx.Graph, node: fx.Node, off: nn.Modu
         new = graph.call_module(name, (node,))
     node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
     module = fx.GraphModule(caller, graph)
-    module.training = caller.training
+    hooks = {key: value for key, value in vars(caller).items() if key.startswith(("_forward", "_backward"))}
+    vars(module).update(hooks, training=caller.training)
     return module
 
 

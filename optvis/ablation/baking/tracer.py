@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from torch.fx import _symbolic_trace
 
 from optvis.interrupts import ignore_warnings
 from optvis.models.adapted.trees import list_leaves
+from optvis.models.hooks import has_hooks
 
 BACKWARD_HOOKS = "For backward hooks to be called"  # what torch says of a module that runs with nodes as tensors
 
@@ -52,11 +54,15 @@ class ModuleTracer(fx.Tracer):
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """A module that is a leaf becomes one node; any other one is run."""
+        """A module that is a leaf becomes one node; any other one is run, without its hooks, which expect tensors."""
         name = self.path_of_module(m)
         if self.is_leaf_module(m, name):
             return self.create_proxy("call_module", name, args, kwargs)
-        return forward(*args, **kwargs)
+        return self.run_hooked(m, args, kwargs) if has_hooks(m) else forward(*args, **kwargs)
+
+    @abstractmethod
+    def run_hooked(self, m: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a module that has hooks."""
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from optvis.ablation.baking.dataflow import BATCH_NORMS, CONVOLUTIONS, DataFlow, is_cat, is_flattening, is_in_place
-from optvis.ablation.fills import Constant, Scaled, check_fill
+from optvis.ablation.fills import Constant, Scaled, check_length
 from optvis.features.projection import AffineUnits
 from optvis.features.units import Channels
 
@@ -63,7 +63,7 @@ def build_channel_map(jobs: Sequence[Job], channels: int, axes: int) -> ChannelM
         projection = one.projector(channels).cpu()
         keep = torch.eye(channels, dtype=torch.float64, device="cpu") - (1 - fill.factor) * projection
         if isinstance(fill.values, Tensor):
-            check_fill(fill.values, (1, channels))
+            check_length(len(fill.values), channels)
         constant = torch.as_tensor(fill.values, dtype=torch.float64, device="cpu").expand(channels)
         matrix, shift = keep @ matrix, keep @ shift + projection @ constant
         off |= projection.diagonal() == 1

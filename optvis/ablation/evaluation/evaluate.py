@@ -24,9 +24,10 @@ from optvis.ablation.evaluation.variants import (
     growing_variants,
     score_variants,
 )
-from optvis.ablation.fills import FillLike, Replacement, describe_fill, draws_random, resolve_fill, split_batch
+from optvis.ablation.fills import FillLike, Replacement, describe_fill, draws_random, resolve_fill
 from optvis.ablation.image_sets import ImageSet, NamedSet, check_classes, count_overlaps, find_target_set, load_sets
 from optvis.ablation.selection.attempt import Attempt, describe_goal
+from optvis.ablation.unit_activations import split_batch
 from optvis.ablation.units_json import units_to_json
 from optvis.arguments import check_minimum
 from optvis.engines.tasks import PROCESS, EngineLike, merge_in_order, resolve_engine, run_tasks

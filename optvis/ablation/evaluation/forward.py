@@ -9,8 +9,9 @@ from torch import Tensor
 
 from optvis.ablation.blinded import check_units, replace_units
 from optvis.ablation.evaluation.variants import Variant
-from optvis.ablation.fills import Replacement, split_batch
+from optvis.ablation.fills import Replacement
 from optvis.ablation.image_sets import NamedSet
+from optvis.ablation.unit_activations import split_batch
 from optvis.features.units import Units
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.run import run_network

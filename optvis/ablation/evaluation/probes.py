@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from optvis.ablation.blinded import replace_units
 from optvis.ablation.evaluation.readout import FOLDS, MIN_IMAGES, folds, linear_cka, probe_linearly, probe_neighbors
 from optvis.ablation.evaluation.variants import Variant
-from optvis.ablation.fills import Replacement, split_batch
+from optvis.ablation.fills import Replacement
 from optvis.ablation.selection.layers import stages_from
+from optvis.ablation.unit_activations import split_batch
 from optvis.features.channels_first import known_axis
 from optvis.models.activations import read_activations
 from optvis.models.classifier import Classifier, check_logits

@@ -27,7 +27,7 @@ def random_units(units: Units, norms: Tensor, moment: Tensor, count: int, seed: 
         norms: mean activation norm of each channel, (C,), or mean norm of each feature's codes, (K,).
         moment: uncentred second moment of the layer, (C, C).
         count: number of sets.
-        seed: of the draws; other units have other draws.
+        seed: of the draws; units of another layer, and other channels, have other draws.
     """
     generator = seeded_generator(seed, f"random units for {units!r}")
     if isinstance(units, ListedUnits):
@@ -106,17 +106,25 @@ def random_directions(units: Units, moment: Tensor, count: int, generator: torch
     eigenvalues, axes = torch.linalg.eigh(moment.double().cpu())
     weights = eigenvalues.clamp_min(1e-9 * float(eigenvalues[-1])) / eigenvalues.sum()
     goal = float(((_rows(units, len(weights)) @ axes).square() @ weights).sum())
-    shape = count, CANDIDATES, len(weights), len(units.basis(len(weights)))
-    normal = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
-    power = _common_power(normal[:, 0], weights, goal)
-    captured = _captured(
-        normal.flatten(0, 1), weights, torch.full((count * CANDIDATES,), power, dtype=torch.float64, device="cpu")
-    )
-    nearest = (captured.view(count, CANDIDATES) - goal).abs().argmin(1)
-    chosen = normal[torch.arange(count, device="cpu"), nearest]
+    shape, start = (len(weights), len(units.basis(len(weights)))), generator.get_state()
+    first = torch.stack([_draw_candidates(shape, generator)[0] for _ in range(count)])
+    power = _common_power(first, weights, goal)
+    generator.set_state(start)  # the same candidates again: those of all sets would fill the memory
+    chosen = torch.stack([_choose(_draw_candidates(shape, generator), weights, power, goal) for _ in range(count)])
     powers = _bisect(lambda powers: _captured(chosen, weights, powers) > goal, count)
     columns = axes @ _stretch(chosen, weights, powers)
     return [Directions(units.layer, one.T, within=units.within, channel_axis=units.channel_axis) for one in columns]
+
+
+def _draw_candidates(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Normal vectors (C, K) that span the candidates for one set, (32, C, K)."""
+    return torch.randn(CANDIDATES, *shape, generator=generator, dtype=torch.float64, device="cpu")
+
+
+def _choose(candidates: Tensor, weights: Tensor, power: float, goal: float) -> Tensor:
+    """The candidate, (C, K), that captures about the goal with this power."""
+    powers = torch.full((len(candidates),), power, dtype=torch.float64, device="cpu")
+    return candidates[(_captured(candidates, weights, powers) - goal).abs().argmin()]
 
 
 def _common_power(normal: Tensor, weights: Tensor, goal: float) -> float:

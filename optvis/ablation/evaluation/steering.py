@@ -72,6 +72,8 @@ class SteeringCurve(PlotResult):
         """
         points = list(zip(self.factors, (one.value or 0.0 for one in self.recalls[self.target]), strict=True))
         half = dict(points)[1.0] / 2
+        if not half:
+            return None
         downward = [point for point in reversed(points) if point[0] <= 1]
         for (above, high), (below, low) in pairwise(downward):
             if low <= half < high:

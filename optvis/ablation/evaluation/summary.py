@@ -29,7 +29,7 @@ from optvis.ablation.evaluation.report import Report
 from optvis.ablation.evaluation.report_text import join_words
 from optvis.ablation.evaluation.results import RandomBaseline, SetMetrics, UnitCurve
 from optvis.ablation.evaluation.variants import Variant
-from optvis.ablation.image_sets import NamedSet, digest_images
+from optvis.ablation.image_sets import NamedSet, digest_each
 from optvis.data.images import resize
 from optvis.features.units import ListedUnits, Units
 from optvis.formatting import format_count
@@ -199,7 +199,7 @@ def _random_baseline(evaluation: Evaluation, plan: VariantPlan, variants: BatchP
 
 def _tie_share(evaluation: Evaluation, plan: VariantPlan) -> float:
     """The share of ties that count, drawn evenly from [0, 1): for the same units and images always the same."""
-    digests = [digest for one in evaluation.sets for digest in digest_images(one.images)]
+    digests = [digest for one in evaluation.sets for digest in digest_each(one.images)]
     generator = seeded_generator(plan.seed, f"ties of {plan.units} {digests}")
     return float(torch.rand((), generator=generator, dtype=torch.float32, device="cpu"))
 

@@ -109,8 +109,10 @@ class Automatic:
         leads = task.head.margins(gates.cached.before, task.classes)
         unit = float(leads[find_recognized(task, gates.cached.before)].mean()) / UNITS_PER_MARGIN
         bounds = Bounds(unit, self.slack, predict_bound(task.count_recognized(), self.confidence))
-        for weight in self.target_weights:
-            yield _try_channels(task, splits, GreedySearch(target_weights=(weight,)), limit, bounds)
+        attempts = len(self.target_weights)
+        for place, weight in enumerate(self.target_weights):
+            search = GreedySearch(target_weights=(weight,))
+            yield _try_channels(task, splits, search, limit, bounds, announced=0 if place else attempts)
         for dimensions in self.dimensions if len(task.layers) == 1 else ():
             if dimensions <= limit:
                 yield _try_directions(task, splits, dimensions, bounds)
@@ -142,9 +144,13 @@ def _describe_failure(others: list[Attempt], held_out: Attempt, on_all: Attempt)
 
 
 def _try_channels(
-    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, bounds: Bounds
+    task: SelectionTask, splits: Sequence[Split], search: GreedySearch, limit: int, bounds: Bounds, announced: int
 ) -> _Trial:
-    """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors."""
+    """Take channels until the goal is reached on all images left out, or as many as leave the fewest errors.
+
+    After the first channel it says how long so many such attempts take at most: the other ones follow where this one
+    misses the goal.
+    """
     paths = [_Path(search, split) for split in splits]
     best, count = _judge(task, "0 channels", [path.outcome() for path in paths], bounds), 0
     is_sure, start = False, time.perf_counter()
@@ -152,7 +158,8 @@ def _try_channels(
         if not sum(path.extend(limit) for path in paths):
             break
         if place == 0 and task.progress:
-            estimate_time("find_units", time.perf_counter() - start, limit, "channels at most")
+            unit = f"channels at most, {limit:,} in each of {format_count(announced, 'attempt')},"
+            estimate_time("find_units", time.perf_counter() - start, limit * announced, unit)
         most = min(limit, max(len(path.channels.indices) for path in paths))
         outcomes = [path.outcome() for path in paths]
         attempt = _judge(task, format_count(most, "channel"), outcomes, bounds)

@@ -15,6 +15,7 @@ from optvis.ablation.image_sets import load_images
 from optvis.ablation.selection.greedy_search import TARGET_MARGIN, UNITS_PER_MARGIN
 from optvis.ablation.selection.layers import order_layers
 from optvis.ablation.selection.task import SelectionTask
+from optvis.ablation.unit_activations import split_batch
 from optvis.features.channels_first import known_axis
 from optvis.features.units import Directions, Units
 from optvis.models.activations import read_activations
@@ -192,24 +193,36 @@ def find_directions(
     pairs = [load_images(source, classifier)[0] for source in (images_with, images_without)]
     if len(pairs[0]) != len(pairs[1]) or not len(pairs[0]):
         raise ValueError(f"{len(pairs[0])} images with the thing, {len(pairs[1])} without; expected pairs")
+    sums: list[Tensor] = []
+    count, axis = 0, None
     with borrow(classifier.network), torch.no_grad():
-        found = [read_activations(classifier.network, classifier.preprocess(images), [layer]) for images in pairs]
-        for images, one in zip(pairs, found, strict=True):
-            what = f"the activations of {layer!r} of {classifier.name}"
-            check_finite(one[layer], what, classifier.network, classifier.preprocess(images))
-    axis = known_axis(found[0][layer])
-    differences = positions(found[0][layer], axis) - positions(found[1][layer], axis)
-    return Directions(layer, _principal_directions(differences.double(), dimensions), channel_axis=axis)
+        for batch in split_batch(pairs[0]):
+            with_thing, without = (_read_layer(classifier, images[batch], layer) for images in pairs)
+            axis = known_axis(with_thing)
+            differences = positions(with_thing, axis) - positions(without, axis)
+            rows = differences.double().movedim(1, 2).flatten(0, 1)
+            own = [rows.T @ rows, rows.sum(0)]
+            sums = [whole + part for whole, part in zip(sums, own, strict=True)] if sums else own
+            count += len(rows)
+    moment, mean = (whole / count for whole in sums)
+    return Directions(layer, _principal_directions(moment, mean, dimensions), channel_axis=axis)
 
 
-def _principal_directions(differences: Tensor, dimensions: int) -> Tensor:
-    """(B, C, P) -> (K, C)"""
-    rows = differences.movedim(1, 2).flatten(0, 1)
-    moments, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
+def _read_layer(classifier: Classifier, images: Tensor, layer: str) -> Tensor:
+    """The finite activations of a layer. The network has to be borrowed."""
+    inputs = classifier.preprocess(images)
+    found = read_activations(classifier.network, inputs, [layer])[layer]
+    check_finite(found, f"the activations of {layer!r} of {classifier.name}", classifier.network, inputs)
+    return found
+
+
+def _principal_directions(moment: Tensor, mean: Tensor, dimensions: int) -> Tensor:
+    """The leading eigenvectors, (K, C), of a second moment (C, C), each turned towards the mean (C,)."""
+    moments, directions = torch.linalg.eigh(moment)
     rank = int((moments > 1e-12 * moments[-1].clamp(min=1e-300)).sum())
     if not 1 <= dimensions <= rank:
         raise ValueError(f"{dimensions} dimensions of differences that span {rank}")
     leading = directions.flip(1)[:, :dimensions].T
-    signs = (leading @ rows.mean(0)).sign()
+    signs = (leading @ mean).sign()
     oriented: Tensor = leading * torch.where(signs == 0, 1.0, signs).unsqueeze(1)
     return oriented.float()

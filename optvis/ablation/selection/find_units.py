@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.ablation.blinded import check_units
-from optvis.ablation.image_sets import digest_images
+from optvis.ablation.image_sets import digest_each
 from optvis.ablation.selection.attempt import Attempt, Choice, judge_units
 from optvis.ablation.selection.automatic import Automatic
 from optvis.ablation.selection.cached_network import ablate
@@ -270,7 +270,7 @@ def _recipe(task: SelectionTask, method: Method, units: Sequence[Units], attempt
         selection_method={"name": getattr(function, "__name__", type(function).__name__), **settings},
         layers=list(task.layers),
         images={"target": int(task.is_target.sum()), "keep": int((~task.is_target).sum())},
-        digests=digest_images(task.images),
+        digests=digest_each(task.images),
         units=[units_to_json(one) for one in units],
         left_out=list(task.left_out),
         seed=task.seed,

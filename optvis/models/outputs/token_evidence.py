@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 from weakref import WeakKeyDictionary
 
 from torch import nn
@@ -18,6 +19,7 @@ CLASS_TOKENS = frozenset(
 REGISTER_TOKENS = frozenset({"reg_token", "reg_tokens", "register_token", "register_tokens", "storage_tokens"})
 #: Names of the modules that make patches of an image, in timm, torchvision and transformers.
 PATCH_EMBEDDINGS = frozenset({"patch_embed", "patch_embedding", "patch_embeddings", "conv_proj"})
+USUAL_PREFIXES = (1, 0, 2, 5, 4)  # a class token, none, one of distillation too, or four registers with and without one
 MAX_HALVINGS = 4  # of the patches' grid, by networks with stages such as Swin
 
 Grid = tuple[int, int]
@@ -98,6 +100,17 @@ def set_prefix_tokens(network: nn.Module, count: int) -> None:
         )
     _PREFIX_TOKENS[original] = count
     _EVIDENCE.pop(original, None)
+
+
+def suggest_prefix(tokens: int) -> str:
+    """How to say how many of some tokens come before the patches: as many as leave a square of them, else 1.
+
+    Example:
+        >>> suggest_prefix(197), suggest_prefix(196), suggest_prefix(201)
+        ('Classifier(..., prefix_tokens=1)', 'Classifier(..., prefix_tokens=0)', 'Classifier(..., prefix_tokens=5)')
+    """
+    fitting = [count for count in USUAL_PREFIXES if tokens > count and isqrt(tokens - count) ** 2 == tokens - count]
+    return f"Classifier(..., prefix_tokens={(*fitting, 1)[0]})"
 
 
 def read_evidence(network: nn.Module) -> TokenEvidence | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from optvis.models.outputs.attention import find_projection
-from optvis.models.outputs.token_evidence import Grid, read_evidence
+from optvis.models.outputs.token_evidence import Grid, read_evidence, suggest_prefix
 from optvis.objectives.layout import ALL, CLASS, HEADS, INPUT, PATCHES, REGISTERS, mark_channels, split_tokens
 
 
@@ -146,7 +146,7 @@ def view_layer(network: nn.Module, layer: str, a: Tensor, size: Grid | None) -> 
     if layout is None and tokens not in (None, ALL):
         raise ValueError(
             f"layer {name!r} gives {tuple(a.shape)}, which are no tokens of known places, so it has no {tokens!r}; "
-            "where they are tokens, say how many come before the patches: Classifier(..., prefix_tokens=1)"
+            f"where they are tokens, say how many come before the patches: {suggest_prefix(a.shape[1])}"
         )
     return LayerView(layer, layout, PATCHES if tokens is None else tokens, heads)
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from optvis.ablation.blinded import replace_units
-from optvis.ablation.fills import resolve_fill, split_batch
+from optvis.ablation.fills import resolve_fill
 from optvis.ablation.moments import Moments
 from optvis.ablation.selection.task import SelectionTask
+from optvis.ablation.unit_activations import split_batch
 from optvis.errors import NotFiniteError
 from optvis.features.channels_first import put_channels_last, show_channels_first
 from optvis.features.units import Units
@@ -81,7 +82,7 @@ class Eraser(ABC):
         if not all(bool(one.isfinite().all()) for one in (x, *columns)):
             raise NotFiniteError("features or labels are NaN or infinite; leave these rows out")
         moments = Moments(x.shape[1], sum(one.shape[1] for one in columns))
-        moments.update(x, torch.cat([one.to(x) for one in columns], dim=1))
+        moments.update(x, torch.cat([one.double().cpu() for one in columns], dim=1))
         return self.solve(moments, columns[0].shape[1], layer)
 
     def fit_batches(
@@ -121,7 +122,7 @@ class Eraser(ABC):
         moments: Moments | None = None
         with borrow(own.network), torch.no_grad():
             for images, labels in batches:
-                if len(images):
+                if not (isinstance(images, Tensor | list | tuple) and not len(images)):
                     moments = self._add(moments, own, name, *_check_batch(own, images, labels))
         if moments is None:
             raise ValueError("no images to fit an erasure on")

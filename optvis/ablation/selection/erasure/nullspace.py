@@ -12,8 +12,10 @@ from torch import Tensor
 
 from optvis.ablation.moments import Moments
 from optvis.ablation.selection.erasure.eraser import Eraser, Rows
+from optvis.errors import warn_user
 from optvis.features.projection import Projection
 from optvis.features.units import Units
+from optvis.formatting import format_count, format_percent
 
 ROUNDING = 1e-9  # share of the largest eigenvalue; smaller ones are rounding errors
 
@@ -33,7 +35,7 @@ class Inlp(Eraser):
 
     Args:
         max_accuracy: balanced accuracy on the images themselves, at which no further direction is taken.
-        max_directions: number of directions at most.
+        max_directions: number of directions at most; a warning says where that does not suffice.
         penalty: on the classifiers' squared weights, of channels with unit variance. Without it the directions are
             those in which the label is seen best for their small variance, and many times as many are needed.
 
@@ -58,13 +60,20 @@ class Inlp(Eraser):
     def solve(self, moments: Moments, erased: int, layer: str) -> Units:
         covariance, cross, variances = moments.covariance, moments.cross_covariance, moments.label_variance
         basis = cross.new_zeros(0, len(cross))
-        while len(basis) < min(self.max_directions, len(cross)):
+        while len(basis) < len(cross):
             keep = torch.eye(len(cross), dtype=cross.dtype, device=cross.device) - basis.T @ basis
             left, rest = keep @ cross, keep @ covariance @ keep
             explained = (left * _solve(rest, left)).sum(0)
             accuracies = [_accuracy(*one) for one in zip(explained.tolist(), variances.tolist(), strict=True)]
             best = accuracies.index(max(accuracies))
             if accuracies[best] <= self.max_accuracy:
+                break
+            if len(basis) == self.max_directions:
+                off, accuracy = format_count(len(basis), "direction"), format_percent(accuracies[best])
+                warn_user(
+                    f"without {off} of {layer or 'the features'} a linear classifier still reads the labels, with a "
+                    f"balanced accuracy of {accuracy}: raise max_directions"
+                )
                 break
             new = keep @ _solve(rest + self.penalty * covariance.diagonal().diag(), left[:, best])
             basis = torch.cat([basis, (new / torch.linalg.vector_norm(new))[None]])
