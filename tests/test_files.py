@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from optvis.data import files
 from optvis.data.files import MAX_NAME_LENGTH, atomic_write, atomic_write_all, ensure_dir, safe_file_name
 
 
@@ -115,9 +116,9 @@ def test_a_kill_between_files_leaves_no_new_one_beside_an_old_one(tmp_path, move
     paths = [tmp_path / name for name in ("a.safetensors", "a.png", "a.json")]
     atomic_write_all(dict.fromkeys(paths, b"old"))
     program = f"""
-import os
+import os, runpy
 from pathlib import Path
-from optvis.data.files import atomic_write_all
+atomic_write_all = runpy.run_path({files.__file__!r})["atomic_write_all"]
 left = {moves}
 def kill_after(change):
     def changed(*args, **options):
