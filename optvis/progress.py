@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from threading import RLock
 from typing import Any
 
+_ARE_HIDDEN: ContextVar[bool] = ContextVar("bars are hidden", default=False)
 LONG = 10.0  # seconds, from which on an estimate is worth a line
 
 
@@ -29,8 +32,8 @@ def progress_bar(
         total: how many steps, where the iterable has no length.
         unit: what one step is called.
         unit_scale: how many units one step is.
-        show: False for no bar. There is none either where standard error is a file or a pipe; the kernel of a notebook
-            shows bars, as widgets where ipywidgets is installed, else as text.
+        show: False for no bar. There is none either inside `hide_bars`, and where standard error is a file or a pipe;
+            the kernel of a notebook shows bars, as widgets where ipywidgets is installed, else as text.
         smoothing: weight of the latest speed in the estimate of what is left, in [0, 1]; 0.3 is tqdm's own.
 
     Example:
@@ -48,10 +51,30 @@ def progress_bar(
         desc=description,
         unit=unit,
         unit_scale=unit_scale,
-        disable=(False if runs_in_kernel() else None) if show else True,
+        disable=(False if runs_in_kernel() else None) if show and not _ARE_HIDDEN.get() else True,
         leave=False,
         smoothing=smoothing,
     )
+
+
+@contextmanager
+def hide_bars(hide: bool = True) -> Iterator[None]:
+    """Inside, operations of this thread show no progress bars and no estimates of their time.
+
+    Args:
+        hide: False to change nothing.
+
+    Example:
+        >>> with hide_bars():
+        ...     bar = progress_bar(range(3), description="double")
+        >>> bar.disable
+        True
+    """
+    before = _ARE_HIDDEN.set(hide or _ARE_HIDDEN.get())
+    try:
+        yield
+    finally:
+        _ARE_HIDDEN.reset(before)
 
 
 def use_thread_lock() -> None:
@@ -91,7 +114,7 @@ def estimate_time(what: str, seconds: float, count: int, unit: str) -> None:
         leave_one_out: 30 selections of about 12 s, 6 min in all
     """
     total = seconds * count
-    if total < LONG:
+    if total < LONG or _ARE_HIDDEN.get():
         return
     text = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min"
     print(f"{what}: {count} {unit} of about {seconds:.2g} s, {text} in all", file=sys.stderr, flush=True)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from optvis.objectives import IMAGE, After, Decay, channel, on
+from optvis.objectives import IMAGE, After, Decay, channel, on, total_variation
 from optvis.params import Streams, fft_image, phase_image, pixel_image
+from optvis.rendering import Prior
 from optvis.rendering.accentuate import accentuate
 from optvis.transforms import STANDARD, GaussianNoise
 
@@ -81,7 +82,11 @@ def test_an_image_alone_is_the_same_as_among_others(small):
         assert alone.recipe["weights"] == pytest.approx(together.recipe["weights"][place : place + 1], rel=1e-9)
 
 
-@pytest.mark.parametrize("options", [{}, {"views": 2}, {"transform": GaussianNoise(0.1)}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"views": 2}, {"transform": GaussianNoise(0.1)}, {"priors": [Prior(total_variation(), 0.5)]}],
+    ids=str,
+)
 def test_a_batch_at_a_time_is_the_whole(small, options):
     objective = channel("conv2", [1, 5, 9])
     whole = draw(small, PHOTOS, objective, "conv1", seed=(3, 4, 5), **options)
@@ -180,3 +185,12 @@ def test_a_schedule_does_not_change_the_balance(small):
         for each in (objective, objective * After(3), objective * Decay(0.5))
     ]
     assert weights[0] == weights[1] == weights[2]
+
+
+def test_a_prior_makes_the_image_smoother_and_leaves_the_balance_as_it_is(small):
+    smooth = [Prior(total_variation(), 2.0)]
+    free, held = (draw(small, PHOTOS, channel("conv2", 3), "conv1", steps=8, priors=each) for each in ((), smooth))
+    sums = [total_variation()({IMAGE: made.images}) for made in (free, held)]
+    assert (sums[1] < 0.9 * sums[0]).all()
+    assert held.recipe["weights"] == free.recipe["weights"]
+    assert held.recipe["priors"] == ["Prior(total_variation(), 2)"]

@@ -17,8 +17,9 @@ import torch
 from captum import attr as captum
 
 from optvis import Channels, Classifier, Rendering, ascend, attribute, dream, evaluate, load, maco, render
+from optvis.ablation import leave_one_out
 from optvis.arguments import check, check_arguments
-from optvis.atlas import activation_atlas
+from optvis.atlas import activation_atlas, class_atlas
 from optvis.attribution import FromCaptum
 from optvis.objectives import channel, logit, total_variation
 from optvis.params import FFT, Streams, fft_image, pixel_image
@@ -195,6 +196,8 @@ def test_hostile_representations_do_not_spoil_the_message():
         (lambda net: FromCaptum(captum.Saliency, n_steps=5), "FromCaptum has no argument 'n_steps'; give it as op"),
         (lambda net: dream(net, IMAGE, logit(0), tile_size=64), "dream has no argument 'tile_size'; give it as oct"),
         (lambda net: activation_atlas(net, IMAGE, "conv1", min_points=5), "activation_atlas has no argument 'min_po"),
+        (lambda net: class_atlas(net, IMAGE, "conv1", 0, tokens="class"), "class_atlas has no argument 'tokens'; the "),
+        (lambda net: leave_one_out(net, IMAGE, 0, tokens="class"), "leave_one_out has no argument 'tokens'; the "),
         (lambda net: channel("conv1", 0, batch=2), "channel has no argument 'batch'; list the targets"),
         (lambda net: Classifier(net.network, None, 8, mean=0), "Classifier has no argument 'mean'; "),
         (lambda net: Rendering.load("x.png", mode=1), "Rendering.load has no argument 'mode'; there are path"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 import torch
@@ -161,6 +162,19 @@ def test_a_network_that_draws_random_numbers_is_said_to_do_so():
     with pytest.warns(UserWarning, match="Noisy draws random numbers in eval mode"):
         activations(net, images, "")
     activations(net, images, "")  # once
+
+
+def test_random_numbers_of_another_thread_are_not_said_to_be_the_networks():
+    class Quiet(nn.Module):
+        def forward(self, x):
+            other = Thread(target=torch.rand, args=(3,))
+            other.start()
+            other.join()
+            return x.flatten(1)
+
+    net, images = Classifier(Quiet(), None, 4), torch.rand(2, 3, 4, 4)
+    for _ in range(4):
+        activations(net, images, "")
 
 
 def test_a_network_whose_images_influence_each_other_is_said_to_do_so():

@@ -518,13 +518,17 @@ def test_ctrl_c_before_anything_is_there_exits_with_130(run, monkeypatch, elsewh
     assert files(elsewhere) == []
 
 
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_progress_is_on_the_error_stream_only_and_only_on_a_terminal(capsys, photo, monkeypatch, is_terminal):
+@pytest.mark.parametrize(("is_terminal", "quiet"), [(True, []), (False, []), (True, ["--quiet"])])
+def test_progress_is_on_the_error_stream_only_and_only_on_a_terminal(capsys, photo, monkeypatch, is_terminal, quiet):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
-    cli.main(["render", *NET, "features.3", "--channels", "7", "--size", "32", "--steps", "1"])
+    cli.main(["render", *NET, "features.3", "--channels", "7", "--size", "32", "--steps", "1", *quiet])
     out, err = capsys.readouterr()
     assert out.splitlines() == ["images/features.3-7.png"]
-    assert ("render" in err) == is_terminal
+    assert ("render" in err) == (is_terminal and not quiet)
+
+
+def test_every_command_may_be_quiet():
+    assert all("--quiet" in command._option_string_actions for command in subparsers().values())
 
 
 def test_a_terminal_that_knows_no_unicode_is_no_reason_to_fail(monkeypatch):

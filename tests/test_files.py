@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from optvis.data.files import MAX_NAME_LENGTH, atomic_write, ensure_dir, safe_file_name
+from optvis.data import files
+from optvis.data.files import MAX_NAME_LENGTH, atomic_write, atomic_write_all, ensure_dir, safe_file_name
 
 
 def test_a_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path):
@@ -46,7 +49,7 @@ def test_a_failure_leaves_the_old_file_and_no_part(tmp_path, monkeypatch, failin
         raise OSError("no space left on device")
 
     if failing == "fsync or write":
-        monkeypatch.setattr(os, "fdopen", lambda handle, mode: Full(handle))
+        monkeypatch.setattr(os, "fdopen", lambda handle, mode, closefd: Full(handle))
     else:
         monkeypatch.setattr(Path, failing, full)
     with pytest.raises(OSError, match="no space left"):
@@ -66,7 +69,7 @@ class Full:
         return self
 
     def __exit__(self, *_):
-        os.close(self.handle)
+        pass
 
     def write(self, data):
         os.write(self.handle, data[:1])
@@ -102,6 +105,44 @@ def test_a_file_has_the_permissions_that_any_new_file_would_have(tmp_path, mask)
 def test_other_threads_keep_the_mask_of_their_permissions(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the mask is that of the whole process"))
     assert atomic_write(tmp_path / "data.bin", b"").exists()
+
+
+MOVES = 4  # of three files that exist: two old ones go, and three new ones come; the last leaves nothing to kill
+
+
+@pytest.mark.parametrize("moves", range(MOVES + 1))
+def test_a_kill_between_files_leaves_no_new_one_beside_an_old_one(tmp_path, moves):
+    """The process ends before a move or a removal, as after a signal that cannot be caught: nothing cleans up."""
+    paths = [tmp_path / name for name in ("a.safetensors", "a.png", "a.json")]
+    atomic_write_all(dict.fromkeys(paths, b"old"))
+    program = f"""
+import os, runpy
+from pathlib import Path
+atomic_write_all = runpy.run_path({files.__file__!r})["atomic_write_all"]
+left = {moves}
+def kill_after(change):
+    def changed(*args, **options):
+        global left
+        if left == 0:
+            os._exit(9)
+        left -= 1
+        return change(*args, **options)
+    return changed
+Path.replace, Path.unlink = kill_after(Path.replace), kill_after(Path.unlink)
+atomic_write_all(dict.fromkeys(map(Path, {list(map(str, paths))}), b"new"))
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    found = [path.read_bytes() for path in paths if path.exists()]
+    assert len(set(found)) == 1
+    assert paths[0].exists()
+
+
+def test_a_failure_before_all_are_complete_leaves_all_old_ones(tmp_path):
+    paths = [tmp_path / "a.safetensors", tmp_path / "a.png"]
+    atomic_write_all(dict.fromkeys(paths, b"old"))
+    with pytest.raises(OSError, match=f"^cannot write '{tmp_path}/nowhere/a.json': [^:]*$"):
+        atomic_write_all(dict.fromkeys([*paths, tmp_path / "nowhere" / "a.json"], b"new"))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(paths, b"old")
 
 
 def test_a_missing_folder_is_an_error(tmp_path):

@@ -11,8 +11,9 @@ from torch.testing import assert_close
 
 from optvis import Rendering, render
 from optvis.errors import NotFiniteError
-from optvis.objectives import channel, logit, on
+from optvis.objectives import channel, diversity, logit, on, total_variation
 from optvis.params import Streams, mean_spectrum, phase_image
+from optvis.rendering import Prior
 from optvis.rendering.maco import NADAM, maco
 from optvis.rendering.result import concatenate
 from optvis.rendering.views import repeat_for_views, view_seeds
@@ -56,12 +57,14 @@ def test_a_step_is_the_mean_over_crops_and_the_map_sums_absolute_gradients(small
     assert_close(made.images, image().detach(), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("views", [1, 2])
-def test_it_is_render_with_its_parts(small, views):
+@pytest.mark.parametrize(
+    ("views", "options"), [(1, {}), (2, {}), (2, {"priors": [Prior(total_variation(), 0.5)]})], ids=["1", "2", "priors"]
+)
+def test_it_is_render_with_its_parts(small, views, options):
     objective = channel("conv2", [1, 5])
-    made = draw(small, objective, views=views, seed=4)
+    made = draw(small, objective, views=views, seed=4, **options)
     parts = {"transform": maco_crops(20, 0.04), "optimizer": NADAM, "views": views, "transparency": True}
-    parts |= {"recipe": "plain", "steps": 3, "seed": 4, "progress": False}
+    parts |= {"recipe": "plain", "steps": 3, "seed": 4, "progress": False, **options}
     same = render(small, objective, phase_image(24, seeds=(4, 4)), **parts)
     assert torch.equal(made.images, same.images)
     assert torch.equal(made.scores, same.scores)
@@ -105,6 +108,11 @@ def test_its_recipe_says_how_it_was_made(small):
     assert {key: made.recipe[key] for key in expected} == expected
     assert made.recipe["optimizer"] == "NAdam(lr=1.0)"
     assert "Zoom" in made.recipe["transform"]
+
+
+def test_a_prior_that_compares_images_gives_each_its_own_seed(small):
+    made = draw(small, channel("conv2", [1, 5]), views=1, seed=4, priors=[Prior(diversity("conv1"), 0.5)])
+    assert made.recipe["seeds"] == [4, 5]
 
 
 def test_a_channel_may_be_written_short(small):

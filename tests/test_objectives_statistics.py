@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,17 @@ def test_measured_statistics_are_those_of_all_images_and_positions(
         assert_close(found[name], (values.mean(1), values.var(1, correction=0)), rtol=1e-5, atol=1e-6)
     together = activation_statistics(found, per="batch")(acts)
     assert_close(together, torch.zeros_like(together), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_statistics_of_a_network_in_half_precision_are_not_rounded_to_it(dtype: torch.dtype) -> None:
+    classifier = Classifier(deepcopy(PLAIN).to(dtype), None, 16)
+    images = torch.rand(5, 3, 16, 16)
+    for name, a in activations(classifier, images, ["0", "2"]).items():
+        values = a.double().movedim(1, 0).flatten(1)
+        found = measure_statistics(classifier, images, batch_size=2)[name]
+        expected = values.mean(1).float(), values.var(1, correction=0).float()
+        assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_saved_statistics_are_loaded_beside_the_weights(tmp_path: Path) -> None:

@@ -249,6 +249,8 @@ def test_bars_are_in_proportion_to_their_numbers(wide, site):
                    ".map((each) => [each.className.baseVal, each.width.baseVal.value])")  # fmt: skip
     assert bars == [["more", 50], ["more", 37.5], ["less", 12.5], ["more", 6.25]]
     assert "1 of 64 images" in wide.texts(".ablation p")[0]
+    assert wide.texts(".ablation th:last-child")[0] == "Probability drop, percentage points"
+    assert wide.texts(".ablation td:last-child") == ["+2.1"]
 
 
 def test_arrow_keys_lead_to_the_neighbors_and_escape_to_the_sheet(wide, site):
@@ -373,6 +375,7 @@ def test_channels_are_filtered_by_any_number_and_found_at_the_same_address(wide,
 
 def test_the_first_page_finds_channels_of_all_layers_and_classes(wide, site):
     wide.open(site / "index.html")
+    assert wide.texts(".lead")[0].startswith("What each channel of these layers responds to: its picture was computed")
     choose(wide, "query", "other 3")
     assert wide.texts(".tile b") == ["3"]
     choose(wide, "query", "other:1")
@@ -387,6 +390,8 @@ def test_a_channel_leads_to_those_that_it_is_made_of_and_to_classes(wide, site):
     wide.open(site / "layer-mixed4" / "9.html")
     assert wide.texts(".made:first-child b") == ["5", "6"]
     assert wide.texts(".made:first-child .more, .made:first-child .less") == ["+1.5", "−0.5"]
+    assert "empty box is a channel without a page" in wide.texts(".note")[0]
+    assert "no page" in wide.js("document.querySelector('.made span.tile').title")
     links = wide.js("[...document.querySelectorAll('.made a, .classes a')].map((each) => each.getAttribute('href'))")
     assert links == [f"../layer-mixed4/{n}.html" for n in (9, 10)] + ["../classes/1.html"]  # 0 has no page
 
@@ -394,8 +399,9 @@ def test_a_channel_leads_to_those_that_it_is_made_of_and_to_classes(wide, site):
 def test_the_page_of_a_class_ranks_channels_and_sorts_them_by_any_column(wide, site):
     wide.open(site / "classes" / "1.html")
     rows = ".ranks tbody a"
+    assert wide.texts(".ranks thead th")[2:4] == ["Logit drop", "Probability drop, percentage points"]
     assert wide.texts(rows) == ["8", "9", "10"]
-    assert [text.strip() for text in wide.texts(".ranks tbody tr:first-child td")] == ["−6", "−1.5", "−8 %", "2 of 4"]
+    assert [text.strip() for text in wide.texts(".ranks tbody tr:first-child td")] == ["−6", "−1.5", "+8", "2 of 4"]
     for column, order in ((3, ["10", "9", "8"]), (5, ["8", "10", "9"]), (2, ["8", "9", "10"])):
         wide.click(f".ranks thead th:nth-child({column}) button")
         assert wide.texts(rows) == order

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from base64 import b64decode
 
 import matplotlib as mpl
 import numpy as np
@@ -83,6 +84,14 @@ def test_settings_of_the_user_stay_and_cannot_break_a_plot():
         before = dict(mpl.rcParams)
         assert svg_uri(PLOTS["bars"]("$x_1$")).startswith("data:image/svg+xml;base64,")
         assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_the_figures_of_a_page_have_no_ground_of_their_own(plot):
+    figure = plot("title")
+    page = b64decode(svg_uri(figure).partition(",")[2]).decode()
+    saved = encode_figure(figure, "svg").decode()
+    assert page.count("fill: #ffffff") == 0 < saved.count("fill: #ffffff")
 
 
 def test_pyplot_is_not_imported():

@@ -10,7 +10,7 @@ import torch
 
 from optvis.ablation.evaluation.predictions import Prediction, PredictionTable, compare_predictions, leave_one_out
 from optvis.ablation.selection.find_units import find_units
-from optvis.ablation.selection.rankings import Contrast, TopNorm
+from optvis.ablation.selection.rankings import Contrast, MostFrequent, TopNorm
 from optvis.features.units import Channels
 from optvis.models.activations import activations
 from optvis.world import dataset
@@ -80,6 +80,25 @@ def test_recipes_need_nothing_to_be_kept_and_say_so(demo, woks):
 def test_a_channel_that_nobody_sees_is_no_answer(demo, woks):
     with pytest.raises(ValueError, match="among the 1 with the largest norms in 100%"):
         find_units(demo, woks, "wok", method=TopNorm(top=1, min_share=1.0), layers=["conv1"], progress=False)
+
+
+@pytest.mark.parametrize("method", [MostFrequent(FILTERS, FILTERS), TopNorm(FILTERS, 1.0, FILTERS)])
+def test_channels_that_are_zero_everywhere_are_not_listed(method):
+    net, image = template_classifier(), templates()[:1]
+    norms = activations(net, image, ["relu"])["relu"].flatten(2).norm(dim=2)[0]
+    (found,) = find_units(net, image, 0, method=method, layers=["relu"], progress=False)
+    assert sorted(found.indices) == norms.nonzero().flatten().tolist()
+    assert len(found) < len(norms)
+
+
+@pytest.mark.parametrize("method", ["most_frequent", "top_norm"])
+def test_layers_that_are_zero_everywhere_are_refused(method):
+    net = template_classifier()
+    with torch.no_grad():
+        net.network.get_submodule("filters").bias.fill_(-1e6)
+    target = int(net.logits(templates()[:1]).argmax())
+    with pytest.raises(ValueError, match="all channels of relu are zero everywhere in the images of the target"):
+        find_units(net, templates()[:1], target, method=method, layers=["relu"], progress=False)
 
 
 @pytest.mark.parametrize("settings", [{"top": 0}, {"max_units": 0}, {"min_share": 1.5}])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image, ImageSequence
 
 from optvis.viz.animation import encode_animation
-from optvis.viz.sheet import BACKGROUND, GAP, draw_sheet, encode_png, to_pil_image
+from optvis.viz.sheet import BACKGROUND, GAP, draw_sheet, encode_png, to_pil_image, wrap_text
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_a_pil_image_equals_the_tensor_pixel_for_pixel():
             assert picture.getpixel((x, y)) == tuple((image[:, y, x] * 255).round().int().tolist())
 
 
-@pytest.mark.parametrize(("width", "times"), [(8, 8), (40, 2), (63, 2), (64, 1), (200, 1)])
+@pytest.mark.parametrize(("width", "times"), [(8, 10), (40, 2), (79, 2), (80, 1), (200, 1)])
 def test_small_images_are_enlarged_where_a_text_stands_below(width, times):
     images = torch.rand(2, 1, 5, width)
     sheet = draw_sheet(images, ["7", "8"], columns=1)
@@ -114,6 +115,20 @@ def test_a_label_is_written_below_its_own_tile(images):
         ((40 + GAP) * (canvas.height - below), BACKGROUND)
     ]
     assert len(canvas.crop((40 + GAP, below, canvas.width, canvas.height)).getcolors()) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("1: Staffordshire bullterrier", ["1:", "Staffordshire", "bullterrier"]),
+        ("German shepherd", ["German", "shepherd"]),
+        ("channel 17", ["channel 17"]),
+        ("a wordthatiswiderthanaline", ["a wordthatisw", "iderthanaline"]),
+    ],
+)
+def test_a_label_is_broken_between_words(text, lines):
+    """Each letter is as wide as a unit, and a line as 13."""
+    assert wrap_text(text, SimpleNamespace(getlength=len), 13) == lines
 
 
 def test_a_long_text_ends_with_an_ellipsis(images):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import signal
 import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +22,7 @@ from optvis.cli import main as cli
 from optvis.data.files import atomic_write, ensure_dir, remove_temporary_files
 from optvis.data.sources import as_dataset
 from optvis.engines import RayEngine, merge_in_order, ray_engine, run_tasks
+from optvis.engines.ray_cluster import connect
 from optvis.microscope import MicroscopeOptions, build_microscope, top_activations
 from optvis.microscope.groups import GroupBuilder
 
@@ -248,6 +251,35 @@ def test_the_command_builds_parts(tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.main([*words, "--part", "3/2"])
     assert "expected a part, like 3/16" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["init", "task", "wait"])
+@pytest.mark.parametrize("own", [False, True], ids=["default", "own handler"])
+def test_sigterm_ends_a_local_cluster_and_the_process_with_its_own_code(place, own):
+    """Ray's handlers, and what it makes of an exit while it waits, are as in Ray 2."""
+    log, before = [], signal.getsignal(signal.SIGTERM)
+
+    def begin(**_options):
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(number))
+        if place == "init":
+            signal.raise_signal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *_: log.append("aborted"))
+
+    ray = SimpleNamespace(is_initialized=bool, init=begin, shutdown=lambda: log.append("shut down"))
+    handler = (lambda *_: log.append("mine")) if own else signal.SIG_DFL
+    signal.signal(signal.SIGTERM, handler)
+    try:
+        ends = nullcontext() if own and place != "init" else pytest.raises(SystemExit)
+        with ends as caught, connect(ray, RayEngine(), False):
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except SystemExit:
+                raise SystemExit(1 if place == "wait" else 143) from None
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught is None or caught.value.code == 143
+    assert log == (["mine", "shut down"] if own and place != "init" else ["shut down"])
 
 
 RAY = """

@@ -32,6 +32,7 @@ REPLACED = {
     "param_f": "it is called param, and takes a module, fft_image(size)",
     "preprocess": "normalize says what is done to images in [0, 1]",
     "thresholds": "it is called snapshots, and the last of them steps",
+    "tokens": "the name of a transformer's layer says it: 'blocks.3@class', '@registers', '@all' or '@patches'",
 }
 _OF_METHODS = "methods have it: method=IntegratedGradients(steps=50)"
 #: Arguments of a function that belong elsewhere, where its hints do not say so.

@@ -24,7 +24,7 @@ from optvis.models.jvp import JvpCheck, check_jvp, layer_jvp, layer_vjps
 from optvis.models.normalize import INFER, Normalizer
 from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
-from optvis.objectives.layout import channels_first, name_tokens, restore_layout
+from optvis.objectives.layout import CLASS, channels_first, name_tokens, restore_layout, split_tokens
 from optvis.progress import progress_bar
 
 BATCH_SIZE = 32
@@ -223,8 +223,8 @@ class _VectorSampler:
         if not found.is_read:
             warn_user(
                 f"{outputs} do not depend on the activations of {self.layer!r}, so that these have no attribution: "
-                "what follows reads others; name an earlier layer, or the class token of a transformer's last block "
-                "(tokens='class')"
+                "what follows reads others; name an earlier layer, or the class token of a transformer's last block, "
+                f"{name_tokens(split_tokens(self.layer)[0], CLASS)!r}"
             )
         elif found.is_exact and found.is_rounding:
             warn_user(

@@ -25,7 +25,7 @@ from optvis.models.outputs.finite import check_finite
 from optvis.models.provenance import provenance
 from optvis.models.tail import Tail
 from optvis.objectives import IMAGE, Objective, as_objective
-from optvis.objectives.layout import name_tokens, split_tokens
+from optvis.objectives.layout import ALL, CLASS, name_tokens, split_tokens
 from optvis.progress import progress_bar
 from optvis.rendering.setup import resolve_objective
 
@@ -199,9 +199,10 @@ def _warn_of_patches(tail: Tail | ImageTail, objective: Objective) -> None:
     """Warn where a score does not change without a transformer's patches, which its class token has read before."""
     layout = tail.view.layout if isinstance(tail, Tail) else None
     if layout is not None and layout.prefix and split_tokens(tail.layer)[1] is None:
+        others = " or ".join(repr(name_tokens(tail.layer, tokens)) for tokens in (CLASS, ALL))
         warn_user(
             f"{objective} is the same without the patches of {tail.layer!r}: what follows reads other tokens; "
-            "attribute to tokens='class' or 'all', or to an earlier layer"
+            f"attribute to {others}, or to an earlier layer"
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from optvis.cli.options import UsageError, create_command, shorten
 from optvis.errors import suggest
 from optvis.formatting.version import __version__
+from optvis.progress import hide_bars
 
 FAILED, WRONG_USAGE, NOT_REACHED, INTERRUPTED = 1, 2, 3, 130
 OUT_OF_MEMORY = "can't allocate memory"  # in what torch says of the memory beside the CPU
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], bool | None] = options.run
     try:
-        with _brief_warnings():
+        with _brief_warnings(), hide_bars(options.quiet):
             has_reached = run(options)
     except Exception as error:  # --debug shows where
         if isinstance(error, BrokenPipeError) and _is_reader_gone():

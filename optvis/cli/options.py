@@ -53,6 +53,7 @@ def create_command(subparsers: argparse._SubParsersAction[Any], name: str) -> No
         _add_network_options(add, name)
     if name not in NEEDS_NO_DEVICE:
         add("--device", default="cpu", help="device to run on: cpu, cuda, cuda:1, mps")
+    add("--quiet", action="store_true", help="show no progress bars but those of downloads")
     add("--debug", action="store_true", help="show the traceback of an error")
     module.add_options(add)
 

@@ -36,23 +36,55 @@ def atomic_write(path: Path, data: bytes, *, replace: bool = True) -> Path:
     Raises:
         OSError: the folder does not exist or cannot be written.
     """
-    descriptor, part = _open_temporary(path)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            if not replace:  # others rely on it: it must not be empty after a power failure
-                os.fsync(descriptor)
-            if sys.platform != "win32":  # while it is locked, so that no other process takes it for abandoned
-                _move(part, path, replace)
-        if sys.platform == "win32":
-            _move(part, path, replace)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _name_file(error, path) from error
-        raise
+    # Where others rely on it, it must not be empty after a power failure.
+    with _temporary_file(path, data, sync=not replace) as part, _naming(path):
+        _move(part, path, replace)
     return path
+
+
+def atomic_write_all(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, so that a new one never lies beside an old one.
+
+    All temporary files are complete before the first old file goes. The old ones go before the first new one comes, but
+    the first file, which is replaced: a process that is killed in between leaves the first alone, old or new.
+
+    Args:
+        files: the bytes of each; the first is the one that the others can be made from again.
+
+    Raises:
+        OSError: a folder does not exist or cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        parts = {path: stack.enter_context(_temporary_file(path, data)) for path, data in files.items()}
+        for path in list(files)[1:]:
+            with _naming(path):
+                path.unlink(missing_ok=True)
+        for path, part in parts.items():
+            with _naming(path):
+                _move(part, path, replace=True)
+
+
+@contextlib.contextmanager
+def _temporary_file(path: Path, data: bytes, sync: bool = False) -> Iterator[Path]:
+    """Inside, a file with these bytes lies beside a path, to be moved there; after an error it is removed."""
+    with _naming(path):
+        descriptor, part = _open_temporary(path)
+    try:
+        try:
+            with _naming(path), os.fdopen(descriptor, "wb", closefd=False) as file:
+                file.write(data)
+                file.flush()
+                if sync:
+                    os.fsync(descriptor)
+            if sys.platform != "win32":  # while it is locked, so that no other process takes it for abandoned
+                yield part
+        finally:
+            os.close(descriptor)
+        if sys.platform == "win32":
+            yield part
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _open_temporary(path: Path) -> tuple[int, Path]:
@@ -63,10 +95,7 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # which is of Windows
     for left in reversed(range(MAX_TRIES)):
         part = path.parent / f".optvis-{secrets.token_hex(4)}.part"
-        try:
-            descriptor = os.open(part, flags, 0o666)
-        except OSError as error:
-            raise _name_file(error, path) from error
+        descriptor = os.open(part, flags, 0o666)
         if sys.platform == "win32" or not left or (_lock(descriptor) and os.fstat(descriptor).st_nlink):
             break
         os.close(descriptor)
@@ -121,8 +150,13 @@ def remove_temporary_files(folder: Path) -> list[str]:
     return removed
 
 
-def _name_file(error: OSError, path: Path) -> OSError:
-    return type(error)(f"cannot write {str(path)!r}: {error.strerror or error}")
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Inside, errors name the file that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 def ensure_dir(path: str | Path) -> Path:

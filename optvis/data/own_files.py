@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optvis.data.files import atomic_write
+from optvis.data.files import atomic_write_all
 
 KIND = "kind"  # the key of what a file holds: in JSON, and in the header of a safetensors file
 OWN = "optvis: "  # what stands before it in an SVG and a PDF
@@ -26,7 +26,7 @@ MAX_VALUE_LENGTH = 80  # characters of both values in an error message
 
 
 def write_own_files(files: Mapping[Path, tuple[str, bytes]]) -> None:
-    """Write files, each atomically, unless one of them is another program's.
+    """Write files that belong together, unless one of them is another program's; see `atomic_write_all`.
 
     Args:
         files: for each path what the file holds, as `read_kind` will read it, and its bytes.
@@ -36,8 +36,7 @@ def write_own_files(files: Mapping[Path, tuple[str, bytes]]) -> None:
         OSError: a file cannot be written.
     """
     check_own_files({path: kind for path, (kind, _) in files.items()})
-    for path, (_, data) in files.items():
-        atomic_write(path, data)
+    atomic_write_all({path: data for path, (_, data) in files.items()})
 
 
 def check_own_files(kinds: Mapping[Path, str]) -> None:

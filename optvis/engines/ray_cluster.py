@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from optvis.arguments import check_minimum
 
+TERMINATED = 128 + signal.SIGTERM  # the exit code after SIGTERM, as shells have it
 SECONDS_TO_ANSWER = 20  # for a cluster's address
 ENVIRONMENT = {  # in which a cluster starts
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -103,15 +107,44 @@ def connect(ray: Any, engine: RayEngine, on_gpu: bool) -> Iterator[None]:
         if not on_gpu:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             options["num_cpus"] = max(cores, engine.cores * (engine.workers or 1))
-    with _own_environment():
+    with _own_environment(), _end_on_sigterm() as set_handler:
         try:
             try:
                 ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError) as error:  # of an address that is none, too
                 raise ConnectionError(f"no Ray cluster at {engine.address!r}: {error}") from error
+            set_handler()
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _end_on_sigterm() -> Iterator[Callable[[], object]]:
+    """Inside, SIGTERM ends the process through all `finally` blocks, unless it had a handler; afterwards it has that.
+
+    `ray.init` sets a handler of Python, and one of C++ over it that aborts the process. Call the function of this
+    context after it. Ray replaces the exit code of what a handler raises while Ray waits.
+    """
+    previous = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or previous is None:  # None: it is not Python's
+        yield lambda: None
+        return
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        came.append(number)
+        sys.exit(TERMINATED)
+
+    inside = end if previous is signal.SIG_DFL else previous
+    try:
+        yield lambda: signal.signal(signal.SIGTERM, inside)
+    except SystemExit as error:
+        if came or error.code == signal.SIGTERM:  # the code of Ray's own handler
+            raise SystemExit(TERMINATED) from error
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _check_address(address: str) -> None:

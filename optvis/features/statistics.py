@@ -147,7 +147,8 @@ def measure_statistics(
         for _, batch in dataset.batches(classifier.load_batch, batch_size):
             inputs = classifier.preprocess(batch)
             found = read_activations(classifier.network, inputs, names)
-            values = [moments(found[name], axis) for name in names]
+            exact = [found[name].to(torch.promote_types(found[name].dtype, torch.float32)) for name in names]
+            values = [moments(a, axis) for a in exact]
             for name, value in zip(names, values, strict=True):
                 check_finite(value, f"the statistics of {name!r} of {classifier.name}", classifier.network, inputs)
             channels = tuple(value.shape[2] for value in values)

@@ -74,7 +74,7 @@ def accentuate(
             default; `phase_image` keeps the magnitude of the image's spectrum.
         size: the longer side in pixels of the whole image; by default the image is cropped to the network's own size,
             as the network's publisher does.
-        model, objective, steps, views, normalize, seed, options: see `render`.
+        model, objective, steps, views, normalize, seed, options: see `render`; there are no `priors` by default.
 
     Returns:
         A Rendering. Its scores are those of the objective alone. Its `transparency` is Σ over steps of
@@ -99,7 +99,7 @@ def accentuate(
     param.to(classifier.device, classifier.image_dtype)
     with torch.no_grad():
         original = param.fill_(start)().clone()  # not quite the image: a sigmoid reaches neither black nor white
-    seeds = resolve_seeds(seed, objective, param)
+    seeds = resolve_seeds(seed, objective, param, [prior.penalty for prior in options.get("priors", ())])
     chain = input_transform(classifier, param, options.get("transform", STANDARD), seeds)
     chain = add_resize(classifier, param, chain, seeds, [layer, *objective.layers])
     draws = SharedDraws(chain)
@@ -109,7 +109,7 @@ def accentuate(
     job = RenderJob(
         classifier, objective, param, steps, seed=seeds, views=views, transparency=True, method="accentuate", **settings
     )
-    weight = strength * balance(job, param, distance)
+    weight = strength * balance(replace(job, priors=()), param, distance)
     recipe = {"layer": layer, "strength": strength, "weights": weight.tolist()}
     return replace(job, penalty=-(weight.cpu() * distance), options=recipe).run()
 

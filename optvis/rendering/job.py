@@ -55,6 +55,7 @@ class RenderOptions(TypedDict, total=False):
     batch_size: int | None
     redirect_steps: int
     pool_gradient: PoolGradient | None
+    priors: Sequence[Prior]
     precision: Precision
     compile: bool
     progress: bool

@@ -57,7 +57,8 @@ def maco(
         model, objective, steps, normalize, seed: see `render`.
         views: number of crops of each image at each step. The paper's code has 32, the authors' later one 6.
         options: those of `render`. By default `transform` is `maco_crops(size of the network, 0.04)`: crops with centre
-            N(0.5, 0.15) and side N(0.25, 0.1) of the canvas, with noise; `optimizer` is NAdam with a rate of 1.
+            N(0.5, 0.15) and side N(0.25, 0.1) of the canvas, with noise; `optimizer` is NAdam with a rate of 1; there
+            are no `priors`.
 
     Returns:
         A Rendering. Its scores are means over the crops, and `with_transparency()` shows its `transparency`.
@@ -99,7 +100,7 @@ def maco_job(
     **options: Unpack[RenderOptions],
 ) -> RenderJob:
     """Build the settings of a rendering with MACO. Arguments as in `maco`."""
-    seeds = resolve_seeds(seed, objective, None)
+    seeds = resolve_seeds(seed, objective, None, [prior.penalty for prior in options.get("priors", ())])
     height, width = classifier.resolve_size(size)
     scale = CANVAS if size is None else 1
     param = phase_image(

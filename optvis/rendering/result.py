@@ -125,7 +125,7 @@ class Rendering(Result):
         Args:
             columns: images per row; by default as many as make the sheet nearly square.
             labels: a text per image; by default the objective of each, or none for a single image.
-            scale: how many times as large each is drawn; by default images narrower than 64 pixels are enlarged, where
+            scale: how many times as large each is drawn; by default images narrower than 80 pixels are enlarged, where
                 there are labels.
         """
         texts = (self.labels if len(self) > 1 else ()) if labels is None else labels

@@ -127,13 +127,16 @@ def figure_of(ax: Axes) -> Figure:
     return figure  # type: ignore[no-any-return]
 
 
-def encode_figure(figure: Figure, format: str, metadata: Mapping[str, Any] | None = None) -> bytes:
+def encode_figure(
+    figure: Figure, format: str, metadata: Mapping[str, Any] | None = None, *, transparent: bool = False
+) -> bytes:
     """Encode a figure as "png", "svg" or "pdf": the same bytes for the same figure, without a date.
 
     Args:
         figure: to encode.
         format: one of the three.
         metadata: texts that the file holds, by the names that the format has for them.
+        transparent: without the white ground.
 
     Example:
         >>> encode_figure(new_figure((2, 1)), "svg") == encode_figure(new_figure((2, 1)), "svg")
@@ -142,7 +145,8 @@ def encode_figure(figure: Figure, format: str, metadata: Mapping[str, Any] | Non
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[format]
     data = io.BytesIO()
     with house_style():
-        figure.savefig(data, format=format, dpi=DPI, metadata={**undated, **(metadata or {})})
+        found = {**undated, **(metadata or {})}
+        figure.savefig(data, format=format, dpi=DPI, metadata=found, transparent=transparent)
     return data.getvalue()
 
 
@@ -159,8 +163,11 @@ def draw_pixels(figure: Figure) -> Image.Image:
 
 
 def svg_uri(figure: Figure) -> str:
-    """A figure as an address that holds it as SVG, for the source of an image in a page: nothing in it can run."""
-    return f"data:{MIME_TYPES['svg']};base64,{b64encode(encode_figure(figure, 'svg')).decode()}"
+    """A figure as an address that holds it as SVG, for the source of an image in a page: nothing in it can run.
+
+    The figure has no ground of its own, so that it stands on the page's, light or dark.
+    """
+    return f"data:{MIME_TYPES['svg']};base64,{b64encode(encode_figure(figure, 'svg', transparent=True)).decode()}"
 
 
 def fit_text(text: str, inches: float, lines: int = 1, size: float = FONT_SIZE) -> str:

@@ -136,7 +136,8 @@ class Result(TensorFields, ABC):
     def save(self, path: str | Path) -> Path:
         """Write the image as PNG with the recipe in it, or the figure as SVG or PDF, and beside it the tensors.
 
-        Each file is written atomically.
+        Each file is written atomically. A saver that is killed leaves the tensors without a picture at worst, and never
+        beside that of an earlier result.
 
         Args:
             path: ends in .png, .svg or .pdf; missing folders are created.

@@ -26,7 +26,8 @@ BACKGROUND, TEXT_COLOR = (255, 255, 255), (40, 40, 40)
 POSITIVE_COLOR, NEGATIVE_COLOR = (230, 97, 1), (94, 60, 153)
 RANGE_TOLERANCE = 1e-3  # how far values may lie outside [0, 1] without a warning
 MAX_LINES = 3  # of a label
-LABEL_WIDTH = 64  # pixels that a label has at least
+SMALLEST_FONT = 11  # pixels, of a label
+LABEL_WIDTH = 80  # pixels that a label has at least: "Staffordshire" in the smallest font
 
 
 def to_pil_image(image: Tensor) -> Image.Image:
@@ -81,7 +82,7 @@ def draw_sheet(
         labels: a text per image, or none.
         columns: how many in a row; by default as many as make the sheet nearly square, with few places empty.
         gap: pixels between them.
-        scale: how many times as wide and high each is drawn; by default 1, and with labels enough for a width of 64
+        scale: how many times as wide and high each is drawn; by default 1, and with labels enough for a width of 80
             pixels, which a text needs.
 
     Raises:
@@ -93,7 +94,7 @@ def draw_sheet(
         >>> draw_sheet(torch.rand(3, 3, 32, 32), columns=3).size
         (120, 44)
         >>> draw_sheet(torch.rand(3, 1, 8, 8), ["0", "1", "2"]).width
-        216
+        264
     """
     from PIL import Image, ImageDraw
 
@@ -215,7 +216,7 @@ def load_font(width: int) -> ImageFont.FreeTypeFont:
     """The font of labels below tiles of a width in pixels."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size=max(9, min(14, width // 10)))  # type: ignore[return-value]
+    return ImageFont.load_default(size=max(SMALLEST_FONT, min(14, width // 10)))  # type: ignore[return-value]
 
 
 class Measure(Protocol):
@@ -228,6 +229,8 @@ class Measure(Protocol):
 def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> list[str]:
     """Break a text into lines that fit a width; "…" marks what is cut off.
 
+    A word is broken only where it is wider than a line.
+
     Args:
         text: of any letters; spaces and line breaks in a row become one space.
         font: measures the lines.
@@ -238,8 +241,10 @@ def wrap_text(text: str, font: Measure, width: float, most: int = MAX_LINES) -> 
     rest = " ".join(text.split())
     while rest and len(lines) < most:
         end = max(1, _count_fitting(rest, font, width))
-        space = rest.rfind(" ", 1, end)
-        end = space if end < len(rest) and space > end // 2 else end
+        space = rest.rfind(" ", 1, end + 1)
+        word = rest[space + 1 :].partition(" ")[0]
+        if end < len(rest) and space > 0 and (space > end // 2 or font.getlength(word) <= width):
+            end = space
         lines.append(rest[:end].strip())
         rest = rest[end:].strip()
     if rest:

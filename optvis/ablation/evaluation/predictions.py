@@ -161,7 +161,8 @@ def leave_one_out(
 
     Args:
         model: a network, or a Classifier.
-        target_images, target, keep, skip_mistaken, layers, features, method, max_units, seed: as in `find_units`.
+        target_images, target, keep, skip_mistaken, features, method, max_units, seed: as in `find_units`.
+        layers: as in `find_units`; "blocks.3@class" is the class token of a transformer's layer.
         normalize: see `render`; by default the model's own.
         progress: show a progress bar, and say after the first image how long all will take.
 

@@ -54,6 +54,7 @@ class TopNorm:
     """Of each layer, the channels whose activation norm is among the largest in nearly every image of the target.
 
     The norm is the L2 norm of a channel's map. A layer and the ReLU behind it have the same channels, and count once.
+    A channel that is zero everywhere in an image is not among the largest there.
 
     Args:
         top: number of channels with the largest norms, per image.
@@ -73,7 +74,7 @@ class TopNorm:
         """Select channels of each of the task's layers. The network has to be borrowed.
 
         Raises:
-            ValueError: no channel reaches `min_share`.
+            ValueError: no channel reaches `min_share`; all channels are zero everywhere.
         """
         threshold = self.min_share - ROUNDING
         selected = {
@@ -92,8 +93,10 @@ class TopNorm:
 class MostFrequent:
     """Of each layer, the channels whose activation norm is most often among the largest in images of the target.
 
+    A channel that is zero everywhere in an image is not among the largest there.
+
     Args:
-        max_units: number of channels of each layer.
+        max_units: number of channels of each layer at most.
         top: number of channels with the largest norms, per image.
     """
 
@@ -105,7 +108,11 @@ class MostFrequent:
             raise ValueError(f"{self}: expected top and max_units of 1 or more")
 
     def __call__(self, task: SelectionTask) -> tuple[Units, ...]:
-        """Select channels of each of the task's layers. The network has to be borrowed."""
+        """Select channels of each of the task's layers. The network has to be borrowed.
+
+        Raises:
+            ValueError: all channels are zero everywhere.
+        """
         ranking = _rank_channels(task, self.top).items()
         return _to_units({layer: [channel for channel, _ in shares[: self.max_units]] for layer, shares in ranking})
 
@@ -117,16 +124,20 @@ def _to_units(selected: Mapping[str, Sequence[int]]) -> tuple[Units, ...]:
 def _rank_channels(task: SelectionTask, top: int) -> dict[str, list[tuple[int, float]]]:
     """Channels of each layer with the share of the target's images that have them among their top; largest share first.
 
-    Channels with equal shares are sorted by their mean norm.
+    Channels with equal shares are sorted by their mean norm. Those that are zero everywhere are left out.
     """
     images = task.images[task.is_target]
     ranking = {}
     for layer, norms in _norms(task, images).items():
         channels = norms.shape[1]
-        largest = norms.topk(min(top, channels), dim=1).indices
-        counts = torch.bincount(largest.flatten(), minlength=channels)
+        values, largest = norms.topk(min(top, channels), dim=1)
+        counts = torch.bincount(largest[values > 0], minlength=channels)
         order = sorted(range(channels), key=lambda index: (-int(counts[index]), -float(norms[:, index].mean())))
         ranking[layer] = [(index, int(counts[index]) / len(norms)) for index in order if counts[index]]
+    if not any(ranking.values()):
+        raise ValueError(
+            f"all channels of {', '.join(ranking)} are zero everywhere in the images of the target; choose other layers"
+        )
     return ranking
 
 

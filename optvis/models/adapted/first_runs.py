@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from optvis.errors import warn_user
 from optvis.models.adapted.network import original_of
 
 _RUNS: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # how often networks have run, up to WATCHED_RUNS
-_DRAWING: WeakSet[nn.Module] = WeakSet()  # during a run of which random numbers were drawn
+_DRAWING: WeakSet[nn.Module] = WeakSet()  # during a run of which random numbers were drawn, maybe by another thread
 _COUPLED: WeakSet[nn.Module] = WeakSet()  # of which a warning was given, of this or of random numbers
 WATCHED_RUNS = 8
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -28,19 +30,35 @@ def watch_first_runs(network: nn.Module, inputs: Tensor) -> Iterator[None]:
         yield
         return
     before = _read_generators(inputs.device)
+    own = _OwnDraws(inputs.device) if original in _DRAWING else None
     try:
-        yield
+        with nullcontext() if own is None else own:
+            yield
         runs = WATCHED_RUNS  # a whole pass; others end where all that was asked for has been read
     finally:
         if original not in _RUNS:
             _warn_of_batch_norm(original)
         _RUNS[original] = runs + 1
-        if before != _read_generators(inputs.device):
+        if before != _read_generators(inputs.device) if own is None else own.are_there:
             _warn_of_random_numbers(original)
 
 
+class _OwnDraws(TorchDispatchMode):
+    """Inside, notes whether an operation of this thread draws random numbers; those of other threads are not seen."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device, self.are_there = device, False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        before = _read_generators(self.device)
+        found = func(*args, **(kwargs or {}))
+        self.are_there |= before != _read_generators(self.device)
+        return found
+
+
 def _warn_of_random_numbers(network: nn.Module) -> None:
-    """Warn of a network in two of whose runs random numbers were drawn; in one it may have been another thread."""
+    """Warn of a network that has drawn random numbers itself; the first time it may have been another thread."""
     is_second = network in _DRAWING
     _DRAWING.add(network)
     _RUNS[network] = WATCHED_RUNS if is_second else 0

@@ -15,14 +15,14 @@ CHANNEL_COLUMNS: Mapping[str, str] = {
     "attribution": "attribution to its class",
     "logit_drop": "logit drop of its class",
     "prediction_changes": "changed predictions",
-    "probability_drop": "probability drop",
+    "probability_drop": "largest probability drop, 0 to 1",
 }
 #: Numbers of classes: of the channel with the largest attribution.
 CLASS_COLUMNS: Mapping[str, str] = {
     "margin": "largest margin",
     "attribution": "attribution of its strongest channel",
     "logit_drop": "logit drop without it",
-    "probability_drop": "probability drop without it",
+    "probability_drop": "probability drop without it, −1 to 1",
 }
 
 
