@@ -28,7 +28,7 @@ from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
 from optvis.models.outputs.token_evidence import set_prefix_tokens
-from optvis.models.run import renew, run_network
+from optvis.models.run import renew, restride, run_network
 from optvis.params.canvas import height_and_width
 
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -231,7 +231,7 @@ class Classifier:
             raise TypeError(f"normalize returns a {type(inputs).__name__}; expected a tensor, the network's input")
         ready = inputs.to(self.dtype)
         if ready.dim() == 4:
-            ready = ready.contiguous(memory_format=torch.channels_last)
+            ready = restride(ready.contiguous(memory_format=torch.channels_last))
         # A network may begin in place, and must not reach the images themselves.
         return ready.clone() if ready.data_ptr() == images.data_ptr() else ready
 
