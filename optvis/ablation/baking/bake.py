@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from optvis.ablation.baking.dataflow import DataFlow
-from optvis.ablation.baking.modules import build_off_module, insert_module
+from optvis.ablation.baking.modules import OffModules, build_off_module, insert_module
 from optvis.ablation.baking.weight_folding import Edits, Job, WeightFolding, build_channel_map
 from optvis.ablation.blinded import bare_network, check_units, is_ablated
 from optvis.ablation.fills import (
@@ -229,7 +229,7 @@ def _remove_units(
             weight.copy_(values)
         names = list(dict.fromkeys(one.layer for one, _ in group))
         if edits is None:
-            off = nn.Sequential(*(build_off_module(*job, like, spans.get(job[0].layer)) for job in group))
+            off = OffModules(*(build_off_module(*job, like, spans.get(job[0].layer)) for job in group))
             place = next(place for place, output in flow.outputs.items() if output is node)
             baked = insert_module(baked, place, flow.calls.get(place[0], 1), off)
         (inserted if edits is None else folded).extend(names)
@@ -277,7 +277,7 @@ def _insert_modules(
     for index in sorted({index for index, *_ in located}):
         group = [(place, off) for own, place, off in located if own == index]
         place = group[0][0]
-        baked = insert_module(baked, place, calls[place[0]], nn.Sequential(*(off for _, off in group)))
+        baked = insert_module(baked, place, calls[place[0]], OffModules(*(off for _, off in group)))
     return baked, [], list(dict.fromkeys(one.layer for one, _ in jobs))
 
 

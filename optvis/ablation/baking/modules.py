@@ -11,6 +11,7 @@ from optvis.ablation.baking.dataflow import CallTracer
 from optvis.ablation.fills import Constant, Scaled
 from optvis.features.projection import AffineUnits, Projection
 from optvis.features.units import Channels, Directions
+from optvis.models.adapted.single import replace_single, single_tensor
 from optvis.models.hooks import Call
 from optvis.models.outputs.tokens import replace_span
 from optvis.objectives.layout import channels_first, restore_layout
@@ -86,6 +87,14 @@ class OnTokens(nn.Module):
         """(B, T, C) -> (B, T, C)"""
         first, last = self.span
         return replace_span(a, self.span, self.off(a[:, first:last]))
+
+
+class OffModules(nn.Sequential):
+    """Apply modules in turn to a tensor, or to the one tensor in a tuple, dict or object."""
+
+    def forward(self, output: Any) -> Any:
+        """The output with the changed tensor in it."""
+        return replace_single(output, super().forward(single_tensor(output)))
 
 
 class LayerWithout(nn.Module):

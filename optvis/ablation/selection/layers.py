@@ -14,6 +14,7 @@ from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.layers import find_module, layers
+from optvis.objectives import OUTPUT
 from optvis.objectives.layout import HEADS, INPUT, channels_first, split_tokens
 
 MAX_STAGE_SHARE = 0.5  # of the network's innermost modules; a module that holds more is the network's body, not a stage
@@ -151,7 +152,7 @@ def _run_layers(classifier: Classifier) -> list[LayerOutput]:
     """
     rows, network = layers(classifier), classifier.network
     image = classifier.noise_image()
-    names = [row.name for row in rows if row.is_per_image]
+    names = [row.name for row in rows if row.is_per_image or row.name == OUTPUT]  # scores may be in an object
     with borrow(network), torch.no_grad():
         found = read_activations(network, classifier.preprocess(image), names)
     return [LayerOutput(row.name, find_module(network, row.name)[0], found.get(row.name), row.output) for row in rows]
