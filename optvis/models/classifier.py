@@ -21,7 +21,7 @@ from optvis.errors import warn_user
 from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
 from optvis.models.adapted.network import Forward, adapt, original_of
 from optvis.models.adapted.normalizer import normalizes_inside
-from optvis.models.adapted.select import Selector, require_scores
+from optvis.models.adapted.select import Selector, list_parts, require_scores
 from optvis.models.borrow import borrow
 from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
@@ -346,9 +346,19 @@ def check_logits(output: Any) -> Tensor:
     """
     scores = require_scores(output)
     if scores.dim() != 2:
-        pixels = "; of scores for each pixel take the mean: Classifier(..., output=lambda out: out['out'].mean((2, 3)))"
         raise ValueError(
             f"the network gives {tuple(scores.shape)}; expected a score for each class, (B, classes)"
-            f"{pixels if scores.dim() == 4 else ''}"
+            f"{_suggest_mean(output, scores)}"
         )
     return scores
+
+
+def _suggest_mean(output: Any, scores: Tensor) -> str:
+    """How to make one score for each class of several, for the end of an error message."""
+    key = next((key for key, part in list_parts(output).items() if part is scores), None)
+    part = "out" if key is None else f"out[{key!r}]" if isinstance(output, Mapping | tuple | list) else f"out.{key}"
+    kinds = {3: ("positions or queries, (B, N, classes),", "1"), 4: ("each pixel", "(2, 3)")}
+    if scores.dim() not in kinds:
+        return "; say how they are made of it: Classifier(..., output=function)"
+    what, axes = kinds[scores.dim()]
+    return f"; of scores for {what} take the mean: Classifier(..., output=lambda out: {part}.mean({axes}))"
