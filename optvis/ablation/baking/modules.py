@@ -94,7 +94,10 @@ class OffModules(nn.Sequential):
 
     def forward(self, output: Any) -> Any:
         """The output with the changed tensor in it."""
-        return replace_single(output, super().forward(single_tensor(output)))
+        a = single_tensor(output)
+        for off in self:
+            a = off(a)
+        return replace_single(output, a)
 
 
 class LayerWithout(nn.Module):
