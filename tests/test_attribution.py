@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
@@ -301,6 +302,22 @@ def test_an_image_alone_is_the_image_in_a_batch(small, method):
     for place in (0, 1, 17):
         alone = attribute(small, images[place], "1", logit("ab"[place % 2]), method=method).values
         torch.testing.assert_close(together[place], alone[0])
+
+
+@pytest.mark.parametrize("layer", ["conv", "<image>"])
+@pytest.mark.parametrize("method", ["grad_x_activation", "saliency"])
+def test_an_image_alone_is_the_image_in_a_batch_before_batch_norm(layer, method):
+    """torch reads the gradient of BatchNorm in the wrong order where one image's batch axis has an odd stride."""
+    torch.manual_seed(2)
+    parts = {"first": nn.BatchNorm2d(3), "conv": nn.Conv2d(3, 5, 3), "norm": nn.BatchNorm2d(5), "flat": nn.Flatten()}
+    if layer == "<image>":
+        del parts["conv"], parts["norm"]
+    size = 3 * 64 if layer == "<image>" else 5 * 36
+    net = Classifier(nn.Sequential(OrderedDict(parts, head=nn.Linear(size, 2))).double(), None, 8)
+    picture = random_images(1)[0].permute(1, 2, 0).contiguous()  # as arrays are
+    together = attribute(net, torch.stack([picture.permute(2, 0, 1)] * 2), layer, logit(0), method=method)
+    alone = attribute(net, picture.permute(2, 0, 1), layer, logit(0), method=method)
+    torch.testing.assert_close(alone.values, together.values[:1])
 
 
 def test_one_image_may_have_several_objectives(small):

@@ -336,6 +336,38 @@ def test_the_last_stage_of_squeezenet_and_of_the_demo(random_squeezenet, demo):
     assert (last_stage(random_squeezenet), last_stage(demo)) == ("features.12", "mixed5")
 
 
+class Reads(nn.Module):
+    """Tokens whose class token reads the patches in each block; the scores are of the class token, or of all."""
+
+    def __init__(self, only_class):
+        super().__init__()
+        self.patch_embed, self.cls_token = nn.Conv2d(3, 8, 4, 4), nn.Parameter(torch.rand(1, 1, 8))
+        layers = [nn.TransformerEncoderLayer(8, 2, 12, batch_first=True) for _ in range(3)]
+        self.blocks, self.norm, self.head = nn.Sequential(*layers), nn.LayerNorm(8), nn.Linear(8, 3)
+        self.only_class = only_class
+
+    def forward(self, images):
+        a = self.patch_embed(images).flatten(2).mT
+        a = self.norm(self.blocks(torch.cat([self.cls_token.expand(len(a), -1, -1), a], 1)))
+        return self.head(a[:, 0] if self.only_class else a.mean(1))
+
+
+@pytest.mark.parametrize(("only_class", "stage"), [(True, "blocks.1"), (False, "norm")])
+def test_the_last_stage_is_one_whose_patches_are_read(only_class, stage):
+    torch.manual_seed(0)
+    net = Classifier(Reads(only_class), None, 16)
+    assert last_stage(net) == stage
+    with blinded(net, Channels(stage, range(8))):
+        without = net.logits(net.noise_image())
+    assert not torch.allclose(without, net.logits(net.noise_image()))
+
+
+def test_the_last_stage_has_more_than_one_channel():
+    """A mean over tokens, (B, C, 1), has one where tokens are (B, T, C)."""
+    parts = [nn.Conv2d(3, 8, 4, 4), nn.ReLU(), nn.Flatten(2), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 3)]
+    assert last_stage(Classifier(nn.Sequential(*parts), None, 16)) == "2"
+
+
 @pytest.mark.parametrize("layer", ["classifier.1", "classifier.2", "classifier", ""])
 def test_layers_whose_channels_are_the_classes_are_refused_by_name(random_squeezenet, layer):
     with pytest.raises(ValueError, match=f"channels of '{layer}' are the 1000 classes"):

@@ -91,6 +91,29 @@ def test_images_of_other_channels_name_the_parameterization_and_the_normalizatio
     render(Classifier(Body(count), None, SIZE, channels=count), logit(1), channels_image(SIZE, count), **STEPS)
 
 
+class Video(nn.Module):
+    """Takes (B, T, C, H, W), or with the frames behind the channels."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis, self.conv, self.fc = axis, nn.Conv3d(3, 6, 3, padding=1), nn.Linear(6, 4)
+
+    def forward(self, video: Tensor) -> Tensor:
+        if self.axis == 1:
+            _, _, _, _, _ = video.shape
+            video = video.transpose(1, 2)
+        return self.fc(self.conv(video).mean((2, 3, 4)))
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_network_of_videos_is_given_images_as_frames(axis):
+    network = Video(axis)
+    with pytest.raises(NetworkError, match=r"where it takes videos") as caught:
+        layers(Classifier(network, None, SIZE))
+    forward = eval(str(caught.value).partition("forward=")[2].removesuffix(")"), {"frames": 2})
+    assert layers(Classifier(network, None, SIZE, forward=forward))["fc"].output == "1 × 4"
+
+
 def test_weights_of_two_dtypes_are_named():
     network = Body()
     network.fc.half()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import nn
 
 from optvis import Classifier, attribute, classify, dream, layers, render
+from optvis.models.classifier import check_logits
 from optvis.objectives import logit
 
 SIDE = 24
@@ -123,3 +126,41 @@ def test_a_detector_becomes_a_classifier_by_its_best_scores(images):
     assert classify(net, images, top=3).confidences.shape == (2, 3)
     with pytest.raises(ValueError, match=r"the network gives list; .*output=key, index or function"):
         classify(Classifier(Detects().eval(), None, SIDE), images)
+
+
+@dataclass
+class Scores:
+    """An object with a field, as some networks return."""
+
+    logits: torch.Tensor
+
+
+class Gives(nn.Module):
+    """A network whose output is made of (B, 3, H, W)."""
+
+    def __init__(self, pack):
+        super().__init__()
+        self.conv, self.pack = nn.Conv2d(3, 3, 3), pack
+
+    def forward(self, images):
+        return self.pack(self.conv(images))
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lambda a: a,
+        lambda a: {"out": a, "aux": a},
+        lambda a: {"logits": a},
+        lambda a: Scores(a),
+        lambda a: a.flatten(2).mT,
+        lambda a: {"logits": a.flatten(2).mT, "boxes": a},
+    ],
+)
+def test_what_the_error_advises_gives_one_score_for_each_class(pack):
+    network = Gives(pack)
+    output = network(torch.zeros(2, 3, 8, 8))
+    with pytest.raises(ValueError, match="expected a score for each class") as caught:
+        check_logits(output)
+    advice = eval(str(caught.value).partition("output=")[2].removesuffix(")"))
+    assert Classifier(network, None, 8, output=advice).logits(torch.rand(2, 3, 8, 8)).shape == (2, 3)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from optvis import Classifier, activations, attribute, layers, render
-from optvis.ablation import blinded, find_units
+from optvis.ablation import bake, blinded, find_units
 from optvis.attribution.names import METHODS
 from optvis.features import Channels
 from optvis.models import Tail
@@ -125,6 +126,41 @@ def test_its_units_are_found(nets, images):
         for net in nets
     )
     assert str(packed.units) == str(plain.units)
+
+
+def test_a_copy_without_its_units_computes_what_the_ablated_network_does(nets, images):
+    units = Channels("block", [0, 3])
+    for net in nets:
+        with blinded(net, units):
+            expected = net.logits(images)
+        torch.testing.assert_close(bake(net, units).logits(images), expected)
+
+
+@pytest.mark.parametrize("layers", [None, ["block"]])
+def test_units_are_found_in_a_network_whose_scores_are_in_an_object(images, layers):
+    found = []
+    for pack in (lambda scores: scores, lambda scores: SimpleOutput(logits=scores, hidden_states=None)):
+        net = build(PACKS["tensor"])
+        answer = replace(net, network=Answers(net.network, pack))
+        source = net.logits(images).argmax(1)
+        options = {"layers": layers and ["body.block"], "method": "top_norm", "max_units": 2, "progress": False}
+        found.append(find_units(answer, images[source == source[0]], int(source[0]), **options))
+    assert str(found[0].units) == str(found[1].units)
+
+
+class SimpleOutput(OrderedDict):
+    """As networks of Hugging Face return."""
+
+
+class Answers(nn.Module):
+    """A network that packs its scores."""
+
+    def __init__(self, body, pack):
+        super().__init__()
+        self.body, self.pack = body, pack
+
+    def forward(self, images):
+        return self.pack(self.body(images))
 
 
 def test_two_tensors_are_no_single_one():

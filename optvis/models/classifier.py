@@ -21,14 +21,14 @@ from optvis.errors import warn_user
 from optvis.models.adapted.needs import DEFAULT_SIZE, find_size
 from optvis.models.adapted.network import Forward, adapt, original_of
 from optvis.models.adapted.normalizer import normalizes_inside
-from optvis.models.adapted.select import Selector, require_scores
+from optvis.models.adapted.select import Selector, list_parts, require_scores
 from optvis.models.borrow import borrow
 from optvis.models.normalize import Normalizer, as_normalizer, count_channels
 from optvis.models.outputs.detect import HEADS, detect_head
 from optvis.models.outputs.finite import check_finite
 from optvis.models.outputs.head import Head
 from optvis.models.outputs.token_evidence import set_prefix_tokens
-from optvis.models.run import renew, run_network
+from optvis.models.run import renew, restride, run_network
 from optvis.params.canvas import height_and_width
 
 _WARNED: WeakSet[nn.Module] = WeakSet()  # networks of which a warning was given
@@ -231,7 +231,7 @@ class Classifier:
             raise TypeError(f"normalize returns a {type(inputs).__name__}; expected a tensor, the network's input")
         ready = inputs.to(self.dtype)
         if ready.dim() == 4:
-            ready = ready.contiguous(memory_format=torch.channels_last)
+            ready = restride(ready.contiguous(memory_format=torch.channels_last))
         # A network may begin in place, and must not reach the images themselves.
         return ready.clone() if ready.data_ptr() == images.data_ptr() else ready
 
@@ -346,9 +346,19 @@ def check_logits(output: Any) -> Tensor:
     """
     scores = require_scores(output)
     if scores.dim() != 2:
-        pixels = "; of scores for each pixel take the mean: Classifier(..., output=lambda out: out['out'].mean((2, 3)))"
         raise ValueError(
             f"the network gives {tuple(scores.shape)}; expected a score for each class, (B, classes)"
-            f"{pixels if scores.dim() == 4 else ''}"
+            f"{_suggest_mean(output, scores)}"
         )
     return scores
+
+
+def _suggest_mean(output: Any, scores: Tensor) -> str:
+    """How to make one score for each class of several, for the end of an error message."""
+    key = next((key for key, part in list_parts(output).items() if part is scores), None)
+    part = "out" if key is None else f"out[{key!r}]" if isinstance(output, Mapping | tuple | list) else f"out.{key}"
+    kinds = {3: ("positions or queries, (B, N, classes),", "1"), 4: ("each pixel", "(2, 3)")}
+    if scores.dim() not in kinds:
+        return "; say how they are made of it: Classifier(..., output=function)"
+    what, axes = kinds[scores.dim()]
+    return f"; of scores for {what} take the mean: Classifier(..., output=lambda out: {part}.mean({axes}))"

@@ -86,3 +86,19 @@ def renew(a: Tensor) -> Tensor:
         False
     """
     return a.clone() if a.is_inference() else a
+
+
+def restride(a: Tensor) -> Tensor:
+    """Return a tensor; a copy of a single one, channels last, whose batch axis has an unusual stride.
+
+    Slicing, `unsqueeze` and `flatten` leave such strides. On the CPU, torch's BatchNorm takes its gradient for one in
+    the other order of axes, and the numbers are wrong.
+
+    Example:
+        >>> restride(torch.zeros(8, 8, 3).permute(2, 0, 1).unsqueeze(0)).stride()
+        (192, 1, 24, 3)
+    """
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(a.dim())
+    if layout is None or len(a) != 1 or a.stride(0) == a.numel() or not a.is_contiguous(memory_format=layout):
+        return a
+    return a.clone(memory_format=layout)

@@ -21,7 +21,7 @@ from optvis.models.hooks import Call, hook_modules, intercept, replace_forward
 from optvis.models.layers import find_module
 from optvis.models.outputs.tokens import view_layer, whole_layer
 from optvis.models.overrides.replace import replace_output
-from optvis.models.run import renew, run_network, run_with_gradients
+from optvis.models.run import renew, restride, run_network, run_with_gradients
 from optvis.objectives import IMAGE
 from optvis.objectives.layout import takes_input
 
@@ -148,11 +148,11 @@ class Tail:
         """Inside, the layer returns other activations."""
         if self.is_replayed:
             return self._replaying(activations)
-        return replace_output(self.network, self.layer, lambda _: activations.clone())
+        return replace_output(self.network, self.layer, lambda _: restride(activations.clone()))
 
     def _restore(self, activations: Tensor) -> Tensor:
         """The layer's whole output with other activations, (K · B, ...)."""
-        return self.view.restore(activations.clone(), self._repeat_for(activations, self.output))
+        return restride(self.view.restore(activations.clone(), self._repeat_for(activations, self.output)))
 
     def _repeat_for(self, activations: Tensor, tree: Any) -> Any:
         return repeat_batch(tree, len(activations) // len(self.inputs))

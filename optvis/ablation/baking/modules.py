@@ -98,7 +98,7 @@ class AllOff(nn.Sequential):
     """Modules that switch units of one layer off, one after the other; of an output that holds one tensor, in that."""
 
     def forward(self, output: Any) -> Any:
-        """A tensor (B, ...), or a tuple or dict of one -> the same."""
+        """A tensor (B, ...), or a tuple, dict or object that holds one -> the same."""
         return replace_single(output, super().forward(single_tensor(output)))  # type: ignore[no-untyped-call]
 
 

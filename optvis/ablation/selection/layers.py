@@ -14,9 +14,14 @@ from optvis.models.activations import read_activations
 from optvis.models.borrow import borrow
 from optvis.models.classifier import Classifier, check_logits
 from optvis.models.layers import find_module, layers
+from optvis.models.outputs.token_evidence import read_evidence
+from optvis.models.overrides.replace import replace_output
+from optvis.objectives import OUTPUT
 from optvis.objectives.layout import HEADS, INPUT, channels_first, split_tokens
 
 MAX_STAGE_SHARE = 0.5  # of the network's innermost modules; a module that holds more is the network's body, not a stage
+
+ROUNDING = 1e-6  # of the scores, which may change by so much where nothing depends on what was changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +60,9 @@ class LayerOutput:
 def last_stage(classifier: Classifier) -> str:
     """Find the last layer that has positions and whose channels are not the classes; a ValueError says there is none.
 
-    Where a layer and the modules around it return the same tensor, the outermost of these is chosen that is a stage
-    of the network and not most of it.
+    Patches that no class token reads any more do not count, nor does a single channel. Where a layer and the modules
+    around it return the same tensor, the outermost of these is chosen that is a stage of the network and not most of
+    it.
 
     >>> from optvis import load
     >>> last_stage(load("demo"))
@@ -64,17 +70,43 @@ def last_stage(classifier: Classifier) -> str:
     """
     outputs = _run_layers(classifier)
     classes = _count_classes(outputs)
-    maps = [one for one in outputs[:-1] if one.positions > 1 and one.channels != classes]
+    maps = [one for one in outputs[:-1] if one.positions > 1 and one.channels not in (1, classes)]
     if not maps:
         raise ValueError("no layer of this network has positions; name the layers: layers=['…']")
+    leaves = _count_leaves(classifier.network)
+    maps = _end_at_read(classifier, maps, check_logits(outputs[-1].output), leaves)
     last: Any = maps[-1].output
     same = [one for one in maps if one.output is not None and last.equal(one.output)]
-    leaves = _count_leaves(classifier.network)
     stage = same[0].name
     for one in same[1:]:
         if stage.startswith(f"{one.name}.") and _count_leaves(one.module) <= MAX_STAGE_SHARE * leaves:
             stage = one.name
     return stage
+
+
+def _end_at_read(classifier: Classifier, maps: list[LayerOutput], scores: Tensor, leaves: int) -> list[LayerOutput]:
+    """The layers up to the last one whose patches the scores depend on; nothing inside a stage where they do not."""
+    unread: list[str] = []
+    for index in reversed(range(len(maps))):
+        name = maps[index].name
+        if any(name.startswith(f"{stage}.") for stage in unread):
+            continue
+        if _is_read(classifier, name, scores):
+            return maps[: index + 1]
+        if _count_leaves(maps[index].module) <= MAX_STAGE_SHARE * leaves:
+            unread.append(name)
+    return maps
+
+
+def _is_read(classifier: Classifier, layer: str, scores: Tensor) -> bool:
+    """Whether the scores of the noise change without a layer's patches; true of networks without class tokens."""
+    network, evidence = classifier.network, read_evidence(classifier.network)
+    if evidence is None or not evidence.classes:
+        return True
+    inputs = classifier.preprocess(classifier.noise_image())
+    with borrow(network), torch.no_grad(), replace_output(network, layer, torch.zeros_like):
+        without = read_activations(network, inputs, [OUTPUT])[OUTPUT]
+    return bool((scores - without).norm() > ROUNDING * scores.norm())
 
 
 def stages_from(classifier: Classifier, names: Sequence[str]) -> tuple[str, ...]:
@@ -151,7 +183,7 @@ def _run_layers(classifier: Classifier) -> list[LayerOutput]:
     """
     rows, network = layers(classifier), classifier.network
     image = classifier.noise_image()
-    names = [row.name for row in rows if row.is_per_image]
+    names = [row.name for row in rows if row.is_per_image or row.name == OUTPUT]  # scores may be in an object
     with borrow(network), torch.no_grad():
         found = read_activations(network, classifier.preprocess(image), names)
     return [LayerOutput(row.name, find_module(network, row.name)[0], found.get(row.name), row.output) for row in rows]

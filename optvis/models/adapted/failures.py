@@ -16,6 +16,7 @@ NETWORK_ERRORS = (RuntimeError, *SIZE_ERRORS, *CALL_ERRORS, *KEY_ERRORS)
 
 EXPORTED_BATCH = ".size()[0] =="  # in what torch.export says of another number of images
 GOT_CHANNELS = re.compile(r"to have \d+ channels, but got (\d+) channels")  # in what a convolution says
+AXES = re.compile(r"values to unpack \(expected (\d+)")  # in what Python says of a shape of fewer or more axes
 DTYPES = re.compile(r"dtype|scalar ?type|weight type|\bHalf\b|\bBFloat16\b", re.IGNORECASE)
 
 
@@ -38,6 +39,9 @@ def explain_failure(network: nn.Module, error: Exception, inputs: Tensor) -> str
         return call or None
     if isinstance(error, KEY_ERRORS):
         return "unless it takes a tensor, say how it is called, Classifier(..., forward=lambda net, images: ...)"
+    axes = _explain_axes(original, text, inputs)
+    if axes:
+        return axes
     if isinstance(error, SIZE_ERRORS) and find_size(original) in (None, tuple(inputs.shape[2:])):
         return None
     return _explain_dtype(original, text) or _explain_channels(original, text, inputs) or _explain_size(original)
@@ -49,6 +53,20 @@ def _explain_dtype(network: nn.Module, text: str) -> str:
         return ""
     listing = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
     return f"its weights are {listing}: make them one, as network.float() does, or convert inside its forward"
+
+
+def _explain_axes(network: nn.Module, text: str, inputs: Tensor) -> str:
+    """Of videos, whose frames are on an axis of their own: the third of 3-d convolutions, the second of others."""
+    found, has_depth = AXES.search(text), any(isinstance(module, nn.Conv3d) for module in network.modules())
+    is_unpacked = found is not None and int(found[1]) == inputs.dim() + 1
+    if not is_unpacked and not (has_depth and GOT_CHANNELS.search(text)):
+        return ""
+    axis = 1 if is_unpacked else 2
+    sizes = ", ".join("frames" if place == axis else "1" for place in range(inputs.dim() + 1))
+    return (
+        "where it takes videos, say how images become one, Classifier(..., forward=lambda net, images: "
+        f"net(images.unsqueeze({axis}).repeat({sizes})))"
+    )
 
 
 def _explain_channels(network: nn.Module, text: str, inputs: Tensor) -> str:
