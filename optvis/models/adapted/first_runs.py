@@ -43,11 +43,11 @@ def watch_first_runs(network: nn.Module, inputs: Tensor) -> Iterator[None]:
             _warn_of_random_numbers(original)
 
 
-class _OwnDraws(TorchDispatchMode):
+class _OwnDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside, notes whether an operation of this thread draws random numbers; those of other threads are not seen."""
 
     def __init__(self, device: torch.device) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device, self.are_there = device, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
