@@ -34,7 +34,8 @@ class Inlp(Eraser):
     can tell the two apart, but the layers behind get activations unlike any that they were trained on.
 
     Args:
-        max_accuracy: balanced accuracy on the images themselves, at which no further direction is taken.
+        max_accuracy: balanced accuracy on the images themselves, at which no further direction is taken. On other
+            images probes may read more: of the embedded transformer 54.8 % with 0.51, 51.3 % with the default.
         max_directions: number of directions at most; a warning says where that does not suffice.
         penalty: on the classifiers' squared weights, of channels with unit variance. Without it the directions are
             those in which the label is seen best for their small variance, and many times as many are needed.
@@ -45,7 +46,7 @@ class Inlp(Eraser):
         Projection('', ... of 4)
     """
 
-    max_accuracy: float = 0.51
+    max_accuracy: float = 0.503
     max_directions: int = 64
     penalty: float = 1.0
 
@@ -72,7 +73,8 @@ class Inlp(Eraser):
                 off, accuracy = format_count(len(basis), "direction"), format_percent(accuracies[best])
                 warn_user(
                     f"without {off} of {layer or 'the features'} a linear classifier still reads the labels, with a "
-                    f"balanced accuracy of {accuracy}: raise max_directions"
+                    f"balanced accuracy of {accuracy}: raise max_directions, or give several times as many images as "
+                    "channels"
                 )
                 break
             new = keep @ _solve(rest + self.penalty * covariance.diagonal().diag(), left[:, best])
