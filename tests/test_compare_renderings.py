@@ -67,7 +67,7 @@ def test_the_network_is_untouched(demo, owls, untouched):
         compare_renderings(demo, Channels("mixed9", 1), OBJECTIVE, size=32, steps=1, progress=False)
 
 
-def test_units_that_are_none_or_of_no_layer_are_refused_before_anything_is_rendered(net, monkeypatch):
+def test_units_that_are_none_or_of_no_layer_are_refused_before_anything_is_rendered(demo, monkeypatch):
     module = sys.modules["optvis.ablation.compare_renderings"]
     monkeypatch.setattr(module, "render", lambda *args, **options: pytest.fail("rendered"))
     for units, error, match in (
@@ -75,7 +75,7 @@ def test_units_that_are_none_or_of_no_layer_are_refused_before_anything_is_rende
         (Channels("mixed9", 1), KeyError, "nearest: 'mixed5'"),
     ):
         with pytest.raises(error, match=match):
-            compare_renderings(net, units, OBJECTIVE, size=32, steps=1, progress=False)
+            compare_renderings(demo, units, OBJECTIVE, size=32, steps=1, progress=False)
 
 
 def test_a_saved_comparison_is_loaded_as_it_was(comparison, tmp_path):

@@ -114,6 +114,16 @@ def test_inlp_takes_the_classifiers_of_least_squares_one_by_one():
         Inlp(max_accuracy=0.9999).fit(x, z)
 
 
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_inlp_ends_where_no_activations_are_left(penalty):
+    """Of channels that are zero everywhere, only rounding is left when all others are off."""
+    x = torch.randn(20, 6, generator=torch.Generator().manual_seed(0)).double().relu()
+    x[:, ::3] = 0
+    units = Inlp(max_accuracy=0.5001, penalty=penalty).fit(x, torch.arange(20).double() % 2)
+    assert len(units) <= 4
+    torch.testing.assert_close(units.vectors @ units.vectors.T, torch.eye(len(units), dtype=torch.float64))
+
+
 def test_inlp_keeps_the_mean_activation():
     x = random_rows() + 3
     left = Inlp().fit(x, binary_labels(x)).replace(x)

@@ -250,7 +250,7 @@ def test_images_of_any_number_of_channels_are_shown(tmp_path):
         )
         assert (to_pil_image(rendering.images[0]).mode, to_pil_image(rendering.images[0]).size) == (mode, size)
         assert rendering.sheet(columns=2, scale=1).size[0] == 6 + 2 * (size[0] + 6)
-        times = -(-64 // size[0])  # so that a label has 64 pixels
+        times = -(-80 // size[0])  # so that a label has 80 pixels
         assert rendering.sheet(columns=2).size[0] == 6 + 2 * (times * size[0] + 6)
         assert rendering.save(tmp_path / f"{channels}.png").is_file()
         assert type(rendering).load(tmp_path / f"{channels}.png").images.shape == rendering.images.shape

@@ -17,7 +17,7 @@ from optvis.features.projection import Projection
 from optvis.features.units import Units
 from optvis.formatting import format_count, format_percent
 
-ROUNDING = 1e-9  # share of the largest eigenvalue; smaller ones are rounding errors
+ROUNDING = 1e-9  # share of the largest eigenvalue of the covariance; smaller ones are rounding errors
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Inlp(Eraser):
 
     def solve(self, moments: Moments, erased: int, layer: str) -> Units:
         covariance, cross, variances = moments.covariance, moments.cross_covariance, moments.label_variance
-        basis = cross.new_zeros(0, len(cross))
+        basis, largest = cross.new_zeros(0, len(cross)), float(torch.linalg.eigvalsh(covariance)[-1])
         while len(basis) < len(cross):
             keep = torch.eye(len(cross), dtype=cross.dtype, device=cross.device) - basis.T @ basis
             left, rest = keep @ cross, keep @ covariance @ keep
-            explained = (left * _solve(rest, left)).sum(0)
+            explained = (left * _solve(rest, left, largest)).sum(0)
             accuracies = [_accuracy(*one) for one in zip(explained.tolist(), variances.tolist(), strict=True)]
             best = accuracies.index(max(accuracies))
             if accuracies[best] <= self.max_accuracy:
@@ -77,8 +77,9 @@ class Inlp(Eraser):
                     "channels"
                 )
                 break
-            new = keep @ _solve(rest + self.penalty * covariance.diagonal().diag(), left[:, best])
-            basis = torch.cat([basis, (new / torch.linalg.vector_norm(new))[None]])
+            new = keep @ _solve(rest + self.penalty * covariance.diagonal().diag(), left[:, best], largest)
+            again = keep @ (new / torch.linalg.vector_norm(new))  # one projection leaves rounding errors, as in QR
+            basis = torch.cat([basis, (again / torch.linalg.vector_norm(again))[None]])
         if not len(basis):
             raise ValueError(
                 f"no linear classifier reads the labels with a balanced accuracy above {self.max_accuracy}: there is "
@@ -87,8 +88,9 @@ class Inlp(Eraser):
         return Projection(layer, basis, center=moments.mean)
 
 
-def _solve(matrix: Tensor, columns: Tensor) -> Tensor:
-    found: Tensor = torch.linalg.pinv(matrix, rtol=ROUNDING, hermitian=True) @ columns
+def _solve(matrix: Tensor, columns: Tensor, largest: float) -> Tensor:
+    """Solve least squares; eigenvalues that are rounding errors beside the largest of the covariance count as 0."""
+    found: Tensor = torch.linalg.pinv(matrix, atol=ROUNDING * largest, rtol=0, hermitian=True) @ columns
     return found
 
 
