@@ -9,7 +9,8 @@ Erasure is fitted to `--fit` scenes of each of the sixteen classes. The probes s
 So each of `--groups` figures comes from scenes of its own, and shows how much one probe differs from the next. A line
 for each class: the balanced accuracy of each group and their mean, in %; 50 % is chance.
 
-Replacing by an affine map, and the mean over positions, may be swapped: the layer's means are computed once.
+Erasure is an affine map, so the mean over positions of what it returns is what it returns for the mean. So the network
+runs once over all scenes, and not once for each class and method.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 from inside import BATCH, ERASERS, JUDGING, LAYERS, Task, divide, draw, measure, solve
 from torch import Tensor
 
-from optvis import load
+from optvis import Classifier, load
 from optvis.ablation.evaluation.readout import probe_linearly
 from optvis.features.units import Units
 from optvis.models.activations import read_activations
@@ -66,10 +67,10 @@ def read_means_of(network: str, layer: str, task: Task) -> Tensor:
     label, start, stop = task
     net = load(network)
     with borrow(net.network), torch.no_grad():
-        return torch.cat(list(_read_batches(net, layer, label, start, stop)))
+        return torch.cat(list(read_batches(net, layer, label, start, stop)))
 
 
-def _read_batches(net, layer: str, label: str, start: int, stop: int) -> Iterator[Tensor]:  # type: ignore[no-untyped-def]
+def read_batches(net: Classifier, layer: str, label: str, start: int, stop: int) -> Iterator[Tensor]:
     for first in range(start, stop, BATCH):
         images = draw(label, min(BATCH, stop - first), JUDGING + first)
         activations = read_activations(net.network, net.preprocess(images), [layer])[layer]
