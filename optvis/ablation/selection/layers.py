@@ -20,7 +20,6 @@ from optvis.objectives import OUTPUT
 from optvis.objectives.layout import HEADS, INPUT, channels_first, split_tokens
 
 MAX_STAGE_SHARE = 0.5  # of the network's innermost modules; a module that holds more is the network's body, not a stage
-
 ROUNDING = 1e-6  # of the scores, which may change by so much where nothing depends on what was changed
 
 
